@@ -1,0 +1,6 @@
+"""`python app.py ...` is `ragyena ...`."""
+
+from ragyena.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,347 @@
+"""Every setting of ragyena, its meaning, its limits and its default: the only home of a default.
+
+Values come from YAML (``configs/``, ``pipelines/``), the environment and flags; ``ragyena.settings`` merges them.
+Unknown keys are refused. The text under a field is its documentation, shown by ``ragyena config show``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ragyena.errors import ConfigError
+
+__all__ = [
+    "CausalModelConfig",
+    "DataConfig",
+    "EvalConfig",
+    "IndexConfig",
+    "OptimizerConfig",
+    "PackerConfig",
+    "PipelineConfig",
+    "ReaderConfig",
+    "ReaderModelConfig",
+    "RetrieverConfig",
+    "StageConfig",
+    "TrainConfig",
+    "parse",
+]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, field docstrings kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The pipeline: what `index` and `ask` do
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class IndexConfig(Strict):
+    """How documents become an index. Fixed when the index is made; kept in its manifest."""
+
+    embedder: str = "all-MiniLM-L6-v2"
+    """Sentence embedder: the bundled one by this name, or any sentence-transformers model name or folder."""
+    passage_tokens: Annotated[int, Field(ge=16, le=320)] = 200
+    """The most tokens of text a passage holds, counted by the reader's tokenizer."""
+    vector_index: Literal["auto", "flat", "hnsw", "ivfpq"] = "auto"
+    """FAISS index kind; ``auto`` chooses by the number of passages."""
+    max_file_mb: Positive = 100
+    """Files larger than this are refused by name."""
+    exclude: tuple[str, ...] = ()
+    """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
+    text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
+    """Of a csv or jsonl row, the first of these fields that is there is the text; else all fields in ``name: value`` lines."""
+    title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
+    """Of a csv or jsonl row, the first of these fields that is there is the title."""
+
+
+class RetrieverConfig(Strict):
+    """How passages are found."""
+
+    mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
+    """Dense (embeddings), lexical (BM25), or both fused by reciprocal rank."""
+    top_k: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Passages to retrieve; 0 for as many as the context budget can hold."""
+    candidates: Positive = 200
+    """Hits taken from each of the dense and the lexical search before fusion (never fewer than are asked for)."""
+    rrf_k: Positive = 60
+    """The constant of reciprocal rank fusion (Cormack et al. 2009): a hit at rank r weighs 1 / (rrf_k + r)."""
+
+
+class PackerConfig(Strict):
+    """How a context is filled."""
+
+    context_tokens: Annotated[int, Field(ge=256, le=131_072)] = 8192
+    """The most tokens a context may have: question, passages and padding."""
+    order: Literal["score", "document"] = "score"
+    """Slot order: best first, or as the passages stand in their documents."""
+    neighbours: Annotated[int, Field(ge=0, le=8)] = 0
+    """How many passages before and after a hit are pulled in beside it while there is room."""
+    near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Passages whose sets of word 3-grams overlap by this Jaccard similarity or more count as duplicates."""
+    header_tokens: Annotated[int, Field(ge=0, le=64)] = 32
+    """The most tokens of title and headings written before each passage's text."""
+
+
+class ReaderConfig(Strict):
+    """How a context is read."""
+
+    checkpoint: str = "shipped"
+    """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
+    threshold: Fraction = 0.5
+    """Answers less probable than this are withheld: the reader says that it does not know."""
+    max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 30
+    """The longest answer, extracted or written."""
+    max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
+    """The longest question."""
+    citations: Annotated[int, Field(ge=1, le=32)] = 3
+    """The most citations an answer carries."""
+    device: str = "auto"
+    """``auto`` (CUDA where there is one, else CPU), ``cpu``, ``cuda`` or ``cuda:N``."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the layers; ``auto`` is bfloat16 where the device multiplies matrices faster in it."""
+
+
+class PipelineConfig(Strict):
+    """One runnable pipeline: index, retriever, packer and reader settings. A file in ``pipelines/`` is one of these."""
+
+    description: str = ""
+    """One line for ``--help`` and ``config show``."""
+    index_root: Path | None = None
+    """Where indexes named without a path live; unset is the user's data folder."""
+    index: IndexConfig = IndexConfig()
+    retriever: RetrieverConfig = RetrieverConfig()
+    packer: PackerConfig = PackerConfig()
+    reader: ReaderConfig = ReaderConfig()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Models
+# ---------------------------------------------------------------------------------------------------------------
+
+Mixer = Literal["hyena", "attention", "local_attention"]
+
+
+class ReaderModelConfig(Strict):
+    """The architecture of a reader (``ragyena.model.reader_model``). The attention twin differs in ``mixers`` alone."""
+
+    kind: Literal["reader"] = "reader"
+    vocab_size: Positive = 30522
+    """Word pieces."""
+    width: Positive = 384
+    """Channels of the residual stream."""
+    heads: Positive = 12
+    """Heads of every attention, the cross-attention to the question included."""
+    ffn_width: Positive = 1536
+    """Hidden channels of each feed-forward."""
+    mixers: tuple[Mixer, ...] = ("hyena",) * 6
+    """The mixer of each layer; its length is the depth."""
+    context_channels: tuple[Count, ...] = (0,) * 6
+    """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
+    boundary: Literal["none", "reset", "modulated"] = "modulated"
+    """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
+    near_taps: Annotated[int, Field(ge=0, le=64)] = 12
+    """Free filter taps at lags -near_taps ... near_taps."""
+    implicit_filter: bool = True
+    """Whether filters have an implicit part beside the free taps."""
+    filter_width: Positive = 64
+    """Hidden channels of the filter network."""
+    filter_bands: Positive = 14
+    """Frequencies of the filter network's position features."""
+    passage_time_scales: tuple[float, float] = (16.0, 300.0)
+    """Shortest and longest decay, in tokens, of the passage-scope filters."""
+    context_time_scales: tuple[float, float] = (64.0, 16384.0)
+    """Shortest and longest decay, in tokens, of the context-scope filters."""
+    max_slot_tokens: Positive = 384
+    """Positions that have an embedding: the longest passage slot and the longest question."""
+    match_features: bool = True
+    """Whether exact matches of question words and word pairs are marked on the passage tokens."""
+    decoder_layers: Count = 2
+    """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
+    max_answer_tokens: Positive = 64
+    """The longest answer the decoder's filters cover."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ReaderModelConfig:
+        if len(self.context_channels) != len(self.mixers):
+            raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if any(c > self.width for c in self.context_channels):
+            raise ValueError(f"context_channels {self.context_channels} exceed width {self.width}")
+        return self
+
+
+class CausalModelConfig(Strict):
+    """The published causal Hyena language model (Poli et al. 2023; its released language-model settings)."""
+
+    kind: Literal["causal"] = "causal"
+    vocab_size: Positive = 50257
+    width: Positive = 768
+    depth: Positive = 12
+    ffn_width: Positive = 3072
+    order: Annotated[int, Field(ge=2)] = 2
+    """Number of gates plus one: projections of the operator."""
+    max_length: Positive = 1024
+    """Longest sequence the filters cover (``l_max``)."""
+    short_filter: Positive = 3
+    """Taps of the short depthwise convolution."""
+    filter_width: Positive = 64
+    """Hidden channels of the filter network (``filter_order``)."""
+    filter_depth: Count = 2
+    """Hidden layers of the filter network beyond the first (``num_inner_mlps``)."""
+    filter_embedding: Annotated[int, Field(ge=3)] = 33
+    """Position features of the filter network (``emb_dim``), odd."""
+    sine_frequency: float = 14.0
+    """Initial frequency of the filter network's sines (``w``)."""
+    modulate: bool = True
+    """Whether filters decay exponentially."""
+    fast_decay: float = 0.3
+    """``fast_decay_pct`` of the exponential window."""
+    slow_decay: float = 1.5
+    """``slow_decay_pct`` of the exponential window."""
+    decay_target: float = 1e-2
+    """What the window has decayed to at the given fraction of ``max_length``."""
+    decay_shift: float = 0.0
+    """Constant added to the window."""
+    tie_embeddings: bool = True
+    """Whether the output projection shares the input embedding."""
+    pad_vocab_multiple: Positive = 8
+    """The embedding has its rows padded to a multiple of this."""
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Training and evaluation
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class DataConfig(Strict):
+    """Training data: files, folders of files, or Hugging Face ``datasets`` names."""
+
+    questions: tuple[str, ...]
+    """Question rows ``{id, source, passage_id | context, question, answers, answer_start, split}``: JSON lines (also
+    .xz), SQuAD JSON, or the name of a Hugging Face dataset in SQuAD layout."""
+    passages: tuple[str, ...] = ()
+    """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
+    prose: tuple[str, ...] = ()
+    """Text rows ``{title, text}`` for distillation on plain prose."""
+    prose_tokens: Count = 24_000_000
+    """The most prose tokens to use."""
+    negatives: Count = 16
+    """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
+    passage_tokens: Positive = 200
+    """The most text tokens a passage holds, as in ``index.passage_tokens``."""
+    header_tokens: Count = 32
+    """As in ``packer.header_tokens``."""
+    question_tokens: Positive = 64
+    """Longer training questions are left out (and counted)."""
+
+
+class OptimizerConfig(Strict):
+    """Muon for the matrices of the layers, AdamW for everything else; cosine schedule with warm-up."""
+
+    muon_rate: float = 1e-3
+    """Peak rate of Muon, on AdamW's scale (update RMS 0.2; Liu et al. 2025)."""
+    adamw_rate: float = 1e-3
+    """Peak rate of AdamW for filters, biases and vectors."""
+    embedding_rate: float = 0.0
+    """Peak rate of AdamW for the word embeddings; 0 freezes them."""
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup: Fraction = 0.05
+    """Fraction of the stage over which rates rise."""
+    final: Fraction = 0.02
+    """Fraction of the peak rate at the stage's end."""
+
+
+class StageConfig(Strict):
+    """One stage of a training run: a model, what it starts from, and what it learns from."""
+
+    name: str
+    """Names the stage's folder in the run and lets later stages refer to it."""
+    model: ReaderModelConfig
+    start: str = "encoder"
+    """``encoder`` (the bundled MiniLM encoder), ``scratch``, the name of an earlier stage, or a checkpoint folder."""
+    teacher: str = ""
+    """An earlier stage or a checkpoint folder to distil from; empty for none."""
+    tokens: Positive
+    """Tokens of context to train on, padding included."""
+    tokens_per_step: Positive = 65_536
+    passages: tuple[Positive, ...] = (1, 8)
+    """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
+    passage_weights: tuple[float, ...] = (0.5, 0.5)
+    """How often each number of passages is drawn."""
+    prose: Fraction = 0.2
+    """Fraction of steps that distil on prose."""
+    unanswerable: Fraction = 0.1
+    """Fraction of contexts of several passages from which the gold one is left out."""
+    header: Fraction = 0.5
+    """Fraction of contexts whose passages carry their header."""
+    hidden_weight: float = 2.0
+    """Weight of the normalised hidden-state error against the teacher at the start; anneals to 15% of it."""
+    teacher_weight: float = 0.5
+    """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
+    span_weight: float = 0.5
+    """Weight of the gold spans at the start; doubles over the stage."""
+    write_weight: float = 0.1
+    """Weight of the answer decoder's loss."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compile: bool = True
+    """Whether layers run through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """How often a checkpoint to resume from is written."""
+
+
+class TrainConfig(Strict):
+    """A training run: data and stages, one after another. A file in ``configs/train`` is one of these."""
+
+    description: str = ""
+    data: DataConfig
+    stages: tuple[StageConfig, ...]
+    seed: int = 0
+
+
+class EvalConfig(Strict):
+    """One evaluation: questions, contexts, and how many passages compete. A file in ``configs/eval`` is one of these."""
+
+    description: str = ""
+    data: DataConfig
+    split: str = "dev"
+    """Rows of this split are asked."""
+    sources: tuple[str, ...] = ()
+    """Only rows of these sources; empty for all."""
+    passages: tuple[Positive, ...] = (1, 32)
+    """Passages among which the gold one stands; the others are the retriever's top hits in all passages."""
+    limit: Count = 0
+    """The most questions, drawn with the seed; 0 for all."""
+    seed: int = 0
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
+    """``values`` checked against ``model``; a ConfigError that names each wrong key and ``source`` where they are wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+            if item["type"] == "extra_forbidden":
+                problems.append(f"unknown setting '{key}'")
+            else:
+                problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")
+        raise ConfigError(
+            f"{source}: {'; '.join(problems)}", hint="`ragyena config show` lists every setting with its meaning"
+        ) from error

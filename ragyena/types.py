@@ -1,0 +1,245 @@
+"""The values that travel between the parts of ragyena. All are frozen; arrays in them are not to be written to.
+
+A question's way: ``Document`` -> ``Passage`` (cut, stored) -> ``ScoredPassage`` (retrieved) -> ``Context``
+(packed) -> ``Span`` (read) -> ``Citation`` and ``Answer``.
+
+Character offsets are Python string indices, start inclusive, end exclusive. Line and page numbers count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Answer",
+    "AnswerKind",
+    "Citation",
+    "Context",
+    "Document",
+    "Heading",
+    "PackingLog",
+    "PackingLogEntry",
+    "PackingOutcome",
+    "Passage",
+    "Progress",
+    "ScoredPassage",
+    "Span",
+]
+
+IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a document: the char offset at which its section starts, its level (1 = top) and its text."""
+
+    start: int
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text with its origin. A file is one document, or several (rows of a csv or jsonl file)."""
+
+    source: str
+    """Where the text came from: an absolute path, followed by ``#row`` for one row of a table-like file."""
+    text: str
+    """The whole text. Every offset elsewhere is an index into it."""
+    title: str = ""
+    """A title found in the document, or one made from its file name."""
+    page_starts: tuple[int, ...] = ()
+    """Char offset at which each page starts, page 1 first; empty where the format has no pages."""
+    headings: tuple[Heading, ...] = ()
+    """In order of ``start``."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Further fields (of a csv or jsonl row, say) that searches can filter by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of one document: ``document.text[start:end] == text``."""
+
+    text: str
+    start: int
+    end: int
+    line_start: int
+    line_end: int
+    page: int | None
+    """The page on which the passage starts."""
+    title: str
+    """The document's title."""
+    heading_path: tuple[str, ...]
+    """The headings the passage stands under, outermost first."""
+    source: str
+    """The document's source."""
+    passage_id: int = -1
+    """The id in the index's store; -1 before it is stored."""
+    document_id: int = -1
+    """The document's id in the index's store; -1 before it is stored."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def header(self) -> str:
+        """Title and heading path in one line: what the passage is about, where its own text does not say so."""
+        parts = [self.title, *(h for h in self.heading_path if h != self.title)]
+        return " > ".join(p for p in parts if p)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPassage:
+    """A passage found by a search, with the score that ranks it and the scores it was made from."""
+
+    passage: Passage
+    score: float
+    """The ranking score; larger is better. Strictly decreasing along a result list."""
+    dense_score: float | None = None
+    """Cosine similarity to the question; None where the dense search did not find the passage."""
+    lexical_score: float | None = None
+    """BM25 score, larger is better; None where the lexical search did not find the passage."""
+
+
+PackingOutcome = Literal["packed", "duplicate", "over budget", "neighbour"]
+
+
+@dataclass(frozen=True, slots=True)
+class PackingLogEntry:
+    """What became of one candidate passage."""
+
+    passage_id: int
+    source: str
+    score: float
+    outcome: PackingOutcome
+    """``neighbour`` is a passage that entered because it adjoins a hit; every other outcome speaks for itself."""
+    slot: int | None
+    """The slot the passage sits in, None if it did not enter."""
+    tokens: int
+    """Tokens of the passage, its header included."""
+    detail: str = ""
+    """Why, where the outcome needs a reason: ``same text as passage 17``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackingLog:
+    """How a context was filled: one entry a candidate, and the account of the budget."""
+
+    entries: tuple[PackingLogEntry, ...]
+    context_tokens: int
+    """The budget."""
+    question_tokens: int
+    """Length of the question slot."""
+    slot_tokens: int
+    """Length of each passage slot."""
+    used_tokens: int
+    """Question slot plus all passage slots, padding included; at most the budget."""
+    filled_tokens: int
+    """Tokens of ``used_tokens`` that are not padding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """A question and passages as token ids in slots: what a reader reads. P passages, S slot tokens, Q question tokens."""
+
+    question: str
+    question_ids: IntArray
+    """[Q] token ids of the question, with its begin and end tokens."""
+    passages: tuple[ScoredPassage, ...]
+    """P passages in slot order."""
+    token_ids: IntArray
+    """[P, S] header, separator, passage text, separator, padding."""
+    token_mask: BoolArray
+    """[P, S] False at padding."""
+    text_mask: BoolArray
+    """[P, S] True at tokens of the passage's own text: those an answer may be taken from."""
+    char_starts: IntArray
+    """[P, S] char offset in the *document* at which a text token starts; -1 elsewhere."""
+    char_ends: IntArray
+    """[P, S] char offset in the *document* at which a text token ends; -1 elsewhere."""
+    log: PackingLog
+
+    @property
+    def length(self) -> int:
+        """Tokens the reader reads, padding included."""
+        return int(self.question_ids.shape[0] + self.token_ids.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a packed passage chosen as an answer."""
+
+    slot: int
+    token_start: int
+    token_end: int
+    """Exclusive."""
+    start: int
+    """Char offset in the document."""
+    end: int
+    text: str
+    score: float
+    """Probability of the span under the reader's softmax over the whole context."""
+
+
+AnswerKind = Literal["extracted", "written", "abstained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Evidence for an answer, read again from the store: ``document.text[start:end] == quote``."""
+
+    passage_id: int
+    document_id: int
+    source: str
+    title: str
+    page: int | None
+    line_start: int
+    line_end: int
+    start: int
+    end: int
+    quote: str
+    """The sentence or sentences that hold the answer, verbatim."""
+    answer_start: int | None
+    """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
+    answer_end: int | None
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question came to."""
+
+    question: str
+    text: str
+    """The answer; empty when the reader abstained."""
+    kind: AnswerKind
+    confidence: float
+    """Probability the reader gives this answer, between 0 and 1."""
+    no_answer_probability: float
+    """Probability the reader gives to the context not holding an answer."""
+    citations: tuple[Citation, ...]
+    """Evidence, best first; empty when the reader abstained."""
+    passages: tuple[ScoredPassage, ...]
+    """The packed passages, best first by the reader's own scores: what to look at when it abstained."""
+    alternatives: tuple[Span, ...] = ()
+    """Other spans the reader considered, best first."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage: ``retrieve``, ``pack``, ``read``."""
+    log: PackingLog | None = None
+
+
+class Progress(Protocol):
+    """Told how far a long task has come. The command line draws it; ``None`` in its place means nobody watches."""
+
+    def start(self, description: str, total: int | None, unit: str) -> None:
+        """A new stage begins: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
+
+    def advance(self, amount: int) -> None:
+        """``amount`` more units are done."""
+
+    def note(self, text: str) -> None:
+        """A line worth keeping on the screen."""
