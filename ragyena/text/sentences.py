@@ -1,0 +1,186 @@
+"""Where sentences, lines and paragraphs of a text begin, by rules on its characters; no model, no language setting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+
+__all__ = ["Border", "borders", "sentence_span"]
+
+REACH = 400
+"""A quoted sentence extends at most this many chars beyond either side of what it is quoted for."""
+
+
+class Border(IntEnum):
+    """What begins at an offset of a text. A larger one is the stronger border."""
+
+    LINE = 1
+    """A line that is not the continuation of the one before: a list item, a table row, a line of code or verse."""
+    SENTENCE = 2
+    PARAGRAPH = 3
+    """The text after one or more blank lines."""
+
+
+# One alternative a kind of candidate; `_kind` decides whether a candidate is a border.
+_CANDIDATE = re.compile(
+    r"""
+      (?P<blank> \n [^\S\n]* (?: \n [^\S\n]* )+ )           # one or more blank lines
+    | (?P<line>  \n [^\S\n]* )                              # the next line
+    | (?P<stop>  (?<![.!?…]) [.!?…]+ ["'”’»)\]}*_]* ) (?= \s )   # a full stop, closing quotes, then space
+    | (?P<wide>  [。！？｡．]+ ["'”’」』）】》]* )             # CJK, where no space follows
+    """,
+    re.VERBOSE,
+)
+_SPACE = re.compile(r"[^\S\n]+")
+_ITEM = re.compile(r"(?:[-*+•‣◦▪–—·|>#]|\d{1,3}[.)]\s|[(]?[A-Za-z][.)]\s|[{}\[\]<@$\\]|//|/\*|```|~~~)")
+_LAST_WORD = re.compile(r"(\S+)\Z")
+
+_ABBREVIATIONS = """
+    mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle
+    vs etc e.g i.e eg ie cf al ca approx viz resp ibid op cit ed eds trans vol vols no nos nr pp p fig figs eq eqs sec
+    secs ch chap art par tab app ref refs dept univ inc ltd co corp bros assn ave blvd rd est min max avg
+    jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
+    u.s u.k u.n e.u a.m p.m b.c a.d ph.d m.d b.a m.a d.c
+    bzw z.b d.h u.a usw ggf evtl str bd hr fr abb
+"""
+_BEFORE_NAME = """
+    mr mrs ms dr prof sr jr st mt gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle e.g i.e eg ie cf vs
+    fig figs eq eqs no nos nr pp p vol sec ch chap art op
+"""
+# As sets: words after whose full stop a sentence may go on, and those after which it does even with a capital.
+_ABBREVIATED, _BEFORE_CAPITAL = frozenset(_ABBREVIATIONS.split()), frozenset(_BEFORE_NAME.split())
+
+
+def borders(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Border]]:
+    """Each offset in (start, end) at which a sentence, line or paragraph begins, in order, and which of them.
+
+    An offset points at the first char that is not white space, so that nothing but white space (or, after CJK stops,
+    nothing) lies between what ends and what begins. Linear in the length of the text.
+    """
+    end = len(text) if end is None else end
+    previous = start
+    for match in _CANDIDATE.finditer(text, start, end):
+        found = _border(text, match, previous, start, end)
+        if found is not None and previous < found[0] < end:
+            yield found
+            previous = found[0]
+
+
+def sentence_span(text: str, start: int, end: int) -> tuple[int, int]:
+    """The sentence or sentences of ``text`` that hold [start, end), as offsets without surrounding white space.
+
+    Always contains [start, end). Where a sentence reaches more than 400 chars beyond it, it is cut there, at a word.
+    """
+    if not 0 <= start <= end <= len(text):
+        raise ValueError(f"span {start}:{end} is not inside a text of {len(text)} chars")
+    # Reading starts a little before what may be returned: at a blank line where there is one, so that the first
+    # sentence is recognised by its own beginning.
+    low, high = max(0, start - REACH), min(len(text), end + REACH)
+    origin = max(0, low - REACH)
+    blank = text.rfind("\n\n", origin, start)
+    origin = blank + 2 if blank >= 0 else origin
+    first, last = origin, high
+    whole = high == len(text)
+    for offset, _ in borders(text, origin, min(len(text), high + REACH)):
+        if offset <= start:
+            first = offset
+        elif offset >= end:
+            last, whole = min(offset, high), offset <= high
+            break
+    if first < low:
+        first = _word_start(text, low, start)
+    elif first == origin and blank < 0 and origin > 0:
+        first = _word_start(text, max(low, origin), start)
+    if not whole:
+        last = _word_end(text, end, last)
+    while first < start and text[first].isspace():
+        first += 1
+    while last > end and text[last - 1].isspace():
+        last -= 1
+    return first, last
+
+
+def _border(text: str, match: re.Match[str], previous: int, start: int, end: int) -> tuple[int, Border] | None:
+    offset = match.end()
+    if match["blank"] is not None:
+        return offset, Border.PARAGRAPH
+    if match["line"] is not None:
+        return (offset, Border.LINE) if _line_begins(text, match.start(), offset, start, end) else None
+    if match["wide"] is not None:
+        return offset, Border.SENTENCE
+    space = _SPACE.match(text, offset, end)
+    if space is None:  # a line ends here: a new one after a full stop is a sentence unless it goes on in lower case
+        following = offset + 1
+        while following < end and text[following].isspace():
+            if text[following] == "\n":
+                return None  # a blank line: the next candidate
+            following += 1
+    else:
+        following = space.end()
+    if following >= end or text[following] == "\n":
+        return None
+    return (following, Border.SENTENCE) if _sentence_ends(text, match, following, previous) else None
+
+
+def _sentence_ends(text: str, match: re.Match[str], following: int, previous: int) -> bool:
+    stop = match["stop"]
+    then = text[following]
+    if then.islower():
+        return False
+    if not stop.startswith(".") or stop.startswith(".."):
+        return True
+    word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
+    word = word_match[1].lstrip("\"'“‘(«[{*_").lower() if word_match else ""
+    if word in _BEFORE_CAPITAL and stop == ".":
+        return word in {"no", "p", "art", "st"} and not then.isdigit() and not then.isupper()
+    if word in _ABBREVIATED:
+        return then.isupper() and not then.isdigit()
+    if len(word) == 1 and word.isalpha() and stop == ".":  # an initial: J. Smith
+        return False
+    # "3." at the start of a line numbers an item
+    return not (word.isdigit() and len(word) <= 3 and _at_line_start(text, match.start() - len(word)))
+
+
+def _at_line_start(text: str, offset: int) -> bool:
+    while offset > 0 and text[offset - 1] in " \t":
+        offset -= 1
+    return offset == 0 or text[offset - 1] == "\n"
+
+
+def _line_begins(text: str, newline: int, offset: int, start: int, end: int) -> bool:
+    """Whether a new line begins something, or goes on with a sentence that was wrapped at a column."""
+    if offset >= end:
+        return False
+    if _ITEM.match(text, offset, end):
+        return True
+    line_start = max(text.rfind("\n", start, newline) + 1, start)
+    line = text[line_start:newline]
+    if _ITEM.match(line.lstrip()[:8]) and line.lstrip()[:1] in "|#":
+        return True  # what follows a table row or a heading is not its continuation
+    if "\t" in line.strip() or "\t" in text[offset : min(end, offset + 200)].split("\n", 1)[0]:
+        return True  # columns
+    indent, previous_indent = offset - newline - 1, len(line) - len(line.lstrip())
+    if line.rstrip().endswith((":", "{", "}", ";", "[", "(", "]", ")")) and indent != previous_indent:
+        return True  # code, or a line that announces what stands indented below it
+    # Wrapped lines are long. After a short one a capital or digit begins a line of its own.
+    return len(line.strip()) < 45 and not text[offset].islower()
+
+
+def _word_start(text: str, low: int, start: int) -> int:
+    """The first beginning of a word at or after ``low``, ``low`` itself where there is none before ``start``."""
+    if low == 0 or text[low - 1].isspace():
+        return low
+    for offset in range(low, start):
+        if text[offset].isspace():
+            return offset + 1
+    return low
+
+
+def _word_end(text: str, end: int, high: int) -> int:
+    if high >= len(text) or text[high].isspace():
+        return high
+    for offset in range(high, end, -1):
+        if text[offset - 1].isspace():
+            return offset - 1
+    return high

@@ -1,0 +1,115 @@
+"""Text -> token ids with exact char offsets, by the ``tokenizer.json`` of a checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from ragyena.errors import CheckpointError
+
+__all__ = ["Encoding", "Tokenizer"]
+
+_SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """The n tokens of a text: ``text[starts[i]:ends[i]]`` is what token i was made from."""
+
+    ids: npt.NDArray[np.int32]
+    """[n] token ids."""
+    starts: npt.NDArray[np.int32]
+    """[n] char offset at which each token starts; never decreasing."""
+    ends: npt.NDArray[np.int32]
+    """[n] char offset at which each token ends, exclusive."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """Turns text into ids and back. Adds no special tokens and cuts nothing off; text that merely looks like a special
+    token (``[SEP]`` in a document) is text."""
+
+    def __init__(self, definition: bytes, name: str) -> None:
+        """``definition`` is the content of a tokenizer.json, ``name`` what to call it in a message.
+
+        Raises CheckpointError if it is not one, or lacks a begin, separator or padding token.
+        """
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(definition.decode("utf-8"))
+        except Exception as error:  # the library raises bare Exception
+            raise CheckpointError(
+                f"{name} is not a tokenizer: {error}", hint="download or copy the checkpoint again"
+            ) from error
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._backend.encode_special_tokens = True
+        self.fingerprint = hashlib.sha256(definition).hexdigest()
+        """sha256 of the tokenizer.json: two tokenizers with the same one cut every text alike."""
+        self.cls_id = self._special("cls", name)
+        self.sep_id = self._special("sep", name)
+        self.pad_id = self._special("pad", name)
+        self.vocab_size = self._backend.get_vocab_size()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Tokenizer:
+        """The tokenizer of a checkpoint folder. Raises CheckpointError where its tokenizer.json is missing or bad."""
+        path = folder / "tokenizer.json"
+        try:
+            definition = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(
+                f"{path} cannot be read: {error.strerror or error}",
+                hint="a checkpoint is a folder with config.json, model.safetensors and tokenizer.json",
+            ) from error
+        return cls(definition, str(path))
+
+    def encode(self, text: str) -> Encoding:
+        return _encoding(self._backend.encode(_sound(text), add_special_tokens=False))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        """As ``encode`` of each, several at once on all cores."""
+        sound = [_sound(text) for text in texts]
+        return [_encoding(found) for found in self._backend.encode_batch(sound, add_special_tokens=False)]
+
+    def count_batch(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text, faster than encoding it."""
+        sound = [_sound(text) for text in texts]
+        return [len(found) for found in self._backend.encode_batch_fast(sound, add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> str:
+        """The text of ``ids``, special tokens left out. Lower case where the tokenizer lowers it."""
+        return str(self._backend.decode([int(i) for i in ids], skip_special_tokens=True))
+
+    def _special(self, role: str, name: str) -> int:
+        for token in _SPECIAL[role]:
+            found = self._backend.token_to_id(token)
+            if found is not None:
+                return int(found)
+        raise CheckpointError(
+            f"{name} has no {role} token ({' or '.join(_SPECIAL[role])})", hint="use a tokenizer of the BERT family"
+        )
+
+
+def _encoding(found: tokenizers.Encoding) -> Encoding:
+    ids = np.array(found.ids, dtype=np.int32)
+    offsets = np.fromiter(chain.from_iterable(found.offsets), dtype=np.int32, count=2 * len(ids)).reshape(-1, 2)
+    return Encoding(ids, np.ascontiguousarray(offsets[:, 0]), np.ascontiguousarray(offsets[:, 1]))
+
+
+def _sound(text: str) -> str:
+    """``text`` with each lone surrogate (undecodable bytes of a command line, half an emoji in JSON) replaced one for
+    one, so that offsets stand: the library takes valid Unicode alone."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if 0xD800 <= ord(char) < 0xE000 else char for char in text)
+    return text
