@@ -1,0 +1,59 @@
+# Each target does its own set-up: `make demo` and `make test` work on a fresh machine with Python 3.11-3.13 and make.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+# Two workers of one thread each use two cores better than one worker of two threads.
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
+
+.PHONY: help demo test test-all check format docs build clean
+.DELETE_ON_ERROR:
+
+help:  ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/.installed  ## Index the demo corpus, ask it questions, print cited answers.
+	@$(BIN)/ragyena demo
+
+test: .venv/.developed  ## Run the default tests.
+	$(PYTEST)
+
+test-all: .venv/.developed  ## Run every test, the slow ones too.
+	$(PYTEST) -m "slow or not slow"
+
+check: .venv/.developed  ## Lint, check formatting, types and layers.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.developed  ## Format the code and mend what lint can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/.developed  ## Write the generated pages of docs/ anew.
+	$(BIN)/python docs/generate.py
+
+build: .venv/.developed  ## Build the wheel into dist/.
+	$(BIN)/python -m hatchling build -t wheel
+
+clean:  ## Remove the virtual environment and every cache.
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What running needs. The versions are those of constraints.txt; pip is renewed because the one that comes with
+# Python 3.11 knows no dependency groups.
+.venv/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or run: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "installing ragyena into .venv (once; some minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+# What testing and training need on top.
+.venv/.developed: .venv/.installed
+	@echo "installing the development tools into .venv (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]' --group dev
+	@touch $@
