@@ -113,7 +113,7 @@ def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) 
         cut, cross = cut_at[start]
         if last - first > limit or end - start > most_chars:
             units.extend(_pieces(text, start, end, token_starts[first:last], limit, cut, cross))
-        elif units and cross == 0.0 and not _has_word(text, start, end):
+        elif units and cross == 0.0 and units[-1].tokens + last - first <= limit and not _has_word(text, start, end):
             units[-1].tokens += last - first  # a rule, an underline, a fence: goes with what stands before it
         else:
             units.append(_Unit(start, last - first, cut, cross))
@@ -144,35 +144,38 @@ def _heading_costs(
     return costs
 
 
-_INNER_BORDERS = (
-    re.compile(r"\n\s*"),
-    re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"),
-    re.compile(r"\s+"),
-    re.compile(r"[^\w\s]"),
-)
+_INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
 
 
 def _pieces(
     text: str, start: int, end: int, token_starts: npt.NDArray[np.int64], limit: int, cut: float, cross: float
 ) -> list[_Unit]:
-    """A unit too long for a passage in pieces of about an eighth of one, cut at clauses, else words, else anywhere."""
+    """A unit too long for a passage in pieces: its lines; of lines longer than an eighth of a passage, pieces of about
+    that size, cut at clauses, else words, else anywhere."""
     step = max(1, limit // 8)
     most_chars = step * CHARS_PER_TOKEN
+    lines = [match.end() for match in re.finditer(r"\n\s*", text[start:end])]
+    line_ends = [start + offset for offset in lines if start + offset < end] + [end]
     units: list[_Unit] = []
     token, position = 0, start
-    while position < end:
-        bound = int(token_starts[token + step]) if token + step < len(token_starts) else end
-        bound = min(max(bound, position + 1), position + most_chars, end)
-        if bound < end:
-            bound = _best_cut(text, position, bound)
-        following = int(np.searchsorted(token_starts, bound)) if bound < end else len(token_starts)
-        units.append(_Unit(position, max(following - token, 1), cut, cross))
-        token, position, cut, cross = following, bound, CUT_INSIDE, 0.0
+    for line_end in line_ends:
+        token_end = int(np.searchsorted(token_starts, line_end)) if line_end < end else len(token_starts)
+        while position < line_end:
+            bound = line_end
+            if token + step < token_end or line_end - position > most_chars:
+                bound = int(token_starts[token + step]) if token + step < token_end else line_end
+                bound = _best_cut(text, position, min(max(bound, position + 1), position + most_chars, line_end))
+            following = int(np.searchsorted(token_starts, bound)) if bound < line_end else token_end
+            units.append(_Unit(position, max(following - token, 1), cut, cross))
+            token, position, cut, cross = following, bound, CUT_INSIDE, 0.0
+        cut = CUT[Border.LINE]
     return units
 
 
 def _best_cut(text: str, start: int, bound: int) -> int:
     """The last clause, word or punctuation border in the second half of [start, bound), else ``bound``."""
+    if bound >= len(text):
+        return bound
     middle = (start + bound) // 2
     for pattern in _INNER_BORDERS:
         last = None
@@ -227,20 +230,19 @@ def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: i
 
     Needed where a cut had to fall inside a word: its halves may come to more tokens than the whole.
     """
-    while True:
-        counts = tokenizer.count_batch([text[start:end] for start, end in spans])
-        if all(count <= limit or end - start == 1 for count, (start, end) in zip(counts, spans, strict=True)):
-            return spans
-        fitted: list[tuple[int, int]] = []
-        for count, (start, end) in zip(counts, spans, strict=True):
+    fitted: list[tuple[int, int]] = []
+    while spans:
+        too_long: list[tuple[int, int]] = []
+        for count, (start, end) in zip(tokenizer.count_batch([text[a:b] for a, b in spans]), spans, strict=True):
             if count <= limit or end - start == 1:
                 fitted.append((start, end))
                 continue
             middle = (start + end) // 2
             space = text.rfind(" ", start, middle)
-            middle = space if space > start else max(middle, start + 1)
-            fitted += [s for s in (_trim(text, start, middle), _trim(text, middle, end)) if s[0] < s[1]]
-        spans = fitted
+            middle = space if space > start else middle
+            too_long += [span for span in (_trim(text, start, middle), _trim(text, middle, end)) if span[0] < span[1]]
+        spans = too_long
+    return sorted(fitted)
 
 
 def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Passage]:

@@ -1,0 +1,130 @@
+"""Bytes of a file -> text: the encoding found, binary junk refused, newlines made alike."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+import charset_normalizer
+
+from ragyena.errors import UnreadableDocumentError
+
+__all__ = ["decode", "encoding_of", "normalise_newlines", "read_text"]
+
+SAMPLE_BYTES = 1 << 20
+"""Encodings are told from this much of a file."""
+JUNK = 0.003
+"""A text has no more than this part of control characters."""
+DOUBT = 0.2
+"""The most disorder (charset-normalizer's ``chaos``) at which a guessed encoding is believed."""
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROL_BYTES = bytes([*range(0x07), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
+_CONTROL_CHARS = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ")
+_WESTERN_SIGNS = frozenset("\u00a0‘’“”‚„–—…•€£©®™°§«»‹›¿¡ºª½¼¾±·×²³µ´\u00ad")
+_SIGN_INSIDE_WORD = re.compile(r"[^\W\d_][¡¿£€©®™°§±²³µ¼½¾¹×‚„•«»‹›´][^\W\d_]")
+
+
+def read_text(path: Path) -> str:
+    """The whole text of a file, lines ended by ``\\n`` alone, so that line numbers are those of any editor.
+
+    Raises UnreadableDocumentError for binary junk and for text whose encoding cannot be told.
+    """
+    return normalise_newlines(decode(path.read_bytes(), path))
+
+
+def normalise_newlines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def decode(data: bytes, path: Path) -> str:
+    """``data`` as text; ``path`` names it in an error. Raises as ``read_text`` does."""
+    encoding = encoding_of(data, path)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise undecodable(path, encoding) from error
+    check_text(text, path)
+    return text
+
+
+def check_text(text: str, path: Path) -> None:
+    """Refuses text that is junk in the guise of text. Raises UnreadableDocumentError."""
+    if "\x00" in text or len(_CONTROL_CHARS.findall(text)) > JUNK * len(text):
+        raise _binary(path)
+
+
+def encoding_of(data: bytes, path: Path) -> str:
+    """A Python codec name for ``data``, which may be the beginning of a file. Raises as ``read_text`` does."""
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            return name
+    sample = data[:SAMPLE_BYTES]
+    wide = _utf16_without_bom(sample)
+    if wide is not None:
+        return wide
+    if len(sample.translate(None, _CONTROL_BYTES)) < (1 - JUNK) * len(sample) or b"\x00" in sample:
+        raise _binary(path)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < SAMPLE_BYTES)
+        return "utf-8"
+    except UnicodeDecodeError:
+        pass
+    if _is_western(sample):
+        return "cp1252"
+    match = charset_normalizer.from_bytes(sample).best()
+    if match is None or match.chaos > DOUBT or match.encoding.startswith(("utf_16", "utf_32")):
+        raise UnreadableDocumentError(
+            f"{path} is not UTF-8 and its encoding cannot be told",
+            hint="if it is text, convert it to UTF-8, for example: iconv -f ENCODING -t UTF-8",
+        )
+    return match.encoding
+
+
+def undecodable(path: Path, encoding: str) -> UnreadableDocumentError:
+    return UnreadableDocumentError(
+        f"{path} looks like {encoding} but is not valid {encoding} throughout",
+        hint="convert it to UTF-8, for example: iconv -f ENCODING -t UTF-8",
+    )
+
+
+def _binary(path: Path) -> UnreadableDocumentError:
+    return UnreadableDocumentError(
+        f"{path} holds binary data, not text",
+        hint="leave it out with an exclude pattern, or give it the suffix of its real format",
+    )
+
+
+def _utf16_without_bom(sample: bytes) -> str | None:
+    """Mostly Western text in UTF-16 has a zero in every other byte, and hardly one in the others."""
+    pairs = len(sample) // 2
+    if pairs < 4:
+        return None
+    even, odd = sample[: 2 * pairs : 2].count(0) / pairs, sample[1 : 2 * pairs : 2].count(0) / pairs
+    if odd > 0.6 and even < 0.02:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.6 and odd < 0.02 else None
+
+
+def _is_western(sample: bytes) -> bool:
+    """Whether the bytes make sense as cp1252 (of which latin-1 text is a part): accented letters are a minority
+    among letters, and signs do not stand inside words. Other 8-bit code pages fail on one or the other."""
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    high = [char for char in text if ord(char) >= 0x80]
+    letters = sum(char.isalpha() for char in text)
+    if any(char not in _WESTERN and char not in _WESTERN_SIGNS for char in high):
+        return False
+    if sum(char in _WESTERN for char in high) > 0.25 * letters:
+        return False
+    return _SIGN_INSIDE_WORD.search(text) is None

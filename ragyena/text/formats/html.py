@@ -1,0 +1,139 @@
+"""HTML: its readable text, without scripts and navigation; block elements become paragraphs."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, Tag
+from bs4.dammit import EncodingDetector
+
+from ragyena.config import IndexConfig
+from ragyena.text.decoding import check_text, decode, normalise_newlines
+from ragyena.text.formats.builder import TextBuilder
+from ragyena.types import Document
+
+__all__ = ["load"]
+
+_DROPPED = "script, style, noscript, template, nav, svg, iframe, object, canvas, form, button, select, dialog"
+_DROPPED_BY_ROLE = "[role=navigation], [role=banner], [role=search], [hidden], [aria-hidden=true]"
+_BLOCKS = frozenset(
+    """
+    address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer
+    header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul
+    """.split()  # noqa: SIM905 -- as a list it would take a line a name
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+
+
+def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+    soup = BeautifulSoup(_text_of(path), "lxml")
+    title = soup.title.get_text(" ", strip=True) if soup.title else ""
+    for tag in soup.select(f"{_DROPPED}, {_DROPPED_BY_ROLE}"):
+        tag.decompose()
+    root = _main_part(soup)
+    if not title:
+        first = root.find("h1")
+        title = first.get_text(" ", strip=True) if first else ""
+    writer = _Writer()
+    writer.write(root)
+    yield writer.builder.document(path, title)
+
+
+def _text_of(path: Path) -> str:
+    data = path.read_bytes()
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True)
+    has_bom = data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if declared and not has_bom:
+        # Browsers read "latin-1" as the code page it is mistaken for.
+        name = "cp1252" if declared.lower() in {"iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"} else declared
+        try:
+            text = data.decode(name)
+        except (LookupError, UnicodeDecodeError):
+            pass  # the declaration is wrong, as it often is: look at the bytes themselves
+        else:
+            check_text(text, path)
+            return normalise_newlines(text)
+    return normalise_newlines(decode(data, path))
+
+
+def _main_part(soup: BeautifulSoup) -> Tag:
+    """The one element that says it is the content, where it holds most of the text; else the body."""
+    body = soup.body or soup
+    for selector in ("main, [role=main]", "article"):
+        found = soup.select(selector)
+        if len(found) == 1 and len(found[0].get_text()) > 0.5 * len(body.get_text()):
+            return found[0]
+    return body
+
+
+class _Writer:
+    """Walks the tree and writes a block whenever a block element begins or ends."""
+
+    def __init__(self) -> None:
+        self.builder = TextBuilder()
+        self._line: list[str] = []
+        self._marker = ""
+        self._tight = False
+
+    def write(self, node: Tag) -> None:
+        self._children(node)
+        self._flush()
+
+    def _element(self, node: Tag) -> None:
+        name = node.name
+        if name in _HEADINGS:
+            self._flush()
+            self.builder.heading(_HEADINGS[name], node.get_text(" "))
+        elif name == "br":
+            self._line.append("\n")
+        elif name == "pre":
+            self._flush()
+            self.builder.block(node.get_text())
+        elif name == "table" and node.find("table") is None:
+            self._table(node)
+        elif name == "li":
+            self._flush()
+            self._marker = self._item_marker(node)
+            self._children(node)
+            self._flush()
+        elif name in _BLOCKS:
+            self._flush()
+            self._children(node)
+            self._flush()
+            if name in {"ul", "ol"}:
+                self._tight = False
+        else:
+            self._children(node)
+
+    def _children(self, node: Tag) -> None:
+        for child in node.children:
+            if isinstance(child, Tag):
+                self._element(child)
+            elif isinstance(child, NavigableString) and not isinstance(child, Comment | Doctype):
+                self._line.append(re.sub(r"\s+", " ", str(child)))
+
+    def _item_marker(self, node: Tag) -> str:
+        parent = node.parent
+        if parent is not None and parent.name == "ol":
+            return f"{len(node.find_previous_siblings('li')) + 1}. "
+        return "- "
+
+    def _table(self, node: Tag) -> None:
+        self._flush()
+        caption = node.find("caption")
+        if caption is not None:
+            self.builder.block(" ".join(caption.get_text(" ").split()))
+        self.builder.table([[cell.get_text(" ") for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")])
+        self._tight = False
+
+    def _flush(self) -> None:
+        text = re.sub(r" *\n *", "\n", re.sub(r"[^\S\n]+", " ", "".join(self._line))).strip()
+        self._line.clear()
+        if not text:
+            return
+        item = bool(self._marker)
+        self.builder.block(self._marker + text, tight=item and self._tight)
+        self._tight, self._marker = item, ""
