@@ -1,0 +1,5 @@
+"""`python -m ragyena.cli ...` is `ragyena ...`."""
+
+from ragyena.cli.main import run
+
+run()

@@ -1,0 +1,197 @@
+"""``ragyena ask``: one question, or a file of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragyena.cli.console import TerminalProgress, emit_json, interruptible, output
+from ragyena.cli.options import (
+    IndexOption,
+    JsonOption,
+    PipelineOption,
+    QuietOption,
+    WhereOption,
+    configure,
+    index_path,
+    parse_filters,
+)
+from ragyena.errors import (
+    DataError,
+    EmptyQuestionError,
+    PartialFailureError,
+    PathNotFoundError,
+    RagyenaError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from ragyena.pipelines.ask import Pipeline
+
+__all__ = ["command"]
+
+
+def command(
+    question: Annotated[str | None, typer.Argument(help="The question; read from stdin where it is left out.")] = None,
+    index: IndexOption = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help='Ask every row {"question": ..., "id": ...} and print JSON lines.'),
+    ] = None,
+    context_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="The most tokens to read (setting packer.context_tokens).")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(metavar="N", help="Passages to retrieve; 0 fills the budget (retriever.top_k).")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="P", help="Withhold answers less probable than this (reader.threshold).")
+    ] = None,
+    where: WhereOption = None,
+    pipeline: PipelineOption = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what became of every retrieved passage.")] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Answer a question from an index, with citations."""
+    flags = {
+        "packer.context_tokens": context_tokens,
+        "retriever.top_k": top_k,
+        "reader.threshold": threshold,
+    }
+    if questions is not None and question is not None:
+        raise UsageError("a question and --questions were both given", hint="give one of them")
+    config = configure(pipeline, flags)
+    filters = parse_filters(where or [])
+    if questions is not None:
+        rows = list(_rows(questions))
+        with interruptible("the answers printed so far are complete"):
+            _batch(rows, index_path(index, config), config, filters, questions, explain=explain, quiet=quiet)
+        return
+    asked = _one_question(question)
+    with interruptible("nothing was changed"):
+        with _opening(quiet):
+            opened = _open(index_path(index, config), config)
+        with opened:
+            answer = opened.ask(asked, filters=filters)
+    if json:
+        from ragyena.cli.schemas import answer_json
+
+        emit_json(answer_json(answer, explain=explain).model_dump(by_alias=True))
+        return
+    from ragyena.cli.views import answer_view, packing_view
+
+    console = output()
+    console.print(answer_view(answer, console))
+    if explain and answer.log:
+        console.print()
+        console.print(packing_view(answer.log))
+
+
+def _one_question(question: str | None) -> str:
+    if question is None or question == "-":
+        if sys.stdin.isatty():
+            raise EmptyQuestionError("no question was given", hint='ragyena ask "When was it built?", or pipe one in')
+        question = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    if not question.strip():
+        raise EmptyQuestionError("the question is empty", hint='ask something: ragyena ask "When was it built?"')
+    return question
+
+
+def _open(path: Path, config: Any) -> Pipeline:
+    from ragyena.pipelines.ask import Pipeline
+
+    return Pipeline.open(path, config)
+
+
+def _opening(quiet: bool) -> AbstractContextManager[Any]:
+    """A sign of life while the index and the reader are opened."""
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status("opening the index and the reader")
+
+
+# --- batches ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    id: str | int | None
+    question: str
+    problem: str
+    """Why the row cannot be asked; empty where it can."""
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    if not path.is_file():
+        raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl file")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}", hint="save the file as UTF-8 JSON lines") from error
+    found = False
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found = True
+            yield _row(number, line)
+    if not found:
+        raise DataError(f"{path} holds no questions", hint='write one {"question": "..."} a line')
+
+
+def _row(number: int, line: str) -> _Row:
+    try:
+        values = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return _Row(number, None, "", f"not JSON: {error}")
+    if not isinstance(values, dict):
+        return _Row(number, None, "", "not a JSON object")
+    id, question = values.get("id"), values.get("question")
+    if not isinstance(id, str | int | None):
+        return _Row(number, None, "", "'id' is neither a string nor a whole number")
+    if not isinstance(question, str) or not question.strip():
+        return _Row(number, id, "", "no 'question' in it")
+    return _Row(number, id, question, "")
+
+
+def _batch(
+    rows: list[_Row], path: Path, config: Any, filters: dict[str, str], file: Path, *, explain: bool, quiet: bool
+) -> None:
+    """Asks every row; a row that cannot be asked is reported where it stands and fails the run at its end."""
+    from ragyena.cli.schemas import ErrorJson, answer_json
+
+    failed: list[int] = []
+    with TerminalProgress(quiet=quiet) as progress, _open(path, config) as opened:
+        progress.start("asking", len(rows), "questions")
+        for row in rows:
+            try:
+                if row.problem:
+                    raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
+                answer = opened.ask(row.question, filters=filters)
+            except (DataError, UsageError) as error:
+                failed.append(row.line)
+                progress.note(_at(file, row.line, error))
+                values = ErrorJson(id=row.id, line=row.line, error=error.message, hint=error.hint)
+                emit_json(values.model_dump(by_alias=True), indent=None)
+            else:
+                emit_json(answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True), indent=None)
+            progress.advance(1)
+    if failed:
+        lines = ", ".join(str(line) for line in failed[:10]) + (", ..." if len(failed) > 10 else "")
+        raise PartialFailureError(
+            f"{len(failed)} of {len(rows)} rows of {file} could not be asked: line {lines}",
+            hint="mend these lines; the answers to the others were printed",
+        )
+
+
+def _at(file: Path, line: int, error: RagyenaError) -> str:
+    return f"{file}:{line}: {error.message}"

@@ -1,0 +1,73 @@
+"""``ragyena demo``: the whole of ragyena once, on a corpus that ships with it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragyena.cli.console import TerminalProgress, interruptible, output, short_path
+from ragyena.cli.options import IndexOption, PipelineOption, QuietOption, configure, index_path
+
+if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
+    from ragyena.pipelines.demo import DemoAnswer
+
+__all__ = ["command"]
+
+
+def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: QuietOption = False) -> None:
+    """Index the demo corpus and ask it questions.
+
+    The index is temporary, unless --index says where to keep it.
+    """
+    config = configure(pipeline)
+    with interruptible("a temporary index was removed; one given by --index keeps what was added"):
+        from ragyena.pipelines import demo
+
+        began = time.perf_counter()
+        console = output()
+        with _folder(index, config) as folder:
+            console.print(f"Indexing {short_path(str(demo.corpus()))}")
+            with TerminalProgress(quiet=quiet) as progress:
+                built = demo.build(folder, config, progress)
+            report = built.report
+            console.print(
+                f"{report.documents:,} documents, {report.passages:,} passages in {built.seconds:.1f} s\n", style="dim"
+            )
+            results = []
+            for result in demo.ask_all(folder, config):
+                results.append(result)
+                _show(result)
+        right = sum(result.right for result in results)
+        console.print(
+            f"{right} of {len(results)} answers right, {time.perf_counter() - began:.0f} s in all", style="bold"
+        )
+        console.print("Now your own documents:  ragyena index add PATH   then   ragyena ask QUESTION")
+
+
+@contextmanager
+def _folder(index: str | None, config: PipelineConfig) -> Iterator[Path]:
+    if index is not None:
+        yield index_path(index, config)
+        return
+    with tempfile.TemporaryDirectory(prefix="ragyena-demo-") as folder:
+        yield Path(folder) / "index"
+
+
+def _show(result: DemoAnswer) -> None:
+    from rich.rule import Rule
+    from rich.text import Text
+
+    from ragyena.cli.views import answer_view
+
+    console = output()
+    console.print(Rule(Text(result.asked.question, style="bold"), align="left", style="dim"))
+    console.print(answer_view(result.answer, console))
+    if not result.right:
+        expected = " or ".join(result.asked.answers) or "no answer: the corpus does not hold one"
+        console.print(f"  not what was expected: {expected}", style="red")
+    console.print()

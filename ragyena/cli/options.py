@@ -1,0 +1,63 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragyena.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragyena.config import PipelineConfig
+
+__all__ = [
+    "IndexOption",
+    "JsonOption",
+    "PipelineOption",
+    "QuietOption",
+    "WhereOption",
+    "configure",
+    "index_path",
+    "parse_filters",
+]
+
+IndexOption = Annotated[
+    str | None, typer.Option("--index", "-i", metavar="NAME|PATH", help="The index: a name, or the path of its folder.")
+]
+PipelineOption = Annotated[
+    str | None, typer.Option("--pipeline", "-p", metavar="RECIPE", help="The recipe: a name, or a YAML file.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, described in docs/json.md.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="KEY=VALUE", help="Only passages with this metadata; repeatable."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> PipelineConfig:
+    """The settings of this run; ``flags`` maps dotted names to values, None for flags that were not given."""
+    from ragyena.settings import load_settings
+
+    return load_settings(flags, pipeline=pipeline).config
+
+
+def index_path(index: str | None, config: PipelineConfig) -> Path:
+    """The folder that ``--index`` means."""
+    from ragyena.pipelines.index import resolve_index
+
+    return resolve_index(index, config)
+
+
+def parse_filters(pairs: list[str]) -> dict[str, str]:
+    """``["lang=en"]`` as a mapping. Raises UsageError for what is no pair."""
+    filters = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise UsageError(f"'{pair}' is no filter", hint="write --filter KEY=VALUE")
+        filters[key] = value
+    return filters

@@ -1,0 +1,136 @@
+"""How answers, passages and packing logs look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ragyena.cli.console import short_path
+from ragyena.types import Answer, Citation, PackingLog, Passage, ScoredPassage
+
+__all__ = ["answer_view", "packing_view", "passages_view", "place", "timings_line"]
+
+BEST_PASSAGES = 3
+"""Passages shown where the reader abstained."""
+EXCERPT = 300
+"""Characters of a passage shown in a list."""
+
+
+def answer_view(answer: Answer, console: Console) -> RenderableType:
+    """The answer on top, how sure the reader is, the evidence, the time it took."""
+    parts: list[RenderableType] = []
+    if answer.kind == "abstained":
+        parts.append(Text("I don't know", style="bold"))
+        parts.append(Text(f"  {_abstention(answer)}", style="dim"))
+        if answer.passages:
+            parts += [Text(""), Text("  the most promising passages:"), Text("")]
+            parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
+    else:
+        parts.append(Text(answer.text, style="bold green"))
+        kind = "" if answer.kind == "extracted" else ", written from the passages below"
+        parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
+        parts.append(Text(""))
+        parts += [_citation_view(n, citation, console) for n, citation in enumerate(answer.citations, 1)]
+    parts.append(Text(""))
+    parts.append(Text(f"  {timings_line(answer)}", style="dim"))
+    return Group(*parts)
+
+
+def timings_line(answer: Answer) -> str:
+    """``retrieve 40 ms, pack 12 ms, read 1.2 s; 34 passages, 8,120 of 8,192 tokens``."""
+    stages = ", ".join(f"{stage} {_seconds(spent)}" for stage, spent in answer.timings.items() if stage != "total")
+    if answer.log is None:
+        return stages
+    count = len(answer.passages)
+    plural = "" if count == 1 else "s"
+    return f"{stages}; {count} passage{plural}, {answer.log.used_tokens:,} of {answer.log.context_tokens:,} tokens"
+
+
+def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
+    """Passages with place and score, the beginning of each."""
+    parts: list[RenderableType] = []
+    for number, scored in enumerate(passages, 1):
+        parts.append(_head(number, scored.passage.source, place(scored.passage), f"score {scored.score:.4f}"))
+        excerpt = " ".join(scored.passage.text.split())
+        parts.append(Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5)))
+    return Group(*parts)
+
+
+def packing_view(log: PackingLog) -> RenderableType:
+    """What became of every candidate, and the account of the budget."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("slot", "score", "tokens"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("passage", overflow="fold")
+    for entry in log.entries:
+        table.add_row(
+            "-" if entry.slot is None else str(entry.slot),
+            f"{entry.score:.4f}",
+            str(entry.tokens),
+            entry.outcome,
+            f"{short_path(entry.source)} ({entry.passage_id})" + (f": {entry.detail}" if entry.detail else ""),
+        )
+    padding = log.used_tokens - log.filled_tokens
+    slots = sum(entry.slot is not None for entry in log.entries)
+    account = (
+        f"budget {log.context_tokens:,} tokens: question {log.question_tokens:,}, {slots} slots of {log.slot_tokens:,}; "
+        f"used {log.used_tokens:,}, of which {padding:,} padding; free {log.context_tokens - log.used_tokens:,}"
+    )
+    return Group(table, Text(""), Text(account))
+
+
+def place(passage: Passage | Citation) -> str:
+    """``page 3`` or ``lines 10-12``."""
+    if passage.page is not None:
+        return f"page {passage.page}"
+    if passage.line_start == passage.line_end:
+        return f"line {passage.line_start}"
+    return f"lines {passage.line_start}-{passage.line_end}"
+
+
+def _citation_view(number: int, citation: Citation, console: Console) -> RenderableType:
+    quote = _marked(citation, colour=console.color_system is not None)
+    return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5)))
+
+
+def _head(number: int, source: str, where: str, detail: str) -> Text:
+    text = Text(f"  {number}  ")
+    text.append(short_path(source), style="cyan")
+    text.append(f", {where}")
+    if detail:
+        text.append(f"  {detail}", style="dim")
+    return text
+
+
+def _marked(citation: Citation, *, colour: bool) -> Text:
+    """The quote with the answer marked: in bold where there is colour, between asterisks where there is none."""
+    if citation.answer_start is None or citation.answer_end is None:
+        return Text(f'"{_flat(citation.quote)}"')
+    before, answer, after = (
+        citation.quote[: citation.answer_start],
+        citation.quote[citation.answer_start : citation.answer_end],
+        citation.quote[citation.answer_end :],
+    )
+    text = Text('"' + _flat(before))
+    text.append(_flat(answer) if colour else f"**{_flat(answer)}**", style="bold green" if colour else "")
+    return text.append(_flat(after) + '"')
+
+
+def _flat(text: str) -> str:
+    """``text`` on one line: a quote may run over line breaks."""
+    return "".join(" " if character.isspace() else character for character in text)
+
+
+def _abstention(answer: Answer) -> str:
+    if not answer.passages:
+        return "nothing in the index matches the question"
+    return f"{answer.no_answer_probability:.0%} sure that the passages read do not hold the answer"
+
+
+def _seconds(spent: float) -> str:
+    return f"{spent * 1000:.0f} ms" if spent < 1 else f"{spent:.1f} s"

@@ -1,0 +1,121 @@
+"""From what was read to what can be checked: the sentences that hold an answer, read again from the store.
+
+A reader works on text that has been cut, packed and tokenised. A citation does not trust any of that: its quote comes
+from the store once more, and a citation is made only if the stored text at the answer's offsets is the answer, byte
+for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ragyena.errors import IndexCorruptError
+from ragyena.text.sentences import REACH, sentence_span
+from ragyena.types import Citation, Context, Passage, Span
+
+if TYPE_CHECKING:
+    from ragyena.reader.reader import Reading
+
+__all__ = ["DocumentStore", "cite"]
+
+MARGIN = 2 * REACH
+"""Characters read on each side of a passage: as far as a quote reaches beyond it, and as far again to see its border."""
+
+
+class DocumentStore(Protocol):
+    """Where stored text is read from: ``ragyena.retrieval.index.Index`` is one."""
+
+    def read(self, document_id: int, start: int, end: int) -> str:
+        """The document's text between two offsets, clipped to the document."""
+
+    def page_at(self, document_id: int, offset: int) -> int | None:
+        """The page that holds an offset; None where the document has no pages."""
+
+
+def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
+    """At most ``limit`` citations for ``reading``, best first; none where the reader abstained.
+
+    An extracted answer is cited where it was taken from, then at other places where the reader found the same words.
+    A written answer has no place of its own: it cites the sentences that the reader's best spans stand in.
+
+    Raises IndexCorruptError where the store no longer holds what was read.
+    """
+    if reading.kind == "abstained":
+        return ()
+    extracted = reading.kind == "extracted"
+    citations: list[Citation] = []
+    for span in _evidence(reading):
+        citation = _citation(span, context.passages[span.slot].passage, store, mark=extracted)
+        if not any(_overlap(citation, other) for other in citations):
+            citations.append(citation)
+        if len(citations) == limit:
+            break
+    return tuple(citations)
+
+
+def _evidence(reading: Reading) -> Iterator[Span]:
+    """The spans that bear out the answer."""
+    for rank, span in enumerate(reading.spans):
+        if rank == 0 or reading.kind == "written" or _same(span.text, reading.text):
+            yield span
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Stored text around a passage: ``text`` starts at offset ``start`` of the document."""
+
+    text: str
+    start: int
+
+
+def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool) -> Citation:
+    window = _window(passage, store)
+    start, end = span.start - window.start, span.end - window.start
+    if window.text[start:end] != span.text:
+        raise IndexCorruptError(
+            f"the index no longer holds what was read from {passage.source} at characters {span.start}-{span.end}",
+            hint="`ragyena index verify` finds the damage; `ragyena index add` of the document mends it",
+        )
+    quote_start, quote_end = sentence_span(window.text, start, end)
+    quote = window.text[quote_start:quote_end]
+    line = passage.line_start + _lines(window.text, passage.start - window.start, quote_start)
+    return Citation(
+        passage_id=passage.passage_id,
+        document_id=passage.document_id,
+        source=passage.source,
+        title=passage.title,
+        page=store.page_at(passage.document_id, span.start),
+        line_start=line,
+        line_end=line + quote.count("\n"),
+        start=window.start + quote_start,
+        end=window.start + quote_end,
+        quote=quote,
+        answer_start=start - quote_start if mark else None,
+        answer_end=end - quote_start if mark else None,
+        score=span.score,
+    )
+
+
+def _window(passage: Passage, store: DocumentStore) -> _Window:
+    start = max(0, passage.start - MARGIN)
+    return _Window(store.read(passage.document_id, start, passage.end + MARGIN), start)
+
+
+def _lines(text: str, start: int, end: int) -> int:
+    """Line breaks from ``start`` to ``end``; negative where ``end`` comes first."""
+    return text.count("\n", start, end) if start <= end else -text.count("\n", end, start)
+
+
+def _same(one: str, other: str) -> bool:
+    return _words(one) == _words(other)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _overlap(one: Citation, other: Citation) -> bool:
+    return one.document_id == other.document_id and one.start < other.end and other.start < one.end
