@@ -1,0 +1,33 @@
+"""Which implementation of an operation runs: a wish is obeyed or refused, ``auto`` is decided and logged once."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+
+from ragyena.errors import MissingDependencyError
+
+__all__ = ["choose_backend"]
+
+_log = logging.getLogger(__name__)
+
+
+def choose_backend(operation: str, wish: str, available: Sequence[str], preferred: str) -> str:
+    """The backend to run ``operation`` with: ``preferred`` where ``wish`` is ``auto``, else ``wish`` itself.
+
+    Raises MissingDependencyError where ``wish`` is not among those ``available``; nothing falls back in silence.
+    """
+    if wish == "auto":
+        _log_choice(operation, preferred)
+        return preferred
+    if wish not in available:
+        raise MissingDependencyError(
+            f"{operation} has no backend '{wish}' here", hint=f"choose auto or one of: {', '.join(available)}"
+        )
+    return wish
+
+
+@functools.cache
+def _log_choice(operation: str, backend: str) -> None:
+    _log.info("%s: backend %s", operation, backend)

@@ -1,0 +1,324 @@
+"""A checkpoint is a folder like the hub's: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``README.md``.
+
+``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
+``storage`` says, per tensor: ``float32``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row, under
+``<name>::scale``). Tensors that share memory are stored once. What the file holds is recorded in its own metadata, so
+that ``load_state`` gives back fp32 under the names that were saved. Writing is atomic a file, and a folder whose files
+do not belong together is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from pydantic import BaseModel
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ragyena.config import CausalModelConfig, ReaderModelConfig, parse
+from ragyena.errors import CheckpointError, ConfigError, StorageError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "ModelConfig",
+    "Storage",
+    "load_config",
+    "load_into",
+    "load_state",
+    "pull_from_hub",
+    "push_to_hub",
+    "save_checkpoint",
+]
+
+FORMAT_VERSION = 1
+CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
+
+ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig
+Storage = Literal["float32", "bfloat16", "int8"]
+
+_KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig]] = {
+    "reader": ReaderModelConfig,
+    "causal": CausalModelConfig,
+}
+_SCALE = "::scale"
+_CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
+_NAMED_AT_MOST = 5
+_DAMAGED = "copy, download or train the checkpoint again"
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Saving
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def save_checkpoint(
+    folder: Path,
+    module_state: Mapping[str, Tensor],
+    config: BaseModel,
+    *,
+    tokenizer: Path | None,
+    card: str | None,
+    storage: Storage | Mapping[str, Storage],
+) -> None:
+    """Writes the folder. ``tokenizer`` is a tokenizer.json to copy, ``card`` the text of README.md.
+
+    ``storage`` is one storage for all tensors, or storages by name pattern (``{"*embedding*": "int8", "*":
+    "bfloat16"}``; the first that matches counts, and a tensor no pattern matches is kept in float32). int8 is for
+    matrices: tensors of fewer than two dimensions stay float32 under it. Integer and boolean tensors are stored as
+    they are.
+
+    Raises StorageError where the disk is full or the folder cannot be written; then the folder is as it was.
+    """
+    tensors, metadata = _encode(module_state, storage)
+    scratch = folder / f".writing-{os.getpid()}"
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, scratch / WEIGHTS_FILE, metadata=metadata)
+        values = {
+            "format_version": FORMAT_VERSION,
+            **config.model_dump(mode="json"),
+            "weights_sha256": _sha256(scratch / WEIGHTS_FILE),
+        }
+        (scratch / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        if tokenizer is not None:
+            shutil.copyfile(tokenizer, scratch / TOKENIZER_FILE)
+        if card is not None:
+            (scratch / CARD_FILE).write_text(card, encoding="utf-8")
+        written = [scratch / WEIGHTS_FILE, *sorted(p for p in scratch.iterdir() if p.name != WEIGHTS_FILE)]
+        for path in written:
+            _sync(path)
+        for path in written:
+            path.replace(folder / path.name)
+        _sync(folder)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"cannot write the checkpoint {folder}: {error}", hint="check free space and permissions, then save again"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _encode(
+    state: Mapping[str, Tensor], storage: Storage | Mapping[str, Storage]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    policy: Mapping[str, Storage] = {"*": storage} if isinstance(storage, str) else storage
+    for pattern, kind in policy.items():
+        if kind not in get_args(Storage):
+            raise ValueError(f"storage '{kind}' for '{pattern}'; known: {', '.join(get_args(Storage))}")
+    tensors: dict[str, Tensor] = {}
+    stored: dict[str, str] = {}
+    same: dict[str, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in state.items():
+        place = (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
+        if tensor.numel() and place in first:
+            same[name] = first[place]
+            continue
+        first[place] = name
+        kind = next((k for pattern, k in policy.items() if fnmatchcase(name, pattern)), "float32")
+        plain = tensor.detach().cpu().contiguous()
+        if not plain.is_floating_point():
+            tensors[name] = plain.clone()
+        elif kind == "int8" and plain.ndim >= 2:
+            tensors[name], tensors[name + _SCALE] = _quantise(plain.float())
+            stored[name] = "int8"
+        else:
+            tensors[name] = plain.to(torch.bfloat16 if kind == "bfloat16" else torch.float32, copy=True)
+    metadata = {
+        "format": "pt",
+        "format_version": str(FORMAT_VERSION),
+        "int8": json.dumps(sorted(stored)),
+        "same": json.dumps(same),
+    }
+    return tensors, metadata
+
+
+def _quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """int8 values and fp16 scales [rows...]: of a few ways to clip a row, the one with the least squared error."""
+    largest = matrix.abs().amax(-1, keepdim=True)
+    best_error = torch.full_like(largest, float("inf"))
+    best_scale = torch.zeros_like(largest)
+    for ratio in _CLIP_RATIOS:
+        scale = (largest * (ratio / 127)).half().float()
+        error = (_levels(matrix, scale) * scale - matrix).square().sum(-1, keepdim=True)
+        better = error < best_error
+        best_error = torch.where(better, error, best_error)
+        best_scale = torch.where(better, scale, best_scale)
+    return _levels(matrix, best_scale).to(torch.int8), best_scale[..., 0].half().contiguous()
+
+
+def _levels(matrix: Tensor, scale: Tensor) -> Tensor:
+    return (matrix / scale.clamp_min(torch.finfo(torch.float32).tiny)).round().clamp(-127, 127)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Loading
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def load_config(folder: Path) -> ModelConfig:
+    """The architecture of the folder's model. Raises CheckpointError where config.json is missing or not one of ours."""
+    values, path = _read_config(folder)
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise CheckpointError(f"{path} describes a model of kind {kind!r}", hint=f"known kinds: {', '.join(_KINDS)}")
+    settings = {k: v for k, v in values.items() if k not in ("format_version", "weights_sha256")}
+    try:
+        return parse(_KINDS[kind], settings, source=str(path))
+    except ConfigError as error:
+        raise CheckpointError(
+            error.message, hint="the file was changed, or made by another version of ragyena"
+        ) from error
+
+
+def load_state(folder: Path) -> dict[str, Tensor]:
+    """All tensors on the CPU, floating point ones in fp32, under the names they were saved by.
+
+    Raises CheckpointError where the weights are missing, truncated, altered, or of a format this version cannot read.
+    """
+    values, _ = _read_config(folder)
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing", hint=_DAMAGED)
+    try:
+        expected = values.get("weights_sha256")
+        if expected is not None and _sha256(path) != expected:
+            raise CheckpointError(f"{path} is not the file that was saved with {CONFIG_FILE}", hint=_DAMAGED)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = file.keys()
+            stored = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+    return _decode(stored, metadata, path)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Copies ``state`` into ``module``. Raises CheckpointError naming what is missing, unexpected or of another shape."""
+    wanted = module.state_dict()
+    problems = []
+    for what, names in (
+        ("missing", [n for n in wanted if n not in state]),
+        ("unexpected", [n for n in state if n not in wanted]),
+        (
+            "of another shape",
+            [
+                f"{n} {list(state[n].shape)} instead of {list(wanted[n].shape)}"
+                for n in wanted
+                if n in state and state[n].shape != wanted[n].shape
+            ],
+        ),
+    ):
+        if names:
+            more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+            problems.append(f"{len(names)} {what}: {', '.join(names[:_NAMED_AT_MOST])}{more}")
+    if problems:
+        raise CheckpointError(
+            f"{source} does not fit the model; tensors {'; '.join(problems)}",
+            hint="the weights belong to another configuration: use the config.json they were saved with",
+        )
+    module.load_state_dict(dict(state))
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], Path]:
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is missing", hint=f"a checkpoint is a folder with {CONFIG_FILE}, {WEIGHTS_FILE}, {TOKENIZER_FILE}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is not a JSON object", hint=_DAMAGED)
+    _check_version(values.get("format_version"), path)
+    return values, path
+
+
+def _check_version(version: object, path: Path) -> None:
+    if str(version) != str(FORMAT_VERSION):
+        raise CheckpointError(
+            f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}",
+            hint="use the version of ragyena that wrote it, or convert the checkpoint",
+        )
+
+
+def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) -> dict[str, Tensor]:
+    _check_version(metadata.get("format_version"), path)
+    try:
+        quantised, same = json.loads(metadata["int8"]), json.loads(metadata["same"])
+        for name in quantised:
+            stored[name] = stored[name].float() * stored.pop(name + _SCALE).float()[..., None]
+        state = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
+        state.update({name: state[original] for name, original in same.items()})
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} has metadata that do not fit its tensors: {error}", hint=_DAMAGED) from error
+    return state
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The hub
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
+    """Uploads a sound checkpoint folder to the Hugging Face hub, making the repository if need be; its address.
+
+    Raises CheckpointError for a folder that does not load, StorageError where the hub refuses or cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    load_config(folder)
+    load_state(folder)
+    api = HfApi()
+
+    def upload() -> str:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
+        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=files))
+
+    return _with_hub(f"cannot upload {folder} to {repo_id}", upload)
+
+
+def pull_from_hub(repo_id: str) -> Path:
+    """The local folder of a hub checkpoint, downloaded if need be. Raises StorageError where that fails."""
+    from huggingface_hub import snapshot_download
+
+    files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
+    return Path(_with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=files)))
+
+
+def _with_hub(problem: str, action: Callable[[], str]) -> str:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return action()
+    # The bases are the errors of the HTTP library that huggingface_hub uses, which differs between its versions.
+    except (OSError, HFValidationError, *HfHubHTTPError.__bases__) as error:
+        summary = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StorageError(
+            f"{problem}: {summary}", hint="check the name (owner/name), the network, and `hf auth login`"
+        ) from error
