@@ -162,8 +162,10 @@ class ReaderModelConfig(Strict):
     """Shortest and longest decay, in tokens, of the passage-scope filters."""
     context_time_scales: tuple[float, float] = (64.0, 16384.0)
     """Shortest and longest decay, in tokens, of the context-scope filters."""
-    max_slot_tokens: Positive = 384
-    """Positions that have an embedding: the longest passage slot and the longest question."""
+    max_slot_tokens: Positive = 400
+    """The longest passage slot (positions that have an embedding)."""
+    max_question_tokens: Positive = 128
+    """The longest question slot, its begin and end tokens included."""
     match_features: bool = True
     """Whether exact matches of question words and word pairs are marked on the passage tokens."""
     decoder_layers: Count = 2
@@ -312,19 +314,31 @@ class TrainConfig(Strict):
 
 
 class EvalConfig(Strict):
-    """One evaluation: questions, contexts, and how many passages compete. A file in ``configs/eval`` is one of these."""
+    """One evaluation of a reader: which questions, on which contexts. A file in ``configs/eval`` is one of these.
+
+    Contexts are cut and packed as the pipeline settings say (``index.passage_tokens``, ``packer.header_tokens``).
+    """
 
     description: str = ""
-    data: DataConfig
+    questions: tuple[str, ...] = ()
+    """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
+    the current folder unless ``--data-root`` names another."""
+    passages: tuple[str, ...] = ()
+    """Passage rows that question rows refer to by ``passage_id``; also what distractors are retrieved from."""
+    unanswerable: tuple[str, ...] = ()
+    """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
     split: str = "dev"
-    """Rows of this split are asked."""
+    """Rows of this split are asked, and rows that name none."""
     sources: tuple[str, ...] = ()
-    """Only rows of these sources; empty for all."""
-    passages: tuple[Positive, ...] = (1, 32)
-    """Passages among which the gold one stands; the others are the retriever's top hits in all passages."""
+    """Only answerable rows of these sources; empty for all."""
+    among: tuple[Annotated[int, Field(ge=1, le=512)], ...] = (1,)
+    """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
+    being the retriever's top hits in all passages, in an order drawn with the seed."""
     limit: Count = 0
-    """The most questions, drawn with the seed; 0 for all."""
+    """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     seed: int = 0
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap resamples behind each interval."""
 
 
 Model = TypeVar("Model", bound=BaseModel)

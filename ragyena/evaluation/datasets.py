@@ -1,0 +1,86 @@
+"""The questions of an evaluation and the contexts they are asked on.
+
+Reading files is ``ragyena.text.qa_files``; here rows are chosen, and their contexts cut into passages.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ragyena.config import EvalConfig
+from ragyena.errors import DataError
+from ragyena.text.passages import split
+from ragyena.text.qa_files import ContextRow, Question, read_questions
+from ragyena.text.tokenizer import Tokenizer
+from ragyena.types import Document, Passage
+
+__all__ = ["ContextRow", "EvalData", "Question", "cut", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalData:
+    """What an evaluation asks. Every question has a context."""
+
+    answerable: tuple[Question, ...]
+    unanswerable: tuple[Question, ...]
+    contexts: Mapping[str, ContextRow] = field(repr=False)
+    """Every context read, by id: those asked on and those that only distract."""
+    problems: tuple[str, ...]
+    """Rows that were left out, and why."""
+
+
+def load(config: EvalConfig, data_root: Path) -> EvalData:
+    """The rows that ``config`` asks for. Answerable questions are of its sources; the unanswerable ones stand apart.
+
+    Rows of ``questions`` without answers (SQuAD 2.0) count as unanswerable. Raises PathNotFoundError and DataError
+    for files that cannot be used, DataError where no answerable question is left.
+    """
+    if not config.questions:
+        raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
+    root = data_root.expanduser()
+    passages = _under(root, config.passages)
+    asked = read_questions(_under(root, config.questions), passages, split=config.split, sources=config.sources)
+    contexts, problems = dict(asked.contexts), [*asked.problems]
+    answerable = [question for question in asked.questions if question.answers]
+    unanswerable = [question for question in asked.questions if not question.answers]
+    if config.unanswerable:
+        without = read_questions(_under(root, config.unanswerable), passages, split=config.split)
+        contexts.update(without.contexts)
+        # the passage files were read a second time: their problems are in the list already
+        problems += [problem for problem in without.problems if problem not in set(asked.problems)]
+        unanswerable += [question for question in without.questions if not question.answers]
+    chosen = []
+    for questions in (answerable, unanswerable):
+        kept = [question for question in questions if question.context_id is not None]
+        problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
+        chosen.append(_sample(kept, config.limit, config.seed))
+    if not chosen[0]:
+        names = ", ".join(config.questions)
+        wanted = f"split '{config.split}'" + (f" and sources {', '.join(config.sources)}" if config.sources else "")
+        raise DataError(
+            f"{names}: no question with an answer and a context is of {wanted}",
+            hint="check split and sources of the recipe, and that the passage files were given (--passages)",
+        )
+    return EvalData(tuple(chosen[0]), tuple(chosen[1]), contexts, tuple(problems))
+
+
+def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int) -> dict[str, list[Passage]]:
+    """The passages of each context, by context id, cut as an index cuts them."""
+    return {row.id: split(Document(row.id, row.text, row.title), tokenizer, passage_tokens) for row in contexts}
+
+
+def _under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of files and folders below ``root``; a name that is not there is left as it is (a hub dataset, or an error
+    that names what was asked for)."""
+    return tuple(str(root / name) if (root / name).exists() else name for name in names)
+
+
+def _sample(questions: list[Question], limit: int, seed: int) -> list[Question]:
+    """At most ``limit`` of the questions, in file order; the same ones for the same seed."""
+    if not limit or len(questions) <= limit:
+        return questions
+    chosen = random.Random(seed).sample(range(len(questions)), limit)
+    return [questions[index] for index in sorted(chosen)]

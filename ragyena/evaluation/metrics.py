@@ -1,0 +1,126 @@
+"""Scores of answers, their uncertainty, and how well confidence sorts right from wrong.
+
+Exact match and F1 are SQuAD's (Rajpurkar et al. 2016, 2018): lower case, no punctuation, no articles, the best over
+all gold answers. They come from torchmetrics; here are per-question scores and what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.errors import MissingDependencyError
+
+__all__ = ["Estimate", "Score", "auroc", "estimate", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Of one answer, each between 0 and 1."""
+
+    em: float
+    f1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95% bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def score(prediction: str, answers: Sequence[str]) -> Score:
+    """Exact match and F1 of ``prediction``, the best over ``answers``.
+
+    Answers that are nothing but articles and punctuation do not count, unless all are; where there is no answer the
+    empty prediction is right (the official script of SQuAD 2.0). Raises MissingDependencyError without torchmetrics.
+    """
+    squad = _squad()
+    golds = [answer for answer in answers if _has_words(answer)] or [""]
+    target = {"id": "0", "answers": {"text": golds, "answer_start": [0] * len(golds)}}
+    result = squad({"id": "0", "prediction_text": prediction}, target)
+    return Score(em=float(result["exact_match"]) / 100, f1=float(result["f1"]) / 100)
+
+
+def estimate(
+    scores: Sequence[float], groups: Sequence[str], *, bounds: tuple[float, float], resamples: int, seed: int = 0
+) -> Estimate:
+    """The mean of ``scores`` and its interval. Whole groups are resampled: questions on one context are not
+    independent of each other. With a single group nothing is known of the spread: the interval is ``bounds``, the
+    least and the greatest a score can be.
+
+    Raises MissingDependencyError without scipy, ValueError without scores.
+    """
+    values = np.asarray(scores, np.float64)
+    if not len(values):
+        raise ValueError("there are no scores to average")
+    mean = float(values.mean())
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    sums, counts = np.bincount(group, weights=values), np.bincount(group)
+    if len(sums) < 2:
+        return Estimate(mean, *bounds)
+    if np.all(values == values[0]):  # every resample has the same mean
+        return Estimate(mean, mean, mean)
+
+    def ratio(a: npt.NDArray[Any], b: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+        return np.asarray(a.sum(axis) / b.sum(axis))
+
+    found = _scipy_stats().bootstrap(
+        (sums, counts.astype(np.float64)),
+        ratio,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, 2_000_000 // len(sums)),
+        confidence_level=0.95,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return Estimate(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
+    """How probable it is that a positive's number exceeds a negative's (ties count half); None where either is empty.
+
+    The area under the ROC curve, as the Mann-Whitney statistic.
+    """
+    if not positive or not negative:
+        return None
+    statistic = _scipy_stats().mannwhitneyu(positive, negative).statistic
+    return float(statistic) / (len(positive) * len(negative))
+
+
+@lru_cache(maxsize=65_536)
+def _has_words(answer: str) -> bool:
+    """Whether anything is left of an answer once normalised: as much as is left of it against the empty answer."""
+    empty = {"id": "0", "answers": {"text": [""], "answer_start": [0]}}
+    return float(_squad()({"id": "0", "prediction_text": answer}, empty)["exact_match"]) == 0
+
+
+def _squad() -> Any:
+    try:
+        from torchmetrics.functional.text import squad
+    except ImportError as error:
+        raise _missing("torchmetrics") from error
+    return squad
+
+
+def _scipy_stats() -> Any:
+    try:
+        import scipy.stats
+    except ImportError as error:
+        raise _missing("scipy") from error
+    return scipy.stats
+
+
+def _missing(package: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"scoring needs {package}, which is not installed", hint="pip install 'ragyena[train]'"
+    )
