@@ -6,9 +6,10 @@ all gold answers. They come from torchmetrics; here are per-question scores and 
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["Estimate", "Score", "auroc", "estimate", "score"]
+__all__ = ["Estimate", "Score", "auroc", "estimate", "exact_match", "normalize", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class Estimate:
     high: float
 
 
+def normalize(answer: str) -> str:
+    """``answer`` as SQuAD's metrics compare it: lower case, without punctuation and articles, single spaces."""
+    bare = "".join(char for char in answer.lower() if char not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> bool:
+    """Whether ``prediction`` is one of ``answers`` once both are normalised. Needs no optional package."""
+    return normalize(prediction) in {normalize(answer) for answer in answers}
+
+
 def score(prediction: str, answers: Sequence[str]) -> Score:
     """Exact match and F1 of ``prediction``, the best over ``answers``.
 
@@ -43,7 +55,7 @@ def score(prediction: str, answers: Sequence[str]) -> Score:
     empty prediction is right (the official script of SQuAD 2.0). Raises MissingDependencyError without torchmetrics.
     """
     squad = _squad()
-    golds = [answer for answer in answers if _has_words(answer)] or [""]
+    golds = [answer for answer in answers if normalize(answer)] or [""]
     target = {"id": "0", "answers": {"text": golds, "answer_start": [0] * len(golds)}}
     result = squad({"id": "0", "prediction_text": prediction}, target)
     return Score(em=float(result["exact_match"]) / 100, f1=float(result["f1"]) / 100)
@@ -95,13 +107,6 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
         return None
     statistic = _scipy_stats().mannwhitneyu(positive, negative).statistic
     return float(statistic) / (len(positive) * len(negative))
-
-
-@lru_cache(maxsize=65_536)
-def _has_words(answer: str) -> bool:
-    """Whether anything is left of an answer once normalised: as much as is left of it against the empty answer."""
-    empty = {"id": "0", "answers": {"text": [""], "answer_start": [0]}}
-    return float(_squad()({"id": "0", "prediction_text": answer}, empty)["exact_match"]) == 0
 
 
 def _squad() -> Any:
