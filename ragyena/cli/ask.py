@@ -39,7 +39,9 @@ __all__ = ["command"]
 
 
 def command(
-    question: Annotated[str | None, typer.Argument(help="The question; read from stdin where it is left out.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(metavar="QUESTION", help="The question; from stdin where left out.")
+    ] = None,
     index: IndexOption = None,
     questions: Annotated[
         Path | None,

@@ -41,7 +41,9 @@ def show(pipeline: PipelineOption = None, json: JsonOption = False) -> None:
     console = output()
     for row in rows:
         line = Text(row.name, style="bold").append(f" = {_shown(row.value)}", style="not bold")
-        line.append(f"  ({short_path(row.origin)})", style="not bold dim" if row.origin == "default" else "not bold green")
+        line.append(
+            f"  ({short_path(row.origin)})", style="not bold dim" if row.origin == "default" else "not bold green"
+        )
         console.print(line)
         console.print(Padding(Text(row.meaning.replace("``", "`"), style="dim"), (0, 0, 0, 4)))
     console.print(f"\nYour own settings file: {user_file()}", soft_wrap=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -16,7 +17,7 @@ from typer.core import TyperGroup
 from ragyena.cli import ask, config, demo, doctor, index, train
 from ragyena.errors import RagyenaError
 
-__all__ = ["app", "run"]
+__all__ = ["app", "commands", "run"]
 
 EXIT_CODES = """\b
 Exit codes:
@@ -95,6 +96,17 @@ app.command("demo")(demo.command)
 app.command("train")(train.command)
 app.command("doctor")(doctor.command)
 app.add_typer(config.app, name="config")
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command and group as its words: ``("ask",)``, ``("index",)``, ``("index", "add")``."""
+
+    def walk(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for name, command in getattr(group, "commands", {}).items():
+            yield (*words, name)
+            yield from walk(command, (*words, name))
+
+    return list(walk(typer.main.get_command(app), ()))
 
 
 def _version(asked: bool) -> None:

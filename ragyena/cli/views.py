@@ -78,7 +78,8 @@ def packing_view(log: PackingLog) -> RenderableType:
     padding = log.used_tokens - log.filled_tokens
     slots = sum(entry.slot is not None for entry in log.entries)
     account = (
-        f"budget {log.context_tokens:,} tokens: question {log.question_tokens:,}, {slots} slots of {log.slot_tokens:,}; "
+        f"budget {log.context_tokens:,} tokens: question {log.question_tokens:,}, "
+        f"{slots} slots of {log.slot_tokens:,}; "
         f"used {log.used_tokens:,}, of which {padding:,} padding; free {log.context_tokens - log.used_tokens:,}"
     )
     return Group(table, Text(""), Text(account))

@@ -1,0 +1,140 @@
+"""Citations: what they quote is what the store holds, with the answer where they say it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragyena.errors import IndexCorruptError
+from ragyena.reader.citing import cite
+from ragyena.reader.reader import Reading
+from ragyena.types import AnswerKind, Context, PackingLog, Passage, ScoredPassage, Span
+
+TEXT = (
+    "The old bridge fell in 1911.\n\n"
+    "The new bridge was built in 1932 by Ada Stone. It has three arches.\n"
+    "A plaque says so: built in 1932.\n\n"
+    "Nobody knows what happened to the plans."
+)
+
+
+class Shelf:
+    """Documents by id, each with the offsets at which its pages start."""
+
+    def __init__(self, texts: dict[int, str], page_starts: tuple[int, ...] = ()) -> None:
+        self.texts, self.page_starts = texts, page_starts
+
+    def read(self, document_id: int, start: int, end: int) -> str:
+        return self.texts[document_id][start:end]
+
+    def page_at(self, document_id: int, offset: int) -> int | None:
+        return sum(start <= offset for start in self.page_starts) or None
+
+
+def passage(text: str, start: int, end: int, *, id: int = 0, page: int | None = None) -> Passage:
+    return Passage(
+        text=text[start:end],
+        start=start,
+        end=end,
+        line_start=text.count("\n", 0, start) + 1,
+        line_end=text.count("\n", 0, end) + 1,
+        page=page,
+        title="Bridges",
+        heading_path=(),
+        source="/docs/bridges.md",
+        passage_id=id,
+        document_id=1,
+    )
+
+
+def span(text: str, answer: str, *, slot: int = 0, after: int = 0, score: float = 0.9) -> Span:
+    start = text.index(answer, after)
+    return Span(slot, 0, 1, start, start + len(answer), answer, score)
+
+
+def context(*passages: Passage) -> Context:
+    empty = np.zeros((len(passages), 1), dtype=np.int32)
+    mask = np.ones((len(passages), 1), dtype=np.bool_)
+    log = PackingLog((), 8192, 1, 1, 1, 1)
+    scored = tuple(ScoredPassage(p, 1.0) for p in passages)
+    return Context("When?", np.zeros(1, dtype=np.int32), scored, empty, mask, mask, empty, empty, log)
+
+
+def reading(text: str, *spans: Span, kind: AnswerKind = "extracted") -> Reading:
+    return Reading(kind, text, 0.9, 0.1, spans, np.zeros(1, dtype=np.float32))
+
+
+def test_a_citation_quotes_the_sentence_and_marks_the_answer() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    (citation,) = cite(reading("Ada Stone", span(TEXT, "Ada Stone")), whole, Shelf({1: TEXT}), limit=3)
+    assert citation.quote == "The new bridge was built in 1932 by Ada Stone."
+    assert TEXT[citation.start : citation.end] == citation.quote
+    assert citation.quote[citation.answer_start : citation.answer_end] == "Ada Stone"
+    assert (citation.line_start, citation.line_end, citation.page) == (3, 3, None)
+
+
+def test_the_quote_may_begin_before_its_passage() -> None:
+    start = TEXT.index("in 1932")
+    cut = context(passage(TEXT, start, start + 30))
+    (citation,) = cite(reading("1932", span(TEXT, "1932")), cut, Shelf({1: TEXT}), limit=3)
+    assert citation.quote.startswith("The new bridge was built")
+    assert (citation.start, citation.line_start) == (TEXT.index("The new"), 3)
+
+
+def test_the_same_words_elsewhere_are_further_evidence_and_other_words_are_not() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    second = span(TEXT, "1932", after=TEXT.index("plaque"), score=0.05)
+    read = reading("1932", span(TEXT, "1932"), span(TEXT, "1911", score=0.06), second)
+    quotes = [citation.quote for citation in cite(read, whole, Shelf({1: TEXT}), limit=3)]
+    assert quotes == ["The new bridge was built in 1932 by Ada Stone.", "A plaque says so: built in 1932."]
+
+
+def test_a_sentence_is_cited_once_and_the_limit_holds() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    again = span(TEXT, "1932", score=0.2)
+    later = span(TEXT, "1932", after=TEXT.index("plaque"), score=0.05)
+    read = reading("1932", span(TEXT, "1932"), again, later)
+    assert len(cite(read, whole, Shelf({1: TEXT}), limit=3)) == 2
+    assert len(cite(read, whole, Shelf({1: TEXT}), limit=1)) == 1
+
+
+def test_a_written_answer_cites_sentences_without_a_mark() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    (citation,) = cite(reading("yes", span(TEXT, "1932"), kind="written"), whole, Shelf({1: TEXT}), limit=3)
+    assert citation.answer_start is None and citation.answer_end is None
+    assert "1932" in citation.quote
+
+
+def test_an_abstention_cites_nothing() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    assert cite(reading("", span(TEXT, "1932"), kind="abstained"), whole, Shelf({1: TEXT}), limit=3) == ()
+
+
+def test_the_page_is_that_of_the_answer_not_of_the_passage() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT), page=1))
+    shelf = Shelf({1: TEXT}, page_starts=(0, TEXT.index("A plaque")))
+    late = span(TEXT, "plaque")
+    assert cite(reading("plaque", late), whole, shelf, limit=1)[0].page == 2
+
+
+def test_a_store_that_changed_is_an_error_and_not_a_citation() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    with pytest.raises(IndexCorruptError, match=r"bridges\.md"):
+        cite(reading("1932", span(TEXT, "1932")), whole, Shelf({1: TEXT.replace("1932", "1933")}), limit=1)
+
+
+@given(st.text(alphabet="ab .\n\U0001f600é", min_size=1, max_size=400), st.data())
+def test_every_quote_is_the_stored_text(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    first = data.draw(st.integers(0, start))
+    last = data.draw(st.integers(end, len(text)))
+    found = Span(0, 0, 1, start, end, text[start:end], 0.5)
+    (citation,) = cite(reading(found.text, found), context(passage(text, first, last)), Shelf({1: text}), limit=1)
+    assert citation.quote == text[citation.start : citation.end]
+    assert citation.start <= start and end <= citation.end
+    assert citation.quote[citation.answer_start : citation.answer_end] == found.text
+    assert citation.line_start == text.count("\n", 0, citation.start) + 1
+    assert citation.line_end == text.count("\n", 0, citation.end) + 1

@@ -1,0 +1,82 @@
+"""The house rules that a program can check: layers, speed of ``--help``, generated pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HELP_SECONDS = 0.5
+SLACK = 3
+"""How much slower than a quiet machine one that runs tests may be."""
+
+checkout = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="runs in a checkout")
+
+
+@checkout
+def test_imports_go_down_the_layers() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_help_is_instant() -> None:
+    def once() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "ragyena.cli", "--help"], check=True, capture_output=True, cwd=ROOT)
+        return time.perf_counter() - began
+
+    assert min(once() for _ in range(3)) < HELP_SECONDS * SLACK
+
+
+@checkout
+def test_the_generated_pages_are_current() -> None:
+    for name, text in _generator().pages().items():
+        path = ROOT / "docs" / name
+        assert path.read_text(encoding="utf-8") == text, f"docs/{name} is out of date: run `make docs`"
+
+
+@checkout
+def test_every_exit_code_is_documented() -> None:
+    from ragyena import errors
+
+    codes = {getattr(errors, name).exit_code for name in errors.__all__} | {0, 130}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert codes <= {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)}
+    listed = (ROOT / "ragyena" / "cli" / "main.py").read_text(encoding="utf-8")
+    assert codes <= {int(code) for code in re.findall(r"^  (\d+) ", listed, re.MULTILINE)}
+
+
+@checkout
+def test_the_pinned_versions_fit_the_declared_ranges() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = {
+        canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines) if version
+    }
+    extras = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *extras["train"], *project["dependency-groups"]["dev"]]
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        assert name in pins, f"{name} is not pinned in constraints.txt"
+        assert requirement.specifier.contains(pins[name]), f"{name}=={pins[name]} is not {requirement.specifier}"
+
+
+def _generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

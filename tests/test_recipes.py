@@ -1,0 +1,29 @@
+"""Every shipped recipe loads and is what its folder says it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ragyena import recipes
+from ragyena.config import EvalConfig, PipelineConfig, TrainConfig, parse
+from ragyena.settings import DEFAULT_RECIPE
+
+MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODELS for name in recipes.names(kind)])
+def test_a_shipped_recipe_loads_and_describes_itself(kind: str, name: str) -> None:
+    values, path = recipes.load_recipe(kind, name)
+    config = parse(MODELS[kind], values, source=str(path))
+    assert getattr(config, "description", "")
+
+
+def test_every_recipe_folder_has_a_recipe() -> None:
+    assert DEFAULT_RECIPE in recipes.names("pipelines")
+    assert all(recipes.names(kind) for kind in MODELS)
+
+
+def test_no_recipe_lies_in_an_unknown_folder() -> None:
+    folder = recipes.recipe_folder("configs")
+    kinds = {f"configs/{path.parent.relative_to(folder)}" for path in folder.rglob("*.yaml")}
+    assert kinds <= set(MODELS)
