@@ -17,6 +17,7 @@ __all__ = [
     "CausalModelConfig",
     "DataConfig",
     "EvalConfig",
+    "HyenaConfig",
     "IndexConfig",
     "OptimizerConfig",
     "PackerConfig",
@@ -184,38 +185,53 @@ class ReaderModelConfig(Strict):
         return self
 
 
-class CausalModelConfig(Strict):
-    """The published causal Hyena language model (Poli et al. 2023; its released language-model settings)."""
+class HyenaConfig(Strict):
+    """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
 
-    kind: Literal["causal"] = "causal"
-    vocab_size: Positive = 50257
-    width: Positive = 768
-    depth: Positive = 12
-    ffn_width: Positive = 3072
     order: Annotated[int, Field(ge=2)] = 2
-    """Number of gates plus one: projections of the operator."""
-    max_length: Positive = 1024
-    """Longest sequence the filters cover (``l_max``)."""
+    """Projections besides the value: ``order`` gates and ``order`` - 1 long convolutions."""
     short_filter: Positive = 3
-    """Taps of the short depthwise convolution."""
+    """Taps of the short depthwise convolution (``short_filter_order``)."""
     filter_width: Positive = 64
     """Hidden channels of the filter network (``filter_order``)."""
     filter_depth: Count = 2
     """Hidden layers of the filter network beyond the first (``num_inner_mlps``)."""
     filter_embedding: Annotated[int, Field(ge=3)] = 33
-    """Position features of the filter network (``emb_dim``), odd."""
+    """Position features of the filter network (``emb_dim``): time, and as many cosines as sines."""
     sine_frequency: float = 14.0
     """Initial frequency of the filter network's sines (``w``)."""
     modulate: bool = True
     """Whether filters decay exponentially."""
-    fast_decay: float = 0.3
+    fast_decay: Annotated[float, Field(gt=0.0)] = 0.3
     """``fast_decay_pct`` of the exponential window."""
-    slow_decay: float = 1.5
+    slow_decay: Annotated[float, Field(gt=0.0)] = 1.5
     """``slow_decay_pct`` of the exponential window."""
-    decay_target: float = 1e-2
-    """What the window has decayed to at the given fraction of ``max_length``."""
+    decay_target: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-2
+    """What the window has decayed to at the given fraction of the longest filter."""
     decay_shift: float = 0.0
     """Constant added to the window."""
+
+    @model_validator(mode="after")
+    def _odd(self) -> HyenaConfig:
+        if self.filter_embedding % 2 == 0:
+            raise ValueError(f"filter_embedding {self.filter_embedding} must be odd")
+        return self
+
+
+class CausalModelConfig(HyenaConfig):
+    """The published causal Hyena language model."""
+
+    kind: Literal["causal"] = "causal"
+    vocab_size: Positive = 50257
+    """Tokens of the vocabulary, padding rows not counted."""
+    width: Positive = 768
+    """Channels of the residual stream (``d_model``)."""
+    depth: Positive = 12
+    """Layers (``n_layer``)."""
+    ffn_width: Positive = 3072
+    """Hidden channels of each feed-forward (``d_inner``)."""
+    max_length: Positive = 1024
+    """Lags the filters cover (``l_max``): a token is reached by this many tokens, itself included."""
     tie_embeddings: bool = True
     """Whether the output projection shares the input embedding."""
     pad_vocab_multiple: Positive = 8

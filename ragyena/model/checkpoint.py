@@ -179,7 +179,7 @@ def _sha256(path: Path) -> str:
 
 
 def load_config(folder: Path) -> ModelConfig:
-    """The architecture of the folder's model. Raises CheckpointError where config.json is missing or not one of ours."""
+    """The architecture of the folder's model. Raises CheckpointError where config.json is missing or unusable."""
     values, path = _read_config(folder)
     kind = values.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -216,7 +216,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Copies ``state`` into ``module``. Raises CheckpointError naming what is missing, unexpected or of another shape."""
+    """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
     wanted = module.state_dict()
     problems = []
     for what, names in (
@@ -314,10 +314,11 @@ def pull_from_hub(repo_id: str) -> Path:
 def _with_hub(problem: str, action: Callable[[], str]) -> str:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    # The bases are the errors of the HTTP library that huggingface_hub uses, which differs between its versions.
+    hub_errors: tuple[type[BaseException], ...] = (OSError, HFValidationError, *HfHubHTTPError.__bases__)
     try:
         return action()
-    # The bases are the errors of the HTTP library that huggingface_hub uses, which differs between its versions.
-    except (OSError, HFValidationError, *HfHubHTTPError.__bases__) as error:
+    except hub_errors as error:
         summary = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StorageError(
             f"{problem}: {summary}", hint="check the name (owner/name), the network, and `hf auth login`"

@@ -1,0 +1,209 @@
+"""The published causal Hyena operator (Poli et al. 2023, section 3), its implicit filter and its decoding steps.
+
+Shape suffixes: B sequences, L positions, D channels, C = (order + 1) D projected channels, O = order - 1 long
+convolutions, K filter lags, F position features.
+
+``x_0 .. x_(order-1), v = short_conv(in_proj(x))``, then for each gate from the last to the second
+``v = long_conv(x_i * v)``, and ``y = out_proj(x_0 * v)``. Names of parameters and order of channels are those of the
+released checkpoints, so that their weights load unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import HyenaConfig
+from ragyena.kernels.long_conv import long_conv, long_conv_with_tail
+from ragyena.kernels.short_conv import short_conv, short_conv_history, short_conv_step
+from ragyena.model.decode import HyenaState
+from ragyena.model.layers import Linear
+
+__all__ = ["CausalHyena", "HyenaState", "ImplicitFilter"]
+
+
+class CausalHyena(nn.Module):
+    """Causal Hyena mixer of any order: ``forward`` for a sequence; ``prefill`` or ``empty_state``, then ``step``.
+
+    The three compute the same function. Filters cover ``max_length`` lags; a longer sequence is mixed exactly with
+    these filters, whose reach then is its last ``max_length`` positions.
+    """
+
+    def __init__(self, width: int, *, max_length: int, operator: HyenaConfig | None = None) -> None:
+        super().__init__()
+        operator = HyenaConfig() if operator is None else operator
+        self.width, self.max_length, self.order = width, max_length, operator.order
+        projected = (operator.order + 1) * width
+        self.out_proj = Linear(width, width)
+        self.in_proj = Linear(width, projected)
+        self.short_filter = nn.Conv1d(
+            projected, projected, operator.short_filter, groups=projected, padding=operator.short_filter - 1
+        )
+        self.filter_fn = ImplicitFilter(width, max_length=max_length, operator=operator)
+
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """[B, L, D] in the type of ``x``."""
+        projected_BCL = short_conv(self._projected(x_BLD), self._short_weight, self.short_filter.bias)
+        filter_ODK = self.filter_fn(min(x_BLD.shape[1], self.max_length))
+        return self._output(self.mix(projected_BCL, filter_ODK))
+
+    def mix(self, projected_BCL: Tensor, filter_ODK: Tensor) -> Tensor:
+        """Gates and long convolutions, [B, D, L], from the short convolution's output and given filters."""
+        *gates, v_BDL = projected_BCL.chunk(self.order + 1, dim=1)
+        skip_OD = self.filter_fn.skip()
+        for index in range(self.order - 1):
+            last = index == self.order - 2
+            v_BDL = long_conv(
+                v_BDL,
+                filter_ODK[index],
+                direction="causal",
+                skip_D=skip_OD[index],
+                gate_in_BDL=gates[self.order - 1 - index],
+                gate_out_BDL=gates[0] if last else None,
+            )
+        return v_BDL
+
+    @torch.no_grad()
+    def prefill(self, x_BLD: Tensor, steps: int | None) -> tuple[Tensor, HyenaState]:
+        """``forward`` and the state to go on from, with room for ``steps`` more positions (None: no limit)."""
+        raw_BCL = self._projected(x_BLD)
+        projected_BCL = short_conv(raw_BCL, self._short_weight, self.short_filter.bias)
+        filter_ODK = self.filter_fn(self.max_length)
+        history = self.max_length - 1 if steps is None else min(steps, self.max_length - 1)
+        *gates, v_BDL = projected_BCL.chunk(self.order + 1, dim=1)
+        skip_OD, tails = self.filter_fn.skip(), []
+        for index in range(self.order - 1):
+            v_BDL, tail_BDS = long_conv_with_tail(
+                v_BDL,
+                filter_ODK[index],
+                history=history,
+                skip_D=skip_OD[index],
+                gate_in_BDL=gates[self.order - 1 - index],
+                gate_out_BDL=gates[0] if index == self.order - 2 else None,
+            )
+            tails.append(tail_BDS)
+        short_history = short_conv_history(raw_BCL, self.short_filter.kernel_size[0])
+        state = HyenaState.begin(short_history, torch.stack(tails), filter_ODK, steps)
+        return self._output(v_BDL), state
+
+    @torch.no_grad()
+    def empty_state(
+        self, batch: int, *, device: torch.device, dtype: torch.dtype, steps: int | None = None
+    ) -> HyenaState:
+        """The state before a first position, for inputs of type ``dtype``."""
+        filter_ODK = self.filter_fn(self.max_length).to(device)
+        history = torch.zeros(batch, self.in_proj.out_features, self.short_filter.kernel_size[0] - 1)
+        tail_OBDS = filter_ODK.new_zeros(self.order - 1, batch, self.width, 0)
+        return HyenaState.begin(history.to(device, dtype), tail_OBDS, filter_ODK, steps)
+
+    @torch.no_grad()
+    def step(self, x_BD: Tensor, state: HyenaState) -> tuple[Tensor, HyenaState]:
+        """The output [B, D] at one more position and ``state``, advanced in place."""
+        projected_BC, history_BCT = short_conv_step(
+            self.in_proj(x_BD), state.history, self._short_weight, self.short_filter.bias
+        )
+        *gates, v_BD = projected_BC.chunk(self.order + 1, dim=1)
+        skip_OD = self.filter_fn.skip()
+        for index in range(self.order - 1):
+            p_BD = v_BD.to(state.recent.dtype) * gates[self.order - 1 - index]
+            s_BD = state.convolve(index, p_BD) + skip_OD[index] * p_BD
+            v_BD = (s_BD * gates[0] if index == self.order - 2 else s_BD).to(x_BD.dtype)
+        state.history = history_BCT
+        state.position += 1
+        return self.out_proj(v_BD), state
+
+    @property
+    def _short_weight(self) -> Tensor:
+        return cast(Tensor, self.short_filter.weight)[:, 0]
+
+    def _projected(self, x_BLD: Tensor) -> Tensor:
+        return cast(Tensor, self.in_proj(x_BLD)).transpose(1, 2)
+
+    def _output(self, mixed_BDL: Tensor) -> Tensor:
+        return cast(Tensor, self.out_proj(mixed_BDL.transpose(1, 2)))
+
+
+class ImplicitFilter(nn.Module):
+    """The published filter: a sine network on position features under an exponential window, for all convolutions.
+
+    It stays in fp32 when the model is cast to a half precision: its sines are too steep for one.
+    """
+
+    def __init__(self, width: int, *, max_length: int, operator: HyenaConfig) -> None:
+        super().__init__()
+        self.width, self.convolutions = width, operator.order - 1
+        channels, hidden = width * self.convolutions, operator.filter_width
+        self.bias = nn.Parameter(torch.randn(channels))
+        self.pos_emb = _PositionFeatures(operator.filter_embedding, max_length)
+        sine = _Sine(hidden, operator.sine_frequency)  # one for all layers, as published
+        layers: list[nn.Module] = [nn.Linear(operator.filter_embedding, hidden), sine]
+        for _ in range(operator.filter_depth):
+            layers += [nn.Linear(hidden, hidden), sine]
+        self.implicit_filter = nn.Sequential(*layers, nn.Linear(hidden, channels, bias=False))
+        self.modulation = _Window(channels, operator)
+
+    def forward(self, lags: int) -> Tensor:
+        """[O, D, lags] filters in fp32 (fp64 where the module is): lags 0 .. lags - 1, lags at most max_length."""
+        with torch.autocast(self.bias.device.type, enabled=False):
+            h_1KC = self.implicit_filter(self.pos_emb.z[:, :lags])
+            h_1KC = self.modulation(self.pos_emb.t[:, :lags], h_1KC)
+        # Published channel order: the convolutions of one channel are neighbours.
+        return cast(Tensor, h_1KC[0].view(lags, self.width, self.convolutions).permute(2, 1, 0))
+
+    def skip(self) -> Tensor:
+        """[O, D]: weight of the present input in each convolution."""
+        return self.bias.view(self.width, self.convolutions).t()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ImplicitFilter:
+        def apply(tensor: Tensor) -> Tensor:
+            cast_tensor = fn(tensor)
+            return (
+                tensor.to(cast_tensor.device) if cast_tensor.dtype in (torch.float16, torch.bfloat16) else cast_tensor
+            )
+
+        super()._apply(apply, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+class _PositionFeatures(nn.Module):
+    """Time from 0 to 1 (``t``), and time with cosines and sines of it (``z``, which is trained)."""
+
+    z: Tensor
+    t: Tensor
+
+    def __init__(self, features: int, max_length: int) -> None:
+        super().__init__()
+        t_1K1 = torch.linspace(0, 1, max_length)[None, :, None]
+        bands = (features - 1) // 2
+        angle_1K1 = 2 * math.pi * torch.linspace(0, max_length - 1, max_length)[None, :, None] / max_length
+        phase_1KF = torch.linspace(1e-4, bands - 1, bands)[None, None] * angle_1K1
+        self.z = nn.Parameter(torch.cat([t_1K1, phase_1KF.cos(), -phase_1KF.sin()], dim=-1))
+        self.register_buffer("t", t_1K1)
+
+
+class _Sine(nn.Module):
+    def __init__(self, features: int, frequency: float) -> None:
+        super().__init__()
+        self.freq = nn.Parameter(torch.full((1, features), frequency))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sin(self.freq * x)
+
+
+class _Window(nn.Module):
+    """``exp(-t |delta|) + shift``, with decay rates spread evenly over the channels."""
+
+    deltas: Tensor
+
+    def __init__(self, channels: int, operator: HyenaConfig) -> None:
+        super().__init__()
+        self.modulate, self.shift = operator.modulate, operator.decay_shift
+        slowest, fastest = (math.log(operator.decay_target) / p for p in (operator.slow_decay, operator.fast_decay))
+        self.register_buffer("deltas", torch.linspace(slowest, fastest, channels)[None, None])
+
+    def forward(self, t_1K1: Tensor, h_1KC: Tensor) -> Tensor:
+        return h_1KC * (torch.exp(-t_1K1 * self.deltas.abs()) + self.shift) if self.modulate else h_1KC
