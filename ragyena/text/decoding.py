@@ -76,9 +76,12 @@ def encoding_of(data: bytes, path: Path) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < SAMPLE_BYTES)
         return "utf-8"
-    except UnicodeDecodeError:
-        pass
-    if _is_western(sample):
+    except UnicodeDecodeError as error:
+        tried = data.decode("utf-8", "replace")
+        flaws = tried.count("\ufffd")
+        if len(data) - len(tried) > 10 * flaws:  # other encodings hardly ever look like UTF-8 of many bytes a char
+            raise undecodable(path, "utf-8") from error
+    if _is_western(data):
         return "cp1252"
     match = charset_normalizer.from_bytes(sample).best()
     if match is None or match.chaos > DOUBT or match.encoding.startswith(("utf_16", "utf_32")):
@@ -114,11 +117,11 @@ def _utf16_without_bom(sample: bytes) -> str | None:
     return "utf-16-be" if even > 0.6 and odd < 0.02 else None
 
 
-def _is_western(sample: bytes) -> bool:
+def _is_western(data: bytes) -> bool:
     """Whether the bytes make sense as cp1252 (of which latin-1 text is a part): accented letters are a minority
     among letters, and signs do not stand inside words. Other 8-bit code pages fail on one or the other."""
     try:
-        text = sample.decode("cp1252")
+        text = data.decode("cp1252")
     except UnicodeDecodeError:
         return False
     high = [char for char in text if ord(char) >= 0x80]

@@ -11,7 +11,8 @@ To add a format:
    files and documents without text.
 2. Add one line to ``FORMATS`` below. The module is imported when the first file of the format is met, so it may
    import its parser at the top.
-3. Add a file of the format to ``SAMPLES`` in ``tests/text/samples.py``: the tests of every format then run on it.
+3. Add a file of the format to ``SAMPLES`` in ``tests/text/document_samples.py``: the tests of every format then run
+   on it.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def _check(path: Path, config: IndexConfig) -> str:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UnreadableDocumentError(f"the file name {ascii(str(path))} is not UTF-8", hint="rename it") from error
+        raise UnreadableDocumentError(f"the file name {str(path)!a} is not UTF-8", hint="rename it") from error
     try:
         status = path.stat()
     except FileNotFoundError as error:

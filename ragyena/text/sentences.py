@@ -27,7 +27,7 @@ _CANDIDATE = re.compile(
     r"""
       (?P<blank> \n [^\S\n]* (?: \n [^\S\n]* )+ )           # one or more blank lines
     | (?P<line>  \n [^\S\n]* )                              # the next line
-    | (?P<stop>  (?<![.!?…]) [.!?…]+ ["'”’»)\]}*_]* ) (?= \s )   # a full stop, closing quotes, then space
+    | (?P<stop>  (?<![.!?…]) [.!?…]+ ["'”’»)\]}*_]* (?: \[\w{1,3}\] )* ) (?= \s )  # closing quotes, footnotes, space
     | (?P<wide>  [。！？｡．]+ ["'”’」』）】》]* )             # CJK, where no space follows
     """,
     re.VERBOSE,
@@ -48,6 +48,14 @@ _BEFORE_NAME = """
     mr mrs ms dr prof sr jr st mt gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle e.g i.e eg ie cf vs
     fig figs eq eqs no nos nr pp p vol sec ch chap art op
 """
+_STARTERS = frozenset(
+    """
+    The A An He She It They We I You This That These Those His Her Its Their Our There Here In On At By For From With
+    But And Or So If As When While After Before Since Until Although However Then What Who Where Why How
+    """.split()  # noqa: SIM905 -- as a list it would take a line a word
+)
+"""Words that begin a sentence even after an abbreviation: capitals alone may be a name, as in "U.S. Army"."""
+_WORD = re.compile(r"\w+")
 # As sets: words after whose full stop a sentence may go on, and those after which it does even with a capital.
 _ABBREVIATED, _BEFORE_CAPITAL = frozenset(_ABBREVIATIONS.split()), frozenset(_BEFORE_NAME.split())
 
@@ -135,7 +143,8 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
     if word in _BEFORE_CAPITAL and stop == ".":
         return word in {"no", "p", "art", "st"} and not then.isdigit() and not then.isupper()
     if word in _ABBREVIATED:
-        return then.isupper() and not then.isdigit()
+        found = _WORD.match(text, following)
+        return found is not None and found[0] in _STARTERS
     if len(word) == 1 and word.isalpha() and stop == ".":  # an initial: J. Smith
         return False
     # "3." at the start of a line numbers an item

@@ -71,11 +71,11 @@ def _walk(folder: Path, rules: Rules, walked: Sequence[Path], seen: set[Path]) -
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
-            again = entry.is_symlink() and _is_walked_anyway(path, walked)
+        if path.is_dir():  # the entry's own is_dir raises on a link in a loop
+            again = path.is_symlink() and _is_walked_anyway(path, walked)
             if not again and not _is_excluded(path, rules, is_folder=True):
                 yield from _walk(path, rules, walked, seen)
-        elif entry.is_file() and is_supported(path) and not _is_excluded(path, rules, is_folder=False):
+        elif path.is_file() and is_supported(path) and not _is_excluded(path, rules, is_folder=False):
             yield path
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, Tag
+from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, PageElement, Tag
 from bs4.dammit import EncodingDetector
 
 from ragyena.config import IndexConfig
@@ -25,6 +25,8 @@ _BLOCKS = frozenset(
     header hr html li main ol p pre section summary table tbody td tfoot th thead tr ul
     """.split()  # noqa: SIM905 -- as a list it would take a line a name
 )
+LONGEST_CELL = 400
+"""Chars; a table with a longer cell lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 
@@ -70,17 +72,28 @@ def _main_part(soup: BeautifulSoup) -> Tag:
 
 
 class _Writer:
-    """Walks the tree and writes a block whenever a block element begins or ends."""
+    """Walks the tree, with a list for a stack as pages nest deeper than Python calls may, and writes a block whenever
+    a block element begins or ends."""
 
     def __init__(self) -> None:
         self.builder = TextBuilder()
         self._line: list[str] = []
         self._marker = ""
         self._tight = False
+        self._ahead: list[PageElement | Callable[[], None]] = []
+        """What is still to be visited or done, next last."""
 
-    def write(self, node: Tag) -> None:
-        self._children(node)
-        self._flush()
+    def write(self, root: Tag) -> None:
+        self._ahead = [self._flush, *reversed(list(root.children))]
+        while self._ahead:
+            node = self._ahead.pop()
+            if isinstance(node, Tag):
+                self._element(node)
+            elif isinstance(node, NavigableString):
+                if not isinstance(node, Comment | Doctype):
+                    self._line.append(re.sub(r"\s+", " ", str(node)))
+            elif callable(node):
+                node()
 
     def _element(self, node: Tag) -> None:
         name = node.name
@@ -92,28 +105,17 @@ class _Writer:
         elif name == "pre":
             self._flush()
             self.builder.block(node.get_text())
-        elif name == "table" and node.find("table") is None:
-            self._table(node)
-        elif name == "li":
-            self._flush()
-            self._marker = self._item_marker(node)
-            self._children(node)
-            self._flush()
-        elif name in _BLOCKS:
-            self._flush()
-            self._children(node)
-            self._flush()
-            if name in {"ul", "ol"}:
-                self._tight = False
-        else:
-            self._children(node)
+        elif name != "table" or not self._table(node):
+            if name in _BLOCKS:
+                self._flush()
+                self._ahead.append(self._end_list if name in {"ul", "ol"} else self._flush)
+            if name == "li":
+                self._marker = self._item_marker(node)
+            self._ahead.extend(reversed(list(node.children)))
 
-    def _children(self, node: Tag) -> None:
-        for child in node.children:
-            if isinstance(child, Tag):
-                self._element(child)
-            elif isinstance(child, NavigableString) and not isinstance(child, Comment | Doctype):
-                self._line.append(re.sub(r"\s+", " ", str(child)))
+    def _end_list(self) -> None:
+        self._flush()
+        self._tight = False
 
     def _item_marker(self, node: Tag) -> str:
         parent = node.parent
@@ -121,13 +123,19 @@ class _Writer:
             return f"{len(node.find_previous_siblings('li')) + 1}. "
         return "- "
 
-    def _table(self, node: Tag) -> None:
+    def _table(self, node: Tag) -> bool:
+        """Writes a table of data row by row. False, and nothing written, for one that only lays out a page."""
+        rows = [[cell.get_text(" ") for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")]
+        longest = max((len(cell) for row in rows for cell in row), default=0)
+        if not rows or longest > LONGEST_CELL or node.find(["table", *_HEADINGS]) is not None:
+            return False
         self._flush()
         caption = node.find("caption")
         if caption is not None:
             self.builder.block(" ".join(caption.get_text(" ").split()))
-        self.builder.table([[cell.get_text(" ") for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")])
+        self.builder.table(rows)
         self._tight = False
+        return True
 
     def _flush(self) -> None:
         text = re.sub(r" *\n *", "\n", re.sub(r"[^\S\n]+", " ", "".join(self._line))).strip()

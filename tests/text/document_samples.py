@@ -1,0 +1,122 @@
+"""A real file of every format, each with the same facts in it. The tests of formats run on all of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+FACT = "The Eddystone lamp flashes every 10 seconds."
+SECOND = "Its tower is 49 metres tall."
+
+
+def write_text(path: Path) -> None:
+    path.write_text(f"Lighthouses\n\n{FACT}\n{SECOND}\n", encoding="utf-8")
+
+
+def write_markdown(path: Path) -> None:
+    path.write_text(f"# Lighthouses\n\n{FACT}\n\n## The `tower` of *stone*\n\n{SECOND}\n", encoding="utf-8")
+
+
+def write_rst(path: Path) -> None:
+    path.write_text(
+        f"===========\nLighthouses\n===========\n\n{FACT}\n\nThe tower\n---------\n\n{SECOND}\n", encoding="utf-8"
+    )
+
+
+def write_html(path: Path) -> None:
+    path.write_text(
+        f"""<!doctype html><html><head><title>Lighthouses</title><style>p {{color: red}}</style>
+        <script>var hidden = "secret script";</script></head><body>
+        <nav><a href="/">Home link</a></nav>
+        <main><h1>Lighthouses</h1><p>The Eddystone <b>lamp</b>
+           flashes every&#32;10 seconds.</p><h2>The tower</h2><p>{SECOND}</p>
+        <ul><li>granite</li><li>oak</li></ul>
+        <table><tr><th>Year</th><th>Event</th></tr><tr><td>1698</td><td>first light</td></tr></table>
+        <pre>line one\n  line two</pre></main></body></html>""",
+        encoding="utf-8",
+    )
+
+
+def write_pdf(path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(path))
+    canvas.setTitle("Lighthouses")
+    canvas.bookmarkPage("lamp")
+    canvas.addOutlineEntry("The lamp", "lamp", 0)
+    canvas.drawString(72, 720, "The lamp")
+    canvas.drawString(72, 690, FACT)
+    canvas.showPage()
+    canvas.showPage()  # an empty page counts as a page
+    canvas.drawString(72, 720, SECOND)
+    canvas.save()
+
+
+def write_docx(path: Path) -> None:
+    import docx
+
+    file = docx.Document()
+    file.core_properties.title = "Lighthouses"
+    file.add_heading("The lamp", level=1)
+    file.add_paragraph(FACT)
+    file.add_heading("The tower", level=2)
+    file.add_paragraph(SECOND)
+    file.add_paragraph("granite", style="List Bullet")
+    table = file.add_table(rows=1, cols=2)
+    table.rows[0].cells[0].text, table.rows[0].cells[1].text = "1698", "first light"
+    file.save(str(path))
+
+
+def write_pptx(path: Path) -> None:
+    import pptx
+
+    deck = pptx.Presentation()
+    deck.core_properties.title = "Lighthouses"
+    for title, text in (("The lamp", FACT), ("The tower", SECOND)):
+        slide = deck.slides.add_slide(deck.slide_layouts[1])
+        slide.shapes.title.text = title
+        slide.placeholders[1].text = text
+    deck.save(str(path))
+
+
+def write_xlsx(path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.title = "Lamps"
+    for row in (["place", "note", "height"], ["Plymouth", FACT, 49], ["Plymouth Hoe", SECOND, 22.5]):
+        book.active.append(row)
+    book.properties.title = "Lighthouses"
+    book.save(path)
+
+
+def write_csv(path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["title", "text", "year"], ["Lighthouses", FACT, "1698"], ["Lighthouses", SECOND, "1882"]])
+
+
+def write_jsonl(path: Path) -> None:
+    rows = [{"title": "Lighthouses", "text": FACT, "year": 1698}, {"title": "Lighthouses", "text": SECOND}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_code(path: Path) -> None:
+    path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
+
+
+SAMPLES: Mapping[str, Callable[[Path], None]] = {
+    ".txt": write_text,
+    ".md": write_markdown,
+    ".rst": write_rst,
+    ".html": write_html,
+    ".pdf": write_pdf,
+    ".docx": write_docx,
+    ".pptx": write_pptx,
+    ".xlsx": write_xlsx,
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".py": write_code,
+}
