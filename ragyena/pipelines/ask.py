@@ -10,6 +10,7 @@ others (adapters, benchmarks) can take them one at a time.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,12 +22,12 @@ import numpy as np
 from ragyena.config import PackerConfig, PipelineConfig, parse
 from ragyena.errors import EmptyQuestionError, IndexMismatchError
 from ragyena.reader import packing
-from ragyena.reader.citing import cite
+from ragyena.reader.citing import DocumentStore, cite
 from ragyena.reader.reader import Reader, Reading
 from ragyena.retrieval.index import Index
-from ragyena.types import Answer, Context, ScoredPassage
+from ragyena.types import Answer, Context, Document, ScoredPassage
 
-__all__ = ["Pipeline", "checked_question"]
+__all__ = ["Pipeline", "checked_question", "make_answer"]
 
 
 def checked_question(question: str) -> str:
@@ -35,6 +36,22 @@ def checked_question(question: str) -> str:
     if not any(character.isalnum() for character in question):
         raise EmptyQuestionError("the question is empty", hint='ask something: ragyena ask "When was it built?"')
     return question
+
+
+def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
+    """What was read, with at most ``limit`` citations from ``store``; without timings."""
+    order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
+    return Answer(
+        question=context.question,
+        text=reading.text,
+        kind=reading.kind,
+        confidence=reading.confidence,
+        no_answer_probability=reading.no_answer_probability,
+        citations=cite(reading, context, store, limit=limit),
+        passages=tuple(context.passages[slot] for slot in order),
+        alternatives=tuple(reading.spans[1:] if reading.kind == "extracted" else reading.spans),
+        log=context.log,
+    )
 
 
 class Pipeline:
@@ -126,18 +143,7 @@ class Pipeline:
 
     def answer(self, context: Context, reading: Reading) -> Answer:
         """What was read, with citations from the store; without timings."""
-        order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
-        return Answer(
-            question=context.question,
-            text=reading.text,
-            kind=reading.kind,
-            confidence=reading.confidence,
-            no_answer_probability=reading.no_answer_probability,
-            citations=cite(reading, context, self.index, limit=self.config.reader.citations),
-            passages=tuple(context.passages[slot] for slot in order),
-            alternatives=reading.spans[1:] if reading.kind == "extracted" else reading.spans,
-            log=context.log,
-        )
+        return make_answer(context, reading, _StoredDocuments(self.index), limit=self.config.reader.citations)
 
     def close(self) -> None:
         """Closes the index."""
@@ -156,3 +162,24 @@ class Pipeline:
             return self.config.packer
         values = {**self.config.packer.model_dump(), "context_tokens": context_tokens}
         return parse(PackerConfig, values, source="ask")
+
+
+class _StoredDocuments:
+    """A ``reader.citing.DocumentStore`` on an index; keeps what one answer cites, which is a few documents."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._documents: dict[int, Document] = {}
+
+    def read(self, document_id: int, start: int, end: int) -> str:
+        return self._document(document_id).text[start:end]
+
+    def page_at(self, document_id: int, offset: int) -> int | None:
+        # An offset before the first page's start stands on the first page.
+        starts = self._document(document_id).page_starts
+        return max(1, bisect_right(starts, offset)) if starts else None
+
+    def _document(self, document_id: int) -> Document:
+        if document_id not in self._documents:
+            self._documents[document_id] = self._index.store.document(document_id)
+        return self._documents[document_id]

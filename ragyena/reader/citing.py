@@ -26,7 +26,7 @@ MARGIN = 2 * REACH
 
 
 class DocumentStore(Protocol):
-    """Where stored text is read from: ``ragyena.retrieval.index.Index`` is one."""
+    """Where stored text is read from."""
 
     def read(self, document_id: int, start: int, end: int) -> str:
         """The document's text between two offsets, clipped to the document."""
