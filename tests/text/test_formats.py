@@ -107,6 +107,16 @@ def test_html_in_the_encoding_it_declares(tmp_path: Path) -> None:
     assert one(path).text == "Müller grüßt"
 
 
+def test_html_markup_inside_words_does_not_tear_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<h1>read_<wbr>text<br>of H<sub>2</sub>O</h1><p>un<b>believ</b>able</p><!-- no comment -->"
+        "<table><tr><td><p>one</p><p>t<i>w</i>o</p></td><td>3</td></tr></table>",
+        encoding="utf-8",
+    )
+    assert one(path).text == "read_text of H2O\n\nunbelievable\n\none two | 3"
+
+
 def test_broken_html_is_still_read(tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     path.write_text("<p>One<p>Two <b>bold<table><td>cell" + "<div>" * 2000 + "deep", encoding="utf-8")

@@ -71,6 +71,17 @@ def _main_part(soup: BeautifulSoup) -> Tag:
     return body
 
 
+def _inline(node: Tag) -> str:
+    """The text of an element in one run, parts of words marked up by themselves not torn apart."""
+    parts = []
+    for part in node.descendants:
+        if isinstance(part, Tag):
+            parts.append(" " if part.name == "br" or part.name in _BLOCKS else "")
+        elif isinstance(part, NavigableString) and not isinstance(part, Comment):
+            parts.append(str(part))
+    return "".join(parts)
+
+
 class _Writer:
     """Walks the tree, with a list for a stack as pages nest deeper than Python calls may, and writes a block whenever
     a block element begins or ends."""
@@ -99,7 +110,7 @@ class _Writer:
         name = node.name
         if name in _HEADINGS:
             self._flush()
-            self.builder.heading(_HEADINGS[name], node.get_text(" "))
+            self.builder.heading(_HEADINGS[name], _inline(node))
         elif name == "br":
             self._line.append("\n")
         elif name == "pre":
@@ -125,14 +136,14 @@ class _Writer:
 
     def _table(self, node: Tag) -> bool:
         """Writes a table of data row by row. False, and nothing written, for one that only lays out a page."""
-        rows = [[cell.get_text(" ") for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")]
+        rows = [[_inline(cell) for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")]
         longest = max((len(cell) for row in rows for cell in row), default=0)
         if not rows or longest > LONGEST_CELL or node.find(["table", *_HEADINGS]) is not None:
             return False
         self._flush()
         caption = node.find("caption")
         if caption is not None:
-            self.builder.block(" ".join(caption.get_text(" ").split()))
+            self.builder.block(" ".join(_inline(caption).split()))
         self.builder.table(rows)
         self._tight = False
         return True
