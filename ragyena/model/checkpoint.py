@@ -81,6 +81,8 @@ def save_checkpoint(
     tensors, metadata = _encode(module_state, storage)
     scratch = folder / f".writing-{os.getpid()}"
     try:
+        for abandoned in folder.glob(".writing-*"):  # by a process that was killed
+            shutil.rmtree(abandoned, ignore_errors=True)
         scratch.mkdir(parents=True, exist_ok=True)
         save_file(tensors, scratch / WEIGHTS_FILE, metadata=metadata)
         values = {

@@ -118,7 +118,7 @@ class CausalHyena(nn.Module):
 
     @property
     def _short_weight(self) -> Tensor:
-        return cast(Tensor, self.short_filter.weight)[:, 0]
+        return self.short_filter.weight[:, 0]
 
     def _projected(self, x_BLD: Tensor) -> Tensor:
         return cast(Tensor, self.in_proj(x_BLD)).transpose(1, 2)

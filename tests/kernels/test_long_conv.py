@@ -20,7 +20,9 @@ SHAPES = [(1, 1), (1, 5), (2, 1), (7, 7), (33, 5), (33, 101), (257, 257), (300, 
 
 
 def relative(actual: Tensor, expected: Tensor) -> float:
-    return float((actual.double() - expected.double()).norm().detach() / expected.double().norm().detach().clamp_min(1e-30))
+    return float(
+        (actual.double() - expected.double()).norm().detach() / expected.double().norm().detach().clamp_min(1e-30)
+    )
 
 
 def inputs(

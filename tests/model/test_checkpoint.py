@@ -1,0 +1,306 @@
+"""Checkpoints on disk: what is saved comes back, what is damaged is named, a failed save leaves the old one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ragyena.config import CausalModelConfig, ReaderModelConfig
+from ragyena.errors import CheckpointError, StorageError
+from ragyena.model.checkpoint import load_config, load_into, load_state, push_to_hub, save_checkpoint
+
+CONFIG = CausalModelConfig(width=32, depth=1)
+
+
+def state() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    embedding = torch.randn(50, 384, generator=generator)
+    return {
+        "embedding.weight": embedding,
+        "head.weight": embedding,
+        "layer.weight": torch.randn(24, 32, generator=generator) * torch.logspace(-3, 2, 24)[:, None],
+        "layer.bias": torch.randn(24, generator=generator),
+        "ids": torch.arange(5),
+        "mask": torch.tensor([True, False]),
+        "empty": torch.zeros(0, 3),
+        "scalar": torch.tensor(1.5),
+        "transposed": torch.randn(6, 4, generator=generator).t(),
+    }
+
+
+def save(folder: Path, storage="float32", **changes: Tensor) -> None:
+    save_checkpoint(folder, {**state(), **changes}, CONFIG, tokenizer=None, card=None, storage=storage)
+
+
+def stored_types(folder: Path) -> dict[str, torch.dtype]:
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        names = file.keys()
+        return {name: file.get_tensor(name).dtype for name in names}
+
+
+def relative(actual: Tensor, expected: Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
+
+
+def test_float32_round_trip_is_exact(tmp_path: Path) -> None:
+    save(tmp_path / "new" / "folder")
+    loaded, expected = load_state(tmp_path / "new" / "folder"), state()
+    assert loaded.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(loaded[name], tensor)
+        assert loaded[name].dtype == tensor.dtype
+
+
+def test_folder_holds_the_hubs_files_and_nothing_else(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "some.json"
+    tokenizer.write_text("{}")
+    folder = tmp_path / "checkpoint"
+    for config in (CONFIG, ReaderModelConfig(width=96, heads=12)):
+        save_checkpoint(folder, state(), config, tokenizer=tokenizer, card="# A card", storage="bfloat16")
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "README.md",
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+        ]
+        assert load_config(folder) == config
+    assert (folder / "README.md").read_text() == "# A card"
+    assert (folder / "tokenizer.json").read_text() == "{}"
+
+
+def test_bfloat16_error_and_size(tmp_path: Path) -> None:
+    save(tmp_path, "bfloat16")
+    loaded = load_state(tmp_path)
+    assert all(t.dtype == torch.float32 for t in loaded.values() if t.is_floating_point())
+    assert 0 < relative(loaded["embedding.weight"], state()["embedding.weight"]) <= 2**-8
+    assert (tmp_path / "model.safetensors").stat().st_size < 50 * 384 * 2 + 8000
+
+
+def test_int8_rows_have_their_own_scale_and_vectors_stay_exact(tmp_path: Path) -> None:
+    save(tmp_path, "int8")
+    loaded, expected = load_state(tmp_path), state()
+    types = stored_types(tmp_path)
+    assert types["layer.weight"] == torch.int8
+    assert types["layer.weight::scale"] == torch.float16
+    assert types["layer.bias"] == types["scalar"] == torch.float32
+    assert torch.equal(loaded["layer.bias"], expected["layer.bias"])
+    for row, wanted in zip(loaded["layer.weight"], expected["layer.weight"]):  # rows five decades apart
+        assert relative(row, wanted) <= 0.012
+    assert relative(loaded["embedding.weight"], expected["embedding.weight"]) <= 0.0085
+
+
+def test_int8_clips_where_that_lowers_the_error(tmp_path: Path) -> None:
+    """A row with one outlier: scaling to the outlier would cost every other value."""
+    row = torch.randn(1, 4096, generator=torch.Generator().manual_seed(1))
+    row[0, 0] = 6.0
+    save(tmp_path, "int8", row=row, zeros=torch.zeros(3, 4), tiny=torch.full((1, 4), 1e-12))
+    loaded = load_state(tmp_path)
+    unclipped = (row / (6.0 / 127)).round() * (6.0 / 127)
+    assert relative(loaded["row"], row) < relative(unclipped, row)
+    assert torch.equal(loaded["zeros"], torch.zeros(3, 4))
+    assert torch.isfinite(loaded["tiny"]).all()
+
+
+def test_policy_by_name_takes_the_first_pattern_that_matches(tmp_path: Path) -> None:
+    save(tmp_path, {"embedding.*": "int8", "layer.weight": "float32", "layer.*": "bfloat16"})
+    types = stored_types(tmp_path)
+    assert types["embedding.weight"] == torch.int8
+    assert types["layer.weight"] == torch.float32
+    assert types["layer.bias"] == torch.bfloat16
+    assert types["transposed"] == torch.float32
+    with pytest.raises(ValueError, match="storage 'int4' for 'layer"):
+        save(tmp_path, {"layer.*": "int4"})
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8"])
+def test_tensors_that_share_memory_are_stored_once(tmp_path: Path, storage: str) -> None:
+    save(tmp_path, storage)
+    assert "head.weight" not in stored_types(tmp_path)
+    loaded = load_state(tmp_path)
+    assert torch.equal(loaded["head.weight"], loaded["embedding.weight"])
+
+
+def test_views_of_one_memory_are_not_taken_for_the_same_tensor(tmp_path: Path) -> None:
+    whole = torch.arange(12.0).view(3, 4)
+    save(tmp_path, whole=whole, turned=whole.t(), part=whole[:2], flat=whole.view(-1))
+    loaded = load_state(tmp_path)
+    for name, tensor in {"whole": whole, "turned": whole.t(), "part": whole[:2], "flat": whole.view(-1)}.items():
+        assert torch.equal(loaded[name], tensor), name
+
+
+# -- damage ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999])
+def test_truncated_weights(tmp_path: Path, keep: float) -> None:
+    save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        load_state(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values["weights_sha256"]  # without the hash, the format itself must notice
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_state(tmp_path)
+
+
+def test_one_changed_bit_and_another_files_weights(tmp_path: Path) -> None:
+    save(tmp_path / "a")
+    save(tmp_path / "b", scalar=torch.tensor(2.0))
+    content = bytearray((tmp_path / "a" / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    for wrong in (bytes(content), (tmp_path / "b" / "model.safetensors").read_bytes()):
+        (tmp_path / "a" / "model.safetensors").write_bytes(wrong)
+        with pytest.raises(CheckpointError, match=r"is not the file that was saved with config\.json"):
+            load_state(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "not a JSON object"),
+        ("\xff", "cannot be read"),
+        ("{}", "format version None"),
+        ('{"format_version": 99, "kind": "causal"}', "format version 99; this ragyena reads 1"),
+        ('{"format_version": 1}', "kind None"),
+        ('{"format_version": 1, "kind": ["reader"]}', "of kind"),
+        ('{"format_version": 1, "kind": "causal", "depht": 3}', "unknown setting 'depht'"),
+        ('{"format_version": 1, "kind": "causal", "depth": -3}', "'depth'"),
+    ],
+)
+def test_wrong_configuration(tmp_path: Path, content: str, match: str) -> None:
+    save(tmp_path)
+    (tmp_path / "config.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(CheckpointError, match=match):
+        load_config(tmp_path)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
+        load_config(tmp_path)
+    save(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
+        load_state(tmp_path)
+
+
+def test_weights_of_another_format_version(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    del values["weights_sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    for metadata in ({}, {"format_version": "2"}, {"format_version": "1", "int8": '["a"]', "same": "{}"}):
+        save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata=metadata)
+        with pytest.raises(CheckpointError, match=r"format version|metadata that do not fit"):
+            load_state(tmp_path)
+
+
+# -- loading into a module ---------------------------------------------------------------------------------------
+
+
+def test_strict_loading_names_what_does_not_fit() -> None:
+    module = nn.Sequential(*[nn.Linear(3, 2) for _ in range(8)])
+    good = {name: torch.randn_like(tensor) for name, tensor in module.state_dict().items()}
+    load_into(module, good, "here")
+    assert all(torch.equal(module.state_dict()[n], t) for n, t in good.items())
+    wrong = {n: t for n, t in good.items() if n.endswith("weight") or n == "7.bias"}
+    wrong |= {"0.weight": torch.zeros(4, 3), "extra": torch.zeros(1)}
+    with pytest.raises(CheckpointError) as caught:
+        load_into(module, wrong, "here")
+    message = caught.value.message
+    assert "here does not fit" in message
+    assert "7 missing: 0.bias, 1.bias, 2.bias, 3.bias, 4.bias and 2 more" in message
+    assert "1 unexpected: extra" in message
+    assert "1 of another shape: 0.weight [4, 3] instead of [2, 3]" in message
+    assert "config.json" in caught.value.hint
+    assert all(torch.equal(module.state_dict()[n], t) for n, t in good.items())  # nothing was half loaded
+
+
+# -- writing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    save(tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(StorageError, match="cannot write the checkpoint"):
+        save_checkpoint(tmp_path, state(), CONFIG, tokenizer=tmp_path / "not there.json", card="new", storage="float32")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_what_a_killed_save_left_is_swept_up_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".writing-1").mkdir()
+    (tmp_path / ".writing-1" / "model.safetensors").write_bytes(b"half")
+    save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="limits on file sizes are tested where /dev/full is")
+def test_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:
+    """In a process that may write no file over 4 KiB, as on a disk with no room left."""
+    save(tmp_path)
+    before = (tmp_path / "model.safetensors").read_bytes()
+    program = (
+        "import resource, signal, sys, torch\n"
+        "from pathlib import Path\n"
+        "from ragyena.config import CausalModelConfig\n"
+        "from ragyena.errors import StorageError\n"
+        "from ragyena.model.checkpoint import save_checkpoint\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n"
+        "    save_checkpoint(Path(sys.argv[1]), {'w': torch.zeros(100, 1000)}, CausalModelConfig(), tokenizer=None,"
+        " card=None, storage='float32')\n"
+        "except StorageError as error:\n"
+        "    print('refused:', error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, cwd=Path.cwd())
+    assert run.stdout.startswith("refused: cannot write the checkpoint"), run.stderr
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_unsound_folders_and_an_unreachable_hub(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
+        push_to_hub(tmp_path, "someone/something", private=True)
+    save(tmp_path)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from ragyena.errors import StorageError\n"
+        "from ragyena.model.checkpoint import pull_from_hub, push_to_hub\n"
+        "for action in (lambda: push_to_hub(Path(sys.argv[1]), 'someone/something', private=True),\n"
+        "               lambda: push_to_hub(Path(sys.argv[1]), 'no such / name', private=True),\n"
+        "               lambda: pull_from_hub('someone/something')):\n"
+        "    try:\n"
+        "        action()\n"
+        "    except StorageError as error:\n"
+        "        print('refused:', error)\n"
+    )
+    nowhere = {
+        **os.environ,
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_TOKEN": "hf_none",
+        "HF_HOME": str(tmp_path / "hub"),
+        "NO_PROXY": "*",
+    }
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, env=nowhere, timeout=120
+    )
+    lines = run.stdout.splitlines()
+    assert len(lines) == 3, run.stderr
+    assert lines[0].startswith("refused: cannot upload")
+    assert lines[1].startswith("refused: cannot upload")
+    assert lines[2].startswith("refused: cannot download someone/something")
