@@ -17,7 +17,7 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import StorageError
+from ragyena.errors import DataError, StorageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.contexts import Distractors
 from ragyena.evaluation.datasets import ContextRow, EvalData, Question, cut, load
@@ -175,7 +175,9 @@ def _open_index(
                 )
             }
         )
-        index_use_cases.add([rows], folder / "index", indexing, prune=True, progress=progress)
+        report = index_use_cases.add([rows], folder / "index", indexing, prune=True, progress=progress)
+        for failure in report.failed:
+            raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
         built.touch()
     return Index.open(folder / "index")
 

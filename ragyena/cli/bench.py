@@ -1,0 +1,113 @@
+"""``ragyena bench``: how fast this installation is on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragyena.cli.console import TerminalProgress, interruptible, output, short_path
+from ragyena.cli.options import PipelineOption, QuietOption, configure
+
+if TYPE_CHECKING:
+    from ragyena.pipelines.benchmark import Benchmark, Figure
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Measure speed on this machine, beside what is asked of it.", no_args_is_help=True)
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FOLDER", help="For the dated JSON; benchmarks/results in a checkout."),
+]
+
+
+@app.command("embed")
+def embed(
+    passages: Annotated[int, typer.Option(min=16, help="How many passages to embed.")] = 256,
+    passage_tokens: Annotated[int, typer.Option(min=16, max=250, help="Tokens of each passage.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each side embeds them.")] = 3,
+    out: OutOption = None,
+    pipeline: PipelineOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Passages embedded a second, beside plain sentence-transformers in the same run."""
+    config = configure(pipeline)
+    with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
+        from ragyena.pipelines.benchmark import bench_embed
+
+        result = bench_embed(
+            config.index, passages=passages, passage_tokens=passage_tokens, rounds=rounds, progress=progress
+        )
+    _show(result, out)
+
+
+@app.command("ask")
+def ask(
+    context_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="The budget (setting packer.context_tokens).")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each demo question is asked.")] = 3,
+    cold_runs: Annotated[int, typer.Option(min=1, help="How often each whole command is run.")] = 3,
+    out: OutOption = None,
+    pipeline: PipelineOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Retrieval, packing and reading times with the index open, and times of whole commands."""
+    config = configure(pipeline, {"packer.context_tokens": context_tokens})
+    with (
+        interruptible("nothing was written"),
+        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.pipelines.benchmark import bench_ask
+
+        result = bench_ask(config, Path(folder) / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
+    _show(result, out)
+
+
+def _show(benchmark: Benchmark, out: Path | None) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from ragyena.pipelines.benchmark import write
+
+    machine = benchmark.machine
+    console = output()
+    console.print(
+        f"bench {benchmark.name}, {benchmark.date}: {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['torch_threads']} threads, torch {machine['versions']['torch']}"
+    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for column in ("median", "p95", "limit"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for figure in benchmark.figures:
+        table.add_row(*_row(figure))
+    console.print(table)
+    folder = out or (_results() if _results().parent.is_dir() else Path())
+    console.print(f"  {short_path(str(write(benchmark, folder).absolute()))}")
+
+
+def _row(figure: Figure) -> tuple[str, str, str, str, str]:
+    def with_unit(value: float | None) -> str:
+        return (
+            ""
+            if value is None
+            else f"{value:.3g} {figure.unit}".strip()
+            if value < 100
+            else f"{value:,.0f} {figure.unit}"
+        )
+
+    sign = "under" if figure.better == "lower" else "at least"
+    limit = "" if figure.limit is None else f"{sign} {with_unit(figure.limit)}"
+    verdict = {None: "", True: "met", False: "missed"}[figure.met]
+    return figure.name, with_unit(figure.value), with_unit(figure.p95), limit, verdict
+
+
+def _results() -> Path:
+    """Where a checkout keeps its results; the folder above it is missing in an installed package."""
+    return Path("benchmarks") / "results"
