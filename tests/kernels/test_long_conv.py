@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -165,6 +168,23 @@ def test_transform_size_is_the_least() -> None:
     smooth = sorted(2**a * 3**b * 5**c for a in range(12) for b in range(8) for c in range(6))
     for minimum in range(1, 2000):
         assert fft_size(minimum) == next(s for s in smooth if s >= minimum)
+
+
+def test_two_sided_against_the_published_numbers() -> None:
+    default = Path(__file__).resolve().parents[3] / "shared" / "reference"
+    path = Path(os.environ.get("RAGYENA_REFERENCE", default)) / "kernel_two_sided.npz"
+    if not path.is_file():
+        pytest.skip(f"no {path.name}: set RAGYENA_REFERENCE to the folder of the published implementation's dumps")
+    with np.load(path, allow_pickle=False) as dump:
+        u, ahead, behind, skip, expected = (torch.from_numpy(dump[key]) for key in ("u", "k", "k_rev", "D", "y64"))
+    present = ahead[:, :1] + behind[:, :1]
+    taps = torch.cat([behind[:, 1:].flip(1), present, ahead[:, 1:]], dim=1)
+    assert relative(long_conv(u, taps, direction="two_sided", skip_D=skip), expected) <= 1e-6
+    doubles = {"direction": "two_sided", "skip_D": skip.double()}
+    present = ahead[:, :1].double() + behind[:, :1].double()
+    taps = torch.cat([behind[:, 1:].flip(1).double(), present, ahead[:, 1:].double()], dim=1)
+    assert relative(long_conv(u.double(), taps, **doubles), expected) <= 1e-12
+    assert relative(long_conv_reference(u, taps, **doubles), expected) <= 1e-12
 
 
 def test_long_input_against_fp64_transform() -> None:
