@@ -6,6 +6,8 @@ import functools
 import logging
 from collections.abc import Sequence
 
+import torch
+
 from ragyena.errors import MissingDependencyError
 
 __all__ = ["choose_backend"]
@@ -19,7 +21,8 @@ def choose_backend(operation: str, wish: str, available: Sequence[str], preferre
     Raises MissingDependencyError where ``wish`` is not among those ``available``; nothing falls back in silence.
     """
     if wish == "auto":
-        _log_choice(operation, preferred)
+        if not torch.compiler.is_compiling():  # a log call would break the graph
+            _log_choice(operation, preferred)
         return preferred
     if wish not in available:
         raise MissingDependencyError(

@@ -161,3 +161,14 @@ def test_fp32_parameters_under_bf16_activations() -> None:
     assert relative(y, mixer(x)) <= 2e-2
     y.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in mixer.parameters())
+
+
+def test_compiles_as_one_graph() -> None:
+    """No break: the transform-based convolution is one opaque operator, with its gradient."""
+    mixer, x = make(width=8, order=3), torch.randn(2, 37, 8, requires_grad=True)
+    compiled = torch.compile(mixer, backend="aot_eager", fullgraph=True)
+    y, expected = compiled(x), mixer(x)
+    assert relative(y, expected) <= 1e-6
+    needed = [x, *mixer.parameters()]
+    for found, wanted in zip(torch.autograd.grad(y.sum(), needed), torch.autograd.grad(expected.sum(), needed)):
+        assert relative(found, wanted) <= 1e-5
