@@ -34,10 +34,8 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: Q
             console.print(f"Indexing {short_path(str(demo.corpus()))}")
             with TerminalProgress(quiet=quiet) as progress:
                 built = demo.build(folder, config, progress)
-            report = built.report
-            console.print(
-                f"{report.documents:,} documents, {report.passages:,} passages in {built.seconds:.1f} s\n", style="dim"
-            )
+            held = f"{built.report.total_documents:,} documents, {built.report.total_passages:,} passages"
+            console.print(f"{held} in {built.seconds:.1f} s\n", style="dim")
             results = []
             for result in demo.ask_all(folder, config):
                 results.append(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,17 @@ from ragyena.cli.options import (
     index_path,
     parse_filters,
 )
+from ragyena.errors import IndexCorruptError, PartialFailureError
+
+if TYPE_CHECKING:
+    from ragyena.pipelines.index import AddReport, IndexStatus
 
 __all__ = ["app"]
+
+SHOWN = 10
+"""Passages that ``search`` shows where nothing says how many."""
+LISTED = 20
+"""Files that ``status`` lists without ``--files``."""
 
 app = typer.Typer(help="Make an index of documents, look at it, mend it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,6 +40,9 @@ def add(
     index: IndexOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Also remove documents of these folders whose file has vanished.")
+    ] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the index anew, from these paths and the files that are in it.")
     ] = False,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Leave out, as in a .gitignore (index.exclude).")
@@ -47,10 +59,9 @@ def add(
 ) -> None:
     """Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
 
-    Each document is there whole or not at all, whatever happens; running the same command again resumes.
+    Text, markdown, reStructuredText, HTML, PDF, Word, PowerPoint, Excel, CSV, JSON lines and source code. Each
+    document is there whole or not at all, whatever happens; running the same command again resumes.
     """
-    from ragyena.pipelines import index as use_case
-
     flags = {
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
@@ -59,40 +70,195 @@ def add(
     config = configure(pipeline, flags)
     path = index_path(index, config)
     with (
-        interruptible("documents added so far are kept; run the same command again to add the rest"),
+        interruptible("what was added so far is kept; run the same command again to add the rest"),
         TerminalProgress(quiet=quiet) as progress,
     ):
-        report = use_case.add(paths, path, config, prune=prune, progress=progress)
+        from ragyena.pipelines import index as use_case
+
+        report = use_case.add(paths, path, config, prune=prune, rebuild=rebuild, progress=progress)
+        for failure in report.failed:
+            progress.note(f"not added: {failure.message}; {failure.hint}")
+    if json:
+        emit_json({"schema": "ragyena.index.add/1", **asdict(report)})
+    else:
+        _print_added(report)
+    if report.failed:
+        names = ", ".join(short_path(failure.path) for failure in report.failed[:5])
+        more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
+        raise PartialFailureError(
+            f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
+            hint="the reasons are above; the other files are in the index",
+        )
 
 
 @app.command()
-def status(index: IndexOption = None, json: JsonOption = False) -> None:
+def status(
+    index: IndexOption = None,
+    files: Annotated[bool, typer.Option("--files", help="List every file, however many.")] = False,
+    json: JsonOption = False,
+) -> None:
     """Say what an index holds and how it was made."""
+    path = index_path(index, configure(None))
+    from ragyena.pipelines import index as use_case
+
+    found = use_case.status(path)
+    if json:
+        manifest = found.manifest.model_dump(mode="json", exclude={"sources", "documents", "passages"})
+        emit_json(
+            {
+                "schema": "ragyena.index.status/1",
+                "index": str(found.index),
+                "files": found.counts.sources,
+                "incomplete": found.counts.incomplete,
+                "documents": found.counts.documents,
+                "passages": found.counts.passages,
+                "pending": found.pending,
+                "bytes": found.size,
+                "manifest": manifest,
+                "sources": [asdict(source) for source in found.sources],
+            }
+        )
+    else:
+        _print_status(found, len(found.sources) if files else LISTED)
 
 
 @app.command()
 def rm(
     document: Annotated[
-        str, typer.Argument(metavar="DOC", help="A document's path as `index status` or a citation shows it.")
+        str, typer.Argument(metavar="DOC", help="A file's path or the end of it, a folder, a pattern, or path#row.")
     ],
     index: IndexOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove a document."""
+    """Remove a document from an index. The file itself stays where it is."""
+    path = index_path(index, configure(None))
+    from ragyena.pipelines import index as use_case
+
+    removed = use_case.remove(path, document)
+    if json:
+        emit_json({"schema": "ragyena.index.rm/1", "index": str(path), "document": document, "removed": removed})
+    else:
+        output().print(f"removed {_count(removed, 'document')} from {short_path(str(path))}")
 
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
     index: IndexOption = None,
-    top_k: Annotated[int | None, typer.Option(metavar="N", help="Passages to show.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", "-k", metavar="N", help="Passages to show (retriever.top_k).")
+    ] = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the passages that a question would retrieve."""
+    config = configure(pipeline, {"retriever.top_k": top_k})
+    filters = parse_filters(where or [])
+    path = index_path(index, config)
+    from ragyena.pipelines import index as use_case
+
+    found = use_case.search(path, query, config.retriever, top_k=config.retriever.top_k or SHOWN, filters=filters)
+    if json:
+        from ragyena.cli.schemas import found_json
+
+        passages = [found_json(passage).model_dump() for passage in found]
+        emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
+    elif found:
+        from ragyena.cli.views import passages_view
+
+        output().print(passages_view(found))
+    else:
+        output().print("nothing found")
 
 
 @app.command()
-def verify(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
-    """Check every file and row of an index; exit code 4 where something is damaged."""
+def verify(
+    index: IndexOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make the vector file anew where that is what is damaged.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check every file, row, offset and vector of an index."""
+    path = index_path(index, configure(None))
+    with TerminalProgress(quiet=quiet) as progress:
+        from ragyena.pipelines import index as use_case
+
+        report = use_case.verify(path, repair=repair, progress=progress)
+    if json:
+        counts = asdict(report.counts) if report.counts else None
+        values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}
+        emit_json({"schema": "ragyena.index.verify/1", "index": str(path), **values})
+    else:
+        console = output()
+        for repaired in report.repaired:
+            console.print(f"mended: {repaired}")
+        for problem in report.problems:
+            console.print(f"unsound: {problem}", style="bold red")
+        if report.sound and report.counts:
+            counts_line = f"{_count(report.counts.documents, 'document')}, {_count(report.counts.passages, 'passage')}"
+            console.print(f"{short_path(str(path))} is sound: {counts_line}")
+    if not report.sound:
+        raise IndexCorruptError(
+            f"{path} has {_count(len(report.problems), 'problem')}: {report.problems[0]}",
+            hint="ragyena index verify --repair mends the vector file; "
+            "for the rest, build it again: ragyena index add PATH --rebuild",
+        )
+
+
+# --- what is printed -------------------------------------------------------------------------------------------
+
+
+def _print_added(report: AddReport) -> None:
+    console = output()
+    counts = {
+        "added": report.added,
+        "replaced": report.replaced,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "failed": len(report.failed),
+    }
+    done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
+    console.print(f"{short_path(str(report.index))}: {done}", style="bold")
+    held = f"{_count(report.total_documents, 'document')}, {_count(report.total_passages, 'passage')}"
+    rate = ""
+    if report.passages and report.embedding_seconds:
+        rate = f", {report.passages / report.embedding_seconds:,.0f} passages/s embedded"
+    console.print(f"  now {held}; {report.seconds:.1f} s{rate}")
+    if report.duplicates:
+        first = report.duplicates[0]
+        example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
+        console.print(f"  {_count(len(report.duplicates), 'duplicate')}, stored once: {example}")
+
+
+def _print_status(found: IndexStatus, listed: int) -> None:
+    from rich.table import Table
+
+    console, manifest, counts = output(), found.manifest, found.counts
+    facts = Table.grid(padding=(0, 2))
+    facts.add_row("index", str(found.index))
+    files = _count(counts.sources, "file")
+    facts.add_row("holds", f"{files}, {_count(counts.documents, 'document')}, {_count(counts.passages, 'passage')}")
+    if counts.incomplete:
+        facts.add_row("incomplete", f"{_count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
+    facts.add_row("size", size(found.size))
+    facts.add_row("embedder", f"{manifest.embedder}, {manifest.dimension} dimensions")
+    facts.add_row("passages", f"at most {manifest.config.passage_tokens} tokens")
+    if manifest.vectors is not None:
+        pending = f"; {found.pending:,} passages not in it yet, found all the same" if found.pending else ""
+        facts.add_row("vectors", f"{manifest.vectors.kind}{pending}")
+    facts.add_row("updated", manifest.updated)
+    console.print(facts)
+    console.print()
+    for source in found.sources[:listed]:
+        documents = f", {source.documents:,} documents" if source.documents != 1 else ""
+        unfinished = "" if source.complete else ", incomplete"
+        console.print(f"  {short_path(source.path)}  ({size(source.size)}{documents}{unfinished})")
+    if len(found.sources) > listed:
+        console.print(f"  ... and {len(found.sources) - listed:,} more (--files lists them)")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

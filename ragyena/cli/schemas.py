@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena import types
 
-__all__ = ["AnswerJson", "ErrorJson", "answer_json"]
+__all__ = ["AnswerJson", "ErrorJson", "answer_json", "found_json"]
 
 BEST_PASSAGES = 5
 """Passages listed with an answer."""
@@ -57,6 +57,13 @@ class PassageJson(_Json):
     """The search's ranking score."""
     document_id: int
     passage_id: int
+
+
+class FoundPassageJson(PassageJson):
+    dense_score: float | None
+    """Cosine similarity to the query; null where the dense search did not find the passage."""
+    lexical_score: float | None
+    """BM25 score; null where the lexical search did not find the passage."""
 
 
 class AlternativeJson(_Json):
@@ -139,6 +146,12 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         timings={stage: round(seconds, 6) for stage, seconds in answer.timings.items()},
         packing=_packing(answer.log) if explain and answer.log else None,
     )
+
+
+def found_json(scored: types.ScoredPassage) -> FoundPassageJson:
+    """A passage of a search as it is printed."""
+    scores = {"dense_score": scored.dense_score, "lexical_score": scored.lexical_score}
+    return FoundPassageJson(**_passage(scored).model_dump(), **scores)
 
 
 def _citation(citation: types.Citation) -> CitationJson:

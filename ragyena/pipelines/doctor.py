@@ -159,7 +159,7 @@ def _index(index: Path) -> Check:
     except IndexNotFoundError:
         return Check("index", "absent", f"none at {index} yet; make one with: ragyena index add PATH")
     report = verify(index)
-    described = f"{index}: {found.documents:,} documents, {found.passages:,} passages"
+    described = f"{index}: {found.counts.documents:,} documents, {found.counts.passages:,} passages"
     if report.problems:
         return Check("index", "unsound", f"{described}; {'; '.join(report.problems)}", "ragyena index verify")
     return Check("index", "ok", described)
