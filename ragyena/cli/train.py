@@ -1,0 +1,57 @@
+"""``ragyena train``: runs a training recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragyena.cli.console import TerminalProgress, interruptible
+from ragyena.cli.options import QuietOption
+
+__all__ = ["command"]
+
+
+def command(
+    recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The run's folder; runs/RECIPE where not given.")
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="The folder that the recipe's data paths are under.")] = Path(),
+    packed: Annotated[
+        Path | None, typer.Option(help="Packed data made before (by --pack-only), to train from as it is.")
+    ] = None,
+    pack_only: Annotated[
+        bool, typer.Option("--pack-only", help="Make the packed data, print its path, and stop.")
+    ] = False,
+    encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Train a reader by a recipe. A run that was stopped goes on where it was.
+
+    Each stage ends in a checkpoint folder under the run's folder; `tensorboard --logdir` draws its curves.
+    """
+    from ragyena.pipelines import train
+
+    config = train.load(recipe, data_root, check_data=packed is None)
+    folder = out or Path("runs") / Path(recipe).stem
+    with interruptible(f"the run goes on from its last checkpoint with the same command ({folder})"):
+        with TerminalProgress(quiet=quiet) as progress:
+            if packed is None:
+                report = train.pack_data(config, folder / "data", progress)
+                packed = report.path
+                progress.note(
+                    f"{report.questions:,} questions on {report.passages:,} passages, {report.prose_tokens:,} prose tokens; "
+                    f"left out: {report.left_out}"
+                )
+            if pack_only:
+                print(packed)
+                return
+            results = train.train(config, packed, folder, encoder=encoder, device=device, progress=progress)
+        for result in results:
+            print(
+                f"{result.name}: {result.tokens / 1e6:.1f}M tokens in {result.steps:,} steps, {result.seconds:.0f} s "
+                f"({result.tokens / max(result.seconds, 1e-9) / 1e6:.2f}M tokens/s); {result.checkpoint}"
+            )

@@ -1,0 +1,70 @@
+"""What a reader model is given: contexts as tensors.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ragyena.types import Context
+
+__all__ = ["ReaderInput", "collate"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderInput:
+    """A batch of contexts of one shape."""
+
+    question_ids: Tensor
+    """[B, Q] int64."""
+    question_mask: Tensor
+    """[B, Q] bool, False at padding."""
+    token_ids: Tensor
+    """[B, P, S] int64."""
+    token_mask: Tensor
+    """[B, P, S] bool, False at padding."""
+    text_mask: Tensor
+    """[B, P, S] bool, True at tokens an answer may be taken from."""
+
+    def row(self, index: int) -> ReaderInput:
+        """One context of the batch, as a batch of one."""
+        return self.rows(slice(index, index + 1))
+
+    def rows(self, some: slice) -> ReaderInput:
+        """Some contexts of the batch."""
+        return ReaderInput(
+            self.question_ids[some],
+            self.question_mask[some],
+            self.token_ids[some],
+            self.token_mask[some],
+            self.text_mask[some],
+        )
+
+
+def collate(contexts: Sequence[Context], device: torch.device | str, *, pad_id: int = 0) -> ReaderInput:
+    """Contexts padded to one shape; empty slots and padding are masked."""
+    batch = len(contexts)
+    question = max(c.question_ids.shape[0] for c in contexts)
+    passages = max(c.token_ids.shape[0] for c in contexts)
+    slot = max(c.token_ids.shape[1] for c in contexts)
+    question_ids = np.full((batch, question), pad_id, np.int64)
+    question_mask = np.zeros((batch, question), np.bool_)
+    token_ids = np.full((batch, passages, slot), pad_id, np.int64)
+    token_mask = np.zeros((batch, passages, slot), np.bool_)
+    text_mask = np.zeros((batch, passages, slot), np.bool_)
+    for row, context in enumerate(contexts):
+        size = context.question_ids.shape[0]
+        question_ids[row, :size] = context.question_ids
+        question_mask[row, :size] = True
+        slots, tokens = context.token_ids.shape
+        token_ids[row, :slots, :tokens] = context.token_ids
+        token_mask[row, :slots, :tokens] = context.token_mask
+        text_mask[row, :slots, :tokens] = context.text_mask
+    arrays = (question_ids, question_mask, token_ids, token_mask, text_mask)
+    return ReaderInput(*(torch.from_numpy(array).to(device) for array in arrays))

@@ -1,0 +1,39 @@
+"""Linear, LayerNorm and feed-forward whose parameters are cast to the activations' dtype as they are used.
+
+Training keeps fp32 parameters under bf16 activations; inference stores them in the activations' dtype, and the cast
+is free.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["FeedForward", "LayerNorm", "Linear"]
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` in the dtype of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return F.linear(x, self.weight.to(x.dtype), bias)
+
+
+class LayerNorm(nn.LayerNorm):
+    """``nn.LayerNorm`` in the dtype of its input, statistics in fp32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
+
+
+class FeedForward(nn.Module):
+    """Linear, GELU, Linear."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = Linear(width, hidden)
+        self.contract = Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.contract(F.gelu(self.expand(x)))

@@ -1,0 +1,227 @@
+"""The mixers of a reader layer: Hyena with passage-aware filters, and attention, its twin.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens, D width, H heads, E = D / H, N = B P slots,
+L = Q + P S positions of the flattened context, C channels of context scope.
+
+Every mixer maps the states of a question slot and of passage slots to updates of both. The question never sees the
+passages, so its states are one computation a context; every passage token sees the question in every layer.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ragyena.config import ReaderModelConfig
+from ragyena.kernels.long_conv import long_conv
+from ragyena.kernels.slot_conv import slot_conv
+from ragyena.model.filters import TwoSidedFilter
+from ragyena.model.layers import Linear
+
+__all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
+
+
+def build_mixer(config: ReaderModelConfig, layer: int) -> HyenaMixer | AttentionMixer:
+    """The mixer of a layer. A new mixer is a class with this module's forward signature and a line here."""
+    name = config.mixers[layer]
+    if name == "hyena":
+        return HyenaMixer(config, context_channels=config.context_channels[layer])
+    return AttentionMixer(config, across_passages=name == "attention")
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """[B, T, D] -> [B, H, T, E]."""
+    batch, length, width = x.shape
+    return x.view(batch, length, heads, width // heads).transpose(1, 2)
+
+
+def _merge(x: Tensor) -> Tensor:
+    """[B, H, T, E] -> [B, T, D]."""
+    batch, heads, length, each = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * each)
+
+
+class QuestionAttention(nn.Module):
+    """Softmax attention of every token to the question's tokens, with a learned sink: a key whose value is zero.
+
+    Linear in the context. Queries, keys and values are projected by the mixer that owns this.
+    """
+
+    def __init__(self, config: ReaderModelConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.sink = nn.Parameter(torch.zeros(config.heads, config.width // config.heads))
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+        """query [B, T, D]; key, value [B, Q, D]; key_mask [B, Q] bool. Returns [B, T, D]."""
+        batch = query.shape[0]
+        sink = self.sink.to(key.dtype)[None, :, None].expand(batch, -1, -1, -1)
+        keys = torch.cat([sink, _heads(key, self.heads)], 2)
+        values = torch.cat([torch.zeros_like(sink), _heads(value, self.heads)], 2)
+        mask = F.pad(key_mask, (1, 0), value=True)[:, None, None, :]
+        return _merge(F.scaled_dot_product_attention(_heads(query, self.heads), keys, values, attn_mask=mask))
+
+
+class HyenaMixer(nn.Module):
+    """Order-2 two-sided Hyena (Poli et al. 2023, section 3) whose filters know the passage boundaries.
+
+    ``y = x0 * (h conv (x1 * v))``, plus attention to the question. The last ``context_channels`` channels convolve
+    over the whole context with a filter h(dt) g(ds) of the lag in tokens and in passages (or stop at boundaries, or
+    ignore them, by ``boundary``); the others convolve within their own slot.
+    """
+
+    def __init__(self, config: ReaderModelConfig, *, context_channels: int) -> None:
+        super().__init__()
+        width = config.width
+        self.width, self.context_channels, self.boundary = width, context_channels, config.boundary
+        self.project = Linear(width, 3 * width)  # gate x1, gate x0, value v
+        self.short = nn.Parameter(torch.zeros(3, 3 * width))  # taps at lags 1, 0, -1
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.question_attention = QuestionAttention(config)
+        self.out = Linear(width, width)
+        if context_channels < width:
+            self.passage_filter = self._filter(config, width - context_channels, config.passage_time_scales)
+        if context_channels:
+            self.context_filter = self._filter(config, context_channels, config.context_time_scales)
+            if self.boundary == "modulated":
+                # cos(theta ds): theta 0 is the unmodulated filter; pi tells odd passages from even ones
+                angles = torch.linspace(0.0, math.pi / 2, context_channels)
+                self.boundary_angle = nn.Parameter(angles)
+        with torch.no_grad():
+            self.short[1] = 1.0
+            self.short[0].normal_(std=0.02)
+            self.short[2].normal_(std=0.02)
+            self.project.weight.normal_(std=0.02)
+            self.project.bias.zero_()
+            self.project.bias[: 2 * width] = 1.0  # open gates: a new mixer starts near its value path
+
+    @staticmethod
+    def _filter(config: ReaderModelConfig, channels: int, time_scales: tuple[float, float]) -> TwoSidedFilter:
+        return TwoSidedFilter(
+            channels,
+            near_taps=config.near_taps,
+            implicit=config.implicit_filter,
+            width=config.filter_width,
+            bands=config.filter_bands,
+            time_scales=time_scales,
+        )
+
+    def forward(
+        self, question_BQD: Tensor, passages_BPSD: Tensor, question_mask: Tensor, token_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        batch, passages, slot, width = passages_BPSD.shape
+        slots_NSD = passages_BPSD.reshape(batch * passages, slot, width)
+        projected_q, projected_p = self.project(question_BQD), self.project(slots_NSD)
+        gate_q, gated_q = self._gate(projected_q, question_mask)
+        gate_p, gated_p = self._gate(projected_p, token_mask.reshape(batch * passages, slot))
+        mixed_q, mixed_p = self._convolve(gated_q, gated_p, passages)
+        key, value = self.key(question_BQD), projected_q[..., 2 * width :]
+        attended_q = self.question_attention(self.query(question_BQD), key, value, question_mask)
+        query = self.query(slots_NSD).view(batch, passages * slot, width)
+        attended_p = self.question_attention(query, key, value, question_mask)
+        updated_q = self.out(mixed_q * gate_q + attended_q)
+        updated_p = self.out(mixed_p * gate_p + attended_p.reshape(batch * passages, slot, width))
+        return updated_q, updated_p.view(batch, passages, slot, width)
+
+    def _gate(self, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Short convolution, then the output gate x0 and the gated input x1 * v, both [N, S, D]."""
+        taps = self.short.to(projected.dtype)
+        padded = F.pad(projected, (0, 0, 1, 1))
+        z = padded[:, :-2] * taps[0] + projected * taps[1] + padded[:, 2:] * taps[2]
+        gate_in, gate_out, value = z.chunk(3, -1)
+        return gate_out, gate_in * value * mask[..., None].to(z.dtype)
+
+    def _convolve(self, question_BQD: Tensor, slots_NSD: Tensor, passages: int) -> tuple[Tensor, Tensor]:
+        split = self.width - self.context_channels
+        parts_q, parts_p = [], []
+        if split:
+            longest = max(question_BQD.shape[1], slots_NSD.shape[1])
+            taps = self.passage_filter(longest)
+            parts_q.append(slot_conv(question_BQD[..., :split], _crop(taps, question_BQD.shape[1])))
+            parts_p.append(slot_conv(slots_NSD[..., :split], _crop(taps, slots_NSD.shape[1])))
+        if self.context_channels:
+            across_q, across_p = self._convolve_context(question_BQD[..., split:], slots_NSD[..., split:], passages)
+            parts_q.append(across_q)
+            parts_p.append(across_p)
+        if len(parts_q) == 1:
+            return parts_q[0], parts_p[0]
+        return torch.cat(parts_q, -1), torch.cat(parts_p, -1)
+
+    def _convolve_context(self, question_BQC: Tensor, slots_NSC: Tensor, passages: int) -> tuple[Tensor, Tensor]:
+        batch, length, channels = question_BQC.shape
+        slot = slots_NSC.shape[1]
+        if self.boundary == "reset":
+            taps = self.context_filter(max(length, slot))
+            return slot_conv(question_BQC, _crop(taps, length)), slot_conv(slots_NSC, _crop(taps, slot))
+        # The question keeps its own states: it is heard by the passages but does not hear them.
+        u_BCL = torch.cat([question_BQC, slots_NSC.reshape(batch, passages * slot, channels)], 1).transpose(1, 2)
+        filter_CK = self.context_filter(u_BCL.shape[-1])
+        if self.boundary == "modulated":
+            # cos(theta (s_t - s_tau)) = cos cos + sin sin: gates before and after two ordinary convolutions
+            segment_L = torch.cat(
+                [
+                    u_BCL.new_zeros(length, dtype=torch.float32),
+                    torch.arange(1, passages + 1, device=u_BCL.device).repeat_interleave(slot).float(),
+                ]
+            )
+            angle_CL = self.boundary_angle.float()[:, None] * segment_L
+            y_BCL = sum(
+                long_conv(
+                    u_BCL,
+                    filter_CK,
+                    direction="two_sided",
+                    gate_in_BDL=gate.expand_as(u_BCL),
+                    gate_out_BDL=gate.expand_as(u_BCL),
+                )
+                for gate in (angle_CL.cos().to(u_BCL.dtype), angle_CL.sin().to(u_BCL.dtype))
+            )
+        else:
+            y_BCL = long_conv(u_BCL, filter_CK, direction="two_sided")
+        y_BLC = y_BCL.transpose(1, 2)
+        own_q = slot_conv(question_BQC, _crop(filter_CK, length))
+        return own_q, y_BLC[:, length:].reshape(batch * passages, slot, channels)
+
+
+def _crop(filter_CK: Tensor, length: int) -> Tensor:
+    """The middle 2 length - 1 lags of a two-sided filter."""
+    margin = (filter_CK.shape[-1] - (2 * length - 1)) // 2
+    return filter_CK[:, margin : filter_CK.shape[-1] - margin]
+
+
+class AttentionMixer(nn.Module):
+    """Softmax attention of every passage token to the question and to its own passage, or to all passages.
+
+    The quadratic twin of ``HyenaMixer`` (``across_passages``), and its linear rival (each passage attended alone, as
+    Fusion-in-Decoder does; Izacard & Grave 2021).
+    """
+
+    def __init__(self, config: ReaderModelConfig, *, across_passages: bool) -> None:
+        super().__init__()
+        self.heads, self.across_passages = config.heads, across_passages
+        self.project = Linear(config.width, 3 * config.width)  # query, key, value
+        self.out = Linear(config.width, config.width)
+
+    def forward(
+        self, question_BQD: Tensor, passages_BPSD: Tensor, question_mask: Tensor, token_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        batch, passages, slot, width = passages_BPSD.shape
+        query_q, key_q, value_q = self.project(question_BQD).chunk(3, -1)
+        rows = batch if self.across_passages else batch * passages
+        query, key, value = self.project(passages_BPSD.reshape(rows, -1, width)).chunk(3, -1)
+        repeats = rows // batch
+
+        def beside(of_question: Tensor, of_passages: Tensor) -> Tensor:
+            return torch.cat([of_question.repeat_interleave(repeats, 0), of_passages], 1)
+
+        mask = beside(question_mask, token_mask.reshape(rows, -1))
+        attended = self._attend(query, beside(key_q, key), beside(value_q, value), mask)
+        updated_q = self.out(self._attend(query_q, key_q, value_q, question_mask))
+        return updated_q, self.out(attended).view(batch, passages, slot, width)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+        heads = (_heads(x, self.heads) for x in (query, key, value))
+        return _merge(F.scaled_dot_product_attention(*heads, attn_mask=key_mask[:, None, None, :]))

@@ -1,0 +1,182 @@
+"""The reader: a question and many passages in, span scores, an answer mode and an answer decoder out.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens, D width, V vocabulary, M match features.
+
+The layout follows BERT (post-norm; Devlin et al. 2019), so that an attention encoder's weights warm-start it; the mixer
+of each layer is config, so that the attention twin and hybrids are this class with another recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ragyena.config import ReaderModelConfig
+from ragyena.model.answer_decoder import AnswerDecoder
+from ragyena.model.inputs import ReaderInput
+from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.mixers import build_mixer
+
+__all__ = ["Encoded", "ReaderModel", "SpanScores"]
+
+_MATCH_FEATURES = 3  # the word occurs in the question; the same weighted by idf; the word pair occurs
+_NORM_EPS = 1e-12  # BERT's
+NEVER = -1e4  # the score of a token that no answer may start or end at; finite in every dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Final states of a batch of contexts."""
+
+    question: Tensor
+    """[B, Q, D]."""
+    passages: Tensor
+    """[B, P, S, D]."""
+
+    def row(self, index: int) -> Encoded:
+        """One context of the batch, as a batch of one."""
+        return Encoded(self.question[index : index + 1], self.passages[index : index + 1])
+
+
+@dataclass(frozen=True, slots=True)
+class SpanScores:
+    """Unnormalised scores of where an answer starts and ends; one softmax runs over all of them and ``null``."""
+
+    start: Tensor
+    """[B, P, S] fp32, NEVER outside the passages' text."""
+    end: Tensor
+    """[B, P, S] fp32."""
+    null: Tensor
+    """[B, 2] fp32: the start and end score of there being no answer."""
+
+    def log_probabilities(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Start [B, P, S], end [B, P, S] and null [B, 2] after the softmax over the whole context."""
+        both, null = [], []
+        for index, scores in enumerate((self.start, self.end)):
+            flat = torch.cat([self.null[:, index : index + 1], scores.flatten(1)], 1).log_softmax(-1)
+            both.append(flat[:, 1:].view_as(scores))
+            null.append(flat[:, 0])
+        return both[0], both[1], torch.stack(null, 1)
+
+
+class ReaderLayer(nn.Module):
+    """Mixer and feed-forward, each followed by a residual sum and a norm."""
+
+    def __init__(self, config: ReaderModelConfig, index: int) -> None:
+        super().__init__()
+        self.mixer = build_mixer(config, index)
+        self.mixer_norm = LayerNorm(config.width, eps=_NORM_EPS)
+        self.ffn = FeedForward(config.width, config.ffn_width)
+        self.ffn_norm = LayerNorm(config.width, eps=_NORM_EPS)
+
+    def forward(
+        self, question: Tensor, passages: Tensor, question_mask: Tensor, token_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask)
+        return self._finish(question, mixed_q), self._finish(passages, mixed_p)
+
+    def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
+        x = self.mixer_norm(x + mixed)
+        return self.ffn_norm(x + self.ffn(x))
+
+
+class ReaderModel(nn.Module):
+    """A reader of the given architecture, randomly initialised. ``ragyena.model.checkpoint`` loads weights."""
+
+    idf: Tensor
+    calibration: Tensor
+
+    def __init__(self, config: ReaderModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.word = nn.Embedding(config.vocab_size, width)
+        self.segment = nn.Embedding(2, width)  # question, passage
+        self.question_position = nn.Embedding(config.max_question_tokens, width)
+        self.slot_position = nn.Embedding(config.max_slot_tokens, width)
+        if config.match_features:
+            self.match = nn.Parameter(torch.empty(_MATCH_FEATURES, width).normal_(std=0.02))
+        self.embedding_norm = LayerNorm(width, eps=_NORM_EPS)
+        self.layers = nn.ModuleList(ReaderLayer(config, index) for index in range(len(config.mixers)))
+        self.span = Linear(width, 2)
+        self.null = Linear(width, 2)
+        self.mode = Linear(width, 1)
+        self.decoder = AnswerDecoder(config) if config.decoder_layers else None
+        self.register_buffer("idf", torch.ones(config.vocab_size))
+        """Inverse document frequency of each word piece in the training passages, the rarest 1."""
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0]))
+        """Confidence of an extracted answer is sigmoid(a log p(span) + b log p(null) + c)."""
+        for module in (self.word, self.segment, self.question_position, self.slot_position):
+            nn.init.normal_(module.weight, std=0.02)
+        for head in (self.span, self.null, self.mode):
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of activations at inference."""
+        return self.span.weight.dtype
+
+    def prepare_inference(self, dtype: torch.dtype) -> None:
+        """Stores the weights of linear maps and norms in ``dtype``. Embeddings and filter networks stay fp32."""
+        for module in self.modules():
+            if isinstance(module, Linear | LayerNorm):
+                module.to(dtype)
+
+    def encode(
+        self, batch: ReaderInput, *, dtype: torch.dtype | None = None, layers: list[nn.Module] | None = None
+    ) -> Encoded:
+        """The final states. ``dtype`` overrides that of the activations; ``layers`` are compiled stand-ins."""
+        for encoded in self.encode_layers(batch, dtype=dtype, layers=layers):
+            last = encoded  # one layer's states at a time stay alive
+        return last
+
+    def encode_layers(
+        self, batch: ReaderInput, *, dtype: torch.dtype | None = None, layers: list[nn.Module] | None = None
+    ) -> Iterator[Encoded]:
+        """The embedded context, then the states after each layer."""
+        question, passages = self.embed(batch, dtype or self.dtype)
+        yield Encoded(question, passages)
+        for layer in layers or self.layers:
+            question, passages = layer(question, passages, batch.question_mask, batch.token_mask)
+            yield Encoded(question, passages)
+
+    def embed(self, batch: ReaderInput, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Word, segment and position embeddings, and match features: [B, Q, D] and [B, P, S, D]."""
+        question_length, slot = batch.question_ids.shape[1], batch.token_ids.shape[2]
+        question = (
+            self.word(batch.question_ids) + self.segment.weight[0] + self.question_position.weight[:question_length]
+        )
+        passages = self.word(batch.token_ids) + self.segment.weight[1] + self.slot_position.weight[:slot]
+        if self.config.match_features:
+            passages = passages + self.match_features(batch).to(passages.dtype) @ self.match
+        return self.embedding_norm(question.to(dtype)), self.embedding_norm(passages.to(dtype))
+
+    def match_features(self, batch: ReaderInput) -> Tensor:
+        """[B, P, S, M]: whether a token, weighted and not, and a pair of tokens, occur in the question."""
+        batch_size, passages, slot = batch.token_ids.shape
+        ids = batch.token_ids.view(batch_size, passages * slot)
+        # The question's own words only: its begin and end tokens, first and last under the mask, match nothing.
+        words = batch.question_mask & F.pad(batch.question_mask, (0, 1))[:, 1:]
+        words[:, 0] = False
+        question = batch.question_ids.masked_fill(~words, -1)
+        equal = (ids[:, :, None] == question[:, None, :]) & batch.token_mask.view(batch_size, -1)[:, :, None]
+        single = equal.any(2)
+        pair = F.pad((equal[:, :-1, :-1] & equal[:, 1:, 1:]).any(2), (0, 1))
+        pair = pair | F.pad(pair, (1, 0))[:, :-1]
+        features = torch.stack([single.float(), single * self.idf[ids], pair.float()], -1)
+        return features.view(batch_size, passages, slot, _MATCH_FEATURES)
+
+    def span_scores(self, encoded: Encoded, text_mask: Tensor) -> SpanScores:
+        """Extraction head: where an answer starts and ends, over all passages, and that there is none."""
+        scores = self.span(encoded.passages).float().masked_fill(~text_mask[..., None], NEVER)
+        null = self.null(encoded.question[:, 0]).float()
+        return SpanScores(scores[..., 0], scores[..., 1], null)
+
+    def write_logit(self, encoded: Encoded) -> Tensor:
+        """[B] logit of the question asking for an answer to be written (yes or no, say) rather than extracted."""
+        return self.mode(encoded.question[:, 0]).float()[:, 0]

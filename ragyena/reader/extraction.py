@@ -1,0 +1,65 @@
+"""The best spans of a context by start and end probabilities. Legend: P passages, S slot tokens, W span widths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.types import Context, Span
+
+__all__ = ["ScoredSpan", "best_spans"]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A span and the logarithm of its probability: that of its start plus that of its end."""
+
+    span: Span
+    log_probability: float
+
+
+def best_spans(
+    start: FloatArray, end: FloatArray, context: Context, *, max_tokens: int, count: int
+) -> tuple[list[ScoredSpan], FloatArray]:
+    """At most ``count`` spans that do not overlap, best first, and each slot's best log probability [P].
+
+    start, end: [>= P, >= S] log probabilities; entries beyond the context's own shape are padding. A span lies in one
+    passage's text, spans at most ``max_tokens`` tokens, and its text is cut from the passage by its char offsets.
+    """
+    passages, slot = context.token_ids.shape
+    start, end = start[:passages, :slot], end[:passages, :slot]
+    start = np.where(context.text_mask, start, -np.inf)
+    end = np.where(context.text_mask, end, -np.inf)
+    widths = min(max_tokens, slot)
+    joint = np.full((widths, passages, slot), -np.inf, np.float32)  # [W, P, S]: starts at S, W more tokens
+    for width in range(widths):
+        joint[width, :, : slot - width] = start[:, : slot - width] + end[:, width:]
+    best_of_start = joint.max(0)
+    slot_scores = best_of_start.max(1).astype(np.float32)
+    spans: list[ScoredSpan] = []
+    order = np.argsort(-best_of_start, axis=None, kind="stable")[: count * widths]
+    for flat in order:
+        row, first = divmod(int(flat), slot)
+        log_probability = float(best_of_start[row, first])
+        if not np.isfinite(log_probability) or len(spans) == count:
+            break
+        last = first + int(joint[:, row, first].argmax())
+        if any(s.span.slot == row and first < s.span.token_end and last >= s.span.token_start for s in spans):
+            continue
+        passage = context.passages[row].passage
+        begin, stop = int(context.char_starts[row, first]), int(context.char_ends[row, last])
+        span = Span(
+            slot=row,
+            token_start=first,
+            token_end=last + 1,
+            start=begin,
+            end=stop,
+            text=passage.text[begin - passage.start : stop - passage.start],
+            score=float(np.exp(log_probability)),
+        )
+        spans.append(ScoredSpan(span, log_probability))
+    return spans, slot_scores

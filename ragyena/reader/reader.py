@@ -1,0 +1,217 @@
+"""A trained reader: contexts in, answers with their places out.
+
+Legend: B contexts, P passages, S slot tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ragyena import recipes
+from ragyena.config import ReaderConfig, ReaderModelConfig
+from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
+from ragyena.model.checkpoint import load_config, load_into, load_state
+from ragyena.model.inputs import collate
+from ragyena.model.reader_model import ReaderModel
+from ragyena.reader.decoding import write_answer
+from ragyena.reader.extraction import ScoredSpan, best_spans
+from ragyena.text.tokenizer import Tokenizer
+from ragyena.types import AnswerKind, Context, Span
+
+__all__ = ["Reader", "Reading"]
+
+log = logging.getLogger(__name__)
+
+_ALTERNATIVES = 8  # spans kept of each context
+_BATCH_TOKENS = 16_384  # contexts read together hold about as many tokens as keep a CPU's caches useful
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the reader made of one context."""
+
+    kind: AnswerKind
+    text: str
+    confidence: float
+    """Calibrated probability of the answer being right."""
+    no_answer_probability: float
+    """Probability, under the reader's softmax, of the context holding no answer."""
+    spans: tuple[Span, ...]
+    """Candidate spans, best first; also where the answer was written or withheld."""
+    slot_scores: npt.NDArray[np.float32]
+    """[P] log probability of each slot's best span."""
+
+
+class Reader:
+    """A reader model with its tokenizer, on its device. ``Reader.open`` makes one."""
+
+    def __init__(
+        self, model: ReaderModel, tokenizer: Tokenizer, config: ReaderConfig, *, name: str, device: torch.device
+    ) -> None:
+        self.model, self.tokenizer, self.config, self.name = model, tokenizer, config, name
+        self._device = device
+
+    @classmethod
+    def open(cls, config: ReaderConfig) -> Reader:
+        """The reader of ``config.checkpoint``.
+
+        Raises CheckpointError where it is missing, damaged or of another shape, and MissingDependencyError where the
+        device asked for is not there.
+        """
+        folder = recipes.asset("reader") if config.checkpoint == "shipped" else Path(config.checkpoint).expanduser()
+        if not folder.is_dir():
+            raise CheckpointError(
+                f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
+            )
+        architecture = load_config(folder)
+        if not isinstance(architecture, ReaderModelConfig):
+            raise CheckpointError(
+                f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
+            )
+        if config.max_question_tokens > architecture.max_question_tokens:
+            raise ConfigError(
+                f"reader.max_question_tokens is {config.max_question_tokens}, but {folder} takes {architecture.max_question_tokens}",
+                hint=f"set it to {architecture.max_question_tokens} or less",
+            )
+        device = _device(config.device)
+        dtype = _dtype(config.dtype, device)
+        model = ReaderModel(architecture)
+        load_into(model, load_state(folder), str(folder))
+        model.prepare_inference(dtype)
+        model.to(device).eval().requires_grad_(False)
+        log.info("reader %s on %s in %s", folder, device, dtype)
+        name = "shipped" if config.checkpoint == "shipped" else str(folder)
+        return cls(model, Tokenizer.from_folder(folder), config, name=name, device=device)
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the model has."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def device(self) -> str:
+        return str(self._device)
+
+    @property
+    def dtype(self) -> str:
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the architecture and the weights as loaded: what an evaluation says it measured."""
+        digest = hashlib.sha256(self.model.config.model_dump_json().encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def read(self, context: Context) -> Reading:
+        """Reads one context."""
+        return self.read_batch([context])[0]
+
+    def read_batch(self, contexts: Sequence[Context]) -> list[Reading]:
+        """Reads contexts, those of like shape together. Results are in the order given."""
+        readings: list[Reading | None] = [None] * len(contexts)
+        order = sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape)
+        group: list[int] = []
+        for index in order:
+            if contexts[index].token_ids.shape[0] == 0:
+                readings[index] = _nothing_to_read()
+                continue
+            if group and not self._fits(group, index, contexts):
+                self._read_group(group, contexts, readings)
+                group = []
+            group.append(index)
+        if group:
+            self._read_group(group, contexts, readings)
+        return [reading for reading in readings if reading is not None]
+
+    def _fits(self, group: Sequence[int], index: int, contexts: Sequence[Context]) -> bool:
+        """Whether a context joins a group: same number of passages, and not too many tokens."""
+        first, new = contexts[group[0]].token_ids, contexts[index].token_ids
+        return first.shape[0] == new.shape[0] and (len(group) + 1) * new.size <= _BATCH_TOKENS
+
+    @torch.inference_mode()
+    def _read_group(self, group: Sequence[int], contexts: Sequence[Context], readings: list[Reading | None]) -> None:
+        chosen = [contexts[i] for i in group]
+        batch = collate(chosen, self._device)
+        encoded = self.model.encode(batch)
+        scores = self.model.span_scores(encoded, batch.text_mask)
+        write = self.model.write_logit(encoded).sigmoid().tolist()
+        start, end, null = (t.float().cpu().numpy() for t in scores.log_probabilities())
+        for row, (index, context) in enumerate(zip(group, chosen)):
+            spans, slot_scores = best_spans(
+                start[row], end[row], context, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES
+            )
+            passages = context.token_ids.shape[0]
+            if write[row] > 0.5 and self.model.decoder is not None:
+                written = write_answer(
+                    self.model, encoded.row(row), batch.row(row), self.tokenizer, self.config.max_answer_tokens
+                )
+                text, confidence = written.text, written.confidence
+                kind: AnswerKind = "written"
+            else:
+                text, kind = (spans[0].span.text, "extracted") if spans else ("", "abstained")
+                confidence = self._confidence(spans, float(null[row].sum()))
+            if confidence < self.config.threshold or not text:
+                text, kind = "", "abstained"
+            readings[index] = Reading(
+                kind=kind,
+                text=text,
+                confidence=confidence,
+                no_answer_probability=math.exp(float(null[row].mean())),
+                spans=tuple(s.span for s in spans),
+                slot_scores=slot_scores[:passages],
+            )
+
+    def _confidence(self, spans: Sequence[ScoredSpan], null_log_probability: float) -> float:
+        if not spans:
+            return 0.0
+        a, b, c = self.model.calibration.tolist()
+        logit = a * spans[0].log_probability + b * max(null_log_probability, -30.0) + c
+        return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+
+
+def _nothing_to_read() -> Reading:
+    return Reading("abstained", "", 0.0, 1.0, (), np.zeros(0, np.float32))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"reader.device is '{name}'", hint="use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise MissingDependencyError(
+            f"there is no device {name} here", hint="use --device auto or cpu; `ragyena doctor` says what is there"
+        )
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies matrices faster in it than in float32."""
+    if name != "auto":
+        dtype: Any = getattr(torch, name)
+        return dtype  # type: ignore[no-any-return]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast and _has_bf16_instructions() else torch.float32
+
+
+def _has_bf16_instructions() -> bool:
+    """Without these oneDNN emulates bfloat16, slower than float32."""
+    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("amx"))

@@ -1,0 +1,317 @@
+"""The training loop: stages one after another, each resumable, each ending in a checkpoint folder.
+
+A run is a folder: ``<stage>/`` holds ``checkpoint/`` (when done), ``resume.safetensors`` (until then) and
+``tensorboard/``. A stage whose checkpoint is there is not run again. A run that is killed goes on from its last
+``resume.safetensors`` and computes what it would have computed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ragyena.config import StageConfig, TrainConfig
+from ragyena.errors import MissingDependencyError, TrainingError
+from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
+from ragyena.model.encoder_start import convert, start_from_encoder
+from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.training.calibration import calibrate
+from ragyena.training.objectives import HiddenStateLoss, polar_loss, span_loss, teacher_loss
+from ragyena.training.optimizer import ReaderOptimizer, schedule
+from ragyena.training.packed import Batch, PackedData, Sampler
+from ragyena.types import Progress
+
+__all__ = ["StageResult", "run"]
+
+log = logging.getLogger(__name__)
+
+_LOG_STEPS = 25  # steps between lines on the screen and points in TensorBoard; losses are read back only then
+_HIDDEN_FINAL = 0.15  # of the hidden-state weight, left at the stage's end
+_POLAR_WEIGHT = 0.1
+_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
+_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """One finished stage."""
+
+    name: str
+    checkpoint: Path
+    steps: int
+    tokens: int
+    seconds: float
+    losses: dict[str, float]
+    """Mean of each part of the loss over the last steps."""
+
+
+def run(
+    config: TrainConfig,
+    packed: PackedData,
+    folder: Path,
+    *,
+    encoder: Path,
+    tokenizer: Path,
+    device: str,
+    progress: Progress,
+) -> list[StageResult]:
+    """Runs every stage that is not done yet. ``encoder`` is a BERT-layout model.safetensors, ``tokenizer`` a tokenizer.json."""
+    results = []
+    for stage in config.stages:
+        checkpoint = folder / stage.name / "checkpoint"
+        if (checkpoint / "model.safetensors").is_file():
+            progress.note(f"stage {stage.name}: done before, in {checkpoint}")
+            continue
+        trainer = _Stage(config, stage, packed, folder, encoder, tokenizer, device, progress)
+        results.append(trainer.train())
+    return results
+
+
+class _Stage:
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: StageConfig,
+        packed: PackedData,
+        folder: Path,
+        encoder: Path,
+        tokenizer: Path,
+        device: str,
+        progress: Progress,
+    ) -> None:
+        self.stage, self.progress, self.device, self.tokenizer = stage, progress, device, tokenizer
+        self.runs = folder
+        self.folder = folder / stage.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(config.seed)
+        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+        self.model = ReaderModel(stage.model)
+        self._start(encoder)
+        self.model.to(device).train()
+        self.model.idf.copy_(packed["idf"])
+        self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
+        self.optimizer = ReaderOptimizer(self.model, stage.optimizer)
+        self.hidden_loss = HiddenStateLoss()
+        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        self.layers: list[nn.Module] = list(self.model.layers)
+        self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
+        if stage.compile and device.startswith("cuda"):
+            torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+            self.layers = [_compiled(layer) for layer in self.layers]
+            self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
+        self.step, self.tokens, self.seconds = 0, 0, 0.0
+
+    def _start(self, encoder: Path) -> None:
+        start = self.stage.start
+        if start == "encoder":
+            start_from_encoder(self.model, encoder)
+        elif start != "scratch":
+            convert(self._load(start), self.model)
+
+    def _load(self, name: str) -> ReaderModel:
+        """The model of an earlier stage or of a checkpoint folder."""
+        folder = self.runs / name / "checkpoint"
+        if not folder.is_dir():
+            folder = Path(name)
+        config = load_config(folder)
+        if not isinstance(config, type(self.stage.model)):
+            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
+        model = ReaderModel(config)
+        load_into(model, load_state(folder), str(folder))
+        return model
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def train(self) -> StageResult:
+        self._resume()
+        self._compile_shapes()
+        self.progress.start(f"stage {self.stage.name}", self.stage.tokens, "tokens")
+        self.progress.advance(self.tokens)
+        writer = _summary_writer(self.folder / "tensorboard")
+        sums: dict[str, Tensor] = {}
+        means: dict[str, float] = {}
+        begun, saved, since, since_tokens = time.monotonic(), time.monotonic(), time.monotonic(), self.tokens
+        try:
+            while self.tokens < self.stage.tokens:
+                batch = self.sampler.batch(self.step)
+                parts = self._update(batch)
+                self.step += 1
+                self.tokens += batch.tokens
+                for name, value in parts.items():
+                    sums[name] = sums.get(name, 0) + value  # type: ignore[assignment]
+                    sums[f"{name} steps"] = sums.get(f"{name} steps", 0) + 1  # type: ignore[assignment, operator]
+                if self.step % _LOG_STEPS == 0 or self.tokens >= self.stage.tokens:
+                    means = {
+                        n: float(v) / float(sums[f"{n} steps"]) for n, v in sums.items() if not n.endswith(" steps")
+                    }
+                    sums = {}
+                    self._check(means)
+                    now = time.monotonic()
+                    rate = (self.tokens - since_tokens) / (now - since)
+                    self.progress.advance(self.tokens - since_tokens)
+                    since, since_tokens = now, self.tokens
+                    for name, mean in (*means.items(), ("tokens per second", rate), ("rate", self._multiplier())):
+                        writer(name, mean, self.tokens)
+                    if self.step % (8 * _LOG_STEPS) == 0:
+                        shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+                        self.progress.note(
+                            f"{self.stage.name} {self.tokens / 1e6:.1f}M tokens  {rate / 1e6:.2f}M/s  {shown}"
+                        )
+                if time.monotonic() - saved > self.stage.checkpoint_seconds:
+                    self._save_resume(self.seconds + time.monotonic() - begun)
+                    saved = time.monotonic()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"stage {self.stage.name}: out of memory at step {self.step}",
+                hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}); the run resumes from its last checkpoint",
+            ) from error
+        self.seconds += time.monotonic() - begun
+        self.model.eval()
+        fit = calibrate(self.model, self.sampler, self.dtype)
+        means |= {f"held-out {name}": value for name, value in fit.items()}
+        checkpoint = self.folder / "checkpoint"
+        state = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+        save_checkpoint(checkpoint, state, self.stage.model, tokenizer=self.tokenizer, card=None, storage="float32")
+        (self.folder / "resume.safetensors").unlink(missing_ok=True)
+        return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
+
+    def _multiplier(self) -> float:
+        return schedule(self.tokens / self.stage.tokens, self.stage.optimizer)
+
+    def _update(self, batch: Batch) -> dict[str, Tensor]:
+        """One step; the parts of the loss, still on the device."""
+        loss, parts = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip_norm)
+        self.optimizer.step(self._multiplier())
+        self.optimizer.zero_grad()
+        return {**{name: value.detach() for name, value in parts.items()}, "gradient norm": norm}
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        stage, done = self.stage, self.tokens / self.stage.tokens
+        states = self._encode(self.model, batch, self.layers)
+        last = states[-1]
+        parts: dict[str, Tensor] = {}
+        scores = None if batch.is_prose else self.model.span_scores(last, batch.inputs.text_mask)
+        loss = last.passages.new_zeros((), dtype=torch.float32)
+        if scores is not None:
+            parts["span"] = span_loss(scores, batch)
+            parts["polar"] = polar_loss(self.model.write_logit(last), batch)
+            loss = loss + stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+            if self.model.decoder is not None and stage.write_weight:
+                parts["write"] = self._write_loss(batch, last)
+                loss = loss + stage.write_weight * parts["write"]
+        if self.teacher is not None:
+            with torch.no_grad():
+                theirs = self._encode(self.teacher, batch, self.teacher_layers)
+            parts["hidden"] = self.hidden_loss(states, theirs, batch)
+            loss = loss + stage.hidden_weight * (1 - (1 - _HIDDEN_FINAL) * done) * parts["hidden"]
+            if scores is not None and stage.teacher_weight:
+                parts["teacher"] = teacher_loss(
+                    scores, self.teacher.span_scores(theirs[-1], batch.inputs.text_mask), batch
+                )
+                loss = loss + stage.teacher_weight * parts["teacher"]
+        parts["loss"] = loss
+        return loss, parts
+
+    def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """The decoder's loss on some contexts of the batch: it learns from fewer, and costs less, than the encoder."""
+        some = slice(0, _WRITE_CONTEXTS)
+        assert self.model.decoder is not None
+        return self.model.decoder.loss(
+            batch.answer_ids[some],
+            batch.answer_mask[some],
+            encoded.question[some],
+            encoded.passages[some],
+            batch.inputs.rows(some),
+            self.model.word.weight,
+        )
+
+    def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
+        if self.teacher is None:
+            return [model.encode(batch.inputs, dtype=self.dtype, layers=layers)]
+        return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
+
+    def _check(self, means: dict[str, float]) -> None:
+        bad = [name for name, mean in means.items() if not math.isfinite(mean)]
+        if bad:
+            raise TrainingError(
+                f"stage {self.stage.name}: {', '.join(bad)} not finite at step {self.step}",
+                hint="lower optimizer.muon_rate and optimizer.adamw_rate, or clip_norm; the run resumes from its last checkpoint",
+            )
+
+    def _compile_shapes(self) -> None:
+        """Compiles every batch shape, so that it does not count as training time nor trip up the rate shown."""
+        if not (self.stage.compile and self.device.startswith("cuda")):
+            return
+        begun = time.monotonic()
+        for shape in self.sampler.shapes():
+            loss, _ = self._loss(self.sampler.batch(0, shape=shape))
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.zero_grad()
+        torch.cuda.synchronize()
+        self.progress.note(f"compiled {len(self.sampler.shapes())} shapes in {time.monotonic() - begun:.0f} s")
+
+    # -- resume --------------------------------------------------------------------------------------------------
+
+    def _save_resume(self, seconds: float) -> None:
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state(),
+            "hidden": self.hidden_loss.state(),
+        }
+        tensors = {
+            f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
+            for part, named in parts.items()
+            for name, tensor in named.items()
+        }
+        target = self.folder / "resume.safetensors"
+        partial = target.with_suffix(".partial")
+        values = {"step": self.step, "tokens": self.tokens, "seconds": seconds}
+        save_file(tensors, partial, metadata={"progress": json.dumps(values)})
+        os.replace(partial, target)
+
+    def _resume(self) -> None:
+        path = self.folder / "resume.safetensors"
+        if not path.is_file():
+            return
+        with safe_open(path, framework="pt") as file:
+            values = json.loads(file.metadata()["progress"])
+        tensors = load_file(path)
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {n.removeprefix(prefix): t.to(self.device) for n, t in tensors.items() if n.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.optimizer.load_state(part("optimizer."))
+        self.hidden_loss.load_state(part("hidden."))
+        self.step, self.tokens, self.seconds = values["step"], values["tokens"], values["seconds"]
+        self.progress.note(f"stage {self.stage.name}: resumed at step {self.step}, {self.tokens / 1e6:.1f}M tokens")
+
+
+def _compiled(layer: nn.Module) -> nn.Module:
+    return torch.compile(layer, dynamic=False)  # type: ignore[return-value]
+
+
+def _summary_writer(folder: Path) -> Callable[[str, float, int], None]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingDependencyError("TensorBoard is not installed", hint="pip install 'ragyena[train]'") from error
+    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def write(name: str, value: float, tokens: int) -> None:
+        writer.add_scalar(name, value, tokens)  # type: ignore[no-untyped-call]
+
+    return write

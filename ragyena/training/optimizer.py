@@ -1,0 +1,145 @@
+"""Muon for the matrices of the layers, AdamW for the rest.
+
+Muon (Jordan et al. 2024) orthogonalises the momentum of a matrix by a Newton-Schulz iteration. Matrices of one shape
+are stacked and iterated together: a small model has too many small ones for a loop (torch.optim.Muon) to keep a GPU
+busy. Updates are scaled to AdamW's RMS (Liu et al. 2025), so that both share a learning-rate schedule.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import OptimizerConfig
+
+__all__ = ["ReaderOptimizer", "schedule"]
+
+_MOMENTUM = 0.95
+_UPDATE_RMS = 0.2
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_NEWTON_SCHULZ_STEPS = 5
+_ADAMW_BETAS = (0.9, 0.98)
+_ADAMW_EPS = 1e-6
+_FUSED = ("project.weight", "in_proj.weight")  # several square maps in one matrix: each is orthogonalised alone
+_EMBEDDINGS = ("word", "segment")
+
+
+def schedule(fraction: float, config: OptimizerConfig) -> float:
+    """Multiplier of the peak rate when ``fraction`` of the stage is done: linear warm-up under a cosine."""
+    cosine = config.final + (1 - config.final) * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
+    warm = min(1.0, fraction / config.warmup + 1e-3) if config.warmup else 1.0
+    return warm * cosine
+
+
+class ReaderOptimizer:
+    """Steps every trainable parameter of a reader; ``state`` and ``load_state`` are flat dicts of tensors."""
+
+    def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
+        self.config = config
+        for name, parameter in model.named_parameters():
+            if name.split(".")[0] in _EMBEDDINGS:
+                parameter.requires_grad_(config.embedding_rate > 0)
+        trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.matrices = {n: p for n, p in trained.items() if _is_layer_matrix(n, p)}
+        others = {n: p for n, p in trained.items() if n not in self.matrices}
+        self.names = list(others)
+        groups = [
+            {
+                "params": [p],
+                "peak": config.embedding_rate if n.split(".")[0] in _EMBEDDINGS else config.adamw_rate,
+                "weight_decay": config.weight_decay if p.ndim > 1 and "filter" not in n and "short" not in n else 0.0,
+            }
+            for n, p in others.items()
+        ]
+        merged: dict[tuple[float, float], dict[str, object]] = {}
+        for group in groups:
+            key = (float(group["peak"]), float(group["weight_decay"]))  # type: ignore[arg-type]
+            merged.setdefault(key, {"params": [], "peak": key[0], "weight_decay": key[1]})["params"].extend(
+                group["params"]
+            )  # type: ignore[attr-defined]
+        cuda = any(p.is_cuda for p in others.values())
+        self.adamw = torch.optim.AdamW(
+            list(merged.values()), lr=config.adamw_rate, betas=_ADAMW_BETAS, eps=_ADAMW_EPS, fused=cuda
+        )
+        self.stacks: dict[tuple[int, int], list[tuple[str, int]]] = {}
+        for name, parameter in self.matrices.items():
+            rows, columns = parameter.shape
+            parts = rows // columns if rows % columns == 0 and name.endswith(_FUSED) else 1
+            self.stacks.setdefault((rows // parts, columns), []).append((name, parts))
+        self.momentum = {
+            shape: torch.zeros(sum(parts for _, parts in stack), *shape, device=self.matrices[stack[0][0]].device)
+            for shape, stack in self.stacks.items()
+        }
+
+    def zero_grad(self) -> None:
+        for group in self.adamw.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+        for parameter in self.matrices.values():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, multiplier: float) -> None:
+        """One update at ``multiplier`` times the peak rates."""
+        for group in self.adamw.param_groups:
+            group["lr"] = group["peak"] * multiplier
+        self.adamw.step()
+        rate = self.config.muon_rate * multiplier
+        for shape, stack in self.stacks.items():
+            gradients = [self._gradient(name).view(parts, *shape) for name, parts in stack]
+            gradient = torch.cat(gradients).float()
+            momentum = self.momentum[shape]
+            momentum.lerp_(gradient, 1 - _MOMENTUM)
+            update = _orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_UPDATE_RMS * max(shape) ** 0.5)
+            position = 0
+            for name, parts in stack:
+                parameter = self.matrices[name]
+                parameter.mul_(1 - rate * self.config.weight_decay)
+                parameter.add_(update[position : position + parts].reshape(parameter.shape), alpha=-rate)
+                position += parts
+
+    def _gradient(self, name: str) -> Tensor:
+        parameter = self.matrices[name]
+        return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor a resumed run needs."""
+        result = {f"muon.{rows}x{columns}": m for (rows, columns), m in self.momentum.items()}
+        for index, values in self.adamw.state_dict()["state"].items():
+            for key, value in values.items():
+                result[f"adamw.{index}.{key}"] = torch.as_tensor(value)
+        return result
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        for (rows, columns), momentum in self.momentum.items():
+            momentum.copy_(tensors[f"muon.{rows}x{columns}"])
+        state = self.adamw.state_dict()
+        restored: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("adamw."):
+                _, index, field = key.split(".", 2)
+                restored.setdefault(int(index), {})[field] = value
+        state["state"] = restored
+        self.adamw.load_state_dict(state)
+
+
+def _is_layer_matrix(name: str, parameter: Tensor) -> bool:
+    """Weights of linear maps inside the layers and the decoder: not filters, taps, sinks or heads."""
+    inside = name.startswith(("layers.", "decoder."))
+    return inside and parameter.ndim == 2 and name.endswith(".weight") and "filter" not in name
+
+
+def _orthogonal(update: Tensor) -> Tensor:
+    """Newton-Schulz iteration towards the nearest orthogonal matrix of each of a stack [n, rows, columns]."""
+    a, b, c = _NEWTON_SCHULZ
+    x = update.to(torch.bfloat16 if update.is_cuda else torch.float32)
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.transpose(1, 2)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = x @ x.transpose(1, 2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.transpose(1, 2) if tall else x).float()
