@@ -93,7 +93,7 @@ class _Bundled(Embedder):
         self._large: Any = None
         self._checked = False
         self._lock = threading.Lock()
-        self.dimension = self._small.get_embedding_dimension()
+        self.dimension = self._small.dimension
 
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
         """As of every embedder. Raises MissingDependencyError where the weights have another hash than they should,
@@ -112,8 +112,7 @@ class _Bundled(Embedder):
         return result
 
     def embed_question(self, question: str) -> FloatArray:
-        vector: FloatArray = self._small.encode([question], batch_size=1)[0]
-        return vector
+        return self._small.embed(question)
 
     def _check(self) -> None:
         if not self._checked and weights_sha256() != BUNDLED_SHA256:

@@ -32,6 +32,8 @@ MAX_TOKENS = 256
 class MiniLM:
     """The encoder of a folder with ``model.safetensors`` and ``tokenizer.json`` in the layout of all-MiniLM-L6-v2."""
 
+    dimension = WIDTH
+
     def __init__(self, folder: Path) -> None:
         """Raises OSError or ValueError where a file is missing or damaged."""
         self._weights = load_file(folder / "model.safetensors")
@@ -71,7 +73,7 @@ class MiniLM:
 
     def _layer(self, x_BTD: Tensor, visible: Tensor | None, name: str) -> Tensor:
         q, k, v = (
-            self._linear(x_BTD, f"{name}attention.self.{part}.").unflatten(2, (HEADS, -1)).transpose(1, 2)
+            self._linear(x_BTD, f"{name}attention.self.{part}.").view(*x_BTD.shape[:2], HEADS, -1).transpose(1, 2)
             for part in ("query", "key", "value")
         )
         mixed_BTD = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
