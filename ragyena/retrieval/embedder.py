@@ -112,7 +112,8 @@ class _Bundled(Embedder):
         return result
 
     def embed_question(self, question: str) -> FloatArray:
-        return self._small.embed(question)
+        vector: FloatArray = self._small.encode([question], batch_size=1)[0]
+        return vector
 
     def _check(self) -> None:
         if not self._checked and weights_sha256() != BUNDLED_SHA256:

@@ -41,9 +41,6 @@ class MiniLM:
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
 
-    def get_embedding_dimension(self) -> int:
-        return WIDTH
-
     def encode(self, texts: Sequence[str], *, batch_size: int) -> npt.NDArray[np.float32]:
         """float32 [N, D], unit length; texts of like length should follow one another."""
         parts = [self._encode(texts[first : first + batch_size]) for first in range(0, len(texts), batch_size)]
