@@ -61,7 +61,7 @@ class IndexConfig(Strict):
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Of a csv or jsonl row, the first of these fields that is there is the text; else all fields in ``name: value`` lines."""
+    """Of a csv or jsonl row, the first of these fields that is there is the text; else all, as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
     """Of a csv or jsonl row, the first of these fields that is there is the title."""
 
@@ -263,6 +263,8 @@ class DataConfig(Strict):
     """As in ``packer.header_tokens``."""
     question_tokens: Positive = 64
     """Longer training questions are left out (and counted)."""
+    held_out: Fraction = 0.02
+    """Fraction of the contexts, with all their questions, kept from training to calibrate the reader's confidence."""
 
 
 class OptimizerConfig(Strict):
@@ -361,7 +363,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
-    """``values`` checked against ``model``; a ConfigError that names each wrong key and ``source`` where they are wrong."""
+    """``values`` checked against ``model``; a ConfigError names each wrong key, and ``source`` as where it is wrong."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Recipe name -> YAML. Recipes are data: ``pipelines/`` and ``configs/`` of the installed package, else of the checkout."""
+"""Recipe name -> YAML. Recipes are data: ``pipelines/`` and ``configs/``, of the installed package or the checkout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_recipe(kind: str, name: str) -> tuple[dict[str, Any], Path]:
         path = recipe_folder(kind) / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(names(kind)) or "none"
-        raise PathNotFoundError(f"no recipe '{name}' in {kind}", hint=f"known: {known}; or give the path of a .yaml file")
+        raise PathNotFoundError(f"no recipe '{name}' in {kind}", hint=f"known: {known}; or give a .yaml file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -144,7 +144,10 @@ class PackingLog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """A question and passages as token ids in slots: what a reader reads. P passages, S slot tokens, Q question tokens."""
+    """A question and passages as token ids in slots: what a reader reads.
+
+    P passages, S slot tokens, Q question tokens.
+    """
 
     question: str
     question_ids: IntArray

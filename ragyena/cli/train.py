@@ -43,8 +43,8 @@ def command(
                 report = train.pack_data(config, folder / "data", progress)
                 packed = report.path
                 progress.note(
-                    f"{report.questions:,} questions on {report.passages:,} passages, {report.prose_tokens:,} prose tokens; "
-                    f"left out: {report.left_out}"
+                    f"{report.questions:,} questions, {report.passages:,} passages, {report.prose_tokens:,} tokens of "
+                    f"prose; left out: {report.left_out}"
                 )
             if pack_only:
                 print(packed)

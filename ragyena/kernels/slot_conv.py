@@ -38,7 +38,7 @@ def slot_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: SlotConvBackend = "a
     u_NSC: [N, S, C] in fp32, fp16 or bf16. filter_CK: [C, 2S - 1] fp32. Returns [N, S, C] in the dtype of ``u_NSC``;
     products in that dtype with fp32 accumulation (``toeplitz``) or in fp32 (``fft``).
     """
-    slots, size, channels = u_NSC.shape
+    _, size, channels = u_NSC.shape
     if filter_CK.shape != (channels, 2 * size - 1):
         raise ValueError(f"filter of shape {tuple(filter_CK.shape)} for {channels} channels and slots of {size} tokens")
     if backend == "auto":
@@ -49,7 +49,8 @@ def slot_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: SlotConvBackend = "a
     length = 2 * size - 1
     spectrum = torch.fft.rfft(filter_CK.roll(-(size - 1), dims=-1).t().float(), n=length, dim=0)
     product = torch.fft.rfft(u_NSC.float(), n=length, dim=1) * spectrum
-    return torch.fft.irfft(product, n=length, dim=1)[:, :size].to(u_NSC.dtype)
+    y_NSC: Tensor = torch.fft.irfft(product, n=length, dim=1)[:, :size].to(u_NSC.dtype)
+    return y_NSC
 
 
 def slot_conv_reference(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,8 @@ class DecoderStep:
 
 
 class _DecoderLayer(nn.Module):
+    """Causal Hyena, attention to the memory, feed-forward; pre-norm."""
+
     def __init__(self, config: ReaderModelConfig) -> None:
         super().__init__()
         width = config.width
@@ -105,10 +108,14 @@ class AnswerDecoder(nn.Module):
         self.copy_key = Linear(width, width)
         self.copy_gate = Linear(width, 1)
 
+    @property
+    def _layers(self) -> list[_DecoderLayer]:
+        return cast("list[_DecoderLayer]", list(self.layers))
+
     def memory(self, question: Tensor, passages: Tensor, inputs: ReaderInput) -> Memory:
         """question [B, Q, D], passages [B, P, S, D]: the encoder's final states."""
         states = torch.cat([question, passages.flatten(1, 2)], 1)
-        projected = [layer.project(states) for layer in self.layers]
+        projected = [layer.project(states) for layer in self._layers]
         return Memory(
             keys=[key for key, _ in projected],
             values=[value for _, value in projected],
@@ -120,13 +127,13 @@ class AnswerDecoder(nn.Module):
     def hidden(self, previous_ids: Tensor, memory: Memory, word: Tensor) -> Tensor:
         """[B, T, D]: the states that predict each next token, given the tokens before it, the begin token first."""
         x = self.embedding_norm(F.embedding(previous_ids, word).to(memory.copy_keys.dtype))
-        for layer, key, value in zip(self.layers, memory.keys, memory.values):
+        for layer, key, value in zip(self._layers, memory.keys, memory.values):
             x = layer.finish(x + layer.hyena(layer.hyena_norm(x)), key, value, memory.mask)
         return self.norm(x)
 
     def begin(self, batch: int, device: torch.device, dtype: torch.dtype) -> list[HyenaState]:
         """The state before the first token: constant in the context's length."""
-        return [layer.hyena.empty_state(batch, device=device, dtype=dtype) for layer in self.layers]
+        return [layer.hyena.empty_state(batch, device=device, dtype=dtype) for layer in self._layers]
 
     def step(
         self, previous_B: Tensor, states: list[HyenaState], memory: Memory, word: Tensor
@@ -134,7 +141,7 @@ class AnswerDecoder(nn.Module):
         """One token on: ``step`` after ``step`` computes what ``hidden`` computes at once."""
         x = self.embedding_norm(F.embedding(previous_B, word).to(memory.copy_keys.dtype))
         following = []
-        for layer, state, key, value in zip(self.layers, states, memory.keys, memory.values):
+        for layer, state, key, value in zip(self._layers, states, memory.keys, memory.values):
             mixed, state = layer.hyena.step(layer.hyena_norm(x), state)
             following.append(state)
             x = layer.finish((x + mixed)[:, None], key, value, memory.mask)[:, 0]
@@ -149,7 +156,7 @@ class AnswerDecoder(nn.Module):
     def _copy_attention(self, hidden_BTD: Tensor, memory: Memory) -> Tensor:
         """[B, T, M] fp32."""
         scores = self.copy_query(hidden_BTD) @ memory.copy_keys.transpose(1, 2)
-        scores = scores.float() * hidden_BTD.shape[-1] ** -0.5
+        scores = scores.float() * float(hidden_BTD.shape[-1] ** -0.5)
         return scores.masked_fill(~memory.mask[:, None], float("-inf")).softmax(-1)
 
     def loss(

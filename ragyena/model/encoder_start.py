@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ragyena.errors import CheckpointError
+from ragyena.model.layers import LayerNorm, Linear
 from ragyena.model.mixers import AttentionMixer, HyenaMixer
 from ragyena.model.reader_model import ReaderModel
 
@@ -49,7 +50,7 @@ def _copy_encoder(model: ReaderModel, state: Mapping[str, Tensor]) -> None:
     slot = model.slot_position.num_embeddings
     model.slot_position.weight.copy_(positions[_PASSAGE_POSITION : _PASSAGE_POSITION + slot])
     _copy_affine(model.embedding_norm, state, "embeddings.LayerNorm")
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(model.reader_layers):
         source = f"encoder.layer.{index}"
         if not isinstance(layer.mixer, AttentionMixer):
             raise CheckpointError(
@@ -66,9 +67,9 @@ def _copy_encoder(model: ReaderModel, state: Mapping[str, Tensor]) -> None:
         _copy_affine(layer.ffn_norm, state, f"{source}.output.LayerNorm")
 
 
-def _copy_affine(module: torch.nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    module.weight.copy_(state[f"{name}.weight"])  # type: ignore[operator, union-attr]
-    module.bias.copy_(state[f"{name}.bias"])  # type: ignore[operator, union-attr]
+def _copy_affine(module: Linear | LayerNorm, state: Mapping[str, Tensor], name: str) -> None:
+    module.weight.copy_(state[f"{name}.weight"])
+    module.bias.copy_(state[f"{name}.bias"])
 
 
 def convert(teacher: ReaderModel, student: ReaderModel) -> None:
@@ -80,7 +81,7 @@ def convert(teacher: ReaderModel, student: ReaderModel) -> None:
             k: v for k, v in teacher.state_dict().items() if k in own and own[k].shape == v.shape and ".mixer." not in k
         }
         student.load_state_dict(shared, strict=False)
-        for source, target in zip(teacher.layers, student.layers, strict=True):
+        for source, target in zip(teacher.reader_layers, student.reader_layers, strict=True):
             if type(source.mixer) is type(target.mixer):
                 missing = target.mixer.load_state_dict(source.mixer.state_dict(), strict=False)
                 if missing.unexpected_keys:

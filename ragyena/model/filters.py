@@ -2,13 +2,14 @@
 
 Legend: C channels, L sequence length, K = 2 L - 1 lags from -(L - 1) to L - 1, F position features.
 
-They differ from the published filter (``ragyena.model.causal``), whose decay windows are fractions of the longest
-sequence and leave no local filters at 128K tokens: here lags are absolute and decay times are log-spaced in tokens.
+They differ from the published filter (``ragyena.model.hyena_operator``), whose decay windows are fractions of the
+longest sequence and leave no local filters at 128K tokens: here lags are absolute and decay times log-spaced.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,13 @@ class TwoSidedFilter(nn.Module):
     ``h = taps + scale * window * network(features(lag))``. The network's output layer starts at zero, so that a new
     filter is its taps: filters of unit norm swamp the rest and training does not mend it.
     """
+
+    frequencies: Tensor
+    scale: Tensor
+
+    if TYPE_CHECKING:  # nn.Module's call is untyped
+
+        def __call__(self, length: int) -> Tensor: ...
 
     def __init__(
         self, channels: int, *, near_taps: int, implicit: bool, width: int, bands: int, time_scales: tuple[float, float]
@@ -77,4 +85,5 @@ class TwoSidedFilter(nn.Module):
         window_KC = torch.where(
             lag_K[:, None] >= 0, torch.exp(-distance * rate_2C[0]), torch.exp(-distance * rate_2C[1])
         )
-        return (self.output(hidden) * window_KC * self.scale).t()
+        filter_KC: Tensor = self.output(hidden) * window_KC * self.scale
+        return filter_KC.t()

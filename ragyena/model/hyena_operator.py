@@ -121,10 +121,10 @@ class CausalHyena(nn.Module):
         return self.short_filter.weight[:, 0]
 
     def _projected(self, x_BLD: Tensor) -> Tensor:
-        return cast(Tensor, self.in_proj(x_BLD)).transpose(1, 2)
+        return self.in_proj(x_BLD).transpose(1, 2)
 
     def _output(self, mixed_BDL: Tensor) -> Tensor:
-        return cast(Tensor, self.out_proj(mixed_BDL.transpose(1, 2)))
+        return self.out_proj(mixed_BDL.transpose(1, 2))
 
 
 class ImplicitFilter(nn.Module):

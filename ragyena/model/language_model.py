@@ -160,4 +160,4 @@ class _FeedForward(nn.Module):
         self.fc2 = Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.fc2(F.gelu(self.fc1(x), approximate="tanh")))
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))

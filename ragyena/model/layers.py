@@ -6,6 +6,8 @@ is free.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,6 +17,10 @@ __all__ = ["FeedForward", "LayerNorm", "Linear"]
 class Linear(nn.Linear):
     """``nn.Linear`` in the dtype of its input."""
 
+    if TYPE_CHECKING:  # nn.Module's call is untyped
+
+        def __call__(self, x: Tensor) -> Tensor: ...
+
     def forward(self, x: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.linear(x, self.weight.to(x.dtype), bias)
@@ -23,12 +29,20 @@ class Linear(nn.Linear):
 class LayerNorm(nn.LayerNorm):
     """``nn.LayerNorm`` in the dtype of its input, statistics in fp32."""
 
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...
+
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps)
 
 
 class FeedForward(nn.Module):
     """Linear, GELU, Linear."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor) -> Tensor: ...
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()

@@ -161,29 +161,26 @@ class HyenaMixer(nn.Module):
         u_BCL = torch.cat([question_BQC, slots_NSC.reshape(batch, passages * slot, channels)], 1).transpose(1, 2)
         filter_CK = self.context_filter(u_BCL.shape[-1])
         if self.boundary == "modulated":
-            # cos(theta (s_t - s_tau)) = cos cos + sin sin: gates before and after two ordinary convolutions
-            segment_L = torch.cat(
-                [
-                    u_BCL.new_zeros(length, dtype=torch.float32),
-                    torch.arange(1, passages + 1, device=u_BCL.device).repeat_interleave(slot).float(),
-                ]
-            )
-            angle_CL = self.boundary_angle.float()[:, None] * segment_L
-            y_BCL = sum(
-                long_conv(
-                    u_BCL,
-                    filter_CK,
-                    direction="two_sided",
-                    gate_in_BDL=gate.expand_as(u_BCL),
-                    gate_out_BDL=gate.expand_as(u_BCL),
-                )
-                for gate in (angle_CL.cos().to(u_BCL.dtype), angle_CL.sin().to(u_BCL.dtype))
-            )
+            y_BCL = self._modulated(u_BCL, filter_CK, length, passages)
         else:
             y_BCL = long_conv(u_BCL, filter_CK, direction="two_sided")
         y_BLC = y_BCL.transpose(1, 2)
         own_q = slot_conv(question_BQC, _crop(filter_CK, length))
         return own_q, y_BLC[:, length:].reshape(batch * passages, slot, channels)
+
+    def _modulated(self, u_BCL: Tensor, filter_CK: Tensor, question_tokens: int, passages: int) -> Tensor:
+        """cos(theta (s_t - s_tau)) = cos cos + sin sin: gates before and after two ordinary convolutions."""
+        slot = (u_BCL.shape[-1] - question_tokens) // max(passages, 1)
+        segment_L = torch.arange(1, passages + 1, device=u_BCL.device).repeat_interleave(slot)
+        segment_L = F.pad(segment_L, (question_tokens, 0))  # the question is segment 0
+        angle_CL = self.boundary_angle.float()[:, None] * segment_L
+        y_BCL = torch.zeros_like(u_BCL)
+        for gate_CL in (angle_CL.cos(), angle_CL.sin()):
+            gate_BCL = gate_CL.to(u_BCL.dtype).expand_as(u_BCL)
+            y_BCL = y_BCL + long_conv(
+                u_BCL, filter_CK, direction="two_sided", gate_in_BDL=gate_BCL, gate_out_BDL=gate_BCL
+            )
+        return y_BCL
 
 
 def _crop(filter_CK: Tensor, length: int) -> Tensor:
@@ -223,5 +220,5 @@ class AttentionMixer(nn.Module):
         return updated_q, self.out(attended).view(batch, passages, slot, width)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
-        heads = (_heads(x, self.heads) for x in (query, key, value))
-        return _merge(F.scaled_dot_product_attention(*heads, attn_mask=key_mask[:, None, None, :]))
+        query, key, value = (_heads(x, self.heads) for x in (query, key, value))
+        return _merge(F.scaled_dot_product_attention(query, key, value, attn_mask=key_mask[:, None, None, :]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -115,6 +116,11 @@ class ReaderModel(nn.Module):
         for head in (self.span, self.null, self.mode):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
+
+    @property
+    def reader_layers(self) -> list[ReaderLayer]:
+        """The layers, typed."""
+        return cast("list[ReaderLayer]", list(self.layers))
 
     @property
     def dtype(self) -> torch.dtype:

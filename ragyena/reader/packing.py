@@ -63,8 +63,8 @@ def pack(
     if reachable and not packed:
         longest = max(e.tokens for e in reachable[:1])
         raise BudgetError(
-            f"a context of {config.context_tokens} tokens cannot hold the question ({len(question_ids)} tokens) and one "
-            f"passage ({_slot_length(longest)} tokens)",
+            f"a context of {config.context_tokens} tokens cannot hold the question ({len(question_ids)} tokens) "
+            f"and one passage ({_slot_length(longest)} tokens)",
             hint=f"give --context-tokens {len(question_ids) + _slot_length(longest)} or more",
         )
     if config.order == "document":
@@ -81,7 +81,7 @@ def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> np.ndarray
     if len(ids) + 2 > limit:
         raise QuestionTooLongError(
             f"the question has {len(ids)} tokens; the reader takes at most {limit - 2}",
-            hint="ask for one thing in a sentence or two; text to be searched belongs in the index (`ragyena index add`)",
+            hint="ask in a sentence or two; text to be searched belongs in the index (`ragyena index add`)",
         )
     if not len(ids):
         raise EmptyQuestionError(f"the question {question!r:.40} has no words", hint="ask in words")

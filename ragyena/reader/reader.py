@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +79,7 @@ class Reader:
             )
         if config.max_question_tokens > architecture.max_question_tokens:
             raise ConfigError(
-                f"reader.max_question_tokens is {config.max_question_tokens}, but {folder} takes {architecture.max_question_tokens}",
+                f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {folder} takes",
                 hint=f"set it to {architecture.max_question_tokens} or less",
             )
         device = _device(config.device)
@@ -203,11 +202,10 @@ def _device(name: str) -> torch.device:
 def _dtype(name: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies matrices faster in it than in float32."""
     if name != "auto":
-        dtype: Any = getattr(torch, name)
-        return dtype  # type: ignore[no-any-return]
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.bfloat16 if fast and _has_bf16_instructions() else torch.float32
 
 

@@ -48,9 +48,9 @@ def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
     for width in range(min(_WIDTHS, slot)):
         joint[width, :, :, : slot - width] = start[:, :, : slot - width] + end[:, :, width:]
     best, place = joint.transpose(0, 1).flatten(1).max(1)
-    width, first = place // start[0].numel(), place % start[0].numel()
+    span_width, first = place // start[0].numel(), place % start[0].numel()
     ids = F.pad(batch.inputs.token_ids.flatten(1), (0, _WIDTHS))
-    mine = _tokens(ids, first, first + width)
+    mine = _tokens(ids, first, first + span_width)
     gold = _tokens(ids, batch.start - 1, batch.end - 1)
     correct = (mine == gold).all(1) & (batch.start > 0)
     return torch.stack([best, null.sum(1).clamp(min=_FLOOR)], 1), correct

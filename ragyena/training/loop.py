@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import safe_open
@@ -66,7 +67,10 @@ def run(
     device: str,
     progress: Progress,
 ) -> list[StageResult]:
-    """Runs every stage that is not done yet. ``encoder`` is a BERT-layout model.safetensors, ``tokenizer`` a tokenizer.json."""
+    """Runs every stage that is not done yet.
+
+    ``encoder`` is a BERT-layout model.safetensors to start from, ``tokenizer`` the tokenizer.json of the checkpoints.
+    """
     results = []
     for stage in config.stages:
         checkpoint = folder / stage.name / "checkpoint"
@@ -140,6 +144,7 @@ class _Stage:
         self.progress.advance(self.tokens)
         writer = _summary_writer(self.folder / "tensorboard")
         sums: dict[str, Tensor] = {}
+        counts: Counter[str] = Counter()
         means: dict[str, float] = {}
         begun, saved, since, since_tokens = time.monotonic(), time.monotonic(), time.monotonic(), self.tokens
         try:
@@ -149,13 +154,11 @@ class _Stage:
                 self.step += 1
                 self.tokens += batch.tokens
                 for name, value in parts.items():
-                    sums[name] = sums.get(name, 0) + value  # type: ignore[assignment]
-                    sums[f"{name} steps"] = sums.get(f"{name} steps", 0) + 1  # type: ignore[assignment, operator]
+                    sums[name] = sums[name] + value if name in sums else value
+                    counts[name] += 1
                 if self.step % _LOG_STEPS == 0 or self.tokens >= self.stage.tokens:
-                    means = {
-                        n: float(v) / float(sums[f"{n} steps"]) for n, v in sums.items() if not n.endswith(" steps")
-                    }
-                    sums = {}
+                    means = {name: float(total) / counts[name] for name, total in sums.items()}
+                    sums, counts = {}, Counter()
                     self._check(means)
                     now = time.monotonic()
                     rate = (self.tokens - since_tokens) / (now - since)
@@ -174,7 +177,7 @@ class _Stage:
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"stage {self.stage.name}: out of memory at step {self.step}",
-                hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}); the run resumes from its last checkpoint",
+                hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}); the run goes on from its checkpoint",
             ) from error
         self.seconds += time.monotonic() - begun
         self.model.eval()
@@ -248,7 +251,7 @@ class _Stage:
         if bad:
             raise TrainingError(
                 f"stage {self.stage.name}: {', '.join(bad)} not finite at step {self.step}",
-                hint="lower optimizer.muon_rate and optimizer.adamw_rate, or clip_norm; the run resumes from its last checkpoint",
+                hint="lower optimizer.muon_rate and optimizer.adamw_rate; the run goes on from its last checkpoint",
             )
 
     def _compile_shapes(self) -> None:
@@ -280,7 +283,7 @@ class _Stage:
         partial = target.with_suffix(".partial")
         values = {"step": self.step, "tokens": self.tokens, "seconds": seconds}
         save_file(tensors, partial, metadata={"progress": json.dumps(values)})
-        os.replace(partial, target)
+        partial.replace(target)
 
     def _resume(self) -> None:
         path = self.folder / "resume.safetensors"
@@ -301,7 +304,7 @@ class _Stage:
 
 
 def _compiled(layer: nn.Module) -> nn.Module:
-    return torch.compile(layer, dynamic=False)  # type: ignore[return-value]
+    return cast(nn.Module, torch.compile(layer, dynamic=False))
 
 
 def _summary_writer(folder: Path) -> Callable[[str, float, int], None]:
@@ -309,9 +312,9 @@ def _summary_writer(folder: Path) -> Callable[[str, float, int], None]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependencyError("TensorBoard is not installed", hint="pip install 'ragyena[train]'") from error
-    writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(str(folder))
 
     def write(name: str, value: float, tokens: int) -> None:
-        writer.add_scalar(name, value, tokens)  # type: ignore[no-untyped-call]
+        writer.add_scalar(name, value, tokens)
 
     return write

@@ -47,7 +47,7 @@ def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tenso
 
 
 class HiddenStateLoss:
-    """Mean squared error to the teacher's states, each channel in units of its standard deviation in the first batch."""
+    """Mean squared error to the teacher's states, a channel in units of its standard deviation in the first batch."""
 
     def __init__(self) -> None:
         self._scales: list[tuple[Tensor, Tensor]] | None = None
@@ -90,7 +90,7 @@ def _masked_error(mine: Tensor, theirs: Tensor, scale: Tensor, mask: Tensor) -> 
 
 
 def polar_loss(write_logit: Tensor, batch: Batch) -> Tensor:
-    """Binary cross-entropy of the answer mode: yes/no questions are written, extractive ones are not, others unasked."""
+    """Cross-entropy of the answer mode: yes/no questions are written, extractive ones are not, others unasked."""
     known = (batch.polar >= 0).float()
     loss = F.binary_cross_entropy_with_logits(write_logit, batch.polar.clamp(min=0), reduction="none")
     return (loss * known).sum() / known.sum().clamp(min=1)

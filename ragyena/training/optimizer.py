@@ -45,24 +45,14 @@ class ReaderOptimizer:
         self.matrices = {n: p for n, p in trained.items() if _is_layer_matrix(n, p)}
         others = {n: p for n, p in trained.items() if n not in self.matrices}
         self.names = list(others)
-        groups = [
-            {
-                "params": [p],
-                "peak": config.embedding_rate if n.split(".")[0] in _EMBEDDINGS else config.adamw_rate,
-                "weight_decay": config.weight_decay if p.ndim > 1 and "filter" not in n and "short" not in n else 0.0,
-            }
-            for n, p in others.items()
-        ]
-        merged: dict[tuple[float, float], dict[str, object]] = {}
-        for group in groups:
-            key = (float(group["peak"]), float(group["weight_decay"]))  # type: ignore[arg-type]
-            merged.setdefault(key, {"params": [], "peak": key[0], "weight_decay": key[1]})["params"].extend(
-                group["params"]
-            )  # type: ignore[attr-defined]
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in others.items():
+            peak = config.embedding_rate if name.split(".")[0] in _EMBEDDINGS else config.adamw_rate
+            decayed = parameter.ndim > 1 and "filter" not in name and "short" not in name
+            groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
+        merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
         cuda = any(p.is_cuda for p in others.values())
-        self.adamw = torch.optim.AdamW(
-            list(merged.values()), lr=config.adamw_rate, betas=_ADAMW_BETAS, eps=_ADAMW_EPS, fused=cuda
-        )
+        self.adamw = torch.optim.AdamW(merged, lr=config.adamw_rate, betas=_ADAMW_BETAS, eps=_ADAMW_EPS, fused=cuda)
         self.stacks: dict[tuple[int, int], list[tuple[str, int]]] = {}
         for name, parameter in self.matrices.items():
             rows, columns = parameter.shape
@@ -142,4 +132,5 @@ def _orthogonal(update: Tensor) -> Tensor:
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.transpose(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.transpose(1, 2) if tall else x).float()
+    orthogonal: Tensor = x.transpose(1, 2) if tall else x
+    return orthogonal.float()

@@ -7,6 +7,7 @@ A step's batch is a function of (seed, step) alone, so that a resumed run sees t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ class PackedData:
         return offsets[1:] - offsets[:-1]
 
     def rows(self, name: str, index: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Rows ``index`` [...] of a flat array, cut or padded with 0 to ``length``: ids [..., length] and their mask."""
+        """Rows ``index`` [...] of a flat array, cut or padded to ``length``: ids [..., length] and their mask."""
         flat, offsets = self.arrays[name], self.arrays[f"{name}_offsets"].long()
         position = torch.arange(length, device=flat.device)
         start, end = offsets[index][..., None], offsets[index + 1][..., None]
@@ -109,7 +110,7 @@ class Sampler:
         length = data.lengths("passages")[gold] + 1 + data.lengths("headers")[gold] + 1
         edges = (0, *_SLOT_LENGTHS)
         self.buckets = [
-            ((length > low) & (length <= high) & ~held_out).nonzero()[:, 0] for low, high in zip(edges, edges[1:])
+            ((length > low) & (length <= high) & ~held_out).nonzero()[:, 0] for low, high in itertools.pairwise(edges)
         ]
         if sum(len(bucket) for bucket in self.buckets) < len(self.rows):
             raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")

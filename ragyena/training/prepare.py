@@ -184,7 +184,7 @@ def _hits(questions: Sequence[Question], cut: _Cut, embedder: Embedder, progress
     progress.start("embedding questions", len(questions), "questions")
     queries = torch.from_numpy(embedder.embed([q.question for q in questions], on_progress=progress.advance))
     count = min(_HITS, len(cut.passages))
-    ranked = [(block @ passages.T).topk(count, dim=1).indices.int() for block in queries.split(_QUERY_BLOCK)]
+    ranked = [(block @ passages.T).topk(count, dim=1).indices.int() for block in torch.split(queries, _QUERY_BLOCK)]
     return torch.cat(ranked).numpy()
 
 
@@ -221,7 +221,7 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
     for ids in texts:
         frequency[np.unique(ids)] += 1
     idf = np.log(len(texts) / (1 + frequency)).clip(min=0)
-    return (idf / max(idf.max(), 1e-9)).astype(np.float32)
+    return np.asarray(idf / max(idf.max(), 1e-9), np.float32)
 
 
 def _prose(config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> npt.NDArray[np.uint16]:
