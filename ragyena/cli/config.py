@@ -45,8 +45,8 @@ def show(pipeline: PipelineOption = None, json: JsonOption = False) -> None:
             f"  ({short_path(row.origin)})", style="not bold dim" if row.origin == "default" else "not bold green"
         )
         console.print(line)
-        console.print(Padding(Text(row.meaning.replace("``", "`"), style="dim"), (0, 0, 0, 4)))
-    console.print(f"\nYour own settings file: {user_file()}", soft_wrap=True)
+        console.print(Padding(Text(row.meaning.replace("``", "`"), style="dim"), (0, 0, 0, 4), expand=False))
+    console.print(f"\nYour own settings file: {user_file()}")
 
 
 def _plain(value: Any) -> Any:

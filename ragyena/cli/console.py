@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -23,13 +24,19 @@ SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
 LINE_EVERY = 10.0
 """Seconds between progress lines where stderr is no terminal."""
+WHOLE_LINES = 100_000
+"""A width that no line reaches."""
 
 
 def output() -> Console:
-    """A console on stdout. Colour only on a terminal and without NO_COLOR; nothing is read as markup."""
+    """A console on stdout. Colour only on a terminal and without NO_COLOR; nothing is read as markup.
+
+    Lines are broken at the width of a terminal (or of COLUMNS); in a pipe they are whole, for grep and its kin.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+    whole_lines = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, markup=False, emoji=False, width=WHOLE_LINES if whole_lines else None)
 
 
 def emit_json(value: Mapping[str, Any], *, indent: int | None = 2) -> None:

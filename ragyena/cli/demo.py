@@ -57,13 +57,10 @@ def _folder(index: str | None, config: PipelineConfig) -> Iterator[Path]:
 
 
 def _show(result: DemoAnswer) -> None:
-    from rich.rule import Rule
-    from rich.text import Text
-
     from ragyena.cli.views import answer_view
 
     console = output()
-    console.print(Rule(Text(result.asked.question, style="bold"), align="left", style="dim"))
+    console.print(f"> {result.asked.question}", style="cyan")
     console.print(answer_view(result.answer, console))
     if not result.right:
         expected = " or ".join(result.asked.answers) or "no answer: the corpus does not hold one"

@@ -56,7 +56,7 @@ def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
     for number, scored in enumerate(passages, 1):
         parts.append(_head(number, scored.passage.source, place(scored.passage), f"score {scored.score:.4f}"))
         excerpt = " ".join(scored.passage.text.split())
-        parts.append(Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5)))
+        parts.append(Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5), expand=False))
     return Group(*parts)
 
 
@@ -96,7 +96,7 @@ def place(passage: Passage | Citation) -> str:
 
 def _citation_view(number: int, citation: Citation, console: Console) -> RenderableType:
     quote = _marked(citation, colour=console.color_system is not None)
-    return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5)))
+    return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5), expand=False))
 
 
 def _head(number: int, source: str, where: str, detail: str) -> Text:

@@ -1,0 +1,127 @@
+"""Asking through the real command: answers, citations, JSON, batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Ragyena
+
+from ragyena.cli.schemas import AnswerJson, ErrorJson
+
+pytestmark = pytest.mark.xdist_group("end_to_end")
+QUESTION = "When was the iron bridge built?"
+
+
+def test_an_answer_is_cited_from_the_file_itself(ragyena: Ragyena, library: Path, documents: Path) -> None:
+    values = ragyena("ask", QUESTION, "--index", library, "--threshold", "0", "--json").succeeds().json
+    answer = AnswerJson.model_validate(values)
+    assert answer.kind != "abstained"
+    assert answer.citations
+    for citation in answer.citations:
+        text = Path(citation.document.partition("#")[0]).read_text(encoding="utf-8")
+        assert citation.quote in text
+        if citation.document.endswith(".md"):
+            assert text[citation.start : citation.end] == citation.quote
+            assert citation.line_start == text.count("\n", 0, citation.start) + 1
+        if answer.kind == "extracted":
+            assert citation.answer_start is not None and citation.answer_end is not None
+            assert (
+                citation.quote[citation.answer_start : citation.answer_end].casefold()
+                == (answer.answer or "").casefold()
+            )
+    assert set(answer.timings) == {"retrieve", "pack", "read", "total"}
+    assert any(passage.document.endswith("bridge.md") for passage in answer.passages)
+
+
+def test_the_shipped_reader_knows_when_the_bridge_was_built(ragyena: Ragyena, library: Path) -> None:
+    done = ragyena("ask", QUESTION, "--index", library).succeeds()
+    assert done.out.splitlines()[0].strip() == "1932"
+    assert "bridge.md" in done.out
+    assert "**1932**" in done.out
+    assert "\x1b" not in done.out
+
+
+def test_the_question_may_come_from_stdin(ragyena: Ragyena, library: Path) -> None:
+    values = ragyena("ask", "--index", library, "--json", stdin=f"{QUESTION}\n").succeeds().json
+    assert values["question"] == QUESTION
+
+
+def test_a_threshold_of_one_withholds_the_answer_and_shows_passages(ragyena: Ragyena, library: Path) -> None:
+    done = ragyena("ask", QUESTION, "--index", library, "--threshold", "1").succeeds()
+    assert done.out.startswith("I don't know")
+    assert "bridge.md" in done.out
+
+
+def test_explain_accounts_for_the_budget(ragyena: Ragyena, library: Path) -> None:
+    done = ragyena("ask", QUESTION, "--index", library, "--explain", "--context-tokens", "1024").succeeds()
+    assert "budget 1,024 tokens" in done.out
+    assert "packed" in done.out
+    values = ragyena("ask", QUESTION, "--index", library, "--explain", "--json", "--top-k", "2").succeeds().json
+    assert len(values["packing"]["entries"]) == 2
+    assert values["packing"]["used_tokens"] <= values["packing"]["context_tokens"]
+
+
+def test_a_filter_keeps_to_passages_with_the_metadata(ragyena: Ragyena, library: Path) -> None:
+    arguments = ("--index", library, "--json", "--threshold", "0")
+    values = ragyena("ask", "Who is a pilot?", "--filter", "city=Accra", *arguments).succeeds().json
+    assert {Path(passage["document"].partition("#")[0]).name for passage in values["passages"]} == {"people.csv"}
+
+
+def test_a_batch_prints_one_object_a_line_and_names_the_bad_row(
+    ragyena: Ragyena, library: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "questions.jsonl"
+    rows = [
+        json.dumps({"id": "a", "question": QUESTION}),
+        "{not json",
+        "",
+        json.dumps({"question": "Who kept the lamp?"}),
+    ]
+    file.write_text("\n".join(rows), encoding="utf-8")
+    done = ragyena("ask", "--questions", file, "--index", library).fails(3, "1 of 3 rows", "line 2")
+    first, bad, last = done.rows
+    assert AnswerJson.model_validate(first).id == "a"
+    assert ErrorJson.model_validate(bad).line == 2
+    assert AnswerJson.model_validate(last).id is None
+    assert f"{file}:2:" in done.err
+
+
+def test_a_closed_pipe_is_quiet(ragyena: Ragyena, library: Path) -> None:
+    command = " ".join(ragyena.command("index", "search", "bridge", "--index", library))
+    line = f"{command} | head -c 1 >/dev/null"
+    done = subprocess.run(["bash", "-c", line], env=ragyena.environment(), cwd=ragyena.home, capture_output=True)
+    assert done.stderr == b""
+
+
+def test_on_a_terminal_the_answer_is_coloured(ragyena: Ragyena, library: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {
+        name: value for name, value in ragyena.environment(TERM="xterm-256color").items() if name != "NO_COLOR"
+    }
+    command = ragyena.command("ask", QUESTION, "--index", library, "--threshold", "0", "--quiet")
+    process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment, cwd=ragyena.home)
+    os.close(theirs)
+    seen = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the terminal closes with the process
+            break
+        if not part:
+            break
+        seen += part
+    assert process.wait(timeout=60) == 0
+    assert b"\x1b[1;32m" in seen
+    assert b"**" not in seen
+
+
+def test_in_python(ragyena: Ragyena, library: Path) -> None:
+    code = f"import ragyena; print(ragyena.open({str(library)!r}).ask({QUESTION!r}).kind)"
+    command = [ragyena.command()[0], "-c", code]
+    done = subprocess.run(command, env=ragyena.environment(), cwd=ragyena.home, capture_output=True, text=True)
+    assert done.stdout.strip() in {"extracted", "written", "abstained"}, done.stderr
