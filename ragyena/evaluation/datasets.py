@@ -33,38 +33,30 @@ class EvalData:
 
 
 def load(config: EvalConfig, data_root: Path) -> EvalData:
-    """The rows that ``config`` asks for. Answerable questions are of its sources; the unanswerable ones stand apart.
+    """The rows that ``config`` asks for. A row without answers is unanswerable, whichever file it stands in.
 
-    Rows of ``questions`` without answers (SQuAD 2.0) count as unanswerable. Raises PathNotFoundError and DataError
-    for files that cannot be used, DataError where no answerable question is left.
+    Raises PathNotFoundError and DataError for files that cannot be used, DataError where no answerable question is
+    left.
     """
     if not config.questions:
         raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
     root = data_root.expanduser()
-    passages = _under(root, config.passages)
-    asked = read_questions(_under(root, config.questions), passages, split=config.split, sources=config.sources)
-    contexts, problems = dict(asked.contexts), [*asked.problems]
-    answerable = [question for question in asked.questions if question.answers]
-    unanswerable = [question for question in asked.questions if not question.answers]
-    if config.unanswerable:
-        without = read_questions(_under(root, config.unanswerable), passages, split=config.split)
-        contexts.update(without.contexts)
-        # the passage files were read a second time: their problems are in the list already
-        problems += [problem for problem in without.problems if problem not in set(asked.problems)]
-        unanswerable += [question for question in without.questions if not question.answers]
+    names = _under(root, (*config.questions, *config.unanswerable))
+    asked = read_questions(names, _under(root, config.passages), split=config.split)
+    problems = [*asked.problems]
+    answerable = [q for q in asked.questions if q.answers and (not config.sources or q.source in config.sources)]
     chosen = []
-    for questions in (answerable, unanswerable):
+    for questions in (answerable, [q for q in asked.questions if not q.answers]):
         kept = [question for question in questions if question.context_id is not None]
         problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
         chosen.append(_sample(kept, config.limit, config.seed))
     if not chosen[0]:
-        names = ", ".join(config.questions)
         wanted = f"split '{config.split}'" + (f" and sources {', '.join(config.sources)}" if config.sources else "")
         raise DataError(
-            f"{names}: no question with an answer and a context is of {wanted}",
+            f"{', '.join(config.questions)}: no question with an answer and a context is of {wanted}",
             hint="check split and sources of the recipe, and that the passage files were given (--passages)",
         )
-    return EvalData(tuple(chosen[0]), tuple(chosen[1]), contexts, tuple(problems))
+    return EvalData(tuple(chosen[0]), tuple(chosen[1]), asked.contexts, tuple(problems))
 
 
 def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int) -> dict[str, list[Passage]]:

@@ -12,11 +12,12 @@ and confidence are only known once the whole context was read.
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
@@ -24,6 +25,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
 from pydantic import PrivateAttr
+from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on alone
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import RagyenaError
@@ -213,7 +215,10 @@ class RagyenaReader(_Batched[ReaderInput]):
 
 
 class RagyenaPipeline(_Batched[str]):
-    """A question to an ``Answer``: retrieve from an index, pack, read, cite."""
+    """A question to an ``Answer``: retrieve from an index, pack, read, cite.
+
+    ``batch`` reads its contexts together; ``read`` in the timings is then a question's share of that time.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         """``pipeline`` stays the caller's to close."""
@@ -226,17 +231,25 @@ class RagyenaPipeline(_Batched[str]):
 
     def _answers(self, inputs: list[str]) -> list[Answer | Exception]:
         results: list[Answer | Exception] = []
-        ready: list[tuple[int, Context]] = []
+        ready: list[tuple[int, Context, dict[str, float]]] = []
         for position, text in enumerate(inputs):
             try:
                 question = checked_question(text)
-                ready.append((position, self.pipeline.pack(question, self.pipeline.retrieve(question))))
+                began = time.perf_counter()
+                candidates = self.pipeline.retrieve(question)
+                retrieved = time.perf_counter()
+                context = self.pipeline.pack(question, candidates)
+                timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
+                ready.append((position, context, timings))
                 results.append(_PENDING)
             except RagyenaError as error:
                 results.append(error)
-        readings = self.pipeline.reader.read_batch([context for _, context in ready])
-        for (position, context), reading in zip(ready, readings, strict=True):
-            results[position] = self.pipeline.answer(context, reading)
+        began = time.perf_counter()
+        readings = self.pipeline.reader.read_batch([context for _, context, _ in ready])
+        share = (time.perf_counter() - began) / max(len(ready), 1)
+        for (position, context, timings), reading in zip(ready, readings, strict=True):
+            timings |= {"read": share, "total": sum(timings.values()) + share}
+            results[position] = replace(self.pipeline.answer(context, reading), timings=timings)
         return results
 
 

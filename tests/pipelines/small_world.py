@@ -1,0 +1,32 @@
+"""Facts in files and an untrained reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ragyena import recipes
+from ragyena.config import ReaderModelConfig
+from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.reader_model import ReaderModel
+
+FACTS = {
+    "bridge.md": "# The bridges of Oldtown\n\n## The iron bridge\n\nThe iron bridge was built in 1932 by the engineer "
+    "Ada Stone. It has three arches.\n\n## The wooden bridge\n\nThe wooden bridge burned down in 1911.\n",
+    "lamp.txt": "The lamp of the light house at Cape Farewell flashes every ten seconds.\nIts keeper was Tom Marsh.\n",
+    "tea.txt": "Green tea is brewed at seventy degrees.\n",
+    "bread.txt": "Sour dough rests for twelve hours before it is baked.\n",
+    "museum.txt": "The museum of clocks opens at nine o'clock and closes at five.\n",
+}
+
+
+def save_small_reader(folder: Path, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    config = ReaderModelConfig(
+        width=32, heads=4, ffn_width=64, mixers=("hyena",) * 2, context_channels=(0, 16), decoder_layers=0
+    )
+    model = ReaderModel(config)
+    tokenizer = recipes.asset("reader") / "tokenizer.json"
+    save_checkpoint(folder, model.state_dict(), config, tokenizer=tokenizer, card="untrained", storage="float32")
+    return folder
