@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -56,7 +57,9 @@ def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
     for number, scored in enumerate(passages, 1):
         parts.append(_head(number, scored.passage.source, place(scored.passage), f"score {scored.score:.4f}"))
         excerpt = " ".join(scored.passage.text.split())
-        parts.append(Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5), expand=False))
+        parts.append(
+            Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5), expand=False)
+        )
     return Group(*parts)
 
 
@@ -73,7 +76,7 @@ def packing_view(log: PackingLog) -> RenderableType:
             f"{entry.score:.4f}",
             str(entry.tokens),
             entry.outcome,
-            f"{short_path(entry.source)} ({entry.passage_id})" + (f": {entry.detail}" if entry.detail else ""),
+            f"{_tail(entry.source)} ({entry.passage_id})" + (f": {entry.detail}" if entry.detail else ""),
         )
     padding = log.used_tokens - log.filled_tokens
     slots = sum(entry.slot is not None for entry in log.entries)
@@ -99,13 +102,15 @@ def _citation_view(number: int, citation: Citation, console: Console) -> Rendera
     return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5), expand=False))
 
 
-def _head(number: int, source: str, where: str, detail: str) -> Text:
-    text = Text(f"  {number}  ")
-    text.append(short_path(source), style="cyan")
-    text.append(f", {where}")
+def _head(number: int, source: str, where: str, detail: str) -> RenderableType:
+    """Number and place; what does not fit on one line goes on under the place."""
+    text = Text(short_path(source), style="cyan", overflow="fold")
+    text.append(f", {where}", style="default")
     if detail:
-        text.append(f"  {detail}", style="dim")
-    return text
+        text.append(f"  {detail}", style="default dim")
+    grid = Table.grid(padding=0)
+    grid.add_row(Text(f"  {number:<3}", no_wrap=True), text)
+    return grid
 
 
 def _marked(citation: Citation, *, colour: bool) -> Text:
@@ -123,8 +128,14 @@ def _marked(citation: Citation, *, colour: bool) -> Text:
 
 
 def _flat(text: str) -> str:
-    """``text`` on one line: a quote may run over line breaks."""
-    return "".join(" " if character.isspace() else character for character in text)
+    """``text`` on one line: a quote may run over line breaks and paragraphs."""
+    return re.sub(r"\s+", " ", text)
+
+
+def _tail(source: str) -> str:
+    """The last two parts of a path, for lists of many."""
+    parts = source.rsplit("/", 2)
+    return "/".join(parts[-2:]) if len(parts) > 1 else source
 
 
 def _abstention(answer: Answer) -> str:
