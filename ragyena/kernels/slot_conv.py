@@ -45,7 +45,7 @@ def slot_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: SlotConvBackend = "a
         backend = "toeplitz" if size <= _TOEPLITZ_MAX_SLOT else "fft"
     if backend == "toeplitz":
         matrix_CSS = toeplitz(filter_CK.to(u_NSC.dtype), size)
-        return torch.bmm(matrix_CSS, u_NSC.permute(2, 1, 0)).permute(2, 1, 0)
+        return torch.bmm(matrix_CSS, u_NSC.permute(2, 1, 0).contiguous()).permute(2, 1, 0).contiguous()
     length = 2 * size - 1
     spectrum = torch.fft.rfft(filter_CK.roll(-(size - 1), dims=-1).t().float(), n=length, dim=0)
     product = torch.fft.rfft(u_NSC.float(), n=length, dim=1) * spectrum

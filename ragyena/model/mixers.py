@@ -130,8 +130,9 @@ class HyenaMixer(nn.Module):
     def _gate(self, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Short convolution, then the output gate x0 and the gated input x1 * v, both [N, S, D]."""
         taps = self.short.to(projected.dtype)
-        padded = F.pad(projected, (0, 0, 1, 1))
-        z = padded[:, :-2] * taps[0] + projected * taps[1] + padded[:, 2:] * taps[2]
+        z = projected * taps[1]
+        z[:, 1:].addcmul_(projected[:, :-1], taps[0])
+        z[:, :-1].addcmul_(projected[:, 1:], taps[2])
         gate_in, gate_out, value = z.chunk(3, -1)
         return gate_out, gate_in * value * mask[..., None].to(z.dtype)
 
