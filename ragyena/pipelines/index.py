@@ -29,7 +29,8 @@ from ragyena.retrieval.adding import Adder, Duplicate, Failure, Tally
 from ragyena.retrieval.checking import check
 from ragyena.retrieval.index import INDEX_FILES, STORE_NAME, Index
 from ragyena.retrieval.manifest import Manifest, is_index
-from ragyena.retrieval.store import Store, StoreCounts, storage_errors
+from ragyena.retrieval.storage import storage_errors
+from ragyena.retrieval.store import Store, StoreCounts
 from ragyena.retrieval.vectors import VectorFile
 from ragyena.retrieval.writer_lock import WriterLock
 from ragyena.text.tokenizer import Tokenizer
@@ -350,25 +351,38 @@ def _open_for_adding(index_path: Path, config: PipelineConfig, tokenizer: Tokeni
 def _rebuild(paths: Sequence[Path], index_path: Path, config: PipelineConfig, progress: Progress | None) -> AddReport:
     """Builds beside the old index, which stays locked and can be searched, then puts the new one in its place.
     Interrupted, it goes on with what it has built."""
+    new_path, old_path = (index_path.with_name(f"{index_path.name}.{end}") for end in ("rebuild", "replaced"))
+    if is_index(old_path) and not is_index(index_path):  # one that died while it swapped them
+        with storage_errors(index_path):
+            old_path.rename(index_path)
     if not is_index(index_path):
         return add(paths, index_path, config, progress=progress)
     files = set(find_files(paths, config.index.exclude)) | {Path(path) for path in _known_paths(index_path)}
     files = {path for path in files if index_path not in path.parents and path.exists()}
     if not files:
         raise NothingToIndexError(f"{index_path}: no files to build it from", hint="name files or folders")
-    new_path, old_path = (index_path.with_name(f"{index_path.name}.{end}") for end in ("rebuild", "replaced"))
     lock = WriterLock.take(index_path)
     try:
+        if is_index(new_path) and not _has_settings(new_path, config):
+            shutil.rmtree(new_path)  # the beginnings of a rebuild with other settings
         report = _add_files(sorted(files), paths, new_path, config, prune=False, progress=progress)
+        with storage_errors(index_path):
+            if is_index(old_path):
+                shutil.rmtree(old_path)
+            index_path.rename(old_path)
+            new_path.rename(index_path)
+            shutil.rmtree(old_path)
     finally:
         lock.release()
-    with storage_errors(index_path):
-        if old_path.exists():
-            shutil.rmtree(old_path)
-        index_path.rename(old_path)
-        new_path.rename(index_path)
-        shutil.rmtree(old_path)
     return replace(report, index=index_path, created=False)
+
+
+def _has_settings(index_path: Path, config: PipelineConfig) -> bool:
+    try:
+        made = Manifest.read(index_path).config
+    except IndexProblem:
+        return False
+    return all(getattr(made, key) == getattr(config.index, key) for key in FIXED)
 
 
 def _known_paths(index_path: Path) -> list[str]:

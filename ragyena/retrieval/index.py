@@ -23,7 +23,8 @@ from ragyena.retrieval import lexical
 from ragyena.retrieval.embedder import Embedder
 from ragyena.retrieval.fusion import fuse, strictly_decreasing
 from ragyena.retrieval.manifest import MANIFEST_NAME, Manifest, is_index
-from ragyena.retrieval.store import Store, storage_errors
+from ragyena.retrieval.storage import storage_errors
+from ragyena.retrieval.store import Store
 from ragyena.retrieval.vectors import VectorIndex, write_vectors
 from ragyena.retrieval.writer_lock import LOCK_NAME, OWNER_NAME, WriterLock
 from ragyena.text.tokenizer import Tokenizer

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ragyena.config import IndexConfig
 from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError
 from ragyena.retrieval.embedder import Embedder
-from ragyena.retrieval.store import storage_errors
+from ragyena.retrieval.storage import storage_errors
 from ragyena.retrieval.vectors import VectorFile
 from ragyena.text.tokenizer import Tokenizer
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
-from ragyena.retrieval.store import storage_errors
+from ragyena.retrieval.storage import storage_errors
 
 __all__ = ["Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
 

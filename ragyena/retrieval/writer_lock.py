@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ragyena.errors import IndexLockedError
-from ragyena.retrieval.store import storage_errors
+from ragyena.retrieval.storage import storage_errors
 
 __all__ = ["LOCK_NAME", "OWNER_NAME", "WriterLock"]
 
