@@ -141,7 +141,9 @@ def _tail(source: str) -> str:
 def _abstention(answer: Answer) -> str:
     if not answer.passages:
         return "nothing in the index matches the question"
-    return f"{answer.no_answer_probability:.0%} sure that the passages read do not hold the answer"
+    if answer.no_answer_probability >= 0.5:
+        return f"{answer.no_answer_probability:.0%} sure that the passages read do not hold the answer"
+    return f"the likeliest answer found is {answer.confidence:.0%} sure, too little to give"
 
 
 def _seconds(spent: float) -> str:

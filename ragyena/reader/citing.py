@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DocumentStore", "cite"]
 
 MARGIN = 2 * REACH
-"""Characters read on each side of a passage: as far as a quote reaches beyond it, and as far again to see its border."""
+"""Characters read on each side of a passage: as far as a quote reaches, and as far again to see its border."""
 
 
 class DocumentStore(Protocol):
