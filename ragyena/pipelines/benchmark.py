@@ -78,7 +78,9 @@ def bench_embed(
     ``passages`` texts of exactly ``passage_tokens`` tokens are cut from the demo corpus. Raises MissingDependencyError, ConfigError for an embedder that is not there.
     """
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # of the loading of weights
     texts = _texts(config, passages, passage_tokens)
     ours = Embedder.open(config.embedder)
     plain = SentenceTransformer(
