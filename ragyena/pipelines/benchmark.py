@@ -75,7 +75,8 @@ def bench_embed(
 ) -> Benchmark:
     """Passages a second of our embedder and of ``sentence-transformers`` alone, in turns, each on the same texts.
 
-    ``passages`` texts of exactly ``passage_tokens`` tokens are cut from the demo corpus. Raises MissingDependencyError, ConfigError for an embedder that is not there.
+    ``passages`` texts of exactly ``passage_tokens`` tokens are cut from the demo corpus. Raises
+    MissingDependencyError, and ConfigError for an embedder that is not there.
     """
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
