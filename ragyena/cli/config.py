@@ -60,4 +60,4 @@ def _listed(value: Any) -> Any:
 def _shown(value: Any) -> str:
     if value is None:
         return "unset"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)

@@ -19,6 +19,7 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, json: Js
 
     Exit code 0 where everything needed is sound, 1 where it is not.
     """
+    from rich.table import Table
     from rich.text import Text
 
     from ragyena.pipelines.doctor import examine
@@ -30,11 +31,12 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, json: Js
         checks.append(check)
         if json:
             continue
-        line = Text(f"{check.name:<22}")
-        line.append(f"{check.verdict:<9}", style=STYLES[check.verdict])
-        console.print(line + Text(check.found))
-        if check.hint:
-            console.print(f"{'':<31}hint: {check.hint}")
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=21)
+        grid.add_column(width=7)
+        found = check.found + (f"\nhint: {check.hint}" if check.hint else "")
+        grid.add_row(check.name, Text(check.verdict, style=STYLES[check.verdict]), Text(found))
+        console.print(grid)
     unsound = [check.name for check in checks if check.verdict == "unsound"]
     if json:
         emit_json({"schema": "ragyena.doctor/1", "sound": not unsound, "checks": [asdict(check) for check in checks]})
