@@ -1,0 +1,137 @@
+"""Best spans against a search of every span."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragyena import recipes
+from ragyena.config import PackerConfig
+from ragyena.reader.extraction import best_spans
+from ragyena.reader.packing import pack
+from ragyena.text.tokenizer import Tokenizer
+from ragyena.types import Context, Passage, ScoredPassage
+
+WORDS = ["river", "bridge", "stone", "arch", "valley", "winter", "1889", "Zürich", "mill", "inn"]
+MARKUP = [
+    "**river**",
+    "# Bridge",
+    "| stone | arch |",
+    "`mill`",
+    "winter\n\nvalley",
+    "inn\nmarket",
+    "a_b",
+    "~~x~~",
+    "***",
+]
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_folder(recipes.asset("reader"))
+
+
+def context(texts: list[str]) -> Context:
+    found = [
+        ScoredPassage(
+            Passage(
+                text=text, start=1000 * i + 7, end=1000 * i + 7 + len(text), line_start=1, line_end=1, page=None,
+                title="Bridges", heading_path=(), source=f"doc{i}.txt", passage_id=i, document_id=i,
+            ),
+            score=1 / (i + 1),
+        )
+        for i, text in enumerate(texts)
+    ]  # fmt: skip
+    config = PackerConfig(context_tokens=4096, near_duplicate=1.0)
+    return pack("Which bridge?", found, tokenizer(), config, max_question_tokens=64)
+
+
+def scores(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Log probabilities of starts and ends, each of one softmax."""
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(scale=3, size=(2, *shape))
+    normalised = raw - np.log(np.exp(raw).sum(axis=(1, 2), keepdims=True))
+    return normalised[0].astype(np.float32), normalised[1].astype(np.float32)
+
+
+texts = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=14).map(" ".join), min_size=1, max_size=4)
+marked = st.lists(
+    st.lists(st.sampled_from(WORDS + MARKUP), min_size=1, max_size=14).map(" ".join), min_size=1, max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts, st.integers(1, 20), st.integers(0, 10_000))
+def test_the_best_span_is_the_best_of_all_spans(passages: list[str], max_tokens: int, seed: int) -> None:
+    packed = context(passages)
+    start, end = scores(packed.token_ids.shape, seed)
+    best, best_of_slot = None, np.full(len(packed.passages), -np.inf)
+    for slot, mask in enumerate(packed.text_mask):
+        places = np.flatnonzero(mask)
+        for first in places:
+            for last in places[(places >= first) & (places < first + max_tokens)]:
+                value = float(start[slot, first] + end[slot, last])
+                best_of_slot[slot] = max(best_of_slot[slot], value)
+                if best is None or value > best[0]:
+                    best = (value, slot, int(first), int(last))
+    spans, slot_scores = best_spans(start, end, packed, max_tokens=max_tokens, count=5)
+    assert best is not None
+    found = spans[0].span
+    assert (found.slot, found.token_start, found.token_end - 1) == best[1:]
+    assert spans[0].log_probability == pytest.approx(best[0], abs=1e-4)
+    assert found.score == pytest.approx(np.exp(best[0]), rel=1e-3)
+    assert slot_scores == pytest.approx(best_of_slot, abs=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(marked, st.integers(1, 20), st.integers(1, 8), st.integers(0, 10_000))
+def test_spans_keep_their_promises(passages: list[str], max_tokens: int, count: int, seed: int) -> None:
+    packed = context(passages)
+    start, end = scores(packed.token_ids.shape, seed)
+    spans, slot_scores = best_spans(start, end, packed, max_tokens=max_tokens, count=count)
+    assert len(spans) <= count
+    assert slot_scores.shape == (len(packed.passages),)
+    taken: set[tuple[int, int]] = set()
+    for scored in spans:
+        span = scored.span
+        passage = packed.passages[span.slot].passage
+        tokens = range(span.token_start, span.token_end)
+        assert 1 <= len(tokens) <= max_tokens
+        assert packed.text_mask[span.slot, list(tokens)].all()
+        assert passage.start <= span.start < span.end <= passage.end
+        assert span.text == passage.text[span.start - passage.start : span.end - passage.start]
+        assert span.start == packed.char_starts[span.slot, span.token_start]
+        assert span.end == packed.char_ends[span.slot, span.token_end - 1]
+        assert 0 <= span.score <= 1
+        places = {(span.slot, token) for token in tokens}
+        assert not places & taken
+        taken |= places
+    values = [scored.log_probability for scored in spans]
+    assert values == sorted(values, reverse=True)
+
+
+def test_scores_outside_the_text_and_beyond_the_context_are_not_looked_at() -> None:
+    packed = context(["The bridge was built of stone.", "A mill stood in the valley."])
+    slots, length = packed.token_ids.shape
+    start, end = (np.full((slots + 2, length + 9), 5.0, np.float32) for _ in range(2))  # tempting everywhere ...
+    for array in (start, end):
+        array[:slots, :length][packed.text_mask] = -9.0  # ... but in the text
+    slot = 1
+    place = int(np.flatnonzero(packed.text_mask[slot])[1])
+    start[slot, place] = end[slot, place] = -1.0
+    spans, slot_scores = best_spans(start, end, packed, max_tokens=6, count=1)
+    assert [s.span.text for s in spans] == ["mill"]
+    assert slot_scores.tolist() == [-18.0, -2.0]
+
+
+def test_a_context_without_text_tokens_has_no_span() -> None:
+    packed = context(["The bridge was built of stone."])
+    packed.text_mask[:] = False
+    start, end = scores(packed.token_ids.shape, 0)
+    spans, slot_scores = best_spans(start, end, packed, max_tokens=6, count=4)
+    assert spans == []
+    assert np.isneginf(slot_scores).all()

@@ -1,0 +1,210 @@
+"""Readers from checkpoint folders: the shipped one answers, and what cannot be opened is refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ragyena import recipes
+from ragyena.config import PackerConfig, ReaderConfig, ReaderModelConfig
+from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
+from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.reader_model import ReaderModel
+from ragyena.reader.packing import pack
+from ragyena.reader.reader import Reader
+from ragyena.text.tokenizer import Tokenizer
+from ragyena.types import Context, Passage, ScoredPassage
+
+TEXTS = (
+    "The Eiffel Tower was completed in 1889 for the World's Fair in Paris. It was designed by the company of "
+    "Gustave Eiffel and is 330 metres tall.",
+    "The Forth Bridge is a railway bridge in Scotland. It was opened on 4 March 1890 by the Prince of Wales.",
+    "Penicillin was discovered in 1928 by Alexander Fleming, a physician at St Mary's Hospital in London.",
+)
+ASKED = {
+    "When was the Eiffel Tower completed?": "1889",
+    "Who discovered penicillin?": "Alexander Fleming",
+    "Who opened the Forth Bridge?": "Prince of Wales",
+}
+TOKENIZER = recipes.asset("reader") / "tokenizer.json"
+
+
+def context(question: str, texts: tuple[str, ...] = TEXTS) -> Context:
+    found = [
+        ScoredPassage(
+            Passage(
+                text=text, start=100, end=100 + len(text), line_start=1, line_end=1, page=None, title="",
+                heading_path=(), source=f"doc{i}.txt", passage_id=i, document_id=i,
+            ),
+            score=1 / (i + 1),
+        )
+        for i, text in enumerate(texts)
+    ]  # fmt: skip
+    tokenizer = Tokenizer.from_folder(TOKENIZER.parent)
+    return pack(question, found, tokenizer, PackerConfig(), max_question_tokens=64)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Reader:
+    if not (recipes.asset("reader") / "model.safetensors").is_file():
+        pytest.skip("this checkout has no trained reader")
+    return Reader.open(ReaderConfig(device="cpu", dtype="float32", threshold=0.0))
+
+
+def architecture(**values: object) -> ReaderModelConfig:
+    defaults: dict[str, object] = {
+        "width": 24, "heads": 4, "ffn_width": 48, "mixers": ["hyena"] * 2, "context_channels": [0, 0],
+        "near_taps": 3, "filter_width": 8, "filter_bands": 4, "max_slot_tokens": 300, "max_question_tokens": 128,
+        "decoder_layers": 1, "max_answer_tokens": 8,
+    }  # fmt: skip
+    return ReaderModelConfig.model_validate(defaults | values)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a checkpoint of an untrained reader; ``mode`` is the bias of its answer mode."""
+
+    def make(*, mode: float = -9.0, said: ReaderModelConfig | None = None) -> Path:
+        torch.manual_seed(0)
+        model = ReaderModel(architecture())
+        with torch.no_grad():
+            model.mode.bias.fill_(mode)
+        folder = tmp_path / "reader"
+        config = said or model.config
+        save_checkpoint(folder, model.state_dict(), config, tokenizer=TOKENIZER, card=None, storage="float32")
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize(("question", "answer"), ASKED.items())
+def test_the_shipped_reader_answers_easy_questions(shipped: Reader, question: str, answer: str) -> None:
+    reading = shipped.read(context(question))
+    assert reading.kind == "extracted"
+    assert answer in reading.text and len(reading.text) < len(answer) + 12
+    assert reading.text == reading.spans[0].text
+    assert TEXTS[reading.spans[0].slot][reading.spans[0].start - 100 : reading.spans[0].end - 100] == reading.text
+    assert reading.slot_scores.argmax() == reading.spans[0].slot
+    assert 0 < reading.confidence <= 1 and 0 <= reading.no_answer_probability <= 1
+
+
+def test_confidence_falls_where_the_passages_do_not_say(shipped: Reader) -> None:
+    known = shipped.read(context("When was the Eiffel Tower completed?"))
+    unknown = shipped.read(context("When was the Eiffel Tower completed?", TEXTS[2:]))
+    assert unknown.confidence < known.confidence
+    assert unknown.no_answer_probability > known.no_answer_probability
+
+
+def test_reading_together_is_reading_one_by_one(shipped: Reader) -> None:
+    contexts = [context(question) for question in ASKED]
+    contexts += [
+        context("When was it built?", TEXTS[:1]),
+        context("Anything?", ()),
+        context("Which hospital?", TEXTS[2:]),
+    ]
+    together = shipped.read_batch(contexts)
+    assert len(together) == len(contexts)
+    for one, batched in zip(map(shipped.read, contexts), together):
+        assert (batched.kind, batched.text) == (one.kind, one.text)
+        assert batched.confidence == pytest.approx(one.confidence, abs=1e-3)
+        assert batched.no_answer_probability == pytest.approx(one.no_answer_probability, abs=1e-3)
+        # the last word of a question that is padded to the longest of its batch hears its neighbour faintly
+        assert np.allclose(batched.slot_scores, one.slot_scores, atol=0.05)
+    twice = shipped.read_batch([contexts[0], contexts[0]])
+    assert all(np.allclose(r.slot_scores, shipped.read(contexts[0]).slot_scores, atol=1e-4) for r in twice)
+
+
+def test_an_empty_context_has_no_answer(tiny: Callable[..., Path]) -> None:
+    reader = Reader.open(ReaderConfig(checkpoint=str(tiny()), device="cpu"))
+    reading = reader.read(context("Anything?", ()))
+    assert (reading.kind, reading.text, reading.confidence, reading.spans) == ("abstained", "", 0.0, ())
+    assert reading.no_answer_probability == 1.0 and reading.slot_scores.shape == (0,)
+    assert reader.read_batch([]) == []
+
+
+def test_under_the_threshold_the_answer_is_withheld_and_its_spans_are_not(tiny: Callable[..., Path]) -> None:
+    folder = str(tiny())
+    question = context("When was the Eiffel Tower completed?")
+    told = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0)).read(question)
+    withheld = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=1.0)).read(question)
+    assert told.kind == "extracted" and told.text
+    assert (withheld.kind, withheld.text) == ("abstained", "")
+    assert withheld.spans == told.spans and withheld.confidence == told.confidence < 1
+
+
+def test_a_question_of_writing_mode_gets_a_written_answer(tiny: Callable[..., Path]) -> None:
+    folder = str(tiny(mode=9.0))
+    reader = Reader.open(
+        ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0, max_answer_tokens=5)
+    )
+    reading = reader.read(context("Is the Eiffel Tower in Paris?"))
+    assert reading.kind == "written" and len(reader.tokenizer.encode(reading.text).ids) >= 1
+    assert 0 <= reading.confidence <= 1 and reading.spans
+
+
+def test_what_a_reader_says_of_itself(tiny: Callable[..., Path]) -> None:
+    folder = tiny()
+    reader = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="bfloat16"))
+    assert (reader.name, reader.device, reader.dtype) == (str(folder), "cpu", "bfloat16")
+    assert reader.parameters == sum(p.numel() for p in ReaderModel(architecture()).parameters())
+    again = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="bfloat16"))
+    assert reader.fingerprint == again.fingerprint
+    with torch.no_grad():
+        next(again.model.parameters())[0, 0] += 1
+    assert reader.fingerprint != again.fingerprint
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tiny: Callable[..., Path]) -> None:
+    folder = tiny(said=architecture(ffn_width=96))
+    with pytest.raises(CheckpointError, match=r"of another shape: layers.0.ffn"):
+        Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu"))
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_checkpoint_that_lacks_a_file_is_refused(tiny: Callable[..., Path], file: str) -> None:
+    folder = tiny()
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=file):
+        Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu"))
+
+
+def test_weights_cut_short_are_refused(tiny: Callable[..., Path]) -> None:
+    weights = tiny() / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        Reader.open(ReaderConfig(checkpoint=str(weights.parent), device="cpu"))
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no reader at .*gone"):
+        Reader.open(ReaderConfig(checkpoint=str(tmp_path / "gone"), device="cpu"))
+
+
+def test_a_model_of_another_kind_is_refused(tiny: Callable[..., Path]) -> None:
+    folder = tiny()
+    (folder / "config.json").write_text(json.dumps({"format_version": 1, "kind": "causal"}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="causal model, not a reader"):
+        Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu"))
+
+
+def test_longer_questions_than_the_model_takes_are_a_wrong_setting(tiny: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError, match="over the 128"):
+        Reader.open(ReaderConfig(checkpoint=str(tiny()), device="cpu", max_question_tokens=129))
+
+
+def test_a_device_that_is_not_here_is_named(tiny: Callable[..., Path]) -> None:
+    missing = f"cuda:{torch.cuda.device_count()}" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(MissingDependencyError, match=f"no device {missing}"):
+        Reader.open(ReaderConfig(checkpoint=str(tiny()), device=missing))
+
+
+def test_a_moved_checkpoint_still_opens(tiny: Callable[..., Path], tmp_path: Path) -> None:
+    moved = shutil.copytree(tiny(), tmp_path / "a folder with spaces é")
+    reading = Reader.open(ReaderConfig(checkpoint=str(moved), device="cpu", threshold=0.0)).read(context("When?"))
+    assert reading.kind == "extracted"
