@@ -61,7 +61,7 @@ class IndexConfig(Strict):
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Of a csv or jsonl row, the first of these fields that is there is the text; else all, as ``name: value`` lines."""
+    """Of a csv or jsonl row, the first of these fields it has is the text; else all, as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
     """Of a csv or jsonl row, the first of these fields that is there is the title."""
 
@@ -99,8 +99,11 @@ class ReaderConfig(Strict):
 
     checkpoint: str = "shipped"
     """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
-    threshold: Fraction = 0.5
+    threshold: Fraction = 0.3
     """Answers less probable than this are withheld: the reader says that it does not know."""
+    retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
+    """How much the retriever's word counts: this times log(score / best score) is added to the scores of a passage's
+    spans; 0 leaves it to the reader alone. Passages that came from no search are not weighed."""
     max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 30
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
@@ -304,7 +307,7 @@ class StageConfig(Strict):
     prose: Fraction = 0.2
     """Fraction of steps that distil on prose."""
     unanswerable: Fraction = 0.1
-    """Fraction of contexts of several passages from which the gold one is left out."""
+    """Fraction of contexts from which the gold passage is left out."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
     hidden_weight: float = 2.0
@@ -318,6 +321,8 @@ class StageConfig(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     compile: bool = True
     """Whether layers run through ``torch.compile`` (CUDA only)."""
+    storage: Literal["float32", "compact"] = "float32"
+    """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
     checkpoint_seconds: Positive = 60
     """How often a checkpoint to resume from is written."""
 

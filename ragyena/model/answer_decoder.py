@@ -149,7 +149,8 @@ class AnswerDecoder(nn.Module):
 
     def distribution(self, hidden_B1D: Tensor, memory: Memory, word: Tensor) -> DecoderStep:
         """The next token's distribution from the last hidden state."""
-        vocabulary = F.linear(self.to_words(hidden_B1D[:, 0]), word.to(hidden_B1D.dtype)).float().log_softmax(-1)
+        # One row against the whole vocabulary: in the embeddings' own type, which saves casting them at each step.
+        vocabulary = F.linear(self.to_words(hidden_B1D[:, 0]).to(word.dtype), word).float().log_softmax(-1)
         copy = self._copy_attention(hidden_B1D, memory)[:, 0]
         return DecoderStep(vocabulary, copy, self.copy_gate(hidden_B1D[:, 0]).float().sigmoid()[:, 0])
 

@@ -1,10 +1,10 @@
 """A checkpoint is a folder like the hub's: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``README.md``.
 
 ``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
-``storage`` says, per tensor: ``float32``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row, under
-``<name>::scale``). Tensors that share memory are stored once. What the file holds is recorded in its own metadata, so
-that ``load_state`` gives back fp32 under the names that were saved. Writing is atomic a file, and a folder whose files
-do not belong together is refused.
+``storage`` says, per tensor: ``float32``, ``float16``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row,
+under ``<name>::scale``). Tensors that share memory are stored once. What the file holds is recorded in its own
+metadata, so that ``load_state`` gives back fp32 under the names that were saved. Writing is atomic a file, and a folder
+whose files do not belong together is refused.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig
-Storage = Literal["float32", "bfloat16", "int8"]
+Storage = Literal["float32", "float16", "bfloat16", "int8"]
 
 _KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig]] = {
     "reader": ReaderModelConfig,
     "causal": CausalModelConfig,
 }
 _SCALE = "::scale"
+_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
@@ -134,7 +135,7 @@ def _encode(
             tensors[name], tensors[name + _SCALE] = _quantise(plain.float())
             stored[name] = "int8"
         else:
-            tensors[name] = plain.to(torch.bfloat16 if kind == "bfloat16" else torch.float32, copy=True)
+            tensors[name] = plain.to(_DTYPES.get(kind, torch.float32), copy=True)
     metadata = {
         "format": "pt",
         "format_version": str(FORMAT_VERSION),

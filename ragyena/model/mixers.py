@@ -130,6 +130,7 @@ class HyenaMixer(nn.Module):
     def _gate(self, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Short convolution, then the output gate x0 and the gated input x1 * v, both [N, S, D]."""
         taps = self.short.to(projected.dtype)
+        projected = projected * mask[..., None].to(projected.dtype)  # no tap hears padding
         z = projected * taps[1]
         z[:, 1:].addcmul_(projected[:, :-1], taps[0])
         z[:, :-1].addcmul_(projected[:, 1:], taps[2])

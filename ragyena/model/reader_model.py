@@ -22,10 +22,11 @@ from ragyena.model.inputs import ReaderInput
 from ragyena.model.layers import FeedForward, LayerNorm, Linear
 from ragyena.model.mixers import build_mixer
 
-__all__ = ["Encoded", "ReaderModel", "SpanScores"]
+__all__ = ["Encoded", "ReaderModel", "SpanScores", "confidence_features"]
 
 _MATCH_FEATURES = 3  # the word occurs in the question; the same weighted by idf; the word pair occurs
 _NORM_EPS = 1e-12  # BERT's
+_RAREST, _LEAST_NULL = 1e-4, -30.0  # beyond them probabilities say no more about an answer being right
 NEVER = -1e4  # the score of a token that no answer may start or end at; finite in every dtype
 
 
@@ -54,6 +55,11 @@ class SpanScores:
     null: Tensor
     """[B, 2] fp32: the start and end score of there being no answer."""
 
+    def with_prior(self, prior_BP: Tensor) -> SpanScores:
+        """The scores with a passage's prior added to its spans, half at the start and half at the end."""
+        half = prior_BP[..., None] / 2
+        return SpanScores(self.start + half, self.end + half, self.null)
+
     def log_probabilities(self) -> tuple[Tensor, Tensor, Tensor]:
         """Start [B, P, S], end [B, P, S] and null [B, 2] after the softmax over the whole context."""
         both, null = [], []
@@ -62,6 +68,13 @@ class SpanScores:
             both.append(flat[:, 1:].view_as(scores))
             null.append(flat[:, 0])
         return both[0], both[1], torch.stack(null, 1)
+
+
+def confidence_features(span: Tensor, null: Tensor) -> Tensor:
+    """[..., 2] from the log probabilities of the best span and of there being no answer: the span's logit, and the
+    latter, both bounded."""
+    probability = span.exp().clamp(_RAREST, 1 - _RAREST)
+    return torch.stack([probability.logit(), null.clamp(min=_LEAST_NULL)], -1)
 
 
 class ReaderLayer(nn.Module):
@@ -110,7 +123,7 @@ class ReaderModel(nn.Module):
         self.register_buffer("idf", torch.ones(config.vocab_size))
         """Inverse document frequency of each word piece in the training passages, the rarest 1."""
         self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0]))
-        """Confidence of an extracted answer is sigmoid(a log p(span) + b log p(null) + c)."""
+        """Weights of ``confidence``, fitted on held-out questions."""
         for module in (self.word, self.segment, self.question_position, self.slot_position):
             nn.init.normal_(module.weight, std=0.02)
         for head in (self.span, self.null, self.mode):
@@ -182,6 +195,10 @@ class ReaderModel(nn.Module):
         scores = self.span(encoded.passages).float().masked_fill(~text_mask[..., None], NEVER)
         null = self.null(encoded.question[:, 0]).float()
         return SpanScores(scores[..., 0], scores[..., 1], null)
+
+    def confidence(self, features: Tensor) -> Tensor:
+        """Probability of extracted answers being right, from [..., 2] ``confidence_features``."""
+        return (features @ self.calibration[:2] + self.calibration[2]).sigmoid()
 
     def write_logit(self, encoded: Encoded) -> Tensor:
         """[B] logit of the question asking for an answer to be written (yes or no, say) rather than extracted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from ragyena.types import Context, Span
 
 __all__ = ["ScoredSpan", "best_spans"]
+
+_MARKUP = frozenset("*_#|`~")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -28,7 +32,8 @@ def best_spans(
     """At most ``count`` spans that do not overlap, best first, and each slot's best log probability [P].
 
     start, end: [>= P, >= S] log probabilities; entries beyond the context's own shape are padding. A span lies in one
-    passage's text, spans at most ``max_tokens`` tokens, and its text is cut from the passage by its char offsets.
+    passage's text and in one paragraph, has at most ``max_tokens`` tokens, and its text
+    is cut from the passage by its char offsets.
     """
     passages, slot = context.token_ids.shape
     start, end = start[:passages, :slot], end[:passages, :slot]
@@ -36,8 +41,10 @@ def best_spans(
     end = np.where(context.text_mask, end, -np.inf)
     widths = min(max_tokens, slot)
     joint = np.full((widths, passages, slot), -np.inf, np.float32)  # [W, P, S]: starts at S, W more tokens
+    paragraph = _paragraphs(context)
     for width in range(widths):
-        joint[width, :, : slot - width] = start[:, : slot - width] + end[:, width:]
+        within = paragraph[:, : slot - width] == paragraph[:, width:]
+        joint[width, :, : slot - width] = np.where(within, start[:, : slot - width] + end[:, width:], -np.inf)
     best_of_start = joint.max(0)
     slot_scores = best_of_start.max(1).astype(np.float32)
     spans: list[ScoredSpan] = []
@@ -48,6 +55,9 @@ def best_spans(
         if not np.isfinite(log_probability) or len(spans) == count:
             break
         last = first + int(joint[:, row, first].argmax())
+        first, last = _trim(context, row, first, last)
+        if first > last:
+            continue
         if any(s.span.slot == row and first < s.span.token_end and last >= s.span.token_start for s in spans):
             continue
         passage = context.passages[row].passage
@@ -63,3 +73,27 @@ def best_spans(
         )
         spans.append(ScoredSpan(span, log_probability))
     return spans, slot_scores
+
+
+def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:
+    """The tokens without markup at either end; ``first > last`` where nothing is left."""
+    passage = context.passages[row].passage
+
+    def is_markup(token: int) -> bool:
+        begin, stop = (int(offsets[row, token]) - passage.start for offsets in (context.char_starts, context.char_ends))
+        return _MARKUP.issuperset(passage.text[begin:stop])
+
+    while first <= last and is_markup(first):
+        first += 1
+    while first <= last and is_markup(last):
+        last -= 1
+    return first, last
+
+
+def _paragraphs(context: Context) -> npt.NDArray[np.int64]:
+    """[P, S] for each token the number of blank lines before it in its passage."""
+    result = np.zeros(context.token_ids.shape, np.int64)
+    for row, scored in enumerate(context.passages):
+        borders = [match.start() for match in _BLANK_LINE.finditer(scored.passage.text)]
+        result[row] = np.searchsorted(borders, context.char_starts[row] - scored.passage.start)
+    return result

@@ -24,6 +24,7 @@ __all__ = ["capacity", "pack"]
 _SLOT_MULTIPLE = 16  # slots have few lengths, so that filters and their spectra are made for few lengths
 _SMALLEST_SLOT = 64
 _SHINGLE = 3  # words; near-duplicates are judged by their shingles
+_MARKUP = frozenset("*_#|")  # of Markdown and its like: emphasis, headings, tables
 _WORDS = re.compile(r"\w+")
 
 
@@ -156,8 +157,19 @@ def _encode(entrants: Sequence[_Entrant], tokenizer: Tokenizer, header_tokens: i
     texts = tokenizer.encode_batch([e.scored.passage.text for e in entrants])
     headers = tokenizer.encode_batch([e.scored.passage.header for e in entrants])
     for entrant, text, header in zip(entrants, texts, headers):
-        entrant.text, entrant.header = text, header
+        entrant.text, entrant.header = _without_markup(text, entrant.scored.passage.text), header
         entrant.header_length = min(len(header.ids), header_tokens)
+
+
+def _without_markup(encoding: Encoding, text: str) -> Encoding:
+    """The tokens but those of nothing but markup: readers are trained on prose, and offsets are kept by each token."""
+    if not _MARKUP & set(text):
+        return encoding
+    words = zip(encoding.starts.tolist(), encoding.ends.tolist())
+    kept = np.array([not _MARKUP.issuperset(text[start:end]) for start, end in words], np.bool_)
+    if not kept.any():
+        return encoding
+    return Encoding(encoding.ids[kept], encoding.starts[kept], encoding.ends[kept])
 
 
 def _slot_length(tokens: int) -> int:

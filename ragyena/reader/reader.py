@@ -21,7 +21,7 @@ from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import collate
-from ragyena.model.reader_model import ReaderModel
+from ragyena.model.reader_model import ReaderModel, confidence_features
 from ragyena.reader.decoding import write_answer
 from ragyena.reader.extraction import ScoredSpan, best_spans
 from ragyena.text.tokenizer import Tokenizer
@@ -31,6 +31,7 @@ __all__ = ["Reader", "Reading"]
 
 log = logging.getLogger(__name__)
 
+_LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
 _BATCH_TOKENS = 16_384  # contexts read together hold about as many tokens as keep a CPU's caches useful
 
@@ -145,7 +146,9 @@ class Reader:
         chosen = [contexts[i] for i in group]
         batch = collate(chosen, self._device)
         encoded = self.model.encode(batch)
-        scores = self.model.span_scores(encoded, batch.text_mask)
+        scores = self.model.span_scores(encoded, batch.text_mask).with_prior(
+            self._retrieval_prior(chosen).to(self._device)
+        )
         write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = (t.float().cpu().numpy() for t in scores.log_probabilities())
         for row, (index, context) in enumerate(zip(group, chosen)):
@@ -173,12 +176,22 @@ class Reader:
                 slot_scores=slot_scores[:passages],
             )
 
+    def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
+        """[B, P] what the retriever's scores add to the spans of each passage; 0 for those no search found."""
+        prior = torch.zeros(len(contexts), contexts[0].token_ids.shape[0])
+        for row, context in enumerate(contexts):
+            found = [p.dense_score is not None or p.lexical_score is not None for p in context.passages]
+            best = max((p.score for p in context.passages), default=0.0)
+            if all(found) and best > 0:
+                ratios = torch.tensor([p.score / best for p in context.passages])
+                prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
+        return prior
+
     def _confidence(self, spans: Sequence[ScoredSpan], null_log_probability: float) -> float:
         if not spans:
             return 0.0
-        a, b, c = self.model.calibration.tolist()
-        logit = a * spans[0].log_probability + b * max(null_log_probability, -30.0) + c
-        return 1 / (1 + math.exp(-max(min(logit, 30.0), -30.0)))
+        best, null = torch.tensor(spans[0].log_probability), torch.tensor(null_log_probability)
+        return float(self.model.confidence(confidence_features(best, null).to(self._device)))
 
 
 def _nothing_to_read() -> Reading:

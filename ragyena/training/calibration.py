@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ragyena.model.reader_model import ReaderModel, SpanScores
+from ragyena.model.reader_model import ReaderModel, SpanScores, confidence_features
 from ragyena.training.packed import Batch, Sampler
 
 __all__ = ["calibrate"]
@@ -17,14 +17,13 @@ __all__ = ["calibrate"]
 _PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
 _STEPS = 6  # batches of each size
 _WIDTHS = 30  # the longest span looked for
-_FLOOR = -30.0
 
 
 @torch.no_grad()
 def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype) -> dict[str, float]:
     """Sets ``model.calibration``; gives the share of right answers, and the mean confidence, on the data of the fit."""
     features, right = [], []
-    for passages in _PASSAGES:
+    for passages in sorted({min(passages, sampler.most_passages) for passages in _PASSAGES}):
         for step in range(_STEPS):
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
@@ -36,12 +35,12 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype) -> dict[
     x, y = torch.cat(features), torch.cat(right).float()
     weights = _logistic_regression(x, y)
     model.calibration.copy_(weights)
-    confidence = (x @ weights[:2] + weights[2]).sigmoid()
+    confidence = model.confidence(x)
     return {"right": float(y.mean()), "confidence": float(confidence.mean()), "questions": float(len(y))}
 
 
 def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[B, 2] the log probabilities of the best span and of no answer; [B] whether the span has the answer's tokens."""
+    """[B, 2] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -53,7 +52,7 @@ def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
     mine = _tokens(ids, first, first + span_width)
     gold = _tokens(ids, batch.start - 1, batch.end - 1)
     correct = (mine == gold).all(1) & (batch.start > 0)
-    return torch.stack([best, null.sum(1).clamp(min=_FLOOR)], 1), correct
+    return confidence_features(best, null.sum(1)), correct
 
 
 def _tokens(ids: Tensor, first: Tensor, last: Tensor) -> Tensor:

@@ -118,7 +118,13 @@ class ReaderOptimizer:
 def _is_layer_matrix(name: str, parameter: Tensor) -> bool:
     """Weights of linear maps inside the layers and the decoder: not filters, taps, sinks or heads."""
     inside = name.startswith(("layers.", "decoder."))
-    return inside and parameter.ndim == 2 and name.endswith(".weight") and "filter" not in name
+    return (
+        inside
+        and parameter.ndim == 2
+        and min(parameter.shape) > 1
+        and name.endswith(".weight")
+        and "filter" not in name
+    )
 
 
 def _orthogonal(update: Tensor) -> Tensor:

@@ -117,7 +117,19 @@ class Sampler:
         # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
         weights = np.array([len(bucket) * high for bucket, high in zip(self.buckets, _SLOT_LENGTHS)], float)
         self.bucket_weights = weights / weights.sum()
+        if not len(self.rows):
+            raise DataError("every question is held out", hint="lower data.held_out")
+        self.most_passages = int(data["negatives"].shape[1])
+        if max(stage.passages) > self.most_passages:
+            raise DataError(
+                f"contexts of {max(stage.passages)} passages need as many hard negatives; there are {self.most_passages}",
+                hint="raise data.negatives or lower the stage's passages",
+            )
         self.prose_length = int(data["prose"].shape[0])
+        if stage.prose and 0 < self.prose_length <= 3 * _SLOT_LENGTHS[1]:
+            raise DataError(
+                f"{self.prose_length} tokens of prose are too few", hint="give more, or set the stage's prose to 0"
+            )
 
     def shapes(self) -> list[tuple[int, int]]:
         """The (passages, slot tokens) that batches can have: what is compiled before the clock starts."""
@@ -167,6 +179,7 @@ class Sampler:
             len(data["passages_offsets"]) - 1, tuple(chosen.shape), generator=generator, device=self.device
         )
         chosen = torch.where(self._random(tuple(chosen.shape), generator) < _RANDOM_NEGATIVE, anything, chosen)
+        chosen = torch.where(chosen == gold[:, None], (chosen + 1) % (len(data["passages_offsets"]) - 1), chosen)
         slot_of_gold = torch.randint(passages, (batch,), generator=generator, device=self.device)
         answerable = self._random((batch,), generator) >= self.stage.unanswerable
         place = (torch.arange(passages, device=self.device) == slot_of_gold[:, None]) & answerable[:, None]

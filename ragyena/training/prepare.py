@@ -29,6 +29,7 @@ __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
 _HITS = 48  # hits looked at to find `negatives` without the answer
+_TRIES = 400  # draws of other passages where too few hits qualify
 _QUERY_BLOCK = 2048
 
 
@@ -209,8 +210,13 @@ def _negatives(
             chosen = [hit for hit in ranked if hit != settled[row] and not any(a in lower[hit] for a in answers)][
                 :count
             ]
-        missing = count - len(chosen)
-        result[row] = chosen + chooser.integers(len(cut.passages), size=missing).tolist()
+        refused = {settled[row], *own} if question.answer_start < 0 else {settled[row]}
+        answers = [answer.lower() for answer in question.answers] if question.answer_start >= 0 else []
+        for other in chooser.integers(len(cut.passages), size=_TRIES).tolist() if len(chosen) < count else ():
+            if len(chosen) < count and other not in refused and not any(a in lower[other] for a in answers):
+                chosen.append(other)
+        # a corpus too small for so many: repeat those there are
+        result[row] = (chosen * count)[:count] if chosen else (settled[row] + 1) % len(cut.passages)
     small = len(cut.passages) <= np.iinfo(np.uint16).max
     return settled, result.astype(np.uint16) if small else result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,12 @@ def test_doctor_finds_everything_sound(ragyena: Ragyena, library: Path) -> None:
 
 
 def test_doctor_reports_what_is_unsound(ragyena: Ragyena, library: Path, tmp_path: Path) -> None:
-    done = ragyena("doctor", "--index", library, environment={"RAGYENA_READER__CHECKPOINT": str(tmp_path / "nowhere")})
-    assert done.code == 1
-    assert "unsound" in done.out and "nowhere" in done.out
+    environment = {"RAGYENA_READER__CHECKPOINT": str(tmp_path / "nowhere")}
+    done = ragyena("doctor", "--index", library, environment=environment)
+    assert done.code == 1 and "unsound: reader" in done.out
+    values = ragyena("doctor", "--index", library, "--json", environment=environment).json
+    (reader,) = [check for check in values["checks"] if check["name"] == "reader"]
+    assert reader["verdict"] == "unsound" and "nowhere" in json.dumps(reader)
 
 
 def test_app_py_is_the_same_command(ragyena: Ragyena) -> None:
