@@ -122,7 +122,7 @@ class Sampler:
         self.most_passages = int(data["negatives"].shape[1])
         if max(stage.passages) > self.most_passages:
             raise DataError(
-                f"contexts of {max(stage.passages)} passages need as many hard negatives; there are {self.most_passages}",
+                f"contexts of {max(stage.passages)} passages need as many negatives; there are {self.most_passages}",
                 hint="raise data.negatives or lower the stage's passages",
             )
         self.prose_length = int(data["prose"].shape[0])
