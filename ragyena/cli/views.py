@@ -31,7 +31,7 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
             parts += [Text(""), Text("  the most promising passages:"), Text("")]
             parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
     else:
-        parts.append(Text(answer.text, style="bold green"))
+        parts.append(Text(" ".join(answer.text.split()), style="bold green"))
         kind = "" if answer.kind == "extracted" else ", written from the passages below"
         parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
         parts.append(Text(""))
