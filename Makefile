@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help demo test test-all check format docs build clean
+.PHONY: help demo test test-slow test-all check format docs build clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list.
@@ -18,6 +18,9 @@ demo: .venv/.installed  ## Index the demo corpus, ask it questions, print cited 
 
 test: .venv/.developed  ## Run the default tests.
 	$(PYTEST)
+
+test-slow: .venv/.developed  ## Run the tests that take over ten seconds each.
+	$(PYTEST) -m slow
 
 test-all: .venv/.developed  ## Run every test, the slow ones too.
 	$(PYTEST) -m "slow or not slow"

@@ -13,6 +13,7 @@ import torch
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.types import Context, Span
 
 __all__ = ["WrittenAnswer", "write_answer"]
 
@@ -23,16 +24,30 @@ class WrittenAnswer:
 
     text: str
     confidence: float
-    """Geometric mean of the token probabilities."""
+    """Probability of exactly this answer: the product of its tokens' probabilities, the end token's included."""
     copied_from: tuple[int | None, ...]
     """For each token the memory position it was most copied from; None for a token of the vocabulary."""
 
-    def source_slot(self, question_tokens: int, slot_tokens: int) -> int | None:
-        """The slot that most copied tokens came from; None where none came from a passage."""
-        slots = [
-            (p - question_tokens) // slot_tokens for p in self.copied_from if p is not None and p >= question_tokens
-        ]
-        return max(set(slots), key=slots.count) if slots else None
+    def span(self, context: Context, question_tokens: int, slot_tokens: int) -> Span | None:
+        """The stretch of a passage's text that the answer is a copy of, token after token; None where it is not one.
+
+        ``question_tokens`` and ``slot_tokens`` are those of the batch that was read, padding included.
+        """
+        places = [place - question_tokens for place in self.copied_from if place is not None]
+        if (
+            not places
+            or len(places) < len(self.copied_from)
+            or places != list(range(places[0], places[0] + len(places)))
+        ):
+            return None
+        slot, first = divmod(places[0], slot_tokens)
+        last = first + len(places) - 1
+        if slot < 0 or last >= context.token_ids.shape[1] or not context.text_mask[slot, first : last + 1].all():
+            return None
+        passage = context.passages[slot].passage
+        start, end = int(context.char_starts[slot, first]), int(context.char_ends[slot, last])
+        text = passage.text[start - passage.start : end - passage.start]
+        return Span(slot, first, last + 1, start, end, text, self.confidence)
 
 
 def write_answer(
@@ -62,5 +77,4 @@ def write_answer(
         attention = step.copy[0].masked_fill(memory.ids[0] != chosen, 0.0)
         sources.append(int(attention.argmax()) if from_memory else None)
         previous = torch.full_like(previous, chosen)
-    confidence = math.exp(log_probability / (len(ids) + 1))
-    return WrittenAnswer(tokenizer.decode(ids), confidence, tuple(sources))
+    return WrittenAnswer(tokenizer.decode(ids), math.exp(log_probability), tuple(sources))

@@ -152,9 +152,10 @@ class Reader:
         write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = (t.float().cpu().numpy() for t in scores.log_probabilities())
         for row, (index, context) in enumerate(zip(group, chosen)):
-            spans, slot_scores = best_spans(
+            scored, slot_scores = best_spans(
                 start[row], end[row], context, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES
             )
+            spans = [s.span for s in scored]
             passages = context.token_ids.shape[0]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(
@@ -162,9 +163,12 @@ class Reader:
                 )
                 text, confidence = written.text, written.confidence
                 kind: AnswerKind = "written"
+                copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
+                if copied is not None:  # word for word from one place: an extract, with its place
+                    text, kind, spans = copied.text, "extracted", [copied, *spans]
             else:
-                text, kind = (spans[0].span.text, "extracted") if spans else ("", "abstained")
-                confidence = self._confidence(spans, float(null[row].sum()))
+                text, kind = (spans[0].text, "extracted") if spans else ("", "abstained")
+                confidence = self._confidence(scored, float(null[row].sum()))
             if confidence < self.config.threshold or not text:
                 text, kind = "", "abstained"
             readings[index] = Reading(
@@ -172,7 +176,7 @@ class Reader:
                 text=text,
                 confidence=confidence,
                 no_answer_probability=math.exp(float(null[row].mean())),
-                spans=tuple(s.span for s in spans),
+                spans=tuple(spans),
                 slot_scores=slot_scores[:passages],
             )
 

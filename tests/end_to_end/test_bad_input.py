@@ -243,7 +243,13 @@ def stopped_in_the_middle(ragyena: Ragyena, many: Path, index: Path, how: signal
     """``index add`` as a process that got ``how`` once it had committed a part of its work."""
     command = ragyena.command("index", "add", many, "--index", index)
     process = subprocess.Popen(
-        command, env=ragyena.environment(), cwd=ragyena.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        env=ragyena.environment(),
+        cwd=ragyena.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell that runs the tests in the background has Ctrl-C ignored, and its children with it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None and not committed(index):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
+from ragyena.reader.decoding import WrittenAnswer
 from ragyena.reader.extraction import best_spans
 from ragyena.reader.packing import pack
 from ragyena.text.tokenizer import Tokenizer
@@ -135,3 +136,29 @@ def test_a_context_without_text_tokens_has_no_span() -> None:
     spans, slot_scores = best_spans(start, end, packed, max_tokens=6, count=4)
     assert spans == []
     assert np.isneginf(slot_scores).all()
+
+
+@pytest.mark.parametrize(
+    ("copied_from", "expected"),
+    [
+        ((6 + 20 + 2, 6 + 20 + 3), "bridge was"),  # slot 1, its third and fourth token
+        ((6 + 20 + 2, 6 + 20 + 4), None),  # a token left out
+        ((6 + 20 + 2, None), None),  # a token of the vocabulary
+        ((2, 3), None),  # copied from the question
+        ((), None),
+    ],
+)
+def test_a_copied_answer_has_its_place(copied_from: tuple[int | None, ...], expected: str | None) -> None:
+    tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
+    texts = ["Nothing of the kind.", "The old bridge was built here."]
+    found = [
+        ScoredPassage(Passage(text, 100, 100 + len(text), 1, 1, None, "", (), f"{i}.txt", passage_id=i), 1.0 - i / 10)
+        for i, text in enumerate(texts)
+    ]
+    context = pack("Where is it?", found, tokenizer, PackerConfig(), max_question_tokens=16)
+    span = WrittenAnswer("", 0.5, copied_from).span(context, question_tokens=6, slot_tokens=20)
+    if expected is None:
+        assert span is None
+    else:
+        assert span is not None and span.text == expected
+        assert texts[1][span.start - 100 : span.end - 100] == expected and span.slot == 1
