@@ -1,4 +1,4 @@
-"""Two-sided long convolution inside slots of equal length: the passage scope (DESIGN: each slot is its own sequence).
+"""Two-sided long convolution inside slots of equal length: the passage scope, where each slot is its own sequence.
 
 Legend: N slots, S slot tokens, C channels, K = 2 S - 1 lags, from -(S - 1) to S - 1.
 

@@ -12,7 +12,7 @@ from ragyena.types import Context, Span
 
 __all__ = ["ScoredSpan", "best_spans"]
 
-_MARKUP = frozenset("*_#|`~")
+_MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 FloatArray = npt.NDArray[np.float32]

@@ -78,7 +78,7 @@ def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> N
     assert written["conditions"][1]["whole"]["f1"]["mean"] == among.whole.f1.mean
 
 
-def test_answers_of_a_perfect_reader_score_100(
+def test_right_answers_in_the_journal_score_100_and_are_not_read_again(
     data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers written into the journal of a run are scored as the reader's own: the path from answer to figure."""

@@ -52,8 +52,6 @@ def context(question: str, texts: tuple[str, ...] = TEXTS) -> Context:
 
 @pytest.fixture(scope="module")
 def shipped() -> Reader:
-    if not (recipes.asset("reader") / "model.safetensors").is_file():
-        pytest.skip("this checkout has no trained reader")
     return Reader.open(ReaderConfig(device="cpu", dtype="float32", threshold=0.0))
 
 
@@ -115,7 +113,7 @@ def test_reading_together_is_reading_one_by_one(shipped: Reader) -> None:
         assert batched.confidence == pytest.approx(one.confidence, abs=1e-3)
         assert batched.no_answer_probability == pytest.approx(one.no_answer_probability, abs=1e-3)
         # the last word of a question that is padded to the longest of its batch hears its neighbour faintly
-        assert np.allclose(batched.slot_scores, one.slot_scores, atol=0.05)
+        assert np.allclose(batched.slot_scores, one.slot_scores, atol=2e-3)
     twice = shipped.read_batch([contexts[0], contexts[0]])
     assert all(np.allclose(r.slot_scores, shipped.read(contexts[0]).slot_scores, atol=1e-4) for r in twice)
 
