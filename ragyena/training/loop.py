@@ -12,10 +12,9 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from safetensors import safe_open
@@ -24,13 +23,10 @@ from torch import Tensor, nn
 
 from ragyena.config import StageConfig, TrainConfig
 from ragyena.errors import MissingDependencyError, TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state, save_checkpoint
-from ragyena.model.encoder_start import convert, start_from_encoder
-from ragyena.model.reader_model import Encoded, ReaderModel
-from ragyena.training.calibration import calibrate
-from ragyena.training.objectives import HiddenStateLoss, polar_loss, span_loss, teacher_loss
+from ragyena.model.checkpoint import save_checkpoint
 from ragyena.training.optimizer import ReaderOptimizer, schedule
-from ragyena.training.packed import Batch, PackedData, Sampler
+from ragyena.training.packed import Batch, PackedData
+from ragyena.training.reader_task import ReaderTask
 from ragyena.types import Progress
 
 __all__ = ["StageResult", "run"]
@@ -38,26 +34,6 @@ __all__ = ["StageResult", "run"]
 log = logging.getLogger(__name__)
 
 _LOG_STEPS = 25  # steps between lines on the screen and points in TensorBoard; losses are read back only then
-_HIDDEN_FINAL = 0.15  # of the hidden-state weight, left at the stage's end
-_POLAR_WEIGHT = 0.1
-_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
-_STORAGE: dict[str, Mapping[str, Storage]] = {
-    "float32": {"*": "float32"},
-    # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
-    "compact": {
-        "*filter*": "float32",
-        "span.*": "float32",
-        "null.*": "float32",
-        "mode.*": "float32",
-        "*position*": "float16",
-        "idf": "float16",
-        "*.short": "float16",
-        "*sink": "float16",
-        "match": "float16",
-        "*.weight": "int8",
-    },
-}
-_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,45 +87,13 @@ class _Stage:
         progress: Progress,
     ) -> None:
         self.stage, self.progress, self.device, self.tokenizer = stage, progress, device, tokenizer
-        self.runs = folder
         self.folder = folder / stage.name
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(config.seed)
-        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
-        self.model = ReaderModel(stage.model)
-        self._start(encoder)
-        self.model.to(device).train()
-        self.model.idf.copy_(packed["idf"])
-        self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
+        self.task = ReaderTask(config, stage, packed, runs=folder, encoder=encoder, device=device)
+        self.model = self.task.model
         self.optimizer = ReaderOptimizer(self.model, stage.optimizer)
-        self.hidden_loss = HiddenStateLoss()
-        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-        self.layers: list[nn.Module] = list(self.model.layers)
-        self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
-        if stage.compile and device.startswith("cuda"):
-            torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
-            self.layers = [_compiled(layer) for layer in self.layers]
-            self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
         self.step, self.tokens, self.seconds = 0, 0, 0.0
-
-    def _start(self, encoder: Path) -> None:
-        start = self.stage.start
-        if start == "encoder":
-            start_from_encoder(self.model, encoder)
-        elif start != "scratch":
-            convert(self._load(start), self.model)
-
-    def _load(self, name: str) -> ReaderModel:
-        """The model of an earlier stage or of a checkpoint folder."""
-        folder = self.runs / name / "checkpoint"
-        if not folder.is_dir():
-            folder = Path(name)
-        config = load_config(folder)
-        if not isinstance(config, type(self.stage.model)):
-            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
-        model = ReaderModel(config)
-        load_into(model, load_state(folder), str(folder))
-        return model
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -165,7 +109,7 @@ class _Stage:
         begun, saved, since, since_tokens = time.monotonic(), time.monotonic(), time.monotonic(), self.tokens
         try:
             while self.tokens < self.stage.tokens:
-                batch = self.sampler.batch(self.step)
+                batch = self.task.batch(self.step)
                 parts = self._update(batch)
                 self.step += 1
                 self.tokens += batch.tokens
@@ -198,11 +142,10 @@ class _Stage:
             ) from error
         self.seconds += time.monotonic() - begun
         self.model.eval()
-        if len(self.sampler.held_out):
-            fit = calibrate(self.model, self.sampler, self.dtype)
-            means |= {f"held-out {name}": value for name, value in fit.items()}
-        else:
+        fit = self.task.finish()
+        if not fit:
             self.progress.note("nothing is held out (data.held_out): the confidence stays uncalibrated")
+        means |= fit
         checkpoint = self.folder / "checkpoint"
         state = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
         save_checkpoint(
@@ -211,7 +154,7 @@ class _Stage:
             self.stage.model,
             tokenizer=self.tokenizer,
             card=None,
-            storage=_STORAGE[self.stage.storage],
+            storage=self.task.storage,
         )
         (self.folder / "resume.safetensors").unlink(missing_ok=True)
         return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
@@ -221,57 +164,12 @@ class _Stage:
 
     def _update(self, batch: Batch) -> dict[str, Tensor]:
         """One step; the parts of the loss, still on the device."""
-        loss, parts = self._loss(batch)
+        loss, parts = self.task.loss(batch, self.tokens / self.stage.tokens)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip_norm)
         self.optimizer.step(self._multiplier())
         self.optimizer.zero_grad()
         return {**{name: value.detach() for name, value in parts.items()}, "gradient norm": norm}
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        stage, done = self.stage, self.tokens / self.stage.tokens
-        states = self._encode(self.model, batch, self.layers)
-        last = states[-1]
-        parts: dict[str, Tensor] = {}
-        scores = None if batch.is_prose else self.model.span_scores(last, batch.inputs.text_mask)
-        loss = last.passages.new_zeros((), dtype=torch.float32)
-        if scores is not None:
-            parts["span"] = span_loss(scores, batch)
-            parts["polar"] = polar_loss(self.model.write_logit(last), batch)
-            loss = loss + stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
-            if self.model.decoder is not None and stage.write_weight:
-                parts["write"] = self._write_loss(batch, last)
-                loss = loss + stage.write_weight * parts["write"]
-        if self.teacher is not None:
-            with torch.no_grad():
-                theirs = self._encode(self.teacher, batch, self.teacher_layers)
-            parts["hidden"] = self.hidden_loss(states, theirs, batch)
-            loss = loss + stage.hidden_weight * (1 - (1 - _HIDDEN_FINAL) * done) * parts["hidden"]
-            if scores is not None and stage.teacher_weight:
-                parts["teacher"] = teacher_loss(
-                    scores, self.teacher.span_scores(theirs[-1], batch.inputs.text_mask), batch
-                )
-                loss = loss + stage.teacher_weight * parts["teacher"]
-        parts["loss"] = loss
-        return loss, parts
-
-    def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
-        """The decoder's loss on some contexts of the batch: it learns from fewer, and costs less, than the encoder."""
-        some = slice(0, _WRITE_CONTEXTS)
-        assert self.model.decoder is not None
-        return self.model.decoder.loss(
-            batch.answer_ids[some],
-            batch.answer_mask[some],
-            encoded.question[some],
-            encoded.passages[some],
-            batch.inputs.rows(some),
-            self.model.word.weight,
-        )
-
-    def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
-        if self.teacher is None:
-            return [model.encode(batch.inputs, dtype=self.dtype, layers=layers)]
-        return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
 
     def _check(self, means: dict[str, float]) -> None:
         bad = [name for name, mean in means.items() if not math.isfinite(mean)]
@@ -286,12 +184,13 @@ class _Stage:
         if not (self.stage.compile and self.device.startswith("cuda")):
             return
         begun = time.monotonic()
-        for shape in self.sampler.shapes():
-            loss, _ = self._loss(self.sampler.batch(0, shape=shape))
+        batches = self.task.every_shape()
+        for batch in batches:
+            loss, _ = self.task.loss(batch, 0.0)
             loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.zero_grad()
         torch.cuda.synchronize()
-        self.progress.note(f"compiled {len(self.sampler.shapes())} shapes in {time.monotonic() - begun:.0f} s")
+        self.progress.note(f"compiled {len(batches)} shapes in {time.monotonic() - begun:.0f} s")
 
     # -- resume --------------------------------------------------------------------------------------------------
 
@@ -299,7 +198,7 @@ class _Stage:
         parts = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state(),
-            "hidden": self.hidden_loss.state(),
+            "task": self.task.state(),
         }
         tensors = {
             f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
@@ -325,13 +224,9 @@ class _Stage:
 
         self.model.load_state_dict(part("model."))
         self.optimizer.load_state(part("optimizer."))
-        self.hidden_loss.load_state(part("hidden."))
+        self.task.load_state(part("task."))
         self.step, self.tokens, self.seconds = values["step"], values["tokens"], values["seconds"]
         self.progress.note(f"stage {self.stage.name}: resumed at step {self.step}, {self.tokens / 1e6:.1f}M tokens")
-
-
-def _compiled(layer: nn.Module) -> nn.Module:
-    return cast(nn.Module, torch.compile(layer, dynamic=False))
 
 
 def _summary_writer(folder: Path) -> Callable[[str, float, int], None]:

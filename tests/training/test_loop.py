@@ -19,6 +19,7 @@ from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.reader_model import ReaderModel
 from ragyena.training import loop
 from ragyena.training.loop import StageResult, run
+from ragyena.training.reader_task import ReaderTask
 
 Stages = Callable[..., StageConfig]
 Models = Callable[..., ReaderModelConfig]
@@ -145,10 +146,10 @@ def test_a_distilled_copy_of_the_teacher_starts_without_an_error(
 ) -> None:
     """A student that starts as its teacher and moves nowhere has no distillation loss at any step."""
     parts: list[dict[str, float]] = []
-    original = loop._Stage._loss
+    original = ReaderTask.loss
 
-    def loss(self: Any, batch: Any) -> Any:
-        total, each = original(self, batch)
+    def loss(self: Any, batch: Any, done: float) -> Any:
+        total, each = original(self, batch, done)
         parts.append({name: float(value.detach()) for name, value in each.items()})
         return total, each
 
@@ -157,7 +158,7 @@ def test_a_distilled_copy_of_the_teacher_starts_without_an_error(
     teacher = stage(name="teacher", model=model, tokens=4_000)
     copy = stage(name="copy", model=model, start="teacher", teacher="teacher", optimizer=still, tokens=4_000)
     train(world, tmp_path, [teacher], progress)
-    monkeypatch.setattr(loop._Stage, "_loss", loss)
+    monkeypatch.setattr(ReaderTask, "loss", loss)
     train(world, tmp_path, [teacher, copy], progress)
     assert parts
     for step in parts:

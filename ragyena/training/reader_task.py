@@ -1,0 +1,167 @@
+"""What a reader's stage trains on and for: its model and teacher, its batches, its loss.
+
+``ragyena.training.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import StageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.encoder_start import convert, start_from_encoder
+from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.training.calibration import calibrate
+from ragyena.training.objectives import HiddenStateLoss, polar_loss, span_loss, teacher_loss
+from ragyena.training.packed import Batch, PackedData, Sampler
+
+__all__ = ["ReaderTask"]
+
+_HIDDEN_FINAL = 0.15  # of the hidden-state weight, left at the stage's end
+_POLAR_WEIGHT = 0.1
+_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
+_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+_STORAGE: dict[str, Mapping[str, Storage]] = {
+    "float32": {"*": "float32"},
+    # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
+    "compact": {
+        "*filter*": "float32",
+        "span.*": "float32",
+        "null.*": "float32",
+        "mode.*": "float32",
+        "*position*": "float16",
+        "idf": "float16",
+        "*.short": "float16",
+        "*sink": "float16",
+        "match": "float16",
+        "*.weight": "int8",
+    },
+}
+
+
+class ReaderTask:
+    """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
+
+    def __init__(
+        self, config: TrainConfig, stage: StageConfig, packed: PackedData, *, runs: Path, encoder: Path, device: str
+    ) -> None:
+        self.stage, self.runs, self.device = stage, runs, device
+        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+        self.model = ReaderModel(stage.model)
+        self._start(encoder)
+        self.model.to(device).train()
+        self.model.idf.copy_(packed["idf"])
+        self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
+        self.hidden_loss = HiddenStateLoss()
+        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        self.layers: list[nn.Module] = list(self.model.layers)
+        self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
+        if stage.compile and device.startswith("cuda"):
+            torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+            self.layers = [_compiled(layer) for layer in self.layers]
+            self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
+
+    def _start(self, encoder: Path) -> None:
+        start = self.stage.start
+        if start == "encoder":
+            start_from_encoder(self.model, encoder)
+        elif start != "scratch":
+            convert(self._load(start), self.model)
+
+    def _load(self, name: str) -> ReaderModel:
+        """The model of an earlier stage or of a checkpoint folder."""
+        folder = self.runs / name / "checkpoint"
+        if not folder.is_dir():
+            folder = Path(name)
+        config = load_config(folder)
+        if not isinstance(config, type(self.stage.model)):
+            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
+        model = ReaderModel(config)
+        load_into(model, load_state(folder), str(folder))
+        return model
+
+    # -- what the loop asks for ----------------------------------------------------------------------------------
+
+    @property
+    def storage(self) -> Mapping[str, Storage]:
+        """How the finished model is stored."""
+        return _STORAGE[self.stage.storage]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: the same whenever it is asked for."""
+        return self.sampler.batch(step)
+
+    def every_shape(self) -> list[Batch]:
+        """A batch of each shape that steps can have, to compile for."""
+        return [self.sampler.batch(0, shape=shape) for shape in self.sampler.shapes()]
+
+    def loss(self, batch: Batch, done: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss when the fraction ``done`` of the stage is over, and its parts."""
+        stage = self.stage
+        states = self._encode(self.model, batch, self.layers)
+        last = states[-1]
+        parts: dict[str, Tensor] = {}
+        scores = None if batch.is_prose else self.model.span_scores(last, batch.inputs.text_mask)
+        loss = last.passages.new_zeros((), dtype=torch.float32)
+        if scores is not None:
+            parts["span"] = span_loss(scores, batch)
+            parts["polar"] = polar_loss(self.model.write_logit(last), batch)
+            loss = loss + stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+            if self.model.decoder is not None and stage.write_weight:
+                parts["write"] = self._write_loss(batch, last)
+                loss = loss + stage.write_weight * parts["write"]
+        if self.teacher is not None:
+            with torch.no_grad():
+                theirs = self._encode(self.teacher, batch, self.teacher_layers)
+            parts["hidden"] = self.hidden_loss(states, theirs, batch)
+            loss = loss + stage.hidden_weight * (1 - (1 - _HIDDEN_FINAL) * done) * parts["hidden"]
+            if scores is not None and stage.teacher_weight:
+                parts["teacher"] = teacher_loss(
+                    scores, self.teacher.span_scores(theirs[-1], batch.inputs.text_mask), batch
+                )
+                loss = loss + stage.teacher_weight * parts["teacher"]
+        parts["loss"] = loss
+        return loss, parts
+
+    def finish(self) -> dict[str, float]:
+        """Fits the confidence on the held-out questions, where there are some; what was measured on them."""
+        if not len(self.sampler.held_out):
+            return {}
+        return {f"held-out {name}": value for name, value in calibrate(self.model, self.sampler, self.dtype).items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs beside the model and its optimizer."""
+        return self.hidden_loss.state()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        self.hidden_loss.load_state(tensors)
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """The decoder's loss on some contexts of the batch: it learns from fewer, and costs less, than the encoder."""
+        some = slice(0, _WRITE_CONTEXTS)
+        assert self.model.decoder is not None
+        return self.model.decoder.loss(
+            batch.answer_ids[some],
+            batch.answer_mask[some],
+            encoded.question[some],
+            encoded.passages[some],
+            batch.inputs.rows(some),
+            self.model.word.weight,
+        )
+
+    def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
+        if self.teacher is None:
+            return [model.encode(batch.inputs, dtype=self.dtype, layers=layers)]
+        return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
+
+
+def _compiled(layer: nn.Module) -> nn.Module:
+    return cast(nn.Module, torch.compile(layer, dynamic=False))
