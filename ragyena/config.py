@@ -152,6 +152,9 @@ class ReaderModelConfig(Strict):
     """The mixer of each layer; its length is the depth."""
     context_channels: tuple[Count, ...] = (0,) * 6
     """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
+    selected_tokens: tuple[Count, ...] = (0,) * 6
+    """Of each Hyena layer, how many tokens of the whole context are chosen by their evidence score, for all others and
+    the question to attend to: linear in the context."""
     boundary: Literal["none", "reset", "modulated"] = "modulated"
     """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
     near_taps: Annotated[int, Field(ge=0, le=64)] = 12
@@ -181,6 +184,10 @@ class ReaderModelConfig(Strict):
     def _consistent(self) -> ReaderModelConfig:
         if len(self.context_channels) != len(self.mixers):
             raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
+        if len(self.selected_tokens) != len(self.mixers):
+            raise ValueError(f"selected_tokens has {len(self.selected_tokens)} entries for {len(self.mixers)} layers")
+        if any(s and m != "hyena" for s, m in zip(self.selected_tokens, self.mixers)):
+            raise ValueError("selected_tokens are for hyena layers: attention sees every token of its scope already")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if any(c > self.width for c in self.context_channels):
@@ -255,10 +262,12 @@ class DataConfig(Strict):
     passages: tuple[str, ...] = ()
     """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
     prose: tuple[str, ...] = ()
-    """Text rows ``{title, text}`` for distillation on plain prose."""
+    """Text rows ``{title, text}``: more passages, to ask cloze questions on and to be distractors."""
     prose_tokens: Count = 24_000_000
     """The most prose tokens to use."""
-    negatives: Count = 16
+    clozes: Count = 3
+    """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
+    negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
     passage_tokens: Positive = 200
     """The most text tokens a passage holds, as in ``index.passage_tokens``."""
@@ -304,10 +313,17 @@ class StageConfig(Strict):
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
     """How often each number of passages is drawn."""
-    prose: Fraction = 0.2
-    """Fraction of steps that distil on prose."""
-    unanswerable: Fraction = 0.1
+    cloze: Fraction = 0.25
+    """Fraction of steps that ask cloze questions on plain text."""
+    unanswerable: Fraction = 0.08
     """Fraction of contexts from which the gold passage is left out."""
+    sentence_removed: Fraction = 0.05
+    """Fraction of contexts whose gold passage loses the sentence that holds the answer."""
+    twisted: Fraction = 0.08
+    """Fraction of contexts whose question is changed until its passage does not answer it."""
+    alias: Fraction = 0.2
+    """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
+    passage explains."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
     hidden_weight: float = 2.0
@@ -316,8 +332,10 @@ class StageConfig(Strict):
     """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
     span_weight: float = 0.5
     """Weight of the gold spans at the start; doubles over the stage."""
-    write_weight: float = 0.1
+    write_weight: float = 0.2
     """Weight of the answer decoder's loss."""
+    evidence_weight: float = 0.2
+    """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
     optimizer: OptimizerConfig = OptimizerConfig()
     compile: bool = True
     """Whether layers run through ``torch.compile`` (CUDA only)."""

@@ -9,13 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import DataConfig, TrainConfig, parse
 from ragyena.errors import CheckpointError, DataError, MissingDependencyError, PathNotFoundError
-from ragyena.retrieval.embedder import Embedder
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.loop import StageResult, run
+from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
 from ragyena.training.prepare import PreparedReport, prepare
 from ragyena.types import Progress
@@ -51,9 +53,8 @@ def _resolve(name: str, root: Path) -> str:
 
 
 def pack_data(config: TrainConfig, cache: Path, progress: Progress) -> PreparedReport:
-    """Tokens and hard negatives for the recipe's data, made once in ``cache``."""
-    tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
-    return prepare(config.data, tokenizer, Embedder.open("all-MiniLM-L6-v2"), cache, progress)
+    """Tokens of the recipe's data, made once in ``cache``."""
+    return prepare(config.data, Tokenizer.from_folder(recipes.asset("reader")), cache, progress)
 
 
 def train(
@@ -74,11 +75,13 @@ def train(
     tokenizer = recipes.asset("reader")
     words = Tokenizer.from_folder(tokenizer)
     data = PackedData.load(packed, device, cls_id=words.cls_id, sep_id=words.sep_id)
+    encoder = encoder or _bundled_encoder()
+    data = data.joined(_mined(data, packed, config, folder, encoder, progress))
     results = run(
         config,
         data,
         folder,
-        encoder=encoder or _bundled_encoder(),
+        encoder=encoder,
         tokenizer=tokenizer / "tokenizer.json",
         device=device,
         progress=progress,
@@ -91,6 +94,22 @@ def train(
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return results
+
+
+def _mined(
+    data: PackedData, packed: Path, config: TrainConfig, folder: Path, encoder: Path, progress: Progress
+) -> dict[str, Tensor]:
+    """The hard negatives, mined once in the run's folder."""
+    path = folder / f"mined-{packed.stem}.safetensors"
+    if path.is_file():
+        return load_file(path, device=str(data.device))
+    mined = mine(
+        data, encoder, negatives=config.data.negatives, question_tokens=config.data.question_tokens, progress=progress
+    )
+    partial = path.with_suffix(".partial")
+    save_file({name: tensor.contiguous() for name, tensor in mined.items()}, partial)
+    partial.replace(path)
+    return mined
 
 
 def _bundled_encoder() -> Path:
