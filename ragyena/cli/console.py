@@ -148,7 +148,7 @@ class TerminalProgress:
         elapsed = now - self._began
         if not self._total:
             return f"{self._description}: {self._done:,} {self._unit}, {self._rate(now)}"
-        left = elapsed * (self._total - self._done) / max(self._done, 1)
+        left = elapsed * max(self._total - self._done, 0) / max(self._done, 1)
         return (
             f"{self._description}: {self._done:,} of {self._total:,} {self._unit}, {self._rate(now)}, {left:.0f} s left"
         )

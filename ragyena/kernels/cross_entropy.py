@@ -30,7 +30,7 @@ def linear_cross_entropy(
     step = _compiled_step() if compiled else _softmax_step
     if torch.is_grad_enabled() and (x_ND.requires_grad or weight_VD.requires_grad):
         return cast(Tensor, _LinearCrossEntropy.apply(x_ND, weight_VD, target_N, chunk, step))  # type: ignore[no-untyped-call]
-    weight, scale, total = weight_VD.to(x_ND.dtype), _scale(target_N), _zero(x_ND)
+    weight, scale, total = weight_VD.to(x_ND.dtype), _scale(x_ND, target_N), _zero(x_ND)
     for x, target in zip(torch.split(x_ND, chunk), torch.split(target_N, chunk)):
         total = total + step(x @ weight.t(), target, scale)[0]
     return total
@@ -45,8 +45,9 @@ def _zero(x_ND: Tensor) -> Tensor:
     return torch.zeros((), device=x_ND.device, dtype=torch.promote_types(x_ND.dtype, torch.float32))
 
 
-def _scale(target_N: Tensor) -> Tensor:
-    return 1.0 / (target_N >= 0).sum().clamp(min=1)
+def _scale(x_ND: Tensor, target_N: Tensor) -> Tensor:
+    """The weight of a position that counts."""
+    return (_zero(x_ND) + 1.0) / (target_N >= 0).sum().clamp(min=1)
 
 
 def _softmax_step(logits_NV: Tensor, target_N: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,7 +77,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         chunk: int,
         step: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]],
     ) -> Tensor:
-        weight, scale = weight_VD.to(x_ND.dtype), _scale(target_N)
+        weight, scale = weight_VD.to(x_ND.dtype), _scale(x_ND, target_N)
         total = _zero(x_ND)
         dx, dweight = torch.empty_like(x_ND), torch.zeros_like(weight_VD)
         for x, target, into in zip(*(torch.split(t, chunk) for t in (x_ND, target_N, dx))):

@@ -329,7 +329,7 @@ class _Points:
         self.log.write(self._place() | row)
         for name, mean in (*means.items(), ("tokens per second", rate), ("rate", multiplier)):
             self.writer.add_scalar(name, mean, stage.tokens)
-        speed = f"{rate / 1e6:.3f}M/s"
+        speed = f"{rate / 1e6:.2f}M tokens/s" if rate > 1e5 else f"{rate:,.0f} tokens/s"
         if utilization is not None:
             self.writer.add_scalar("MFU", utilization, stage.tokens)
             speed += f"  {utilization:.1%} MFU"
