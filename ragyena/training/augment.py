@@ -48,7 +48,9 @@ _OPPOSITES = """first/last before/after largest/smallest biggest/smallest highes
     support/oppose supported/opposed allow/forbid allowed/forbidden accept/reject accepted/rejected common/rare
     strong/weak rich/poor rise/fall gained/lost"""
 _PAIRS = [pair.split("/") for pair in _OPPOSITES.split()]
-_ANTONYMS = dict([*_PAIRS, *(reversed(pair) for pair in _PAIRS)])
+_ANTONYMS: dict[str, str] = {}
+for _one, _other in _PAIRS:
+    _ANTONYMS |= {_other: _one, _one: _other}
 _ANTONYM = re.compile(r"\b(" + "|".join(_ANTONYMS) + r")\b", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(did|does|do|is|was|are|were|has|have|had|can|could|would|should)\b")
 

@@ -1,8 +1,9 @@
 """The training loop: stages one after another, each resumable, each ending in a checkpoint folder.
 
-A run is a folder: ``<stage>/`` holds ``checkpoint/`` (when done), ``resume.safetensors`` (until then) and
-``tensorboard/``. A stage whose checkpoint is there is not run again. A run that is killed goes on from its last
-``resume.safetensors`` and computes what it would have computed.
+A run is a folder: ``<stage>/`` holds ``checkpoint/`` (when done), ``best/`` (the weights with the least held-out loss),
+``log.jsonl`` (``ragyena.training.log``), ``tensorboard/``, and ``resume.safetensors`` until it is done. A stage whose
+checkpoint is there is not run again. A run that is killed goes on from its last ``resume.safetensors`` and computes
+what it would have computed.
 """
 
 from __future__ import annotations
@@ -10,30 +11,35 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from ragyena.config import StageConfig, TrainConfig
 from ragyena.errors import MissingDependencyError, TrainingError
 from ragyena.model.checkpoint import save_checkpoint
+from ragyena.training.flops import peak_flops
+from ragyena.training.log import LOG_FILE, TrainingLog
 from ragyena.training.optimizer import ReaderOptimizer, schedule
-from ragyena.training.packed import Batch, PackedData
-from ragyena.training.reader_task import ReaderTask
+from ragyena.training.ranks import Ranks
+from ragyena.training.task import Stage, Task
 from ragyena.types import Progress
 
 __all__ = ["StageResult", "run"]
 
 log = logging.getLogger(__name__)
 
-_LOG_STEPS = 25  # steps between lines on the screen and points in TensorBoard; losses are read back only then
+_LOG_STEPS = 25  # steps between points of the log; losses are read back from the device only then
+_NOTE_POINTS = 8  # points between lines kept on the screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,130 +52,143 @@ class StageResult:
     tokens: int
     seconds: float
     losses: dict[str, float]
-    """Mean of each part of the loss over the last steps."""
+    """Mean of each part of the loss over the last steps, and what was measured at the end."""
 
 
 def run(
-    config: TrainConfig,
-    packed: PackedData,
+    stages: Sequence[Stage],
+    make_task: Callable[[Any], Task],
     folder: Path,
     *,
-    encoder: Path,
-    tokenizer: Path,
+    seed: int,
     device: str,
     progress: Progress,
+    ranks: Ranks = Ranks(),  # noqa: B008 - frozen
 ) -> list[StageResult]:
-    """Runs every stage that is not done yet.
+    """Runs every stage that is not done yet; ``make_task`` makes the task of a stage when its turn comes.
 
-    ``encoder`` is a BERT-layout model.safetensors to start from, ``tokenizer`` the tokenizer.json of the checkpoints.
+    Raises TrainingError where memory is out or numbers are no longer finite, StorageError where the disk is full.
     """
     results = []
-    for stage in config.stages:
+    for stage in stages:
         checkpoint = folder / stage.name / "checkpoint"
         if (checkpoint / "model.safetensors").is_file():
             progress.note(f"stage {stage.name}: done before, in {checkpoint}")
             continue
-        trainer = _Stage(config, stage, packed, folder, encoder, tokenizer, device, progress)
+        torch.manual_seed(seed)
+        trainer = _Stage(stage, make_task(stage), folder / stage.name, device, progress, ranks)
         results.append(trainer.train())
+        ranks.wait()  # for the checkpoint, which the next stage may start from
     return results
 
 
 class _Stage:
-    def __init__(
-        self,
-        config: TrainConfig,
-        stage: StageConfig,
-        packed: PackedData,
-        folder: Path,
-        encoder: Path,
-        tokenizer: Path,
-        device: str,
-        progress: Progress,
-    ) -> None:
-        self.stage, self.progress, self.device, self.tokenizer = stage, progress, device, tokenizer
-        self.folder = folder / stage.name
+    def __init__(self, stage: Stage, task: Task, folder: Path, device: str, progress: Progress, ranks: Ranks) -> None:
+        self.stage, self.task, self.folder, self.device = stage, task, folder, device
+        self.progress, self.ranks = progress, ranks
         self.folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(config.seed)
-        self.task = ReaderTask(config, stage, packed, runs=folder, encoder=encoder, device=device)
-        self.model = self.task.model
+        self.model = task.model
         self.optimizer = ReaderOptimizer(self.model, stage.optimizer)
-        self.step, self.tokens, self.seconds = 0, 0, 0.0
+        self.loss: Callable[[Any, float], tuple[Tensor, dict[str, Tensor]]] = task.loss
+        if ranks.count > 1:
+            self.loss = DistributedDataParallel(_Loss(task), broadcast_buffers=False, find_unused_parameters=True)
+        self.peak = peak_flops(device)
+        self.step, self.tokens, self.flops, self.seconds, self.begun = 0, 0, 0.0, 0.0, 0.0
+        self.sums: dict[str, Tensor] = {}  # of each part of the loss since the last point of the log
+        self.counts: Counter[str] = Counter()
+        self.best = math.inf
+        self.best_state: dict[str, Tensor] | None = None  # the best weights, while they are not on the disk
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def train(self) -> StageResult:
         self._resume()
         self._compile_shapes()
-        self.progress.start(f"stage {self.stage.name}", self.stage.tokens, "tokens")
-        self.progress.advance(self.tokens)
-        writer = _summary_writer(self.folder / "tensorboard")
-        sums: dict[str, Tensor] = {}
-        counts: Counter[str] = Counter()
+        self.ranks.wait()
+        total = self.stage.tokens
+        self.progress.start(f"stage {self.stage.name}", max(total - self.tokens, 1), "tokens")
+        points = _Points(self)
+        saved = self.begun = time.monotonic()
         means: dict[str, float] = {}
-        begun, saved, since, since_tokens = time.monotonic(), time.monotonic(), time.monotonic(), self.tokens
+        held_out: dict[str, float] = {}
         try:
-            while self.tokens < self.stage.tokens:
+            while self.tokens < total:
                 batch = self.task.batch(self.step)
-                parts = self._update(batch)
+                before = self.tokens
+                self._count(self._update(batch))
                 self.step += 1
-                self.tokens += batch.tokens
-                for name, value in parts.items():
-                    sums[name] = sums[name] + value if name in sums else value
-                    counts[name] += 1
-                if self.step % _LOG_STEPS == 0 or self.tokens >= self.stage.tokens:
-                    means = {name: float(total) / counts[name] for name, total in sums.items()}
-                    sums, counts = {}, Counter()
-                    self._check(means)
-                    now = time.monotonic()
-                    rate = (self.tokens - since_tokens) / (now - since)
-                    self.progress.advance(self.tokens - since_tokens)
-                    since, since_tokens = now, self.tokens
-                    for name, mean in (*means.items(), ("tokens per second", rate), ("rate", self._multiplier())):
-                        writer(name, mean, self.tokens)
-                    if self.step % (8 * _LOG_STEPS) == 0:
-                        shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-                        self.progress.note(
-                            f"{self.stage.name} {self.tokens / 1e6:.1f}M tokens  {rate / 1e6:.2f}M/s  {shown}"
-                        )
+                self.tokens += batch.tokens * self.ranks.count
+                self.flops += self.task.flops(batch) * self.ranks.count
+                if self.step % _LOG_STEPS == 0 or self.tokens >= total:
+                    means = self._means()
+                    points.losses(means)
+                every = self.stage.held_out_tokens
+                if every and (self.tokens // every > before // every or self.tokens >= total):
+                    held_out = self._measure(points)
                 if time.monotonic() - saved > self.stage.checkpoint_seconds:
-                    self._check({name: float(value) for name, value in parts.items()})  # never resume from NaN
-                    self._save_resume(self.seconds + time.monotonic() - begun)
+                    self._save_resume()
                     saved = time.monotonic()
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"stage {self.stage.name}: out of memory at step {self.step}",
                 hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}); the run goes on from its checkpoint",
             ) from error
-        self.seconds += time.monotonic() - begun
+        self.seconds = self._elapsed()
+        points.close()
         self.model.eval()
-        fit = self.task.finish()
-        if not fit:
-            self.progress.note("nothing is held out (data.held_out): the confidence stays uncalibrated")
-        means |= fit
+        means |= held_out | self.task.finish()
         checkpoint = self.folder / "checkpoint"
-        state = {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
-        save_checkpoint(
-            checkpoint,
-            state,
-            self.stage.model,
-            tokenizer=self.tokenizer,
-            card=None,
-            storage=self.task.storage,
-        )
-        (self.folder / "resume.safetensors").unlink(missing_ok=True)
+        if self.ranks.first:
+            self._save_best()
+            self._save(checkpoint, self.model.state_dict())
+            (self.folder / "resume.safetensors").unlink(missing_ok=True)
         return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
 
-    def _multiplier(self) -> float:
+    def multiplier(self) -> float:
         return schedule(self.tokens / self.stage.tokens, self.stage.optimizer)
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
+    def _elapsed(self) -> float:
+        return self.seconds + time.monotonic() - self.begun
+
+    def _update(self, batch: Any) -> dict[str, Tensor]:
         """One step; the parts of the loss, still on the device."""
-        loss, parts = self.task.loss(batch, self.tokens / self.stage.tokens)
+        loss, parts = self.loss(batch, self.tokens / self.stage.tokens)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip_norm)
-        self.optimizer.step(self._multiplier())
+        self.optimizer.step(self.multiplier())
         self.optimizer.zero_grad()
         return {**{name: value.detach() for name, value in parts.items()}, "gradient norm": norm}
+
+    def _count(self, parts: dict[str, Tensor]) -> None:
+        for name, value in parts.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] += 1
+
+    def _means(self) -> dict[str, float]:
+        """The means since they were last asked for, over all ranks."""
+        names = sorted(self.sums)
+        sums = self.ranks.sum(torch.stack([self.sums[name].float() for name in names])) / self.ranks.count
+        means = {name: value / self.counts[name] for name, value in zip(names, sums.tolist())}
+        self.sums, self.counts = {}, Counter()
+        self._check(means)
+        return means
+
+    def _measure(self, points: _Points) -> dict[str, float]:
+        """Looks at the held-out loss, and keeps the weights where it was never less."""
+        begun = time.monotonic()
+        self.model.eval()
+        measured = self.task.held_out()
+        self.model.train()
+        if not measured:
+            return {}
+        self._check(measured)
+        loss = measured[self.task.held_out_loss]
+        if loss < self.best:
+            self.best = loss
+            if self.ranks.first:
+                self.best_state = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        points.held_out(measured, time.monotonic() - begun)
+        return measured
 
     def _check(self, means: dict[str, float]) -> None:
         bad = [name for name, mean in means.items() if not math.isfinite(mean)]
@@ -186,19 +205,48 @@ class _Stage:
         begun = time.monotonic()
         batches = self.task.every_shape()
         for batch in batches:
-            loss, _ = self.task.loss(batch, 0.0)
+            loss, _ = self.loss(batch, 0.0)
             loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.zero_grad()
+        if self.stage.held_out_tokens:
+            self.model.eval()
+            self.task.held_out()
+            self.model.train()
         torch.cuda.synchronize()
         self.progress.note(f"compiled {len(batches)} shapes in {time.monotonic() - begun:.0f} s")
 
-    # -- resume --------------------------------------------------------------------------------------------------
+    # -- files ---------------------------------------------------------------------------------------------------
 
-    def _save_resume(self, seconds: float) -> None:
+    def _save(self, folder: Path, state: dict[str, Tensor]) -> None:
+        state = {name: tensor.detach() for name, tensor in state.items()}
+        save_checkpoint(
+            folder, state, self.stage.model, tokenizer=self.task.tokenizer, card=None, storage=self.task.storage
+        )
+
+    def _save_best(self) -> None:
+        """Brings the best weights to the disk. Killed at any moment, ``best`` or ``best.old`` is whole."""
+        if self.best_state is None:
+            return
+        best, new, old = (self.folder / name for name in ("best", "best.new", "best.old"))
+        shutil.rmtree(new, ignore_errors=True)
+        self._save(new, self.best_state)
+        if best.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            best.rename(old)
+        new.rename(best)
+        shutil.rmtree(old, ignore_errors=True)
+        self.best_state = None
+
+    def _save_resume(self) -> None:
+        if not self.ranks.first:
+            return
+        self._check({name: float(value) for name, value in self.sums.items()})  # never resume from NaN
+        self._save_best()
         parts = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state(),
             "task": self.task.state(),
+            "sums": self.sums,
         }
         tensors = {
             f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
@@ -207,11 +255,21 @@ class _Stage:
         }
         target = self.folder / "resume.safetensors"
         partial = target.with_suffix(".partial")
-        values = {"step": self.step, "tokens": self.tokens, "seconds": seconds}
+        values = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "flops": self.flops,
+            "seconds": self._elapsed(),
+            "counts": self.counts,
+            "best": self.best if math.isfinite(self.best) else None,
+        }
         save_file(tensors, partial, metadata={"progress": json.dumps(values)})
         partial.replace(target)
 
     def _resume(self) -> None:
+        best, old = self.folder / "best", self.folder / "best.old"
+        if self.ranks.first and old.exists() and not best.exists():
+            old.rename(best)
         path = self.folder / "resume.safetensors"
         if not path.is_file():
             return
@@ -226,17 +284,88 @@ class _Stage:
         self.optimizer.load_state(part("optimizer."))
         self.task.load_state(part("task."))
         self.step, self.tokens, self.seconds = values["step"], values["tokens"], values["seconds"]
+        self.flops, self.best = values["flops"], math.inf if values["best"] is None else values["best"]
+        self.sums, self.counts = part("sums."), Counter(values["counts"])
         self.progress.note(f"stage {self.stage.name}: resumed at step {self.step}, {self.tokens / 1e6:.1f}M tokens")
 
 
-def _summary_writer(folder: Path) -> Callable[[str, float, int], None]:
+class _Loss(nn.Module):
+    """A task's loss as a module's forward pass: what DistributedDataParallel averages the gradients of."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task, self.model = task, task.model
+
+    def forward(self, batch: Any, done: float) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.task.loss(batch, done)
+
+
+class _Points:
+    """Where the points of a stage's curve go: the log, TensorBoard and the screen. On the first rank alone."""
+
+    def __init__(self, stage: _Stage) -> None:
+        self.stage = stage
+        self.shown = 0
+        self.since, self.since_tokens, self.since_flops = time.monotonic(), stage.tokens, stage.flops
+        if stage.ranks.first:
+            self.log = TrainingLog(stage.folder / LOG_FILE, step=stage.step)
+            self.writer = _summary_writer(stage.folder / "tensorboard", stage.tokens)
+
+    def losses(self, means: dict[str, float]) -> None:
+        """A point of the losses, with the speed since the last one."""
+        stage = self.stage
+        now = time.monotonic()
+        passed = max(now - self.since, 1e-9)
+        rate = (stage.tokens - self.since_tokens) / passed
+        utilization = (
+            (stage.flops - self.since_flops) / passed / (stage.peak * stage.ranks.count) if stage.peak else None
+        )
+        done = stage.tokens - self.since_tokens
+        self.since, self.since_tokens, self.since_flops = now, stage.tokens, stage.flops
+        if not stage.ranks.first:
+            return
+        multiplier = stage.multiplier()
+        row = {"losses": means, "rate": multiplier, "tokens_per_second": rate, "mfu": utilization}
+        self.log.write(self._place() | row)
+        for name, mean in (*means.items(), ("tokens per second", rate), ("rate", multiplier)):
+            self.writer.add_scalar(name, mean, stage.tokens)
+        speed = f"{rate / 1e6:.2f}M tokens/s" if rate > 1e5 else f"{rate:,.0f} tokens/s"
+        if utilization is not None:
+            self.writer.add_scalar("MFU", utilization, stage.tokens)
+            speed += f"  {utilization:.1%} MFU"
+        stage.progress.advance(done, f"{speed}  loss {means['loss']:.3f}")
+        self.shown += 1
+        if self.shown % _NOTE_POINTS == 0:
+            shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+            stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  {speed}  {shown}")
+
+    def held_out(self, measured: dict[str, float], seconds: float) -> None:
+        """A point of what was measured in ``seconds``, which do not count as training in the speed."""
+        stage = self.stage
+        self.since += seconds
+        if not stage.ranks.first:
+            return
+        self.log.write(self._place() | {"held_out": measured})
+        for name, value in measured.items():
+            self.writer.add_scalar(f"held-out/{name}", value, stage.tokens)
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in measured.items())
+        stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  held out: {shown}")
+
+    def _place(self) -> dict[str, Any]:
+        stage = self.stage
+        seconds = round(stage._elapsed(), 3)
+        return {"step": stage.step, "tokens": stage.tokens, "seconds": seconds, "flops": stage.flops}
+
+    def close(self) -> None:
+        if self.stage.ranks.first:
+            self.log.close()
+            self.writer.close()
+
+
+def _summary_writer(folder: Path, tokens: int) -> Any:
+    """A TensorBoard writer that hides what an earlier process wrote beyond ``tokens``."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingDependencyError("TensorBoard is not installed", hint="pip install 'ragyena[train]'") from error
-    writer = SummaryWriter(str(folder))
-
-    def write(name: str, value: float, tokens: int) -> None:
-        writer.add_scalar(name, value, tokens)
-
-    return write
+    return cast(Any, SummaryWriter)(str(folder), purge_step=tokens or None)

@@ -23,7 +23,7 @@ _NEWTON_SCHULZ_STEPS = 5
 _ADAMW_BETAS = (0.9, 0.98)
 _ADAMW_EPS = 1e-6
 _FUSED = ("project.weight", "in_proj.weight")  # several square maps in one matrix: each is orthogonalised alone
-_EMBEDDINGS = ("word", "segment")
+_EMBEDDINGS = ("word.", "segment.", "backbone.embeddings.")
 
 
 def schedule(fraction: float, config: OptimizerConfig) -> float:
@@ -39,7 +39,7 @@ class ReaderOptimizer:
     def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
         self.config = config
         for name, parameter in model.named_parameters():
-            if name.split(".")[0] in _EMBEDDINGS:
+            if name.startswith(_EMBEDDINGS):
                 parameter.requires_grad_(config.embedding_rate > 0)
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.matrices = {n: p for n, p in trained.items() if _is_layer_matrix(n, p)}
@@ -47,7 +47,7 @@ class ReaderOptimizer:
         self.names = list(others)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():
-            peak = config.embedding_rate if name.split(".")[0] in _EMBEDDINGS else config.adamw_rate
+            peak = config.embedding_rate if name.startswith(_EMBEDDINGS) else config.adamw_rate
             decayed = parameter.ndim > 1 and "filter" not in name and "short" not in name
             groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
         merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
@@ -117,7 +117,7 @@ class ReaderOptimizer:
 
 def _is_layer_matrix(name: str, parameter: Tensor) -> bool:
     """Weights of linear maps inside the layers and the decoder: not filters, taps, sinks or heads."""
-    inside = name.startswith(("layers.", "decoder."))
+    inside = name.startswith(("layers.", "decoder.", "backbone.layers."))
     return (
         inside
         and parameter.ndim == 2

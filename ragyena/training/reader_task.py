@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,10 @@ from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.model.encoder_start import convert, start_from_encoder
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.training.calibration import calibrate
+from ragyena.training.flops import attention_flops, conv_flops, matrix_entries
 from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.training.packed import Batch, PackedData
+from ragyena.training.ranks import Ranks
 from ragyena.training.sampler import Sampler
 
 __all__ = ["ReaderTask"]
@@ -27,6 +30,7 @@ __all__ = ["ReaderTask"]
 _HIDDEN_FINAL = 0.15  # of the hidden-state weight, left at the stage's end
 _POLAR_WEIGHT = 0.1
 _WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
+_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
 _COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
@@ -49,21 +53,33 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
 class ReaderTask:
     """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
 
+    held_out_loss = "held-out span"
+
     def __init__(
-        self, config: TrainConfig, stage: StageConfig, packed: PackedData, *, runs: Path, encoder: Path, device: str
+        self,
+        config: TrainConfig,
+        stage: StageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        encoder: Path,
+        device: str,
+        tokenizer: Path | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        self.stage, self.runs, self.device = stage, runs, device
+        self.stage, self.runs, self.device, self.ranks, self.tokenizer = stage, runs, device, ranks, tokenizer
         self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
         self.model = ReaderModel(stage.model)
         self._start(encoder)
         self.model.to(device).train()
         self.model.idf.copy_(packed["idf"])
         self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
-        self.hidden_loss = HiddenStateLoss()
+        compiled = stage.compile and device.startswith("cuda")
+        self.hidden_loss = HiddenStateLoss(compiled=compiled)
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.layers: list[nn.Module] = list(self.model.layers)
         self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
-        if stage.compile and device.startswith("cuda"):
+        if compiled:
             torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
             self.layers = [_compiled(layer) for layer in self.layers]
             self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
@@ -95,12 +111,60 @@ class ReaderTask:
         return _STORAGE[self.stage.storage]
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step: the same whenever it is asked for."""
-        return self.sampler.batch(step)
+        """This rank's share of the batch of a step: the same whenever it is asked for."""
+        return self._share(self.sampler.batch(step))
 
     def every_shape(self) -> list[Batch]:
         """A batch of each shape that steps can have, to compile for."""
-        return [self.sampler.batch(0, shape=shape) for shape in self.sampler.shapes()]
+        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
+
+    def _share(self, batch: Batch) -> Batch:
+        """This rank's contexts of a batch; ranks have equally many."""
+        ranks = self.ranks
+        if ranks.count == 1:
+            return batch
+        each = len(batch.start) // ranks.count
+        if not each:
+            raise TrainingError(
+                f"stage {self.stage.name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
+                hint="raise tokens_per_step, or start fewer processes",
+            )
+        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
+        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
+        return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
+
+    def flops(self, batch: Batch) -> float:
+        """Model FLOPs of a step on the batch, the teacher's forward pass included; the answer decoder is left out."""
+        teacher = self._forward_flops(self.teacher, batch) if self.teacher is not None else 0.0
+        return 3.0 * self._forward_flops(self.model, batch) + teacher
+
+    def _forward_flops(self, model: ReaderModel, batch: Batch) -> float:
+        question, slot = batch.inputs.question_ids.shape[1], batch.inputs.token_ids.shape[2]
+        context = question + batch.inputs.token_ids[0].numel()
+        config = model.config
+        each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
+        for mixer, across in zip(config.mixers, config.context_channels):
+            if mixer == "hyena":
+                each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
+                each += attention_flops(question, config.width, causal=False)
+            else:
+                seen = context if mixer == "attention" else question + slot
+                each += attention_flops(seen, config.width, causal=False)
+        return each / 3 * batch.tokens
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """The span loss on questions never trained on, among as many passages as the stage has."""
+        if not len(self.sampler.held_out):
+            return {}
+        losses = []
+        for passages in self.stage.passages:
+            for step in range(_HELD_OUT_BATCHES):
+                batch = self.sampler.held_out_batch(step, passages)
+                encoded = self.model.encode(batch.inputs, dtype=self.dtype)
+                losses.append(span_loss(self.model.span_scores(encoded, batch.inputs.text_mask), batch))
+        return {self.held_out_loss: float(torch.stack(losses).mean())}
 
     def loss(self, batch: Batch, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss when the fraction ``done`` of the stage is over, and its parts."""

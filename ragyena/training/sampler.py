@@ -241,8 +241,9 @@ class Sampler:
         gone = torch.where((own == gold)[:, None], sentence, 0)
         target = _Target(gold, data["cloze_span"].long()[row], gone, absent, absent)
         nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
+        explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
-            asked, chosen, place, target, Edit.none(chosen), torch.zeros_like(chosen).bool(), slot, (nothing, nothing.bool()),
+            asked, chosen, place, target, Edit.none(chosen), explains, slot, (nothing, nothing.bool()),
             torch.full((batch,), -1.0, device=self.device), generator,
         )  # fmt: skip
 

@@ -36,15 +36,20 @@ def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) -> list[StageResult]:
-    return run(
-        TrainConfig(data=world.config, stages=tuple(stages)),
-        world.data,
-        folder,
-        encoder=folder / "none.safetensors",
-        tokenizer=recipes.asset("reader") / "tokenizer.json",
-        device="cpu",
-        progress=progress,
-    )
+    config = TrainConfig(data=world.config, stages=tuple(stages))
+
+    def task(stage: StageConfig) -> ReaderTask:
+        return ReaderTask(
+            config,
+            stage,
+            world.data,
+            runs=folder,
+            encoder=folder / "none.safetensors",
+            device="cpu",
+            tokenizer=recipes.asset("reader") / "tokenizer.json",
+        )
+
+    return run(config.stages, task, folder, seed=config.seed, device="cpu", progress=progress)
 
 
 def two_stages(stage: Stages, tiny_model: Models) -> list[StageConfig]:
