@@ -12,6 +12,8 @@ from ragyena.cli.options import PipelineOption, QuietOption, configure
 from ragyena.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from ragyena.evaluation.metrics import Estimate
@@ -47,14 +49,23 @@ def command(
     among: Annotated[
         list[int] | None, typer.Option(metavar="K", help="Passages that compete; 1 is the own context alone.")
     ] = None,
+    context_tokens: Annotated[
+        list[int] | None, typer.Option(metavar="N", help="Context lengths (tasks open and positions); repeatable.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="For answers and report; else runs/eval/RECIPE."),
     ] = None,
     index: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="For the index of all passages; built once, then reused.")
+        Path, typer.Option(metavar="FOLDER", help="An index of the passages; else where one is built and reused.")
     ] = Path("runs/eval/index"),
+    frozen: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Contexts of --freeze-only: neither data nor index are needed.")
+    ] = None,
+    freeze_only: Annotated[
+        bool, typer.Option("--freeze-only", help="Only write the contexts, to --frozen or OUT/contexts.jsonl.xz.")
+    ] = False,
     fail_under: Annotated[
         list[str] | None,
         typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, f1=80, auroc=0.9, em@32=60."),
@@ -67,7 +78,8 @@ def command(
 
     A run that was stopped goes on with the same command. The report is also written as dated JSON.
     """
-    from ragyena.pipelines.evaluate import evaluate, load_config
+    from ragyena.evaluation.conditions import condition_names
+    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
@@ -79,17 +91,24 @@ def command(
         "split": split,
         "sources": source or None,
         "among": among or None,
+        "context_tokens": context_tokens or None,
         "limit": limit,
     }
     config, name = load_config(recipe, flags)
-    for measure, wanted, _ in bars:
-        if (wanted or config.among[0]) not in config.among:
-            raise UsageError(
-                f"--fail-under {measure}@{wanted}: there is no such condition", hint=f"conditions: {config.among}"
-            )
+    for measure, place, _ in bars:
+        _check_bar(measure, place, condition_names(config))
     settings = configure(pipeline, {"reader.checkpoint": reader, "reader.device": device})
     folder = out or Path("runs/eval") / name
     safe = f"the answers so far are kept in {folder}; the same command goes on"
+    if freeze_only:
+        path = frozen or folder / "contexts.jsonl.xz"
+        with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+            made = freeze_to(path, config, settings, data_root=data_root, index_cache=index, progress=progress)
+        output().print(
+            f"{path}: {len(made.answerable) + len(made.unanswerable):,} questions, {len(made.passages):,} passages, "
+            f"{path.stat().st_size / 2**20:.1f} MiB"
+        )
+        return
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
         report, path = evaluate(
             config,
@@ -98,6 +117,7 @@ def command(
             data_root=data_root,
             out=folder,
             index_cache=index,
+            frozen=frozen,
             progress=progress,
         )
     console = output()
@@ -116,30 +136,44 @@ def command(
         raise typer.Exit(1)
 
 
-def _bar(text: str) -> tuple[str, int | None, float]:
+def _bar(text: str) -> tuple[str, str | None, float]:
     """``em@32=60`` as measure, condition (None: the first) and least value."""
     place, _, value = text.partition("=")
-    measure, _, condition = place.partition("@")
+    measure, at, condition = place.partition("@")
     try:
-        if measure not in MEASURES:
-            raise ValueError(measure)
-        return measure, int(condition) if condition else None, float(value)
+        if measure not in MEASURES or (at and not condition):
+            raise ValueError(place)
+        return measure, condition or None, float(value)
     except ValueError:
         raise UsageError(
-            f"'--fail-under {text}' is no bar", hint=f"write em=70 or em@32=60; measures: {', '.join(MEASURES)}"
+            f"'--fail-under {text}' is no bar",
+            hint=f"write em=70, em@32=60 or em@open-8192=50; measures: {', '.join(MEASURES)}",
         ) from None
 
 
-def _below(report: Report, measure: str, among: int | None, least: float) -> str | None:
+def _check_bar(measure: str, condition: str | None, names: Sequence[str]) -> None:
+    """Raises UsageError where there is no such condition."""
+    if condition is not None and not any(_is(condition, name) for name in names):
+        raise UsageError(
+            f"--fail-under {measure}@{condition}: there is no such condition", hint=f"conditions: {', '.join(names)}"
+        )
+
+
+def _is(condition: str, name: str) -> bool:
+    """Whether a condition is meant by its name, or by its number alone: ``32`` for ``among-32``."""
+    return condition == name or name.endswith(f"-{condition}")
+
+
+def _below(report: Report, measure: str, place: str | None, least: float) -> str | None:
     """What is wrong where a figure is under its bar."""
-    condition = next(c for c in report.conditions if among in (None, c.among))
+    condition = next(c for c in report.conditions if place is None or _is(place, c.name))
     if measure == "auroc":
         found = condition.abstention.auroc if condition.abstention else None
     else:
         found = (condition.whole.em if measure == "em" else condition.whole.f1).mean
     if found is None:
         return f"{measure} was not measured (it needs unanswerable questions and --among 1)"
-    return f"{measure} among {condition.among} is {found:.4g}, asked was {least:g}" if found < least else None
+    return f"{measure} of {condition.name} is {found:.4g}, asked was {least:g}" if found < least else None
 
 
 # --- how a report looks ----------------------------------------------------------------------------------------
@@ -163,8 +197,7 @@ def _table(condition: ConditionReport) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    name = "own context alone" if condition.among == 1 else f"own context among {condition.among} passages"
-    table = Table(box=SIMPLE_HEAD, title=name, title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, title=condition.title, title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("source")
     for column in ("n", "EM", "95%", "F1", "95%"):
         table.add_column(column, justify="right")
@@ -189,6 +222,12 @@ def _notes(condition: ConditionReport) -> list[str]:
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
+    if condition.own_packed is not None and condition.answer_packed is not None:
+        (answer, answer_interval), (own, own_interval) = map(_estimate, (condition.answer_packed, condition.own_packed))
+        lines.append(
+            f"an answer stands in the context for {answer}% of the questions ({answer_interval}), a passage of the own "
+            f"context is in it for {own}% ({own_interval})"
+        )
     if condition.unasked:
         lines.append(f"{condition.unasked:,} questions could not be asked (too long or empty) and count as wrong")
     if condition.abstention is not None:

@@ -11,7 +11,7 @@ import pytest
 from ragyena import recipes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.errors import DataError, QuestionTooLongError
-from ragyena.evaluation.contexts import build
+from ragyena.evaluation.contexts import Making, arrange, shuffled
 from ragyena.evaluation.datasets import Question, cut, load
 from ragyena.evaluation.experiment import Prediction
 from ragyena.evaluation.journal import Journal
