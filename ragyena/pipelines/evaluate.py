@@ -109,7 +109,7 @@ def evaluate(
             reports.append(report)
             rows += answers
     date = time.strftime("%Y-%m-%d")
-    stem = f"{date}-{name}-{_slug(reader)}"
+    stem = f"{date}-{name}-{_slug(facts)}"
     whole = Report(
         recipe=name,
         date=date,
@@ -177,10 +177,10 @@ def _rows(
     return rows
 
 
-def _slug(reader: Reader) -> str:
+def _slug(reader: Mapping[str, Any]) -> str:
     """Names a reader in a file name: its folder, and enough of its fingerprint to tell two of one name apart."""
-    base = Path(reader.name).name
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in base) + f"-{reader.fingerprint[:8]}"
+    base = Path(reader["name"]).name
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in base) + f"-{reader['fingerprint'][:8]}"
 
 
 def _write(report: Report, rows: Sequence[Mapping[str, Any]], path: Path) -> Path:

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +110,7 @@ class Reader:
     def dtype(self) -> str:
         return str(self.model.dtype).removeprefix("torch.")
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """sha256 of the architecture and the weights as loaded: what an evaluation says it measured."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
