@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragyena.config import EvalConfig
 from ragyena.evaluation.contexts import BuiltContext, Making, arrange, shuffled
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.frozen import Frozen
@@ -17,7 +16,7 @@ from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reading
 from ragyena.types import Context, Passage
 
-__all__ = ["Among", "Condition", "Open", "condition_names", "conditions"]
+__all__ = ["Among", "Condition", "Open"]
 
 
 class Condition(ABC):
@@ -77,10 +76,14 @@ class Among(Condition):
 
     def __init__(self, frozen: Frozen, making: Making, among: int) -> None:
         title = "own context alone" if among == 1 else f"own context among {among} passages"
-        super().__init__(frozen, making, f"among-{among}", title, among=among)
+        super().__init__(frozen, making, self.named(among), title, among=among)
         self.among = among
         # among others an unanswerable question may find its answer after all
         self.competes, self.asks_unanswerable = among > 1, among == 1
+
+    @staticmethod
+    def named(among: int) -> str:
+        return f"among-{among}"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
         own = self.frozen.own_passages(question)
@@ -99,11 +102,15 @@ class Open(Condition):
 
     def __init__(self, frozen: Frozen, making: Making, context_tokens: int) -> None:
         title = f"end to end, {context_tokens:,} tokens"
-        super().__init__(frozen, making, f"open-{context_tokens}", title, context_tokens=context_tokens)
+        super().__init__(frozen, making, self.named(context_tokens), title, context_tokens=context_tokens)
         # duplicates were dropped and neighbours pulled in when the contexts were frozen
         self.packer = making.packer.model_copy(
             update={"context_tokens": context_tokens, "near_duplicate": 2.0, "neighbours": 0}
         )
+
+    @staticmethod
+    def named(context_tokens: int) -> str:
+        return f"open-{context_tokens}"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
         context = pack(
@@ -116,17 +123,3 @@ class Open(Condition):
         own = set(self.frozen.own.get(question.context_id or "", ()))
         slots = (slot for slot, p in enumerate(context.passages) if p.passage.passage_id in own)
         return [BuiltContext(context, frozenset(slots))]
-
-
-def conditions(config: EvalConfig, frozen: Frozen, making: Making) -> list[Condition]:
-    """Those that a recipe asks for, in its order."""
-    if config.task == "open":
-        return [Open(frozen, making, context_tokens) for context_tokens in config.context_tokens]
-    return [Among(frozen, making, among) for among in config.among]
-
-
-def condition_names(config: EvalConfig) -> list[str]:
-    """The names of the conditions that a recipe asks for, without making them."""
-    if config.task == "open":
-        return [f"open-{context_tokens}" for context_tokens in config.context_tokens]
-    return [f"among-{among}" for among in config.among]

@@ -17,7 +17,7 @@ from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_ques
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Document, Passage
 
-__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample"]
+__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample", "under"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ def load(config: EvalConfig, data_root: Path) -> EvalData:
     if not config.questions:
         raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
     root = data_root.expanduser()
-    names = _under(root, (*config.questions, *config.unanswerable))
-    asked = read_questions(names, _under(root, config.passages), split=config.split)
-    further = read_contexts(_under(root, config.prose)) if config.prose else None
+    names = under(root, (*config.questions, *config.unanswerable))
+    asked = read_questions(names, under(root, config.passages), split=config.split)
+    further = read_contexts(under(root, config.prose)) if config.prose else None
     problems = [*asked.problems, *(further.problems if further else ())]
     answerable = [q for q in asked.questions if q.answers and (not config.sources or q.source in config.sources)]
     chosen = []
@@ -73,7 +73,7 @@ def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: in
     return {row.id: split(Document(row.id, row.text, row.title), tokenizer, passage_tokens) for row in contexts}
 
 
-def _under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Names of files and folders below ``root``; a name that is not there is left as it is (a hub dataset, or an error
     that names what was asked for)."""
     return tuple(str(root / name) if (root / name).exists() else name for name in names)

@@ -63,8 +63,6 @@ class Frozen:
     """Of each context id the places in ``passages`` of its own passages; in ``search``, of those that were found."""
     hits: Mapping[str, Hits] = field(repr=False)
     """By question id."""
-    notes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    """By question id, what a task knows of a question beyond its text and answers."""
     problems: tuple[str, ...] = ()
     """Rows of the data that were left out, and why."""
 
@@ -122,8 +120,6 @@ class Frozen:
                 row: dict[str, Any] = {what: asdict(question)}
                 if (hits := self.hits.get(question.id)) is not None:
                     row["hits"], row["scores"] = _packed(hits.numbers, "<i4"), _packed(hits.scores, "<f4")
-                if note := self.notes.get(question.id):
-                    row["note"] = dict(note)
                 yield row
 
     @classmethod
@@ -153,7 +149,6 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
     own: dict[str, tuple[int, ...]] = {}
     questions: dict[str, list[Question]] = {"question": [], "unanswerable": []}
     hits: dict[str, Hits] = {}
-    notes: dict[str, dict[str, Any]] = {}
     for row in rows:
         if "passage" in row:
             passages.append(_passage(row["passage"], len(passages)))
@@ -166,8 +161,6 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
             questions[what].append(question)
             if "hits" in row:
                 hits[question.id] = Hits(_unpacked(row["hits"], "<i4"), _unpacked(row["scores"], "<f4"))
-            if "note" in row:
-                notes[question.id] = row["note"]
     return Frozen(
         kind=head["kind"],
         facts=head["facts"],
@@ -176,7 +169,6 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
         passages=tuple(passages),
         own=own,
         hits=hits,
-        notes=notes,
         problems=tuple(head["problems"]),
     )
 

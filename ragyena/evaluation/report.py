@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ragyena.evaluation.comparing import Difference, Spread
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.experiment import Prediction
@@ -92,6 +93,10 @@ class Report:
     answers: str
     """The file beside the report that holds every answer and its scores."""
     conditions: tuple[ConditionReport, ...]
+    differences: tuple[Difference, ...]
+    """Between conditions, where the task is about them."""
+    spreads: tuple[Spread, ...]
+    """Over conditions that differ in the position of the own context alone."""
     reader: Mapping[str, Any]
     """Name, fingerprint, parameters, device and dtype."""
     config: Mapping[str, Any]

@@ -19,12 +19,15 @@ from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import StorageError
 from ragyena.evaluation import machine
-from ragyena.evaluation.conditions import Condition, conditions
+from ragyena.evaluation.comparing import differences, spread
+from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.experiment import Prediction, predict
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
 from ragyena.evaluation.metrics import Score
 from ragyena.evaluation.report import ConditionReport, Report, score_all, summarize, summarize_abstention
+from ragyena.evaluation.tasks import conditions, contrasts, sweeps
+from ragyena.pipelines.compare import by_condition
 from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
@@ -110,11 +113,19 @@ def evaluate(
             rows += answers
     date = time.strftime("%Y-%m-%d")
     stem = f"{date}-{name}-{_slug(facts)}"
+    scored = by_condition(rows)
+    drawn = {"resamples": config.resamples, "seed": config.seed}
     whole = Report(
         recipe=name,
         date=date,
         answers=f"{stem}.answers.jsonl",
         conditions=tuple(reports),
+        differences=tuple(
+            found
+            for first, second in contrasts(config)
+            for found in differences(scored[first], scored[second], (first, second), **drawn)
+        ),
+        spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
         reader=facts,
         config=config.model_dump(mode="json"),
         settings=contexts.facts,

@@ -20,6 +20,7 @@ from ragyena.errors import DataError, IndexMismatchError, StorageError, UsageErr
 from ragyena.evaluation.contexts import Making
 from ragyena.evaluation.datasets import ContextRow, EvalData, cut, load, sample
 from ragyena.evaluation.frozen import Frozen, Hits, Kind
+from ragyena.evaluation.hybrid import load_hybrid
 from ragyena.evaluation.token_cache import TokenCache
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Passage, Progress
@@ -49,6 +50,8 @@ def freeze(
 
     Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError.
     """
+    if config.task == "hybrid":
+        return _freeze_documents(config, settings, tokenizer, data_root)
     data = load(config, data_root)
     questions = [*data.answerable, *data.unanswerable]
     asked_on = {q.context_id: data.contexts[q.context_id] for q in questions if q.context_id is not None}
@@ -92,6 +95,21 @@ def freeze(
         wanted = {passage_id for ids, _ in found.values() for passage_id in ids}
         stored = {p.passage_id: p for p in _in_parts(opened, sorted(wanted))}
     return _frozen(kind, facts, data, own if kind == "distractors" else {}, found, stored)
+
+
+def _freeze_documents(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, data_root: Path) -> Frozen:
+    """Documents whose passages are all read: nothing is retrieved."""
+    found = load_hybrid(config, data_root, tokenizer, settings.index.passage_tokens)
+    texts = json.dumps([[p.header, p.text] for passages in found.passages.values() for p in passages])
+    facts = {
+        "tokenizer": tokenizer.fingerprint,
+        "passage_tokens": settings.index.passage_tokens,
+        "header_tokens": settings.packer.header_tokens,
+        "contexts": len(found.passages),
+        "data": hashlib.sha256(texts.encode()).hexdigest()[:12],
+    }
+    data = EvalData(found.questions, (), {}, (), found.problems)
+    return _frozen("documents", facts, data, found.passages, {}, {})
 
 
 def frozen_for(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, path: Path) -> Frozen:
