@@ -113,12 +113,12 @@ def _notes(condition: ConditionReport) -> list[str]:
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
-    if condition.own_packed is not None and condition.answer_packed is not None:
-        (answer, answer_interval), (own, own_interval) = map(_estimate, (condition.answer_packed, condition.own_packed))
-        lines.append(
-            f"an answer stands in the context for {answer}% of the questions ({answer_interval}), a passage of the own "
-            f"context is in it for {own}% ({own_interval})"
-        )
+    if condition.answer_packed is not None:
+        mean, interval = _estimate(condition.answer_packed)
+        lines.append(f"an answer stands in what is read for {mean}% of the questions ({interval})")
+    if condition.own_packed is not None:
+        mean, interval = _estimate(condition.own_packed)
+        lines.append(f"a passage of the own context is among what is read for {mean}% of the questions ({interval})")
     if condition.unasked:
         lines.append(f"{condition.unasked:,} questions could not be asked (too long or empty) and count as wrong")
     if condition.abstention is not None:

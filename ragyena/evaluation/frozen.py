@@ -112,7 +112,8 @@ class Frozen:
             # the places of passages on the machine that froze them are of no use elsewhere
             for name in ("end", "source", "passage_id", "document_id"):
                 del values[name]
-            yield {"passage": {name: value for name, value in values.items() if value not in (None, "", (), {})}}
+            known = {name: value for name, value in values.items() if value not in (None, "", (), {})}
+            yield {"passage": {"text": passage.text, **known}}
         for context_id, numbers in self.own.items():
             yield {"context": context_id, "own": list(numbers)}
         for questions, what in ((self.answerable, "question"), (self.unanswerable, "unanswerable")):

@@ -29,9 +29,11 @@ _LITTLE_WORDS = """
     monday tuesday wednesday thursday friday saturday sunday
 """
 _NO_NAMES = frozenset(_LITTLE_WORDS.split())
-_BEGINS = tuple(["b", "br", "d", "dr", "f", "g", "gl", "h", "k", "kr", "l", "m", "n", "p", "qu", "r", "s", "st", "t", "tr", "v", "z"])
-_VOWELS = tuple(["a", "e", "i", "o", "u", "ai", "ea", "or", "ul"])
-_ENDS = (*["n", "r", "l", "s", "th", "x", "nd", "m"], "")
+_SYLLABLES = """
+    ba bra da dri dro fo fa go gle hai hor ka kro la lu mai mor na ni pea quo ro ra sta sul sai to tro vu vea zo zul
+"""
+_ENDS = " n r l s th x nd m"
+_OPENINGS, _CODAS = tuple(_SYLLABLES.split()), tuple(_ENDS.split(" "))
 
 
 def names(text: str) -> Iterator[str]:
@@ -55,6 +57,8 @@ def question_name(question: str, passages: Sequence[str], answers: Sequence[str]
     best: tuple[bool, int] | None = None
     chosen = None
     for run in _runs(question):
+        if any(question[start:end].lower() in taken for start, end in run):
+            continue
         for first in range(len(run)):
             for last in range(len(run), first, -1):
                 part = run[first:last]
@@ -62,7 +66,7 @@ def question_name(question: str, passages: Sequence[str], answers: Sequence[str]
                 name = question[part[0][0] : part[-1][1]]
                 if not words[0][0].isupper() or words[-1] in _CONNECTORS or len(words) > _MOST_WORDS or len(name) < 2:
                     continue
-                if any(word.lower() in taken for word in words) or not any(_holds(text, name) for text in passages):
+                if not any(_holds(text, name) for text in passages):
                     continue
                 if part[0][0] == 0 and not _clearly_a_name(words[0], passages):
                     continue
@@ -76,8 +80,7 @@ def invent(rng: random.Random, texts: Sequence[str]) -> str:
     """A name that none of ``texts`` holds, in any case, as a part of a word or whole."""
     lower = [text.lower() for text in texts]
     while True:
-        syllables = [rng.choice(_BEGINS) + rng.choice(_VOWELS) for _ in range(rng.choice((2, 3)))]
-        alias = ("".join(syllables) + rng.choice(_ENDS)).capitalize()
+        alias = ("".join(rng.choices(_OPENINGS, k=rng.choice((2, 3)))) + rng.choice(_CODAS)).capitalize()
         if not any(alias.lower() in text for text in lower):
             return alias
 
