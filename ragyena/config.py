@@ -440,6 +440,22 @@ class LanguageTrainConfig(Strict):
     seed: int = 0
 
 
+# ---------------------------------------------------------------------------------------------------------------
+# Evaluation
+# ---------------------------------------------------------------------------------------------------------------
+
+Task = Literal["among", "open", "positions", "alias", "hybrid"]
+
+_TASK_FIELDS: dict[str, frozenset[str]] = {
+    "among": frozenset({"among"}),
+    "open": frozenset({"context_tokens", "prose"}),
+    "positions": frozenset({"context_tokens", "positions"}),
+    "alias": frozenset({"among"}),
+    "hybrid": frozenset({"documents", "prose"}),
+}
+"""Which of the fields that belong to some tasks each task knows."""
+
+
 class EvalConfig(Strict):
     """One evaluation of a reader: which questions, on which contexts. A file in ``configs/eval`` is one of these.
 
@@ -447,13 +463,22 @@ class EvalConfig(Strict):
     """
 
     description: str = ""
+    task: Task = "among"
+    """What a context is. ``among``: the question's own passages among the retriever's other hits. ``open``: what the
+    pipeline finds and packs for the question alone. ``positions``: the own passages at given depths of a context
+    filled with other hits. ``alias``: as ``among``, with and without a second hop that only another passage resolves.
+    ``hybrid``: documents of tables and linked articles, read whole and passage by passage."""
     questions: tuple[str, ...] = ()
     """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
     the current folder unless ``--data-root`` names another."""
     passages: tuple[str, ...] = ()
-    """Passage rows that question rows refer to by ``passage_id``; also what distractors are retrieved from."""
+    """Passage rows that question rows refer to by ``passage_id``; also what is retrieved from."""
     unanswerable: tuple[str, ...] = ()
     """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
+    prose: tuple[str, ...] = ()
+    """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
+    documents: tuple[str, ...] = ()
+    """Of ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
     split: str = "dev"
     """Rows of this split are asked, and rows that name none."""
     sources: tuple[str, ...] = ()
@@ -461,11 +486,28 @@ class EvalConfig(Strict):
     among: tuple[Annotated[int, Field(ge=1, le=512)], ...] = (1,)
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
+    context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
+    """Of ``open`` and ``positions``: context lengths, each a condition. Hits are found once, for the longest."""
+    positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     seed: int = 0
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Bootstrap resamples behind each interval."""
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> EvalConfig:
+        known = frozenset().union(*_TASK_FIELDS.values())
+        if foreign := sorted((self.model_fields_set & known) - _TASK_FIELDS[self.task]):
+            raise ValueError(f"{', '.join(foreign)} mean nothing to the task '{self.task}'")
+        for name in ("among", "context_tokens", "positions"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} needs one value or more, each once")
+        if self.task == "alias" and 1 in self.among:
+            raise ValueError("among 1 leaves no other passage for a second hop")
+        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)
