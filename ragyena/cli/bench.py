@@ -12,7 +12,7 @@ from ragyena.cli.console import TerminalProgress, interruptible, output, short_p
 from ragyena.cli.options import PipelineOption, QuietOption, configure
 
 if TYPE_CHECKING:
-    from ragyena.pipelines.benchmark import Benchmark, Figure
+    from ragyena.pipelines.figures import Benchmark, Figure
 
 __all__ = ["app"]
 
@@ -68,11 +68,39 @@ def ask(
     _show(result, out)
 
 
+@app.command("train")
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each loop in a round.")] = 50,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each loop is timed.")] = 3,
+    stage: Annotated[str | None, typer.Option(help="A stage by name; the last where not given.")] = None,
+    packed: Annotated[
+        Path | None, typer.Option(help="Packed data; a language model does without: random tokens take as long.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: OutOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Tokens a second of a recipe's training, with our logging and checkpoints and without, and MFU."""
+    with (
+        interruptible("nothing was written"),
+        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.pipelines.benchmark_train import bench_train
+
+        result = bench_train(
+            recipe, Path(folder), stage=stage, packed=packed, steps=steps, rounds=rounds, device=device,
+            progress=progress,
+        )  # fmt: skip
+    _show(result, out)
+
+
 def _show(benchmark: Benchmark, out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from ragyena.pipelines.benchmark import write
+    from ragyena.pipelines.figures import write
 
     machine = benchmark.machine
     console = output()

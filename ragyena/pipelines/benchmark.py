@@ -6,24 +6,20 @@ sides see the same machine.
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from ragyena import recipes
 from ragyena.config import IndexConfig, PipelineConfig
-from ragyena.errors import PathNotFoundError, RagyenaError, StorageError
-from ragyena.evaluation import machine
+from ragyena.errors import PathNotFoundError, RagyenaError
 from ragyena.pipelines import demo
 from ragyena.pipelines.ask import Pipeline
+from ragyena.pipelines.figures import Benchmark, Figure, benchmark, spread, write
 from ragyena.retrieval.embedder import BUNDLED, Embedder, bundled_folder
 from ragyena.text.loading import load
 from ragyena.text.tokenizer import Tokenizer
@@ -34,40 +30,6 @@ __all__ = ["Benchmark", "Figure", "bench_ask", "bench_embed", "write"]
 
 COMMAND = [sys.executable, "-m", "ragyena.cli"]
 """The ``ragyena`` command of this installation, whether or not its script is on the path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured quantity beside its limit."""
-
-    name: str
-    value: float
-    """The median over ``samples``; in ``unit``."""
-    unit: str
-    limit: float | None = None
-    """What is asked for; None where nothing is."""
-    better: Literal["lower", "higher"] = "lower"
-    p95: float | None = None
-    """The 95th percentile, where there are enough samples to speak of one."""
-    samples: int = 1
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the value keeps the limit; None without one."""
-        if self.limit is None:
-            return None
-        return self.value <= self.limit if self.better == "lower" else self.value >= self.limit
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """One benchmark's figures, and what they were measured on."""
-
-    name: str
-    date: str
-    figures: tuple[Figure, ...]
-    setting: dict[str, Any]
-    machine: dict[str, Any]
 
 
 def bench_embed(
@@ -105,7 +67,7 @@ def bench_embed(
     our_rates = [passages / s for s in our_seconds]
     plain_rates = [passages / s for s in plain_seconds]
     plain_rate = statistics.median(plain_rates)
-    return _benchmark(
+    return benchmark(
         "embed",
         [
             Figure(
@@ -154,15 +116,15 @@ def bench_ask(
     starts = _commands(["--help"], cold_runs, progress, "ragyena --help")
     both = [1000 * (r + p) for r, p in zip(retrieving, packing)]
     budget = config.packer.context_tokens
-    return _benchmark(
+    return benchmark(
         "ask",
         [
-            _spread("retrieval and packing, index open", both, "ms", 150.0),
-            _spread("  of that, retrieval", [1000 * s for s in retrieving], "ms"),
-            _spread("  of that, packing", [1000 * s for s in packing], "ms"),
-            _spread(f"reading {budget:,} tokens of context", reading, "s", 3.0),
-            _spread("cold `ragyena ask`", cold, "s", 8.0),
-            _spread("`ragyena --help`", starts, "s", 0.5),
+            spread("retrieval and packing, index open", both, "ms", 150.0),
+            spread("  of that, retrieval", [1000 * s for s in retrieving], "ms"),
+            spread("  of that, packing", [1000 * s for s in packing], "ms"),
+            spread(f"reading {budget:,} tokens of context", reading, "s", 3.0),
+            spread("cold `ragyena ask`", cold, "s", 8.0),
+            spread("`ragyena --help`", starts, "s", 0.5),
         ],
         {
             **reader,
@@ -173,20 +135,6 @@ def bench_ask(
             "corpus": "the shipped demo corpus",
         },
     )
-
-
-def write(benchmark: Benchmark, folder: Path) -> Path:
-    """The benchmark as dated JSON in ``folder``. Raises StorageError."""
-    path = folder / f"{benchmark.date}-{benchmark.name}.json"
-    values = asdict(benchmark)
-    for figure, written in zip(benchmark.figures, values["figures"]):
-        written["met"] = figure.met
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
-    return path
 
 
 def _texts(config: IndexConfig, count: int, tokens: int) -> list[str]:
@@ -227,12 +175,3 @@ def _commands(arguments: Sequence[str], runs: int, progress: Progress | None, na
         if progress:
             progress.advance(1)
     return seconds[1:]
-
-
-def _spread(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> Figure:
-    p95 = float(np.percentile(values, 95)) if len(values) >= 20 else None
-    return Figure(name, statistics.median(values), unit, limit=limit, p95=p95, samples=len(values))
-
-
-def _benchmark(name: str, figures: Sequence[Figure], setting: dict[str, Any]) -> Benchmark:
-    return Benchmark(name, time.strftime("%Y-%m-%d"), tuple(figures), setting, machine.describe())

@@ -29,7 +29,7 @@ from ragyena.training.reader_task import ReaderTask
 from ragyena.training.task import Task
 from ragyena.types import Progress
 
-__all__ = ["KINDS", "AnyTrainConfig", "Packed", "load", "pack_data", "tasks", "train"]
+__all__ = ["KINDS", "AnyTrainConfig", "Packed", "chosen_device", "load", "pack_data", "tasks", "train"]
 
 AnyTrainConfig: TypeAlias = TrainConfig | LanguageTrainConfig
 
@@ -106,10 +106,7 @@ def train(
     model.safetensors for a reader to start from; None for the bundled embedder's. Under ``torchrun`` every process
     computes a share of each step, and the first alone shows progress and writes.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise MissingDependencyError("there is no CUDA device here", hint="use --device cpu for a small run")
+    device = chosen_device(device)
     if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
     with joined(device) as (ranks, device):
@@ -124,6 +121,15 @@ def train(
         if ranks.first:
             _write_summary(folder, results, device, ranks)
         return results if ranks.first else []
+
+
+def chosen_device(device: str) -> str:
+    """``auto`` settled. Raises MissingDependencyError for a CUDA device where there is none."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise MissingDependencyError("there is no CUDA device here", hint="use --device cpu for a small run")
+    return device
 
 
 def tasks(

@@ -14,7 +14,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,7 @@ from ragyena.training.ranks import Ranks
 from ragyena.training.task import Stage, Task
 from ragyena.types import Progress
 
-__all__ = ["StageResult", "run"]
+__all__ = ["StageResult", "run", "write_resume"]
 
 log = logging.getLogger(__name__)
 
@@ -248,13 +248,6 @@ class _Stage:
             "task": self.task.state(),
             "sums": self.sums,
         }
-        tensors = {
-            f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
-            for part, named in parts.items()
-            for name, tensor in named.items()
-        }
-        target = self.folder / "resume.safetensors"
-        partial = target.with_suffix(".partial")
         values = {
             "step": self.step,
             "tokens": self.tokens,
@@ -263,8 +256,7 @@ class _Stage:
             "counts": self.counts,
             "best": self.best if math.isfinite(self.best) else None,
         }
-        save_file(tensors, partial, metadata={"progress": json.dumps(values)})
-        partial.replace(target)
+        write_resume(self.folder / "resume.safetensors", parts, values)
 
     def _resume(self) -> None:
         best, old = self.folder / "best", self.folder / "best.old"
@@ -287,6 +279,18 @@ class _Stage:
         self.flops, self.best = values["flops"], math.inf if values["best"] is None else values["best"]
         self.sums, self.counts = part("sums."), Counter(values["counts"])
         self.progress.note(f"stage {self.stage.name}: resumed at step {self.step}, {self.tokens / 1e6:.1f}M tokens")
+
+
+def write_resume(target: Path, parts: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any]) -> None:
+    """What a run goes on from, written at once or not at all: tensors by part and name, and plain values."""
+    tensors = {
+        f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
+        for part, named in parts.items()
+        for name, tensor in named.items()
+    }
+    partial = target.with_suffix(".partial")
+    save_file(tensors, partial, metadata={"progress": json.dumps(values)})
+    partial.replace(target)
 
 
 class _Loss(nn.Module):
