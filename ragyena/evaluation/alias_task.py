@@ -93,7 +93,7 @@ class Puzzles:
     def passages(self, question: Question, among: int) -> list[tuple[Passage, bool]]:
         """Of one hop, in slot order."""
         own = self.frozen.own_passages(question)
-        others = [hit.passage for hit in self.frozen.found(question)[: max(among - len(own), 0)]]
+        others = [hit.passage for hit in self.frozen.found(question, max(among - len(own), 0))]
         return shuffled(question, own, others, self.making.seed)
 
     def of(self, question: Question, among: int) -> Puzzle | None:

@@ -12,7 +12,7 @@ from ragyena.evaluation.contexts import BuiltContext, Making, arrange, shuffled
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.metrics import normalize
-from ragyena.reader.packing import pack
+from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reading
 from ragyena.types import Context, Passage
 
@@ -68,7 +68,7 @@ class Condition(ABC):
 
     def others(self, question: Question, count: int) -> list[Passage]:
         """At most ``count`` hits of other contexts, best first."""
-        return [hit.passage for hit in self.frozen.found(question)[: max(count, 0)]]
+        return [hit.passage for hit in self.frozen.found(question, max(count, 0))]
 
 
 class Among(Condition):
@@ -115,7 +115,7 @@ class Open(Condition):
     def contexts(self, question: Question) -> list[BuiltContext]:
         context = pack(
             question.question,
-            self.frozen.found(question),
+            self.frozen.found(question, capacity(self.packer)),
             self.making.tokenizer,
             self.packer,
             max_question_tokens=self.making.max_question_tokens,

@@ -54,7 +54,8 @@ class Prediction:
 class _Group:
     """Questions that are read together."""
 
-    asked: list[tuple[Question, list[BuiltContext]]] = field(default_factory=list)
+    asked: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
+    """Each with its contexts, and whether an answer stands in them."""
     unasked: list[Prediction] = field(default_factory=list)
     tokens: int = 0
 
@@ -99,7 +100,9 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
             if group.asked and group.tokens + length > tokens:
                 yield group
                 group = _Group()
-            group.asked.append((question, contexts))
+            recalls = condition.recalls and bool(question.answers)
+            packed = any(condition.holds_answer(b.context, question) for b in contexts) if recalls else None
+            group.asked.append((question, contexts, packed))
             group.tokens += length
         if len(group) >= _MOST_QUESTIONS:
             yield group
@@ -110,14 +113,14 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
 
 def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
     began = time.perf_counter()
-    flat = [built.context for _, contexts in group.asked for built in contexts]
+    flat = [built.context for _, contexts, _ in group.asked for built in contexts]
     readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
     predictions = []
-    for question, contexts in group.asked:
+    for question, contexts, packed in group.asked:
         found = [next(readings) for _ in contexts]
         share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
-        predictions.append(_prediction(question, condition, contexts, found, share))
+        predictions.append(_prediction(question, condition, contexts, found, packed, share))
     return predictions
 
 
@@ -126,12 +129,12 @@ def _prediction(
     condition: Condition,
     contexts: Sequence[BuiltContext],
     readings: Sequence[Reading],
+    answer_packed: bool | None,
     seconds: float,
 ) -> Prediction:
     chosen = condition.choose(readings)
     reading, built = readings[chosen], contexts[chosen]
     scores: Any = reading.slot_scores
-    recalls = condition.recalls and bool(question.answers)
     return Prediction(
         question_id=question.id,
         condition=condition.name,
@@ -141,7 +144,7 @@ def _prediction(
         no_answer_probability=reading.no_answer_probability,
         own_first=len(scores) > 0 and int(scores.argmax()) in built.own_slots,
         own_packed=any(b.own_slots for b in contexts),
-        answer_packed=any(condition.holds_answer(b.context, question) for b in contexts) if recalls else None,
+        answer_packed=answer_packed,
         passages=sum(len(b.context.passages) for b in contexts),
         tokens=sum(b.context.length for b in contexts),
         seconds=seconds,

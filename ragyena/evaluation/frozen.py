@@ -69,14 +69,14 @@ class Frozen:
     def own_passages(self, question: Question) -> list[Passage]:
         return [self.passages[number] for number in self.own[question.context_id or ""]]
 
-    def found(self, question: Question) -> list[ScoredPassage]:
-        """The hits of a question. That a search found them is kept, but not the cosine: it is NaN (None where some
-        are not hits but neighbours of hits)."""
+    def found(self, question: Question, most: int | None = None) -> list[ScoredPassage]:
+        """The hits of a question, the best ``most`` of them. That a search found them is kept, but not the cosine: it
+        is NaN (None where some are not hits but neighbours of hits)."""
         hits = self.hits.get(question.id, _NOTHING)
         dense_score = None if self.facts.get("packer", {}).get("neighbours") else math.nan
         return [
             ScoredPassage(self.passages[number], score, dense_score)
-            for number, score in zip(hits.numbers.tolist(), hits.scores.tolist())
+            for number, score in zip(hits.numbers[:most].tolist(), hits.scores[:most].tolist())
         ]
 
     def only(self, questions: Sequence[Question], unanswerable: Sequence[Question]) -> Frozen:
