@@ -84,6 +84,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         {"id": "b5", "passage_id": "p1", "question": "What else?", "answers": ["something said elsewhere " * 20]},
     ]
     prose = [
+        {"title": "Bridge", "text": "The famous stone bridge across the river was built by Otto Brandis long ago."},
+        {"title": "Builder", "text": "Otto Brandis built a stone bridge across the river, which is famous to this day."},
+    ] + [
         {"title": f"t{n}", "text": f"Paragraph {n} tells of the mills of Salzburg and of its old roads. "
          f"It was in {1800 + n} that Salzburg built mill {n} by the river, says Anton Weber. " * 8}
         for n in range(6)

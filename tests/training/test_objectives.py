@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import Encoded, SpanScores
-from ragyena.training.objectives import HiddenStateLoss, polar_loss, span_loss, teacher_loss
+from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.training.packed import Batch
 
 BATCH, QUESTION, PASSAGES, SLOT, WIDTH = 3, 5, 2, 7, 4
@@ -63,17 +63,37 @@ def spoilt(s: SpanScores, row: int) -> SpanScores:
 def test_the_span_loss_is_the_mean_surprise_of_start_and_end() -> None:
     s = scores(1)
     start, end, null = s.log_probabilities()
-    expected = -(start[0].flatten()[2] + end[0].flatten()[3] + null[1, 0] + null[1, 1]) / 4
-    assert float(span_loss(s, batch())) == pytest.approx(float(expected), rel=1e-5)
+    known = -(start[0].flatten()[2] + end[0].flatten()[3] + null[1, 0] + null[1, 1])
+    held = -(1 - null[2].exp()).log().sum()  # of the third only that its context does hold an answer
+    assert float(span_loss(s, batch())) == pytest.approx(float(known + held) / 6, rel=1e-5)
 
 
-def test_contexts_whose_answer_is_no_span_teach_no_span() -> None:
+def test_contexts_whose_answer_is_no_span_teach_only_that_there_is_one() -> None:
     s = scores(1)
-    assert span_loss(spoilt(s, 2), batch()) == span_loss(s, batch())
-    assert span_loss(spoilt(s, 0), batch()) != span_loss(s, batch())
+    start = s.start.clone().requires_grad_()
+    null = s.null.clone().requires_grad_()
+    loss = span_loss(SpanScores(start, s.end, null), batch((False, False, False)))
+    by_start, by_null = torch.autograd.grad(loss, [start, null])
+    assert (by_null > 0).all()  # no answer is to be less likely
+    own = by_start.flatten(1) / by_start.flatten(1).sum(1, keepdim=True)
+    weights = s.start.flatten(1).softmax(1)
+    assert torch.allclose(own, weights, atol=1e-5)  # and no token more than another
     assert teacher_loss(spoilt(s, 2), scores(2), batch()) == teacher_loss(s, scores(2), batch())
-    none = batch((False, False, False))
-    assert span_loss(s, none) == 0 and teacher_loss(s, scores(2), none) == 0
+    assert teacher_loss(s, scores(2), batch((False, False, False))) == 0
+
+
+def test_evidence_and_the_rest_weigh_the_same() -> None:
+    b = batch()
+    evidence = torch.zeros_like(b.evidence)
+    evidence[0, 0, 1] = True
+    b = dataclasses.replace(b, evidence=evidence)
+    logits = torch.zeros(evidence.shape)
+    assert float(evidence_loss(logits, b)) == pytest.approx(0.6931, abs=1e-4)
+    logits[0, 0, 1] = 20.0
+    assert float(evidence_loss(logits, b)) == pytest.approx(0.6931 / 2, abs=1e-4)
+    logits[2] = 50.0  # what is evidence there is not known
+    logits[..., -2:] = 50.0  # padding
+    assert float(evidence_loss(logits, b)) == pytest.approx(0.6931 / 2, abs=1e-4)
 
 
 def test_a_student_like_its_teacher_has_nothing_to_learn() -> None:

@@ -27,9 +27,7 @@ def data() -> PackedData:
 def test_an_edit_replaces_a_stretch(row: int, bounds: tuple[int, int], new: list[int], length: int) -> None:
     text = TEXTS[row]
     start, end = sorted(min(bound, len(text)) for bound in bounds)
-    edit = Edit(
-        torch.tensor([start]), torch.tensor([end]), torch.tensor([[*new, 0]]), torch.tensor([len(new)])
-    )
+    edit = Edit(torch.tensor([start]), torch.tensor([end]), torch.tensor([[*new, 0]]), torch.tensor([len(new)]))
     ids, mask = data().rows("x", torch.tensor([row]), length, edit)
     expected = (text[:start] + new + text[end:])[:length]
     assert ids[0][mask[0]].tolist() == expected

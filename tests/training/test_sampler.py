@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from ragyena.config import StageConfig
-from ragyena.errors import DataError
-from ragyena.training.packed import Batch, PackedData
+from ragyena.training.packed import Batch
 from ragyena.training.sampler import Sampler
 
 Stages = Callable[..., StageConfig]
@@ -149,9 +147,7 @@ def answer(world: Any, batch: Batch, row: int) -> str:
 
 
 @pytest.mark.parametrize("passages", [1, 4])
-def test_a_cloze_question_is_a_sentence_whose_blank_the_context_fills(
-    world: Any, stage: Stages, passages: int
-) -> None:
+def test_a_cloze_question_is_a_sentence_whose_blank_the_context_fills(world: Any, stage: Stages, passages: int) -> None:
     draw = sampler(world, stage(cloze=1.0, passages=[passages], passage_weights=[1.0], tokens_per_step=4000))
     texts = [
         world.tokenizer.decode(row[mask].tolist())

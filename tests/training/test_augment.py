@@ -1,0 +1,80 @@
+"""Questions made from text: blanks that recur, questions that their passage no longer answers."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragyena.training.augment import KINDS, clozes, find_name, names, twist
+
+TEXT = (
+    "Anna Weber founded the Salzburg Observatory in 1872 with her own money. The observatory was led by Weber until "
+    "her death on 3 May 1901, when it held 412 instruments. In 1902 the city of Salzburg took it over."
+)
+
+
+def found(text: str) -> list[tuple[str, str]]:
+    return [(text[start:end], kind) for start, end, kind in names(text)]
+
+
+def test_names_dates_and_numbers_are_told_apart() -> None:
+    assert found("In 1872 the Duke of York met 412 men in Bergen on 3 May 1901.") == [
+        ("1872", "date"),
+        ("Duke of York", "name"),
+        ("412", "number"),
+        ("Bergen", "name"),
+        ("3 May 1901", "date"),
+    ]
+    assert found("The When It") == []
+
+
+def test_a_cloze_question_blanks_a_span_of_one_of_its_sentences() -> None:
+    made = clozes(TEXT, random.Random(0), 3)
+    assert len(made) == 3 and len({cloze.sentence for cloze in made}) == 3
+    for cloze in made:
+        assert cloze.kind in KINDS
+        assert cloze.sentence[0] <= cloze.answer[0] < cloze.answer[1] <= cloze.sentence[1]
+    recurring = [cloze for cloze in made if cloze.elsewhere]
+    assert made[: len(recurring)] == recurring  # those first
+    for cloze in recurring:
+        assert cloze.elsewhere is not None
+        start, end = cloze.elsewhere
+        assert TEXT[start:end] == TEXT[slice(*cloze.answer)]
+        assert end <= cloze.sentence[0] or start >= cloze.sentence[1]
+    assert {TEXT[slice(*cloze.answer)] for cloze in recurring} <= {"Salzburg", "Weber"}
+
+
+@given(text=st.text(max_size=300), most=st.integers(0, 4), seed=st.integers(0, 9))
+def test_any_text_makes_sound_clozes_or_none(text: str, most: int, seed: int) -> None:
+    made = clozes(text, random.Random(seed), most)
+    assert len(made) <= most
+    for cloze in made:
+        assert 0 <= cloze.sentence[0] <= cloze.answer[0] < cloze.answer[1] <= cloze.sentence[1] <= len(text)
+
+
+def test_a_name_to_hide_is_in_the_passage_and_is_not_the_answer() -> None:
+    def name(question: str, answer: str) -> str | None:
+        place = find_name(question, TEXT, answer)
+        return None if place is None else question[slice(*place)]
+
+    assert name("When did Anna Weber found the observatory?", "1872") == "Anna Weber"
+    assert name("Who founded the Salzburg Observatory?", "Anna Weber") == "Salzburg Observatory"
+    assert name("When did Anna Weber found it?", "Weber") is None
+    assert name("When did Carl Gauss die?", "1901") is None
+
+
+def test_a_twisted_question_differs_and_asks_for_what_is_not_said() -> None:
+    pool = ["Carl Gauss", "Lisbon"]
+    seen = set()
+    for seed in range(60):
+        twisted = twist("When did Anna Weber first found the observatory?", TEXT, "1872", pool, random.Random(seed))
+        if twisted is not None:
+            assert twisted != "When did Anna Weber first found the observatory?"
+            seen.add(twisted)
+    assert "When did Carl Gauss first found the observatory?" in seen
+    assert "When did Anna Weber last found the observatory?" in seen
+    assert "When didn't Anna Weber first found the observatory?" not in seen  # only where nothing better is found
+    negated = {twist("What was found there?", TEXT, "stars", pool, random.Random(seed)) for seed in range(40)}
+    assert negated == {None, "What wasn't found there?"}
