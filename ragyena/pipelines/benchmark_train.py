@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ragyena.config import LanguageTrainConfig, TrainConfig
+from ragyena.config import LanguageTrainConfig, RecallTrainConfig, TrainConfig
 from ragyena.errors import UsageError
 from ragyena.pipelines.figures import Benchmark, Figure, benchmark, spread
 from ragyena.pipelines.train import AnyTrainConfig, chosen_device, load, tasks
@@ -97,7 +97,7 @@ def bench_train(
             "tokens_per_step": chosen.tokens_per_step,
             "steps": steps,
             "rounds": rounds,
-            "data": "random tokens" if packed is None else packed.name,
+            "data": packed.name if packed else "random tokens",
             "peak_flops": peak,
         },
     )
@@ -112,7 +112,9 @@ def _stage(config: AnyTrainConfig, name: str | None) -> Stage:
     return stages[name]
 
 
-def _random_prose(config: AnyTrainConfig, folder: Path) -> Path:
+def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
+    if isinstance(config, RecallTrainConfig):
+        return None  # it makes its own
     if isinstance(config, TrainConfig):
         raise UsageError(
             "a reader's training is timed on packed data", hint="make them: ragyena train RECIPE --pack-only"
