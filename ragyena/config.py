@@ -463,6 +463,8 @@ class RecallStageConfig(Strict):
             raise ValueError(f"{self.symbols} symbols and one more need a model.vocab_size above {self.symbols}")
         if self.task == "induction" and self.queries != 1:
             raise ValueError(f"an induction has one query, not {self.queries}")
+        if self.task == "associative" and min(self.lengths) < 2 * (1 + self.queries):
+            raise ValueError(f"sequences of {min(self.lengths)} tokens have no room for {self.queries} queries")
         if self.task == "associative_once" and min(self.lengths) < 2 * (self.symbols // 2 + self.queries):
             raise ValueError(f"sequences of {min(self.lengths)} tokens have no room for {self.symbols // 2} pairs")
         if self.tokens_per_step < max(self.lengths):
