@@ -126,7 +126,7 @@ class Stream:
                 return cls(train, dev, int(file["vocab_size"]))
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
-                f"{path} is not a packed file of prose: {error}",
+                f"{path} is not a packed file of prose",
                 hint="make it with `ragyena train RECIPE --pack-only` and a recipe of the same kind",
             ) from error
 
