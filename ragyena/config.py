@@ -157,6 +157,9 @@ class ReaderModelConfig(Strict):
     """The mixer of each layer; its length is the depth."""
     context_channels: tuple[Count, ...] = (0,) * 6
     """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
+    selected_tokens: tuple[Count, ...] = (0,) * 6
+    """Of each Hyena layer, how many tokens of the whole context are chosen by their evidence score, for all others and
+    the question to attend to: linear in the context."""
     boundary: Literal["none", "reset", "modulated"] = "modulated"
     """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
     near_taps: Annotated[int, Field(ge=0, le=64)] = 12
@@ -186,6 +189,10 @@ class ReaderModelConfig(Strict):
     def _consistent(self) -> ReaderModelConfig:
         if len(self.context_channels) != len(self.mixers):
             raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
+        if len(self.selected_tokens) != len(self.mixers):
+            raise ValueError(f"selected_tokens has {len(self.selected_tokens)} entries for {len(self.mixers)} layers")
+        if any(s and m != "hyena" for s, m in zip(self.selected_tokens, self.mixers)):
+            raise ValueError("selected_tokens are for hyena layers: attention sees every token of its scope already")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if any(c > self.width for c in self.context_channels):
@@ -280,10 +287,12 @@ class DataConfig(Strict):
     passages: tuple[str, ...] = ()
     """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
     prose: tuple[str, ...] = ()
-    """Text rows ``{title, text}`` for distillation on plain prose."""
+    """Text rows ``{title, text}``: more passages, to ask cloze questions on and to be distractors."""
     prose_tokens: Count = 24_000_000
     """The most prose tokens to use."""
-    negatives: Count = 16
+    clozes: Count = 3
+    """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
+    negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
     passage_tokens: Positive = 200
     """The most text tokens a passage holds, as in ``index.passage_tokens``."""
@@ -329,10 +338,17 @@ class StageConfig(Strict):
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
     """How often each number of passages is drawn."""
-    prose: Fraction = 0.2
-    """Fraction of steps that distil on prose."""
-    unanswerable: Fraction = 0.1
+    cloze: Fraction = 0.25
+    """Fraction of steps that ask cloze questions on plain text."""
+    unanswerable: Fraction = 0.08
     """Fraction of contexts from which the gold passage is left out."""
+    sentence_removed: Fraction = 0.05
+    """Fraction of contexts whose gold passage loses the sentence that holds the answer."""
+    twisted: Fraction = 0.08
+    """Fraction of contexts whose question is changed until its passage does not answer it."""
+    alias: Fraction = 0.2
+    """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
+    passage explains."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
     hidden_weight: float = 2.0
@@ -341,8 +357,10 @@ class StageConfig(Strict):
     """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
     span_weight: float = 0.5
     """Weight of the gold spans at the start; doubles over the stage."""
-    write_weight: float = 0.1
+    write_weight: float = 0.2
     """Weight of the answer decoder's loss."""
+    evidence_weight: float = 0.2
+    """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
     optimizer: OptimizerConfig = OptimizerConfig()
     compile: bool = True
     """Whether layers run through ``torch.compile`` (CUDA only)."""
@@ -481,6 +499,22 @@ class RecallTrainConfig(Strict):
     seed: int = 0
 
 
+# ---------------------------------------------------------------------------------------------------------------
+# Evaluation
+# ---------------------------------------------------------------------------------------------------------------
+
+Task = Literal["among", "open", "positions", "alias", "hybrid"]
+
+_TASK_FIELDS: dict[str, frozenset[str]] = {
+    "among": frozenset({"among"}),
+    "open": frozenset({"context_tokens", "prose"}),
+    "positions": frozenset({"context_tokens", "positions"}),
+    "alias": frozenset({"among"}),
+    "hybrid": frozenset({"documents", "prose"}),
+}
+"""Which of the fields that belong to some tasks each task knows."""
+
+
 class EvalConfig(Strict):
     """One evaluation of a reader: which questions, on which contexts. A file in ``configs/eval`` is one of these.
 
@@ -488,13 +522,22 @@ class EvalConfig(Strict):
     """
 
     description: str = ""
+    task: Task = "among"
+    """What a context is. ``among``: the question's own passages among the retriever's other hits. ``open``: what the
+    pipeline finds and packs for the question alone. ``positions``: the own passages at given depths of a context
+    filled with other hits. ``alias``: as ``among``, with and without a second hop that only another passage resolves.
+    ``hybrid``: documents of tables and linked articles, read whole and passage by passage."""
     questions: tuple[str, ...] = ()
     """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
     the current folder unless ``--data-root`` names another."""
     passages: tuple[str, ...] = ()
-    """Passage rows that question rows refer to by ``passage_id``; also what distractors are retrieved from."""
+    """Passage rows that question rows refer to by ``passage_id``; also what is retrieved from."""
     unanswerable: tuple[str, ...] = ()
     """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
+    prose: tuple[str, ...] = ()
+    """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
+    documents: tuple[str, ...] = ()
+    """Of ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
     split: str = "dev"
     """Rows of this split are asked, and rows that name none."""
     sources: tuple[str, ...] = ()
@@ -502,11 +545,28 @@ class EvalConfig(Strict):
     among: tuple[Annotated[int, Field(ge=1, le=512)], ...] = (1,)
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
+    context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
+    """Of ``open`` and ``positions``: context lengths, each a condition. Hits are found once, for the longest."""
+    positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     seed: int = 0
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Bootstrap resamples behind each interval."""
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> EvalConfig:
+        known = frozenset().union(*_TASK_FIELDS.values())
+        if foreign := sorted((self.model_fields_set & known) - _TASK_FIELDS[self.task]):
+            raise ValueError(f"{', '.join(foreign)} mean nothing to the task '{self.task}'")
+        for name in ("among", "context_tokens", "positions"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} needs one value or more, each once")
+        if self.task == "alias" and 1 in self.among:
+            raise ValueError("among 1 leaves no other passage for a second hop")
+        return self
 
 
 Model = TypeVar("Model", bound=BaseModel)

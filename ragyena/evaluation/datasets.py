@@ -13,11 +13,11 @@ from pathlib import Path
 from ragyena.config import EvalConfig
 from ragyena.errors import DataError
 from ragyena.text.passages import split
-from ragyena.text.qa_files import ContextRow, Question, read_questions
+from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Document, Passage
 
-__all__ = ["ContextRow", "EvalData", "Question", "cut", "load"]
+__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample", "under"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class EvalData:
     unanswerable: tuple[Question, ...]
     contexts: Mapping[str, ContextRow] = field(repr=False)
     """Every context read, by id: those asked on and those that only distract."""
+    prose: tuple[ContextRow, ...] = field(repr=False)
+    """Further texts to retrieve from, none of whose ids is that of a context."""
     problems: tuple[str, ...]
     """Rows that were left out, and why."""
 
@@ -41,22 +43,29 @@ def load(config: EvalConfig, data_root: Path) -> EvalData:
     if not config.questions:
         raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
     root = data_root.expanduser()
-    names = _under(root, (*config.questions, *config.unanswerable))
-    asked = read_questions(names, _under(root, config.passages), split=config.split)
-    problems = [*asked.problems]
+    names = under(root, (*config.questions, *config.unanswerable))
+    asked = read_questions(names, under(root, config.passages), split=config.split)
+    further = read_contexts(under(root, config.prose)) if config.prose else None
+    problems = [*asked.problems, *(further.problems if further else ())]
     answerable = [q for q in asked.questions if q.answers and (not config.sources or q.source in config.sources)]
     chosen = []
     for questions in (answerable, [q for q in asked.questions if not q.answers]):
         kept = [question for question in questions if question.context_id is not None]
         problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
-        chosen.append(_sample(kept, config.limit, config.seed))
+        chosen.append(sample(kept, config.limit, config.seed))
     if not chosen[0]:
         wanted = f"split '{config.split}'" + (f" and sources {', '.join(config.sources)}" if config.sources else "")
         raise DataError(
             f"{', '.join(config.questions)}: no question with an answer and a context is of {wanted}",
             hint="check split and sources of the recipe, and that the passage files were given (--passages)",
         )
-    return EvalData(tuple(chosen[0]), tuple(chosen[1]), asked.contexts, tuple(problems))
+    prose = []
+    for row in further.contexts if further else ():
+        if row.id in asked.contexts:
+            problems.append(f"text {row.id}: the id is that of a passage")
+        else:
+            prose.append(row)
+    return EvalData(tuple(chosen[0]), tuple(chosen[1]), asked.contexts, tuple(prose), tuple(problems))
 
 
 def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int) -> dict[str, list[Passage]]:
@@ -64,13 +73,13 @@ def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: in
     return {row.id: split(Document(row.id, row.text, row.title), tokenizer, passage_tokens) for row in contexts}
 
 
-def _under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Names of files and folders below ``root``; a name that is not there is left as it is (a hub dataset, or an error
     that names what was asked for)."""
     return tuple(str(root / name) if (root / name).exists() else name for name in names)
 
 
-def _sample(questions: list[Question], limit: int, seed: int) -> list[Question]:
+def sample(questions: list[Question], limit: int, seed: int) -> list[Question]:
     """At most ``limit`` of the questions, in file order; the same ones for the same seed."""
     if not limit or len(questions) <= limit:
         return questions

@@ -1,23 +1,27 @@
-"""Has a reader answer every question of a condition. Each answer is kept as it comes: a stopped run goes on."""
+"""Has a reader answer every question of a condition. Each answer is kept as it comes: a stopped run goes on.
+
+Contexts are made in one thread while the reader reads in another: on a GPU, making them would take as long as reading.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ragyena.config import PackerConfig
 from ragyena.errors import UsageError
-from ragyena.evaluation.contexts import BuiltContext, Distractors, build
+from ragyena.evaluation.conditions import Condition
+from ragyena.evaluation.contexts import BuiltContext
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.journal import Journal
 from ragyena.reader.reader import Reader, Reading
-from ragyena.types import Passage, Progress
+from ragyena.types import Progress
 
-__all__ = ["Condition", "Prediction", "predict"]
+__all__ = ["Prediction", "predict"]
 
-_PASSAGES_AT_ONCE = 64  # passages of all contexts handed to the reader together
+_MOST_QUESTIONS = 512  # read between two lines of the journal: a run that is stopped loses the work on at most so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,18 @@ class Prediction:
     """One answer of a reader, as the journal keeps it."""
 
     question_id: str
-    among: int
-    """The condition: 1 for the question's own context alone, K for its passages among K."""
+    condition: str
+    """Its name."""
     kind: str
     text: str
     confidence: float
     no_answer_probability: float
     own_first: bool
     """Whether the slot that the reader finds best holds a passage of the question's own context."""
+    own_packed: bool
+    """Whether a passage of the question's own context was read."""
+    answer_packed: bool | None
+    """Whether an answer stands in what was read; None where the condition does not ask."""
     passages: int
     tokens: int
     """Tokens read, padding included."""
@@ -42,99 +50,107 @@ class Prediction:
     """Why the question could not be asked; empty where it was. Such an answer counts as empty."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Condition:
-    """How contexts are made."""
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Questions that are read together."""
 
-    among: int
-    own: Mapping[str, Sequence[Passage]]
-    """Passages of each question's context, by context id."""
-    distractors: Distractors | None
-    """Needed where ``among`` is more than 1."""
-    packer: PackerConfig
-    max_question_tokens: int
-    seed: int
+    asked: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
+    """Each with its contexts, and whether an answer stands in them."""
+    unasked: list[Prediction] = field(default_factory=list)
+    tokens: int = 0
 
-    def build(self, question: Question, reader: Reader) -> BuiltContext:
-        own = self.own[question.context_id or ""]
-        others: list[Passage] = []
-        if self.distractors is not None and self.among > 1:
-            others = self.distractors.of(question, own, self.among - len(own))
-        return build(
-            question,
-            own,
-            others,
-            reader.tokenizer,
-            self.packer,
-            max_question_tokens=self.max_question_tokens,
-            seed=self.seed,
-        )
+    def __len__(self) -> int:
+        return len(self.asked) + len(self.unasked)
 
 
 def predict(
     reader: Reader, questions: Sequence[Question], condition: Condition, journal: Journal, progress: Progress | None
 ) -> dict[str, Prediction]:
     """The reader's answers by question id. Those that the journal holds already are taken from it."""
-    known = [Prediction(**row) for row in journal.rows if row["among"] == condition.among]
+    known = [Prediction(**row) for row in journal.rows if row["condition"] == condition.name]
     wanted = {question.id for question in questions}
     done = {prediction.question_id: prediction for prediction in known if prediction.question_id in wanted}
     # contexts of like length are read together, so that few slots are padding
-    missing = sorted(
-        (q for q in questions if q.id not in done), key=lambda q: _length(condition.own[q.context_id or ""])
-    )
-    if condition.distractors is not None and condition.among > 1:
-        condition.distractors.prepare(missing, condition.among, progress)
+    missing = sorted((q for q in questions if q.id not in done), key=condition.size)
     if progress:
-        name = "own context" if condition.among == 1 else f"among {condition.among}"
-        progress.start(f"reading, {name}", len(missing), "questions")
-    at_once = max(1, _PASSAGES_AT_ONCE // condition.among)
-    for begin in range(0, len(missing), at_once):
-        group = missing[begin : begin + at_once]
-        predictions = _predict_group(reader, group, condition)
-        journal.append(asdict(prediction) for prediction in predictions)
-        done.update({prediction.question_id: prediction for prediction in predictions})
-        if progress:
-            progress.advance(len(group))
+        progress.start(f"reading, {condition.title}", len(missing), "questions")
+    groups = _groups(missing, condition, reader.group_tokens)
+    with ThreadPoolExecutor(max_workers=1) as making:
+        coming = making.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = making.submit(next, groups, None)
+            predictions = [*group.unasked, *_read(reader, group, condition)]
+            journal.append(asdict(prediction) for prediction in predictions)
+            done.update({prediction.question_id: prediction for prediction in predictions})
+            if progress:
+                progress.advance(len(group))
     return done
 
 
-def _predict_group(reader: Reader, questions: Sequence[Question], condition: Condition) -> list[Prediction]:
-    predictions: list[Prediction] = []
-    built: list[tuple[Question, BuiltContext]] = []
+def _groups(questions: Sequence[Question], condition: Condition, tokens: int) -> Iterator[_Group]:
+    """The questions with their contexts, about so many tokens together."""
+    group = _Group()
     for question in questions:
         try:
-            built.append((question, condition.build(question, reader)))
+            contexts = condition.contexts(question)
         except UsageError as error:  # empty, or longer than the reader takes
-            predictions.append(_unasked(question, condition.among, error.message))
+            group.unasked.append(_unasked(question, condition, error.message))
+        else:
+            length = sum(built.context.length for built in contexts)
+            if group.asked and group.tokens + length > tokens:
+                yield group
+                group = _Group()
+            recalls = condition.recalls and bool(question.answers)
+            packed = any(condition.holds_answer(b.context, question) for b in contexts) if recalls else None
+            group.asked.append((question, contexts, packed))
+            group.tokens += length
+        if len(group) >= _MOST_QUESTIONS:
+            yield group
+            group = _Group()
+    if len(group):
+        yield group
+
+
+def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
     began = time.perf_counter()
-    readings = reader.read_batch([b.context for _, b in built])
+    flat = [built.context for _, contexts, _ in group.asked for built in contexts]
+    readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
-    total = sum(b.context.length for _, b in built)
-    for (question, b), reading in zip(built, readings, strict=True):
-        share = seconds * b.context.length / max(total, 1)
-        predictions.append(_prediction(question, condition.among, b, reading, share))
+    predictions = []
+    for question, contexts, packed in group.asked:
+        found = [next(readings) for _ in contexts]
+        share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
+        predictions.append(_prediction(question, condition, contexts, found, packed, share))
     return predictions
 
 
-def _prediction(question: Question, among: int, built: BuiltContext, reading: Reading, seconds: float) -> Prediction:
+def _prediction(
+    question: Question,
+    condition: Condition,
+    contexts: Sequence[BuiltContext],
+    readings: Sequence[Reading],
+    answer_packed: bool | None,
+    seconds: float,
+) -> Prediction:
+    chosen = condition.choose(readings)
+    reading, built = readings[chosen], contexts[chosen]
     scores: Any = reading.slot_scores
     return Prediction(
         question_id=question.id,
-        among=among,
+        condition=condition.name,
         kind=reading.kind,
         text=reading.text,
         confidence=reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         own_first=len(scores) > 0 and int(scores.argmax()) in built.own_slots,
-        passages=len(built.context.passages),
-        tokens=built.context.length,
+        own_packed=any(b.own_slots for b in contexts),
+        answer_packed=answer_packed,
+        passages=sum(len(b.context.passages) for b in contexts),
+        tokens=sum(b.context.length for b in contexts),
         seconds=seconds,
     )
 
 
-def _unasked(question: Question, among: int, problem: str) -> Prediction:
-    return Prediction(question.id, among, "abstained", "", 0.0, 1.0, False, 0, 0, 0.0, problem)
-
-
-def _length(passages: Sequence[Passage]) -> tuple[int, int]:
-    return len(passages), max((len(passage.text) for passage in passages), default=0)
+def _unasked(question: Question, condition: Condition, problem: str) -> Prediction:
+    packed = False if condition.recalls and question.answers else None
+    return Prediction(question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, problem)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["Estimate", "Score", "auroc", "estimate", "exact_match", "normalize", "score"]
+__all__ = ["Estimate", "Score", "auroc", "estimate", "exact_match", "normalize", "scipy_stats", "score"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def estimate(
     def ratio(a: npt.NDArray[Any], b: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         return np.asarray(a.sum(axis) / b.sum(axis))
 
-    found = _scipy_stats().bootstrap(
+    found = scipy_stats().bootstrap(
         (sums, counts.astype(np.float64)),
         ratio,
         paired=True,
@@ -105,7 +105,7 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
     """
     if not positive or not negative:
         return None
-    statistic = _scipy_stats().mannwhitneyu(positive, negative).statistic
+    statistic = scipy_stats().mannwhitneyu(positive, negative).statistic
     return float(statistic) / (len(positive) * len(negative))
 
 
@@ -117,7 +117,8 @@ def _squad() -> Any:
     return squad
 
 
-def _scipy_stats() -> Any:
+def scipy_stats() -> Any:
+    """``scipy.stats``. Raises MissingDependencyError where scipy is not installed."""
     try:
         import scipy.stats
     except ImportError as error:

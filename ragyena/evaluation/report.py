@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ragyena.evaluation.comparing import Difference, Spread
+from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.experiment import Prediction
 from ragyena.evaluation.metrics import Estimate, Score, auroc, estimate, score
 
-__all__ = ["Abstention", "ConditionReport", "Report", "SourceReport", "summarize", "summarize_abstention"]
+__all__ = ["Abstention", "ConditionReport", "Report", "SourceReport", "score_all", "summarize", "summarize_abstention"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,20 @@ class Abstention:
 
 @dataclass(frozen=True, slots=True)
 class ConditionReport:
-    """One condition: ``among`` passages compete."""
+    """One condition: one way to make contexts."""
 
-    among: int
+    name: str
+    title: str
+    parameters: Mapping[str, Any]
+    """Of the condition: among how many passages, in how many tokens."""
     whole: SourceReport
     sources: tuple[SourceReport, ...]
     own_first: Estimate | None
     """Percent of questions for which the best slot is of the question's own context; None where there is no other."""
+    own_packed: Estimate | None
+    """Percent of questions with a passage of their own context in what was read; None where it is always there."""
+    answer_packed: Estimate | None
+    """Percent of questions with an answer, as a string, in what was read; None where it is always there."""
     passages: float
     """Passages in a context, on average."""
     kinds: Mapping[str, int]
@@ -77,11 +86,17 @@ class ConditionReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole evaluation."""
+    """A whole evaluation of one reader."""
 
     recipe: str
     date: str
+    answers: str
+    """The file beside the report that holds every answer and its scores."""
     conditions: tuple[ConditionReport, ...]
+    differences: tuple[Difference, ...]
+    """Between conditions, where the task is about them."""
+    spreads: tuple[Spread, ...]
+    """Over conditions that differ in the position of the own context alone."""
     reader: Mapping[str, Any]
     """Name, fingerprint, parameters, device and dtype."""
     config: Mapping[str, Any]
@@ -94,17 +109,22 @@ class Report:
     """Wall time of this run; figures of a resumed run include what earlier runs read."""
 
 
+def score_all(questions: Sequence[Question], predictions: Mapping[str, Prediction]) -> dict[str, Score]:
+    """Exact match and F1 of the answer to each question, by question id."""
+    return {q.id: score(predictions[q.id].text, q.answers) for q in questions}
+
+
 def summarize(
-    among: int,
+    condition: Condition,
     questions: Sequence[Question],
     predictions: Mapping[str, Prediction],
+    scores: Mapping[str, Score],
     *,
     abstention: Abstention | None,
     resamples: int,
     seed: int,
 ) -> ConditionReport:
-    """The figures of a condition over its answerable ``questions``, all of which have a prediction."""
-    scores = {q.id: score(predictions[q.id].text, q.answers) for q in questions}
+    """The figures of a condition over its answerable ``questions``, all of which have a prediction and a score."""
 
     def percent(values: Sequence[float], chosen: Sequence[Question]) -> Estimate:
         groups = [q.context_id or "" for q in chosen]
@@ -120,10 +140,14 @@ def summarize(
 
     asked = [predictions[q.id] for q in questions]
     return ConditionReport(
-        among=among,
+        name=condition.name,
+        title=condition.title,
+        parameters=condition.parameters,
         whole=of("all", questions),
         sources=tuple(of(s, [q for q in questions if q.source == s]) for s in sorted({q.source for q in questions})),
-        own_first=None if among == 1 else percent([float(p.own_first) for p in asked], questions),
+        own_first=percent([float(p.own_first) for p in asked], questions) if condition.competes else None,
+        own_packed=percent([float(p.own_packed) for p in asked], questions) if condition.searches else None,
+        answer_packed=percent([float(bool(p.answer_packed)) for p in asked], questions) if condition.recalls else None,
         passages=statistics.fmean(p.passages for p in asked),
         kinds=dict(Counter(p.kind for p in asked)),
         unasked=sum(bool(p.problem) for p in asked),
@@ -137,6 +161,7 @@ def summarize_abstention(
     answerable: Sequence[Question],
     unanswerable: Sequence[Question],
     predictions: Mapping[str, Prediction],
+    scores: Mapping[str, Score],
     *,
     threshold: float,
 ) -> Abstention | None:
@@ -145,10 +170,10 @@ def summarize_abstention(
         return None
     with_answer = [predictions[q.id] for q in answerable]
     without = [predictions[q.id] for q in unanswerable]
-    scores: list[Score] = [score(predictions[q.id].text, q.answers) for q in answerable]
-    right = [p.confidence for p, s in zip(with_answer, scores) if s.em]
-    wrong = [p.confidence for p, s in zip(with_answer, scores) if not s.em] + [p.confidence for p in without]
-    answered = [100 * s.em for p, s in zip(with_answer, scores) if p.confidence >= threshold]
+    ems = [scores[q.id].em for q in answerable]
+    right = [p.confidence for p, em in zip(with_answer, ems) if em]
+    wrong = [p.confidence for p, em in zip(with_answer, ems) if not em] + [p.confidence for p in without]
+    answered = [100 * em for p, em in zip(with_answer, ems) if p.confidence >= threshold]
     return Abstention(
         answerable=len(with_answer),
         unanswerable=len(without),

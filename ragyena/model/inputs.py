@@ -36,8 +36,8 @@ class ReaderInput:
         """One context of the batch, as a batch of one."""
         return self.rows(slice(index, index + 1))
 
-    def rows(self, some: slice) -> ReaderInput:
-        """Some contexts of the batch."""
+    def rows(self, some: slice | Tensor) -> ReaderInput:
+        """Some contexts of the batch, by a slice or an index."""
         return ReaderInput(
             self.question_ids[some],
             self.question_mask[some],

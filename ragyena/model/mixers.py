@@ -23,6 +23,8 @@ from ragyena.model.layers import Linear
 
 __all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
 
+_ABSENT = -5e3  # evidence scores below it are padding's
+
 
 def build_mixer(config: ReaderModelConfig, layer: int) -> HyenaMixer | AttentionMixer:
     """The mixer of a layer. A new mixer is a class with this module's forward signature and a line here."""
@@ -47,7 +49,8 @@ def _merge(x: Tensor) -> Tensor:
 class QuestionAttention(nn.Module):
     """Softmax attention of every token to the question's tokens, with a learned sink: a key whose value is zero.
 
-    Linear in the context. Queries, keys and values are projected by the mixer that owns this.
+    Other tokens may be attended to beside the question's. Linear in the context.
+    Queries, keys and values are projected by the mixer that owns this.
     """
 
     def __init__(self, config: ReaderModelConfig) -> None:
@@ -111,7 +114,13 @@ class HyenaMixer(nn.Module):
         )
 
     def forward(
-        self, question_BQD: Tensor, passages_BPSD: Tensor, question_mask: Tensor, token_mask: Tensor
+        self,
+        question_BQD: Tensor,
+        passages_BPSD: Tensor,
+        question_mask: Tensor,
+        token_mask: Tensor,
+        selected_BMD: Tensor | None = None,
+        score_BM: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         batch, passages, slot, width = passages_BPSD.shape
         slots_NSD = passages_BPSD.reshape(batch * passages, slot, width)
@@ -120,12 +129,29 @@ class HyenaMixer(nn.Module):
         gate_p, gated_p = self._gate(projected_p, token_mask.reshape(batch * passages, slot))
         mixed_q, mixed_p = self._convolve(gated_q, gated_p, passages)
         key, value = self.key(question_BQD), projected_q[..., 2 * width :]
+        if selected_BMD is not None and score_BM is not None:
+            key, value, question_mask = self._beside(key, value, question_mask, selected_BMD, score_BM)
         attended_q = self.question_attention(self.query(question_BQD), key, value, question_mask)
         query = self.query(slots_NSD).view(batch, passages * slot, width)
         attended_p = self.question_attention(query, key, value, question_mask)
         updated_q = self.out(mixed_q * gate_q + attended_q)
         updated_p = self.out(mixed_p * gate_p + attended_p.reshape(batch * passages, slot, width))
         return updated_q, updated_p.view(batch, passages, slot, width)
+
+    def _beside(
+        self, key: Tensor, value: Tensor, mask: Tensor, selected_BMD: Tensor, score_BM: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values and mask of the question's tokens with those of selected tokens after them. A selected token
+        says its value as loudly as it is likely to be evidence, which is how the score hears from the answer."""
+        weight, bias = self.project.weight[2 * self.width :], self.project.bias[2 * self.width :]
+        said = F.linear(selected_BMD, weight.to(selected_BMD.dtype), bias.to(selected_BMD.dtype))
+        said = said * score_BM.sigmoid()[..., None].to(said.dtype)
+        present = score_BM > _ABSENT
+        return (
+            torch.cat([key, self.key(selected_BMD)], 1),
+            torch.cat([value, said], 1),
+            torch.cat([mask, present], 1),
+        )
 
     def _gate(self, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Short convolution, then the output gate x0 and the gated input x1 * v, both [N, S, D]."""

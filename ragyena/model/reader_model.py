@@ -71,10 +71,12 @@ class SpanScores:
 
 
 def confidence_features(span: Tensor, null: Tensor) -> Tensor:
-    """[..., 2] from the log probabilities of the best span and of there being no answer: the span's logit, and the
-    latter, both bounded."""
+    """[..., 3] from the log probabilities of the best span and of there being no answer: the span's logit, that of
+    no answer, and how far the span is above it; all bounded."""
     probability = span.exp().clamp(_RAREST, 1 - _RAREST)
-    return torch.stack([probability.logit(), null.clamp(min=_LEAST_NULL)], -1)
+    return torch.stack(
+        [probability.logit(), null.clamp(min=_LEAST_NULL), (span - null).clamp(_LEAST_NULL, -_LEAST_NULL)], -1
+    )
 
 
 class ReaderLayer(nn.Module):
@@ -88,9 +90,18 @@ class ReaderLayer(nn.Module):
         self.ffn_norm = LayerNorm(config.width, eps=_NORM_EPS)
 
     def forward(
-        self, question: Tensor, passages: Tensor, question_mask: Tensor, token_mask: Tensor
+        self,
+        question: Tensor,
+        passages: Tensor,
+        question_mask: Tensor,
+        token_mask: Tensor,
+        selected: Tensor | None = None,
+        selected_score: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask)
+        if selected is None or selected_score is None:
+            mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask)
+        else:
+            mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask, selected, selected_score)
         return self._finish(question, mixed_q), self._finish(passages, mixed_p)
 
     def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
@@ -119,14 +130,17 @@ class ReaderModel(nn.Module):
         self.span = Linear(width, 2)
         self.null = Linear(width, 2)
         self.mode = Linear(width, 1)
+        self.evidence = nn.ModuleDict(
+            {str(index): Linear(width, 1) for index, count in enumerate(config.selected_tokens) if count}
+        )
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
         self.register_buffer("idf", torch.ones(config.vocab_size))
         """Inverse document frequency of each word piece in the training passages, the rarest 1."""
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0]))
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0, 0.0]))
         """Weights of ``confidence``, fitted on held-out questions."""
         for module in (self.word, self.segment, self.question_position, self.slot_position):
             nn.init.normal_(module.weight, std=0.02)
-        for head in (self.span, self.null, self.mode):
+        for head in (self.span, self.null, self.mode, *cast("list[Linear]", list(self.evidence.values()))):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
 
@@ -160,9 +174,26 @@ class ReaderModel(nn.Module):
         """The embedded context, then the states after each layer."""
         question, passages = self.embed(batch, dtype or self.dtype)
         yield Encoded(question, passages)
-        for layer in layers or self.layers:
-            question, passages = layer(question, passages, batch.question_mask, batch.token_mask)
+        for index, layer in enumerate(layers or self.layers):
+            chosen = self._select(index, passages, batch.token_mask)
+            question, passages = layer(question, passages, batch.question_mask, batch.token_mask, *chosen)
             yield Encoded(question, passages)
+
+    def evidence_scores(self, layer: int, passages: Tensor) -> Tensor:
+        """[B, P, S] fp32 logits of each token being needed for the answer, from the states that enter ``layer``."""
+        head = cast(Linear, self.evidence[str(layer)])
+        return head(passages).float()[..., 0]
+
+    def _select(self, layer: int, passages: Tensor, token_mask: Tensor) -> tuple[Tensor, Tensor] | tuple[()]:
+        """States [B, M, D] and evidence scores [B, M] of the M likeliest tokens of the context; nothing where the
+        layer selects none. Ties, and fewer tokens than M, are settled by position."""
+        count = self.config.selected_tokens[layer]
+        if not count:
+            return ()
+        batch, slots, slot, width = passages.shape
+        scores = self.evidence_scores(layer, passages).masked_fill(~token_mask, NEVER).view(batch, slots * slot)
+        score, place = scores.topk(min(count, slots * slot), dim=1)
+        return passages.view(batch, slots * slot, width).gather(1, place[..., None].expand(-1, -1, width)), score
 
     def embed(self, batch: ReaderInput, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Word, segment and position embeddings, and match features: [B, Q, D] and [B, P, S, D]."""
@@ -197,8 +228,8 @@ class ReaderModel(nn.Module):
         return SpanScores(scores[..., 0], scores[..., 1], null)
 
     def confidence(self, features: Tensor) -> Tensor:
-        """Probability of extracted answers being right, from [..., 2] ``confidence_features``."""
-        return (features @ self.calibration[:2] + self.calibration[2]).sigmoid()
+        """Probability of extracted answers being right, from [..., 3] ``confidence_features``."""
+        return (features @ self.calibration[:-1] + self.calibration[-1]).sigmoid()
 
     def write_logit(self, encoded: Encoded) -> Tensor:
         """[B] logit of the question asking for an answer to be written (yes or no, say) rather than extracted."""

@@ -52,7 +52,7 @@ def bench_train(
     if sequence_tokens is not None:
         chosen = _with_length(chosen, sequence_tokens)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(config, data, folder, encoder=None, device=device, ranks=Ranks())
+    make_task = tasks(config, data, folder, encoder=None, device=device, ranks=Ranks(), progress=progress)
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     short = chosen.model_copy(  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """The use case of ``ragyena eval``: a recipe and data in, answers scored, a dated report out.
 
-Everything a run makes is kept: the index of all passages (for distractors), the retriever's hits, and each answer of
-the reader, so that the same command again goes on where it stopped and other readers are shown the same contexts.
+Everything a run makes is kept: the index of all passages, the retriever's hits, and each answer of the reader, so that
+the same command again goes on where it stopped and other readers are shown the same contexts. Contexts can be frozen
+in one file and read on a machine that has neither the data nor an index.
 """
 
 from __future__ import annotations
@@ -9,28 +10,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import DataError, StorageError
+from ragyena.errors import StorageError
 from ragyena.evaluation import machine
-from ragyena.evaluation.contexts import Distractors
-from ragyena.evaluation.datasets import ContextRow, EvalData, Question, cut, load
-from ragyena.evaluation.experiment import Condition, Prediction, predict
+from ragyena.evaluation.comparing import differences, spread
+from ragyena.evaluation.conditions import Condition
+from ragyena.evaluation.experiment import Prediction, predict
+from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
-from ragyena.evaluation.report import ConditionReport, Report, summarize, summarize_abstention
-from ragyena.pipelines import index as index_use_cases
+from ragyena.evaluation.metrics import Score
+from ragyena.evaluation.report import ConditionReport, Report, score_all, summarize, summarize_abstention
+from ragyena.evaluation.tasks import conditions, contrasts, sweeps
+from ragyena.pipelines.compare import by_condition
+from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
-from ragyena.retrieval.index import Index
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Progress
 
-__all__ = ["evaluate", "load_config"]
+__all__ = ["evaluate", "freeze_to", "load_config"]
 
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
@@ -49,6 +51,23 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
     return parse(EvalConfig, {**values, **given}, source=source), name
 
 
+def freeze_to(
+    path: Path,
+    config: EvalConfig,
+    settings: PipelineConfig,
+    *,
+    data_root: Path,
+    index_cache: Path,
+    progress: Progress | None,
+) -> Frozen:
+    """Makes the contexts of an evaluation and writes them to ``path``; nothing is read by the reader, but its tokenizer
+    cuts the passages. Raises as ``freeze`` does, and CheckpointError."""
+    tokenizer = Reader.tokenizer_of(settings.reader)
+    frozen = freeze(config, settings, tokenizer, data_root=data_root, index=index_cache, progress=progress)
+    frozen.save(path)
+    return frozen
+
+
 def evaluate(
     config: EvalConfig,
     settings: PipelineConfig,
@@ -57,23 +76,25 @@ def evaluate(
     data_root: Path,
     out: Path,
     index_cache: Path,
+    frozen: Path | None = None,
     progress: Progress | None,
 ) -> tuple[Report, Path]:
     """Asks every question under every condition; the report and the file it was written to, under ``out``.
 
-    ``settings`` say which reader reads, how passages are cut and headed, and how distractors are retrieved.
-    ``index_cache`` is the folder of the index of all passages, built if it is not there; unused where no condition
-    needs distractors. No answer is withheld: the threshold only enters the report's account of abstention.
+    ``settings`` say which reader reads, how passages are cut and headed, and how passages are retrieved.
+    ``index_cache`` is an index of all passages, or the folder in which it is built if it is not there; unused where no
+    condition retrieves. With ``frozen``, a file of ``freeze_to``, neither data nor index are touched. No answer is
+    withheld: the threshold only enters the report's account of abstention.
 
-    Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError and StorageError.
+    Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError, StorageError, and
+    UsageError where ``frozen`` does not hold what is asked for.
     """
     began = time.perf_counter()
-    data = load(config, data_root)
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
-    passage_tokens = settings.index.passage_tokens
-    questions = [*data.answerable, *data.unanswerable]
-    asked_on = {q.context_id: data.contexts[q.context_id] for q in questions if q.context_id is not None}
-    own = cut(list(asked_on.values()), reader.tokenizer, passage_tokens)
+    if frozen is None:
+        contexts = freeze(config, settings, reader.tokenizer, data_root=data_root, index=index_cache, progress=progress)
+    else:
+        contexts = frozen_for(config, settings, reader.tokenizer, frozen)
     facts = {
         "name": reader.name,
         "fingerprint": reader.fingerprint,
@@ -81,121 +102,106 @@ def evaluate(
         "device": reader.device,
         "dtype": reader.dtype,
     }
-    with ExitStack() as stack:
-        distractors = None
-        if max(config.among) > 1:
-            folder = index_cache / _fingerprint(data.contexts, settings, reader.tokenizer)
-            index = stack.enter_context(_open_index(data.contexts, settings, folder, progress))
-            distractors = Distractors(index, settings.retriever, folder)
-            stack.callback(distractors.close)
-        # answers are only gone on with where everything that shapes them is the same
-        shaped_by = [facts, settings.index.model_dump(), settings.packer.header_tokens, settings.reader.model_dump()]
-        shaped_by += [settings.retriever.model_dump(), config.seed]
-        digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True, default=str).encode()).hexdigest()[:12]
-        journal = stack.enter_context(Journal(out / f"answers-{digest}.jsonl"))
-        conditions = []
-        for among in config.among:
-            condition = Condition(
-                among=among,
-                own=own,
-                distractors=distractors,
-                packer=settings.packer,
-                max_question_tokens=settings.reader.max_question_tokens,
-                seed=config.seed,
-            )
-            conditions.append(_condition(reader, data, condition, config, settings, journal, progress))
-    report = Report(
+    # answers are only gone on with where everything that shapes them is the same
+    shaped_by = [facts, contexts.digest(), settings.reader.model_dump(), config.seed]
+    digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    reports, rows = [], []
+    with Journal(out / f"answers-{digest}.jsonl") as journal:
+        for condition in conditions(config, contexts, making(config, settings, reader.tokenizer)):
+            report, answers = _condition(reader, contexts, condition, config, settings, journal, progress)
+            reports.append(report)
+            rows += answers
+    date = time.strftime("%Y-%m-%d")
+    stem = f"{date}-{name}-{_slug(facts)}"
+    scored = by_condition(rows)
+    drawn = {"resamples": config.resamples, "seed": config.seed}
+    whole = Report(
         recipe=name,
-        date=time.strftime("%Y-%m-%d"),
-        conditions=tuple(conditions),
+        date=date,
+        answers=f"{stem}.answers.jsonl",
+        conditions=tuple(reports),
+        differences=tuple(
+            found
+            for first, second in contrasts(config)
+            for found in differences(scored[first], scored[second], (first, second), **drawn)
+        ),
+        spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
         reader=facts,
         config=config.model_dump(mode="json"),
-        settings={
-            "passage_tokens": passage_tokens,
-            "header_tokens": settings.packer.header_tokens,
-            "retriever": settings.retriever.model_dump(mode="json"),
-            "embedder": settings.index.embedder,
-        },
+        settings=contexts.facts,
         data={
-            "answerable": len(data.answerable),
-            "unanswerable": len(data.unanswerable),
-            "contexts": len(data.contexts),
-            "left_out": len(data.problems),
-            "left_out_first": list(data.problems[:_PROBLEMS_KEPT]),
+            "answerable": len(contexts.answerable),
+            "unanswerable": len(contexts.unanswerable),
+            "left_out": len(contexts.problems),
+            "left_out_first": list(contexts.problems[:_PROBLEMS_KEPT]),
         },
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
     )
-    return report, _write(report, out)
+    return whole, _write(whole, rows, out / f"{stem}.json")
 
 
 def _condition(
     reader: Reader,
-    data: EvalData,
+    frozen: Frozen,
     condition: Condition,
     config: EvalConfig,
     settings: PipelineConfig,
     journal: Journal,
     progress: Progress | None,
-) -> ConditionReport:
-    """Unanswerable questions are asked on their own context alone: among others their answer may be found after all."""
-    unanswerable: tuple[Question, ...] = data.unanswerable if condition.among == 1 else ()
-    predictions: dict[str, Prediction] = predict(
-        reader, [*data.answerable, *unanswerable], condition, journal, progress
+) -> tuple[ConditionReport, list[dict[str, Any]]]:
+    """The figures of a condition, and a row for each answer."""
+    unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
+    asked = condition.questions
+    predictions = predict(reader, [*asked, *unanswerable], condition, journal, progress)
+    scores = score_all(asked, predictions)
+    abstention = summarize_abstention(asked, unanswerable, predictions, scores, threshold=settings.reader.threshold)
+    report = summarize(
+        condition, asked, predictions, scores, abstention=abstention, resamples=config.resamples, seed=config.seed
     )
-    abstention = summarize_abstention(data.answerable, unanswerable, predictions, threshold=settings.reader.threshold)
-    return summarize(
-        condition.among,
-        data.answerable,
-        predictions,
-        abstention=abstention,
-        resamples=config.resamples,
-        seed=config.seed,
-    )
+    return report, _rows(frozen, condition, predictions, scores)
 
 
-def _open_index(
-    contexts: Mapping[str, ContextRow], settings: PipelineConfig, folder: Path, progress: Progress | None
-) -> Index:
-    """The index of all contexts in ``folder``, built by the same use case as anybody's."""
-    rows = folder / "passages.jsonl"
-    built = folder / "complete"
-    if not built.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with rows.open("w", encoding="utf-8", errors="surrogatepass") as file:
-                for row in contexts.values():
-                    file.write(json.dumps({"id": row.id, "title": row.title, "text": row.text}) + "\n")
-        except OSError as error:
-            raise StorageError(f"{rows} cannot be written: {error.strerror}", hint="choose another --index") from error
-        indexing = settings.model_copy(
-            update={
-                "index": settings.index.model_copy(
-                    update={"text_fields": ("text",), "title_fields": ("title",), "max_file_mb": 1 << 20}
-                )
-            }
-        )
-        report = index_use_cases.add([rows], folder / "index", indexing, prune=True, progress=progress)
-        for failure in report.failed:
-            raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
-        built.touch()
-    return Index.open(folder / "index")
+def _rows(
+    frozen: Frozen, condition: Condition, predictions: Mapping[str, Prediction], scores: Mapping[str, Score]
+) -> list[dict[str, Any]]:
+    """What was answered to each question and how it scored: what ``ragyena eval-compare`` compares."""
+    questions = {q.id: q for q in (*frozen.answerable, *frozen.unanswerable)}
+    rows = []
+    for question_id, prediction in predictions.items():
+        question = questions[question_id]
+        row: dict[str, Any] = {
+            "condition": condition.name,
+            "question_id": question_id,
+            "source": question.source,
+            "context_id": question.context_id or "",
+            "question": question.question,
+            "answers": list(question.answers),
+            "answer": prediction.text,
+            "kind": prediction.kind,
+            "confidence": round(prediction.confidence, 6),
+            "no_answer_probability": round(prediction.no_answer_probability, 6),
+        }
+        if question_id in scores:
+            row["em"], row["f1"] = scores[question_id].em, round(scores[question_id].f1, 6)
+        rows.append(row)
+    return rows
 
 
-def _fingerprint(contexts: Mapping[str, ContextRow], settings: PipelineConfig, tokenizer: Tokenizer) -> str:
-    """Names the index of these contexts under these settings."""
-    digest = hashlib.sha256(f"{settings.index.model_dump_json()} {tokenizer.fingerprint}".encode())
-    for row in contexts.values():
-        digest.update(json.dumps([row.id, row.title, row.text]).encode())
-    return digest.hexdigest()[:12]
+def _slug(reader: Mapping[str, Any]) -> str:
+    """Names a reader in a file name: its folder, and enough of its fingerprint to tell two of one name apart."""
+    base = Path(reader["name"]).name
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in base) + f"-{reader['fingerprint'][:8]}"
 
 
-def _write(report: Report, out: Path) -> Path:
-    path = out / f"{report.date}-{report.recipe}.json"
+def _write(report: Report, rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     values = asdict(report)
     for condition, written in zip(report.conditions, values["conditions"]):
         written["tokens_per_second"] = round(condition.tokens_per_second, 1)
     try:
+        with (path.parent / report.answers).open("w", encoding="utf-8", errors="surrogatepass") as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
         path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error

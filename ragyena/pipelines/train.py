@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import (
@@ -34,7 +36,9 @@ from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.lm_data import Stream, prepare_prose
 from ragyena.training.lm_task import LanguageTask
 from ragyena.training.loop import StageResult, run
+from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
+from ragyena.training.prepare import prepare
 from ragyena.training.ranks import Ranks, joined
 from ragyena.training.reader_task import ReaderTask
 from ragyena.training.recall_task import RecallTask
@@ -93,7 +97,7 @@ def _resolve(name: str, root: Path) -> str:
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``: tokens, and for a reader hard negatives.
+    """The recipe's data as training reads them, made once in ``cache``.
 
     Raises UsageError for a recipe that needs no data.
     """
@@ -107,13 +111,10 @@ def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed
             f"of {prose.dev_documents:,} held out"
         )
         return Packed(prose.path, summary)
-    from ragyena.retrieval.embedder import Embedder
-    from ragyena.training.prepare import prepare
-
-    report = prepare(config.data, tokenizer, Embedder.open("all-MiniLM-L6-v2"), cache, progress)
+    report = prepare(config.data, tokenizer, cache, progress)
     summary = (
-        f"{report.questions:,} questions, {report.passages:,} passages, {report.prose_tokens:,} tokens of prose; left "
-        f"out: {report.left_out}"
+        f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
+        f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}"
     )
     return Packed(report.path, summary)
 
@@ -137,7 +138,7 @@ def train(
         if ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        make_task = tasks(config, packed, folder, encoder=encoder, device=device, ranks=ranks)
+        make_task = tasks(config, packed, folder, encoder=encoder, device=device, ranks=ranks, progress=progress)
         results = run(config.stages, make_task, folder, seed=config.seed, device=device, progress=progress, ranks=ranks)
         if ranks.first:
             _write_summary(folder, results, device, ranks)
@@ -154,9 +155,17 @@ def chosen_device(device: str) -> str:
 
 
 def tasks(
-    config: AnyTrainConfig, packed: Path | None, folder: Path, *, encoder: Path | None, device: str, ranks: Ranks
+    config: AnyTrainConfig,
+    packed: Path | None,
+    folder: Path,
+    *,
+    encoder: Path | None,
+    device: str,
+    ranks: Ranks,
+    progress: Progress,
 ) -> Callable[[Any], Task]:
-    """What makes the task of each of the recipe's stages, on the packed data, where it needs some."""
+    """What makes the task of each of the recipe's stages, on the packed data (and a reader's mined hard negatives),
+    where it needs some."""
     if isinstance(config, RecallTrainConfig):
 
         def recall(stage: RecallStageConfig) -> Task:
@@ -179,6 +188,7 @@ def tasks(
     if "questions" not in data.arrays:
         raise DataError(f"{packed} holds no questions", hint="give data packed by a reader's recipe")
     start = encoder or _bundled_encoder()
+    data = data.joined(_mined(data, packed, config, folder, start, progress, ranks))
 
     def reader(stage: StageConfig) -> Task:
         return ReaderTask(
@@ -205,6 +215,23 @@ def _write_summary(folder: Path, results: list[StageResult], device: str, ranks:
         "stages": [{**asdict(result), "checkpoint": str(result.checkpoint)} for result in results],
     }
     (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+
+
+def _mined(
+    data: PackedData, packed: Path, config: TrainConfig, folder: Path, encoder: Path, progress: Progress, ranks: Ranks
+) -> dict[str, Tensor]:
+    """The hard negatives, mined once in the run's folder."""
+    path = folder / f"mined-{packed.stem}.safetensors"
+    if ranks.first and not path.is_file():
+        settings = config.data
+        mined = mine(
+            data, encoder, negatives=settings.negatives, question_tokens=settings.question_tokens, progress=progress
+        )
+        partial = path.with_suffix(".partial")
+        save_file({name: tensor.contiguous() for name, tensor in mined.items()}, partial)
+        partial.replace(path)
+    ranks.wait()
+    return load_file(path, device=str(data.device))
 
 
 def _bundled_encoder() -> Path:

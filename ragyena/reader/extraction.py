@@ -1,16 +1,20 @@
-"""The best spans of a context by start and end probabilities. Legend: P passages, S slot tokens, W span widths."""
+"""The best spans of a context by start and end probabilities. Legend: B contexts, P passages, S slot tokens."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ragyena.types import Context, Span
 
-__all__ = ["ScoredSpan", "best_spans"]
+__all__ = ["ScoredSpan", "best_spans", "best_spans_of_batch"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
@@ -29,33 +33,62 @@ class ScoredSpan:
 def best_spans(
     start: FloatArray, end: FloatArray, context: Context, *, max_tokens: int, count: int
 ) -> tuple[list[ScoredSpan], FloatArray]:
-    """At most ``count`` spans that do not overlap, best first, and each slot's best log probability [P].
+    """``best_spans_of_batch`` for one context: start and end are [>= P, >= S]."""
+    start_BPS, end_BPS = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
+    return best_spans_of_batch(start_BPS, end_BPS, [context], max_tokens=max_tokens, count=count)[0]
 
-    start, end: [>= P, >= S] log probabilities; entries beyond the context's own shape are padding. A span lies in one
-    passage's text and in one paragraph, has at most ``max_tokens`` tokens, and its text
-    is cut from the passage by its char offsets.
+
+def best_spans_of_batch(
+    start_BPS: Tensor, end_BPS: Tensor, contexts: Sequence[Context], *, max_tokens: int, count: int
+) -> list[tuple[list[ScoredSpan], FloatArray]]:
+    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best log probability
+    [P].
+
+    start, end: log probabilities; entries beyond a context's own shape are padding. A span lies in one passage's text
+    and in one paragraph, has at most ``max_tokens`` tokens, and its text is cut from the passage by its char offsets.
     """
-    passages, slot = context.token_ids.shape
-    start, end = start[:passages, :slot], end[:passages, :slot]
-    start = np.where(context.text_mask, start, -np.inf)
-    end = np.where(context.text_mask, end, -np.inf)
-    widths = min(max_tokens, slot)
-    joint = np.full((widths, passages, slot), -np.inf, np.float32)  # [W, P, S]: starts at S, W more tokens
-    paragraph = _paragraphs(context)
-    for width in range(widths):
-        within = paragraph[:, : slot - width] == paragraph[:, width:]
-        joint[width, :, : slot - width] = np.where(within, start[:, : slot - width] + end[:, width:], -np.inf)
-    best_of_start = joint.max(0)
-    slot_scores = best_of_start.max(1).astype(np.float32)
+    batch, passages, slot = start_BPS.shape
+    text = np.zeros((batch, passages, slot), np.bool_)
+    for row, context in enumerate(contexts):
+        text[row, : context.token_ids.shape[0], : context.token_ids.shape[1]] = context.text_mask
+    outside_BPS = torch.from_numpy(~text).to(start_BPS.device)
+    start_BPS = start_BPS.float().masked_fill(outside_BPS, -math.inf)
+    end_BPS = end_BPS.float().masked_fill(outside_BPS, -math.inf)
+    paragraph_BPS = _paragraphs(contexts, (batch, passages, slot))
+    if paragraph_BPS is not None:
+        paragraph_BPS = paragraph_BPS.to(start_BPS.device)
+    best_BPS = torch.full_like(start_BPS, -math.inf)  # of the spans that start here
+    width_BPS = torch.zeros(best_BPS.shape, dtype=torch.int16, device=best_BPS.device)  # of the best, less one
+    for width in range(min(max_tokens, slot)):
+        joint = start_BPS[..., : slot - width] + end_BPS[..., width:]
+        if paragraph_BPS is not None and width:
+            joint.masked_fill_(paragraph_BPS[..., : slot - width] != paragraph_BPS[..., width:], -math.inf)
+        best, widths = best_BPS[..., : slot - width], width_BPS[..., : slot - width]
+        better = joint > best
+        widths.masked_fill_(better, width)
+        torch.maximum(best, joint, out=best)
+    slot_scores = best_BPS.amax(2).cpu().numpy()
+    # overlapping starts crowd the top: enough are looked at that ``count`` remain apart
+    top = best_BPS.flatten(1).topk(min(count * max_tokens, passages * slot))
+    widest = width_BPS.flatten(1).gather(1, top.indices).cpu().numpy()
+    values, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
+    result = []
+    for row, context in enumerate(contexts):
+        order = np.lexsort((places[row], -values[row]))  # equal ones by place, whatever the device makes of ties
+        starts = ((int(places[row, i]), int(widest[row, i]), float(values[row, i])) for i in order)
+        spans = _apart(starts, context, slot, count)
+        result.append((spans, slot_scores[row, : context.token_ids.shape[0]].astype(np.float32)))
+    return result
+
+
+def _apart(starts: Iterable[tuple[int, int, float]], context: Context, slot: int, count: int) -> list[ScoredSpan]:
+    """The first ``count`` of spans (flat place of the start, tokens more, log probability) that do not overlap."""
     spans: list[ScoredSpan] = []
-    order = np.argsort(-best_of_start, axis=None, kind="stable")[: count * widths]
-    for flat in order:
-        row, first = divmod(int(flat), slot)
-        log_probability = float(best_of_start[row, first])
-        if not np.isfinite(log_probability) or len(spans) == count:
+    for flat, more, log_probability in starts:
+        if len(spans) == count or not math.isfinite(log_probability):
             break
-        last = first + int(joint[:, row, first].argmax())
-        first, last = _trim(context, row, first, last)
+        row, first = divmod(flat, slot)
+        first, last = _trim(context, row, first, first + more)
         if first > last:
             continue
         if any(s.span.slot == row and first < s.span.token_end and last >= s.span.token_start for s in spans):
@@ -69,10 +102,10 @@ def best_spans(
             start=begin,
             end=stop,
             text=passage.text[begin - passage.start : stop - passage.start],
-            score=float(np.exp(log_probability)),
+            score=math.exp(log_probability),
         )
         spans.append(ScoredSpan(span, log_probability))
-    return spans, slot_scores
+    return spans
 
 
 def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:
@@ -90,10 +123,16 @@ def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-def _paragraphs(context: Context) -> npt.NDArray[np.int64]:
-    """[P, S] for each token the number of blank lines before it in its passage."""
-    result = np.zeros(context.token_ids.shape, np.int64)
-    for row, scored in enumerate(context.passages):
-        borders = [match.start() for match in _BLANK_LINE.finditer(scored.passage.text)]
-        result[row] = np.searchsorted(borders, context.char_starts[row] - scored.passage.start)
-    return result
+def _paragraphs(contexts: Sequence[Context], shape: tuple[int, int, int]) -> Tensor | None:
+    """[B, P, S] for each token the number of blank lines before it in its passage; None where there are none."""
+    result: npt.NDArray[np.int32] | None = None
+    for index, context in enumerate(contexts):
+        for row, scored in enumerate(context.passages):
+            if "\n" not in scored.passage.text:
+                continue
+            borders = [match.start() for match in _BLANK_LINE.finditer(scored.passage.text)]
+            if borders:
+                result = np.zeros(shape, np.int32) if result is None else result
+                starts = context.char_starts[row] - scored.passage.start
+                result[index, row, : len(starts)] = np.searchsorted(borders, starts)
+    return None if result is None else torch.from_numpy(result)

@@ -130,7 +130,9 @@ def _with_neighbours(
 
 
 def _drop_duplicates(entrants: Sequence[_Entrant], threshold: float) -> None:
-    """Marks passages whose word shingles nearly equal those of a better one."""
+    """Marks passages whose word shingles nearly equal those of a better one. Over 1 no two are alike enough."""
+    if threshold > 1:
+        return
     kept: list[tuple[int, frozenset[tuple[str, ...]]]] = []
     holders: dict[
         tuple[str, ...], list[int]

@@ -23,7 +23,7 @@ from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import ReaderModel, confidence_features
 from ragyena.reader.decoding import write_answer
-from ragyena.reader.extraction import ScoredSpan, best_spans
+from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import AnswerKind, Context, Span
 
@@ -33,7 +33,10 @@ log = logging.getLogger(__name__)
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
-_BATCH_TOKENS = 16_384  # contexts read together hold about as many tokens as keep a CPU's caches useful
+_CPU_BATCH_TOKENS = 16_384  # contexts read together hold about as many tokens as keep a CPU's caches useful
+_GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
+_GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
+_BATCHES_AT_ONCE = 4  # batches' worth of contexts that a GPU is given together, to find those of one shape among
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +71,7 @@ class Reader:
         Raises CheckpointError where it is missing, damaged or of another shape, and MissingDependencyError where the
         device asked for is not there.
         """
-        folder = recipes.asset("reader") if config.checkpoint == "shipped" else Path(config.checkpoint).expanduser()
-        if not folder.is_dir():
-            raise CheckpointError(
-                f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
-            )
+        folder = _folder(config)
         architecture = load_config(folder)
         if not isinstance(architecture, ReaderModelConfig):
             raise CheckpointError(
@@ -92,6 +91,11 @@ class Reader:
         log.info("reader %s on %s in %s", folder, device, dtype)
         name = "shipped" if config.checkpoint == "shipped" else str(folder)
         return cls(model, Tokenizer.from_folder(folder), config, name=name, device=device)
+
+    @staticmethod
+    def tokenizer_of(config: ReaderConfig) -> Tokenizer:
+        """The tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
+        return Tokenizer.from_folder(_folder(config))
 
     @property
     def parameters(self) -> int:
@@ -115,6 +119,20 @@ class Reader:
             digest.update(tensor.float().cpu().numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def batch_tokens(self) -> int:
+        """About how many tokens are read at once: what keeps the device busy and its memory holds."""
+        if self._device.type != "cuda":
+            return _CPU_BATCH_TOKENS
+        free, _ = torch.cuda.mem_get_info(self._device)
+        free += torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return min(_GPU_BATCH_TOKENS, max(_CPU_BATCH_TOKENS, free // _GPU_BYTES_A_TOKEN))
+
+    @property
+    def group_tokens(self) -> int:
+        """About how many tokens of contexts to hand to ``read_batch`` together where there are many."""
+        return self.batch_tokens * (_BATCHES_AT_ONCE if self._device.type == "cuda" else 1)
+
     def read(self, context: Context) -> Reading:
         """Reads one context."""
         return self.read_batch([context])[0]
@@ -123,23 +141,19 @@ class Reader:
         """Reads contexts, those of like shape together. Results are in the order given."""
         readings: list[Reading | None] = [None] * len(contexts)
         order = sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape)
+        most = self.batch_tokens
         group: list[int] = []
         for index in order:
             if contexts[index].token_ids.shape[0] == 0:
                 readings[index] = _nothing_to_read()
                 continue
-            if group and not self._fits(group, index, contexts):
+            if group and not _fits(group, index, contexts, most):
                 self._read_group(group, contexts, readings)
                 group = []
             group.append(index)
         if group:
             self._read_group(group, contexts, readings)
         return [reading for reading in readings if reading is not None]
-
-    def _fits(self, group: Sequence[int], index: int, contexts: Sequence[Context]) -> bool:
-        """Whether a context joins a group: same number of passages, and not too many tokens."""
-        first, new = contexts[group[0]].token_ids, contexts[index].token_ids
-        return first.shape[0] == new.shape[0] and (len(group) + 1) * new.size <= _BATCH_TOKENS
 
     @torch.inference_mode()
     def _read_group(self, group: Sequence[int], contexts: Sequence[Context], readings: list[Reading | None]) -> None:
@@ -150,13 +164,13 @@ class Reader:
             self._retrieval_prior(chosen).to(self._device)
         )
         write = self.model.write_logit(encoded).sigmoid().tolist()
-        start, end, null = (t.float().cpu().numpy() for t in scores.log_probabilities())
+        start, end, null = scores.log_probabilities()
+        found = best_spans_of_batch(start, end, chosen, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES)
+        no_answer = null.double().cpu()
+        confidences = self._confidences([spans for spans, _ in found], no_answer.sum(1))
         for row, (index, context) in enumerate(zip(group, chosen)):
-            scored, slot_scores = best_spans(
-                start[row], end[row], context, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES
-            )
+            scored, slot_scores = found[row]
             spans = [s.span for s in scored]
-            passages = context.token_ids.shape[0]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(
                     self.model, encoded.row(row), batch.row(row), self.tokenizer, self.config.max_answer_tokens
@@ -168,16 +182,16 @@ class Reader:
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
             else:
                 text, kind = (spans[0].text, "extracted") if spans else ("", "abstained")
-                confidence = self._confidence(scored, float(null[row].sum()))
+                confidence = confidences[row]
             if confidence < self.config.threshold or not text:
                 text, kind = "", "abstained"
             readings[index] = Reading(
                 kind=kind,
                 text=text,
                 confidence=confidence,
-                no_answer_probability=math.exp(float(null[row].mean())),
+                no_answer_probability=math.exp(float(no_answer[row].mean())),
                 spans=tuple(spans),
-                slot_scores=slot_scores[:passages],
+                slot_scores=slot_scores,
             )
 
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
@@ -191,15 +205,31 @@ class Reader:
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
-    def _confidence(self, spans: Sequence[ScoredSpan], null_log_probability: float) -> float:
-        if not spans:
-            return 0.0
-        best, null = torch.tensor(spans[0].log_probability), torch.tensor(null_log_probability)
-        return float(self.model.confidence(confidence_features(best, null).to(self._device)))
+    def _confidences(self, spans: Sequence[Sequence[ScoredSpan]], null_B: torch.Tensor) -> list[float]:
+        """Of each context's best span; 0 where there is none."""
+        best_B = torch.tensor([found[0].log_probability if found else -math.inf for found in spans])
+        features = confidence_features(best_B, null_B.float()).to(self._device)
+        found_B = torch.tensor([bool(found) for found in spans])
+        return [float(c) for c in self.model.confidence(features).cpu() * found_B]
+
+
+def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: int) -> bool:
+    """Whether a context joins a group: same number of passages, and not too many tokens."""
+    first, new = contexts[group[0]].token_ids, contexts[index].token_ids
+    return first.shape[0] == new.shape[0] and (len(group) + 1) * new.size <= most
 
 
 def _nothing_to_read() -> Reading:
     return Reading("abstained", "", 0.0, 1.0, (), np.zeros(0, np.float32))
+
+
+def _folder(config: ReaderConfig) -> Path:
+    folder = recipes.asset("reader") if config.checkpoint == "shipped" else Path(config.checkpoint).expanduser()
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
+        )
+    return folder
 
 
 def _device(name: str) -> torch.device:

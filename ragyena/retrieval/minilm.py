@@ -8,7 +8,7 @@ Legend: B texts, T tokens, D width, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-__all__ = ["MAX_TOKENS", "MiniLM"]
+__all__ = ["MAX_TOKENS", "MiniLM", "MiniLMNetwork"]
 
 LAYERS = 6
 HEADS = 12
@@ -29,28 +29,16 @@ MAX_TOKENS = 256
 """Longer texts are cut here, their two marks included, as sentence-transformers does with this model."""
 
 
-class MiniLM:
-    """The encoder of a folder with ``model.safetensors`` and ``tokenizer.json`` in the layout of all-MiniLM-L6-v2."""
+class MiniLMNetwork:
+    """The encoder as a function of token ids, on the device and in the type of its weights."""
 
-    dimension = WIDTH
-
-    def __init__(self, folder: Path) -> None:
-        """Raises OSError or ValueError where a file is missing or damaged."""
-        self._weights = load_file(folder / "model.safetensors")
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._tokenizer.enable_padding()
-
-    def encode(self, texts: Sequence[str], *, batch_size: int) -> npt.NDArray[np.float32]:
-        """float32 [N, D], unit length; texts of like length should follow one another."""
-        parts = [self._encode(texts[first : first + batch_size]) for first in range(0, len(texts), batch_size)]
-        return np.concatenate([np.empty((0, WIDTH), np.float32), *parts])
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        """``weights`` of a BERT-layout model.safetensors, six layers of width 384."""
+        self._weights = weights
 
     @torch.inference_mode()
-    def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        encodings = self._tokenizer.encode_batch(list(texts))
-        ids_BT = torch.tensor([encoding.ids for encoding in encodings])
-        mask_BT = torch.tensor([encoding.attention_mask for encoding in encodings], dtype=torch.bool)
+    def embed(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """[B, D] fp32 of unit length, from ids with their begin and end marks; mask_BT bool, False at padding."""
         x_BTD = self._embed(ids_BT)
         # Where nothing is padded the mask only costs time.
         visible = None if bool(mask_BT.all()) else mask_BT[:, None, None, :]
@@ -58,8 +46,7 @@ class MiniLM:
             x_BTD = self._layer(x_BTD, visible, f"encoder.layer.{layer}.")
         weights_BT1 = mask_BT[:, :, None].to(x_BTD.dtype)
         mean_BD = (x_BTD * weights_BT1).sum(1) / weights_BT1.sum(1)
-        result: npt.NDArray[np.float32] = F.normalize(mean_BD, dim=1).float().numpy()
-        return result
+        return F.normalize(mean_BD.float(), dim=1)
 
     def _embed(self, ids_BT: Tensor) -> Tensor:
         w = self._weights
@@ -85,3 +72,28 @@ class MiniLM:
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, (WIDTH,), self._weights[f"{name}weight"], self._weights[f"{name}bias"], EPSILON)
+
+
+class MiniLM:
+    """The encoder of a folder with ``model.safetensors`` and ``tokenizer.json`` in the layout of all-MiniLM-L6-v2."""
+
+    dimension = WIDTH
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError or ValueError where a file is missing or damaged."""
+        self._network = MiniLMNetwork(load_file(folder / "model.safetensors"))
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.enable_padding()
+
+    def encode(self, texts: Sequence[str], *, batch_size: int) -> npt.NDArray[np.float32]:
+        """float32 [N, D], unit length; texts of like length should follow one another."""
+        parts = [self._encode(texts[first : first + batch_size]) for first in range(0, len(texts), batch_size)]
+        return np.concatenate([np.empty((0, WIDTH), np.float32), *parts])
+
+    def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids_BT = torch.tensor([encoding.ids for encoding in encodings])
+        mask_BT = torch.tensor([encoding.attention_mask for encoding in encodings], dtype=torch.bool)
+        result: npt.NDArray[np.float32] = self._network.embed(ids_BT, mask_BT).numpy()
+        return result

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
 
-__all__ = ["ContextRow", "ContextSet", "Question", "QuestionSet", "read_contexts", "read_questions"]
+__all__ = ["ContextRow", "ContextSet", "Question", "QuestionSet", "read_contexts", "read_questions", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,16 @@ def read_contexts(names: Sequence[str]) -> ContextSet:
         if len(contexts) == before and len(problems) > failed:
             _nothing_usable(name, problems[failed:], "{id, title, context | text}")
     return ContextSet(tuple(contexts.values()), tuple(problems))
+
+
+def read_rows(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Every row of ``names`` as it stands, with its place (``file, line N``); unchecked, it may be of any type.
+
+    Raises as ``read_questions`` does.
+    """
+    for name in names:
+        for item in _rows(name):
+            yield item.where, item.values
 
 
 # ---------------------------------------------------------------------------------------------------------------

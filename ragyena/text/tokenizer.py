@@ -89,6 +89,10 @@ class Tokenizer:
         """The text of ``ids``, special tokens left out. Lower case where the tokenizer lowers it."""
         return str(self._backend.decode([int(i) for i in ids], skip_special_tokens=True))
 
+    def vocabulary(self) -> dict[str, int]:
+        """Every word piece, special tokens included, and its id."""
+        return dict(self._backend.get_vocab(with_added_tokens=True))
+
     def _special(self, role: str, name: str) -> int:
         for token in _SPECIAL[role]:
             found = self._backend.token_to_id(token)

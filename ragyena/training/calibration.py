@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ragyena.model.reader_model import ReaderModel, SpanScores, confidence_features
-from ragyena.training.packed import Batch, Sampler
+from ragyena.training.packed import Batch
+from ragyena.training.sampler import Sampler
 
 __all__ = ["calibrate"]
 
@@ -40,7 +41,7 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype) -> dict[
 
 
 def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[B, 2] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
+    """[B, 3] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -63,13 +64,13 @@ def _tokens(ids: Tensor, first: Tensor, last: Tensor) -> Tensor:
 
 @torch.enable_grad()
 def _logistic_regression(x: Tensor, y: Tensor) -> Tensor:
-    """Weights of the two features and the intercept, by L-BFGS."""
-    weights = torch.zeros(3, device=x.device, requires_grad=True)
+    """Weights of the features and the intercept, by L-BFGS."""
+    weights = torch.zeros(x.shape[1] + 1, device=x.device, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(x @ weights[:2] + weights[2], y)
+        loss = F.binary_cross_entropy_with_logits(x @ weights[:-1] + weights[-1], y)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

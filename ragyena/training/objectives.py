@@ -5,7 +5,8 @@ Legend: B contexts, P passages, S slot tokens, T answer tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +15,11 @@ from torch import Tensor
 from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.training.packed import Batch
 
-__all__ = ["HiddenStateLoss", "polar_loss", "span_loss", "teacher_loss"]
+__all__ = ["HiddenStateLoss", "evidence_loss", "polar_loss", "span_loss", "teacher_loss"]
 
+_Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 _TEMPERATURE = 2.0  # of the distillation (Hinton et al. 2015)
+_LEAST_HELD = 1e-4  # the least probability of an answer that a loss is taken of
 _FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
 
 
@@ -27,11 +30,24 @@ def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
 
 
 def span_loss(scores: SpanScores, batch: Batch) -> Tensor:
-    """Mean cross-entropy of start and end over contexts whose answer is a span, or that hold none."""
-    start, end = _flat(scores)
-    weight = batch.has_span.float()
-    loss = F.cross_entropy(start, batch.start, reduction="none") + F.cross_entropy(end, batch.end, reduction="none")
-    return 0.5 * (loss * weight).sum() / weight.sum().clamp(min=1)
+    """Cross-entropy of start and end, mean over contexts. Where the answer is held but is no span, all that is known
+    is that there is an answer: the probability of there being one counts."""
+    total = scores.null.new_zeros(())
+    for logits, target in zip(_flat(scores), (batch.start, batch.end)):
+        log_probability = logits.log_softmax(-1)
+        known = -log_probability.gather(1, target[:, None])[:, 0]
+        held = -torch.log1p(-log_probability[:, 0].exp().clamp(max=1 - _LEAST_HELD))
+        total = total + torch.where(batch.has_span, known, held).mean()
+    return 0.5 * total
+
+
+def evidence_loss(logits_BPS: Tensor, batch: Batch) -> Tensor:
+    """Binary cross-entropy of each token being evidence, where that is known; evidence and the rest weigh the same."""
+    known = batch.has_span[:, None, None] & batch.inputs.token_mask
+    total = logits_BPS.new_zeros(())
+    for mask, sign in ((batch.evidence & known, 1.0), (~batch.evidence & known, -1.0)):
+        total = total + (F.softplus(-sign * logits_BPS) * mask).sum() / mask.sum().clamp(min=1)
+    return 0.5 * total
 
 
 def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tensor:
@@ -49,8 +65,10 @@ def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tenso
 class HiddenStateLoss:
     """Mean squared error to the teacher's states, a channel in units of its standard deviation in the first batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, compiled: bool = False) -> None:
+        """``compiled`` runs the error of a layer as one kernel or two, a dozen passes over its states otherwise."""
         self._scales: list[tuple[Tensor, Tensor]] | None = None
+        self._error: _Error = torch.compile(_masked_error, dynamic=False) if compiled else _masked_error
 
     def __call__(self, student: Sequence[Encoded], teacher: Sequence[Encoded], batch: Batch) -> Tensor:
         """Mean over layers (the embeddings are left out) of question and passage states."""
@@ -59,8 +77,8 @@ class HiddenStateLoss:
             self._scales = [(_scale(t.question, masks[0]), _scale(t.passages, masks[1])) for t in teacher[1:]]
         total = student[0].passages.new_zeros((), dtype=torch.float32)
         for mine, theirs, scales in zip(student[1:], teacher[1:], self._scales):
-            total = total + _masked_error(mine.passages, theirs.passages, scales[1], masks[1])
-            total = total + _QUESTION_SHARE * _masked_error(mine.question, theirs.question, scales[0], masks[0])
+            total = total + self._error(mine.passages, theirs.passages, scales[1], masks[1])
+            total = total + _QUESTION_SHARE * self._error(mine.question, theirs.question, scales[0], masks[0])
         return total / (len(student) - 1)
 
     def state(self) -> dict[str, Tensor]:

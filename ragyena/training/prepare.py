@@ -1,36 +1,39 @@
-"""Training data from rows of text to packed token arrays, with hard negatives from our own embedder.
+"""Training data from rows of text to packed token arrays: questions, their passages, and cloze questions on prose.
 
-Everything slow happens once: the result is one ``.npz`` file named by what it was made from.
+Everything slow happens once: the result is one ``.npz`` file named by what it was made from. Hard negatives are mined
+where the training runs (``ragyena.training.mining``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import random
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ragyena.config import DataConfig
 from ragyena.errors import DataError
-from ragyena.retrieval.embedder import Embedder
 from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
-from ragyena.text.tokenizer import Tokenizer
+from ragyena.text.sentences import sentence_span
+from ragyena.text.tokenizer import Encoding, Tokenizer
+from ragyena.training.augment import KINDS, Cloze, clozes, find_name, names, twist
 from ragyena.training.packed import ANSWER_TOKENS
 from ragyena.types import Document, Passage, Progress
 
 __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
-_HITS = 48  # hits looked at to find `negatives` without the answer
-_TRIES = 400  # draws of other passages where too few hits qualify
-_QUERY_BLOCK = 2048
+_ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
+_BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
+_BLOCK = 1024  # texts encoded at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class PreparedReport:
 
     path: Path
     questions: int
+    clozes: int
     passages: int
     prose_tokens: int
     left_out: dict[str, int]
@@ -50,12 +54,11 @@ class _Cut:
     """The passages of all contexts in one list; those of a context are ``bounds[context_id]``."""
 
     passages: list[Passage]
+    encodings: list[Encoding]
     bounds: dict[str, range]
 
 
-def prepare(
-    config: DataConfig, tokenizer: Tokenizer, embedder: Embedder, cache: Path, progress: Progress
-) -> PreparedReport:
+def prepare(config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already.
 
     Raises DataError where no question is usable.
@@ -69,27 +72,32 @@ def prepare(
     asked = {q.context_id for q in rows.questions if q.context_id is not None}
     cut = _cut([row for key, row in rows.contexts.items() if key in asked], tokenizer, config.passage_tokens, progress)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
-    kept, arrays = _questions(rows.questions, cut, tokenizer, config, left_out)
+    kept, arrays = _questions(rows.questions, cut, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
         )
-    texts = [tokenizer.encode(p.text).ids for p in cut.passages]
-    headers = [tokenizer.encode(p.header).ids[: config.header_tokens] for p in cut.passages]
-    arrays |= _flat("passages", texts) | _flat("headers", headers)
-    hits = _hits(kept, cut, embedder, progress)
-    arrays["gold"], arrays["negatives"] = _negatives(kept, arrays["gold"], hits, cut, config.negatives)
+    arrays["idf"] = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
+    prose_tokens = _add_prose(cut, config, tokenizer, progress)
+    arrays |= _clozes(cut, config, progress)
+    arrays |= _flat("passages", [encoding.ids for encoding in cut.encodings])
+    arrays |= _flat(
+        "headers", [e.ids[: config.header_tokens] for e in _encode((p.header for p in cut.passages), tokenizer)]
+    )
+    arrays["context_of"] = np.zeros(len(cut.passages), np.int32)
+    for number, bounds in enumerate(cut.bounds.values()):
+        arrays["context_of"][bounds.start : bounds.stop] = number
     arrays["held_out"] = np.array([_is_held_out(q, config.held_out) for q in kept])
-    arrays["idf"] = _idf(texts, tokenizer.vocab_size)
-    arrays["prose"] = _prose(config, tokenizer, progress)
+    arrays |= _words(tokenizer)
     cache.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     np.savez_compressed(partial, allow_pickle=False, **arrays)
     partial.rename(path)
     values = {
         "questions": len(kept),
+        "clozes": len(arrays["cloze_passage"]),
         "passages": len(cut.passages),
-        "prose_tokens": len(arrays["prose"]),
+        "prose_tokens": prose_tokens,
         "left_out": dict(left_out),
     }
     report.write_text(json.dumps(values, indent=1), encoding="utf-8")
@@ -109,116 +117,208 @@ def _fingerprint(config: DataConfig, tokenizer: Tokenizer) -> str:
 
 def _cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int, progress: Progress) -> _Cut:
     progress.start("cutting passages", len(contexts), "texts")
-    passages: list[Passage] = []
-    bounds: dict[str, range] = {}
+    cut = _Cut([], [], {})
     for row in contexts:
-        begin = len(passages)
-        passages += split(Document(source=row.source, text=row.text, title=row.title), tokenizer, passage_tokens)
-        bounds[row.id] = range(begin, len(passages))
+        _add(cut, row, tokenizer, passage_tokens)
         progress.advance(1)
-    return _Cut(passages, bounds)
+    return cut
+
+
+def _add(cut: _Cut, row: ContextRow, tokenizer: Tokenizer, passage_tokens: int) -> int:
+    """Adds the passages of a context; how many tokens they hold."""
+    begin = len(cut.passages)
+    cut.passages.extend(split(Document(source=row.source, text=row.text, title=row.title), tokenizer, passage_tokens))
+    cut.encodings.extend(tokenizer.encode_batch([p.text for p in cut.passages[begin:]]))
+    cut.bounds[row.id] = range(begin, len(cut.passages))
+    return sum(len(encoding) for encoding in cut.encodings[begin:])
+
+
+def _encode(texts: Iterable[str], tokenizer: Tokenizer) -> list[Encoding]:
+    everything = list(texts)
+    return [e for i in range(0, len(everything), _BLOCK) for e in tokenizer.encode_batch(everything[i : i + _BLOCK])]
+
+
+# -- questions ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a question's answer is: a passage, and token ranges in it (first, one after the last)."""
+
+    passage: int
+    answer: tuple[int, int] | None
+    sentence: tuple[int, int] | None
+    """The answer's sentence, where taking it out takes the answer out and leaves something."""
 
 
 def _questions(
-    questions: Sequence[Question], cut: _Cut, tokenizer: Tokenizer, config: DataConfig, left_out: Counter[str]
+    questions: Sequence[Question],
+    cut: _Cut,
+    tokenizer: Tokenizer,
+    config: DataConfig,
+    left_out: Counter[str],
+    progress: Progress,
 ) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
-    """Usable questions and their arrays: tokens, gold passage, span, answer tokens, kind."""
+    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted question."""
+    progress.start("placing answers", len(questions), "questions")
+    chooser = random.Random(0)
     kept: list[Question] = []
-    words, answers, gold, starts, ends, polar = [], [], [], [], [], []
-    encodings = tokenizer.encode_batch([q.question for q in questions])
+    words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
+    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(names(p.text))[1:3] if kind == "name"] or [
+        "Nobody"
+    ]
+    encodings = _encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
+        progress.advance(1)
         if question.context_id is None or not question.answers:
             left_out["no context or no answer"] += 1
             continue
         if not 0 < len(encoding.ids) <= config.question_tokens:
             left_out["question too long"] += 1
             continue
-        passage, span = _place(question, cut, tokenizer)
-        if passage is None:
+        place = _place(question, cut)
+        if place is None:
             left_out["answer crosses a passage border"] += 1
             continue
         answer = tokenizer.encode(question.answers[0]).ids
-        if span is None and len(answer) >= ANSWER_TOKENS:
+        if place.answer is None and len(answer) >= ANSWER_TOKENS:
             left_out["answer too long"] += 1
             continue
         kept.append(question)
+        places.append(place)
         words.append(encoding.ids)
         answers.append(np.append(answer[: ANSWER_TOKENS - 1], tokenizer.sep_id))
-        gold.append(passage)
-        starts.append(-1 if span is None else span[0])
-        ends.append(-1 if span is None else span[1])
-        polar.append(0 if span is not None else 1 if question.answers[0].lower() in _POLAR else -1)
+        is_polar = question.answers[0].lower() in _POLAR
+        polar.append(0 if place.answer is not None else 1 if is_polar else -1)
+        name_ranges.append((-1, -1))
+        other = None
+        if place.answer is not None:
+            text = cut.passages[place.passage].text
+            name = find_name(question.question, text, question.answers[0])
+            if name is not None:
+                name_ranges[-1] = _token_range(encoding, *name)
+            other = twist(question.question, text, question.answers[0], pool, chooser)
+        ids = tokenizer.encode(other).ids if other else np.zeros(0, np.int32)
+        twisted.append(ids if len(ids) <= config.question_tokens else ids[:0])
     return kept, {
         **_flat("questions", words),
+        **_flat("twisted", twisted),
         **_flat("answers", answers),
-        "gold": np.array(gold, np.int32),
-        "span_start": np.array(starts, np.int16),
-        "span_end": np.array(ends, np.int16),
+        "gold": np.array([place.passage for place in places], np.int32),
+        "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
+        "sentence": np.array([place.sentence or (-1, -1) for place in places], np.int16).reshape(-1, 2),
+        "name": np.array(name_ranges, np.int16).reshape(-1, 2),
         "polar": np.array(polar, np.int8),
     }
 
 
-def _place(question: Question, cut: _Cut, tokenizer: Tokenizer) -> tuple[int | None, tuple[int, int] | None]:
-    """The passage that holds the answer, and the first and last token of the answer in it.
+def _place(question: Question, cut: _Cut) -> _Place | None:
+    """None where no passage of the question's context holds the whole answer.
 
-    An answer that is no span has no token range; its passage is chosen later among those of its context.
+    An answer that is no span of its context has no range; its passage is settled by the retriever among those of its
+    context (``ragyena.training.mining``).
     """
     bounds = cut.bounds[question.context_id or ""]
     if question.answer_start < 0:
-        return (bounds[0], None) if bounds else (None, None)
+        return _Place(bounds[0], None, None) if bounds else None
     start, end = question.answer_start, question.answer_start + len(question.answers[0])
     for index in bounds:
         passage = cut.passages[index]
         if passage.start <= start and end <= passage.end:
-            encoding = tokenizer.encode(passage.text)
-            inside = np.flatnonzero((encoding.ends > start - passage.start) & (encoding.starts < end - passage.start))
-            if len(inside):
-                return index, (int(inside[0]), int(inside[-1]))
-    return None, None
+            encoding = cut.encodings[index]
+            here = (start - passage.start, end - passage.start)
+            tokens = _token_range(encoding, *here)
+            if tokens[0] >= tokens[1]:
+                continue
+            first, last = sentence_span(passage.text, *here)
+            sentence = _token_range(encoding, first, last)
+            rest = passage.text[:first] + passage.text[last:]
+            sole = question.answers[0].lower() not in rest.lower() and bool(rest.strip())
+            return _Place(index, tokens, sentence if sole else None)
+    return None
 
 
-def _hits(questions: Sequence[Question], cut: _Cut, embedder: Embedder, progress: Progress) -> npt.NDArray[np.int32]:
-    """[questions, hits] the passages nearest to each question, nearest first."""
-    progress.start("embedding passages", len(cut.passages), "passages")
-    texts = [f"{p.header}\n{p.text}" if p.header else p.text for p in cut.passages]
-    passages = torch.from_numpy(embedder.embed(texts, on_progress=progress.advance))
-    progress.start("embedding questions", len(questions), "questions")
-    queries = torch.from_numpy(embedder.embed([q.question for q in questions], on_progress=progress.advance))
-    count = min(_HITS, len(cut.passages))
-    ranked = [(block @ passages.T).topk(count, dim=1).indices.int() for block in torch.split(queries, _QUERY_BLOCK)]
-    return torch.cat(ranked).numpy()
+def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
+    """The tokens that overlap chars [start, end): first, and one after the last; (0, 0) for none."""
+    first = int(np.searchsorted(encoding.ends, start, side="right"))
+    last = int(np.searchsorted(encoding.starts, end, side="left"))
+    return (first, last) if first < last else (0, 0)
 
 
-def _negatives(
-    questions: Sequence[Question], gold: npt.NDArray[np.generic], hits: npt.NDArray[np.int32], cut: _Cut, count: int
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.generic]]:
-    """Hard negatives [questions, count]: the nearest passages that do not hold an answer.
+# -- prose -------------------------------------------------------------------------------------------------------
 
-    Also settles the gold passage of answers that are no span: the passage of their context nearest to the question.
-    """
-    lower = [p.text.lower() for p in cut.passages]
-    settled = gold.astype(np.int32)
-    result = np.zeros((len(questions), count), np.int32)
-    chooser = np.random.default_rng(0)
-    for row, (question, ranked) in enumerate(zip(questions, hits.tolist())):
-        own = cut.bounds[question.context_id or ""]
-        if question.answer_start < 0:
-            settled[row] = next((hit for hit in ranked if hit in own), own[0])
-            chosen = [hit for hit in ranked if hit not in own][:count]
-        else:
-            answers = [answer.lower() for answer in question.answers]
-            chosen = [hit for hit in ranked if hit != settled[row] and not any(a in lower[hit] for a in answers)][
-                :count
-            ]
-        refused = {settled[row], *own} if question.answer_start < 0 else {settled[row]}
-        answers = [answer.lower() for answer in question.answers] if question.answer_start >= 0 else []
-        for other in chooser.integers(len(cut.passages), size=_TRIES).tolist() if len(chosen) < count else ():
-            if len(chosen) < count and other not in refused and not any(a in lower[other] for a in answers):
-                chosen.append(other)
-        # a corpus too small for so many: repeat those there are
-        result[row] = (chosen * count)[:count] if chosen else (settled[row] + 1) % len(cut.passages)
-    small = len(cut.passages) <= np.iinfo(np.uint16).max
-    return settled, result.astype(np.uint16) if small else result
+
+def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> int:
+    """Cuts prose to passages beside those of the questions, evenly from the files; how many tokens."""
+    progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
+    total, left = 0, config.prose_tokens
+    for number, name in enumerate(config.prose):
+        share, taken = left // (len(config.prose) - number), 0
+        for row in read_contexts([name]).contexts:
+            if row.split not in ("", "train"):
+                continue
+            added = _add(
+                cut,
+                ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source),
+                tokenizer,
+                config.passage_tokens,
+            )
+            progress.advance(added)
+            taken += added
+            if taken >= share:
+                break
+        total, left = total + taken, left - taken
+    return total
+
+
+def _clozes(cut: _Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
+    """Cloze questions on every passage, as token ranges of it."""
+    progress.start("making cloze questions", len(cut.passages), "passages")
+    chooser = random.Random(1)
+    rows: list[tuple[int, tuple[int, int], tuple[int, int], tuple[int, int], int]] = []
+    for index, (passage, encoding) in enumerate(zip(cut.passages, cut.encodings)):
+        progress.advance(1)
+        for cloze in clozes(passage.text, chooser, config.clozes) if config.clozes else ():
+            ranges = _cloze_ranges(cloze, encoding)
+            sentence, answer, _ = ranges
+            if answer[0] < answer[1] and sentence[1] - sentence[0] <= config.question_tokens:
+                rows.append((index, *ranges, KINDS.index(cloze.kind)))
+    return {
+        "cloze_passage": np.array([row[0] for row in rows], np.int32),
+        "cloze_sentence": np.array([row[1] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_answer": np.array([row[2] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_elsewhere": np.array([row[3] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_kind": np.array([row[4] for row in rows], np.int8),
+    }
+
+
+def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    elsewhere = _token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
+    return _token_range(encoding, *cloze.sentence), _token_range(encoding, *cloze.answer), elsewhere
+
+
+# -- words -------------------------------------------------------------------------------------------------------
+
+
+def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
+    """What sampled questions are built with: blanks, ways to say that a name has an alias, pieces of invented names."""
+    vocabulary = tokenizer.vocabulary()
+    heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
+    tails = [i for word, i in vocabulary.items() if re.fullmatch(r"##[a-z]{2,4}", word)]
+    sayings = [tokenizer.encode(saying).ids for saying in _ALIAS_SAYINGS]
+    blanks = [tokenizer.encode(word).ids for words in _BLANKS for word in words]
+    kinds = [kind for kind, words in enumerate(_BLANKS) for _ in words]
+    if "[MASK]" in vocabulary:  # what a masked language model's encoder knows a blank as
+        blanks += [np.array([vocabulary["[MASK]"]], np.int32)] * len(KINDS)
+        kinds += range(len(KINDS))
+    return {
+        **_flat("sayings", sayings),
+        **_flat("blanks", blanks),
+        "blank_kinds": np.array(kinds, np.int8),
+        "name_heads": np.array(sorted(heads), np.int32),
+        "name_tails": np.array(sorted(tails), np.int32),
+        "full_stop": tokenizer.encode(".").ids.astype(np.int32),
+    }
 
 
 def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray[np.float32]:
@@ -228,23 +328,6 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
         frequency[np.unique(ids)] += 1
     idf = np.log(len(texts) / (1 + frequency)).clip(min=0)
     return np.asarray(idf / max(idf.max(), 1e-9), np.float32)
-
-
-def _prose(config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> npt.NDArray[np.uint16]:
-    """One stream of prose tokens, at most ``prose_tokens``, taken evenly from the files."""
-    pieces: list[npt.NDArray[np.int32]] = []
-    progress.start("tokenizing prose", config.prose_tokens if config.prose else 0, "tokens")
-    for name in config.prose:
-        share, taken = config.prose_tokens // len(config.prose), 0
-        rows = [row for row in read_contexts([name]).contexts if row.split in ("", "train")]
-        for begin in range(0, len(rows), 256):
-            for encoding in tokenizer.encode_batch([row.text for row in rows[begin : begin + 256]]):
-                pieces.append(encoding.ids)
-                taken += len(encoding.ids)
-            progress.advance(sum(len(ids) for ids in pieces[-256:]))
-            if taken >= share:
-                break
-    return np.concatenate(pieces).astype(np.uint16) if pieces else np.zeros(0, np.uint16)
 
 
 def _is_held_out(question: Question, fraction: float) -> bool:

@@ -20,9 +20,10 @@ from ragyena.model.encoder_start import convert, start_from_encoder
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.training.calibration import calibrate
 from ragyena.training.flops import attention_flops, conv_flops, matrix_entries
-from ragyena.training.objectives import HiddenStateLoss, polar_loss, span_loss, teacher_loss
-from ragyena.training.packed import Batch, PackedData, Sampler
+from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
+from ragyena.training.packed import Batch, PackedData
 from ragyena.training.ranks import Ranks
+from ragyena.training.sampler import Sampler
 
 __all__ = ["ReaderTask"]
 
@@ -73,11 +74,12 @@ class ReaderTask:
         self.model.to(device).train()
         self.model.idf.copy_(packed["idf"])
         self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
-        self.hidden_loss = HiddenStateLoss()
+        compiled = stage.compile and device.startswith("cuda")
+        self.hidden_loss = HiddenStateLoss(compiled=compiled)
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.layers: list[nn.Module] = list(self.model.layers)
         self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
-        if stage.compile and device.startswith("cuda"):
+        if compiled:
             torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
             self.layers = [_compiled(layer) for layer in self.layers]
             self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
@@ -142,10 +144,10 @@ class ReaderTask:
         context = question + batch.inputs.token_ids[0].numel()
         config = model.config
         each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-        for mixer, across in zip(config.mixers, config.context_channels):
+        for mixer, across, selected in zip(config.mixers, config.context_channels, config.selected_tokens):
             if mixer == "hyena":
                 each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
-                each += attention_flops(question, config.width, causal=False)
+                each += attention_flops(question + selected, config.width, causal=False)
             else:
                 seen = context if mixer == "attention" else question + slot
                 each += attention_flops(seen, config.width, causal=False)
@@ -170,21 +172,24 @@ class ReaderTask:
         states = self._encode(self.model, batch, self.layers)
         last = states[-1]
         parts: dict[str, Tensor] = {}
-        scores = None if batch.is_prose else self.model.span_scores(last, batch.inputs.text_mask)
-        loss = last.passages.new_zeros((), dtype=torch.float32)
-        if scores is not None:
-            parts["span"] = span_loss(scores, batch)
-            parts["polar"] = polar_loss(self.model.write_logit(last), batch)
-            loss = loss + stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
-            if self.model.decoder is not None and stage.write_weight:
-                parts["write"] = self._write_loss(batch, last)
-                loss = loss + stage.write_weight * parts["write"]
+        scores = self.model.span_scores(last, batch.inputs.text_mask)
+        parts["span"] = span_loss(scores, batch)
+        parts["polar"] = polar_loss(self.model.write_logit(last), batch)
+        loss = stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+        if self.model.decoder is not None and stage.write_weight:
+            parts["write"] = self._write_loss(batch, last)
+            loss = loss + stage.write_weight * parts["write"]
+        selecting = [index for index, count in enumerate(stage.model.selected_tokens) if count]
+        if selecting:
+            found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
+            parts["evidence"] = torch.stack(found).mean()
+            loss = loss + stage.evidence_weight * parts["evidence"]
         if self.teacher is not None:
             with torch.no_grad():
                 theirs = self._encode(self.teacher, batch, self.teacher_layers)
             parts["hidden"] = self.hidden_loss(states, theirs, batch)
             loss = loss + stage.hidden_weight * (1 - (1 - _HIDDEN_FINAL) * done) * parts["hidden"]
-            if scores is not None and stage.teacher_weight:
+            if stage.teacher_weight:
                 parts["teacher"] = teacher_loss(
                     scores, self.teacher.span_scores(theirs[-1], batch.inputs.text_mask), batch
                 )
@@ -208,9 +213,11 @@ class ReaderTask:
     # ------------------------------------------------------------------------------------------------------------
 
     def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
-        """The decoder's loss on some contexts of the batch: it learns from fewer, and costs less, than the encoder."""
-        some = slice(0, _WRITE_CONTEXTS)
+        """The decoder's loss on some contexts of the batch, those first whose answers only it can give: it learns from
+        fewer, and costs less, than the encoder."""
         assert self.model.decoder is not None
+        urgency = batch.has_span.long() + 2 * (~batch.answer_mask.any(1)).long()
+        some = urgency.argsort(stable=True)[:_WRITE_CONTEXTS]
         return self.model.decoder.loss(
             batch.answer_ids[some],
             batch.answer_mask[some],
@@ -221,8 +228,6 @@ class ReaderTask:
         )
 
     def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
-        if self.teacher is None:
-            return [model.encode(batch.inputs, dtype=self.dtype, layers=layers)]
         return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
 
 

@@ -11,11 +11,14 @@ import pytest
 from ragyena import recipes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.errors import DataError, QuestionTooLongError
-from ragyena.evaluation.contexts import build
+from ragyena.evaluation.conditions import Among
+from ragyena.evaluation.contexts import BuiltContext, Making, arrange, shuffled
 from ragyena.evaluation.datasets import Question, cut, load
 from ragyena.evaluation.experiment import Prediction
+from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
-from ragyena.evaluation.report import summarize, summarize_abstention
+from ragyena.evaluation.report import score_all, summarize, summarize_abstention
+from ragyena.evaluation.token_cache import TokenCache
 from ragyena.text.qa_files import ContextRow
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Passage
@@ -80,22 +83,38 @@ def test_a_context_holds_all_passages_in_a_drawn_order(tokenizer: Tokenizer) -> 
     own = passages(tokenizer, "The bridge was built in 1932. " * 20)
     others = passages(tokenizer, *(f"Passage {i} is about tea." for i in range(6)), "Passage 0 is about tea.")
     assert len(own) > 1
+    making = Making(TokenCache(tokenizer), PackerConfig(), max_question_tokens=64, seed=3)
+
+    def build(question: Question) -> BuiltContext:
+        return arrange(question.question, shuffled(question, own, others, making.seed), making)
+
     places: Counter[int] = Counter()
     for number in range(60):
         asked = Question(f"q{number}", "s", "When was it built?", ("1932",), "0", 0)
-        built = build(asked, own, others, tokenizer, PackerConfig(), max_question_tokens=64, seed=3)
+        built = build(asked)
         packed = [scored.passage for scored in built.context.passages]
         # near-duplicates too: an experiment fixes what is read
         assert sorted(map(id, packed)) == sorted(map(id, [*own, *others]))
         assert {id(packed[slot]) for slot in built.own_slots} == set(map(id, own))
-        again = build(asked, own, others, tokenizer, PackerConfig(), max_question_tokens=64, seed=3)
-        assert again.own_slots == built.own_slots
+        assert build(asked).own_slots == built.own_slots
         places.update(built.own_slots)
     expected = 60 * len(own) / (len(own) + len(others))
     assert all(0.4 * expected < places[slot] < 1.8 * expected for slot in range(len(own) + len(others)))
     with pytest.raises(QuestionTooLongError):
-        long = Question("q", "s", "why " * 200, ("x",), "0", 0)
-        build(long, own, others, tokenizer, PackerConfig(), max_question_tokens=64, seed=3)
+        build(Question("q", "s", "why " * 200, ("x",), "0", 0))
+
+
+def test_a_token_cache_encodes_as_its_tokenizer(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["The bridge.", "Zürich, 1889", "", "The bridge."]
+    cache = TokenCache(tokenizer)
+    for _ in range(2):
+        for found, wanted in zip(cache.encode_batch(texts), tokenizer.encode_batch(texts), strict=True):
+            assert found.ids.tolist() == wanted.ids.tolist()
+            assert (found.starts.tolist(), found.ends.tolist()) == (wanted.starts.tolist(), wanted.ends.tolist())
+    monkeypatch.setattr("ragyena.evaluation.token_cache._MOST_TEXTS", 3)  # full: it starts afresh
+    again = cache.encode_batch(["New.", "Zürich, 1889"])
+    assert [e.ids.tolist() for e in again] == [tokenizer.encode(t).ids.tolist() for t in ("New.", "Zürich, 1889")]
+    assert (cache.sep_id, cache.fingerprint) == (tokenizer.sep_id, tokenizer.fingerprint)
 
 
 def test_a_journal_outlasts_a_torn_line(tmp_path: Path) -> None:
@@ -115,14 +134,14 @@ def test_a_journal_outlasts_a_torn_line(tmp_path: Path) -> None:
 
 
 def prediction(id: str, text: str, confidence: float, *, own: bool = True, none: float = 0.0) -> Prediction:
-    return Prediction(id, 4, "extracted", text, confidence, none, own, 4, 100, 0.5)
+    return Prediction(id, "among-4", "extracted", text, confidence, none, own, True, None, 4, 100, 0.5)
 
 
 def asked(id: str, source: str, *answers: str) -> Question:
     return Question(id, source, "?", answers, id, -1)
 
 
-def test_a_summary_by_hand() -> None:
+def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     questions = [asked("1", "a", "red"), asked("2", "a", "blue sky"), asked("3", "b", "tea"), asked("4", "b", "no")]
     predictions = {
         "1": prediction("1", "the red", 0.9),
@@ -130,7 +149,11 @@ def test_a_summary_by_hand() -> None:
         "3": prediction("3", "tea", 0.4),
         "4": prediction("4", "yes", 0.3),
     }
-    report = summarize(4, questions, predictions, abstention=None, resamples=200, seed=0)
+    frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
+    condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
+    scores = score_all(questions, predictions)
+    report = summarize(condition, questions, predictions, scores, abstention=None, resamples=200, seed=0)
+    assert (report.name, report.parameters) == ("among-4", {"among": 4})
     assert (report.whole.n, report.whole.em.mean) == (4, 50.0)
     assert report.whole.f1.mean == pytest.approx((100 + 200 / 3 + 100 + 0) / 4)
     assert {s.source: s.em.mean for s in report.sources} == {"a": 50.0, "b": 50.0}
@@ -149,7 +172,8 @@ def test_abstention_by_hand() -> None:
         "u": prediction("u", "x", 0.5, none=0.7),
         "v": prediction("v", "y", 0.1, none=0.5),
     }
-    found = summarize_abstention(answerable, unanswerable, predictions, threshold=0.5)
+    scores = score_all(answerable, predictions)
+    found = summarize_abstention(answerable, unanswerable, predictions, scores, threshold=0.5)
     assert found is not None
     assert found.auroc == pytest.approx(5 / 6)
     assert found.auroc_no_answer == pytest.approx(5 / 6)
@@ -157,4 +181,4 @@ def test_abstention_by_hand() -> None:
     assert found.answered == pytest.approx(2 / 3)
     assert found.answered_em == 50.0
     assert found.withheld == 0.5
-    assert summarize_abstention(answerable, [], predictions, threshold=0.5) is None
+    assert summarize_abstention(answerable, [], predictions, scores, threshold=0.5) is None

@@ -59,7 +59,7 @@ def run(config: EvalConfig, settings: PipelineConfig, data: Path, out: Path) -> 
 def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     report, path = run(CONFIG, small_config, data, tmp_path / "out")
     alone, among = report.conditions
-    assert (alone.among, among.among) == (1, 4)
+    assert (alone.name, among.name) == ("among-1", "among-4")
     assert (alone.whole.n, alone.unasked, alone.passages) == (20, 1, pytest.approx(19 / 20))
     assert 1 < among.passages <= 4 * 19 / 20
     assert alone.own_first is None and among.own_first is not None
@@ -71,8 +71,9 @@ def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> N
         assert 0 <= part.em.low <= part.em.mean <= part.em.high <= 100
         assert part.em.mean <= part.f1.mean
     written = json.loads(path.read_text(encoding="utf-8"))
-    assert path.name == f"{report.date}-houses.json"
-    assert written["reader"]["fingerprint"] == Reader.open(small_config.reader).fingerprint
+    fingerprint = Reader.open(small_config.reader).fingerprint
+    assert path.name == f"{report.date}-houses-{Path(small_config.reader.checkpoint).name}-{fingerprint[:8]}.json"
+    assert written["reader"]["fingerprint"] == fingerprint
     assert written["machine"]["versions"]["torch"] and written["machine"]["cores"] >= 1
     assert written["data"]["answerable"] == 20 and written["data"]["left_out"] == 0
     assert written["conditions"][1]["whole"]["f1"]["mean"] == among.whole.f1.mean
@@ -119,7 +120,7 @@ def test_a_stopped_run_goes_on(
         calls.append(len(contexts))
         return read(self, contexts)
 
-    monkeypatch.setattr("ragyena.evaluation.experiment._PASSAGES_AT_ONCE", 8)
+    monkeypatch.setattr("ragyena.evaluation.experiment._MOST_QUESTIONS", 8)
     monkeypatch.setattr(Reader, "read_batch", stop_after_two)
     with pytest.raises(StoppedError):
         run(CONFIG, small_config, data, tmp_path / "out")
@@ -192,15 +193,15 @@ def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
 
 
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    assert _bar("em@32=60") == ("em", 32, 60.0)
+    assert _bar("em@32=60") == ("em", "32", 60.0)
     assert _bar("auroc=0.9") == ("auroc", None, 0.9)
-    for wrong in ("em", "em=", "rouge=3", "em@x=3", "em=70%"):
+    for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%"):
         with pytest.raises(UsageError):
             _bar(wrong)
     report, _ = run(CONFIG, small_config, data, tmp_path / "out")
     assert _below(report, "em", None, 0.0) is None
-    assert "em among 4 is" in (_below(report, "em", 4, 100.5) or "")
-    assert "was not measured" in (_below(report, "auroc", 4, 0.1) or "")
+    assert "em of among-4 is" in (_below(report, "em", "4", 100.5) or "")
+    assert "was not measured" in (_below(report, "auroc", "among-4", 0.1) or "")
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
         return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
 
     done = called("--fail-under", "em=0", "--fail-under", "f1=100.5")
-    assert done.returncode == 1 and "below the bar: f1 among 1" in done.stderr and "Traceback" not in done.stderr
-    assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions.json"))
+    assert done.returncode == 1 and "below the bar: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
+    assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
     wrong = called("--among", "1", "--fail-under", "em@32=60")
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr

@@ -6,13 +6,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.reader.decoding import WrittenAnswer
-from ragyena.reader.extraction import best_spans
+from ragyena.reader.extraction import best_spans, best_spans_of_batch
 from ragyena.reader.packing import pack
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Passage, ScoredPassage
@@ -162,3 +163,16 @@ def test_a_copied_answer_has_its_place(copied_from: tuple[int | None, ...], expe
     else:
         assert span is not None and span.text == expected
         assert texts[1][span.start - 100 : span.end - 100] == expected and span.slot == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(marked, min_size=2, max_size=4), st.integers(0, 10_000))
+def test_a_batch_of_contexts_gives_what_each_alone_gives(batch: list[list[str]], seed: int) -> None:
+    packed = [context(passages) for passages in batch]
+    shape = (len(packed), max(c.token_ids.shape[0] for c in packed), max(c.token_ids.shape[1] for c in packed))
+    start, end = (torch.from_numpy(s).view(shape) for s in scores((shape[0] * shape[1], shape[2]), seed))
+    together = best_spans_of_batch(start, end, packed, max_tokens=5, count=3)
+    for row, (spans, slot_scores) in enumerate(together):
+        alone, alone_scores = best_spans(start[row].numpy(), end[row].numpy(), packed[row], max_tokens=5, count=3)
+        assert spans == alone and slot_scores.tolist() == alone_scores.tolist()
+        assert len(slot_scores) == len(packed[row].passages)

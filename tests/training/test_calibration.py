@@ -11,7 +11,8 @@ import torch
 from ragyena.config import ReaderModelConfig, StageConfig
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores, confidence_features
 from ragyena.training.calibration import calibrate
-from ragyena.training.packed import Batch, Sampler
+from ragyena.training.packed import Batch
+from ragyena.training.sampler import Sampler
 
 
 class Watched(Sampler):

@@ -55,7 +55,7 @@ def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) ->
 def two_stages(stage: Stages, tiny_model: Models) -> list[StageConfig]:
     teacher = stage(name="teacher", model=tiny_model("attention"), tokens=6_000)
     student = stage(
-        name="student", start="teacher", teacher="teacher", tokens=STEPS * 1000, prose=0.3, unanswerable=0.1,
+        name="student", start="teacher", teacher="teacher", tokens=STEPS * 1000, cloze=0.3, unanswerable=0.1, alias=0.3,
         checkpoint_seconds=1,
     )  # fmt: skip
     return [teacher, student]

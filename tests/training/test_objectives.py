@@ -49,7 +49,7 @@ def batch(has_span: tuple[bool, bool, bool] = (True, True, False)) -> Batch:
         answer_ids=torch.zeros(BATCH, 2, dtype=torch.long),
         answer_mask=torch.zeros(BATCH, 2, dtype=torch.bool),
         polar=torch.tensor([0.0, 1.0, -1.0]),
-        is_prose=False,
+        evidence=torch.zeros_like(token_mask),
     )
 
 

@@ -1,162 +1,46 @@
-"""Batches: drawn alike whenever asked for, and their targets point at the answers."""
+"""Flat arrays: rows cut and padded, edited in place, refused where they are something else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ragyena.config import StageConfig
 from ragyena.errors import DataError
-from ragyena.training.packed import ANSWER_TOKENS, Batch, PackedData, Sampler
+from ragyena.training.packed import Edit, PackedData
 
-Stages = Callable[..., StageConfig]
-
-
-def sampler(world: Any, stage: StageConfig, seed: int = 0) -> Sampler:
-    return Sampler(world.data, stage, seed=seed, question_tokens=world.config.question_tokens)
+TEXTS = [[11, 12, 13, 14, 15], [21], [31, 32, 33]]
 
 
-def tensors(batch: Batch) -> Iterator[torch.Tensor]:
-    for part in (batch, batch.inputs):
-        for field in fields(part):
-            value = getattr(part, field.name)
-            if isinstance(value, torch.Tensor):
-                yield value
+def data() -> PackedData:
+    flat = torch.tensor([token for text in TEXTS for token in text])
+    return PackedData({"x": flat, "x_offsets": torch.tensor([0, 5, 6, 9])}, cls_id=1, sep_id=2)
 
 
-def question(world: Any, batch: Batch, row: int) -> str:
-    ids = batch.inputs.question_ids[row][batch.inputs.question_mask[row]].tolist()
-    assert ids[0] == world.tokenizer.cls_id and ids[-1] == world.tokenizer.sep_id
-    text: str = world.tokenizer.decode(ids[1:-1])
-    return text
+@given(
+    row=st.integers(0, 2), bounds=st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    new=st.lists(st.integers(90, 99), max_size=4), length=st.integers(1, 12),
+)  # fmt: skip
+def test_an_edit_replaces_a_stretch(row: int, bounds: tuple[int, int], new: list[int], length: int) -> None:
+    text = TEXTS[row]
+    start, end = sorted(min(bound, len(text)) for bound in bounds)
+    edit = Edit(
+        torch.tensor([start]), torch.tensor([end]), torch.tensor([[*new, 0]]), torch.tensor([len(new)])
+    )
+    ids, mask = data().rows("x", torch.tensor([row]), length, edit)
+    expected = (text[:start] + new + text[end:])[:length]
+    assert ids[0][mask[0]].tolist() == expected
+    assert not ids[0][~mask[0]].any() and mask[0].tolist() == [i < len(expected) for i in range(length)]
 
 
-def rows(batch: Batch) -> range:
-    return range(batch.start.shape[0])
-
-
-def test_a_steps_batch_is_the_same_whenever_it_is_drawn(world: Any, stage: Stages) -> None:
-    config = stage(prose=0.3, unanswerable=0.2)
-    first, second = sampler(world, config), sampler(world, config)
-    expected = [first.batch(step) for step in range(12)]
-    for step in reversed(range(12)):
-        got = second.batch(step)
-        assert got.is_prose == expected[step].is_prose
-        for a, b in zip(tensors(got), tensors(expected[step]), strict=True):
-            assert torch.equal(a, b)
-    other = sampler(world, config, seed=1)
-    assert any(other.batch(s).inputs.token_ids.tolist() != expected[s].inputs.token_ids.tolist() for s in range(12))
-
-
-@pytest.mark.parametrize("header", [0.0, 1.0])
-@pytest.mark.parametrize("passages", [1, 4])
-def test_targets_point_at_the_answers_tokens(world: Any, stage: Stages, passages: int, header: float) -> None:
-    draw = sampler(world, stage(passages=[passages], passage_weights=[1.0], header=header, tokens_per_step=4000))
-    slots, spans, unspanned = set(), 0, 0
-    for step in range(12):
-        batch = draw.batch(step)
-        inputs = batch.inputs
-        assert inputs.token_ids.shape[1] == passages
-        for row in rows(batch):
-            answer = world.answers[question(world, batch, row)]
-            written = batch.answer_ids[row][batch.answer_mask[row]].tolist()
-            assert written[-1] == world.tokenizer.sep_id
-            assert world.tokenizer.decode(written[:-1]) == answer
-            if not batch.has_span[row]:
-                assert answer == "yes" and batch.polar[row] == 1 and batch.start[row] == batch.end[row] == 0
-                unspanned += 1
-                continue
-            start, end = int(batch.start[row]) - 1, int(batch.end[row])
-            assert world.tokenizer.decode(inputs.token_ids[row].flatten()[start:end].tolist()) == answer
-            assert inputs.text_mask[row].flatten()[start:end].all()
-            assert batch.polar[row] == 0
-            slots.add(start // inputs.token_ids.shape[2])
-            spans += 1
-    assert slots == set(range(passages))
-    assert spans and unspanned
-
-
-def test_passages_are_framed_by_separators_and_padded(world: Any, stage: Stages) -> None:
-    for header in (0.0, 1.0):
-        batch = sampler(world, stage(passages=[4], passage_weights=[1.0], header=header)).batch(3)
-        inputs = batch.inputs
-        assert not inputs.token_ids[~inputs.token_mask].any()
-        assert (inputs.text_mask & ~inputs.token_mask).sum() == 0
-        ids, text = inputs.token_ids.flatten(0, 1), inputs.text_mask.flatten(0, 1)
-        for slot, mask, own in zip(ids, text, inputs.token_mask.flatten(0, 1)):
-            places = mask.nonzero()[:, 0]
-            assert places.tolist() == list(range(int(places[0]), int(places[-1]) + 1))
-            assert slot[places[-1] + 1] == world.tokenizer.sep_id and own.sum() == places[-1] + 2
-            assert (places[0] > 0) == bool(header)
-            if header:
-                assert slot[places[0] - 1] == world.tokenizer.sep_id
-
-
-def test_a_context_without_its_gold_passage_targets_null(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage(unanswerable=1.0, tokens_per_step=4000, passages=[4], passage_weights=[1.0]))
-    for step in range(4):
-        batch = draw.batch(step)
-        assert not batch.start.any() and not batch.end.any()
-        assert batch.has_span.all()
-        assert not batch.answer_mask.any()
-
-
-def test_some_contexts_lack_their_gold_passage(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage(unanswerable=0.4, passages=[4], passage_weights=[1.0], tokens_per_step=8000))
-    batches = [draw.batch(step) for step in range(20)]
-    null = torch.cat([~b.answer_mask.any(1) for b in batches]).float().mean()
-    assert 0.25 < null < 0.55
-
-
-def test_held_out_contexts_are_never_trained_on(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage(tokens_per_step=8000))
-    held_out = world.data["held_out"].bool()
-    assert 0 < held_out.sum() < len(held_out) / 2
-    ids, mask = world.data.rows("questions", torch.arange(len(held_out)), world.config.question_tokens)
-    names = [world.tokenizer.decode(row[own].tolist()) for row, own in zip(ids, mask)]
-    kept_back = {name for name, out in zip(names, held_out.tolist()) if out}
-    trained, tested = set(), set()
-    for step in range(25):
-        batch = draw.batch(step)
-        trained |= {question(world, batch, row) for row in rows(batch)}
-        batch = draw.held_out_batch(step, 4)
-        tested |= {question(world, batch, row) for row in rows(batch)}
-    assert not trained & kept_back
-    assert trained <= set(names) and len(trained) > 20
-    assert tested <= kept_back and len(tested) > 1
-
-
-def test_prose_has_no_targets_and_questions_cut_from_it(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage(prose=1.0, tokens_per_step=4000))
-    prose = world.data["prose"].tolist()
-    for step in range(4):
-        batch = draw.batch(step)
-        inputs = batch.inputs
-        assert batch.is_prose and not batch.has_span.any() and not batch.start.any() and not batch.answer_mask.any()
-        assert batch.answer_ids.shape[1] == ANSWER_TOKENS
-        for row in rows(batch):
-            words = inputs.question_ids[row][inputs.question_mask[row]].tolist()[1:-1]
-            text = inputs.token_ids[row, 0][inputs.text_mask[row, 0]].tolist()
-            for piece in (words, text):
-                assert any(prose[i : i + len(piece)] == piece for i in range(len(prose)))
-
-
-def test_tokens_count_the_whole_context(world: Any, stage: Stages) -> None:
-    for step in range(6):
-        batch = sampler(world, stage(tokens_per_step=2000)).batch(step)
-        assert batch.inputs.token_ids.numel() <= 2000
-        assert batch.tokens == batch.inputs.token_ids.numel() + batch.inputs.question_ids.numel()
-
-
-def test_forced_shapes_are_those_that_can_occur(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage())
-    shapes = draw.shapes()
-    assert all(tuple(draw.batch(step).inputs.token_ids.shape[1:]) in shapes for step in range(12))
+def test_no_edit_is_the_text_itself() -> None:
+    row = torch.arange(3)
+    plain, same = data().rows("x", row, 6), data().rows("x", row, 6, Edit.none(row))
+    assert torch.equal(plain[0], same[0]) and torch.equal(plain[1], same[1])
+    assert [r[m].tolist() for r, m in zip(*plain)] == TEXTS
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

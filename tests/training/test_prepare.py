@@ -29,7 +29,8 @@ def test_every_row_is_kept_or_counted(world: Any) -> None:
         "answer crosses a passage border": 1,
         "answer too long": 1,
     }
-    assert world.report.prose_tokens == len(world.data["prose"]) > 900
+    assert world.report.prose_tokens > 900
+    assert world.report.clozes == len(world.data["cloze_passage"]) > 20
 
 
 def test_gold_passages_hold_the_answers_at_their_places(world: Any) -> None:
@@ -37,12 +38,12 @@ def test_gold_passages_hold_the_answers_at_their_places(world: Any) -> None:
         question, gold = decoded(world, "questions", row), int(world.data["gold"][row])
         text = decoded(world, "passages", gold)
         assert text == world.texts[question]
-        start, end = int(world.data["span_start"][row]), int(world.data["span_end"][row])
+        start, end = world.data["span"][row].tolist()
         if start < 0:
             assert world.answers[question] == "yes" and world.data["polar"][row] == 1
             continue
         ids, _ = world.data.rows("passages", torch.tensor(gold), 400)
-        assert world.tokenizer.decode(ids[start : end + 1].tolist()) == world.answers[question]
+        assert world.tokenizer.decode(ids[start:end].tolist()) == world.answers[question]
 
 
 def test_negatives_never_hold_the_answer(world: Any) -> None:
@@ -52,7 +53,7 @@ def test_negatives_never_hold_the_answer(world: Any) -> None:
         question = decoded(world, "questions", row)
         assert int(world.data["gold"][row]) not in negatives[row].tolist()
         assert len(set(negatives[row].tolist())) == world.config.negatives
-        if world.data["span_start"][row] >= 0:
+        if world.data["span"][row, 0] >= 0:
             for negative in negatives[row].tolist():
                 assert world.answers[question] not in decoded(world, "passages", negative)
 
@@ -76,7 +77,7 @@ def test_idf_ranks_pieces_by_rarity(world: Any) -> None:
 
 def test_a_second_call_uses_the_file_again(world: Any, progress: Any) -> None:
     before = world.report.path.stat().st_mtime_ns
-    again = prepare(world.config, world.tokenizer, world.embedder, world.cache, progress)
+    again = prepare(world.config, world.tokenizer, world.cache, progress)
     assert again == world.report
     assert world.report.path.stat().st_mtime_ns == before
     assert len(list(world.cache.glob("*.npz"))) == 1
@@ -86,6 +87,6 @@ def test_data_without_a_usable_question_is_refused(world: Any, tmp_path: Path, p
     file = tmp_path / "questions.jsonl"
     file.write_text('{"id": "1", "context": "A text.", "question": "What?", "answers": []}\n', encoding="utf-8")
     with pytest.raises(DataError) as error:
-        prepare(DataConfig(questions=(str(file),)), world.tokenizer, world.embedder, tmp_path, progress)
+        prepare(DataConfig(questions=(str(file),)), world.tokenizer, tmp_path, progress)
     assert "no context or no answer" in (error.value.hint or "")
     assert not list(tmp_path.glob("*.npz"))

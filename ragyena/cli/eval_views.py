@@ -1,0 +1,138 @@
+"""How evaluations and comparisons look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from ragyena.evaluation.comparing import Difference
+from ragyena.evaluation.metrics import Estimate
+from ragyena.evaluation.report import ConditionReport, Report
+from ragyena.pipelines.compare import Comparison
+
+__all__ = ["comparison_lines", "report_lines"]
+
+
+def report_lines(report: Report) -> Iterator[Any]:
+    """What to print of a report, in order."""
+    yield from _heading(report)
+    for condition in report.conditions:
+        yield ""
+        yield _table(condition)
+        for line in _notes(condition):
+            yield f"  {line}"
+    if report.differences:
+        yield ""
+        yield _differences("differences between conditions", report.differences, report.differences[0].first)
+    for spread in report.spreads:
+        yield ""
+        (em, em_interval), (f1, f1_interval) = _estimate(spread.em), _estimate(spread.f1)
+        yield f"  spread over {len(spread.conditions)} positions: EM {em} ({em_interval}), F1 {f1} ({f1_interval})"
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[Any]:
+    """What to print of a comparison, in order."""
+    yield f"{comparison.recipe}, {comparison.date}"
+    for role, reader in (("first", comparison.first), ("second", comparison.second)):
+        yield f"  {role:<8} {reader['name']} ({reader['fingerprint'][:12]}), {reader['date']}"
+    for name, differences in comparison.conditions.items():
+        yield ""
+        yield _differences(name, differences, None)
+    if comparison.left_out:
+        yield f"  only one has {', '.join(comparison.left_out)}"
+
+
+def _differences(title: str, differences: Sequence[Difference], shared: str | None) -> Table:
+    """``shared`` is not None where first and second are conditions, which then are named."""
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    if shared is not None:
+        table.add_column("first")
+        table.add_column("second")
+    table.add_column("source")
+    table.add_column("score")
+    for column in ("n", "first", "second", "difference", "95%", "p"):
+        table.add_column(column, justify="right")
+    table.add_column("better")
+    for d in differences:
+        low, high = d.difference.low, d.difference.high
+        table.add_row(
+            *((d.first, d.second) if shared is not None else ()),
+            d.source,
+            d.measure.upper(),
+            f"{d.n:,}",
+            f"{d.first_mean:.1f}",
+            f"{d.second_mean:.1f}",
+            f"{d.difference.mean:+.1f}",
+            f"{low:+.1f} to {high:+.1f}",
+            "<0.001" if d.p < 0.001 else f"{d.p:.3f}",
+            d.verdict,
+        )
+    return table
+
+
+def _heading(report: Report) -> list[str]:
+    reader, machine, data = report.reader, report.machine, report.data
+    lines = [
+        f"{report.recipe}, {report.date}",
+        f"  reader   {reader['name']} ({reader['parameters'] / 1e6:.1f}M parameters, {reader['fingerprint'][:12]}), "
+        f"{reader['dtype']} on {reader['device']}",
+        f"  machine  {', '.join(machine['gpus']) or machine['processor']}, {machine['cores']} cores, "
+        f"torch {machine['versions']['torch']}",
+    ]
+    if data["left_out"]:
+        lines.append(f"  left out {data['left_out']:,} rows; the first: {data['left_out_first'][0]}")
+    return lines
+
+
+def _table(condition: ConditionReport) -> Table:
+    table = Table(box=SIMPLE_HEAD, title=condition.title, title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("source")
+    for column in ("n", "EM", "95%", "F1", "95%"):
+        table.add_column(column, justify="right")
+    several = condition.sources if len(condition.sources) > 1 else ()
+    for part in (*several, condition.whole):
+        label = part.source if several or part.source != "all" else condition.sources[0].source
+        table.add_row(label, f"{part.n:,}", *_estimate(part.em), *_estimate(part.f1))
+    return table
+
+
+def _estimate(value: Estimate) -> tuple[str, str]:
+    return f"{value.mean:.1f}", f"{value.low:.1f}-{value.high:.1f}"
+
+
+def _notes(condition: ConditionReport) -> list[str]:
+    lines = [
+        f"{condition.tokens:,} tokens read in {condition.seconds:,.1f} s "
+        f"({condition.tokens_per_second:,.0f} tokens/s), "
+        f"{condition.passages:.1f} passages a context; answers "
+        + ", ".join(f"{kind} {count:,}" for kind, count in sorted(condition.kinds.items()))
+    ]
+    if condition.own_first is not None:
+        mean, interval = _estimate(condition.own_first)
+        lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
+    if condition.answer_packed is not None:
+        mean, interval = _estimate(condition.answer_packed)
+        lines.append(f"an answer stands in what is read for {mean}% of the questions ({interval})")
+    if condition.own_packed is not None:
+        mean, interval = _estimate(condition.own_packed)
+        lines.append(f"a passage of the own context is among what is read for {mean}% of the questions ({interval})")
+    if condition.unasked:
+        lines.append(f"{condition.unasked:,} questions could not be asked (too long or empty) and count as wrong")
+    if condition.abstention is not None:
+        a = condition.abstention
+        answered_em = "" if a.answered_em is None else f" with EM {a.answered_em:.1f}"
+        lines += [
+            f"confidence tells {a.answerable:,} answerable from {a.unanswerable:,} unanswerable questions with AUROC "
+            f"{_figure(a.auroc)} (no-answer probability {_figure(a.auroc_no_answer)}), right answers from all else "
+            f"with {_figure(a.auroc_right)}",
+            f"at threshold {a.threshold:g}: {a.answered:.1%} of the answerable answered{answered_em}, "
+            f"{a.withheld:.1%} of the unanswerable withheld",
+        ]
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"

@@ -1,0 +1,105 @@
+"""The use case of ``ragyena eval-compare``: two results on the same questions in, differences and verdicts out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ragyena.errors import DataError, PathNotFoundError, StorageError
+from ragyena.evaluation.comparing import Difference, Scored, differences
+
+__all__ = ["Comparison", "by_condition", "compare", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two readers under the same conditions."""
+
+    date: str
+    recipe: str
+    first: Mapping[str, Any]
+    """The first result's reader, date and file."""
+    second: Mapping[str, Any]
+    conditions: Mapping[str, tuple[Difference, ...]]
+    """By the name of the condition; those that both results have."""
+    left_out: tuple[str, ...]
+    """Conditions that only one result has."""
+
+
+def compare(first: Path, second: Path) -> Comparison:
+    """Paired, question by question, under each condition that both results have. ``first`` and ``second`` are results
+    of ``ragyena eval``, with the answers they name beside them; resamples and seed are those of the first.
+
+    Raises PathNotFoundError, and DataError for files that are no results or have no question in common.
+    """
+    a, b = _read(first), _read(second)
+    scores_a, scores_b = (_answers(path, result) for path, result in ((first, a), (second, b)))
+    resamples, seed = a["config"]["resamples"], a["config"]["seed"]
+    names = (f"{a['reader']['name']}", f"{b['reader']['name']}")
+    found = {}
+    for condition in scores_a:
+        if condition in scores_b and scores_a[condition].keys() & scores_b[condition].keys():
+            found[condition] = tuple(
+                differences(scores_a[condition], scores_b[condition], names, resamples=resamples, seed=seed)
+            )
+    if not found:
+        raise DataError(
+            f"{first} and {second} have no question under the same condition in common",
+            hint="compare results of the same recipe: ragyena eval RECIPE --reader A --reader B",
+        )
+    return Comparison(
+        date=time.strftime("%Y-%m-%d"),
+        recipe=a["recipe"],
+        first={**a["reader"], "date": a["date"], "result": first.name},
+        second={**b["reader"], "date": b["date"], "result": second.name},
+        conditions=found,
+        left_out=tuple(sorted((scores_a.keys() | scores_b.keys()) - found.keys())),
+    )
+
+
+def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
+    """Scores by condition and question id, from rows of a file of answers; answers without scores are left out."""
+    found: dict[str, dict[str, Scored]] = {}
+    for row in rows:
+        if "em" in row:
+            scored = Scored(row["context_id"], row["source"], row["em"], row["f1"])
+            found.setdefault(row["condition"], {})[row["question_id"]] = scored
+    return found
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """As JSON. Raises StorageError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict) or not {"recipe", "date", "answers", "reader", "config"} <= values.keys():
+            raise ValueError("it lacks recipe, date, answers, reader or config")
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"there is no file {path}", hint="give results of ragyena eval") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no result of ragyena eval: {error}", hint="give the .json of a run") from error
+    return values
+
+
+def _answers(path: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Scored]]:
+    answers = path.parent / str(result["answers"])
+    try:
+        with answers.open(encoding="utf-8", errors="surrogatepass") as file:
+            return by_condition(json.loads(line) for line in file)
+    except FileNotFoundError as error:
+        raise PathNotFoundError(
+            f"the answers of {path} are not beside it: there is no {answers}", hint="keep the two files together"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{answers} is damaged: {error}", hint="evaluate again; the journal is kept") from error

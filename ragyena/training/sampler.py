@@ -1,0 +1,331 @@
+"""The batches of a stage, drawn on the training device.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens.
+
+A step's batch is a function of (seed, step) alone, so that a resumed run sees the batches the first would have seen.
+Questions are asked among their hard negatives, slots shuffled. Some contexts are changed so that they hold no answer:
+the gold passage is left out, the answer's sentence is taken out of it, or the question is twisted. In some of several
+passages a name of the question becomes an invented alias, which another passage explains: two passages have to be
+joined. Cloze questions on plain text are asked of another place that holds the blanked string.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ragyena.config import StageConfig
+from ragyena.errors import DataError
+from ragyena.model.inputs import ReaderInput
+from ragyena.training.packed import ANSWER_TOKENS, Batch, Edit, PackedData
+
+__all__ = ["Sampler"]
+
+_SLOT_LENGTHS = (128, 176, 240)  # slots of single-passage batches; few, since each shape is compiled once
+_RANDOM_NEGATIVE = 0.15  # of the negatives, drawn from all passages instead of the retriever's hits
+_EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
+_FEWEST_PIECES, _MOST_PIECES = 2, 4  # word pieces of an invented name
+_MOST_NAME_PIECES = 12  # of a name that is given an alias
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where the answers of a batch are, before they are put in context."""
+
+    gold: Tensor
+    """[B] passage."""
+    span: Tensor
+    """[B, 2] tokens of the passage: first, one after the last; negative for none."""
+    gone: Tensor
+    """[B, 2] tokens taken out of the gold passage; equal for none."""
+    missing: Tensor
+    """[B] bool: the context is to hold no answer."""
+    absent: Tensor
+    """[B] bool: the context is to hold no gold passage."""
+
+
+class Sampler:
+    """Draws the batches of a stage. ``batch(step)`` is the same whenever it is called.
+
+    ``data`` are packed arrays with their hard negatives (``ragyena.training.mining``).
+    """
+
+    def __init__(self, data: PackedData, stage: StageConfig, *, seed: int, question_tokens: int) -> None:
+        self.data, self.stage, self.seed = data, stage, seed
+        self.question_tokens = question_tokens
+        self.device = data.device
+        held_out = data["held_out"].bool()
+        if bool(held_out.all()):
+            raise DataError("every question is held out", hint="lower data.held_out")
+        self.held_out = held_out.nonzero()[:, 0]
+        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out)
+        kept_back = torch.zeros(int(data["context_of"].max()) + 1, dtype=torch.bool, device=self.device)
+        kept_back[data["context_of"].long()[data["gold"].long()[self.held_out]]] = True
+        usable = (data["cloze_gold"] >= 0) & ~kept_back[data["context_of"].long()[data["cloze_passage"].long()]]
+        self.clozes, self.cloze_weights = self._by_slot(data["cloze_gold"].long().clamp(min=0), usable)
+        if stage.cloze and not bool(usable.any()):
+            raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
+        self.named = data["name"][:, 0] > 0
+        self.all_named = self.named.nonzero()[:, 0]
+        self.most_passages = int(data["negatives"].shape[1])
+
+    def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
+        """Rows whose gold passage fits each slot length and none shorter, and the share of steps they get."""
+        length = (self.data.lengths("passages") + 1 + self.data.lengths("headers") + 1)[gold]
+        if bool((usable & (length > _SLOT_LENGTHS[-1])).any()):
+            raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")
+        edges = (0, *_SLOT_LENGTHS)
+        rows = [((length > low) & (length <= high) & usable).nonzero()[:, 0] for low, high in itertools.pairwise(edges)]
+        # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
+        weights = np.array([len(bucket) * high for bucket, high in zip(rows, _SLOT_LENGTHS)], float)
+        return rows, weights / max(weights.sum(), 1.0)
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """The (passages, slot tokens) that batches can have: what is compiled before the clock starts."""
+        single = [(1, slot) for slot in _SLOT_LENGTHS] if 1 in self.stage.passages else []
+        return single + [(count, _SLOT_LENGTHS[-1]) for count in self.stage.passages if count > 1]
+
+    def batch(self, step: int, *, shape: tuple[int, int] | None = None) -> Batch:
+        """The batch of a step; ``shape`` forces its passages and slot tokens (to compile for it)."""
+        chooser = np.random.default_rng((self.seed, step))
+        generator = torch.Generator(self.device).manual_seed(int(chooser.integers(2**62)))
+        is_cloze = chooser.random() < self.stage.cloze
+        weights = np.array(self.stage.passage_weights)
+        passages = int(chooser.choice(self.stage.passages, p=weights / weights.sum()))
+        buckets, shares = (self.clozes, self.cloze_weights) if is_cloze else (self.rows, self.weights)
+        bucket = int(chooser.choice(len(buckets), p=shares))
+        if shape is not None:
+            passages, bucket = shape[0], _SLOT_LENGTHS.index(shape[1])
+        slot = _SLOT_LENGTHS[bucket] if passages == 1 else _SLOT_LENGTHS[-1]
+        of = buckets[bucket] if passages == 1 else torch.cat(buckets)
+        if not len(of):  # only when compiling for a shape that no row has
+            of = torch.cat(buckets)
+        rows = self._draw(of, passages, slot, generator)
+        return self._cloze(rows, passages, slot, generator) if is_cloze else self._ask(rows, passages, slot, generator)
+
+    def held_out_batch(self, step: int, passages: int) -> Batch:
+        """Contexts of questions never trained on; like ``batch``, the same whenever it is called."""
+        generator = torch.Generator(self.device).manual_seed(step)
+        slot = _SLOT_LENGTHS[-1]
+        return self._ask(self._draw(self.held_out, passages, slot, generator), passages, slot, generator)
+
+    def _draw(self, rows: Tensor, passages: int, slot: int, generator: torch.Generator) -> Tensor:
+        count = max(1, self.stage.tokens_per_step // (passages * slot))
+        return rows[torch.randint(len(rows), (count,), generator=generator, device=self.device)]
+
+    def _random(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.rand(shape, generator=generator, device=self.device)
+
+    def _below(self, limit: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        return torch.randint(limit, shape, generator=generator, device=self.device)
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Tensor, passages: int, slot: int, generator: torch.Generator) -> Batch:
+        """Contexts for question rows [B]: the gold passage among hard negatives, at a random slot."""
+        data, stage, batch = self.data, self.stage, question.shape[0]
+        draw = self._random((batch,), generator)
+        absent = draw < stage.unanswerable
+        span, sentence = data["span"].long()[question], data["sentence"].long()[question]
+        bound = stage.unanswerable + stage.sentence_removed
+        cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)
+        twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[question] > 0)
+        chosen, place = self._passages(data["gold"], data["negatives"], question, passages, absent, generator)
+        edit = Edit.none(question)
+        inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
+        if passages >= 3 and stage.alias:
+            aliased = (draw >= bound + stage.twisted) & self.named[question]
+            aliased &= self._random((batch,), generator) < stage.alias
+            edit, inserted, explains = self._alias(question, aliased, place, passages, generator)
+        asked, asked_mask = data.rows("questions", question, self.question_tokens, edit)
+        other, other_mask = data.rows("twisted", question, self.question_tokens)
+        asked = torch.where(twisted[:, None], other, asked)
+        asked_mask = torch.where(twisted[:, None], other_mask, asked_mask)
+        gone = torch.where(cut[:, None], sentence, 0)
+        target = _Target(data["gold"].long()[question], span, gone, absent | cut | twisted, absent)
+        answers = data.rows("answers", question, ANSWER_TOKENS)
+        return self._context(
+            (asked, asked_mask), chosen, place, target, inserted, explains, slot, answers,
+            data["polar"].float()[question], generator,
+        )  # fmt: skip
+
+    def _passages(
+        self, gold: Tensor, negatives: Tensor, row: Tensor, passages: int, absent: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """[B, P] passages, and the slot [B] of the gold one (or that it would have)."""
+        batch, count = row.shape[0], self.data.passages
+        hard = negatives.long()[row]
+        own = gold.long()[row]
+        order = self._random(tuple(hard.shape), generator).argsort(1)[:, :passages]
+        chosen = hard.gather(1, order)
+        if chosen.shape[1] < passages:  # longer contexts than there are hard negatives
+            more = self._below(count, (batch, passages - chosen.shape[1]), generator)
+            chosen = torch.cat([chosen, more], 1)
+            mixed = self._random(tuple(chosen.shape), generator).argsort(1)
+            chosen = chosen.gather(1, mixed)
+        anything = self._below(count, tuple(chosen.shape), generator)
+        chosen = torch.where(self._random(tuple(chosen.shape), generator) < _RANDOM_NEGATIVE, anything, chosen)
+        chosen = torch.where(chosen == own[:, None], (chosen + 1) % count, chosen)
+        place = self._below(passages, (batch,), generator)
+        here = (torch.arange(passages, device=self.device) == place[:, None]) & ~absent[:, None]
+        return torch.where(here, own[:, None], chosen), place
+
+    def _alias(
+        self, question: Tensor, aliased: Tensor, place: Tensor, passages: int, generator: torch.Generator
+    ) -> tuple[Edit, Edit, Tensor]:
+        """Edits of questions [B] that put an alias for a name, and of passages [B, P] that explain it in another
+        passage than the gold one (and an alias of another name, a decoy, in a third); which passages explain [B, P]."""
+        data, batch = self.data, question.shape[0]
+        name = data["name"].long()[question].clamp(min=0)
+        pieces = _FEWEST_PIECES + self._below(1 + _MOST_PIECES - _FEWEST_PIECES, (batch,), generator)
+        alias = self._invented(batch, generator)
+        edit = Edit(torch.where(aliased, name[:, 0], 0), torch.where(aliased, name[:, 1], 0), alias, aliased * pieces)
+        saying = self._below(len(data["sayings_offsets"]) - 1, (batch,), generator)
+        explained, explained_length = self._saying(alias, pieces, saying, question)
+        stranger = self.all_named[self._below(len(self.all_named), (batch,), generator)]
+        decoy, decoy_length = self._saying(self._invented(batch, generator), pieces, saying, stranger)
+        shift = 1 + self._below(passages - 1, (batch,), generator)
+        further = 1 + (shift + self._below(passages - 2, (batch,), generator)) % (passages - 1)
+        slots = torch.arange(passages, device=self.device)
+        explains = (slots == ((place + shift) % passages)[:, None]) & aliased[:, None]
+        distracts = (slots == ((place + further) % passages)[:, None]) & aliased[:, None]
+        ids = torch.where(explains[..., None], explained[:, None], decoy[:, None])
+        length = explains * explained_length[:, None] + distracts * decoy_length[:, None]
+        zero = torch.zeros_like(length)
+        return edit, Edit(zero, zero, ids, length), explains
+
+    def _invented(self, batch: int, generator: torch.Generator) -> Tensor:
+        """[B, most pieces] word pieces of names that nobody has."""
+        heads, tails = self.data["name_heads"].long(), self.data["name_tails"].long()
+        first = heads[self._below(len(heads), (batch, _MOST_PIECES), generator)]
+        later = tails[self._below(len(tails), (batch, _MOST_PIECES), generator)]
+        return torch.where(torch.arange(_MOST_PIECES, device=self.device) % 2 == 0, first, later)
+
+    def _saying(self, alias: Tensor, pieces: Tensor, saying: Tensor, question: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids and lengths of ``ALIAS is another name for NAME.``, the name that of each question [B]."""
+        data = self.data
+        between, between_mask = data.rows("sayings", saying, 6)
+        name = data["name"].long()[question]
+        begin = data["questions_offsets"].long()[question]
+        name_ids, name_mask = data.stretch("questions", begin + name[:, 0], begin + name[:, 1], _MOST_NAME_PIECES)
+        stop = data["full_stop"].long().expand(len(saying), 1)
+        ids = torch.cat([alias, between, name_ids, stop], 1)
+        alias_mask = torch.arange(alias.shape[1], device=self.device) < pieces[:, None]
+        mask = torch.cat([alias_mask, between_mask, name_mask, torch.ones_like(alias_mask[:, :1])], 1)
+        order = (~mask).long().argsort(dim=1, stable=True)  # padding to the end
+        return ids.gather(1, order), mask.sum(1)
+
+    # -- cloze questions -----------------------------------------------------------------------------------------
+
+    def _cloze(self, row: Tensor, passages: int, slot: int, generator: torch.Generator) -> Batch:
+        """Contexts for cloze rows [B]: a sentence with a blank, asked of another place that holds the string."""
+        data, batch = self.data, row.shape[0]
+        own, gold = data["cloze_passage"].long()[row], data["cloze_gold"].long()[row]
+        sentence, answer = data["cloze_sentence"].long()[row], data["cloze_answer"].long()[row]
+        begin = data["passages_offsets"].long()[own]
+        kind = data["cloze_kind"].long()[row]
+        # a blank that suits the kind of answer: the best of random scores among those of the kind
+        score = self._random((batch, len(data["blank_kinds"])), generator)
+        blank = (score - 2.0 * (data["blank_kinds"] != kind[:, None])).argmax(1)
+        blank_ids, blank_mask = data.rows("blanks", blank, 3)
+        inside = answer - sentence[:, :1]
+        edit = Edit(inside[:, 0], inside[:, 1], blank_ids, blank_mask.sum(1))
+        asked = data.stretch("passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit)
+        absent = self._random((batch,), generator) < self.stage.unanswerable
+        chosen, place = self._passages(data["cloze_gold"], data["cloze_negatives"], row, passages, absent, generator)
+        gone = torch.where((own == gold)[:, None], sentence, 0)
+        target = _Target(gold, data["cloze_span"].long()[row], gone, absent, absent)
+        nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
+        explains = torch.zeros_like(chosen, dtype=torch.bool)
+        return self._context(
+            asked, chosen, place, target, Edit.none(chosen), explains, slot, (nothing, nothing.bool()),
+            torch.full((batch,), -1.0, device=self.device), generator,
+        )  # fmt: skip
+
+    # -- contexts ------------------------------------------------------------------------------------------------
+
+    def _context(
+        self,
+        question: tuple[Tensor, Tensor],
+        passage: Tensor,
+        place: Tensor,
+        target: _Target,
+        inserted: Edit,
+        explains: Tensor,
+        slot: int,
+        answers: tuple[Tensor, Tensor],
+        polar: Tensor,
+        generator: torch.Generator,
+    ) -> Batch:
+        """Slots of tokens, and the targets in them. ``inserted`` edits passages other than the gold one; where one
+        ``explains`` [B, P], what was put in front of it is evidence."""
+        batch, passages = passage.shape
+        slots = torch.arange(passages, device=self.device)
+        is_gold = (slots == place[:, None]) & ~target.absent[:, None]
+        edit = Edit(
+            torch.where(is_gold, target.gone[:, :1], inserted.start),
+            torch.where(is_gold, target.gone[:, 1:], inserted.end),
+            inserted.ids,
+            torch.where(is_gold, 0, inserted.length),
+        )
+        with_header = self._random((batch,), generator) < self.stage.header
+        ids, token_mask, text_mask, text_start = self._fill(passage, edit, with_header, slot)
+        question_ids, question_mask = self._frame(*question)
+        inputs = ReaderInput(question_ids, question_mask, ids, token_mask, text_mask)
+        moved = (target.span[:, 0] >= target.gone[:, 1]) * (target.gone[:, 1] - target.gone[:, 0])
+        first = text_start.gather(1, place[:, None])[:, 0] + target.span[:, 0] - moved
+        last = first + target.span[:, 1] - target.span[:, 0] - 1
+        is_span = target.span[:, 0] >= 0
+        found = is_span & ~target.missing
+        offset = 1 + place * slot
+        position = torch.arange(slot, device=self.device)
+        near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
+        evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
+        front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
+        return Batch(
+            inputs=inputs,
+            start=torch.where(found, offset + first, 0),
+            end=torch.where(found, offset + last, 0),
+            has_span=is_span | target.missing,
+            evidence=evidence | (front & explains[..., None]),
+            answer_ids=answers[0],
+            answer_mask=answers[1] & ~target.missing[:, None],
+            polar=polar,
+        )
+
+    def _fill(
+        self, passage: Tensor, edit: Edit, with_header: Tensor, slot: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Passages [B, P] -> ids, token mask and text mask [B, P, S], and where each text starts in its slot [B, P].
+
+        A slot is [header, separator] text separator; no separator before text that has no header.
+        """
+        data = self.data
+        header_length = data.lengths("headers")[passage] * with_header[:, None]
+        text_start = header_length + (header_length > 0)
+        position = torch.arange(slot, device=self.device)
+        header, _ = data.rows("headers", passage, slot)
+        text, mask = data.rows("passages", passage, slot, edit)
+        source = position - text_start[..., None]
+        text = text.gather(-1, source.clamp(min=0))
+        end = torch.minimum(text_start + mask.sum(-1), torch.tensor(slot - 1, device=self.device))
+        text_mask = (source >= 0) & (position < end[..., None])
+        separator = ((position == header_length[..., None]) & (header_length[..., None] > 0)) | (
+            position == end[..., None]
+        )
+        in_header = position < header_length[..., None]
+        ids = torch.where(in_header, header, torch.where(text_mask, text, 0)).masked_fill(separator, data.sep_id)
+        return ids, position <= end[..., None], text_mask, text_start
+
+    def _frame(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, n] -> [B, n + 2] with begin and end tokens around the masked-in ids."""
+        length = mask.sum(1, keepdim=True)
+        framed = torch.nn.functional.pad(ids * mask, (1, 1))
+        framed[:, 0] = self.data.cls_id
+        framed.scatter_(1, length + 1, self.data.sep_id)
+        return framed, torch.arange(framed.shape[1], device=ids.device) <= length + 1
