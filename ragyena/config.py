@@ -27,6 +27,8 @@ __all__ = [
     "PipelineConfig",
     "ReaderConfig",
     "ReaderModelConfig",
+    "RecallStageConfig",
+    "RecallTrainConfig",
     "RetrieverConfig",
     "StageConfig",
     "TrainConfig",
@@ -437,6 +439,63 @@ class LanguageTrainConfig(Strict):
     description: str = ""
     data: LanguageDataConfig
     stages: tuple[LanguageStageConfig, ...]
+    seed: int = 0
+
+
+class RecallStageConfig(Strict):
+    """One synthetic task and the tiny language model that learns it (Poli et al. 2023, section 4.1)."""
+
+    name: str
+    """Names the stage's folder in the run."""
+    model: CausalModelConfig
+    task: Literal["associative", "associative_once", "induction"]
+    """``associative``: key and value tokens in turn, by a mapping of the sequence's own, then keys whose values are
+    asked for; with few keys each is met again and again. ``associative_once``: each key is met once, amid filler.
+    ``induction``: random tokens, one of them after a special token, which comes again at the end and asks for it."""
+    symbols: Annotated[int, Field(ge=4)] = 40
+    """Tokens of the task: half of them keys and half values, or all of them random text. One more is the filler or the
+    special token."""
+    queries: Positive = 1
+    """Keys asked for at the end of a sequence; an induction has one."""
+    lengths: tuple[Annotated[int, Field(ge=16)], ...] = (8192, 32768, 131072)
+    """Tokens of a sequence; each step has sequences of one of these lengths, in turn, and each is measured."""
+    start: str = "scratch"
+    """``scratch``, the name of an earlier stage, or a checkpoint folder; of the same model."""
+    tokens: Positive
+    """Tokens to train on."""
+    tokens_per_step: Positive = 262_144
+    """Tokens of a step, over all processes: at least one sequence for each of them."""
+    held_out_sequences: Positive = 64
+    """New sequences of each length on which accuracy is measured."""
+    optimizer: OptimizerConfig = OptimizerConfig(embedding_rate=1e-3)
+    compile: bool = True
+    """Whether layers and loss run through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """How often a checkpoint to resume from is written."""
+    held_out_tokens: Count = 50_000_000
+    """Tokens of training between looks at the held-out accuracy (and one at the end); 0 for none."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RecallStageConfig:
+        if self.model.vocab_size <= self.symbols:
+            raise ValueError(f"{self.symbols} symbols and one more need a model.vocab_size above {self.symbols}")
+        if self.task == "induction" and self.queries != 1:
+            raise ValueError(f"an induction has one query, not {self.queries}")
+        if self.task == "associative" and min(self.lengths) < 2 * (1 + self.queries):
+            raise ValueError(f"sequences of {min(self.lengths)} tokens have no room for {self.queries} queries")
+        if self.task == "associative_once" and min(self.lengths) < 2 * (self.symbols // 2 + self.queries):
+            raise ValueError(f"sequences of {min(self.lengths)} tokens have no room for {self.symbols // 2} pairs")
+        if self.tokens_per_step < max(self.lengths):
+            raise ValueError(f"tokens_per_step {self.tokens_per_step} is less than a sequence of {max(self.lengths)}")
+        return self
+
+
+class RecallTrainConfig(Strict):
+    """Training on synthetic recall tasks, a stage each; it needs no data."""
+
+    kind: Literal["recall"]
+    description: str = ""
+    stages: tuple[RecallStageConfig, ...]
     seed: int = 0
 
 

@@ -77,6 +77,9 @@ def train(
     packed: Annotated[
         Path | None, typer.Option(help="Packed data; a language model does without: random tokens take as long.")
     ] = None,
+    sequence_tokens: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Another length of a language model's sequences.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: OutOption = None,
     quiet: QuietOption = False,
@@ -90,9 +93,16 @@ def train(
         from ragyena.pipelines.benchmark_train import bench_train
 
         result = bench_train(
-            recipe, Path(folder), stage=stage, packed=packed, steps=steps, rounds=rounds, device=device,
+            recipe,
+            Path(folder),
+            stage=stage,
+            packed=packed,
+            sequence_tokens=sequence_tokens,
+            steps=steps,
+            rounds=rounds,
+            device=device,
             progress=progress,
-        )  # fmt: skip
+        )
     _show(result, out)
 
 

@@ -23,9 +23,8 @@ def command(
     found = curves(runs, metric)
     draw(found, metric, out)
     for curve in found:
-        best = min(range(len(curve.values)), key=curve.values.__getitem__)
         print(
             f"{curve.name}: {metric} {curve.values[-1]:.4g} after {curve.tokens[-1] / 1e6:.1f}M tokens, "
-            f"{curve.flops[-1]:.3g} FLOPs; least {curve.values[best]:.4g} after {curve.tokens[best] / 1e6:.1f}M"
+            f"{curve.flops[-1]:.3g} FLOPs; from {min(curve.values):.4g} to {max(curve.values):.4g} on the way"
         )
     print(out)

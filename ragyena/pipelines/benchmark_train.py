@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ragyena.config import LanguageTrainConfig, TrainConfig
+from ragyena.config import LanguageStageConfig, LanguageTrainConfig, RecallTrainConfig, TrainConfig, parse
 from ragyena.errors import UsageError
 from ragyena.pipelines.figures import Benchmark, Figure, benchmark, spread
 from ragyena.pipelines.train import AnyTrainConfig, chosen_device, load, tasks
@@ -33,6 +33,7 @@ def bench_train(
     *,
     stage: str | None,
     packed: Path | None,
+    sequence_tokens: int | None,
     steps: int,
     rounds: int,
     device: str,
@@ -42,11 +43,14 @@ def bench_train(
 
     A checkpoint and a look at the held-out loss are timed by themselves; what they cost at the recipe's intervals is
     computed from that. ``stage`` is a stage's name, the last for None. ``packed`` may be None for a language model:
-    random tokens take as long. ``folder`` is for what is written meanwhile.
+    random tokens take as long. ``sequence_tokens`` replaces a language model's, and its filters' reach; a step keeps
+    its tokens. ``folder`` is for what is written meanwhile.
     """
     config = load(recipe, Path(), check_data=False)
     device = chosen_device(device)
     chosen = _stage(config, stage)
+    if sequence_tokens is not None:
+        chosen = _with_length(chosen, sequence_tokens)
     data = packed or _random_prose(config, folder)
     make_task = tasks(config, data, folder, encoder=None, device=device, ranks=Ranks(), progress=progress)
     torch.manual_seed(config.seed)
@@ -86,18 +90,20 @@ def bench_train(
         figures.append(Figure("MFU, ours", 100 * rate * flops / tokens / peak, "%"))
         figures.append(Figure("peak memory", torch.cuda.max_memory_allocated() / 2**30, "GiB"))
     parameters = sum(p.numel() for p in task.model.parameters())
+    length = {"sequence_tokens": chosen.sequence_tokens} if isinstance(chosen, LanguageStageConfig) else {}
     return benchmark(
-        "train",
+        "-".join(["train", Path(recipe).stem, *(str(value) for value in length.values())]),
         figures,
         {
             "recipe": recipe,
             "stage": chosen.name,
             "device": torch.cuda.get_device_name() if device.startswith("cuda") else device,
             "parameters": parameters,
+            **length,
             "tokens_per_step": chosen.tokens_per_step,
             "steps": steps,
             "rounds": rounds,
-            "data": "random tokens" if packed is None else packed.name,
+            "data": packed.name if packed else "random tokens",
             "peak_flops": peak,
         },
     )
@@ -112,7 +118,17 @@ def _stage(config: AnyTrainConfig, name: str | None) -> Stage:
     return stages[name]
 
 
-def _random_prose(config: AnyTrainConfig, folder: Path) -> Path:
+def _with_length(stage: Stage, length: int) -> Stage:
+    if not isinstance(stage, LanguageStageConfig):
+        raise UsageError("only a language model's sequences have a length to set", hint="leave --sequence-tokens out")
+    model = stage.model.model_copy(update={"max_length": length})
+    values = stage.model_dump() | {"model": model.model_dump(), "sequence_tokens": length}
+    return parse(LanguageStageConfig, values, source="--sequence-tokens")
+
+
+def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
+    if isinstance(config, RecallTrainConfig):
+        return None  # it makes its own
     if isinstance(config, TrainConfig):
         raise UsageError(
             "a reader's training is timed on packed data", hint="make them: ragyena train RECIPE --pack-only"

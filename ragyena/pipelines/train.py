@@ -15,8 +15,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ragyena import recipes
-from ragyena.config import LanguageStageConfig, LanguageTrainConfig, StageConfig, TrainConfig, parse
-from ragyena.errors import CheckpointError, ConfigError, DataError, MissingDependencyError, PathNotFoundError
+from ragyena.config import (
+    LanguageStageConfig,
+    LanguageTrainConfig,
+    RecallStageConfig,
+    RecallTrainConfig,
+    StageConfig,
+    TrainConfig,
+    parse,
+)
+from ragyena.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    MissingDependencyError,
+    PathNotFoundError,
+    UsageError,
+)
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.lm_data import Stream, prepare_prose
 from ragyena.training.lm_task import LanguageTask
@@ -26,16 +41,18 @@ from ragyena.training.packed import PackedData
 from ragyena.training.prepare import prepare
 from ragyena.training.ranks import Ranks, joined
 from ragyena.training.reader_task import ReaderTask
+from ragyena.training.recall_task import RecallTask
 from ragyena.training.task import Task
 from ragyena.types import Progress
 
 __all__ = ["KINDS", "AnyTrainConfig", "Packed", "chosen_device", "load", "pack_data", "tasks", "train"]
 
-AnyTrainConfig: TypeAlias = TrainConfig | LanguageTrainConfig
+AnyTrainConfig: TypeAlias = TrainConfig | LanguageTrainConfig | RecallTrainConfig
 
-KINDS: dict[str, type[TrainConfig] | type[LanguageTrainConfig]] = {
+KINDS: dict[str, type[TrainConfig] | type[LanguageTrainConfig] | type[RecallTrainConfig]] = {
     "reader": TrainConfig,
     "language": LanguageTrainConfig,
+    "recall": RecallTrainConfig,
 }
 """What a recipe's ``kind`` says it is; without one it is a reader's."""
 
@@ -59,7 +76,7 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     if kind not in KINDS:
         raise ConfigError(f"{path}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
     config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
-    if not check_data:
+    if not check_data or isinstance(config, RecallTrainConfig):
         return config
     keys = ("questions", "passages", "prose") if isinstance(config, TrainConfig) else ("prose",)
     data = config.data.model_dump()
@@ -80,7 +97,12 @@ def _resolve(name: str, root: Path) -> str:
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``."""
+    """The recipe's data as training reads them, made once in ``cache``.
+
+    Raises UsageError for a recipe that needs no data.
+    """
+    if isinstance(config, RecallTrainConfig):
+        raise UsageError("this recipe makes its data as it trains", hint="leave --pack-only and --packed out")
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     if isinstance(config, LanguageTrainConfig):
         prose = prepare_prose(config.data, tokenizer, cache, progress)
@@ -111,7 +133,7 @@ def train(
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
     with joined(device) as (ranks, device):
         progress = progress if ranks.first else _Silent()
-        if packed is None:
+        if packed is None and not isinstance(config, RecallTrainConfig):
             packed = _packed_by_the_first(config, folder / "data", progress, ranks)
         if ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +156,7 @@ def chosen_device(device: str) -> str:
 
 def tasks(
     config: AnyTrainConfig,
-    packed: Path,
+    packed: Path | None,
     folder: Path,
     *,
     encoder: Path | None,
@@ -142,7 +164,16 @@ def tasks(
     ranks: Ranks,
     progress: Progress,
 ) -> Callable[[Any], Task]:
-    """What makes the task of each of the recipe's stages, on the packed data (and a reader's mined hard negatives)."""
+    """What makes the task of each of the recipe's stages, on the packed data (and a reader's mined hard negatives),
+    where it needs some."""
+    if isinstance(config, RecallTrainConfig):
+
+        def recall(stage: RecallStageConfig) -> Task:
+            return RecallTask(config, stage, runs=folder, device=device, ranks=ranks)
+
+        return recall
+    if packed is None:
+        raise DataError("there are no packed data", hint="make them: ragyena train RECIPE --pack-only")
     folder_of_tokenizer = recipes.asset("reader")
     tokenizer = folder_of_tokenizer / "tokenizer.json"
     if isinstance(config, LanguageTrainConfig):
@@ -154,6 +185,8 @@ def tasks(
         return language
     words = Tokenizer.from_folder(folder_of_tokenizer)
     data = PackedData.load(packed, device, cls_id=words.cls_id, sep_id=words.sep_id)
+    if "questions" not in data.arrays:
+        raise DataError(f"{packed} holds no questions", hint="give data packed by a reader's recipe")
     start = encoder or _bundled_encoder()
     data = data.joined(_mined(data, packed, config, folder, start, progress, ranks))
 

@@ -126,7 +126,7 @@ class Stream:
                 return cls(train, dev, int(file["vocab_size"]))
         except (OSError, ValueError, KeyError) as error:
             raise DataError(
-                f"{path} is not a packed file of prose: {error}",
+                f"{path} is not a packed file of prose",
                 hint="make it with `ragyena train RECIPE --pack-only` and a recipe of the same kind",
             ) from error
 
@@ -178,6 +178,8 @@ class TokenStream:
 
 def windows(ids: Tensor, starts: Sequence[int], length: int) -> LanguageBatch:
     """The windows of ``length`` tokens that begin at ``starts``."""
-    first = torch.tensor(starts, dtype=torch.int64).to(ids.device, non_blocking=True)
+    first = torch.tensor(starts, dtype=torch.int64)
+    if ids.is_cuda:
+        first = first.pin_memory().to(ids.device, non_blocking=True)  # the device is not waited for
     rows = ids[first[:, None] + torch.arange(length + 1, device=ids.device)].long()
     return LanguageBatch(rows[:, :-1], rows[:, 1:])

@@ -144,10 +144,10 @@ class ReaderTask:
         context = question + batch.inputs.token_ids[0].numel()
         config = model.config
         each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-        for mixer, across in zip(config.mixers, config.context_channels):
+        for mixer, across, selected in zip(config.mixers, config.context_channels, config.selected_tokens):
             if mixer == "hyena":
                 each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
-                each += attention_flops(question, config.width, causal=False)
+                each += attention_flops(question + selected, config.width, causal=False)
             else:
                 seen = context if mixer == "attention" else question + slot
                 each += attention_flops(seen, config.width, causal=False)

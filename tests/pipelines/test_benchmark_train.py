@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ragyena.errors import UsageError
+from ragyena.errors import ConfigError, UsageError
 from ragyena.pipelines.benchmark_train import bench_train
+from ragyena.pipelines.figures import Benchmark
 
 
 class Quiet:
@@ -34,10 +35,13 @@ def recipe(folder: Path) -> str:
     return str(path)
 
 
+def bench(name: str, folder: Path, **options: Any) -> Benchmark:
+    values = {"stage": None, "packed": None, "sequence_tokens": None, "steps": 1, "rounds": 1}
+    return bench_train(name, folder / "work", device="cpu", progress=Quiet(), **(values | options))
+
+
 def test_both_loops_are_timed_on_random_tokens(tmp_path: Path) -> None:
-    result = bench_train(
-        recipe(tmp_path), tmp_path / "work", stage=None, packed=None, steps=30, rounds=2, device="cpu", progress=Quiet()
-    )
+    result = bench(recipe(tmp_path), tmp_path, steps=30, rounds=2)
     figures = {figure.name.strip(): figure for figure in result.figures}
     bare = figures["the loop without our logging"]
     ours = figures["ours, with log and TensorBoard"]
@@ -52,11 +56,19 @@ def test_both_loops_are_timed_on_random_tokens(tmp_path: Path) -> None:
 
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stage 'student'"):
-        bench_train(
-            recipe(tmp_path), tmp_path, stage="student", packed=None, steps=1, rounds=1, device="cpu", progress=Quiet()
-        )
+        bench(recipe(tmp_path), tmp_path, stage="student")
 
 
 def test_a_reader_is_not_timed_without_data(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="packed data"):
-        bench_train("reader", tmp_path, stage=None, packed=None, steps=1, rounds=1, device="cpu", progress=Quiet())
+        bench("reader", tmp_path)
+
+
+def test_another_length_keeps_the_tokens_of_a_step(tmp_path: Path) -> None:
+    result = bench(recipe(tmp_path), tmp_path, sequence_tokens=64)
+    assert result.name == "train-tiny-64" and result.setting["sequence_tokens"] == 64
+    assert result.setting["tokens_per_step"] == 128
+    with pytest.raises(ConfigError, match="not a multiple"):
+        bench(recipe(tmp_path), tmp_path, sequence_tokens=100)
+    with pytest.raises(UsageError, match="length to set"):
+        bench("recall-hyena", tmp_path, sequence_tokens=64)

@@ -1,0 +1,108 @@
+"""What ``ragyena train`` makes of recipes and packed files, on a machine that has no more than training needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ragyena.config import LanguageTrainConfig, RecallTrainConfig, TrainConfig
+from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.pipelines.train import load, pack_data, train
+
+MODEL = {"vocab_size": 30522, "width": 8, "depth": 1, "ffn_width": 8, "max_length": 16, "filter_width": 8}
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def start(self, description: str, total: int | None, unit: str) -> None: ...
+
+    def advance(self, amount: int, status: str = "") -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def language(folder: Path) -> str:
+    rows = [
+        {"id": str(n), "title": "", "text": f"Day {n} was fair. " * 9, "split": "dev" if n % 4 == 0 else "train"}
+        for n in range(12)
+    ]
+    (folder / "prose.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    stage = {"model": MODEL, "sequence_tokens": 16, "tokens": 256, "tokens_per_step": 64}
+    path = folder / "tiny.yaml"
+    values = {"kind": "language", "data": {"prose": ["prose.jsonl"]}, "stages": [stage]}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return str(path)
+
+
+def test_prose_is_packed_once_and_the_file_can_travel(tmp_path: Path) -> None:
+    recipe = language(tmp_path)
+    config = load(recipe, tmp_path)
+    progress = Quiet()
+    (result,) = train(config, tmp_path / "here", packed=None, encoder=None, device="cpu", progress=progress)
+    assert result.tokens == 256 and any("9 documents to train on" in note for note in progress.notes)
+    packed = pack_data(config, tmp_path / "here" / "data", progress).path
+    (tmp_path / "prose.jsonl").unlink()
+    elsewhere = load(recipe, tmp_path / "nowhere", check_data=False)
+    (again,) = train(elsewhere, tmp_path / "there", packed=packed, encoder=None, device="cpu", progress=progress)
+    assert again.losses == result.losses
+    summary = json.loads((tmp_path / "there" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["processes"] == 1 and summary["stages"][0]["tokens"] == 256
+    assert (again.checkpoint / "tokenizer.json").is_file()
+
+
+def test_training_needs_no_index_nor_embedder() -> None:
+    code = (
+        "import sys, ragyena.pipelines.train, ragyena.pipelines.benchmark_train\n"
+        "print(*{'faiss', 'sentence_transformers', 'transformers', 'langchain_core'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_recipe_is_of_the_kind_it_says(tmp_path: Path) -> None:
+    kinds: dict[str, Any] = {
+        "reader": TrainConfig, "lm-hyena-30m": LanguageTrainConfig, "recall-hybrid": RecallTrainConfig
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        assert type(load(name, tmp_path, check_data=False)) is kind
+    (tmp_path / "odd.yaml").write_text("kind: odd\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="unknown kind 'odd'") as error:
+        load(str(tmp_path / "odd.yaml"), tmp_path)
+    assert "language" in error.value.hint
+    with pytest.raises(PathNotFoundError, match="no data file"):
+        load("lm-hyena-30m", tmp_path)
+
+
+def test_the_pair_differs_in_its_mixers_alone() -> None:
+    for size in ("30m", "125m"):
+        hyena, twin = (load(f"lm-{kind}-{size}", Path(), check_data=False) for kind in ("hyena", "transformer"))
+        for config in (hyena, twin):
+            assert isinstance(config, LanguageTrainConfig)
+        one, other = hyena.stages[0], twin.stages[0]
+        assert set(one.model.layer_mixers) == {"hyena"} and set(other.model.layer_mixers) == {"attention"}
+        assert one.model_copy(update={"model": None, "optimizer": None}) == other.model_copy(
+            update={"model": None, "optimizer": None}
+        )
+        assert one.model.model_copy(update={"mixers": ()}) == other.model.model_copy(update={"mixers": ()})
+        assert hyena.data == twin.data and hyena.seed == twin.seed
+
+
+def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
+    config = load(language(tmp_path), tmp_path)
+    packed = pack_data(config, tmp_path, Quiet()).path
+    reader = load("reader", tmp_path, check_data=False)
+    with pytest.raises(DataError, match="holds no questions"):
+        train(reader, tmp_path / "run", packed=packed, encoder=None, device="cpu", progress=Quiet())
+    with pytest.raises(DataError, match="no packed data at"):
+        train(config, tmp_path / "run", packed=tmp_path / "none.npz", encoder=None, device="cpu", progress=Quiet())
+    with pytest.raises(UsageError, match="makes its data as it trains"):
+        pack_data(load("recall-hyena", tmp_path), tmp_path, Quiet())

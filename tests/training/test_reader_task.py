@@ -1,0 +1,55 @@
+"""A reader's task: the shares of several processes, and its FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.training.ranks import Ranks
+from ragyena.training.reader_task import ReaderTask
+
+Stages = Callable[..., StageConfig]
+Models = Callable[..., ReaderModelConfig]
+
+
+def task(world: Any, stage: StageConfig, ranks: Ranks = Ranks()) -> ReaderTask:  # noqa: B008 - frozen
+    config = TrainConfig(data=world.config, stages=(stage,))
+    return ReaderTask(config, stage, world.data, runs=Path("none"), encoder=Path("none"), device="cpu", ranks=ranks)
+
+
+def test_shares_of_two_processes_join_to_the_batch(world: Any, stage: Stages) -> None:
+    config = stage(tokens_per_step=2500)
+    whole = task(world, config).batch(3)
+    shares = [task(world, config, Ranks(rank, 2)).batch(3) for rank in range(2)]
+    count = 2 * (len(whole.start) // 2)
+    assert len(shares[0].start) == len(shares[1].start) == count // 2
+    for name in ("start", "end", "answer_ids"):
+        assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(whole, name)[:count])
+    ids = torch.cat([share.inputs.token_ids for share in shares])
+    assert torch.equal(ids, whole.inputs.token_ids[:count])
+    with pytest.raises(TrainingError, match="contexts for 50 processes"):
+        task(world, config, Ranks(0, 50)).batch(3)
+
+
+def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:
+    """Of the encoder: the reader's small heads and its few question queries are what the formula leaves out."""
+    model = tiny_model("attention", width=96, ffn_width=384, decoder_layers=0)
+    each = task(world, stage(model=model))
+    batch = each.batch(1)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        each.model.encode(batch.inputs, dtype=torch.float32)
+    assert each.flops(batch) == pytest.approx(3 * counter.get_total_flops(), rel=0.1)
+
+
+def test_the_held_out_loss_is_the_same_whenever_it_is_asked_for(world: Any, stage: Stages) -> None:
+    each = task(world, stage())
+    first, second = each.held_out(), each.held_out()
+    assert first == second and first[each.held_out_loss] > 0.5
