@@ -157,9 +157,9 @@ class ReaderModelConfig(Strict):
     """The mixer of each layer; its length is the depth."""
     context_channels: tuple[Count, ...] = (0,) * 6
     """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
-    selected_tokens: tuple[Count, ...] = (0,) * 6
+    selected_tokens: tuple[Count, ...] = ()
     """Of each Hyena layer, how many tokens of the whole context are chosen by their evidence score, for all others and
-    the question to attend to: linear in the context."""
+    the question to attend to: linear in the context. Empty for none in any layer."""
     boundary: Literal["none", "reset", "modulated"] = "modulated"
     """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
     near_taps: Annotated[int, Field(ge=0, le=64)] = 12
@@ -189,15 +189,20 @@ class ReaderModelConfig(Strict):
     def _consistent(self) -> ReaderModelConfig:
         if len(self.context_channels) != len(self.mixers):
             raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
-        if len(self.selected_tokens) != len(self.mixers):
+        if self.selected_tokens and len(self.selected_tokens) != len(self.mixers):
             raise ValueError(f"selected_tokens has {len(self.selected_tokens)} entries for {len(self.mixers)} layers")
-        if any(s and m != "hyena" for s, m in zip(self.selected_tokens, self.mixers)):
+        if any(self.mixers[layer] != "hyena" for layer in self.selecting_layers):
             raise ValueError("selected_tokens are for hyena layers: attention sees every token of its scope already")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if any(c > self.width for c in self.context_channels):
             raise ValueError(f"context_channels {self.context_channels} exceed width {self.width}")
         return self
+
+    @property
+    def selecting_layers(self) -> tuple[int, ...]:
+        """The layers that select tokens."""
+        return tuple(layer for layer, count in enumerate(self.selected_tokens) if count)
 
 
 class HyenaConfig(Strict):

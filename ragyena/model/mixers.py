@@ -23,6 +23,7 @@ from ragyena.model.layers import Linear
 
 __all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
 
+_SLOWEST_TURN = 4.0  # the slowest pair of channels turns by 10^-4 a passage, the fastest by 1
 _ABSENT = -5e3  # evidence scores below it are padding's
 
 
@@ -222,6 +223,11 @@ class AttentionMixer(nn.Module):
 
     The quadratic twin of ``HyenaMixer`` (``across_passages``), and its linear rival (each passage attended alone, as
     Fusion-in-Decoder does; Izacard & Grave 2021).
+
+    Positions count from the start of each slot, so that what tells passages apart is a rotation: across passages,
+    queries and keys of passage s turn by angles proportional to s (RoFormer's, Su et al. 2021, on passages instead of
+    tokens), and an attention weight depends on how many passages apart the two are. One passage is not turned: an
+    encoder's weights read it as before.
     """
 
     def __init__(self, config: ReaderModelConfig, *, across_passages: bool) -> None:
@@ -236,6 +242,7 @@ class AttentionMixer(nn.Module):
         batch, passages, slot, width = passages_BPSD.shape
         query_q, key_q, value_q = self.project(question_BQD).chunk(3, -1)
         rows = batch if self.across_passages else batch * passages
+        updated_q = self.out(self._attend(query_q, key_q, value_q, question_mask))
         query, key, value = self.project(passages_BPSD.reshape(rows, -1, width)).chunk(3, -1)
         repeats = rows // batch
 
@@ -243,10 +250,34 @@ class AttentionMixer(nn.Module):
             return torch.cat([of_question.repeat_interleave(repeats, 0), of_passages], 1)
 
         mask = beside(question_mask, token_mask.reshape(rows, -1))
+        if self.across_passages and passages > 1:
+            # The question belongs to no passage: it is heard alike by all, through channels that do not turn.
+            query = self._joined(query, self._turned(query, passages))
+            key_q = self._joined(key_q, torch.zeros_like(key_q))
+            key = self._joined(torch.zeros_like(key), self._turned(key, passages))
         attended = self._attend(query, beside(key_q, key), beside(value_q, value), mask)
-        updated_q = self.out(self._attend(query_q, key_q, value_q, question_mask))
         return updated_q, self.out(attended).view(batch, passages, slot, width)
 
+    def _joined(self, one_BLD: Tensor, other_BLD: Tensor) -> Tensor:
+        """Each head's channels of the one, then of the other: heads twice as wide."""
+        batch, length, _ = one_BLD.shape
+        halves = [x.view(batch, length, self.heads, -1) for x in (one_BLD, other_BLD)]
+        return torch.cat(halves, -1).view(batch, length, -1)
+
+    def _turned(self, x_BLD: Tensor, passages: int) -> Tensor:
+        """Queries or keys with each head's channel pairs rotated by their passage's angles; the first by none."""
+        batch, length, width = x_BLD.shape
+        pairs = width // self.heads // 2
+        angle_J = torch.logspace(0.0, -_SLOWEST_TURN, pairs, device=x_BLD.device)
+        angle_PJ = torch.arange(passages, device=x_BLD.device)[:, None] * angle_J
+        cos, sin = (wave[:, None, None].to(x_BLD.dtype) for wave in (angle_PJ.cos(), angle_PJ.sin()))
+        x = x_BLD.view(batch, passages, length // passages, self.heads, 2, pairs)
+        first, second = x[..., 0, :], x[..., 1, :]
+        turned = torch.stack([first * cos - second * sin, first * sin + second * cos], -2)
+        return turned.view(batch, length, width)
+
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+        scale = (value.shape[-1] / self.heads) ** -0.5
         query, key, value = (_heads(x, self.heads) for x in (query, key, value))
-        return _merge(F.scaled_dot_product_attention(query, key, value, attn_mask=key_mask[:, None, None, :]))
+        mask = key_mask[:, None, None, :]
+        return _merge(F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale))

@@ -130,9 +130,7 @@ class ReaderModel(nn.Module):
         self.span = Linear(width, 2)
         self.null = Linear(width, 2)
         self.mode = Linear(width, 1)
-        self.evidence = nn.ModuleDict(
-            {str(index): Linear(width, 1) for index, count in enumerate(config.selected_tokens) if count}
-        )
+        self.evidence = nn.ModuleDict({str(layer): Linear(width, 1) for layer in config.selecting_layers})
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
         self.register_buffer("idf", torch.ones(config.vocab_size))
         """Inverse document frequency of each word piece in the training passages, the rarest 1."""
@@ -187,9 +185,9 @@ class ReaderModel(nn.Module):
     def _select(self, layer: int, passages: Tensor, token_mask: Tensor) -> tuple[Tensor, Tensor] | tuple[()]:
         """States [B, M, D] and evidence scores [B, M] of the M likeliest tokens of the context; nothing where the
         layer selects none. Ties, and fewer tokens than M, are settled by position."""
-        count = self.config.selected_tokens[layer]
-        if not count:
+        if layer not in self.config.selecting_layers:
             return ()
+        count = self.config.selected_tokens[layer]
         batch, slots, slot, width = passages.shape
         scores = self.evidence_scores(layer, passages).masked_fill(~token_mask, NEVER).view(batch, slots * slot)
         score, place = scores.topk(min(count, slots * slot), dim=1)

@@ -144,7 +144,8 @@ class ReaderTask:
         context = question + batch.inputs.token_ids[0].numel()
         config = model.config
         each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-        for mixer, across, selected in zip(config.mixers, config.context_channels, config.selected_tokens):
+        selected_tokens = config.selected_tokens or (0,) * len(config.mixers)
+        for mixer, across, selected in zip(config.mixers, config.context_channels, selected_tokens):
             if mixer == "hyena":
                 each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
                 each += attention_flops(question + selected, config.width, causal=False)
@@ -179,7 +180,7 @@ class ReaderTask:
         if self.model.decoder is not None and stage.write_weight:
             parts["write"] = self._write_loss(batch, last)
             loss = loss + stage.write_weight * parts["write"]
-        selecting = [index for index, count in enumerate(stage.model.selected_tokens) if count]
+        selecting = stage.model.selecting_layers
         if selecting:
             found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
             parts["evidence"] = torch.stack(found).mean()

@@ -219,3 +219,42 @@ def test_the_decoders_loss_is_the_probability_of_its_own_distribution() -> None:
                 total -= math.log(float(p))
                 previous = answer[:, position]
     assert float(loss) == pytest.approx(total / 5, rel=1e-4)
+
+
+@torch.no_grad()
+def test_attention_across_passages_knows_how_far_apart_they_are() -> None:
+    """Two passages swapped about a third: only their distances to it, and so what it hears of them, change."""
+    model, inputs = awake(tiny(mixers=["attention"] * 2, context_channels=[0, 0])), contexts()
+    passages = inputs.token_ids.shape[1]
+    assert passages > 2
+    order = torch.tensor([0, passages - 1, *range(2, passages - 1), 1])
+    moved = ReaderInput(
+        inputs.question_ids, inputs.question_mask, inputs.token_ids[:, order], inputs.token_mask[:, order],
+        inputs.text_mask[:, order],
+    )  # fmt: skip
+    one, other = model.encode(inputs), model.encode(moved)
+    assert not torch.allclose(one.passages[:, 0], other.passages[:, 0], atol=1e-4)
+
+
+@torch.no_grad()
+def test_one_passage_is_attended_as_alone() -> None:
+    across = awake(tiny(mixers=["attention"] * 2, context_channels=[0, 0]))
+    alone = awake(tiny(mixers=["local_attention"] * 2, context_channels=[0, 0]))
+    alone.load_state_dict(across.state_dict())
+    inputs = contexts()
+    single = ReaderInput(
+        inputs.question_ids, inputs.question_mask, inputs.token_ids[:, :1], inputs.token_mask[:, :1],
+        inputs.text_mask[:, :1],
+    )  # fmt: skip
+    assert torch.allclose(across.encode(single).passages, alone.encode(single).passages, atol=1e-5)
+
+
+@torch.no_grad()
+def test_every_passage_hears_the_question_alike_in_attention_across_passages() -> None:
+    """The same passage in every slot, and only the question to hear: the same states in every slot."""
+    model, inputs = awake(tiny(mixers=["attention"], context_channels=[0])), contexts()
+    mixer = model.reader_layers[0].mixer
+    question, passages = model.embed(inputs, torch.float32)
+    passages[:] = passages[:, :1]
+    updated = mixer(question, passages, inputs.question_mask, torch.zeros_like(inputs.token_mask))[1]
+    assert torch.allclose(updated[:, 0], updated[:, 2], atol=1e-5)

@@ -85,7 +85,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     ]
     prose = [
         {"title": "Bridge", "text": "The famous stone bridge across the river was built by Otto Brandis long ago."},
-        {"title": "Builder", "text": "Otto Brandis built a stone bridge across the river, which is famous to this day."},
+        {"title": "Builder", "text": "Otto Brandis built a stone bridge across the river, which is famous now."},
     ] + [
         {"title": f"t{n}", "text": f"Paragraph {n} tells of the mills of Salzburg and of its old roads. "
          f"It was in {1800 + n} that Salzburg built mill {n} by the river, says Anton Weber. " * 8}
