@@ -174,11 +174,10 @@ class AnswerDecoder(nn.Module):
         previous = torch.cat([memory.begin_ids[:, None], answer_ids[:, :-1]], 1)
         hidden = self.hidden(previous, memory, word)
         attention = self._copy_attention(hidden, memory)
-        copied = (attention * (memory.ids[:, None] == answer_ids[..., None])).sum(-1)[answer_mask]
-        # Answers are short: the vocabulary is scored at their tokens only, not at padding.
-        hidden, target = hidden[answer_mask], answer_ids[answer_mask]
-        gate = self.copy_gate(hidden).float().sigmoid()[:, 0]
+        copied = (attention * (memory.ids[:, None] == answer_ids[..., None])).sum(-1)
+        gate = self.copy_gate(hidden).float().sigmoid()[..., 0]
+        # Padding is scored too: choosing the tokens that count would have the host wait for the device at each step.
         words = F.linear(self.to_words(hidden), word.to(hidden.dtype)).float()
-        written = (-F.cross_entropy(words, target, reduction="none")).exp()
-        probability = ((1 - gate) * written + gate * copied).clamp(min=_FLOOR)
-        return -probability.log().sum() / max(target.shape[0], 1)
+        written = (-F.cross_entropy(words.flatten(0, 1), answer_ids.flatten(), reduction="none")).exp()
+        probability = ((1 - gate) * written.view_as(copied) + gate * copied).clamp(min=_FLOOR)
+        return -(probability.log() * answer_mask).sum() / answer_mask.sum().clamp(min=1)

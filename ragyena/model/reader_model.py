@@ -71,12 +71,10 @@ class SpanScores:
 
 
 def confidence_features(span: Tensor, null: Tensor) -> Tensor:
-    """[..., 3] from the log probabilities of the best span and of there being no answer: the span's logit, that of
-    no answer, and how far the span is above it; all bounded."""
+    """[..., 2] from the log probabilities of the best span and of there being no answer: the span's logit, and the
+    latter, both bounded."""
     probability = span.exp().clamp(_RAREST, 1 - _RAREST)
-    return torch.stack(
-        [probability.logit(), null.clamp(min=_LEAST_NULL), (span - null).clamp(_LEAST_NULL, -_LEAST_NULL)], -1
-    )
+    return torch.stack([probability.logit(), null.clamp(min=_LEAST_NULL)], -1)
 
 
 class ReaderLayer(nn.Module):
@@ -134,7 +132,7 @@ class ReaderModel(nn.Module):
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
         self.register_buffer("idf", torch.ones(config.vocab_size))
         """Inverse document frequency of each word piece in the training passages, the rarest 1."""
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0, 0.0]))
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0]))
         """Weights of ``confidence``, fitted on held-out questions."""
         for module in (self.word, self.segment, self.question_position, self.slot_position):
             nn.init.normal_(module.weight, std=0.02)
@@ -226,7 +224,7 @@ class ReaderModel(nn.Module):
         return SpanScores(scores[..., 0], scores[..., 1], null)
 
     def confidence(self, features: Tensor) -> Tensor:
-        """Probability of extracted answers being right, from [..., 3] ``confidence_features``."""
+        """Probability of extracted answers being right, from [..., 2] ``confidence_features``."""
         return (features @ self.calibration[:-1] + self.calibration[-1]).sigmoid()
 
     def write_logit(self, encoded: Encoded) -> Tensor:

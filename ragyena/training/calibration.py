@@ -41,7 +41,7 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype) -> dict[
 
 
 def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[B, 3] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
+    """[B, 2] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
