@@ -151,7 +151,8 @@ class ReaderTask:
                 each += attention_flops(question + selected, config.width, causal=False)
             else:
                 seen = context if mixer == "attention" else question + slot
-                each += attention_flops(seen, config.width, causal=False)
+                # across passages the scores are of two products: with the question, and with turned passages
+                each += attention_flops(seen, config.width, causal=False) * (1.5 if mixer == "attention" else 1.0)
         return each / 3 * batch.tokens
 
     @torch.no_grad()
