@@ -23,7 +23,7 @@ from ragyena.training.reader_task import ReaderTask
 
 Stages = Callable[..., StageConfig]
 Models = Callable[..., ReaderModelConfig]
-STEPS = 30  # a step is a little over 1000 tokens
+STEPS = 18  # a step is a little over 1000 tokens
 
 
 class Killed(BaseException):
@@ -90,7 +90,7 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
     ticks = itertools.count(step=0.3)
     before: list[tuple[int, float]] = []
     with monkeypatch.context() as patch:
-        watch(patch, before, 17)
+        watch(patch, before, 11)
         patch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
         with pytest.raises(Killed):
             train(world, tmp_path / "killed", stages, progress)
@@ -102,8 +102,8 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
         resumed = train(world, tmp_path / "killed", stages, progress)
     assert [r.name for r in resumed] == ["student"]  # the teacher was done
     begin = after[0][0]
-    assert 0 < begin <= 17 and any(f"resumed at step {begin}" in note for note in progress.notes)
-    assert before == whole[:17]
+    assert 0 < begin <= 11 and any(f"resumed at step {begin}" in note for note in progress.notes)
+    assert before == whole[:11]
     assert after == whole[begin:]
     assert resumed[0].losses == results[1].losses
     assert (resumed[0].steps, resumed[0].tokens) == (results[1].steps, results[1].tokens)
