@@ -41,7 +41,7 @@ def _help_pages() -> str:
 
 def _help(words: tuple[str, ...]) -> str:
     environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "ragyena.cli", *words, "--help"]
+    command = [sys.executable, "-m", "ragyena", *words, "--help"]
     text = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     return "".join(line.rstrip() + "\n" for line in text.splitlines())
 

@@ -384,7 +384,7 @@ class TrainConfig(Strict):
     kind: Literal["reader"] = "reader"
     description: str = ""
     data: DataConfig
-    stages: tuple[StageConfig, ...]
+    stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)]
     seed: int = 0
 
 
@@ -443,7 +443,7 @@ class LanguageTrainConfig(Strict):
     kind: Literal["language"]
     description: str = ""
     data: LanguageDataConfig
-    stages: tuple[LanguageStageConfig, ...]
+    stages: Annotated[tuple[LanguageStageConfig, ...], Field(min_length=1)]
     seed: int = 0
 
 
@@ -500,7 +500,7 @@ class RecallTrainConfig(Strict):
 
     kind: Literal["recall"]
     description: str = ""
-    stages: tuple[RecallStageConfig, ...]
+    stages: Annotated[tuple[RecallStageConfig, ...], Field(min_length=1)]
     seed: int = 0
 
 

@@ -246,3 +246,13 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""
+
+
+class Silent:
+    """Progress that nobody watches, for what insists on telling it."""
+
+    def start(self, description: str, total: int | None, unit: str) -> None: ...
+
+    def advance(self, amount: int, status: str = "") -> None: ...
+
+    def note(self, text: str) -> None: ...

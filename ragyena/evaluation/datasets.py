@@ -13,11 +13,11 @@ from pathlib import Path
 from ragyena.config import EvalConfig
 from ragyena.errors import DataError
 from ragyena.text.passages import split
-from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
+from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions, under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Document, Passage
 
-__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample", "under"]
+__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,6 @@ def load(config: EvalConfig, data_root: Path) -> EvalData:
 def cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int) -> dict[str, list[Passage]]:
     """The passages of each context, by context id, cut as an index cuts them."""
     return {row.id: split(Document(row.id, row.text, row.title), tokenizer, passage_tokens) for row in contexts}
-
-
-def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Names of files and folders below ``root``; a name that is not there is left as it is (a hub dataset, or an error
-    that names what was asked for)."""
-    return tuple(str(root / name) if (root / name).exists() else name for name in names)
 
 
 def sample(questions: list[Question], limit: int, seed: int) -> list[Question]:

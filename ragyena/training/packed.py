@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +56,10 @@ class PackedData:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: torch.from_numpy(_signed(file[name])).to(device) for name in file.files}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, BadZipFile) as error:
             raise DataError(
-                f"{path} is not packed training data: {error}", hint="delete it; `ragyena train` makes it again"
+                f"{path} is not packed training data, or is damaged",
+                hint="make it with `ragyena train RECIPE --pack-only` and a reader's recipe",
             ) from error
         return cls(arrays, cls_id, sep_id)
 

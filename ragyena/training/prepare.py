@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from ragyena.config import DataConfig
 from ragyena.errors import DataError
+from ragyena.text.alias import question_name
 from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.text.sentences import sentence_span
 from ragyena.text.tokenizer import Encoding, Tokenizer
-from ragyena.training.augment import KINDS, Cloze, clozes, find_name, names, twist
+from ragyena.training.augment import KINDS, Cloze, clozes, mentions, twist
 from ragyena.training.packed import ANSWER_TOKENS
 from ragyena.types import Document, Passage, Progress
 
@@ -164,7 +165,7 @@ def _questions(
     chooser = random.Random(0)
     kept: list[Question] = []
     words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
-    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(names(p.text))[1:3] if kind == "name"] or [
+    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"] or [
         "Nobody"
     ]
     encodings = _encode((q.question for q in questions), tokenizer)
@@ -194,9 +195,10 @@ def _questions(
         other = None
         if place.answer is not None:
             text = cut.passages[place.passage].text
-            name = find_name(question.question, text, question.answers[0])
+            name = question_name(question.question, [text], question.answers)
             if name is not None:
-                name_ranges[-1] = _token_range(encoding, *name)
+                start = question.question.index(name)
+                name_ranges[-1] = _token_range(encoding, start, start + len(name))
             other = twist(question.question, text, question.answers[0], pool, chooser)
         ids = tokenizer.encode(other).ids if other else np.zeros(0, np.int32)
         twisted.append(ids if len(ids) <= config.question_tokens else ids[:0])

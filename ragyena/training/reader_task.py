@@ -151,8 +151,9 @@ class ReaderTask:
                 each += attention_flops(question + selected, config.width, causal=False)
             else:
                 seen = context if mixer == "attention" else question + slot
-                # across passages the scores are of two products: with the question, and with turned passages
-                each += attention_flops(seen, config.width, causal=False) * (1.5 if mixer == "attention" else 1.0)
+                # across several passages there are two products of queries and keys: as they are, and turned
+                turned = mixer == "attention" and batch.inputs.token_ids.shape[1] > 1
+                each += attention_flops(seen, config.width, causal=False) * (1.5 if turned else 1.0)
         return each / 3 * batch.tokens
 
     @torch.no_grad()

@@ -70,7 +70,7 @@ class Sampler:
         self.clozes, self.cloze_weights = self._by_slot(data["cloze_gold"].long().clamp(min=0), usable)
         if stage.cloze and not bool(usable.any()):
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
-        self.named = data["name"][:, 0] > 0
+        self.named = data["name"][:, 0] >= 0
         self.all_named = self.named.nonzero()[:, 0]
         self.most_passages = int(data["negatives"].shape[1])
 

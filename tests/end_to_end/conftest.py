@@ -53,7 +53,7 @@ class Ragyena:
     home: Path
 
     def command(self, *arguments: str | Path) -> list[str]:
-        return [sys.executable, "-m", "ragyena.cli", *map(str, arguments)]
+        return [sys.executable, "-m", "ragyena", *map(str, arguments)]
 
     def environment(self, **extra: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAGYENA_", "XDG_"))}

@@ -168,7 +168,7 @@ def test_rows_left_out_are_counted_and_named(data: Path, small_config: PipelineC
 
 
 def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> None:
-    with pytest.raises(PathNotFoundError, match=r"passages\.jsonl"):
+    with pytest.raises(PathNotFoundError, match=r"questions\.jsonl"):
         run(CONFIG, small_config, tmp_path, tmp_path / "out")
     with pytest.raises(DataError):
         run(EvalConfig(), small_config, tmp_path, tmp_path / "out")
@@ -206,7 +206,7 @@ def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     """A process of its own, without a recipe; a missed bar is exit code 1 and leaves the report."""
-    command = [sys.executable, "-m", "ragyena.cli", "eval", "--data-root", str(data), "--out", "out", "--quiet"]
+    command = [sys.executable, "-m", "ragyena", "eval", "--data-root", str(data), "--out", "out", "--quiet"]
     command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
 
     def called(*arguments: str) -> subprocess.CompletedProcess[str]:

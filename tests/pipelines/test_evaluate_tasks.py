@@ -317,7 +317,7 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "bridges.yaml"
     recipe.write_text(json.dumps(TASKS["among"]), encoding="utf-8")
     first, second = (str(save_small_reader(tmp_path / name, seed)) for seed, name in enumerate(("one", "two")))
-    base = [sys.executable, "-m", "ragyena.cli"]
+    base = [sys.executable, "-m", "ragyena"]
 
     def called(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*base, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
