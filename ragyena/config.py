@@ -297,6 +297,10 @@ class DataConfig(Strict):
     """The most prose tokens to use."""
     clozes: Count = 3
     """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
+    sheets: Count = 0
+    """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
+    definitions: Count = 0
+    """Questions what something is, made on prose that says so, at most."""
     negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
     passage_tokens: Positive = 200

@@ -26,12 +26,14 @@ __all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_s
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_SIZE = 90_868_376
-BATCH = 16
+BATCH = {"cpu": 16, "cuda": 256}
 """Texts that go through the model at once: small batches of texts of one length suit the caches of a CPU."""
-CHUNK = 64
+CHUNK = {"cpu": 64, "cuda": 2048}
 """Texts between two reports of progress."""
 FEW = 64
 """So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
+
+log = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -68,7 +70,7 @@ class _Library(Embedder):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._model = _load(name, name, half=False)
+        self._model = _load(name, name)
         self.dimension = int(self._model.get_embedding_dimension())
         self.fingerprint = _fingerprint(self._model)
         self._lock = threading.Lock()
@@ -79,8 +81,9 @@ class _Library(Embedder):
 
 
 class _Bundled(Embedder):
-    """The bundled MiniLM. Many texts go through sentence-transformers, in bfloat16 on a CPU that has it; few, and so
-    every question, through the same layers in ``minilm.py``, ready before that library would be imported."""
+    """The bundled MiniLM. Many texts go through sentence-transformers, in half precision on a GPU, in bfloat16 on a CPU
+    that has it; few, and so every question, through the same layers in ``minilm.py``, ready before that library would
+    be imported."""
 
     name = BUNDLED
     fingerprint = BUNDLED_SHA256
@@ -102,7 +105,7 @@ class _Bundled(Embedder):
             self._check()
             if len(texts) > FEW:
                 if self._large is None:
-                    self._large = _load(str(self._folder), self.name, half=_has_bfloat16())
+                    self._large = _load(str(self._folder), self.name, dtype=_fast_dtype())
                 return _encode(self._large, texts, self.dimension, on_progress)
         result = np.empty((len(texts), self.dimension), np.float32)
         for i, text in enumerate(texts):
@@ -149,30 +152,33 @@ def weights_sha256() -> str:
 
 def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Callable[[int], None] | None) -> FloatArray:
     """Longest texts first, so that the texts of a batch are of about one length."""
+    batch, many = (sizes[model.device.type] for sizes in (BATCH, CHUNK))
     result = np.empty((len(texts), dimension), np.float32)
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    for first in range(0, len(order), CHUNK):
-        chunk = order[first : first + CHUNK]
+    for first in range(0, len(order), many):
+        chunk = order[first : first + many]
         encoded = model.encode(
-            [texts[i] for i in chunk], batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True
+            [texts[i] for i in chunk], batch_size=batch, show_progress_bar=False, convert_to_tensor=True
         )
-        vectors = encoded.float().numpy()
+        vectors = encoded.float().cpu().numpy()
         result[chunk] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         if on_progress is not None:
             on_progress(len(chunk))
     return result
 
 
-def _load(path: str, name: str, *, half: bool) -> Any:
-    import torch
+def _load(path: str, name: str, *, dtype: Any = None) -> Any:
+    """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
     transformers_logging.disable_progress_bar()
-    options = {"dtype": torch.bfloat16} if half else {}
+    device = _device()
+    log.info("embedder %s on %s", name, device)
+    options = {} if dtype is None else {"dtype": dtype}
     try:
-        return SentenceTransformer(path, device="cpu", local_files_only=True, model_kwargs=options)
+        return SentenceTransformer(path, device=device, local_files_only=True, model_kwargs=options)
     except Exception as error:  # the library raises whatever its loaders do
         local_error = error
     if Path(path).exists() or constants.HF_HUB_OFFLINE:
@@ -181,7 +187,7 @@ def _load(path: str, name: str, *, half: bool) -> Any:
             hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
         ) from local_error
     try:
-        return SentenceTransformer(path, device="cpu", model_kwargs=options)
+        return SentenceTransformer(path, device=device, model_kwargs=options)
     except Exception as error:
         raise ConfigError(
             f"embedder '{name}' cannot be loaded: {_first_line(error)}",
@@ -193,11 +199,20 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def _has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 matrices itself; one that does not is slower with them."""
+def _device() -> str:
     import torch
 
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _fast_dtype() -> Any:
+    """Half precision where it is the faster; None where it is not. A CPU that does not multiply bfloat16 matrices
+    itself is slower with them."""
+    import torch
+
+    if _device() == "cuda":
+        return torch.float16
+    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else None
 
 
 def _fingerprint(model: Any) -> str:

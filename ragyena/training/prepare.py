@@ -1,4 +1,4 @@
-"""Training data from rows of text to packed token arrays: questions, their passages, and cloze questions on prose.
+"""Training data from rows of text to packed token arrays: questions, their passages, and what is made up beside them.
 
 Everything slow happens once: the result is one ``.npz`` file named by what it was made from. Hard negatives are mined
 where the training runs (``ragyena.training.mining``).
@@ -27,6 +27,7 @@ from ragyena.text.sentences import sentence_span
 from ragyena.text.tokenizer import Encoding, Tokenizer
 from ragyena.training.augment import KINDS, Cloze, clozes, mentions, twist
 from ragyena.training.packed import ANSWER_TOKENS
+from ragyena.training.sheets import definitions, sheets
 from ragyena.types import Document, Passage, Progress
 
 __all__ = ["PreparedReport", "prepare"]
@@ -35,6 +36,7 @@ _POLAR = ("yes", "no")
 _ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
 _BLOCK = 1024  # texts encoded at once
+_NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,21 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Pro
     rows = read_questions(config.questions, config.passages, split="train")
     asked = {q.context_id for q in rows.questions if q.context_id is not None}
     cut = _cut([row for key, row in rows.contexts.items() if key in asked], tokenizer, config.passage_tokens, progress)
+    idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
+    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
+    pool = pool or ["Nobody"]
+    made_contexts, made = sheets(config.sheets, pool, [passage.text[:_NOTE] for passage in cut.passages])
+    for row in made_contexts:
+        _add(cut, row, tokenizer, config.passage_tokens)
+    prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
+    made += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
-    kept, arrays = _questions(rows.questions, cut, tokenizer, config, left_out, progress)
+    kept, arrays = _questions([*rows.questions, *made], cut, pool, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
         )
-    arrays["idf"] = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
-    prose_tokens = _add_prose(cut, config, tokenizer, progress)
+    arrays["idf"] = idf
     arrays |= _clozes(cut, config, progress)
     arrays |= _flat("passages", [encoding.ids for encoding in cut.encodings])
     arrays |= _flat(
@@ -155,6 +164,7 @@ class _Place:
 def _questions(
     questions: Sequence[Question],
     cut: _Cut,
+    pool: Sequence[str],
     tokenizer: Tokenizer,
     config: DataConfig,
     left_out: Counter[str],
@@ -165,9 +175,6 @@ def _questions(
     chooser = random.Random(0)
     kept: list[Question] = []
     words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
-    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"] or [
-        "Nobody"
-    ]
     encodings = _encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
@@ -250,8 +257,9 @@ def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
 # -- prose -------------------------------------------------------------------------------------------------------
 
 
-def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> int:
-    """Cuts prose to passages beside those of the questions, evenly from the files; how many tokens."""
+def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
+    """Cuts prose to passages beside those of the questions, evenly from the files; its rows, and how many tokens."""
+    kept: list[ContextRow] = []
     progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
     total, left = 0, config.prose_tokens
     for number, name in enumerate(config.prose):
@@ -259,18 +267,14 @@ def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Pr
         for row in read_contexts([name]).contexts:
             if row.split not in ("", "train"):
                 continue
-            added = _add(
-                cut,
-                ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source),
-                tokenizer,
-                config.passage_tokens,
-            )
+            kept.append(ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source))
+            added = _add(cut, kept[-1], tokenizer, config.passage_tokens)
             progress.advance(added)
             taken += added
             if taken >= share:
                 break
         total, left = total + taken, left - taken
-    return total
+    return kept, total
 
 
 def _clozes(cut: _Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
