@@ -104,9 +104,10 @@ def _estimate(value: Estimate) -> tuple[str, str]:
 
 
 def _notes(condition: ConditionReport) -> list[str]:
+    memory = "" if condition.peak_memory_gib is None else f", {condition.peak_memory_gib:.2f} GiB at most"
     lines = [
         f"{condition.tokens:,} tokens read in {condition.seconds:,.1f} s "
-        f"({condition.tokens_per_second:,.0f} tokens/s), "
+        f"({condition.tokens_per_second:,.0f} tokens/s{memory}), "
         f"{condition.passages:.1f} passages a context; answers "
         + ", ".join(f"{kind} {count:,}" for kind, count in sorted(condition.kinds.items()))
     ]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ragyena.errors import UsageError
+from ragyena.evaluation import machine
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.contexts import BuiltContext
 from ragyena.evaluation.datasets import Question
@@ -46,6 +47,8 @@ class Prediction:
     """Tokens read, padding included."""
     seconds: float
     """The question's share of the time its batch was read in."""
+    peak_memory_gib: float | None = None
+    """The most GPU memory that was allocated while its batch was read, the reader's own included; None on a CPU."""
     problem: str = ""
     """Why the question could not be asked; empty where it was. Such an answer counts as empty."""
 
@@ -112,15 +115,17 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
 
 
 def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
+    machine.forget_peak_memory(reader.device)
     began = time.perf_counter()
     flat = [built.context for _, contexts, _ in group.asked for built in contexts]
     readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
+    memory = machine.peak_memory_gib(reader.device)
     predictions = []
     for question, contexts, packed in group.asked:
         found = [next(readings) for _ in contexts]
         share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
-        predictions.append(_prediction(question, condition, contexts, found, packed, share))
+        predictions.append(_prediction(question, condition, contexts, found, packed, share, memory))
     return predictions
 
 
@@ -131,6 +136,7 @@ def _prediction(
     readings: Sequence[Reading],
     answer_packed: bool | None,
     seconds: float,
+    peak_memory_gib: float | None,
 ) -> Prediction:
     chosen = condition.choose(readings)
     reading, built = readings[chosen], contexts[chosen]
@@ -148,9 +154,12 @@ def _prediction(
         passages=sum(len(b.context.passages) for b in contexts),
         tokens=sum(b.context.length for b in contexts),
         seconds=seconds,
+        peak_memory_gib=peak_memory_gib,
     )
 
 
 def _unasked(question: Question, condition: Condition, problem: str) -> Prediction:
     packed = False if condition.recalls and question.answers else None
-    return Prediction(question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, problem)
+    return Prediction(
+        question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, None, problem
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe"]
+__all__ = ["describe", "forget_peak_memory", "peak_memory_gib"]
 
 _PACKAGES = ("ragyena", "torch", "numpy", "faiss-cpu", "sentence-transformers", "tokenizers", "langchain-core")
 
@@ -27,6 +27,17 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version for name in _PACKAGES if (version := _version(name))},
     }
+
+
+def forget_peak_memory(device: str) -> None:
+    """Has ``peak_memory_gib`` count from now on."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_gib(device: str) -> float | None:
+    """The most memory that was allocated on a GPU, in GiB, since it was last forgotten; None for a CPU."""
+    return round(torch.cuda.max_memory_allocated(device) / 2**30, 3) if device.startswith("cuda") else None
 
 
 def _processor() -> str:

@@ -77,6 +77,8 @@ class ConditionReport:
     """Tokens read, padding included."""
     seconds: float
     """Spent reading them."""
+    peak_memory_gib: float | None
+    """The most GPU memory allocated while a batch was read, the reader's own included; None on a CPU."""
     abstention: Abstention | None
 
     @property
@@ -153,6 +155,7 @@ def summarize(
         unasked=sum(bool(p.problem) for p in asked),
         tokens=sum(p.tokens for p in asked),
         seconds=sum(p.seconds for p in asked),
+        peak_memory_gib=max((p.peak_memory_gib for p in asked if p.peak_memory_gib is not None), default=None),
         abstention=abstention,
     )
 

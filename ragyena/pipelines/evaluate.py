@@ -7,6 +7,7 @@ in one file and read on a machine that has neither the data nor an index.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -90,6 +91,7 @@ def evaluate(
     UsageError where ``frozen`` does not hold what is asked for.
     """
     began = time.perf_counter()
+    gc.collect()  # an earlier reader of this process would count as this one's memory
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
     if frozen is None:
         contexts = freeze(config, settings, reader.tokenizer, data_root=data_root, index=index_cache, progress=progress)

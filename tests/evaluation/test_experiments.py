@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ragyena import recipes
+from ragyena.cli.eval_views import _notes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.errors import DataError, QuestionTooLongError
 from ragyena.evaluation.conditions import Among
@@ -133,8 +135,10 @@ def test_a_journal_outlasts_a_torn_line(tmp_path: Path) -> None:
         Journal(path)
 
 
-def prediction(id: str, text: str, confidence: float, *, own: bool = True, none: float = 0.0) -> Prediction:
-    return Prediction(id, "among-4", "extracted", text, confidence, none, own, True, None, 4, 100, 0.5)
+def prediction(
+    id: str, text: str, confidence: float, *, own: bool = True, none: float = 0.0, memory: float | None = None
+) -> Prediction:
+    return Prediction(id, "among-4", "extracted", text, confidence, none, own, True, None, 4, 100, 0.5, memory)
 
 
 def asked(id: str, source: str, *answers: str) -> Question:
@@ -144,9 +148,9 @@ def asked(id: str, source: str, *answers: str) -> Question:
 def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     questions = [asked("1", "a", "red"), asked("2", "a", "blue sky"), asked("3", "b", "tea"), asked("4", "b", "no")]
     predictions = {
-        "1": prediction("1", "the red", 0.9),
-        "2": prediction("2", "sky", 0.6, own=False),
-        "3": prediction("3", "tea", 0.4),
+        "1": prediction("1", "the red", 0.9, memory=1.5),
+        "2": prediction("2", "sky", 0.6, own=False, memory=2.5),
+        "3": prediction("3", "tea", 0.4, memory=0.5),
         "4": prediction("4", "yes", 0.3),
     }
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
@@ -160,6 +164,11 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     assert report.own_first is not None and report.own_first.mean == 75.0
     assert (report.tokens, report.seconds, report.tokens_per_second) == (400, 2.0, 200.0)
     assert report.kinds == {"extracted": 4} and report.unasked == 0
+    assert report.peak_memory_gib == 2.5
+    assert "(200 tokens/s, 2.50 GiB at most)" in _notes(report)[0]
+    on_a_cpu = {id: replace(prediction, peak_memory_gib=None) for id, prediction in predictions.items()}
+    report = summarize(condition, questions, on_a_cpu, scores, abstention=None, resamples=200, seed=0)
+    assert report.peak_memory_gib is None and "(200 tokens/s)" in _notes(report)[0]
 
 
 def test_abstention_by_hand() -> None:

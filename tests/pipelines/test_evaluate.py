@@ -66,7 +66,7 @@ def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> N
     assert {source.source: source.n for source in alone.sources} == {"what": 10, "which": 10}
     assert alone.abstention is not None and among.abstention is None
     assert (alone.abstention.answerable, alone.abstention.unanswerable) == (20, 10)
-    assert alone.tokens > 0 and alone.seconds > 0
+    assert alone.tokens > 0 and alone.seconds > 0 and alone.peak_memory_gib is None
     for part in (*alone.sources, alone.whole, among.whole):
         assert 0 <= part.em.low <= part.em.mean <= part.em.high <= 100
         assert part.em.mean <= part.f1.mean
@@ -101,6 +101,30 @@ def test_right_answers_in_the_journal_score_100_and_are_not_read_again(
     (alone,) = report.conditions
     assert (alone.whole.em.mean, alone.whole.f1.mean) == (100.0, 100.0)
     assert alone.abstention is not None and alone.abstention.auroc == 1.0
+
+
+def test_peak_memory_is_of_each_condition_and_outlasts_a_stop(
+    data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU's counter, played: it stands at the largest batch since it was forgotten."""
+    counter = [0.0]
+    read = Reader.read_batch
+
+    def count(self: Reader, contexts: Any) -> Any:
+        counter[0] = max(counter[0], float(sum(len(context.passages) for context in contexts)))
+        return read(self, contexts)
+
+    monkeypatch.setattr("ragyena.evaluation.machine.forget_peak_memory", lambda _: counter.__setitem__(0, 0.0))
+    monkeypatch.setattr("ragyena.evaluation.machine.peak_memory_gib", lambda _: counter[0])
+    monkeypatch.setattr(Reader, "read_batch", count)
+    config = CONFIG.model_copy(update={"among": (4, 1), "unanswerable": ()})
+    report, _ = run(config, small_config, data, tmp_path / "out")
+    among, alone = (condition.peak_memory_gib for condition in report.conditions)
+    assert among is not None and among > 19 and alone == 19
+    monkeypatch.setattr(Reader, "read_batch", read)
+    again, path = run(config, small_config, data, tmp_path / "out")
+    assert [c.peak_memory_gib for c in again.conditions] == [among, alone]
+    assert json.loads(path.read_text(encoding="utf-8"))["conditions"][1]["peak_memory_gib"] == 19
 
 
 class StoppedError(Exception):
