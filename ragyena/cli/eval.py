@@ -74,11 +74,12 @@ def command(
 ) -> None:
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
-    A run that was stopped goes on with the same command. The report is also written as dated JSON.
+    A run that was stopped goes on with the same command. The report is also written as dated JSON; of several readers,
+    all reports and comparisons in one more file.
     """
     from ragyena.cli.eval_views import comparison_lines, report_lines
     from ragyena.evaluation.tasks import condition_names
-    from ragyena.pipelines.compare import compare, write
+    from ragyena.pipelines.compare import compare, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config
 
     if recipe is None and not data:
@@ -130,13 +131,19 @@ def command(
             console.print(line)
         console.print(f"\n  {path}\n")
         missed += [problem for bar in bars if (problem := _below(report, *bar))]
+    comparisons = []
     for other in results[1:]:
         comparison = compare(results[0], other)
+        comparisons.append(comparison)
         path = folder / f"{comparison.date}-{name}-{_name(results[0], name)}-vs-{_name(other, name)}.json"
         write(comparison, path)
         for line in comparison_lines(comparison):
             console.print(line)
         console.print(f"\n  {path}\n")
+    if comparisons:
+        path = folder / f"{comparisons[0].date}-{name}-{len(results)}-readers.json"
+        write_together(results, comparisons, path)
+        console.print(f"  all of them together: {path}\n")
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)
     if missed:

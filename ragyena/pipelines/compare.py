@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ragyena.errors import DataError, PathNotFoundError, StorageError
 from ragyena.evaluation.comparing import Difference, Scored, differences
 
-__all__ = ["Comparison", "by_condition", "compare", "write"]
+__all__ = ["Comparison", "by_condition", "compare", "write", "write_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,26 @@ def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Score
 
 def write(comparison: Comparison, path: Path) -> None:
     """As JSON. Raises StorageError."""
+    _write(asdict(comparison), path)
+
+
+def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], path: Path) -> None:
+    """Several readers' results of one recipe in one file, in their order, with the comparison of each but the first
+    with the first: what pages of tables are made from. Raises PathNotFoundError, DataError, StorageError."""
+    whole = [_read(result) for result in results]
+    values = {
+        "recipe": whole[0]["recipe"],
+        "date": max(result["date"] for result in whole),
+        "results": whole,
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+    }
+    _write(values, path)
+
+
+def _write(values: Mapping[str, Any], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(comparison), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
 

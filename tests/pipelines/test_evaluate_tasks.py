@@ -329,7 +329,9 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     done = called("eval", *common, "--frozen", "f.xz", "--reader", first, "--reader", second, "--out", "out")
     assert done.returncode == 0, done.stderr
     assert "better" in done.stdout and len(list((tmp_path / "out").glob("*-vs-*.json"))) == 1
-    one, two = sorted(p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name)
+    (together,) = (tmp_path / "out").glob("*-bridges-2-readers.json")
+    reports = {p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name} - {together}
+    one, two = sorted(reports)
     done = called("eval-compare", str(one), str(two), "--out", "comparison.json")
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
@@ -337,6 +339,10 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     found = written["conditions"]["among-4"][0]
     assert found["n"] == 8 and found["verdict"] in ("first", "second", "neither")
     assert found["first_mean"] - found["second_mean"] == pytest.approx(found["difference"]["mean"])
+    joined = json.loads(together.read_text(encoding="utf-8"))
+    assert joined["results"] == [json.loads(path.read_text(encoding="utf-8")) for path in (one, two)]
+    (comparison,) = joined["comparisons"]
+    assert comparison == {**written, "date": comparison["date"]} and joined["recipe"] == "bridges"
     (tmp_path / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink(missing_ok=True)
     (tmp_path / "out" / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink()
     lost = called("eval-compare", str(one), str(two))
