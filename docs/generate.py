@@ -1,6 +1,6 @@
-"""Writes the generated pages of docs/ anew: the help pages and the JSON schemas. ``make docs`` runs it.
+"""Writes the generated pages of docs/ anew: help pages, JSON schemas, results with their plots. ``make docs`` runs it.
 
-``pages()`` is also what the tests compare the files with.
+``pages()`` and ``plots()`` are also what the tests compare the files with.
 """
 
 from __future__ import annotations
@@ -9,20 +9,39 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
+PLOTS = DOCS / "plots"
 
 
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.cli.schemas import AnswerJson, ErrorJson
 
+    results = _results().text
     return {
+        **({"results.md": results} if results else {}),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "error.schema.json": _schema(ErrorJson.model_json_schema(by_alias=True)),
     }
+
+
+def plots() -> Mapping[str, Callable[[Path], None]]:
+    """File name in docs/plots/ -> what draws it to a path."""
+    drawn: Mapping[str, Callable[[Path], None]] = _results().plots
+    return drawn
+
+
+def _results() -> Any:
+    if str(DOCS) not in sys.path:
+        sys.path.insert(0, str(DOCS))
+    from results_page import page
+
+    return page(DOCS.parent / "benchmarks" / "results")
 
 
 def _schema(schema: dict[str, object]) -> str:
@@ -46,7 +65,25 @@ def _help(words: tuple[str, ...]) -> str:
     return "".join(line.rstrip() + "\n" for line in text.splitlines())
 
 
-if __name__ == "__main__":
-    for name, text in pages().items():
+def main() -> None:
+    """Writes pages and plots; what the results no longer give is taken away."""
+    written, drawn = pages(), plots()
+    for name, draw in drawn.items():
+        draw(PLOTS / name)
+        print(PLOTS / name)
+    for name, text in written.items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(DOCS / name)
+    for stale in [*(path for path in PLOTS.glob("*.svg") if path.name not in drawn), DOCS / "results.md"]:
+        if stale.name not in written:
+            stale.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    from ragyena.errors import RagyenaError
+
+    try:
+        main()
+    except RagyenaError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -44,6 +44,12 @@ def test_the_generated_pages_are_current() -> None:
 
 
 @checkout
+def test_the_plots_of_results_are_those_of_the_page() -> None:
+    drawn = {path.name for path in (ROOT / "docs" / "plots").glob("*.svg")}
+    assert drawn == set(_generator().plots()), "docs/plots/ is out of date: run `make docs`"
+
+
+@checkout
 def test_every_exit_code_is_documented() -> None:
     from ragyena import errors
 

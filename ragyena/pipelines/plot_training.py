@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError, StorageError, UsageError
 from ragyena.training.log import LOG_FILE, read_log
 
-__all__ = ["FORMATS", "Curve", "curves", "draw"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "FORMATS", "MARKS", "Curve", "curves", "draw", "new_figure", "save"]
 
 FORMATS = (".svg", ".png", ".pdf")
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito 2008
-_MARKS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito 2008
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+_UNDATED: dict[str, dict[str, None]] = {".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,14 @@ def draw(found: Sequence[Curve], metric: str, out: Path) -> None:
     """
     if out.suffix not in FORMATS:
         raise UsageError(f"{out} is no picture that can be drawn", hint=f"end its name in {', '.join(FORMATS)}")
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import EngFormatter, NullFormatter, StrMethodFormatter
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib is not installed", hint="pip install 'ragyena[train]'") from error
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = new_figure(10, 4.2)
+    from matplotlib.ticker import EngFormatter, NullFormatter, StrMethodFormatter
+
     left, right = figure.subplots(1, 2, sharey=True)
     for number, curve in enumerate(found):
         style: dict[str, Any] = {
-            "color": _COLOURS[number % len(_COLOURS)],
-            "marker": _MARKS[number % len(_MARKS)],
+            "color": COLOURS[number % len(COLOURS)],
+            "marker": MARKS[number % len(MARKS)],
             "markersize": 4,
             "linewidth": 1.6,
             "label": f"{curve.name}: {curve.values[-1]:.4g}",
@@ -104,8 +105,25 @@ def draw(found: Sequence[Curve], metric: str, out: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     left.xaxis.set_major_formatter(EngFormatter(sep=""))
     right.legend(title="last value", frameon=False, fontsize="small")
+    save(figure, out)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches. Raises MissingDependencyError without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib is not installed", hint="pip install 'ragyena[train]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, out: Path) -> None:
+    """The figure as a file whose bytes are the same whenever it is drawn. Raises StorageError."""
+    import matplotlib
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=160)
+        with matplotlib.rc_context({"svg.hashsalt": "ragyena"}):
+            figure.savefig(out, dpi=160, metadata=_UNDATED.get(out.suffix))
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror}", hint="choose another --out") from error

@@ -37,6 +37,9 @@ def test_a_picture_is_drawn(tmp_path: Path, suffix: str, start: bytes) -> None:
     out = tmp_path / "plots" / f"curves{suffix}"
     draw(curves([tmp_path / "hyena"], METRIC), METRIC, out)
     assert out.read_bytes().startswith(start)
+    again = tmp_path / f"again{suffix}"
+    draw(curves([tmp_path / "hyena"], METRIC), METRIC, again)
+    assert again.read_bytes() == out.read_bytes()
     if suffix == ".svg":
         assert "hyena: 20" in out.read_text(encoding="utf-8")
 

@@ -1,0 +1,167 @@
+"""What filters make of passage boundaries and what attention adds: readers that differ in their mixers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from results_page.files import Evaluation, Section, evaluation, newest, training
+from results_page.markdown import HELD_OUT, delta, gib, image, millions, p_value, prose, score, table, training_table
+from results_page.plots import Dots, draw_dots
+
+__all__ = ["VARIANTS", "sections"]
+
+VARIANTS = {
+    "reset": "Hyena; every filter ends at the borders of its passage",
+    "taps": "the same, filters of 25 free taps alone",
+    "none-layers": "Hyena; two of six layers filter the whole context and know no borders",
+    "modulated-layers": "Hyena; two of six layers filter the whole context, weighed by the passages between",
+    "none-channels": "Hyena; 64 of 384 channels of each layer filter the whole context and know no borders",
+    "modulated-channels": "Hyena; 64 of 384 channels of each layer do, weighed by the passages between",
+    "selected": "Hyena; in two layers every token attends to the 128 likeliest of the context",
+    "attention-1": "Hyena; one of six layers attends to the whole context",
+    "attention-2": "Hyena; two of six layers attend to the whole context",
+    "attention-6": "every layer attends to the whole context",
+    "local-attention": "every layer attends to its passage (Fusion-in-Decoder)",
+}
+"""What the stages of ``configs/train/boundary.yaml`` are, but for those that train the teacher."""
+
+
+def sections(results: Path) -> Iterator[Section]:
+    """The one of the newest folder ``DATE-boundary``, where an evaluation is in it."""
+    for folder in newest(results, "boundary"):
+        among, alias = evaluation(folder / "among.json"), evaluation(folder / "alias.json")
+        if among is None and alias is None:
+            return
+        columns = [*(_columns(among, "among-") if among else ()), *(_columns(alias, "two-hop-") if alias else ())]
+        readers = (among or alias).readers  # type: ignore[union-attr]
+        rows = _rows(readers, [found for found in (among, alias) if found])
+        panels = [*_panels(rows, columns), *(_speed(among, rows) if among else ())]
+        plots: dict[str, Callable[[Path], None]] = {"boundary.svg": partial(draw_dots, rows, panels)}
+        text = "\n".join(_text(folder, among, alias, columns, rows))
+        yield Section("Boundaries and mixers", text, plots)
+
+
+class _Column:
+    """One condition of one evaluation."""
+
+    def __init__(self, found: Evaluation, condition: Mapping[str, Any]) -> None:
+        self.found, self.name = found, condition["name"]
+        self.among = condition["parameters"]["among"]
+        self.title = f"{'two hops ' if 'hops' in condition['parameters'] else ''}among {self.among}"
+
+    def whole(self, reader: str) -> Mapping[str, Any] | None:
+        if reader not in self.found.readers:
+            return None
+        whole: Mapping[str, Any] = self.found.condition(self.found.readers.index(reader), self.name)["whole"]
+        return whole
+
+    def gap(self, reader: str, measure: str) -> Mapping[str, Any] | None:
+        """How the first reader differs from this one; None for the first itself."""
+        number = self.found.readers.index(reader) if reader in self.found.readers else 0
+        return self.found.against_first(number, self.name, measure) if number else None
+
+    def marked(self, reader: str, measure: str) -> str:
+        """A mean, and whether it is above or below the first reader's by more than chance."""
+        whole, gap = self.whole(reader), self.gap(reader, measure)
+        if whole is None:
+            return ""
+        mark = {"first": "▼", "second": "▲"}.get(gap["verdict"] if gap else "", "")
+        return f"{whole[measure]['mean']:.1f}{mark}"
+
+
+def _columns(found: Evaluation, prefix: str) -> Iterator[_Column]:
+    for condition in found.conditions:
+        if condition["name"].startswith(prefix):
+            yield _Column(found, condition)
+
+
+def _rows(readers: Sequence[str], evaluations: Sequence[Evaluation]) -> list[str]:
+    """The readers of all evaluations: the first, then in the order in which they are described."""
+    known = list(VARIANTS)
+    others = {name for found in evaluations for name in found.readers} - {readers[0]}
+    return [readers[0], *sorted(others, key=lambda name: (known.index(name) if name in known else len(known), name))]
+
+
+def _text(
+    folder: Path, among: Evaluation | None, alias: Evaluation | None, columns: Sequence[_Column], rows: Sequence[str]
+) -> Iterator[str]:
+    first = rows[0]
+    yield prose(
+        "Small readers that learn from one teacher on the same tokens and differ in their mixers alone, read on packed "
+        f"contexts of many passages. Files: `{folder.name}`. ▲ and ▼ stand where a score is above or below that of "
+        f"`{first}` with p < 0.05. Two hops: the question names something by an alias that another passage defines."
+    )
+    header, values = ["reader", "what it is", "parameters"], []
+    for column in columns:
+        header.append(f"{column.title}, {'F1' if 'two' in column.title else 'EM / F1'}")
+    widest = _widest(among)
+    if widest is not None:
+        header += [f"tokens/s, {widest.title}", f"GiB, {widest.title}"]
+    for name in rows:
+        one = next(found for found in (among, alias) if found and name in found.readers)
+        parameters = one.results[one.readers.index(name)]["reader"]["parameters"]
+        row = [f"`{name}`", VARIANTS.get(name, ""), millions(parameters)]
+        for column in columns:
+            measures = ("f1",) if "two" in column.title else ("em", "f1")
+            row.append(" / ".join(filter(None, (column.marked(name, measure) for measure in measures))))
+        row += _cost(widest, name) if widest else []
+        values.append(row)
+    yield table(header, values, left=2)
+    yield image("boundary.svg", "F1 of each reader among passages and over two hops, and tokens a second")
+    yield f"F1 of `{first}` with its interval, and how the others differ from it:\n"
+    gaps = []
+    for name in rows:
+        row = [f"`{name}`"]
+        for column in columns:
+            whole, gap = column.whole(name), column.gap(name, "f1")
+            row.append(delta(gap, turned=True) + (f", p {p_value(gap)}" if gap else ""))
+            if name == first and whole is not None:
+                row[-1] = score(whole["f1"])
+        gaps.append(row)
+    sizes = [f"{column.title} (n {column.found.condition(0, column.name)['whole']['n']:,})" for column in columns]
+    yield table(["reader", *sizes], gaps)
+    stages = {path.stem: training(path) for path in sorted(folder.glob("*.jsonl"))}
+    if stages:
+        order = [name for name in rows if name in stages]
+        yield "What training them took:\n"
+        named = [stages[name] for name in [*sorted(stages.keys() - set(order)), *order]]
+        yield training_table(named, {HELD_OUT: ".3f"})
+
+
+def _widest(among: Evaluation | None) -> _Column | None:
+    """The condition of most passages: what readers cost shows there."""
+    found = list(_columns(among, "among-")) if among else []
+    return max(found, key=lambda column: column.among, default=None)
+
+
+def _cost(column: _Column, reader: str) -> list[str]:
+    if reader not in column.found.readers:
+        return ["", ""]
+    one = column.found.condition(column.found.readers.index(reader), column.name)
+    return [f"{one['tokens_per_second']:,.0f}", gib(one["peak_memory_gib"])]
+
+
+def _panels(rows: Sequence[str], columns: Sequence[_Column]) -> Iterator[Dots]:
+    for label, two in (("F1", False), ("F1 over two hops", True)):
+        chosen = [column for column in columns if ("two" in column.title) == two]
+        if chosen:
+            series = {f"among {column.among}": [_f1(column.whole(name)) for name in rows] for column in chosen}
+            yield Dots(label, series)
+
+
+def _f1(whole: Mapping[str, Any] | None) -> Mapping[str, float] | None:
+    return None if whole is None else whole["f1"]
+
+
+def _speed(among: Evaluation, rows: Sequence[str]) -> Iterator[Dots]:
+    column = _widest(among)
+    if column is None:
+        return
+    values: list[Mapping[str, float] | None] = []
+    for name in rows:
+        one = among.condition(among.readers.index(name), column.name) if name in among.readers else None
+        values.append({"mean": one["tokens_per_second"] / 1000} if one else None)
+    yield Dots("thousand tokens/s", {column.title: values}, from_zero=True)
