@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from results_page.files import Evaluation, Section, evaluation, newest, training
-from results_page.markdown import HELD_OUT, delta, gib, image, millions, p_value, prose, score, table, training_table
+from results_page.markdown import (
+    HELD_OUT,
+    HELD_OUT_IS,
+    delta,
+    gib,
+    image,
+    millions,
+    p_value,
+    prose,
+    score,
+    table,
+    training_table,
+)
 from results_page.plots import Dots, draw_dots
 
 __all__ = ["VARIANTS", "sections"]
@@ -126,7 +138,7 @@ def _text(
     stages = {path.stem: training(path) for path in sorted(folder.glob("*.jsonl"))}
     if stages:
         order = [name for name in rows if name in stages]
-        yield "What training them took:\n"
+        yield f"What training them took.\n\n{HELD_OUT_IS}"
         named = [stages[name] for name in [*sorted(stages.keys() - set(order)), *order]]
         yield training_table(named, {HELD_OUT: ".3f"})
 
@@ -141,7 +153,7 @@ def _cost(column: _Column, reader: str) -> list[str]:
     if reader not in column.found.readers:
         return ["", ""]
     one = column.found.condition(column.found.readers.index(reader), column.name)
-    return [f"{one['tokens_per_second']:,.0f}", gib(one["peak_memory_gib"])]
+    return [f"{one['tokens_per_second']:,.0f}", gib(one.get("peak_memory_gib"))]
 
 
 def _panels(rows: Sequence[str], columns: Sequence[_Column]) -> Iterator[Dots]:

@@ -9,10 +9,26 @@ from typing import Any
 
 from results_page.files import Training
 
-__all__ = ["HELD_OUT", "delta", "gib", "image", "millions", "p_value", "prose", "score", "table", "training_table"]
+__all__ = [
+    "HELD_OUT",
+    "HELD_OUT_IS",
+    "delta",
+    "gib",
+    "image",
+    "millions",
+    "p_value",
+    "prose",
+    "score",
+    "table",
+    "training_table",
+]
 
 HELD_OUT = "held-out span"
-"""What readers in training are measured by: the loss of the answer's span, in nats."""
+"""What readers in training are measured by."""
+HELD_OUT_IS = (
+    f"`{HELD_OUT}` is the loss of the answer's span in nats, on held-out questions among as many passages as the\n"
+    "stage trains on: it compares stages of like contexts.\n"
+)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""The plots: lines with error bars, and dots by row. matplotlib is loaded when the first is drawn."""
+"""The plots: lines in bands of their intervals, and dots by row. matplotlib is loaded when the first is drawn."""
 
 from __future__ import annotations
 
@@ -71,14 +71,10 @@ def draw_lines(panels: Sequence[Panel], out: Path) -> None:
 
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         for line in panel.lines:
-            axes.errorbar(
-                line.places,
-                [estimate["mean"] for estimate in line.estimates],
-                yerr=_bars(line.estimates),
-                label=line.name,
-                linestyle="--" if line.dashed else "-",
-                **_style(line.colour),
-            )
+            means, lows, highs = ([estimate[key] for estimate in line.estimates] for key in ("mean", "low", "high"))
+            style = _style(line.colour)
+            axes.plot(line.places, means, label=line.name, linestyle="--" if line.dashed else "-", **style)
+            axes.fill_between(line.places, lows, highs, color=style["color"], alpha=0.13, linewidth=0)
         places = sorted({place for line in panel.lines for place in line.places})
         if panel.doubling:
             axes.set_xscale("log", base=2)
@@ -86,7 +82,7 @@ def draw_lines(panels: Sequence[Panel], out: Path) -> None:
         axes.set_xticks(places, [f"{place:,g}" for place in places])
         axes.set_xlabel(panel.across)
         axes.set_ylabel(panel.up)
-        axes.legend(frameon=False, fontsize="small")
+        _legend(axes, 2)
         _tidy(axes)
     save(figure, out)
 
@@ -104,6 +100,8 @@ def draw_dots(rows: Sequence[str], panels: Sequence[Dots], out: Path) -> None:
                 xerr=_bars([estimate for _, estimate in there]),
                 label=name,
                 linestyle="none",
+                elinewidth=1,
+                capsize=2,
                 **_style(number),
             )
             first = estimates[0]
@@ -113,7 +111,7 @@ def draw_dots(rows: Sequence[str], panels: Sequence[Dots], out: Path) -> None:
         if panel.from_zero:
             axes.set_xlim(0, 1.05 * axes.get_xlim()[1])
         if len(panel.series) > 1:
-            axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+            _legend(axes, 3)
         _tidy(axes)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -132,9 +130,12 @@ def _style(colour: int) -> dict[str, Any]:
         "marker": MARKS[colour % len(MARKS)],
         "markersize": 5,
         "linewidth": 1.6,
-        "elinewidth": 1,
-        "capsize": 2,
     }
+
+
+def _legend(axes: Any, columns: int) -> None:
+    """Above the axes, where it covers nothing."""
+    axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
 
 
 def _tidy(axes: Any) -> None:

@@ -9,7 +9,19 @@ from typing import Any
 
 from ragyena.pipelines.plot_training import draw
 from results_page.files import Evaluation, Section, evaluation, newest, training
-from results_page.markdown import HELD_OUT, delta, gib, image, millions, p_value, prose, score, table, training_table
+from results_page.markdown import (
+    HELD_OUT,
+    HELD_OUT_IS,
+    delta,
+    gib,
+    image,
+    millions,
+    p_value,
+    prose,
+    score,
+    table,
+    training_table,
+)
 from results_page.plots import Line, Panel, curves, draw_lines
 
 __all__ = ["sections"]
@@ -62,7 +74,7 @@ def _scores(evaluations: Sequence[Evaluation], folder: str) -> str:
                     f"`{found.name}`, {condition['title']}",
                     f"{condition['tokens'] / condition['whole']['n']:,.0f}",
                     *(f"{one['tokens_per_second']:,.0f}" for one in both),
-                    *(gib(one["peak_memory_gib"]) for one in both),
+                    *(gib(one.get("peak_memory_gib")) for one in both),
                 ]
             )
             abstention += _abstention(found, condition["name"])
@@ -199,7 +211,8 @@ def _end_to_end(found: Evaluation) -> Iterator[str]:
     longest, shortest = found.conditions[-1], found.conditions[0]
     gaps = _gaps(found, longest["name"], shortest["name"])
     if gaps:
-        yield f"The longest context less the shortest, on the same questions ({longest['title']}):\n"
+        lengths = [f"{condition['parameters']['context_tokens']:,}" for condition in (longest, shortest)]
+        yield f"The longest context less the shortest ({' less '.join(lengths)} tokens), on the same questions:\n"
         yield table(["reader", "questions", "EM", "p", "F1", "p"], gaps, left=2)
 
 
@@ -297,7 +310,7 @@ def _training(folder: Path) -> Iterator[Section]:
     stages = [training(path) for name in LOGS if (path := folder / f"{name}.jsonl").is_file()]
     if not stages:
         return
-    text = training_table(stages, {HELD_OUT: ".3f"})
+    text = f"{HELD_OUT_IS}\n" + training_table(stages, {HELD_OUT: ".3f"})
     plots: dict[str, Callable[[Path], None]] = {}
     drawn = curves([stage for stage in stages if stage.name in ("student", "twin")], HELD_OUT)
     if drawn:
