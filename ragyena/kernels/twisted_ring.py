@@ -166,7 +166,9 @@ def spectrum(filter_DK: Tensor, plan: RingPlan, operand: torch.dtype, *, causal:
     ring_DM[:, :ahead] = filter_DK[:, middle : middle + ahead] * w_M[:ahead]
     if behind:
         # Lag -k stands at M - k with the weight w^-k; ``x^M = i`` makes that exact.
-        ring_DM[:, plan.ring - behind :] += filter_DK[:, middle - behind : middle] * w_M[1 : behind + 1].flip(0).conj()
+        # (A lazy conj() is lost where a compiled graph runs this operator.)
+        back_M = torch.conj_physical(w_M[1 : behind + 1].flip(0))
+        ring_DM[:, plan.ring - behind :] += filter_DK[:, middle - behind : middle] * back_M
     H_DBAN = torch.fft.fft(ring_DM).view(channels, plan.columns, plan.rows, plan.outer)
     H_DNAB2 = torch.view_as_real(H_DBAN.permute(0, 3, 2, 1))
     top_D = H_DNAB2.abs().amax((1, 2, 3, 4))
