@@ -16,7 +16,11 @@ _log = logging.getLogger(__name__)
 
 
 def choose_backend(
-    operation: str, wish: str, available: Sequence[str], preferred: str, refusals: Mapping[str, str | None] | None = None
+    operation: str,
+    wish: str,
+    available: Sequence[str],
+    preferred: str,
+    refusals: Mapping[str, str | None] | None = None,
 ) -> str:
     """The backend to run ``operation`` with: ``preferred`` where ``wish`` is ``auto``, else ``wish`` itself.
 
