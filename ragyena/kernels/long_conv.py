@@ -92,8 +92,8 @@ def long_conv_with_tail(
 
     The second result is [B, D, history] in fp32 (fp64 for fp64): ``filter * (gate_in * u)`` at positions L ..
     L + history - 1, before skip and outer gate, which the inputs of those positions themselves decide. The
-    zero-padded transform holds it anyway. It is what decoding keeps of a prompt. Backends: ``fft`` and ``triton``, which
-    has no gradient here.
+    zero-padded transform holds it anyway. It is what decoding keeps of a prompt.
+    Backends: ``fft`` and ``triton``, which has no gradient here.
     """
     _check(u_BDL, filter_DK, "causal", skip_D, gate_in_BDL, gate_out_BDL)
     if history < 0:

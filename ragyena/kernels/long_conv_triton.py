@@ -78,10 +78,9 @@ def prepared_conv(
     skip_D: Tensor | None = None,
     gate_in_BDL: Tensor | None = None,
     gate_out_BDL: Tensor | None = None,
-    group_bytes: int | None = None,
 ) -> Tensor:
     """``long_conv`` with a prepared filter; no gradient. Raises ValueError for longer or other inputs than prepared."""
-    batch, channels, length = u_BDL.shape
+    _, channels, length = u_BDL.shape
     if length > filter_.length or _operand(u_BDL.dtype) != filter_.operand:
         raise ValueError(
             f"the filter was prepared for up to {filter_.length:,} positions and {filter_.operand} operands; "
@@ -90,11 +89,11 @@ def prepared_conv(
     given = filter_.spectrum
     if channels != given.real.shape[0]:
         raise ValueError(f"the filter was prepared for {given.real.shape[0]} channels; the input has {channels}")
-    run = _Run(u_BDL, given.plan, group_bytes)
+    run = _Run(u_BDL, given.plan)
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
     u, gate_in, gate_out = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL)
     for group in run.groups():
-        part = Spectrum(given.real[group], given.imaginary[group], given.scale_D[group], given.plan)
+        part = Spectrum(given.real[group], given.imaginary[group], given.scale[group], given.plan)
         run.convolve(group, part, u, gate_in, gate_out, _flat(skip_D), y_BDL)
     return y_BDL
 
@@ -138,20 +137,19 @@ class _Beside:
 class _Run:
     """One call's sizes, tables and launches."""
 
-    def __init__(self, u_BDL: Tensor, plan: RingPlan, group_bytes: int | None = None) -> None:
+    def __init__(self, u_BDL: Tensor, plan: RingPlan) -> None:
         self.batch, self.width, self.length = u_BDL.shape
         self.plan = plan
         self.operand = _operand(u_BDL.dtype)
         self.device = u_BDL.device
         self.tables: RingTables = ring_tables(plan, self.operand, u_BDL.device)
-        self.group_bytes = group_bytes or _GROUP_BYTES
         # tf32, the default of a product of fp32 operands, would leave an error of 3e-4.
-        # One stage: what a loop loads ahead into shared memory (Triton's default is three stages) is more than there is.
+        # One stage: with Triton's default, three, what a loop loads ahead overflows shared memory.
         self.common = {"PRECISION": "ieee", "num_stages": 1}
 
     def groups(self) -> Iterator[slice]:
         bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
-        step = max(1, self.group_bytes // bytes_of_channel)
+        step = max(1, _GROUP_BYTES // bytes_of_channel)
         for start in range(0, self.width, step):
             yield slice(start, min(start + step, self.width))
 
@@ -210,7 +208,7 @@ class _Run:
         }
         if plan.outer == 1:
             _kernels().whole_conv[(_share(rows, 1),)](
-                *ends, given.real, given.imaginary, given.scale_D, self.tables.outer, self.tables.columns,
+                *ends, given.real, given.imaginary, given.scale, self.tables.outer, self.tables.columns,
                 self.tables.inner_twiddle, rows, channels, group.start, self.width, self.length, history,
                 A=plan.rows, B=plan.columns, CONJUGATE=conjugate, num_warps=plan.inner_warps, **flags,
                 **self.common,
@@ -224,7 +222,7 @@ class _Run:
             **self.common,
         )  # fmt: skip
         _kernels().split_out[plan.tiles, _share(rows, plan.tiles)](
-            z.real, z.imaginary, z.scale, given.scale_D, *ends, self.tables.outer, rows, channels, group.start,
+            z.real, z.imaginary, z.scale, given.scale, *ends, self.tables.outer, rows, channels, group.start,
             self.width, self.length, plan.inner, plan.tiles, history,
             OUTER=plan.outer, BLOCK=plan.block, TILES=_power_of_two(plan.tiles), num_warps=plan.outer_warps, **flags,
             **self.common,

@@ -82,7 +82,7 @@ _FULL_PRECISION = {
     32768: RingPlan(32, 32, 32, block=32),
     65536: RingPlan(64, 32, 32, block=32, outer_warps=8),
     131072: RingPlan(128, 32, 32, block=32, outer_warps=8),
-    262144: RingPlan(256, 32, 32, block=32, outer_warps=8),
+    262144: RingPlan(64, 64, 64, block=64, outer_warps=8, inner_warps=8),
 }
 
 
@@ -144,8 +144,8 @@ class Spectrum:
 
     real: Tensor
     imaginary: Tensor
-    scale_D: Tensor
-    """fp32 powers of two: the transform is ``scale * (real + i imaginary)``."""
+    scale: Tensor
+    """[D], fp32 powers of two: the transform is ``scale * (real + i imaginary)``."""
     plan: RingPlan
 
 

@@ -1,11 +1,10 @@
 # mypy: ignore-errors
-# ruff: noqa: N803
 """The Triton kernels of the long convolution over a twisted ring; ``ragyena.kernels.twisted_ring`` has the mathematics.
 
 Legend: a ring of M = OUTER A B positions, position ``n1 A B + a B + b``; row: one channel of one example. Rows stand at
 ``(row // channels) * width + first + row % channels`` of the arguments, which have ``width`` channels of ``length``
-positions; those at and past ``length`` are zeros that are never read. ``zr, zi``: [rows, OUTER, A B], a transform on its
-way, in the type of the operands (fp16 or fp32); every sum is fp32.
+positions; those at and past ``length`` are zeros that are never read. ``zr, zi``: [rows, OUTER, A B], a transform on
+its way, in the type of the operands (fp16 or fp32); every sum is fp32.
 
 - ``whole_conv``: a ring that one program holds, from inputs to outputs.
 - ``split_in``, ``split_middle``, ``split_out``: a longer one in three, over n1, over n2 and back, over k1 back.
@@ -202,8 +201,10 @@ def whole_conv(
 
 
 @triton.jit
-def _whole_transform(u, gate, base, cell, keep, outer_table, c_re, c_im, t_re, t_im, A: tl.constexpr, HAS_GATE: tl.constexpr,
-                     PRECISION: tl.constexpr):  # fmt: skip
+def _whole_transform(
+    u, gate, base, cell, keep, outer_table, c_re, c_im, t_re, t_im,
+    A: tl.constexpr, HAS_GATE: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     p = _gated(u, gate, base, cell, keep, HAS_GATE)
     power = _above(_largest(p))
     x = (p * _inverse(power)).to(c_re.dtype)
@@ -432,8 +433,8 @@ def split_out(
             d = (d - tl.dot(b_im, z_re, input_precision=PRECISION)) * gain
             _keep_tail(c, d, cell, tail + tl.cast(place, tl.int64) * history, length, history, OUTER * inner)
         _finish(
-            c, base, cell, keep, first + local, u, gate_in, gate_out, skip, other, y, y_other, partial + place * tiles + tile,
-            HAS_SKIP, HAS_GATE_IN, HAS_GATE_OUT, HAS_OTHER, HAS_PARTIAL,
+            c, base, cell, keep, first + local, u, gate_in, gate_out, skip, other, y, y_other,
+            partial + place * tiles + tile, HAS_SKIP, HAS_GATE_IN, HAS_GATE_OUT, HAS_OTHER, HAS_PARTIAL,
         )  # fmt: skip
 
 

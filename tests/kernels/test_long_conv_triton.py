@@ -1,7 +1,7 @@
 """The Triton convolution against fp64: outputs and gradients at small and odd sizes, whole and split rings.
 
-Without a GPU the same kernels run in Triton's interpreter (tests/conftest.py), and long rings are replaced by small ones
-of the same shape.
+Without a GPU the same kernels run in Triton's interpreter (tests/conftest.py), and long rings are replaced by small
+ones of the same shape.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def inputs(length: int, taps: int, dtype: torch.dtype, *, batch: int = 1, channe
 def options(arguments: list[Tensor], direction: str) -> dict[str, Any]:
     return {
         "direction": direction,
-        **{key: value for key, value in zip(("skip_D", "gate_in_BDL", "gate_out_BDL"), arguments[2:])},
+        **dict(zip(("skip_D", "gate_in_BDL", "gate_out_BDL"), arguments[2:])),
     }
 
 
