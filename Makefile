@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help demo test test-slow test-all check format docs build clean
+.PHONY: help demo test test-slow test-all bench-gpu check format docs build clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list.
@@ -24,6 +24,10 @@ test-slow: .venv/.developed  ## Run the tests that take over ten seconds each.
 
 test-all: .venv/.developed  ## Run every test, the slow ones too.
 	$(PYTEST) -m "slow or not slow"
+
+bench-gpu: .venv/.developed  ## Time the long convolution on a CUDA device, checked first; writes a dated JSON.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpu]'
+	$(BIN)/ragyena bench operator --sweep
 
 check: .venv/.developed  ## Lint, check formatting, types and layers.
 	$(BIN)/ruff check .

@@ -106,6 +106,51 @@ def train(
     _show(result, out)
 
 
+@app.command("operator")
+def operator(
+    lengths: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Positions, by commas.")
+    ] = "2048,4096,8192,16384,32768,65536,131072",
+    width: Annotated[int, typer.Option(min=1, help="Channels.")] = 768,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also widths 256, 384 and 1024, and batches 4 and 16, at some lengths.")
+    ] = False,
+    attention: Annotated[bool, typer.Option(help="Also time attention with the same mask.")] = True,
+    dtype: Annotated[str, typer.Option(help="float16, bfloat16 or float32.")] = "bfloat16",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that compile kernels beforehand.")] = 8,
+    out: OutOption = None,
+) -> None:
+    """The long convolution on CUDA: checked against fp64, timed beside torch.fft, attention and the memory's speed."""
+    from ragyena.errors import UsageError
+
+    if dtype not in ("float16", "bfloat16", "float32"):
+        raise UsageError(f"--dtype is {dtype}", hint="give float16, bfloat16 or float32")
+    try:
+        chosen = [int(length) for length in lengths.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--lengths is {lengths}", hint="give numbers by commas, as 8192,65536") from error
+    with interruptible("nothing was written"):
+        import torch
+
+        from ragyena.kernels.long_conv import Direction
+        from ragyena.pipelines.benchmark_operator import OperatorSize, bench_operator
+
+        directions: tuple[Direction, ...] = ("causal", "two_sided")
+        sizes = [OperatorSize(length, width, 1, direction) for length in chosen for direction in directions]
+        if sweep:
+            some = [length for length in chosen if length in (2048, 8192, 32_768, 131_072)]
+            sizes += [OperatorSize(length, other) for length in some for other in (256, 384, 1024)]
+            sizes += [OperatorSize(length, width, batch) for length in some if length < 131_072 for batch in (4, 16)]
+        result = bench_operator(
+            sizes,
+            dtype=getattr(torch, dtype),
+            attention=attention,
+            workers=workers,
+            say=lambda line: print(line, flush=True),
+        )
+    _show(result, out)
+
+
 def _show(benchmark: Benchmark, out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -15,18 +15,27 @@ __all__ = ["choose_backend"]
 _log = logging.getLogger(__name__)
 
 
-def choose_backend(operation: str, wish: str, available: Sequence[str], preferred: str) -> str:
+def choose_backend(
+    operation: str,
+    wish: str,
+    available: Sequence[str],
+    preferred: str,
+    refusals: Mapping[str, str | None] | None = None,
+) -> str:
     """The backend to run ``operation`` with: ``preferred`` where ``wish`` is ``auto``, else ``wish`` itself.
 
-    Raises MissingDependencyError where ``wish`` is not among those ``available``; nothing falls back in silence.
+    Raises MissingDependencyError where ``wish`` is not among those ``available``, with the reason that ``refusals`` has
+    for it; nothing falls back in silence.
     """
     if wish == "auto":
         if not torch.compiler.is_compiling():  # a log call would break the graph
             _log_choice(operation, preferred)
         return preferred
     if wish not in available:
+        reason = (refusals or {}).get(wish)
         raise MissingDependencyError(
-            f"{operation} has no backend '{wish}' here", hint=f"choose auto or one of: {', '.join(available)}"
+            f"{operation} has no backend '{wish}' here" + (f": {reason}" if reason else ""),
+            hint=f"choose auto or one of: {', '.join(available)}",
         )
     return wish
 

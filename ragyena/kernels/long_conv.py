@@ -6,8 +6,10 @@ Shape suffixes: B batch, D channels, L positions, K filter taps, R reach of a tw
 K may be shorter or longer than L. Inputs may be fp16, bf16, fp32 or fp64; transforms and sums run in fp32 (fp64 for
 fp64) and the result has the type of ``u``. Only the inputs are kept for the backward pass, which transforms them again.
 
-Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolution, for short filters) and ``ring``
-(``ragyena.kernels.ring_conv``: causal, elementwise work left to ``torch.compile``; more memory, less time).
+Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolution, for short filters), ``ring``
+(``ragyena.kernels.ring_conv``: causal, elementwise work left to ``torch.compile``; more memory, less time) and
+``triton`` (``ragyena.kernels.long_conv_triton``: on CUDA, up to 262,144 positions; fp16 and bf16 with fp16 operands).
+``triton`` runs where it is asked for; ``auto`` does not choose it.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ragyena.kernels import long_conv_triton
 from ragyena.kernels.backends import choose_backend
 from ragyena.kernels.ring_conv import ring_conv
 
 __all__ = ["BACKENDS", "Direction", "fft_size", "long_conv", "long_conv_reference", "long_conv_with_tail"]
 
 Direction = Literal["causal", "two_sided"]
-BACKENDS = ("fft", "direct", "ring")
+BACKENDS = ("fft", "direct", "ring", "triton")
 
 # Up to this many taps the direct sum is faster than two transforms of the input.
 _DIRECT_TAPS = 16
@@ -53,8 +56,17 @@ def long_conv(
     preferred = "direct" if filter_DK.shape[1] <= _DIRECT_TAPS else "fft"
     if preferred == "fft" and direction == "causal" and torch.compiler.is_compiling():
         preferred = "ring"
-    available = BACKENDS if direction == "causal" else tuple(name for name in BACKENDS if name != "ring")
-    chosen = choose_backend("long_conv", backend, available, preferred)
+    refusals = {
+        "ring": None if direction == "causal" else "it is causal only",
+        "triton": long_conv_triton.refusal(u_BDL, u_BDL.shape[2]) if backend != "auto" else "auto does not choose it",
+    }
+    available = tuple(name for name in BACKENDS if refusals.get(name) is None)
+    chosen = choose_backend("long_conv", backend, available, preferred, refusals)
+    if chosen == "triton":
+        out_BDL: Tensor = long_conv_triton.conv(
+            u_BDL, filter_DK, direction == "causal", skip_D, gate_in_BDL, gate_out_BDL
+        )
+        return out_BDL
     if chosen == "direct":
         return _direct(u_BDL, filter_DK, direction == "causal", skip_D, gate_in_BDL, gate_out_BDL)
     if chosen == "ring":
@@ -74,17 +86,24 @@ def long_conv_with_tail(
     skip_D: Tensor | None = None,
     gate_in_BDL: Tensor | None = None,
     gate_out_BDL: Tensor | None = None,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """The causal ``long_conv`` and what the same inputs contribute to the next ``history`` positions.
 
     The second result is [B, D, history] in fp32 (fp64 for fp64): ``filter * (gate_in * u)`` at positions L ..
     L + history - 1, before skip and outer gate, which the inputs of those positions themselves decide. The
     zero-padded transform holds it anyway. It is what decoding keeps of a prompt.
+    Backends: ``fft`` and ``triton``, which has no gradient here.
     """
     _check(u_BDL, filter_DK, "causal", skip_D, gate_in_BDL, gate_out_BDL)
     if history < 0:
         raise ValueError(f"history is {history}; it counts positions")
     length = u_BDL.shape[2]
+    ring = long_conv_triton.ring_with_tail(length, min(filter_DK.shape[1], length + history))
+    refusals = {"triton": long_conv_triton.refusal(u_BDL, ring)}
+    available = tuple(name for name in ("fft", "triton") if refusals.get(name) is None)
+    if choose_backend("long_conv_with_tail", backend, available, "fft", refusals) == "triton":
+        return long_conv_triton.conv_with_tail(u_BDL, filter_DK, history, skip_D, gate_in_BDL, gate_out_BDL)
     p_BDL = _gated(u_BDL, gate_in_BDL)
     full = _convolve(p_BDL, filter_DK.to(p_BDL.dtype), causal=True, outputs=length + history)
     y_BDL = _finish(full[..., :length], p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)

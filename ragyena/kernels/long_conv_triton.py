@@ -1,0 +1,437 @@
+"""The long convolution on the kernels of ``twisted_ring_triton``: launches, custom operators, prepared filters.
+
+Shape suffixes: B batch, D channels, L positions, K filter taps, M ring length.
+
+fp16 and bf16 arguments are transformed with fp16 operands (block floating point, fp32 sums), fp32 ones with fp32
+operands. Channels go through in groups, whose transforms then fit the device's second-level cache and whose memory is
+bounded. Triton is imported when a kernel is first launched, so that the operators exist without it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ragyena.kernels.twisted_ring import MAX_RING, RingPlan, RingTables, Spectrum, ring_plan, ring_tables, spectrum
+
+__all__ = ["PreparedFilter", "conv", "conv_with_tail", "prepare_filter", "prepared_conv", "refusal"]
+
+# Bytes of transforms that one group of channels may take: a part of the second-level cache (50 MB on Hopper).
+_GROUP_BYTES = 32 << 20
+# Programs that share a group's rows, at most: several on each of some 130 multiprocessors.
+_PROGRAMS = 1056
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFilter:
+    """A filter's spectrum, for inference: computed once, used for every input of up to ``length`` positions."""
+
+    spectrum: Spectrum
+    length: int
+    operand: torch.dtype
+
+
+def refusal(u: Tensor, length: int) -> str | None:
+    """Why these kernels cannot convolve ``u``; None where they can."""
+    if u.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        return f"it takes fp16, bf16 and fp32, not {u.dtype}"
+    if length > MAX_RING:
+        return f"it takes up to {MAX_RING:,} positions, not {length:,}"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed (ragyena[gpu])"
+    if u.device.type != "cuda" and not _interpreted():
+        return f"Triton does not run on {u.device.type} (TRITON_INTERPRET=1 lets it, slowly)"
+    return None
+
+
+def _interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+
+
+def prepare_filter(
+    filter_DK: Tensor, *, length: int, causal: bool, dtype: torch.dtype, plan: RingPlan | None = None
+) -> PreparedFilter:
+    """The spectrum of a filter [D, K] for inputs of type ``dtype`` and up to ``length`` positions.
+
+    Takes 4 bytes a channel and position of the ring for half precision, 8 for fp32. No gradient flows through it.
+    """
+    operand = _operand(dtype)
+    plan = plan or ring_plan(length, operand)
+    with torch.no_grad():
+        found = spectrum(filter_DK, plan, operand, causal=causal, reach=length)
+    return PreparedFilter(found, length, operand)
+
+
+def prepared_conv(
+    u_BDL: Tensor,
+    filter_: PreparedFilter,
+    *,
+    skip_D: Tensor | None = None,
+    gate_in_BDL: Tensor | None = None,
+    gate_out_BDL: Tensor | None = None,
+) -> Tensor:
+    """``long_conv`` with a prepared filter; no gradient. Raises ValueError for longer or other inputs than prepared."""
+    _, channels, length = u_BDL.shape
+    if length > filter_.length or _operand(u_BDL.dtype) != filter_.operand:
+        raise ValueError(
+            f"the filter was prepared for up to {filter_.length:,} positions and {filter_.operand} operands; "
+            f"the input has {length:,} of {u_BDL.dtype}"
+        )
+    given = filter_.spectrum
+    if channels != given.real.shape[0]:
+        raise ValueError(f"the filter was prepared for {given.real.shape[0]} channels; the input has {channels}")
+    run = _Run(u_BDL, given.plan)
+    y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
+    u, gate_in, gate_out = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL)
+    for group in run.groups():
+        part = Spectrum(given.real[group], given.imaginary[group], given.scale[group], given.plan)
+        run.convolve(group, part, u, gate_in, gate_out, _flat(skip_D), y_BDL)
+    return y_BDL
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# launches
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _kernels() -> ModuleType:
+    return importlib.import_module("ragyena.kernels.twisted_ring_triton")
+
+
+def _operand(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype == torch.float32 else torch.float16
+
+
+def _flat(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+@dataclass(frozen=True, slots=True)
+class _Transform:
+    """Inputs transformed over n1, and the scale of each of their tiles."""
+
+    real: Tensor
+    imaginary: Tensor
+    scale: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What the inner gradient's pass writes besides: the inner gate's gradient and the skip's, tile by tile."""
+
+    other: Tensor
+    dgate: Tensor | None
+    partial: Tensor | None
+
+
+class _Run:
+    """One call's sizes, tables and launches."""
+
+    def __init__(self, u_BDL: Tensor, plan: RingPlan) -> None:
+        self.batch, self.width, self.length = u_BDL.shape
+        self.plan = plan
+        self.operand = _operand(u_BDL.dtype)
+        self.device = u_BDL.device
+        self.tables: RingTables = ring_tables(plan, self.operand, u_BDL.device)
+        # tf32, the default of a product of fp32 operands, would leave an error of 3e-4.
+        # One stage: with Triton's default, three, what a loop loads ahead overflows shared memory.
+        self.common = {"PRECISION": "ieee", "num_stages": 1}
+
+    def groups(self) -> Iterator[slice]:
+        bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
+        step = max(1, _GROUP_BYTES // bytes_of_channel)
+        for start in range(0, self.width, step):
+            yield slice(start, min(start + step, self.width))
+
+    def transform(self, group: slice, u: Tensor, gate: Tensor | None) -> _Transform:
+        """``gate * u`` over n1."""
+        plan, channels = self.plan, group.stop - group.start
+        rows = self.batch * channels
+        made = _Transform(
+            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
+            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
+            torch.empty(rows, plan.tiles, dtype=torch.float32, device=self.device),
+        )
+        _kernels().split_in[plan.tiles, _share(rows, plan.tiles)](
+            u, u if gate is None else gate, made.real, made.imaginary, made.scale, self.tables.outer,
+            self.tables.outer_twiddle, rows, channels, group.start, self.width, self.length, plan.inner, plan.tiles,
+            OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None, num_warps=plan.outer_warps,
+            **self.common,
+        )  # fmt: skip
+        return made
+
+    def convolve(
+        self,
+        group: slice,
+        given: Spectrum,
+        u: Tensor | None,
+        gate_in: Tensor | None,
+        gate_out: Tensor | None,
+        skip: Tensor | None,
+        y: Tensor,
+        *,
+        tail: Tensor | None = None,
+        conjugate: bool = False,
+        beside: _Beside | None = None,
+        transformed: _Transform | None = None,
+    ) -> None:
+        """``y = gate_out * (h * p + skip * p)``, ``p = gate_in * u``, for a group of channels; see ``_finish`` there.
+
+        ``transformed`` is p's transform over n1, made here where it is not given, and overwritten.
+        """
+        assert u is not None
+        plan, channels = self.plan, group.stop - group.start
+        rows = self.batch * channels
+        other, dgate, partial = (beside.other, beside.dgate, beside.partial) if beside else (None, None, None)
+        ends = (
+            u, _or(gate_in, u), _or(gate_out, u), _or(skip, u), _or(other, u), y, _or(dgate, y), _or(partial, y),
+            _or(tail, y),
+        )  # fmt: skip
+        history = 0 if tail is None else tail.shape[2]
+        flags = {
+            "HAS_SKIP": skip is not None,
+            "HAS_GATE_IN": gate_in is not None,
+            "HAS_GATE_OUT": gate_out is not None,
+            "HAS_OTHER": dgate is not None,
+            "HAS_PARTIAL": partial is not None,
+            "HAS_TAIL": tail is not None,
+        }
+        if plan.outer == 1:
+            _kernels().whole_conv[(_share(rows, 1),)](
+                *ends, given.real, given.imaginary, given.scale, self.tables.outer, self.tables.columns,
+                self.tables.inner_twiddle, rows, channels, group.start, self.width, self.length, history,
+                A=plan.rows, B=plan.columns, CONJUGATE=conjugate, num_warps=plan.inner_warps, **flags,
+                **self.common,
+            )  # fmt: skip
+            return
+        z = transformed or self.transform(group, u, gate_in)
+        _kernels().split_middle[plan.outer, _share(rows, plan.outer)](
+            z.real, z.imaginary, z.scale, given.real, given.imaginary, self.tables.rows, self.tables.columns,
+            self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels, plan.tiles, plan.outer,
+            A=plan.rows, B=plan.columns, BLOCK=plan.block, CONJUGATE=conjugate, num_warps=plan.inner_warps,
+            **self.common,
+        )  # fmt: skip
+        _kernels().split_out[plan.tiles, _share(rows, plan.tiles)](
+            z.real, z.imaginary, z.scale, given.scale, *ends, self.tables.outer, rows, channels, group.start,
+            self.width, self.length, plan.inner, plan.tiles, history,
+            OUTER=plan.outer, BLOCK=plan.block, TILES=_power_of_two(plan.tiles), num_warps=plan.outer_warps, **flags,
+            **self.common,
+        )  # fmt: skip
+
+    def filter_gradient(
+        self,
+        group: slice,
+        dy: Tensor,
+        gate_out: Tensor | None,
+        u: Tensor,
+        gate_in: Tensor | None,
+        gradient: Tensor,
+        causal: bool,
+        transforms: tuple[_Transform, _Transform] | None,
+    ) -> None:
+        """Gradients of a group's filters; ``transforms`` are those of ``gate_in * u`` and ``gate_out * dy``."""
+        plan, channels = self.plan, group.stop - group.start
+        taps = gradient.shape[1]
+        middle, gain = 0 if causal else taps // 2, math.sqrt(plan.ring)
+        if transforms is None:
+            skipped = group.start * self.length
+            _kernels().whole_correlate[(channels,)](
+                _from(dy, skipped), _from(_or(gate_out, dy), skipped), _from(u, skipped),
+                _from(_or(gate_in, u), skipped), gradient[group.start :], self.tables.outer, self.tables.columns,
+                self.tables.inner_twiddle, self.batch, self.width, self.length, taps, middle, gain,
+                A=plan.rows, B=plan.columns, HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
+                TWO_SIDED=not causal, num_warps=plan.inner_warps, **self.common,
+            )  # fmt: skip
+            return
+        z, q = transforms
+        w_re = torch.empty(channels, plan.ring, dtype=self.operand, device=self.device)
+        w_im = torch.empty_like(w_re)
+        w_scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
+        _kernels().split_correlate[plan.outer, channels](
+            z.real, z.imaginary, z.scale, q.real, q.imaginary, q.scale, w_re, w_im, w_scale, self.tables.rows,
+            self.tables.columns, self.tables.inner_twiddle, self.tables.outer_twiddle, self.batch, channels,
+            plan.tiles, plan.outer, A=plan.rows, B=plan.columns, BLOCK=plan.block, num_warps=2 * plan.inner_warps,
+            **self.common,
+        )  # fmt: skip
+        _kernels().split_lags[plan.tiles, _share(channels, plan.tiles)](
+            w_re, w_im, w_scale, gradient, self.tables.outer, channels, group.start, self.length, plan.inner, taps,
+            middle, gain, OUTER=plan.outer, BLOCK=plan.block, TWO_SIDED=not causal, num_warps=plan.outer_warps,
+            **self.common,
+        )  # fmt: skip
+
+
+def _or(tensor: Tensor | None, stand_in: Tensor) -> Tensor:
+    """An argument that is not there: its kernel never reads it, but needs a pointer."""
+    return stand_in if tensor is None else tensor
+
+
+def _from(tensor: Tensor, elements: int) -> Tensor:
+    return tensor.view(-1)[elements:]
+
+
+def _share(rows: int, by: int) -> int:
+    return max(1, min(rows, _PROGRAMS // by))
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << max(count - 1, 0).bit_length()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# operators
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("ragyena::long_conv_triton", mutates_args=())
+def conv(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> Tensor:
+    """``gate_out * (filter * p + skip * p)``, ``p = gate_in * u``, as [B, D, L] in the type of ``u``."""
+    length = u_BDL.shape[2]
+    plan = ring_plan(length, _operand(u_BDL.dtype))
+    run = _Run(u_BDL, plan)
+    y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
+    u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
+    for group in run.groups():
+        found = spectrum(filter_DK[group], plan, run.operand, causal=causal, reach=length)
+        run.convolve(group, found, u, gate_in, gate_out, skip, y_BDL)
+    return y_BDL
+
+
+def conv_with_tail(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    history: int,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """The causal ``conv`` and, in fp32, ``filter * p`` at the ``history`` positions after the last; no gradient."""
+    batch, channels, length = u_BDL.shape
+    taps = min(filter_DK.shape[1], length + history)
+    plan = ring_plan(ring_with_tail(length, taps), _operand(u_BDL.dtype))
+    run = _Run(u_BDL, plan)
+    y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
+    tail_BDH = torch.zeros(batch, channels, history, dtype=torch.float32, device=u_BDL.device)
+    u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
+    for group in run.groups():
+        found = spectrum(filter_DK[group], plan, run.operand, causal=True, reach=length + history)
+        run.convolve(group, found, u, gate_in, gate_out, skip, y_BDL, tail=tail_BDH if history else None)
+    return y_BDL, tail_BDH
+
+
+def ring_with_tail(length: int, taps: int) -> int:
+    """Positions of a ring on which the whole convolution, tail included, comes apart into real and imaginary part."""
+    return max(length, taps, -(-(length + taps - 1) // 2))
+
+
+def _like(tensor: Tensor | None, u_BDL: Tensor) -> Tensor:
+    """Room for a gradient; empty where there is no argument, for an operator's outputs cannot be absent."""
+    return u_BDL.new_empty(0) if tensor is None else torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("ragyena::long_conv_triton_backward", mutates_args=())
+def _backward(
+    dy_BDL: Tensor,
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, filter, skip, gate_in, gate_out; empty where there is no such argument."""
+    length = u_BDL.shape[2]
+    plan = ring_plan(length, _operand(u_BDL.dtype))
+    run = _Run(u_BDL, plan)
+    u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
+    assert u is not None
+    dy = dy_BDL.to(u.dtype).contiguous()
+    du, dfilter = _like(u, u), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    dgate_in, dgate_out = _like(gate_in, u), _like(gate_out, u)
+    partial = None if skip is None else u.new_empty(run.batch, run.width, plan.tiles, dtype=torch.float32)
+    beside = None
+    if gate_in is not None or partial is not None:
+        beside = _Beside(u, None if gate_in is None else dgate_in, partial)
+    for group in run.groups():
+        found = spectrum(filter_DK[group], plan, run.operand, causal=causal, reach=length)
+        z = q = None
+        if plan.outer > 1:
+            z, q = run.transform(group, u, gate_in), run.transform(group, dy, gate_out)
+            run.filter_gradient(group, dy, gate_out, u, gate_in, dfilter, causal, (z, q))
+        else:
+            run.filter_gradient(group, dy, gate_out, u, gate_in, dfilter, causal, None)
+        if gate_out is not None:
+            # dy takes the gate's place: dgate_out = dy * (h * p + skip * p)
+            run.convolve(group, found, u, gate_in, dy, skip, dgate_out, transformed=z)
+        # The convolution's adjoint has the conjugate spectrum; the gates change places.
+        run.convolve(
+            group, found, dy, gate_out, gate_in, skip, du, conjugate=True, beside=beside, transformed=q
+        )  # fmt: skip
+    dskip = u.new_empty(0) if skip is None or partial is None else partial.sum((0, 2)).to(skip.dtype)
+    return du, dfilter, dskip, dgate_in, dgate_out
+
+
+@conv.register_fake
+def _conv_fake(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> Tensor:
+    return torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
+
+
+@_backward.register_fake
+def _backward_fake(
+    dy_BDL: Tensor,
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    dfilter = torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    return _like(u_BDL, u_BDL), dfilter, _like(skip_D, u_BDL), _like(gate_in_BDL, u_BDL), _like(gate_out_BDL, u_BDL)
+
+
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL = inputs
+    ctx.save_for_backward(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
+    ctx.causal = causal
+
+
+def _gradient(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
+    u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
+    du, dfilter, dskip, dgate_in, dgate_out = _backward(
+        dy_BDL, u_BDL, filter_DK, ctx.causal, skip_D, gate_in_BDL, gate_out_BDL
+    )
+    return (
+        du,
+        dfilter,
+        None,
+        None if skip_D is None else dskip,
+        None if gate_in_BDL is None else dgate_in,
+        None if gate_out_BDL is None else dgate_out,
+    )
+
+
+conv.register_autograd(_gradient, setup_context=_save)

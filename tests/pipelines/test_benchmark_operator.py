@@ -1,0 +1,27 @@
+"""The operator's benchmark checks what it times, and says what it needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ragyena.errors import MissingDependencyError
+from ragyena.pipelines.benchmark_operator import TOLERANCE, OperatorSize, bench_operator, operator_error
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device")
+def test_it_needs_a_device() -> None:
+    with pytest.raises(MissingDependencyError, match="CUDA"):
+        bench_operator([OperatorSize(2048)], dtype=torch.float16, attention=False, workers=0, say=print)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device's tests check more")
+def test_errors_are_those_of_outputs_and_gradients() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    errors = operator_error(OperatorSize(200, 1, 1, "two_sided"), torch.float16, "cpu")
+    assert set(errors) == {"output", "du", "dfilter", "dskip", "dgate_in", "dgate_out"}
+    assert all(0 < value <= TOLERANCE[torch.float16] for value in errors.values())
+
+
+def test_a_size_names_itself() -> None:
+    assert str(OperatorSize(131_072, direction="two_sided")) == "two-sided 131,072 x 768, batch 1"
