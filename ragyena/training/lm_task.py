@@ -27,6 +27,7 @@ class LanguageTask:
     """A stage of language modelling on one device. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out loss"
+    recordable = False  # never tried
 
     def __init__(
         self,

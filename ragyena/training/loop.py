@@ -31,6 +31,7 @@ from ragyena.training.flops import peak_flops
 from ragyena.training.log import LOG_FILE, TrainingLog
 from ragyena.training.optimizer import ReaderOptimizer, schedule
 from ragyena.training.ranks import Ranks
+from ragyena.training.step_graphs import StepGraphs
 from ragyena.training.task import Stage, Task
 from ragyena.types import Progress
 
@@ -92,6 +93,9 @@ class _Stage:
         self.loss: Callable[[Any, float], tuple[Tensor, dict[str, Tensor]]] = task.loss
         if ranks.count > 1:
             self.loss = DistributedDataParallel(_Loss(task), broadcast_buffers=False, find_unused_parameters=True)
+        self.passes: Callable[[Any, float], dict[str, Tensor]] = self._passes
+        if self.compiles and task.recordable and ranks.count == 1:
+            self.passes = StepGraphs(self._passes, [p for p in self.model.parameters() if p.requires_grad])
         self.peak = peak_flops(device)
         self.step, self.tokens, self.flops, self.seconds, self.begun = 0, 0, 0.0, 0.0, 0.0
         self.sums: dict[str, Tensor] = {}  # of each part of the loss since the last point of the log
@@ -102,7 +106,7 @@ class _Stage:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def train(self) -> StageResult:
-        self._resume()
+        self._resume()  # before anything is recorded: graphs keep to the tensors they were recorded with
         self._compile_shapes()
         self.ranks.wait()
         total = self.stage.tokens
@@ -144,6 +148,11 @@ class _Stage:
             (self.folder / "resume.safetensors").unlink(missing_ok=True)
         return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
 
+    @property
+    def compiles(self) -> bool:
+        """Whether layers are compiled."""
+        return self.stage.compile and self.device.startswith("cuda")
+
     def multiplier(self) -> float:
         return schedule(self.tokens / self.stage.tokens, self.stage.optimizer)
 
@@ -152,11 +161,16 @@ class _Stage:
 
     def _update(self, batch: Any) -> dict[str, Tensor]:
         """One step; the parts of the loss, still on the device."""
-        loss, parts = self.loss(batch, self.tokens / self.stage.tokens)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip_norm)
+        parts = self.passes(batch, self.tokens / self.stage.tokens)
         self.optimizer.step(self.multiplier())
         self.optimizer.zero_grad()
+        return parts
+
+    def _passes(self, batch: Any, done: float) -> dict[str, Tensor]:
+        """Forward and backward: leaves clipped gradients, returns the parts of the loss."""
+        loss, parts = self.loss(batch, done)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.stage.optimizer.clip_norm)
         return {**{name: value.detach() for name, value in parts.items()}, "gradient norm": norm}
 
     def _count(self, parts: dict[str, Tensor]) -> None:
@@ -200,14 +214,13 @@ class _Stage:
 
     def _compile_shapes(self) -> None:
         """Compiles every batch shape, so that it does not count as training time nor trip up the rate shown."""
-        if not (self.stage.compile and self.device.startswith("cuda")):
+        if not self.compiles:
             return
         begun = time.monotonic()
         batches = self.task.every_shape()
         for batch in batches:
-            loss, _ = self.loss(batch, 0.0)
-            loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.zero_grad()
+            self.passes(batch, 0.0)
+            self.optimizer.zero_grad()
         if self.stage.held_out_tokens:
             self.model.eval()
             self.task.held_out()

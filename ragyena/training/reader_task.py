@@ -54,6 +54,7 @@ class ReaderTask:
     """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out span"
+    recordable = True
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class ReaderTask:
                 losses.append(span_loss(self.model.span_scores(encoded, batch.inputs.text_mask), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
 
-    def loss(self, batch: Batch, done: float) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss when the fraction ``done`` of the stage is over, and its parts."""
         stage = self.stage
         states = self._encode(self.model, batch, self.layers)

@@ -29,6 +29,7 @@ class RecallTask:
     """A stage of training on one synthetic task. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out error"
+    recordable = False  # never tried
     tokenizer: Path | None = None
 
     def __init__(

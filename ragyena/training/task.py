@@ -42,6 +42,9 @@ class Task(Protocol):
     held_out_loss: str
     """The entry of ``held_out`` that the best checkpoint is least in."""
 
+    recordable: bool
+    """Whether ``loss`` and its backward pass may be recorded as a CUDA graph (``ragyena.training.step_graphs``)."""
+
     @property
     def model(self) -> nn.Module:
         """What is trained."""

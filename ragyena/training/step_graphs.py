@@ -1,0 +1,107 @@
+"""Forward and backward passes as CUDA graphs: one launch in place of thousands.
+
+A reader's step is a few thousand small kernels, which a host launches more slowly than a fast GPU runs them. Batches
+come in a handful of shapes, so that the passes of each can be recorded once and replayed on the next batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["StepGraphs", "copied", "signature", "tensors"]
+
+Passes: TypeAlias = Callable[[Any, Any], dict[str, Tensor]]
+
+
+def tensors(batch: Any) -> Iterator[Tensor]:
+    """The tensors of a dataclass and of the dataclasses in it, in the order of their fields."""
+    for field in dataclasses.fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            yield value
+        elif dataclasses.is_dataclass(value):
+            yield from tensors(value)
+
+
+def copied(batch: Any) -> Any:
+    """The dataclass with tensors of its own."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            changed[field.name] = value.clone()
+        elif dataclasses.is_dataclass(value):
+            changed[field.name] = copied(value)
+    return dataclasses.replace(batch, **changed)
+
+
+def signature(batch: Any) -> tuple[tuple[torch.Size, torch.dtype], ...]:
+    """What batches that share a graph have in common."""
+    return tuple((tensor.shape, tensor.dtype) for tensor in tensors(batch))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Recorded:
+    graph: torch.cuda.CUDAGraph
+    batch: Any
+    """What a replay reads."""
+    done: Tensor
+    names: list[str]
+    parts: Tensor
+    """What a replay writes: the parts of the loss."""
+    gradients: list[Tensor | None]
+    """What a replay writes, of each parameter; None where the loss does not depend on it."""
+
+
+class StepGraphs:
+    """``passes(batch, done)`` recorded for each shape of batch, then replayed.
+
+    ``passes`` runs forward and backward, leaves gradients in ``parameters`` and returns scalars. It must read nothing
+    but the batch, ``done`` (a number here, a scalar tensor there) and tensors that stay where they are, and must never
+    wait for the device. Parameters are changed in place only. Gradients are the same tensors at each replay of a shape.
+    """
+
+    def __init__(self, passes: Passes, parameters: Sequence[nn.Parameter]) -> None:
+        self._passes, self._parameters = passes, parameters
+        self._recorded: dict[Any, _Recorded] = {}
+        # One pool: of two graphs, which never run at once, the temporaries share memory.
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, batch: Any, done: float) -> dict[str, Tensor]:
+        """Leaves the gradients of the batch in the parameters; what ``passes`` returns, to keep."""
+        key = signature(batch)
+        recorded = self._recorded.get(key)
+        if recorded is None:
+            recorded = self._recorded[key] = self._record(batch)
+        for mine, theirs in zip(tensors(recorded.batch), tensors(batch)):
+            mine.copy_(theirs)
+        recorded.done.fill_(done)
+        recorded.graph.replay()
+        for parameter, gradient in zip(self._parameters, recorded.gradients):
+            parameter.grad = gradient
+        return dict(zip(recorded.names, recorded.parts.clone()))
+
+    def _clear(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None  # a pass that finds none leaves its own, and adds nothing up
+
+    def _record(self, batch: Any) -> _Recorded:
+        own, done = copied(batch), torch.zeros((), device=self._parameters[0].device)
+        # What compiles, tunes itself or makes plans does so before the recording, in a stream like the recording's.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._clear()
+            self._passes(own, done)
+            self._clear()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            parts = self._passes(own, done)
+            stacked = torch.stack([value.float() for value in parts.values()])
+        return _Recorded(graph, own, done, list(parts), stacked, [parameter.grad for parameter in self._parameters])
