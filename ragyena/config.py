@@ -372,7 +372,9 @@ class StageConfig(Strict):
     """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
     optimizer: OptimizerConfig = OptimizerConfig()
     compile: bool = True
-    """Whether layers run through ``torch.compile``, and on one GPU steps as CUDA graphs (CUDA only)."""
+    """Whether layers run through ``torch.compile`` (CUDA only)."""
+    cuda_graphs: bool = False
+    """Whether, with ``compile`` and on one GPU, the passes of each shape of batch are recorded as a CUDA graph."""
     storage: Literal["float32", "compact"] = "float32"
     """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
     checkpoint_seconds: Positive = 60

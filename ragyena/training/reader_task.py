@@ -54,7 +54,6 @@ class ReaderTask:
     """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out span"
-    recordable = True
 
     def __init__(
         self,
@@ -69,6 +68,7 @@ class ReaderTask:
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
         self.stage, self.runs, self.device, self.ranks, self.tokenizer = stage, runs, device, ranks, tokenizer
+        self.recordable = stage.cuda_graphs
         self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
         self.model = ReaderModel(stage.model)
         self._start(encoder)
