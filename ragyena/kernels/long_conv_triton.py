@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -242,7 +241,7 @@ class _Run:
         """Gradients of a group's filters; ``transforms`` are those of ``gate_in * u`` and ``gate_out * dy``."""
         plan, channels = self.plan, group.stop - group.start
         taps = gradient.shape[1]
-        middle, gain = 0 if causal else taps // 2, math.sqrt(plan.ring)
+        middle, gain = 0 if causal else taps // 2, 1 / (plan.ring * plan.shrink**3)
         if transforms is None:
             skipped = group.start * self.length
             _kernels().whole_correlate[(channels,)](

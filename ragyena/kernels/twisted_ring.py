@@ -11,7 +11,8 @@ words: the transform is read at the frequencies ``k - 1/4``. With ``n = n1 A B +
     F[k1, n1] = exp(-2 pi i n1 (k1 - 1/4) / N),   T[k1, n2] = exp(-2 pi i n2 (k1 - 1/4) / M)
 
 so the twist costs nothing: it is folded into F and T, the first product has a real operand and the last a real result.
-Every transform is unitary, which bounds all that fp16 must hold (see ``spectrum``).
+Every transform is unitary or, at odd powers of two, smaller by sqrt(2), which bounds all that fp16 must hold (see
+``spectrum``); matrices are scaled by powers of two, for 1 / sqrt(32) in fp16 is wrong by the same share everywhere.
 
 Sources: Poli et al. 2023 (Hyena) for the operator, Bailey 1990 for the split of a transform over a hierarchy of
 memories, Fu et al. 2023 (FlashFFTConv) for doing it with matrix units.
@@ -52,6 +53,11 @@ class RingPlan:
     @property
     def inner(self) -> int:
         return self.rows * self.columns
+
+    @property
+    def shrink(self) -> float:
+        """What the scaled matrices of one transform multiply it by: 1 / sqrt(M), or some sqrt(2) less."""
+        return _matrix_scale(self.outer) * _matrix_scale(self.rows) * _matrix_scale(self.columns)
 
     @property
     def tiles(self) -> int:
@@ -123,11 +129,13 @@ def ring_tables(plan: RingPlan, operand: torch.dtype, device: torch.device) -> R
         return _tables[key]
     whole = plan.outer == 1
     outer = plan.rows if whole else plan.outer
-    matrix = _waves(outer, outer, outer, shift=-0.25) / math.sqrt(outer)
+    matrix = _waves(outer, outer, outer, shift=-0.25) * _matrix_scale(outer)
     tables = RingTables(
         outer=torch.cat([_planes(matrix), _planes(matrix.T)]).to(device, operand),
-        rows=_planes(_waves(plan.rows, plan.rows, plan.rows) / math.sqrt(plan.rows)).to(device, operand),
-        columns=_planes(_waves(plan.columns, plan.columns, plan.columns) / math.sqrt(plan.columns)).to(device, operand),
+        rows=_planes(_waves(plan.rows, plan.rows, plan.rows) * _matrix_scale(plan.rows)).to(device, operand),
+        columns=_planes(_waves(plan.columns, plan.columns, plan.columns) * _matrix_scale(plan.columns)).to(
+            device, operand
+        ),
         inner_twiddle=_planes(_waves(plan.rows, plan.columns, plan.inner, shift=-0.25 if whole else 0.0)).to(
             device, torch.float32
         ),
@@ -145,7 +153,7 @@ class Spectrum:
     real: Tensor
     imaginary: Tensor
     scale: Tensor
-    """[D], fp32 powers of two: the transform is ``scale * (real + i imaginary)``."""
+    """[D], fp32 powers of two: what the way there and back must be multiplied by."""
     plan: RingPlan
 
 
@@ -175,7 +183,15 @@ def spectrum(filter_DK: Tensor, plan: RingPlan, operand: torch.dtype, *, causal:
     _, exponent_D = torch.frexp(top_D)
     scale_D = torch.ldexp(torch.full_like(top_D, 1 / _SPECTRUM_TOP), exponent_D.clamp(-100, 120))
     scaled = H_DNAB2 / scale_D[:, None, None, None, None]
-    return Spectrum(scaled[..., 0].to(operand).contiguous(), scaled[..., 1].to(operand).contiguous(), scale_D, plan)
+    gain = 1 / (plan.ring * plan.shrink**2)  # a power of two
+    return Spectrum(
+        scaled[..., 0].to(operand).contiguous(), scaled[..., 1].to(operand).contiguous(), scale_D * gain, plan
+    )
+
+
+def _matrix_scale(size: int) -> float:
+    """The largest power of two that is at most 1 / sqrt(size)."""
+    return 2.0 ** -math.ceil(math.log2(size) / 2)
 
 
 def _waves(rows: int, columns: int, period: int, *, shift: float = 0.0) -> Tensor:

@@ -12,7 +12,7 @@ its way, in the type of the operands (fp16 or fp32); every sum is fp32.
   stages.
 
 fp16 operands are block floating point: each tile of inputs is divided by the power of two above its largest magnitude,
-and all further stages are unitary. Nothing is summed by atomics: the same inputs give the same bits.
+and no further stage enlarges the L2 norm. Nothing is summed by atomics: the same inputs give the same bits.
 """
 
 from __future__ import annotations
