@@ -116,7 +116,10 @@ def _border(text: str, match: re.Match[str], previous: int, start: int, end: int
     if match["line"] is not None:
         return (offset, Border.LINE) if _line_begins(text, match.start(), offset, start, end) else None
     if match["wide"] is not None:
-        return offset, Border.SENTENCE
+        while offset < end and text[offset].isspace():
+            offset += 1
+        blank = text.count("\n", match.end(), offset) > 1  # the next candidate, a stronger one
+        return None if blank or offset >= end else (offset, Border.SENTENCE)
     space = _SPACE.match(text, offset, end)
     if space is None:  # a line ends here: a new one after a full stop is a sentence unless it goes on in lower case
         following = offset + 1

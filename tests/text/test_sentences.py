@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from text_strategies import wild_text
 
@@ -119,6 +119,8 @@ def test_a_quote_holds_its_span_and_is_bounded(text: str, data: st.DataObject) -
 
 
 @given(wild_text)
+@example("。\n")
+@example("好。 \n\n 好。\n好")
 def test_borders_rise_and_point_at_text(text: str) -> None:
     offsets = [offset for offset, _ in borders(text)]
     assert offsets == sorted(set(offsets))
