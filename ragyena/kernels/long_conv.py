@@ -15,7 +15,7 @@ Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from ragyena.kernels import long_conv_triton
 from ragyena.kernels.backends import choose_backend
+from ragyena.kernels.conv_operator import gradient_like, register
 from ragyena.kernels.ring_conv import ring_conv
 
 __all__ = ["BACKENDS", "Direction", "fft_size", "long_conv", "long_conv_reference", "long_conv_with_tail"]
@@ -283,11 +284,6 @@ def _fft(
     return y_BDL.contiguous()
 
 
-def _like(tensor: Tensor | None, u_BDL: Tensor) -> Tensor:
-    """Room for a gradient; empty where there is no argument, for an operator's outputs cannot be absent."""
-    return u_BDL.new_empty(0) if tensor is None else torch.empty_like(tensor, memory_format=torch.contiguous_format)
-
-
 @torch.library.custom_op("ragyena::long_conv_fft_backward", mutates_args=())
 def _fft_backward(
     dy_BDL: Tensor,
@@ -303,8 +299,12 @@ def _fft_backward(
     device, work = u_BDL.device.type, _working(u_BDL.dtype)
     first, end = _reach(filter_DK.shape[1], length, causal, length)
     size = _ring(length, end - first, causal, device)
-    du, dfilter = _like(u_BDL, u_BDL), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    dskip, dgate_in, dgate_out = _like(skip_D, u_BDL), _like(gate_in_BDL, u_BDL), _like(gate_out_BDL, u_BDL)
+    du, dfilter = gradient_like(u_BDL, u_BDL), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    dskip, dgate_in, dgate_out = (
+        gradient_like(skip_D, u_BDL),
+        gradient_like(gate_in_BDL, u_BDL),
+        gradient_like(gate_out_BDL, u_BDL),
+    )
     for group in _groups(batch, channels, size, device):
         dy = dy_BDL[:, group].to(work)
         p = _gated(u_BDL[:, group], None if gate_in_BDL is None else gate_in_BDL[:, group])
@@ -331,57 +331,4 @@ def _fft_backward(
     return du, dfilter, dskip, dgate_in, dgate_out
 
 
-@_fft.register_fake
-def _fft_fake(
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> Tensor:
-    return torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-
-
-@_fft_backward.register_fake
-def _fft_backward_fake(
-    dy_BDL: Tensor,
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dfilter = torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    return _like(u_BDL, u_BDL), dfilter, _like(skip_D, u_BDL), _like(gate_in_BDL, u_BDL), _like(gate_out_BDL, u_BDL)
-
-
-def _fft_save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL = inputs
-    ctx.save_for_backward(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
-    ctx.causal = causal
-
-
-def _fft_grad(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
-    u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
-    du, dfilter, dskip, dgate_in, dgate_out = _fft_backward(
-        dy_BDL,
-        u_BDL,
-        filter_DK,
-        ctx.causal,
-        skip_D,
-        gate_in_BDL,
-        gate_out_BDL,
-    )
-    return (
-        du,
-        dfilter,
-        None,
-        None if skip_D is None else dskip,
-        None if gate_in_BDL is None else dgate_in,
-        None if gate_out_BDL is None else dgate_out,
-    )
-
-
-_fft.register_autograd(_fft_grad, setup_context=_fft_save)
+register(_fft, _fft_backward)

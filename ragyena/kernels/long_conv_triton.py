@@ -15,11 +15,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from ragyena.kernels.conv_operator import gradient_like, register
 from ragyena.kernels.twisted_ring import MAX_RING, RingPlan, RingTables, Spectrum, ring_plan, ring_tables, spectrum
 
 __all__ = ["PreparedFilter", "conv", "conv_with_tail", "prepare_filter", "prepared_conv", "refusal"]
@@ -339,11 +339,6 @@ def ring_with_tail(length: int, taps: int) -> int:
     return max(length, taps, -(-(length + taps - 1) // 2))
 
 
-def _like(tensor: Tensor | None, u_BDL: Tensor) -> Tensor:
-    """Room for a gradient; empty where there is no argument, for an operator's outputs cannot be absent."""
-    return u_BDL.new_empty(0) if tensor is None else torch.empty_like(tensor, memory_format=torch.contiguous_format)
-
-
 @torch.library.custom_op("ragyena::long_conv_triton_backward", mutates_args=())
 def _backward(
     dy_BDL: Tensor,
@@ -361,8 +356,8 @@ def _backward(
     u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
     assert u is not None
     dy = dy_BDL.to(u.dtype).contiguous()
-    du, dfilter = _like(u, u), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    dgate_in, dgate_out = _like(gate_in, u), _like(gate_out, u)
+    du, dfilter = gradient_like(u, u), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    dgate_in, dgate_out = gradient_like(gate_in, u), gradient_like(gate_out, u)
     partial = None if skip is None else u.new_empty(run.batch, run.width, plan.tiles, dtype=torch.float32)
     beside = None
     if gate_in is not None or partial is not None:
@@ -386,51 +381,4 @@ def _backward(
     return du, dfilter, dskip, dgate_in, dgate_out
 
 
-@conv.register_fake
-def _conv_fake(
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> Tensor:
-    return torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-
-
-@_backward.register_fake
-def _backward_fake(
-    dy_BDL: Tensor,
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    dfilter = torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    return _like(u_BDL, u_BDL), dfilter, _like(skip_D, u_BDL), _like(gate_in_BDL, u_BDL), _like(gate_out_BDL, u_BDL)
-
-
-def _save(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL = inputs
-    ctx.save_for_backward(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
-    ctx.causal = causal
-
-
-def _gradient(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
-    u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
-    du, dfilter, dskip, dgate_in, dgate_out = _backward(
-        dy_BDL, u_BDL, filter_DK, ctx.causal, skip_D, gate_in_BDL, gate_out_BDL
-    )
-    return (
-        du,
-        dfilter,
-        None,
-        None if skip_D is None else dskip,
-        None if gate_in_BDL is None else dgate_in,
-        None if gate_out_BDL is None else dgate_out,
-    )
-
-
-conv.register_autograd(_gradient, setup_context=_save)
+register(conv, _backward)
