@@ -2,7 +2,8 @@
 
 A line is ``label / label | question | question | value``: ``{}`` in a question is the thing's name. Values are patterns
 that ``ragyena.training.sheets`` fills in: ``<a-b>`` a whole number, ``<a-b.>`` one with a decimal, ``<year>``,
-``<date>``, ``<name>`` and ``<place>`` names, ``<x;y;z>`` one of the words, ``<many x;y;z>`` several with commas.
+``<date>``, ``<name>`` and ``<place>`` names, ``<a-z>`` a small word, ``<x;y;z>`` one of the words, ``<many x;y;z>``
+several with commas.
 """
 # ruff: noqa: E501 - a field is one line
 

@@ -47,8 +47,8 @@ def sheets(count: int, names: Sequence[str], prose: Sequence[str]) -> tuple[list
     questions: list[Question] = []
     for number in range(count):
         kind = chooser.choice(KINDS)
-        make = _table if chooser.random() < _TABLES else _sheet
-        title, text, asked = make(kind, names, prose, chooser)
+        is_table = chooser.random() < _TABLES
+        title, text, asked = _table(kind, names, chooser) if is_table else _sheet(kind, names, prose, chooser)
         key = f"{SOURCE}-{number}"
         contexts.append(ContextRow(key, title, text, SOURCE))
         for place, (question, answer, start) in enumerate(asked):
@@ -57,7 +57,7 @@ def sheets(count: int, names: Sequence[str], prose: Sequence[str]) -> tuple[list
 
 
 def definitions(rows: Sequence[ContextRow], count: int) -> list[Question]:
-    """Questions what (or who) something is, on texts that say so; at most ``count``, spread over the texts."""
+    """Questions what (or who) something is, on texts that say so; at most ``count``, one a text."""
     chooser = random.Random(3)
     found = []
     for row in rows:
@@ -106,7 +106,7 @@ def _sheet(kind: Kind, names: Sequence[str], prose: Sequence[str], chooser: rand
     return title, text, asked
 
 
-def _table(kind: Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+def _table(kind: Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
     """A table of several things, a row each; small enough for a passage to hold it with its head."""
     fields = chooser.sample(kind.fields, chooser.randint(2, 4))
     labels = [chooser.choice(field.labels) for field in fields]
