@@ -176,8 +176,6 @@ def tasks(
         return language
     words = Tokenizer.from_folder(folder_of_tokenizer)
     data = PackedData.load(packed, device, cls_id=words.cls_id, sep_id=words.sep_id)
-    if "questions" not in data.arrays:
-        raise DataError(f"{packed} holds no questions", hint="give data packed by a reader's recipe")
     start = encoder or _bundled_encoder()
     data = data.joined(_mined(data, packed, config, folder, start, progress, ranks))
 

@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from ragyena.config import LanguageDataConfig
 from ragyena.errors import DataError
 from ragyena.text.qa_files import ContextRow, read_contexts
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.training.arrays import read_arrays
 from ragyena.training.ranks import Ranks
 from ragyena.types import Progress
 
@@ -120,16 +120,10 @@ class Stream:
 
     @classmethod
     def load(cls, path: Path, device: str) -> Stream:
-        """A file written by ``prepare_prose``. Raises DataError where it is not one."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                train, dev = (torch.from_numpy(file[name].astype(np.int32)).to(device) for name in ("train", "dev"))
-                return cls(train, dev, int(file["vocab_size"]))
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise DataError(
-                f"{path} is not a packed file of prose",
-                hint="make it with `ragyena train RECIPE --pack-only` and a recipe of the same kind",
-            ) from error
+        """A file written by ``prepare_prose``; DataError where it is not one."""
+        arrays = read_arrays(path, ("train", "dev", "vocab_size"), "a packed file of prose")
+        train, dev = (torch.from_numpy(arrays[name].astype(np.int32)).to(device) for name in ("train", "dev"))
+        return cls(train, dev, int(arrays["vocab_size"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
+from ragyena.training.arrays import read_arrays
 
 __all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData"]
+
+_FLAT = ("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks")
+_ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
+_CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
+_PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
+_ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_PIECES)
+"""What ``prepare`` writes."""
 
 ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
 
@@ -52,15 +58,9 @@ class PackedData:
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str, *, cls_id: int, sep_id: int) -> PackedData:
-        """Arrays written by ``ragyena.training.prepare``; DataError where the file is not one of those."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: torch.from_numpy(_signed(file[name])).to(device) for name in file.files}
-        except (OSError, ValueError, BadZipFile) as error:
-            raise DataError(
-                f"{path} is not packed training data, or is damaged",
-                hint="make it with `ragyena train RECIPE --pack-only` and a reader's recipe",
-            ) from error
+        """Arrays written by ``ragyena.training.prepare``; DataError where the file is not of those, or lacks some."""
+        found = read_arrays(path, _ARRAYS, "packed training data")
+        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in found.items()}
         return cls(arrays, cls_id, sep_id)
 
     def joined(self, more: Mapping[str, Tensor]) -> PackedData:

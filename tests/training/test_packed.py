@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -46,3 +47,14 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not an archive")
     with pytest.raises(DataError, match=r"packed\.npz"):
         PackedData.load(path, "cpu", cls_id=1, sep_id=2)
+
+
+def test_files_that_are_empty_or_lack_arrays_are_named(tmp_path: Path) -> None:
+    empty, array, older = (tmp_path / name for name in ("empty.npz", "array.npz", "older.npz"))
+    empty.write_bytes(b"")
+    with array.open("wb") as file:
+        np.save(file, np.zeros(3))
+    np.savez(older, questions=np.zeros(3))
+    for path, said in ((empty, "is damaged"), (array, "but one array"), (older, "holds no twisted")):
+        with pytest.raises(DataError, match=f"{path.name}.*{said}"):
+            PackedData.load(path, "cpu", cls_id=1, sep_id=2)
