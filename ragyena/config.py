@@ -9,12 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from ragyena.errors import ConfigError
 
 __all__ = [
+    "AnyStageConfig",
     "CausalModelConfig",
+    "ContextStageConfig",
     "DataConfig",
     "EvalConfig",
     "HyenaConfig",
@@ -24,6 +26,8 @@ __all__ = [
     "LanguageTrainConfig",
     "OptimizerConfig",
     "PackerConfig",
+    "PairModelConfig",
+    "PairStageConfig",
     "PipelineConfig",
     "ReaderConfig",
     "ReaderModelConfig",
@@ -205,6 +209,45 @@ class ReaderModelConfig(Strict):
         return tuple(layer for layer, count in enumerate(self.selected_tokens) if count)
 
 
+class PairModelConfig(Strict):
+    """A pair reader (``ragyena.model.pair_reader``): an attention encoder in BERT's or MPNet's layout that reads a
+    question and one passage as one sequence. The defaults are MPNet-base's (Song et al. 2020)."""
+
+    kind: Literal["pair"] = "pair"
+    vocab_size: Positive = 30527
+    """Word pieces of the encoder; a table made when it is loaded maps the reader's to them."""
+    reader_vocab_size: Positive = 30522
+    """Word pieces of the reader that it teaches."""
+    width: Positive = 768
+    """Channels of the residual stream."""
+    depth: Positive = 12
+    """Layers."""
+    heads: Positive = 12
+    """Heads of every attention."""
+    ffn_width: Positive = 3072
+    """Hidden channels of each feed-forward."""
+    positions: Positive = 514
+    """Rows of the position embedding."""
+    first_position: Count = 2
+    """The row of the first token."""
+    segments: Count = 0
+    """Rows of the segment embedding: 2 for BERT, 0 for MPNet."""
+    relative_buckets: Count = 32
+    """Distances that the relative position bias tells apart (T5's; Raffel et al. 2020); 0 for no such bias."""
+    separators: Annotated[int, Field(ge=1, le=2)] = 2
+    """Separators between question and passage: 1 for BERT, 2 for MPNet."""
+    norm_eps: float = 1e-5
+    """Of the layer norms."""
+    dropout: Fraction = 0.1
+    """Of hidden states and attention weights, in training."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PairModelConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
 class HyenaConfig(Strict):
     """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
 
@@ -330,16 +373,11 @@ class OptimizerConfig(Strict):
     """Fraction of the peak rate at the stage's end."""
 
 
-class StageConfig(Strict):
-    """One stage of a training run: a model, what it starts from, and what it learns from."""
+class ContextStageConfig(Strict):
+    """What every stage of a reader's training has: what its contexts are made of, and how long it lasts."""
 
     name: str
     """Names the stage's folder in the run and lets later stages refer to it."""
-    model: ReaderModelConfig
-    start: str = "encoder"
-    """``encoder`` (the bundled MiniLM encoder), ``scratch``, the name of an earlier stage, or a checkpoint folder."""
-    teacher: str = ""
-    """An earlier stage or a checkpoint folder to distil from; empty for none."""
     tokens: Positive
     """Tokens of context to train on, padding included."""
     tokens_per_step: Positive = 65_536
@@ -360,8 +398,32 @@ class StageConfig(Strict):
     passage explains."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compile: bool = True
+    """Whether layers run through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """How often a checkpoint to resume from is written."""
+    held_out_tokens: Count = 25_000_000
+    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
+
+
+class StageConfig(ContextStageConfig):
+    """A stage that trains a reader: a model, what it starts from, and what it learns from."""
+
+    kind: Literal["reader"] = "reader"
+    model: ReaderModelConfig
+    start: str = "encoder"
+    """``encoder`` (the bundled MiniLM encoder), ``scratch``, the name of an earlier stage, or a checkpoint folder."""
+    teacher: str = ""
+    """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
+    distilled; empty for none."""
+    pair_teacher: str = ""
+    """An earlier stage or a checkpoint folder, a pair reader, whose spans are distilled in place of the ``teacher``'s;
+    empty for none."""
     hidden_weight: float = 2.0
-    """Weight of the normalised hidden-state error against the teacher at the start; anneals to 15% of it."""
+    """Weight of the normalised hidden-state error against the teacher at the start."""
+    hidden_final: Fraction = 0.15
+    """What is left of ``hidden_weight`` at the stage's end: a teacher's states hold a better reader back."""
     teacher_weight: float = 0.5
     """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
     span_weight: float = 0.5
@@ -370,17 +432,35 @@ class StageConfig(Strict):
     """Weight of the answer decoder's loss."""
     evidence_weight: float = 0.2
     """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    compile: bool = True
-    """Whether layers run through ``torch.compile`` (CUDA only)."""
     cuda_graphs: bool = False
     """Whether, with ``compile`` and on one GPU, the passes of each shape of batch are recorded as a CUDA graph."""
     storage: Literal["float32", "compact"] = "float32"
     """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
-    checkpoint_seconds: Positive = 60
-    """How often a checkpoint to resume from is written."""
-    held_out_tokens: Count = 25_000_000
-    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
+
+
+class PairStageConfig(ContextStageConfig):
+    """A stage that trains a pair reader on gold spans, to teach: a larger encoder that reads the question again with
+    each passage."""
+
+    kind: Literal["pair"]
+    model: PairModelConfig
+    start: str = "pair-encoder"
+    """``pair-encoder`` (the encoder that ``ragyena train --pair-encoder`` names), an earlier stage, or a checkpoint
+    folder."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        muon_rate=1e-4, adamw_rate=1e-4, embedding_rate=1e-4, warmup=0.08, final=0.02
+    )
+    storage: Literal["float32", "bfloat16"] = "bfloat16"
+    """How the stage's checkpoint is stored."""
+
+
+def _stage_kind(values: Any) -> str:
+    return str(values.get("kind", "reader") if isinstance(values, dict) else values.kind)
+
+
+AnyStageConfig = Annotated[
+    Annotated[StageConfig, Tag("reader")] | Annotated[PairStageConfig, Tag("pair")], Discriminator(_stage_kind)
+]
 
 
 class TrainConfig(Strict):
@@ -390,7 +470,7 @@ class TrainConfig(Strict):
     kind: Literal["reader"] = "reader"
     description: str = ""
     data: DataConfig
-    stages: Annotated[tuple[StageConfig, ...], Field(min_length=1)]
+    stages: Annotated[tuple[AnyStageConfig, ...], Field(min_length=1)]
     seed: int = 0
 
 

@@ -26,6 +26,9 @@ def command(
         bool, typer.Option("--pack-only", help="Make the packed data, print its path, and stop.")
     ] = False,
     encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
+    pair_encoder: Annotated[
+        Path | None, typer.Option(help="The folder of a BERT or MPNet encoder that a pair reader starts from.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
@@ -45,7 +48,15 @@ def command(
                 progress.note(made.summary)
                 print(made.path)
                 return
-            results = train.train(config, folder, packed=packed, encoder=encoder, device=device, progress=progress)
+            results = train.train(
+                config,
+                folder,
+                packed=packed,
+                encoder=encoder,
+                pair_encoder=pair_encoder,
+                device=device,
+                progress=progress,
+            )
         for result in results:
             print(
                 f"{result.name}: {result.tokens / 1e6:.1f}M tokens in {result.steps:,} steps, {result.seconds:.0f} s "

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ragyena.config import CausalModelConfig, ReaderModelConfig, parse
+from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 
 __all__ = [
@@ -43,12 +43,13 @@ __all__ = [
 FORMAT_VERSION = 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
 
-ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig
+ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
 Storage = Literal["float32", "float16", "bfloat16", "int8"]
 
-_KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig]] = {
+_KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig] | type[PairModelConfig]] = {
     "reader": ReaderModelConfig,
     "causal": CausalModelConfig,
+    "pair": PairModelConfig,
 }
 _SCALE = "::scale"
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -52,9 +52,12 @@ def bench_train(
     if sequence_tokens is not None:
         chosen = _with_length(chosen, sequence_tokens)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(config, data, folder, encoder=None, device=device, ranks=Ranks(), progress=progress)
+    make_task = tasks(
+        config, data, folder, encoder=None, pair_encoder=None, device=device, ranks=Ranks(), progress=progress
+    )
     torch.manual_seed(config.seed)
     task = make_task(chosen)
+    task.recordable = False  # both loops launch their kernels alike
     short = chosen.model_copy(  # type: ignore[attr-defined]
         update={"tokens": steps * chosen.tokens_per_step, "held_out_tokens": 0, "checkpoint_seconds": _NEVER}
     )

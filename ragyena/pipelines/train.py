@@ -19,6 +19,7 @@ from ragyena import recipes
 from ragyena.config import (
     LanguageStageConfig,
     LanguageTrainConfig,
+    PairStageConfig,
     RecallStageConfig,
     RecallTrainConfig,
     StageConfig,
@@ -37,9 +38,10 @@ from ragyena.text.qa_files import under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.lm_data import Stream, prepare_prose
 from ragyena.training.lm_task import LanguageTask
-from ragyena.training.loop import StageResult, run
+from ragyena.training.loop import StageResult, finished, run
 from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
+from ragyena.training.pair_task import PairTask
 from ragyena.training.prepare import prepare
 from ragyena.training.ranks import Ranks, joined
 from ragyena.training.reader_task import ReaderTask
@@ -111,15 +113,24 @@ def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed
 
 
 def train(
-    config: AnyTrainConfig, folder: Path, *, packed: Path | None, encoder: Path | None, device: str, progress: Progress
+    config: AnyTrainConfig,
+    folder: Path,
+    *,
+    packed: Path | None,
+    encoder: Path | None,
+    pair_encoder: Path | None,
+    device: str,
+    progress: Progress,
 ) -> list[StageResult]:
     """Runs the recipe's stages in ``folder``. Stages done before are kept; those of this run are given back.
 
     ``packed`` is a file made by ``pack_data``; None to make it, in the folder. ``encoder`` is a BERT-layout
-    model.safetensors for a reader to start from; None for the bundled embedder's. Under ``torchrun`` every process
-    computes a share of each step, and the first alone shows progress and writes.
+    model.safetensors for a reader to start from; None for the bundled embedder's. ``pair_encoder`` is the folder of
+    the encoder that a pair reader starts from: none is bundled. Under ``torchrun`` every process computes a share of
+    each step, and the first alone shows progress and writes.
     """
     device = chosen_device(device)
+    _check_pair_encoder(config, folder, pair_encoder)
     if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
     with joined(device) as (ranks, device):
@@ -129,11 +140,32 @@ def train(
         if ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        make_task = tasks(config, packed, folder, encoder=encoder, device=device, ranks=ranks, progress=progress)
+        make_task = tasks(
+            config,
+            packed,
+            folder,
+            encoder=encoder,
+            pair_encoder=pair_encoder,
+            device=device,
+            ranks=ranks,
+            progress=progress,
+        )
         results = run(config.stages, make_task, folder, seed=config.seed, device=device, progress=progress, ranks=ranks)
         if ranks.first:
             _write_summary(folder, results, device, ranks)
         return results if ranks.first else []
+
+
+def _check_pair_encoder(config: AnyTrainConfig, folder: Path, pair_encoder: Path | None) -> None:
+    """Says that an encoder is needed before any of the work is done, not after."""
+    for stage in config.stages:
+        asks = isinstance(stage, PairStageConfig) and stage.start == "pair-encoder"
+        if asks and pair_encoder is None and not finished(folder, stage.name):
+            raise UsageError(
+                f"stage {stage.name} starts from an encoder that does not ship with ragyena",
+                hint="fetch one (hf download sentence-transformers/all-mpnet-base-v2 --local-dir FOLDER) and name it: "
+                "--pair-encoder FOLDER; or take a recipe without such a stage (reader-alone)",
+            )
 
 
 def chosen_device(device: str) -> str:
@@ -151,6 +183,7 @@ def tasks(
     folder: Path,
     *,
     encoder: Path | None,
+    pair_encoder: Path | None,
     device: str,
     ranks: Ranks,
     progress: Progress,
@@ -179,7 +212,11 @@ def tasks(
     start = encoder or _bundled_encoder()
     data = data.joined(_mined(data, packed, config, folder, start, progress, ranks))
 
-    def reader(stage: StageConfig) -> Task:
+    def reader(stage: StageConfig | PairStageConfig) -> Task:
+        if isinstance(stage, PairStageConfig):
+            return PairTask(
+                config, stage, data, runs=folder, encoder=pair_encoder, device=device, tokenizer=tokenizer, ranks=ranks
+            )
         return ReaderTask(
             config, stage, data, runs=folder, encoder=start, device=device, tokenizer=tokenizer, ranks=ranks
         )

@@ -35,7 +35,7 @@ from ragyena.training.step_graphs import StepGraphs
 from ragyena.training.task import Stage, Task
 from ragyena.types import Progress
 
-__all__ = ["StageResult", "run", "write_resume"]
+__all__ = ["StageResult", "finished", "run", "write_resume"]
 
 log = logging.getLogger(__name__)
 
@@ -72,15 +72,19 @@ def run(
     """
     results = []
     for stage in stages:
-        checkpoint = folder / stage.name / "checkpoint"
-        if (checkpoint / "model.safetensors").is_file():
-            progress.note(f"stage {stage.name}: done before, in {checkpoint}")
+        if finished(folder, stage.name):
+            progress.note(f"stage {stage.name}: done before, in {folder / stage.name / 'checkpoint'}")
             continue
         torch.manual_seed(seed)
         trainer = _Stage(stage, make_task(stage), folder / stage.name, device, progress, ranks)
         results.append(trainer.train())
         ranks.wait()  # for the checkpoint, which the next stage may start from
     return results
+
+
+def finished(folder: Path, stage: str) -> bool:
+    """Whether a run's folder holds the checkpoint of a finished stage."""
+    return (folder / stage / "checkpoint" / "model.safetensors").is_file()
 
 
 class _Stage:

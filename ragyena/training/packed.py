@@ -6,7 +6,7 @@ Legend: B contexts, Q question tokens, P passages, S slot tokens, T answer token
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +135,15 @@ class Batch:
     """[B, T] bool; all False where nothing is to be written."""
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
+    plain_ids: Tensor
+    """[B, Q] int64: the question without an alias, for a teacher that sees each passage alone and cannot resolve it."""
+    plain_mask: Tensor
+    """[B, Q] bool."""
+
+    @property
+    def plain(self) -> ReaderInput:
+        """The contexts under the question without an alias."""
+        return replace(self.inputs, question_ids=self.plain_ids, question_mask=self.plain_mask)
 
     @property
     def tokens(self) -> int:

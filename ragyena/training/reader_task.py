@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +15,21 @@ from ragyena.config import StageConfig, TrainConfig
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.model.encoder_start import convert, start_from_encoder
-from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.model.pair_reader import PairReader
+from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.training.calibration import calibrate
+from ragyena.training.context_task import ContextTask, compiled
 from ragyena.training.flops import attention_flops, conv_flops, matrix_entries
 from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.training.packed import Batch, PackedData
+from ragyena.training.pair_task import load_pair_reader, pair_flops
 from ragyena.training.ranks import Ranks
-from ragyena.training.sampler import Sampler
 
 __all__ = ["ReaderTask"]
 
-_HIDDEN_FINAL = 0.15  # of the hidden-state weight, left at the stage's end
 _POLAR_WEIGHT = 0.1
 _WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 _HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
-_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
@@ -50,10 +48,8 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
 }
 
 
-class ReaderTask:
+class ReaderTask(ContextTask):
     """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
-
-    held_out_loss = "held-out span"
 
     def __init__(
         self,
@@ -67,23 +63,27 @@ class ReaderTask:
         tokenizer: Path | None = None,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        self.stage, self.runs, self.device, self.ranks, self.tokenizer = stage, runs, device, ranks, tokenizer
+        super().__init__(config, stage, packed, device=device, ranks=ranks)
+        self.stage, self.runs, self.tokenizer = stage, runs, tokenizer
         self.recordable = stage.cuda_graphs
-        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
         self.model = ReaderModel(stage.model)
         self._start(encoder)
         self.model.to(device).train()
         self.model.idf.copy_(packed["idf"])
         self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
-        compiled = stage.compile and device.startswith("cuda")
-        self.hidden_loss = HiddenStateLoss(compiled=compiled)
-        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-        self.layers: list[nn.Module] = list(self.model.layers)
-        self.teacher_layers: list[nn.Module] = list(self.teacher.layers) if self.teacher else []
-        if compiled:
-            torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
-            self.layers = [_compiled(layer) for layer in self.layers]
-            self.teacher_layers = [_compiled(layer) for layer in self.teacher_layers]
+        self.pair_teacher: PairReader | None = None
+        if stage.pair_teacher:
+            self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
+            self.pair_teacher.prepare_inference(self.dtype)
+        self.hidden_loss = HiddenStateLoss(compiled=self.compiles)
+        self.layers = self._layers(self.model)
+        self.teacher_layers = self._layers(self.teacher)
+        self.pair_layers = self._layers(self.pair_teacher)
+
+    def _layers(self, model: ReaderModel | PairReader | None) -> list[nn.Module]:
+        if model is None:
+            return []
+        return compiled(model.layers) if self.compiles else list(model.layers)
 
     def _start(self, encoder: Path) -> None:
         start = self.stage.start
@@ -111,33 +111,11 @@ class ReaderTask:
         """How the finished model is stored."""
         return _STORAGE[self.stage.storage]
 
-    def batch(self, step: int) -> Batch:
-        """This rank's share of the batch of a step: the same whenever it is asked for."""
-        return self._share(self.sampler.batch(step))
-
-    def every_shape(self) -> list[Batch]:
-        """A batch of each shape that steps can have, to compile for."""
-        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
-
-    def _share(self, batch: Batch) -> Batch:
-        """This rank's contexts of a batch; ranks have equally many."""
-        ranks = self.ranks
-        if ranks.count == 1:
-            return batch
-        each = len(batch.start) // ranks.count
-        if not each:
-            raise TrainingError(
-                f"stage {self.stage.name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
-                hint="raise tokens_per_step, or start fewer processes",
-            )
-        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
-        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-        rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
-        return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
-
     def flops(self, batch: Batch) -> float:
-        """Model FLOPs of a step on the batch, the teacher's forward pass included; the answer decoder is left out."""
+        """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
         teacher = self._forward_flops(self.teacher, batch) if self.teacher is not None else 0.0
+        if self.pair_teacher is not None:
+            teacher += pair_flops(self.pair_teacher, batch)
         return 3.0 * self._forward_flops(self.model, batch) + teacher
 
     def _forward_flops(self, model: ReaderModel, batch: Batch) -> float:
@@ -188,16 +166,20 @@ class ReaderTask:
             found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
             parts["evidence"] = torch.stack(found).mean()
             loss = loss + stage.evidence_weight * parts["evidence"]
+        taught: SpanScores | None = None
         if self.teacher is not None:
             with torch.no_grad():
                 theirs = self._encode(self.teacher, batch, self.teacher_layers)
+                taught = self.teacher.span_scores(theirs[-1], batch.inputs.text_mask)
             parts["hidden"] = self.hidden_loss(states, theirs, batch)
-            loss = loss + stage.hidden_weight * (1 - (1 - _HIDDEN_FINAL) * done) * parts["hidden"]
-            if stage.teacher_weight:
-                parts["teacher"] = teacher_loss(
-                    scores, self.teacher.span_scores(theirs[-1], batch.inputs.text_mask), batch
-                )
-                loss = loss + stage.teacher_weight * parts["teacher"]
+            left = 1 - (1 - stage.hidden_final) * done
+            loss = loss + stage.hidden_weight * left * parts["hidden"]
+        if self.pair_teacher is not None:
+            with torch.no_grad():
+                taught = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
+        if taught is not None and stage.teacher_weight:
+            parts["teacher"] = teacher_loss(scores, taught, batch)
+            loss = loss + stage.teacher_weight * parts["teacher"]
         parts["loss"] = loss
         return loss, parts
 
@@ -233,7 +215,3 @@ class ReaderTask:
 
     def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
         return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
-
-
-def _compiled(layer: nn.Module) -> nn.Module:
-    return cast(nn.Module, torch.compile(layer, dynamic=False))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ragyena.config import StageConfig
+from ragyena.config import ContextStageConfig
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
 from ragyena.training.packed import ANSWER_TOKENS, Batch, Edit, PackedData
@@ -55,7 +55,7 @@ class Sampler:
     ``data`` are packed arrays with their hard negatives (``ragyena.training.mining``).
     """
 
-    def __init__(self, data: PackedData, stage: StageConfig, *, seed: int, question_tokens: int) -> None:
+    def __init__(self, data: PackedData, stage: ContextStageConfig, *, seed: int, question_tokens: int) -> None:
         self.data, self.stage, self.seed = data, stage, seed
         self.question_tokens = question_tokens
         self.device = data.device
@@ -142,15 +142,14 @@ class Sampler:
             aliased = (draw >= bound + stage.twisted) & self.named[question]
             aliased &= self._random((batch,), generator) < stage.alias
             edit, inserted, explains = self._alias(question, aliased, place, passages, generator)
-        asked, asked_mask = data.rows("questions", question, self.question_tokens, edit)
-        other, other_mask = data.rows("twisted", question, self.question_tokens)
-        asked = torch.where(twisted[:, None], other, asked)
-        asked_mask = torch.where(twisted[:, None], other_mask, asked_mask)
+        other = data.rows("twisted", question, self.question_tokens)
+        plain = _chosen(twisted, other, data.rows("questions", question, self.question_tokens))
+        asked = _chosen(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
         target = _Target(data["gold"].long()[question], span, gone, absent | cut | twisted, absent)
         answers = data.rows("answers", question, ANSWER_TOKENS)
         return self._context(
-            (asked, asked_mask), chosen, place, target, inserted, explains, slot, answers,
+            asked, plain, chosen, place, target, inserted, explains, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
@@ -243,7 +242,7 @@ class Sampler:
         nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
-            asked, chosen, place, target, Edit.none(chosen), explains, slot, (nothing, nothing.bool()),
+            asked, asked, chosen, place, target, Edit.none(chosen), explains, slot, (nothing, nothing.bool()),
             torch.full((batch,), -1.0, device=self.device), generator,
         )  # fmt: skip
 
@@ -252,6 +251,7 @@ class Sampler:
     def _context(
         self,
         question: tuple[Tensor, Tensor],
+        plain: tuple[Tensor, Tensor],
         passage: Tensor,
         place: Tensor,
         target: _Target,
@@ -276,6 +276,7 @@ class Sampler:
         with_header = self._random((batch,), generator) < self.stage.header
         ids, token_mask, text_mask, text_start = self._fill(passage, edit, with_header, slot)
         question_ids, question_mask = self._frame(*question)
+        plain_ids, plain_mask = self._frame(*plain)
         inputs = ReaderInput(question_ids, question_mask, ids, token_mask, text_mask)
         moved = (target.span[:, 0] >= target.gone[:, 1]) * (target.gone[:, 1] - target.gone[:, 0])
         first = text_start.gather(1, place[:, None])[:, 0] + target.span[:, 0] - moved
@@ -296,6 +297,8 @@ class Sampler:
             answer_ids=answers[0],
             answer_mask=answers[1] & ~target.missing[:, None],
             polar=polar,
+            plain_ids=plain_ids,
+            plain_mask=plain_mask,
         )
 
     def _fill(
@@ -329,3 +332,8 @@ class Sampler:
         framed[:, 0] = self.data.cls_id
         framed.scatter_(1, length + 1, self.data.sep_id)
         return framed, torch.arange(framed.shape[1], device=ids.device) <= length + 1
+
+
+def _chosen(which_B: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids and masks [B, n]: of the ``one`` where ``which_B``, else of the ``other``."""
+    return torch.where(which_B[:, None], one[0], other[0]), torch.where(which_B[:, None], one[1], other[1])

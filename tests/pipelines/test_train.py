@@ -47,12 +47,16 @@ def test_prose_is_packed_once_and_the_file_can_travel(tmp_path: Path) -> None:
     recipe = language(tmp_path)
     config = load(recipe, tmp_path)
     progress = Quiet()
-    (result,) = train(config, tmp_path / "here", packed=None, encoder=None, device="cpu", progress=progress)
+    (result,) = train(
+        config, tmp_path / "here", packed=None, encoder=None, pair_encoder=None, device="cpu", progress=progress
+    )
     assert result.tokens == 256 and any("9 documents to train on" in note for note in progress.notes)
     packed = pack_data(config, tmp_path / "here" / "data", progress).path
     (tmp_path / "prose.jsonl").unlink()
     elsewhere = load(recipe, tmp_path / "nowhere", check_data=False)
-    (again,) = train(elsewhere, tmp_path / "there", packed=packed, encoder=None, device="cpu", progress=progress)
+    (again,) = train(
+        elsewhere, tmp_path / "there", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=progress
+    )
     assert again.losses == result.losses
     summary = json.loads((tmp_path / "there" / "summary.json").read_text(encoding="utf-8"))
     assert summary["processes"] == 1 and summary["stages"][0]["tokens"] == 256
@@ -101,8 +105,16 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     packed = pack_data(config, tmp_path, Quiet()).path
     reader = load("reader", tmp_path, check_data=False)
     with pytest.raises(DataError, match="holds no questions"):
-        train(reader, tmp_path / "run", packed=packed, encoder=None, device="cpu", progress=Quiet())
+        train(reader, tmp_path / "run", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=Quiet())
     with pytest.raises(DataError, match="no packed data at"):
-        train(config, tmp_path / "run", packed=tmp_path / "none.npz", encoder=None, device="cpu", progress=Quiet())
+        train(
+            config,
+            tmp_path / "run",
+            packed=tmp_path / "none.npz",
+            encoder=None,
+            pair_encoder=None,
+            device="cpu",
+            progress=Quiet(),
+        )
     with pytest.raises(UsageError, match="makes its data as it trains"):
         pack_data(load("recall-hyena", tmp_path), tmp_path, Quiet())

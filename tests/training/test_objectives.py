@@ -50,6 +50,8 @@ def batch(has_span: tuple[bool, bool, bool] = (True, True, False)) -> Batch:
         answer_mask=torch.zeros(BATCH, 2, dtype=torch.bool),
         polar=torch.tensor([0.0, 1.0, -1.0]),
         evidence=torch.zeros_like(token_mask),
+        plain_ids=torch.zeros(BATCH, QUESTION, dtype=torch.long),
+        plain_mask=question_mask,
     )
 
 

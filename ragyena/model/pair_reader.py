@@ -1,0 +1,179 @@
+"""A pair reader: an attention encoder that reads a question and one passage as one sequence (Devlin et al. 2019, 4.2).
+
+It teaches readers: larger, and quadratic in question and passage, which it reads anew for each of the two. Its scores
+run over all passages of a context, so that they are what a reader's are and can be distilled.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens, N = B P pairs, T tokens of a pair, D width, H heads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ragyena.config import PairModelConfig
+from ragyena.model.inputs import ReaderInput
+from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.reader_model import NEVER, SpanScores
+
+__all__ = ["PairLayer", "PairReader", "Pairs", "relative_buckets"]
+
+_ALIGNED = 16  # T is a multiple of it: fused attention wants its masks aligned
+_FARTHEST = 128  # tokens; the relative position bias tells no distances beyond apart
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Questions and passages as sequences: begin, question, separators, passage; padding last."""
+
+    ids: Tensor
+    """[N, T] int64, of the reader's vocabulary."""
+    mask: Tensor
+    """[N, T] bool."""
+    segment: Tensor
+    """[N, T] int64: 0 in the question, 1 in the passage."""
+    place: Tensor
+    """[N, S] int64: where each token of a slot stands."""
+
+    @classmethod
+    def of(cls, inputs: ReaderInput, separators: int) -> Pairs:
+        """The pairs of a batch of contexts; masks are True from the left on, as a reader's are."""
+        batch, passages, slot = inputs.token_ids.shape
+        question = inputs.question_ids.repeat_interleave(passages, 0)
+        asked = inputs.question_mask.sum(1).repeat_interleave(passages, 0)[:, None]
+        told = inputs.token_mask.sum(2).view(batch * passages, 1)
+        begin = asked + separators - 1
+        length = -(-(question.shape[1] + separators - 1 + slot) // _ALIGNED) * _ALIGNED
+        position = torch.arange(length, device=question.device)
+        of_question = question.gather(1, position.clamp(max=question.shape[1] - 1).expand(len(question), -1))
+        of_passage = inputs.token_ids.view(batch * passages, slot).gather(1, (position - begin).clamp(0, slot - 1))
+        separator = question.gather(1, asked - 1)  # a question ends with one
+        ids = torch.where(position < asked, of_question, torch.where(position < begin, separator, of_passage))
+        place = begin + torch.arange(slot, device=question.device)
+        return cls(ids, position < begin + told, (position >= begin).long(), place)
+
+
+def relative_buckets(length: int, buckets: int, device: torch.device) -> Tensor:
+    """[T, T] int64: the bucket of each pair of positions, as T5's (Raffel et al. 2020, 2.1): half of the buckets for
+    either direction, in each half of them exact distances, the rest log-spaced."""
+    position = torch.arange(length, device=device)
+    behind = position[:, None] - position[None, :]  # how far the key stands before the query
+    half = buckets // 2
+    exact = half // 2
+    distance = behind.abs()
+    far = exact + ((distance.clamp(min=1).float() / exact).log() / math.log(_FARTHEST / exact) * (half - exact)).long()
+    return (behind < 0) * half + torch.where(distance < exact, distance, far.clamp(max=half - 1))
+
+
+class PairLayer(nn.Module):
+    """Attention and feed-forward, each followed by a residual sum and a norm."""
+
+    def __init__(self, config: PairModelConfig) -> None:
+        super().__init__()
+        self.heads, self.dropout = config.heads, config.dropout
+        self.project = Linear(config.width, 3 * config.width)  # query, key, value
+        self.out = Linear(config.width, config.width)
+        self.mixer_norm = LayerNorm(config.width, eps=config.norm_eps)
+        self.ffn = FeedForward(config.width, config.ffn_width)
+        self.ffn_norm = LayerNorm(config.width, eps=config.norm_eps)
+
+    def forward(self, x_NTD: Tensor, bias: Tensor) -> Tensor:
+        """``bias``: [N, H or 1, T or 1, T], bool (False: unseen) or added to the scores."""
+        pairs, length, width = x_NTD.shape
+        rate = self.dropout if self.training else 0.0
+        projected = self.project(x_NTD).view(pairs, length, 3, self.heads, width // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=rate)
+        mixed = self.out(mixed.transpose(1, 2).reshape(pairs, length, width))
+        x_NTD = self.mixer_norm(x_NTD + F.dropout(mixed, rate, self.training))
+        return self.ffn_norm(x_NTD + F.dropout(self.ffn(x_NTD), rate, self.training))
+
+
+class PairReader(nn.Module):
+    """A pair reader of the given architecture, randomly initialised. ``ragyena.model.pair_start`` starts it from an
+    encoder, ``ragyena.model.checkpoint`` loads weights."""
+
+    vocabulary: Tensor
+    relative_bias: Tensor
+
+    def __init__(self, config: PairModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.word = nn.Embedding(config.vocab_size, config.width)
+        self.position = nn.Embedding(config.positions, config.width)
+        self.segment = nn.Embedding(config.segments, config.width) if config.segments else None
+        self.embedding_norm = LayerNorm(config.width, eps=config.norm_eps)
+        self.layers = nn.ModuleList(PairLayer(config) for _ in range(config.depth))
+        self.span = Linear(config.width, 2)
+        self.null = Linear(config.width, 2)
+        self.register_buffer("vocabulary", torch.arange(config.reader_vocab_size) % config.vocab_size)
+        """[reader's word pieces] the encoder's word piece of each."""
+        if config.relative_buckets:
+            self.register_buffer("relative_bias", torch.zeros(config.relative_buckets, config.heads))
+            """Of each distance and head. Not trained: with a mask that needs no gradient attention is fused."""
+        for head in (self.span, self.null):
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    @property
+    def pair_layers(self) -> list[PairLayer]:
+        """The layers, typed."""
+        return cast("list[PairLayer]", list(self.layers))
+
+    def prepare_inference(self, dtype: torch.dtype) -> None:
+        """Stores the weights of linear maps and norms in ``dtype``."""
+        for module in self.modules():
+            if isinstance(module, Linear | LayerNorm):
+                module.to(dtype)
+
+    def longest(self) -> int:
+        """The most tokens of a pair that positions reach, padding to a round length included."""
+        return (self.config.positions - self.config.first_position) // _ALIGNED * _ALIGNED
+
+    def span_scores(
+        self, inputs: ReaderInput, *, dtype: torch.dtype, layers: list[nn.Module] | None = None
+    ) -> SpanScores:
+        """Where an answer starts and ends over all passages of each context, and that there is none: as
+        ``ReaderModel.span_scores``. ``layers`` are compiled stand-ins.
+
+        Raises ValueError where a question and a passage together are longer than ``longest``.
+        """
+        batch, passages, slot = inputs.token_ids.shape
+        pairs = Pairs.of(inputs, self.config.separators)
+        x_NTD = self._embed(pairs, dtype)
+        bias = self._bias(pairs.mask, dtype)
+        for layer in layers or self.layers:
+            x_NTD = layer(x_NTD, bias)
+        scores_NT2 = self.span(x_NTD).float()
+        scores_NS2 = scores_NT2.gather(1, pairs.place.clamp(max=x_NTD.shape[1] - 1)[..., None].expand(-1, -1, 2))
+        scores = scores_NS2.view(batch, passages, slot, 2).masked_fill(~inputs.text_mask[..., None], NEVER)
+        # What each pair says of there being no answer, averaged over the passages that are there.
+        present = inputs.token_mask.any(2)[..., None].float()
+        null = (self.null(x_NTD[:, 0]).float().view(batch, passages, 2) * present).sum(1)
+        return SpanScores(scores[..., 0], scores[..., 1], null / present.sum(1).clamp(min=1))
+
+    def _embed(self, pairs: Pairs, dtype: torch.dtype) -> Tensor:
+        length = pairs.ids.shape[1]
+        if length > self.longest():
+            raise ValueError(f"pairs of {length} tokens; the encoder's positions reach {self.longest()}")
+        first = self.config.first_position
+        x_NTD = self.word(self.vocabulary[pairs.ids]) + self.position.weight[first : first + length]
+        if self.segment is not None:
+            x_NTD = x_NTD + self.segment(pairs.segment)
+        rate = self.config.dropout if self.training else 0.0
+        return F.dropout(self.embedding_norm(x_NTD.to(dtype)), rate, self.training)
+
+    def _bias(self, mask_NT: Tensor, dtype: torch.dtype) -> Tensor:
+        seen = mask_NT[:, None, None, :]
+        if not self.config.relative_buckets:
+            return seen
+        length = mask_NT.shape[1]
+        bucket = relative_buckets(length, self.config.relative_buckets, mask_NT.device)
+        bias_HTT = self.relative_bias[bucket].permute(2, 0, 1).to(dtype)
+        unseen = torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, NEVER)
+        return bias_HTT + unseen

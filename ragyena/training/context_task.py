@@ -1,0 +1,63 @@
+"""What tasks on questions in contexts share: their batches, and this process's part of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.training.packed import Batch, PackedData
+from ragyena.training.ranks import Ranks
+from ragyena.training.sampler import Sampler
+
+__all__ = ["ContextTask", "compiled"]
+
+_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+
+
+class ContextTask:
+    """The batches of a stage, on one device and for the share of one rank."""
+
+    held_out_loss = "held-out span"
+
+    def __init__(
+        self, config: TrainConfig, stage: ContextStageConfig, packed: PackedData, *, device: str, ranks: Ranks
+    ) -> None:
+        self.device, self.ranks, self._stage_name = device, ranks, stage.name
+        self.compiles = stage.compile and device.startswith("cuda")
+        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+
+    def batch(self, step: int) -> Batch:
+        """This rank's share of the batch of a step: the same whenever it is asked for."""
+        return self._share(self.sampler.batch(step))
+
+    def every_shape(self) -> list[Batch]:
+        """A batch of each shape that steps can have, to compile for."""
+        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
+
+    def _share(self, batch: Batch) -> Batch:
+        """This rank's contexts of a batch; ranks have equally many."""
+        ranks = self.ranks
+        if ranks.count == 1:
+            return batch
+        each = len(batch.start) // ranks.count
+        if not each:
+            raise TrainingError(
+                f"stage {self._stage_name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
+                hint="raise tokens_per_step, or start fewer processes",
+            )
+        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
+        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
+        return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
+
+
+def compiled(layers: nn.ModuleList) -> list[nn.Module]:
+    """Compiled stand-ins of layers that are called with a few shapes."""
+    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]

@@ -1,0 +1,134 @@
+"""What a pair reader's stage trains on and for: gold spans over all passages of a context.
+
+Beside ``ragyena.training.reader_task``: the same batches, another model, one loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import PairModelConfig, PairStageConfig, TrainConfig
+from ragyena.errors import CheckpointError, TrainingError
+from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.pair_reader import PairReader, Pairs
+from ragyena.model.pair_start import pair_config, start_pair
+from ragyena.training.context_task import ContextTask, compiled
+from ragyena.training.flops import attention_flops, matrix_entries
+from ragyena.training.objectives import span_loss
+from ragyena.training.packed import Batch, PackedData
+from ragyena.training.ranks import Ranks
+
+__all__ = ["PairTask", "load_pair_reader", "pair_flops"]
+
+_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
+_FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
+
+
+class PairTask(ContextTask):
+    """A stage that trains a pair reader on one device. ``runs`` holds the checkpoints of earlier stages, ``encoder`` is
+    the folder of what the first of them starts from."""
+
+    recordable = False  # dropout draws anew in each step, and whole layers are few and large
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: PairStageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        encoder: Path | None,
+        device: str,
+        tokenizer: Path,
+        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(config, stage, packed, device=device, ranks=ranks)
+        self.stage, self.tokenizer = stage, tokenizer
+        self.model = self._started(runs, encoder).to(device).train()
+        longest = max(
+            Pairs.of(batch.inputs.row(0), stage.model.separators).ids.shape[1] for batch in self.every_shape()
+        )
+        if longest > self.model.longest():
+            raise TrainingError(
+                f"stage {stage.name}: pairs of {longest} tokens, and the encoder reads {self.model.longest()}",
+                hint="lower data.question_tokens or data.passage_tokens",
+            )
+        self.layers = compiled(self.model.layers) if self.compiles else list(self.model.layers)
+
+    def _started(self, runs: Path, encoder: Path | None) -> PairReader:
+        stage = self.stage
+        if stage.start != "pair-encoder":
+            return load_pair_reader(stage.start, runs)
+        if encoder is None:
+            raise TrainingError(f"stage {stage.name} starts from an encoder", hint="name its folder: --pair-encoder")
+        model = PairReader(stage.model)
+        found = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
+        asked = stage.model.model_dump(exclude=set(_FREE))
+        if wrong := [f"{name}: {found[name]}" for name in asked if asked[name] != found[name]]:
+            raise CheckpointError(
+                f"the encoder {encoder} is not what stage {stage.name} describes",
+                hint=f"set in its model: {', '.join(wrong)}",
+            )
+        start_pair(model, encoder, self.tokenizer)
+        return model
+
+    @property
+    def storage(self) -> Mapping[str, Storage]:
+        """How the finished model is stored."""
+        return {"*": self.stage.storage}
+
+    def flops(self, batch: Batch) -> float:
+        """Model FLOPs of a step on the batch."""
+        return 3.0 * pair_flops(self.model, batch)
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """The span loss on questions never trained on, among as many passages as the stage has."""
+        if not len(self.sampler.held_out):
+            return {}
+        losses = []
+        for passages in self.stage.passages:
+            for step in range(_HELD_OUT_BATCHES):
+                batch = self.sampler.held_out_batch(step, passages)
+                losses.append(span_loss(self.model.span_scores(batch.plain, dtype=self.dtype), batch))
+        return {self.held_out_loss: float(torch.stack(losses).mean())}
+
+    def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and its parts."""
+        loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
+        return loss, {"span": loss, "loss": loss}
+
+    def finish(self) -> dict[str, float]:
+        return {}
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None: ...
+
+
+def load_pair_reader(name: str, runs: Path) -> PairReader:
+    """The pair reader of an earlier stage, or of a checkpoint folder. Raises CheckpointError, TrainingError."""
+    folder = runs / name / "checkpoint"
+    if not folder.is_dir():
+        folder = Path(name)
+    config = load_config(folder)
+    if not isinstance(config, PairModelConfig):
+        raise TrainingError(f"{folder} is not a pair reader", hint="name a checkpoint of a stage of kind: pair")
+    model = PairReader(config)
+    load_into(model, load_state(folder), str(folder))
+    return model
+
+
+def pair_flops(model: nn.Module, batch: Batch) -> float:
+    """Model FLOPs of a pair reader's forward pass on the batch: every pair is as long as question and slot."""
+    assert isinstance(model, PairReader)
+    count, passages, slot = batch.inputs.token_ids.shape
+    length = batch.inputs.question_ids.shape[1] + slot
+    each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
+    each += model.config.depth * attention_flops(length, model.config.width, causal=False)
+    return each / 3 * count * passages * length
