@@ -103,7 +103,7 @@ def test_the_pair_differs_in_its_mixers_alone() -> None:
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     config = load(language(tmp_path), tmp_path)
     packed = pack_data(config, tmp_path, Quiet()).path
-    reader = load("reader", tmp_path, check_data=False)
+    reader = load("reader-alone", tmp_path, check_data=False)
     with pytest.raises(DataError, match="holds no questions"):
         train(reader, tmp_path / "run", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=Quiet())
     with pytest.raises(DataError, match="no packed data at"):
