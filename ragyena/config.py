@@ -562,6 +562,9 @@ class EvalConfig(Strict):
     """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
+    timed: Count = 0
+    """Of each condition, the contexts of so many questions are also read one by one, for latency percentiles: p95 needs
+    20 of them, p99 100."""
     seed: int = 0
     resamples: Annotated[int, Field(ge=100)] = 2000
     """Bootstrap resamples behind each interval."""

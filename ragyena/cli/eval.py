@@ -51,6 +51,9 @@ def command(
         list[int] | None, typer.Option(metavar="N", help="Context lengths (tasks open and positions); repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
+    timed: Annotated[
+        int | None, typer.Option(metavar="N", help="Also read N contexts of each condition alone, for percentiles.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="For answers and report; else runs/eval/RECIPE."),
@@ -94,6 +97,7 @@ def command(
         "among": among or None,
         "context_tokens": context_tokens or None,
         "limit": limit,
+        "timed": timed,
     }
     config, name = load_config(recipe, flags)
     for measure, place, _ in bars:

@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ragyena.evaluation.comparing import Difference
+from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
 from ragyena.pipelines.compare import Comparison
@@ -105,12 +106,16 @@ def _estimate(value: Estimate) -> tuple[str, str]:
 
 def _notes(condition: ConditionReport) -> list[str]:
     memory = "" if condition.peak_memory_gib is None else f", {condition.peak_memory_gib:.2f} GiB at most"
+    if condition.peak_memory_gib is None and condition.peak_resident_gib is not None:
+        memory = f", {condition.peak_resident_gib:.2f} GiB resident at most"
     lines = [
         f"{condition.tokens:,} tokens read in {condition.seconds:,.1f} s "
         f"({condition.tokens_per_second:,.0f} tokens/s{memory}), "
         f"{condition.passages:.1f} passages a context; answers "
         + ", ".join(f"{kind} {count:,}" for kind, count in sorted(condition.kinds.items()))
     ]
+    if condition.latency is not None:
+        lines.append(_latency(condition.latency))
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
@@ -133,6 +138,18 @@ def _notes(condition: ConditionReport) -> list[str]:
             f"{a.withheld:.1%} of the unanswerable withheld",
         ]
     return lines
+
+
+def _latency(latency: Latency) -> str:
+    tails = "".join(
+        f", {name} {value * 1000:,.0f} ms"
+        for name, value in (("p95", latency.p95), ("p99", latency.p99))
+        if value is not None
+    )
+    return (
+        f"one context of {latency.tokens:,.0f} tokens read alone: {latency.p50 * 1000:,.0f} ms (median of "
+        f"{latency.n:,}{tails})"
+    )
 
 
 def _figure(value: float | None) -> str:
