@@ -77,13 +77,14 @@ def command(
 ) -> None:
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
-    A run that was stopped goes on with the same command. The report is also written as dated JSON; of several readers,
-    all reports and comparisons in one more file.
+    A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
+    results and comparisons in one more file. report.html and report.md show all that is in the folder.
     """
     from ragyena.cli.eval_views import comparison_lines, report_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config
+    from ragyena.pipelines.report import report as write_report
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
@@ -148,6 +149,9 @@ def command(
         path = folder / f"{comparisons[0].date}-{name}-{len(results)}-readers.json"
         write_together(results, comparisons, path)
         console.print(f"  all of them together: {path}\n")
+    with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+        for path in write_report([folder], folder, progress):
+            console.print(f"  {path}")
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)
     if missed:

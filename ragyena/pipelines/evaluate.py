@@ -36,8 +36,8 @@ from ragyena.evaluation.report import (
     summarize,
     summarize_abstention,
 )
+from ragyena.evaluation.results import by_condition
 from ragyena.evaluation.tasks import conditions, contrasts, sweeps
-from ragyena.pipelines.compare import by_condition
 from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
