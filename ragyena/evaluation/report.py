@@ -1,8 +1,8 @@
 """What an evaluation came to: figures with their intervals, and what they were measured with.
 
 ``Report`` is the layout of the results file, ``AnswerRow`` that of a line of the answers beside it. Both are published
-(``docs/results.schema.json``, ``docs/answers.schema.json``): within a number of ``SCHEMA`` fields are added, never
-renamed or taken away.
+(``docs/eval-results.schema.json``, ``docs/eval-answers.schema.json``): within a number of ``SCHEMA`` fields are added,
+never renamed or taken away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NotRequired
+from typing import Any, Final, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -35,7 +35,7 @@ __all__ = [
     "summarize_abstention",
 ]
 
-SCHEMA = "ragyena.eval/1"
+SCHEMA: Final = "ragyena.eval/1"
 """What a results file says it is; files from before there was a schema say nothing."""
 
 
@@ -117,7 +117,7 @@ class ConditionReport:
 class Report:
     """A whole evaluation of one reader."""
 
-    schema: str
+    schema: Literal["ragyena.eval/1"]
     """``SCHEMA``: the version of this layout."""
     recipe: str
     date: str
