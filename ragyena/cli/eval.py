@@ -59,8 +59,11 @@ def command(
         typer.Option("--out", "-o", metavar="FOLDER", help="For answers and report; else runs/eval/RECIPE."),
     ] = None,
     index: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="An index of the passages; else where one is built and reused.")
-    ] = Path("runs/eval/index"),
+        str,
+        typer.Option(
+            "--index", "-i", metavar="NAME|FOLDER", help="An index to ask; else where one is built and reused."
+        ),
+    ] = "runs/eval/index",
     frozen: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Contexts of --freeze-only: neither data nor index are needed.")
     ] = None,
@@ -83,7 +86,7 @@ def command(
     from ragyena.cli.eval_views import comparison_lines, report_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare, write, write_together
-    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config
+    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
     from ragyena.pipelines.report import report as write_report
 
     if recipe is None and not data:
@@ -101,17 +104,18 @@ def command(
         "timed": timed,
     }
     config, name = load_config(recipe, flags)
-    for measure, place, _ in bars:
-        _check_bar(measure, place, condition_names(config))
+    for measure, at, _ in bars:
+        _check_bar(measure, at, condition_names(config))
     readers: list[str | None] = [*reader] if reader else [None]
     settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
     folder = out or Path("runs/eval") / name
+    place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
     if freeze_only:
         path = frozen or folder / "contexts.jsonl.xz"
         with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
-            made = freeze_to(path, config, settings[0], data_root=data_root, index_cache=index, progress=progress)
+            made = freeze_to(path, config, settings[0], data_root=data_root, index_cache=place, progress=progress)
         console.print(
             f"{path}: {len(made.answerable) + len(made.unanswerable):,} questions, {len(made.passages):,} passages, "
             f"{path.stat().st_size / 2**20:.1f} MiB"
@@ -127,7 +131,7 @@ def command(
                 name=name,
                 data_root=data_root,
                 out=folder,
-                index_cache=index,
+                index_cache=place,
                 frozen=frozen,
                 progress=progress,
             )

@@ -86,7 +86,8 @@ class ConditionReport:
     own_first: Estimate | None
     """Percent of questions for which the best slot is of the question's own context; None where there is no other."""
     own_packed: Estimate | None
-    """Percent of questions with a passage of their own context in what was read; None where it is always there."""
+    """Percent of questions with a passage of their own context in what was read; None where it is always there, or no
+    question has one."""
     answer_packed: Estimate | None
     """Percent of questions with an answer, as a string, in what was read; None where it is always there."""
     passages: float
@@ -206,7 +207,7 @@ def summarize(
     ``unanswerable`` ones, which have a prediction, enter risk and coverage alone."""
 
     def percent(values: Sequence[float], chosen: Sequence[Question]) -> Estimate:
-        groups = [q.context_id or "" for q in chosen]
+        groups = [q.context_id or q.id for q in chosen]
         return estimate([100 * v for v in values], groups, bounds=(0.0, 100.0), resamples=resamples, seed=seed)
 
     def of(source: str, chosen: Sequence[Question]) -> SourceReport:
@@ -218,6 +219,7 @@ def summarize(
         )
 
     asked = [predictions[q.id] for q in questions]
+    own = [q for q in questions if q.context_id is not None] if condition.searches else []
     tokens, seconds = sum(p.tokens for p in asked), sum(p.seconds for p in asked)
     confidences = [predictions[q.id].confidence for q in (*questions, *unanswerable)]
     return ConditionReport(
@@ -227,7 +229,7 @@ def summarize(
         whole=of("all", questions),
         sources=tuple(of(s, [q for q in questions if q.source == s]) for s in sorted({q.source for q in questions})),
         own_first=percent([float(p.own_first) for p in asked], questions) if condition.competes else None,
-        own_packed=percent([float(p.own_packed) for p in asked], questions) if condition.searches else None,
+        own_packed=percent([float(predictions[q.id].own_packed) for q in own], own) if own else None,
         answer_packed=percent([float(bool(p.answer_packed)) for p in asked], questions) if condition.recalls else None,
         passages=statistics.fmean(p.passages for p in asked),
         kinds=dict(Counter(p.kind for p in asked)),

@@ -136,7 +136,7 @@ def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Score
     found: dict[str, dict[str, Scored]] = {}
     for row in rows:
         if "em" in row:
-            scored = Scored(row["context_id"], row["source"], row["em"], row["f1"])
+            scored = Scored(row["context_id"] or row["question_id"], row["source"], row["em"], row["f1"])
             found.setdefault(row["condition"], {})[row["question_id"]] = scored
     return found
 

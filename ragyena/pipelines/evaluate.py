@@ -18,7 +18,7 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import StorageError
+from ragyena.errors import StorageError, UsageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.comparing import differences, spread
 from ragyena.evaluation.conditions import Condition
@@ -42,7 +42,7 @@ from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
-__all__ = ["evaluate", "freeze_to", "load_config"]
+__all__ = ["evaluate", "freeze_to", "load_config", "place_of"]
 
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
@@ -59,6 +59,20 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
         source, name = str(path), path.stem
     given = {key: value for key, value in flags.items() if value is not None}
     return parse(EvalConfig, {**values, **given}, source=source), name
+
+
+def place_of(index: str, settings: PipelineConfig) -> Path:
+    """The folder of an index that is there, called by name or path as everywhere, or the folder to build one under."""
+    from ragyena.pipelines.index import resolve_index
+    from ragyena.retrieval.manifest import is_index
+
+    if not index.strip():
+        raise UsageError("--index is empty", hint="give the name or the folder of an index")
+    plain = Path(index).expanduser()
+    if is_index(plain) or plain.parent != Path():
+        return plain
+    named = resolve_index(index, settings)
+    return named if is_index(named) else plain
 
 
 def freeze_to(
@@ -174,7 +188,8 @@ def _condition(
     asked = condition.questions
     predictions = predict(reader, [*asked, *unanswerable], condition, journal, progress)
     scores = score_all(asked, predictions)
-    timed = time_readings(reader, asked, condition, config.timed, timings, progress, seed=config.seed)
+    count = config.timed if condition.worth_timing else 0
+    timed = time_readings(reader, asked, condition, count, timings, progress, seed=config.seed)
     report = summarize(
         condition,
         asked,

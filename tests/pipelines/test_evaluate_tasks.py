@@ -153,7 +153,9 @@ def test_what_is_written_keeps_the_published_schemas(task: str, run: Any) -> Non
         assert condition["risk_coverage"]["points"][-1]["risk"] == pytest.approx(
             1 - sum(row["em"] for row in ranked) / len(ranked)
         )
-        assert condition["tokens"] == sum(row["tokens"] for row in of_it) and condition["latency"]["n"] == 2
+        assert condition["tokens"] == sum(row["tokens"] for row in of_it)
+        place = condition["parameters"].get("position", 0)
+        assert (condition["latency"] or {"n": None})["n"] == (2 if place == 0 else None)  # a length is timed once
     del result["schema"], rows[0]["confidence"]
     assert not results.is_valid(result) and not answers.is_valid(rows[0])
 
