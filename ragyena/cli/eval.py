@@ -83,7 +83,7 @@ def command(
     A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
     results and comparisons in one more file. report.html and report.md show all that is in the folder.
     """
-    from ragyena.cli.eval_views import comparison_lines, report_lines
+    from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
@@ -112,6 +112,31 @@ def command(
     place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
+    if config.task == "retrieval":
+        if bars or frozen or freeze_only or len(readers) > 1:
+            raise UsageError(
+                "the task 'retrieval' reads nothing: --fail-under, --frozen, --freeze-only and several readers mean "
+                "nothing to it",
+                hint="leave them out",
+            )
+        from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
+
+        with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+            found, path = evaluate_retrieval(
+                config,
+                settings[0],
+                name=name,
+                data_root=data_root,
+                out=folder,
+                index_cache=place,
+                progress=progress,
+            )
+        for line in retrieval_lines(found):
+            console.print(line)
+        console.print(f"\n  {path}")
+        for page in write_report([path], folder):
+            console.print(f"  {page}")
+        return
     if freeze_only:
         path = frozen or folder / "contexts.jsonl.xz"
         with interruptible(safe), TerminalProgress(quiet=quiet) as progress:

@@ -12,9 +12,10 @@ from ragyena.evaluation.comparing import Difference
 from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
+from ragyena.evaluation.retrieval import RetrievalReport
 from ragyena.pipelines.compare import Comparison
 
-__all__ = ["comparison_lines", "report_lines"]
+__all__ = ["comparison_lines", "report_lines", "retrieval_lines"]
 
 
 def report_lines(report: Report) -> Iterator[Any]:
@@ -32,6 +33,29 @@ def report_lines(report: Report) -> Iterator[Any]:
         yield ""
         (em, em_interval), (f1, f1_interval) = _estimate(spread.em), _estimate(spread.f1)
         yield f"  spread over {len(spread.conditions)} positions: EM {em} ({em_interval}), F1 {f1} ({f1_interval})"
+
+
+def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
+    """What to print of what searches find, in order."""
+    yield f"{report.recipe}, {report.date}"
+    if report.data["left_out"]:
+        yield f"  left out {report.data['left_out']:,}; the first: {report.data['left_out_first'][0]}"
+    for condition in report.conditions:
+        yield ""
+        table = Table(box=SIMPLE_HEAD, title=condition.title, title_justify="left", title_style="bold", pad_edge=False)
+        for column in ("k", "answer in the first k", "95%", "own passages in the first k", "95%"):
+            table.add_column(column, justify="right")
+        for k, recall in condition.answer_recall.items():
+            own = _estimate(condition.passage_recall[k]) if condition.passage_recall else ("", "")
+            table.add_row(f"{k:,}", *_estimate(recall), *own)
+        yield table
+        if condition.ndcg_10 is not None and condition.mrr is not None:
+            (ndcg, ndcg_interval), (mrr, mrr_interval) = _estimate(condition.ndcg_10), _estimate(condition.mrr)
+            yield f"  nDCG@10 {ndcg} ({ndcg_interval}), MRR {mrr} ({mrr_interval}), n {condition.n_own:,}"
+        yield f"  {condition.n:,} questions, {condition.seconds.p50 * 1000:,.0f} ms a search (median)"
+    if report.differences:
+        yield ""
+        yield _differences("differences between ways of searching", report.differences, report.differences[0].first)
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Any]:

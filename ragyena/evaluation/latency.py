@@ -21,7 +21,7 @@ from ragyena.evaluation.journal import Journal
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
-__all__ = ["Latency", "Timing", "summarize_latency", "time_readings"]
+__all__ = ["Latency", "Percentiles", "Timing", "percentiles", "summarize_latency", "time_readings"]
 
 _LEAST_FOR_P95, _LEAST_FOR_P99 = 20, 100
 
@@ -38,37 +38,50 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds from a packed context to its answer, contexts read one by one, each once before it is timed."""
+class Percentiles:
+    """Of times, in seconds, each taken alone."""
 
     n: int
-    tokens: float
-    """Of a context, padding included: the median."""
     p50: float
     p95: float | None
-    """None of fewer than 20 readings."""
+    """None of fewer than 20 times."""
     p99: float | None
-    """None of fewer than 100 readings."""
+    """None of fewer than 100 times."""
     mean: float
 
 
-def summarize_latency(timings: Sequence[Timing]) -> Latency | None:
-    """Percentiles between two readings are interpolated linearly. None of no readings."""
-    if not timings:
-        return None
-    seconds = [timing.seconds for timing in timings]
+@dataclass(frozen=True, slots=True)
+class Latency(Percentiles):
+    """Seconds from a packed context to its answer, contexts read one by one, each once before it is timed."""
+
+    tokens: float
+    """Of a context, padding included: the median."""
+
+
+def percentiles(seconds: Sequence[float]) -> Percentiles:
+    """Between two times they are interpolated linearly. Raises ValueError of no times."""
+    if not seconds:
+        raise ValueError("there are no times")
 
     def percentile(q: float, least: int) -> float | None:
         return float(np.percentile(seconds, q)) if len(seconds) >= least else None
 
-    return Latency(
+    return Percentiles(
         n=len(seconds),
-        tokens=statistics.median(timing.tokens for timing in timings),
         p50=float(np.percentile(seconds, 50)),
         p95=percentile(95, _LEAST_FOR_P95),
         p99=percentile(99, _LEAST_FOR_P99),
         mean=statistics.fmean(seconds),
     )
+
+
+def summarize_latency(timings: Sequence[Timing]) -> Latency | None:
+    """None of no readings."""
+    if not timings:
+        return None
+    found = percentiles([timing.seconds for timing in timings])
+    tokens = statistics.median(timing.tokens for timing in timings)
+    return Latency(**asdict(found), tokens=tokens)
 
 
 def time_readings(

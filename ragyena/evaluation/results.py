@@ -14,9 +14,19 @@ from typing import Any
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.evaluation.comparing import Scored
 
-__all__ = ["Run", "by_condition", "find_runs", "label_runs", "read_answers", "read_result", "scores_of"]
+__all__ = [
+    "Run",
+    "by_condition",
+    "find_retrievals",
+    "find_runs",
+    "label_runs",
+    "read_answers",
+    "read_result",
+    "scores_of",
+]
 
 _NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions"}
+_NEEDED_OF_RETRIEVAL = {"recipe", "date", "config", "conditions", "settings", "machine"}
 _NOT_A_NAME = ("checkpoint", "best")  # folders inside that of a training stage
 
 
@@ -42,9 +52,22 @@ class Run:
         return {condition["name"]: condition for condition in self.result["conditions"]}
 
 
+def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
+    """The results of the task ``retrieval`` that ``paths`` mean, of a recipe in a folder the newest."""
+    found: list[Mapping[str, Any]] = []
+    for path in paths:
+        newest: dict[str, Mapping[str, Any]] = {}
+        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+            values = _json(file)
+            if _is_retrieval(values) and newest.get(values["recipe"], values)["date"] <= values["date"]:
+                newest[values["recipe"]] = values
+        found += newest.values()
+    return found
+
+
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The results that ``paths`` mean: files, and folders with all results in them, of each reader's runs of a recipe
-    the newest. A file of several readers stands for all of them.
+    """The readers' results that ``paths`` mean: files, and folders with all results in them, of each reader's runs of a
+    recipe the newest, in the order in which the readers were named. A file of several readers stands for all of them.
 
     Raises PathNotFoundError, and DataError for a file that is no result and a folder without any.
     """
@@ -54,6 +77,8 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
             runs += _of_folder(path)
         else:
             values = _json(path)
+            if _is_retrieval(values):
+                continue
             members = values["results"] if _is_of_several(values) else [values]
             runs += [_run(path, _checked(path, member)) for member in members]
     return runs
@@ -61,18 +86,23 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 
 def _of_folder(folder: Path) -> list[Run]:
     newest: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
+    order: dict[tuple[str, str], int] = {}  # in which readers were named, where several were evaluated together
     for path in sorted(folder.glob("*.json")):
         values = _json(path)
+        if _is_of_several(values):
+            together = [_checked(path, member) for member in values["results"]]
+            order |= {(one["recipe"], one["reader"]["fingerprint"]): place for place, one in enumerate(together)}
         if not values.keys() >= _NEEDED:  # a comparison, several readers together, or something else
             continue
         key = values["recipe"], values["reader"]["name"], values["reader"]["fingerprint"]
         if key not in newest or newest[key][1]["date"] <= values["date"]:
             newest[key] = path, values
-    if not newest:
+    if not newest and not find_retrievals([folder]):
         raise DataError(
             f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
         )
-    return [_run(path, values) for path, values in newest.values()]
+    runs = [_run(path, values) for path, values in newest.values()]
+    return sorted(runs, key=lambda run: order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order)))
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:
@@ -163,6 +193,11 @@ def _checked(path: Path, values: Any) -> dict[str, Any]:
         lacking = sorted(_NEEDED - values.keys()) if isinstance(values, dict) else ["everything"]
         raise _no_result(path, f"it lacks {', '.join(lacking)}")
     return values
+
+
+def _is_retrieval(values: Mapping[str, Any]) -> bool:
+    of_it = str(values.get("schema", "")).startswith("ragyena.retrieval/")
+    return of_it and values.keys() >= _NEEDED_OF_RETRIEVAL
 
 
 def _is_of_several(values: Mapping[str, Any]) -> bool:

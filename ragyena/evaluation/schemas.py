@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 
 from ragyena.evaluation.report import AnswerRow, Report
+from ragyena.evaluation.retrieval import RetrievalReport
 
-__all__ = ["answers_schema", "results_schema"]
+__all__ = ["answers_schema", "results_schema", "retrieval_schema"]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -21,6 +22,11 @@ def results_schema() -> dict[str, Any]:
 def answers_schema() -> dict[str, Any]:
     """Of a line of the file of answers beside it."""
     return _schema(AnswerRow)
+
+
+def retrieval_schema() -> dict[str, Any]:
+    """Of a results file of ``ragyena eval`` for the task ``retrieval``."""
+    return _schema(RetrievalReport)
 
 
 def _schema(kind: type) -> dict[str, Any]:

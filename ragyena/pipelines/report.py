@@ -9,7 +9,7 @@ from ragyena.errors import StorageError
 from ragyena.evaluation.report_page.html import to_html
 from ragyena.evaluation.report_page.markdown import to_markdown
 from ragyena.evaluation.report_page.page import make_page
-from ragyena.evaluation.results import find_runs
+from ragyena.evaluation.results import find_retrievals, find_runs
 from ragyena.types import Progress
 
 __all__ = ["HTML", "MARKDOWN", "report"]
@@ -23,7 +23,7 @@ def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -
 
     Raises PathNotFoundError, DataError, MissingDependencyError and StorageError.
     """
-    page = make_page(find_runs(paths), progress)
+    page = make_page(find_runs(paths), find_retrievals(paths), progress)
     written = []
     for name, text in ((HTML, to_html(page)), (MARKDOWN, to_markdown(page))):
         path = out / name

@@ -168,8 +168,8 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
         assert result["reader"]["fingerprint"][:16] in text and result["hashes"]["answers"][:16] in text
         for condition in result["conditions"]:
             f1, latency = condition["whole"]["f1"], condition["latency"]
-            assert f"{f1['mean']:.1f}" in text and f"{f1['low']:.1f} to {f1['high']:.1f}" in text
-            assert f"{f1['mean']:.1f} ({f1['low']:.1f} to {f1['high']:.1f})" in plain
+            assert f"{f1['mean']:.1f}" in text and f"{f1['low']:.1f}–{f1['high']:.1f}" in text
+            assert f"{f1['mean']:.1f} ({f1['low']:.1f}–{f1['high']:.1f})" in plain
             assert f"{latency['p50'] * 1000:,.3g} ms" in plain and latency["p95"] is None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 

@@ -70,11 +70,11 @@ def line_chart(series: Sequence[Series], x: Axis, y: Axis, *, title: str, marks:
     edges = [edge for p in points for edge in (p.low, p.y, p.high) if edge is not None]
     vertical = _Scale(y, edges, _HEIGHT - _BOTTOM, _TOP)
     parts = [_open(title, _HEIGHT), _axes(x, y, horizontal, vertical)]
-    for mark in marks:
+    for number, mark in enumerate(marks):
         at = horizontal.place(mark.x)
         side, shift = ("end", -5) if at > _WIDTH * 0.6 else ("start", 5)
         parts.append(f'<line class="mark" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{_HEIGHT - _BOTTOM}"/>')
-        parts.append(f'<text class="mark" x="{at + shift:.1f}" y="{_TOP + 10}" text-anchor="{side}">')
+        parts.append(f'<text class="mark" x="{at + shift:.1f}" y="{_TOP + 10 + 13 * number}" text-anchor="{side}">')
         parts.append(f"{escape(mark.text)}</text>")
     parts += [_band(one, horizontal, vertical) for one in series]
     parts += [_line(one, horizontal, vertical) for one in series]

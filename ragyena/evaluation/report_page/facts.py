@@ -11,7 +11,7 @@ from ragyena.evaluation.report_page.blocks import Block, Bullets, Code, Section,
 from ragyena.evaluation.report_page.compared import Compared
 from ragyena.evaluation.results import Run
 
-__all__ = ["facts_section"]
+__all__ = ["as_yaml", "facts_section"]
 
 
 def facts_section(compared: Compared) -> Section:
@@ -65,11 +65,11 @@ def _left_out(runs: Sequence[Run]) -> list[str]:
 
 
 def _settings(title: str, key: str, runs: Sequence[Run]) -> list[Block]:
-    texts = [_yaml(run.result[key]) if run.result.get(key) else "" for run in runs]
+    texts = [as_yaml(run.result[key]) if run.result.get(key) else "" for run in runs]
     if len(set(texts)) == 1:
         return [Code(title, texts[0])] if texts[0] else []
     return [Code(f"{title}, {run.label}", text) for run, text in zip(runs, texts) if text]
 
 
-def _yaml(values: Mapping[str, Any]) -> str:
+def as_yaml(values: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)

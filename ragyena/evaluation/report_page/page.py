@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ragyena.evaluation.report_page.accuracy import (
     coverage_section,
@@ -15,6 +16,7 @@ from ragyena.evaluation.report_page.compared import Compared, compare_runs
 from ragyena.evaluation.report_page.cost import cost_section
 from ragyena.evaluation.report_page.examples import examples_section
 from ragyena.evaluation.report_page.facts import facts_section
+from ragyena.evaluation.report_page.found import retrieval_sections
 from ragyena.evaluation.report_page.verdict import passages_section, sources_section, verdict_section
 from ragyena.evaluation.results import Run
 from ragyena.types import Progress
@@ -22,15 +24,18 @@ from ragyena.types import Progress
 __all__ = ["make_page"]
 
 
-def make_page(runs: Sequence[Run], progress: Progress | None) -> Page:
-    """A section is left out where the runs do not hold what it is made from."""
+def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], progress: Progress | None) -> Page:
+    """A section is left out where the results do not hold what it is made from."""
     compared = compare_runs(runs, progress)
-    sections = [section for one in compared for section in _sections(one, named=len(compared) > 1)]
-    dates = sorted({str(run.result["date"]) for run in runs})
+    recipes = [*(one.recipe for one in compared), *(str(found["recipe"]) for found in retrievals)]
+    sections = [section for one in compared for section in _sections(one, named=len(recipes) > 1)]
+    sections += [section for found in retrievals for section in retrieval_sections(found, named=len(recipes) > 1)]
+    dates = sorted({str(found["date"]) for found in (*(run.result for run in runs), *retrievals)})
     readers = list(dict.fromkeys(run.label for one in compared for run in one.runs))
+    dated = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     return Page(
-        title="Evaluation: " + ", ".join(one.recipe for one in compared),
-        subtitle=f"{' and '.join(readers)}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}",
+        title="Evaluation: " + ", ".join(recipes),
+        subtitle="; ".join(filter(None, (" and ".join(readers), dated))),
         sections=sections,
     )
 

@@ -17,17 +17,19 @@ def verdict_section(compared: Compared) -> Section:
     """The table of readers and conditions, after what it comes to in a sentence for each later reader."""
     sentences = [*_sentences(compared)]
     several = len(compared.runs) > 1
-    head = ["reader" if several else "condition", "n", "EM", "F1", *(("EM gap", "F1 gap") if several else ())]
+    head = ["reader", "EM", "F1", "EM gap", "F1 gap"] if several else ["condition", "n", "EM", "F1"]
     rows: list[Line] = []
     for name, condition in compared.conditions.items():
+        numbers = dict.fromkeys(f"{figures['whole']['n']:,}" for _, _, figures in compared.having(name))
         if several:
-            rows.append(Group(condition["title"]))
+            rows.append(Group(f"{condition['title']}; n {', '.join(numbers)}"))
         for place, run, figures in compared.having(name):
-            whole = figures["whole"]
             gaps = [compared.gaps.get((place, name, measure)) for measure in ("em", "f1")]
-            row: list[Cell] = [run.label if several else condition["title"], f"{whole['n']:,}"]
-            row += [score(whole[measure], gap) for measure, gap in zip(("em", "f1"), gaps)]
-            rows.append(row + ([_gap(gap) for gap in gaps] if several else []))
+            scores: list[Cell] = [score(figures["whole"][m], gap) for m, gap in zip(("em", "f1"), gaps)]
+            if several:
+                rows.append([run.label, *scores, *map(_gap, gaps)])
+            else:
+                rows.append([condition["title"], *numbers, *scores])
     note = "Scores are percent, with 95% intervals of a bootstrap over whole contexts."
     if compared.gaps:
         note += (
@@ -104,7 +106,7 @@ def score(estimate: Mapping[str, float], gap: Difference | None = None) -> Value
 
 
 def interval(estimate: Mapping[str, float]) -> str:
-    return f"{estimate['low']:.1f} to {estimate['high']:.1f}"
+    return f"{estimate['low']:.1f}–{estimate['high']:.1f}"
 
 
 def better(gap: Difference | None) -> str:
