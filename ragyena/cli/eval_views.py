@@ -86,7 +86,7 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
         table.add_row(
             *((d.first, d.second) if shared is not None else ()),
             d.source,
-            d.measure.upper(),
+            _measure(d.measure),
             f"{d.n:,}",
             f"{d.first_mean:.1f}",
             f"{d.second_mean:.1f}",
@@ -96,6 +96,11 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
             d.verdict,
         )
     return table
+
+
+def _measure(name: str) -> str:
+    """``em`` as people write it: ``EM``."""
+    return {"ndcg_10": "nDCG@10"}.get(name, name.upper() if len(name) < 3 else name.replace("_", " "))
 
 
 def _heading(report: Report) -> list[str]:

@@ -36,9 +36,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"Nothing of note happened in the {i}th long winter of those quiet years, as everybody there knows. " * 9
         )
         text = (
-            f"# Engineer number {i}\n\nThe iron bridge of {TOWNS[i]} over the northern river was built in {1900 + i} by {name}. "
-            f"{filler}\n\nYears later people of {TOWNS[i]} said that the iron bridge over the river, built by {name}, still stood "
-            f"firm.\n\n{filler}"
+            f"# Engineer number {i}\n\nThe iron bridge of {TOWNS[i]} over the northern river was built in {1900 + i} "
+            f"by {name}. {filler}\n\nYears later people of {TOWNS[i]} said that the iron bridge over the river, built "
+            f"by {name}, still stood firm.\n\n{filler}"
         )
         (folder / f"{i}.md").write_text(text, encoding="utf-8")
     rows = [

@@ -12,7 +12,7 @@ from html import escape
 __all__ = ["Axis", "Mark", "Point", "Series", "compact", "heat_map", "line_chart", "swatch"]
 
 _WIDTH, _HEIGHT = 360, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 42
 _MOST_TICKS = 7
 STYLES = 6
 """Series that can be told apart; further ones begin again."""
@@ -227,7 +227,7 @@ def _labels(x_label: str, y_label: str, height: float, middle: float) -> str:
     centre = (_LEFT + _WIDTH - _RIGHT) / 2
     return (
         f'<text class="label" x="{centre}" y="{height - 6}" text-anchor="middle">{escape(x_label)}</text>'
-        f'<text class="label" transform="translate(11 {middle:.1f}) rotate(-90)" text-anchor="middle">'
+        f'<text class="label" transform="translate(10 {middle:.1f}) rotate(-90)" text-anchor="middle">'
         f"{escape(y_label)}</text>"
     )
 

@@ -82,7 +82,7 @@ def _gaps(result: Mapping[str, Any]) -> Table:
     rows: list[Line] = [
         [
             f"{d['first']} less {d['second']}",
-            d["measure"],
+            {"ndcg_10": "nDCG@10"}.get(d["measure"], d["measure"].replace("_", " ")),
             f"{d['n']:,}",
             Value(
                 f"{d['difference']['mean']:+.1f}", f"{d['difference']['low']:+.1f} to {d['difference']['high']:+.1f}"
