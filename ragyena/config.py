@@ -522,7 +522,7 @@ _TASK_FIELDS: dict[str, frozenset[str]] = {
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed"}),
     "alias": frozenset({"among", "timed"}),
     "hybrid": frozenset({"documents", "prose", "timed"}),
-    "retrieval": frozenset({"prose", "corpus", "masked", "modes", "recall_at"}),
+    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at"}),
 }
 """Which of the fields that belong to some tasks each task knows."""
 
@@ -554,6 +554,9 @@ class EvalConfig(Strict):
     corpus: tuple[str, ...] = ()
     """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
     that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
+    beir: str = ""
+    """Of ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
+    instead of questions and passages; ``split`` says which judgements count."""
     masked: Count = 0
     """Questions made by masking spans of the documents of ``corpus``, or of the index of ``--index``, which recur in
     another passage nearby: at most so many, asked beside ``questions``. The passage that a sentence is taken from is
@@ -595,6 +598,8 @@ class EvalConfig(Strict):
                 raise ValueError(f"{name} needs one value or more, each once")
         if self.corpus and self.passages:
             raise ValueError("questions are asked on the corpus or on the passages, not on both")
+        if self.beir and (self.questions or self.passages or self.prose or self.corpus or self.masked):
+            raise ValueError("a beir folder brings its own questions and documents")
         if self.masked and self.passages:
             raise ValueError("masked questions are made from a corpus or an index (--index), not from passages")
         if self.task == "among" and (self.corpus or self.masked) and 1 in self.among:

@@ -2,7 +2,8 @@
 
 Recall by answer is that of DPR (Karpukhin et al. 2020, ``has_answer``): the answer's tokens in a row among those of one
 of the first k passages, both in lower case and Unicode NFD. Recall by passage, nDCG@10 and reciprocal rank come from
-ir_measures, with the passages of the question's own context as the relevant ones. A search has no ties: its scores
+ir_measures, with the passages of the question's own context as the relevant ones; of a folder in BEIR's layout with its
+graded documents, each ranked by its best passage. A search has no ties: its scores
 strictly decrease, and equal ones are ranked by passage id.
 """
 
@@ -36,10 +37,10 @@ class Ranking:
     """What was found for one question, best first."""
 
     question_id: str
-    passages: tuple[int, ...]
-    """Ids."""
-    relevant: frozenset[int]
-    """Ids of the passages of the question's own context; empty where they are not known."""
+    found: tuple[str, ...]
+    """Ids of passages; of a BEIR folder, of documents."""
+    relevant: Mapping[str, int]
+    """Grades by id; empty where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,17 @@ class RetrievalCondition:
     title: str
     n: int
     answer_recall: Mapping[int, Estimate]
-    """Percent of the questions with an answer in one of the first k passages, by k."""
+    """Percent of the questions with an answer in one of the first k passages, by k; empty where no question has an
+    answer."""
     n_own: int
-    """Questions whose own passages are known: the next three are over these."""
+    """Questions whose own passages (of a BEIR folder, whose relevant documents) are known: the next three are over
+    these."""
     passage_recall: Mapping[int, Estimate] | None
-    """Percent of a question's own passages among the first k, by k; None where none are known."""
+    """Percent of them among the first k, by k; None where none are known."""
     ndcg_10: Estimate | None
     """Times 100."""
     mrr: Estimate | None
-    """Mean reciprocal rank of the first own passage, times 100; 0 below the greatest k."""
+    """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
     """Of a search, the embedding of the question included."""
 
@@ -128,12 +131,12 @@ def rank_measures(rankings: Sequence[Ranking], recall_at: Sequence[int]) -> dict
     names = {ir_measures.R @ k: f"recall@{k}" for k in recall_at}
     names |= {ir_measures.nDCG @ 10: "ndcg_10", ir_measures.RR: "rr"}
     judged = [ranking for ranking in rankings if ranking.relevant]
-    relevant = [ir_measures.Qrel(r.question_id, str(passage), 1) for r in judged for passage in sorted(r.relevant)]
+    relevant = [ir_measures.Qrel(r.question_id, name, grade) for r in judged for name, grade in r.relevant.items()]
     # the order found is the order judged: the scores given fall by one
     found = [
-        ir_measures.ScoredDoc(r.question_id, str(passage), float(len(r.passages) - place))
+        ir_measures.ScoredDoc(r.question_id, name, float(len(r.found) - place))
         for r in judged
-        for place, passage in enumerate(r.passages)
+        for place, name in enumerate(r.found)
     ]
     values = {ranking.question_id: dict.fromkeys(names.values(), 0.0) for ranking in judged}
     if found:

@@ -14,8 +14,9 @@ from pathlib import Path
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.evaluation import machine
+from ragyena.evaluation.beir import load_beir
 from ragyena.evaluation.comparing import Difference, paired
-from ragyena.evaluation.datasets import Question, load
+from ragyena.evaluation.datasets import EvalData, Question, load
 from ragyena.evaluation.journal import Journal
 from ragyena.evaluation.latency import percentiles
 from ragyena.evaluation.metrics import Estimate, estimate
@@ -32,12 +33,13 @@ from ragyena.pipelines.eval_index import in_parts, open_index
 from ragyena.pipelines.freeze import asked_on_documents, index_facts, masked_questions, of_documents
 from ragyena.reader.reader import Reader
 from ragyena.retrieval.index import Index
-from ragyena.types import Passage, Progress
+from ragyena.types import Progress
 
 __all__ = ["evaluate_retrieval"]
 
 TITLES = {"hybrid": "hybrid (both, fused)", "dense": "dense (embeddings)", "lexical": "lexical (BM25)"}
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
+_PASSAGES_A_DOCUMENT = 4  # hits asked for, for each document looked for: the same one may be found again
 _SPARE = 1  # hits asked for beyond those looked at: one may be hidden
 
 
@@ -46,6 +48,7 @@ class _Search:
     """One question under one way of searching, scored."""
 
     question: Question
+    passages: tuple[int, ...]
     ranking: Ranking
     seconds: float
     ranks: tuple[int, ...]
@@ -71,8 +74,13 @@ def evaluate_retrieval(
     """
     began = time.perf_counter()
     tokenizer = Reader.tokenizer_of(settings.reader)
-    on_documents = of_documents(config, index_cache)
-    data = load(config, data_root, needs_context=not on_documents) if config.questions or not config.masked else None
+    beir = None
+    data: EvalData | None = None
+    if config.beir:
+        beir = load_beir(data_root.expanduser() / config.beir, config.split, config.limit, config.seed)
+        data = beir.data
+    elif config.questions or not config.masked:
+        data = load(config, data_root, needs_context=not of_documents(config, index_cache))
     index, _, problems = open_index(
         config, data, settings, tokenizer, data_root=data_root, place=index_cache, progress=progress
     )
@@ -82,18 +90,19 @@ def evaluate_retrieval(
             data = asked_on_documents(config, data, masked, problems)
         asked = data.answerable
         own = _own(index, asked)
-        for one in masked.values():
-            own[one.question.context_id or ""] = frozenset({one.own.passage_id})
+        own |= {one.question.context_id or "": {str(one.own.passage_id): 1} for one in masked.values()}
+        right = beir.relevant if beir else {q.id: own.get(q.context_id or "", {}) for q in asked}
         facts = {"retriever": settings.retriever.model_dump(mode="json"), **index_facts(index)}
         if masked:
             facts["masked"] = len(masked)
-        digest = hashlib.sha256(json.dumps([facts, max(config.recall_at)], sort_keys=True).encode()).hexdigest()[:12]
+        most = max(config.recall_at) * (_PASSAGES_A_DOCUMENT if beir else 1)
+        digest = hashlib.sha256(json.dumps([facts, most], sort_keys=True).encode()).hexdigest()[:12]
         found: dict[str, list[_Search]] = {}
         with Journal(out / f"found-{digest}.jsonl") as journal:
             hidden = {question_id: one.asked for question_id, one in masked.items()}
             for mode in config.modes:
-                rows = _search(index, asked, mode, config, settings, hidden, journal, progress)
-                found[mode] = _scored(index, asked, rows, own, config.recall_at)
+                rows = _search(index, asked, mode, most, settings, hidden, journal, progress)
+                found[mode] = _scored(index, asked, rows, right, config.recall_at, documents=beir is not None)
     date = time.strftime("%Y-%m-%d")
     answers = out / f"{date}-{name}.found.jsonl"
     drawn = {"resamples": config.resamples, "seed": config.seed}
@@ -120,24 +129,24 @@ def evaluate_retrieval(
     return report, path
 
 
-def _own(index: Index, asked: Sequence[Question]) -> dict[str, frozenset[int]]:
-    """Ids of the passages of each context that is asked on, where the index is made of contexts."""
+def _own(index: Index, asked: Sequence[Question]) -> dict[str, Mapping[str, int]]:
+    """The passages of each context that is asked on, where the index is made of contexts."""
     wanted = {question.context_id for question in asked}
-    found: dict[str, set[int]] = {}
+    found: dict[str, dict[str, int]] = {}
     if wanted - {None}:
         ids = [int(passage_id) for passage_id in index.store.passage_ids()]
         for passage in in_parts(index, ids):
             context_id = passage.metadata.get("id")
             if context_id is not None and context_id in wanted:
-                found.setdefault(context_id, set()).add(passage.passage_id)
-    return {context_id: frozenset(passages) for context_id, passages in found.items()}
+                found.setdefault(context_id, {})[str(passage.passage_id)] = 1
+    return {**found}
 
 
 def _search(
     index: Index,
     asked: Sequence[Question],
     mode: str,
-    config: EvalConfig,
+    most: int,
     settings: PipelineConfig,
     hidden: Mapping[str, int],
     journal: Journal,
@@ -145,7 +154,6 @@ def _search(
 ) -> dict[str, tuple[tuple[int, ...], float]]:
     """Passage ids and seconds by question id; what the journal holds is not searched again."""
     retriever = settings.retriever.model_copy(update={"mode": mode})
-    most = max(config.recall_at)
     known = {
         (row["question"], row["question_id"]): (tuple(row["passages"]), row["seconds"])
         for row in journal.rows
@@ -173,34 +181,40 @@ def _scored(
     index: Index,
     asked: Sequence[Question],
     rows: Mapping[str, tuple[tuple[int, ...], float]],
-    own: Mapping[str, frozenset[int]],
+    right: Mapping[str, Mapping[str, int]],
     recall_at: Sequence[int],
+    *,
+    documents: bool,
 ) -> list[_Search]:
-    nothing: frozenset[int] = frozenset()
-    rankings = [Ranking(q.id, rows[q.id][0], own.get(q.context_id or "", nothing)) for q in asked]
+    """``right``: grades by question id. ``documents``: they are of documents, each of which counts where its first
+    passage was found."""
+    ids = sorted({passage_id for passages, _ in rows.values() for passage_id in passages})
+    stored = {passage.passage_id: passage for passage in in_parts(index, ids)}
+    texts = {passage_id: token_text(passage.text) for passage_id, passage in stored.items()}
+    rankings = []
+    for question in asked:
+        names = [stored[i].metadata["id"] if documents else str(i) for i in rows[question.id][0]]
+        found = tuple(dict.fromkeys(names))[: max(recall_at)]
+        rankings.append(Ranking(question.id, found, right.get(question.id, {})))
     measures = rank_measures(rankings, recall_at)
-    ids = sorted({passage_id for ranking in rankings for passage_id in ranking.passages})
-    texts = {passage.passage_id: _token_text(passage) for passage in in_parts(index, ids)}
     return [
         _Search(
             question,
+            rows[question.id][0],
             ranking,
             rows[question.id][1],
-            tuple(answer_ranks((texts[i] for i in ranking.passages), [token_text(a) for a in question.answers])),
+            tuple(answer_ranks((texts[i] for i in rows[question.id][0]), [token_text(a) for a in question.answers])),
             measures.get(question.id),
         )
         for question, ranking in zip(asked, rankings, strict=True)
     ]
 
 
-def _token_text(passage: Passage) -> str:
-    return token_text(passage.text)
-
-
 def _condition(
     mode: str, searches: Sequence[_Search], recall_at: Sequence[int], drawn: Mapping[str, int]
 ) -> RetrievalCondition:
     judged = [search for search in searches if search.measures is not None]
+    answered = [search for search in searches if search.question.answers]
 
     def percent(values: Sequence[float], of: Sequence[_Search]) -> Estimate:
         groups = [_group(search.question) for search in of]
@@ -215,7 +229,9 @@ def _condition(
         name=mode,
         title=TITLES[mode],
         n=len(searches),
-        answer_recall={k: percent([_within(search, k) for search in searches], searches) for k in recall_at},
+        answer_recall={k: percent([_within(search, k) for search in answered], answered) for k in recall_at}
+        if answered
+        else {},
         n_own=len(judged),
         passage_recall={k: measured(f"recall@{k}") for k in recall_at} if judged else None,
         ndcg_10=measured("ndcg_10") if judged else None,
@@ -235,7 +251,7 @@ def _differences(
             return paired(a, b, groups, (name, first), "all", measure, resamples=drawn["resamples"], seed=drawn["seed"])
 
         groups = [_group(search.question) for search in searches]
-        for k in recall_at:
+        for k in recall_at if searches[0].question.answers else ():
             yield gap(f"answer_recall@{k}", [_within(s, k) for s in searches], [_within(s, k) for s in base], groups)
         judged = [
             (a.measures["ndcg_10"], b.measures["ndcg_10"], group)
@@ -264,8 +280,9 @@ def _write_rows(found: Mapping[str, Sequence[_Search]], path: Path) -> str:
             "context_id": search.question.context_id or "",
             "question": search.question.question,
             "answers": list(search.question.answers),
-            "passages": list(search.ranking.passages),
-            "own": sorted(search.ranking.relevant),
+            "passages": list(search.passages),
+            "ranked": list(search.ranking.found),
+            "relevant": dict(search.ranking.relevant),
             "answer_ranks": list(search.ranks),
             "seconds": search.seconds,
             **({} if search.measures is None else {name: round(v, 6) for name, v in search.measures.items()}),

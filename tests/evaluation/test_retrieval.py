@@ -16,24 +16,31 @@ from ragyena.evaluation.retrieval import Ranking, answer_ranks, rank_measures, t
 
 
 def test_by_hand() -> None:
-    found = rank_measures([Ranking("q", (7, 3, 9, 4), frozenset({3, 4}))], (1, 2, 4))["q"]
+    found = rank_measures([Ranking("q", ("7", "3", "9", "4"), {"3": 1, "4": 1})], (1, 2, 4))["q"]
     assert found["rr"] == pytest.approx(1 / 2)
     assert (found["recall@1"], found["recall@2"], found["recall@4"]) == (0.0, 0.5, 1.0)
     # gains at ranks 2 and 4 over gains at ranks 1 and 2
     assert found["ndcg_10"] == pytest.approx((0.63093 + 0.43068) / (1 + 0.63093), abs=1e-4)
 
 
+def test_grades_count_by_hand() -> None:
+    found = rank_measures([Ranking("q", ("a", "b", "c"), {"b": 2, "c": 1})], (2,))["q"]
+    # gains 2 and 1, at ranks 2 and 3 over at ranks 1 and 2
+    assert found["ndcg_10"] == pytest.approx((2 * 0.63093 + 0.5) / (2 + 0.63093), abs=1e-4)
+    assert (found["recall@2"], found["rr"]) == (0.5, 0.5)
+
+
 def test_every_measure_is_that_of_torchmetrics() -> None:
     rng = random.Random(0)
     rankings = []
     for number in range(60):
-        passages = rng.sample(range(300), 40)
-        relevant = frozenset(rng.sample(passages, rng.randint(1, 5)))
+        passages = [str(passage) for passage in rng.sample(range(300), 40)]
+        relevant = dict.fromkeys(rng.sample(passages, rng.randint(1, 5)), 1)
         rankings.append(Ranking(f"q{number}", tuple(passages), relevant))
     ours = rank_measures(rankings, (1, 5, 20))
     for ranking in rankings:
-        scores = torch.linspace(1, 0.1, len(ranking.passages))
-        target = torch.tensor([passage in ranking.relevant for passage in ranking.passages])
+        scores = torch.linspace(1, 0.1, len(ranking.found))
+        target = torch.tensor([passage in ranking.relevant for passage in ranking.found])
         found = ours[ranking.question_id]
         assert found["rr"] == pytest.approx(float(retrieval_reciprocal_rank(scores, target)), abs=1e-5)
         assert found["ndcg_10"] == pytest.approx(float(retrieval_normalized_dcg(scores, target, top_k=10)), abs=1e-5)
@@ -43,16 +50,16 @@ def test_every_measure_is_that_of_torchmetrics() -> None:
 
 def test_the_order_found_is_the_order_judged_whatever_the_ids() -> None:
     """trec_eval ranks equal scores by id; ours are never equal."""
-    for passages in ((1, 2, 10), (10, 2, 1), (2, 10, 1)):
-        found = rank_measures([Ranking("q", passages, frozenset({passages[1]}))], (1,))["q"]
+    for passages in (("1", "2", "10"), ("10", "2", "1"), ("2", "10", "1")):
+        found = rank_measures([Ranking("q", passages, {passages[1]: 1})], (1,))["q"]
         assert found["rr"] == pytest.approx(1 / 2) and found["recall@1"] == 0.0
 
 
 def test_what_is_not_found_is_nothing_and_what_is_not_known_is_left_out() -> None:
     rankings = [
-        Ranking("none", (), frozenset({1})),
-        Ranking("missed", (2, 3), frozenset({1})),
-        Ranking("unknown", (1, 2), frozenset()),
+        Ranking("none", (), {"1": 1}),
+        Ranking("missed", ("2", "3"), {"1": 1}),
+        Ranking("unknown", ("1", "2"), {}),
     ]
     found = rank_measures(rankings, (5,))
     assert found.keys() == {"none", "missed"}

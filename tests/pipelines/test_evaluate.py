@@ -202,7 +202,12 @@ def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", recipes.names("configs/eval"))
 def test_every_recipe_is_valid(name: str) -> None:
     config, found = load_config(name, {"limit": 3})
-    assert found == name and config.description and (config.questions or config.masked) and config.limit == 3
+    assert (
+        found == name
+        and config.description
+        and (config.questions or config.masked or config.beir)
+        and config.limit == 3
+    )
 
 
 def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:

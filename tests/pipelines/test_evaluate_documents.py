@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
-from ragyena.errors import ConfigError, DataError, UsageError
+from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.evaluation.masked import make_masked
 from ragyena.evaluation.metrics import normalize
 from ragyena.evaluation.schemas import retrieval_schema
@@ -158,6 +158,7 @@ def test_what_cannot_be_asked_on_documents_is_named(corpus: Path, settings: Pipe
         {"masked": 3, "passages": ["p.jsonl"]},
         {"masked": 3},  # among 1
         {"task": "retrieval", "timed": 3},
+        {"task": "retrieval", "beir": "b", "masked": 3},
         {"task": "open", "modes": ["dense"]},
         {"task": "retrieval", "recall_at": []},
     ):
@@ -217,7 +218,7 @@ def test_what_searches_find(
         assert condition.passage_recall is not None and condition.ndcg_10 is not None
         for k in (1, 2, 5):
             by_answer = [bool(row["answer_ranks"]) and row["answer_ranks"][0] <= k for row in of_it]
-            by_passage = [len({*row["passages"][:k]} & {*row["own"]}) / len(row["own"]) for row in of_it]
+            by_passage = [len({*row["ranked"][:k]} & row["relevant"].keys()) / len(row["relevant"]) for row in of_it]
             assert condition.answer_recall[k].mean == pytest.approx(100 * sum(by_answer) / 6)
             assert condition.passage_recall[k].mean == pytest.approx(100 * sum(by_passage) / 6)
         assert condition.n == condition.n_own == 6 and condition.seconds.n == 6
@@ -244,8 +245,41 @@ def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
     assert len(rows) == result.conditions[0].n_own >= 3
     for row in rows:
         one = asked[row["question_id"]]
-        assert one.asked not in row["passages"] and row["own"] == [one.own.passage_id] and len(row["passages"]) <= 10
+        assert (
+            one.asked not in row["passages"]
+            and row["relevant"] == {str(one.own.passage_id): 1}
+            and len(row["passages"]) <= 10
+        )
     assert result.conditions[0].passage_recall is not None and result.conditions[0].passage_recall[10].mean > 50
+
+
+def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
+    """Documents are ranked, each by its best passage; rows that cannot be used are named."""
+    folder = tmp_path / "bridges"
+    (folder / "qrels").mkdir(parents=True)
+    long = "Nothing of note happened there in all the long years. " * 30
+    corpus = [
+        {"_id": f"d{i}", "title": name, "text": f"{name} built bridge {i}. {long} {name} slept."}
+        for i, name in enumerate(NAMES)
+    ]
+    queries = [{"_id": i, "text": f"What did {name} build?"} for i, name in enumerate(NAMES)]
+    for name, rows in (("corpus", [*corpus, {"_id": "x"}]), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    judged = ["query-id\tcorpus-id\tscore", *(f"{i}\td{i}\t2" for i in range(5)), "0\td1\t0", "9\td1\t1", "oops"]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(judged), encoding="utf-8")
+    config = config_of(task="retrieval", beir="bridges", split="test", modes=["lexical", "dense"], recall_at=[1, 3])
+    arguments: dict[str, Any] = {"name": "r", "out": tmp_path / "out", "index_cache": tmp_path / "i", "progress": None}
+    result, _ = evaluate_retrieval(config, small_config, data_root=tmp_path, **arguments)
+    lexical = result.conditions[0]
+    assert (lexical.n, lexical.n_own, lexical.answer_recall) == (5, 5, {})
+    assert lexical.ndcg_10 is not None and lexical.ndcg_10.mean == 100.0  # the names
+    assert result.settings["index"]["passages"] == 12
+    rows = [json.loads(line) for line in (tmp_path / "out" / result.answers).read_text(encoding="utf-8").splitlines()]
+    assert all(len(row["ranked"]) == len(set(row["ranked"])) <= 3 < len(row["passages"]) for row in rows[5:])
+    assert result.data["left_out"] == 3 and {d.measure for d in result.differences} == {"ndcg_10"}
+    assert "nDCG@10" in report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
+    with pytest.raises(PathNotFoundError, match="dev"):
+        evaluate_retrieval(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)
 
 
 def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:

@@ -27,11 +27,13 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
         f"of a search. ▲ and ▼ stand where a paired permutation test against {first} gives p < {SIGNIFICANT:g}."
     )
     blocks: list[Block] = [Table(head, rows), Text(text)]
-    figures = [_curve(conditions, "answer_recall", "answer found, %")]
+    figures = []
+    if all(condition["answer_recall"] for condition in conditions):
+        figures.append(_curve(conditions, "answer_recall", "answer found, %"))
     if all(condition["passage_recall"] for condition in conditions):
         figures.append(_curve(conditions, "passage_recall", "own passages found, %"))
     legend = [(condition["title"], place) for place, condition in enumerate(conditions)] if len(conditions) > 1 else ()
-    blocks.append(Figures([figure for figure in figures if figure is not None], legend, _gaps(result)))
+    blocks.append(Figures(figures, legend, _gaps(result)))
     yield Section(f"{prefix}What searches find", blocks)
     machine = result["machine"]
     facts: list[Line] = [
@@ -65,7 +67,7 @@ def _row(condition: Mapping[str, Any], differences: list[Mapping[str, Any]]) -> 
     ]
 
 
-def _curve(conditions: list[Mapping[str, Any]], key: str, label: str) -> Figure | None:
+def _curve(conditions: list[Mapping[str, Any]], key: str, label: str) -> Figure:
     series = [
         Series(
             condition["title"],
