@@ -81,7 +81,7 @@ def command(
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
     A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
-    results and comparisons in one more file. report.html and report.md show all that is in the folder.
+    results and comparisons in one more file. report.html and report.md show them.
     """
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
@@ -179,7 +179,7 @@ def command(
         write_together(results, comparisons, path)
         console.print(f"  all of them together: {path}\n")
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
-        for path in write_report([folder], folder, progress):
+        for path in write_report(results, folder, progress):
             console.print(f"  {path}")
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)

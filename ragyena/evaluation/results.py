@@ -6,7 +6,7 @@ Files from before there was a schema lack some fields; who reads them takes what
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ __all__ = [
     "scores_of",
 ]
 
-_NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions"}
+_NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions", "data", "machine"}
+_NEEDED_OF_CONDITION = {"name", "title", "parameters", "whole", "sources", "passages", "tokens", "tokens_per_second"}
 _NEEDED_OF_RETRIEVAL = {"recipe", "date", "config", "conditions", "settings", "machine"}
 _NOT_A_NAME = ("checkpoint", "best")  # folders inside that of a training stage
 
@@ -57,8 +58,7 @@ def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = []
     for path in paths:
         newest: dict[str, Mapping[str, Any]] = {}
-        for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-            values = _json(file)
+        for _, values in _objects(path) if path.is_dir() else [(path, _json(path))]:
             if _is_retrieval(values) and newest.get(values["recipe"], values)["date"] <= values["date"]:
                 newest[values["recipe"]] = values
         found += newest.values()
@@ -87,8 +87,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 def _of_folder(folder: Path) -> list[Run]:
     newest: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
     order: dict[tuple[str, str], int] = {}  # in which readers were named, where several were evaluated together
-    for path in sorted(folder.glob("*.json")):
-        values = _json(path)
+    for path, values in _objects(folder):
         if _is_of_several(values):
             together = [_checked(path, member) for member in values["results"]]
             order |= {(one["recipe"], one["reader"]["fingerprint"]): place for place, one in enumerate(together)}
@@ -101,7 +100,7 @@ def _of_folder(folder: Path) -> list[Run]:
         raise DataError(
             f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
         )
-    runs = [_run(path, values) for path, values in newest.values()]
+    runs = [_run(path, _checked(path, values)) for path, values in newest.values()]
     return sorted(runs, key=lambda run: order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order)))
 
 
@@ -176,22 +175,38 @@ def scores_of(run: Run) -> dict[str, dict[str, Scored]]:
     return by_condition(run.rows or ())
 
 
+def _objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The JSON files of a folder that hold an object, by name: others are not ours."""
+    for path in sorted(folder.glob("*.json")):
+        values = _parsed(path)
+        if isinstance(values, dict):
+            yield path, values
+
+
 def _json(path: Path) -> dict[str, Any]:
+    values = _parsed(path)
+    if not isinstance(values, dict):
+        raise _no_result(path, "no JSON object")
+    return values
+
+
+def _parsed(path: Path) -> Any:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError("no JSON object")
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PathNotFoundError(f"there is no file {path}", hint="give results of ragyena eval") from error
     except (OSError, ValueError) as error:
         raise _no_result(path, str(error)) from error
-    return values
 
 
 def _checked(path: Path, values: Any) -> dict[str, Any]:
     if not isinstance(values, dict) or not values.keys() >= _NEEDED:
         lacking = sorted(_NEEDED - values.keys()) if isinstance(values, dict) else ["everything"]
         raise _no_result(path, f"it lacks {', '.join(lacking)}")
+    for condition in values["conditions"]:
+        lacking = sorted(_NEEDED_OF_CONDITION - condition.keys())
+        if lacking:
+            raise _no_result(path, f"a condition lacks {', '.join(lacking)}")
     return values
 
 

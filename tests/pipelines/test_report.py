@@ -18,6 +18,7 @@ from small_world import save_small_reader
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.evaluation.coverage import risk_coverage
+from ragyena.pipelines.compare import compare, write_together
 from ragyena.pipelines.evaluate import evaluate
 from ragyena.pipelines.report import report
 
@@ -198,6 +199,38 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     assert "`one` against `two`, by F1 under 3 conditions: better in 0, worse in 3" in markdown.read_text("utf-8")
 
 
+def test_the_length_at_which_a_reader_becomes_the_faster_one_is_said(folder: Any, tmp_path: Path) -> None:
+    """Constructed times: the one grows with the length, the other with its square; equal at 1,000 tokens."""
+    place = folder("open")
+    for reader, power in (("one", 2), ("two", 1)):
+
+        def slow(result: dict[str, Any], power: int = power) -> None:
+            for condition, tokens in zip(result["conditions"], (500.0, 800.0, 1250.0), strict=True):
+                seconds = (tokens / 1000) ** power
+                condition["latency"] |= {"tokens": tokens, "p50": seconds, "p95": None}
+
+        changed(place, f"*-{reader}-*.json", slow)
+    page, markdown = report([place], tmp_path / "out")
+    said = (
+        "`two` takes 2.00 times as long as `one` for a context of 500 tokens, 0.80 times as long for one of 1,250 "
+        "(medians); the two cross at about 1,000 tokens (measured between 800 and 1,250), beyond which `two` is faster."
+    )
+    assert said in markdown.read_text(encoding="utf-8") and "cross at 1,000" in read(page)[1]
+    changed(place, "*-two-*.json", lambda result: result["machine"].update(processor="Another one"))
+    page, markdown = report([place], tmp_path / "out")
+    text = markdown.read_text(encoding="utf-8")
+    assert "ran on machines that differ" in text and "cross at" not in text + read(page)[1]
+
+
+def test_several_readers_in_one_file_are_all_shown_in_their_order(folder: Any, tmp_path: Path) -> None:
+    place = folder("alone")
+    one, two = next(place.glob("*-one-*.json")), next(place.glob("*-two-*.json"))
+    write_together([two, one], [compare(two, one)], place / "both-2-readers.json")
+    for paths in ([place / "both-2-readers.json"], [place]):
+        text = report(paths, tmp_path / "out")[1].read_text(encoding="utf-8")
+        assert "two and one; " in text and "`one` is not shown to differ from `two`" in text
+
+
 def test_files_from_before_the_schema_are_read(folder: Any, tmp_path: Path) -> None:
     place = folder("alone")
 
@@ -256,10 +289,18 @@ def test_of_one_readers_runs_the_newest_counts(folder: Any, tmp_path: Path) -> N
 def test_what_is_no_result_is_named(results: Path, tmp_path: Path) -> None:
     with pytest.raises(PathNotFoundError, match=r"none\.json"):
         report([tmp_path / "none.json"], tmp_path)
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
     with pytest.raises(DataError, match="holds no result"):
         report([tmp_path], tmp_path)
+    with pytest.raises(DataError, match="no JSON object"):
+        report([tmp_path / "list.json"], tmp_path)
     (tmp_path / "x.json").write_text('{"recipe": "r"}', encoding="utf-8")
     with pytest.raises(DataError, match="it lacks answers"):
+        report([tmp_path / "x.json"], tmp_path)
+    old = json.loads(next((results / "alone").glob("*-one-*.json")).read_text(encoding="utf-8"))
+    del old["conditions"][0]["title"]
+    (tmp_path / "x.json").write_text(json.dumps(old), encoding="utf-8")
+    with pytest.raises(DataError, match="a condition lacks title"):
         report([tmp_path / "x.json"], tmp_path)
 
 
