@@ -20,6 +20,7 @@ PLOTS = DOCS / "plots"
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.cli.schemas import AnswerJson, ErrorJson
+    from ragyena.evaluation.schemas import answers_schema, results_schema, retrieval_schema
 
     results = _results().text
     return {
@@ -27,6 +28,9 @@ def pages() -> dict[str, str]:
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "error.schema.json": _schema(ErrorJson.model_json_schema(by_alias=True)),
+        "eval-results.schema.json": _schema(results_schema()),
+        "eval-answers.schema.json": _schema(answers_schema()),
+        "eval-retrieval.schema.json": _schema(retrieval_schema()),
     }
 
 

@@ -35,7 +35,7 @@ RECIPES = (
     "alias",
     "hybrid",
 )
-"""The recipes of ``configs/eval``, in the order of the page."""
+"""The recipes of ``configs/eval`` that the page shows, in its order."""
 LOGS = ("cloze", "teacher", "student", "twin")
 """The stages whose logs are committed."""
 NAMES = ("Hyena", "twin")

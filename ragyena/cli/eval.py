@@ -51,13 +51,19 @@ def command(
         list[int] | None, typer.Option(metavar="N", help="Context lengths (tasks open and positions); repeatable.")
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
+    timed: Annotated[
+        int | None, typer.Option(metavar="N", help="Also read N contexts of each condition alone, for percentiles.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FOLDER", help="For answers and report; else runs/eval/RECIPE."),
     ] = None,
     index: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="An index of the passages; else where one is built and reused.")
-    ] = Path("runs/eval/index"),
+        str,
+        typer.Option(
+            "--index", "-i", metavar="NAME|FOLDER", help="An index to ask; else where one is built and reused."
+        ),
+    ] = "runs/eval/index",
     frozen: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Contexts of --freeze-only: neither data nor index are needed.")
     ] = None,
@@ -74,13 +80,14 @@ def command(
 ) -> None:
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
-    A run that was stopped goes on with the same command. The report is also written as dated JSON; of several readers,
-    all reports and comparisons in one more file.
+    A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
+    results and comparisons in one more file. report.html and report.md show them.
     """
-    from ragyena.cli.eval_views import comparison_lines, report_lines
+    from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare, write, write_together
-    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config
+    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
+    from ragyena.pipelines.report import report as write_report
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
@@ -94,19 +101,46 @@ def command(
         "among": among or None,
         "context_tokens": context_tokens or None,
         "limit": limit,
+        "timed": timed,
     }
     config, name = load_config(recipe, flags)
-    for measure, place, _ in bars:
-        _check_bar(measure, place, condition_names(config))
+    for measure, at, _ in bars:
+        _check_bar(measure, at, condition_names(config))
     readers: list[str | None] = [*reader] if reader else [None]
     settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
     folder = out or Path("runs/eval") / name
+    place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
+    if config.task == "retrieval":
+        if bars or frozen or freeze_only or len(readers) > 1:
+            raise UsageError(
+                "the task 'retrieval' reads nothing: --fail-under, --frozen, --freeze-only and several readers mean "
+                "nothing to it",
+                hint="leave them out",
+            )
+        from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
+
+        with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+            found, path = evaluate_retrieval(
+                config,
+                settings[0],
+                name=name,
+                data_root=data_root,
+                out=folder,
+                index_cache=place,
+                progress=progress,
+            )
+        for line in retrieval_lines(found):
+            console.print(line)
+        console.print(f"\n  {path}")
+        for page in write_report([path], folder):
+            console.print(f"  {page}")
+        return
     if freeze_only:
         path = frozen or folder / "contexts.jsonl.xz"
         with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
-            made = freeze_to(path, config, settings[0], data_root=data_root, index_cache=index, progress=progress)
+            made = freeze_to(path, config, settings[0], data_root=data_root, index_cache=place, progress=progress)
         console.print(
             f"{path}: {len(made.answerable) + len(made.unanswerable):,} questions, {len(made.passages):,} passages, "
             f"{path.stat().st_size / 2**20:.1f} MiB"
@@ -122,7 +156,7 @@ def command(
                 name=name,
                 data_root=data_root,
                 out=folder,
-                index_cache=index,
+                index_cache=place,
                 frozen=frozen,
                 progress=progress,
             )
@@ -144,6 +178,9 @@ def command(
         path = folder / f"{comparisons[0].date}-{name}-{len(results)}-readers.json"
         write_together(results, comparisons, path)
         console.print(f"  all of them together: {path}\n")
+    with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+        for path in write_report(results, folder, progress):
+            console.print(f"  {path}")
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)
     if missed:

@@ -9,11 +9,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ragyena.evaluation.comparing import Difference
+from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
+from ragyena.evaluation.retrieval import RetrievalReport
 from ragyena.pipelines.compare import Comparison
 
-__all__ = ["comparison_lines", "report_lines"]
+__all__ = ["comparison_lines", "report_lines", "retrieval_lines"]
 
 
 def report_lines(report: Report) -> Iterator[Any]:
@@ -31,6 +33,29 @@ def report_lines(report: Report) -> Iterator[Any]:
         yield ""
         (em, em_interval), (f1, f1_interval) = _estimate(spread.em), _estimate(spread.f1)
         yield f"  spread over {len(spread.conditions)} positions: EM {em} ({em_interval}), F1 {f1} ({f1_interval})"
+
+
+def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
+    """What to print of what searches find, in order."""
+    yield f"{report.recipe}, {report.date}"
+    if report.data["left_out"]:
+        yield f"  left out {report.data['left_out']:,}; the first: {report.data['left_out_first'][0]}"
+    for condition in report.conditions:
+        yield ""
+        table = Table(box=SIMPLE_HEAD, title=condition.title, title_justify="left", title_style="bold", pad_edge=False)
+        for column in ("k", "answer in the first k", "95%", "own passages in the first k", "95%"):
+            table.add_column(column, justify="right")
+        for k, recall in condition.answer_recall.items():
+            own = _estimate(condition.passage_recall[k]) if condition.passage_recall else ("", "")
+            table.add_row(f"{k:,}", *_estimate(recall), *own)
+        yield table
+        if condition.ndcg_10 is not None and condition.mrr is not None:
+            (ndcg, ndcg_interval), (mrr, mrr_interval) = _estimate(condition.ndcg_10), _estimate(condition.mrr)
+            yield f"  nDCG@10 {ndcg} ({ndcg_interval}), MRR {mrr} ({mrr_interval}), n {condition.n_own:,}"
+        yield f"  {condition.n:,} questions, {condition.seconds.p50 * 1000:,.0f} ms a search (median)"
+    if report.differences:
+        yield ""
+        yield _differences("differences between ways of searching", report.differences, report.differences[0].first)
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Any]:
@@ -61,7 +86,7 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
         table.add_row(
             *((d.first, d.second) if shared is not None else ()),
             d.source,
-            d.measure.upper(),
+            _measure(d.measure),
             f"{d.n:,}",
             f"{d.first_mean:.1f}",
             f"{d.second_mean:.1f}",
@@ -71,6 +96,11 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
             d.verdict,
         )
     return table
+
+
+def _measure(name: str) -> str:
+    """``em`` as people write it: ``EM``."""
+    return {"ndcg_10": "nDCG@10"}.get(name, name.upper() if len(name) < 3 else name.replace("_", " "))
 
 
 def _heading(report: Report) -> list[str]:
@@ -105,12 +135,16 @@ def _estimate(value: Estimate) -> tuple[str, str]:
 
 def _notes(condition: ConditionReport) -> list[str]:
     memory = "" if condition.peak_memory_gib is None else f", {condition.peak_memory_gib:.2f} GiB at most"
+    if condition.peak_memory_gib is None and condition.peak_resident_gib is not None:
+        memory = f", {condition.peak_resident_gib:.2f} GiB resident at most"
     lines = [
         f"{condition.tokens:,} tokens read in {condition.seconds:,.1f} s "
         f"({condition.tokens_per_second:,.0f} tokens/s{memory}), "
         f"{condition.passages:.1f} passages a context; answers "
         + ", ".join(f"{kind} {count:,}" for kind, count in sorted(condition.kinds.items()))
     ]
+    if condition.latency is not None:
+        lines.append(_latency(condition.latency))
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
@@ -133,6 +167,18 @@ def _notes(condition: ConditionReport) -> list[str]:
             f"{a.withheld:.1%} of the unanswerable withheld",
         ]
     return lines
+
+
+def _latency(latency: Latency) -> str:
+    tails = "".join(
+        f", {name} {value * 1000:,.0f} ms"
+        for name, value in (("p95", latency.p95), ("p99", latency.p99))
+        if value is not None
+    )
+    return (
+        f"one context of {latency.tokens:,.0f} tokens read alone: {latency.p50 * 1000:,.0f} ms (median of "
+        f"{latency.n:,}{tails})"
+    )
 
 
 def _figure(value: float | None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, eval_compare, index, plot_training, train
+from ragyena.cli import ask, bench, config, demo, doctor, eval_compare, index, plot_training, report, train
 from ragyena.cli import eval as evaluate
 from ragyena.errors import RagyenaError
 
@@ -98,6 +98,7 @@ app.command("train")(train.command)
 app.command("plot-training")(plot_training.command)
 app.command("eval")(evaluate.command)
 app.command("eval-compare")(eval_compare.command)
+app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.command)
 app.add_typer(config.app, name="config")

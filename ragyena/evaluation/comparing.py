@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ragyena.evaluation.metrics import Estimate, estimate, scipy_stats
 
-__all__ = ["SIGNIFICANT", "Difference", "Scored", "Spread", "difference", "differences", "spread"]
+__all__ = ["SIGNIFICANT", "Difference", "Scored", "Spread", "difference", "differences", "paired", "spread"]
 
 SIGNIFICANT = 0.05
 """A difference less probable than this under chance alone is called one."""
@@ -40,7 +40,7 @@ class Difference:
     second: str
     source: str
     measure: str
-    """``em`` or ``f1``."""
+    """``em`` or ``f1``; of retrieval ``ndcg_10``, or ``answer_recall@k``."""
     n: int
     first_mean: float
     second_mean: float
@@ -101,8 +101,24 @@ def difference(
     seed: int,
 ) -> Difference:
     """Of one measure; the two sequences are in the same order of questions."""
-    a, b = (100 * np.array([getattr(scored, measure) for scored in side], np.float64) for side in (first, second))
+    sides = [[getattr(scored, measure) for scored in side] for side in (first, second)]
     groups = [scored.context_id for scored in first]
+    return paired(sides[0], sides[1], groups, names, source, measure, resamples=resamples, seed=seed)
+
+
+def paired(
+    first: Sequence[float],
+    second: Sequence[float],
+    groups: Sequence[str],
+    names: tuple[str, str],
+    source: str,
+    measure: str,
+    *,
+    resamples: int,
+    seed: int,
+) -> Difference:
+    """Of scores between 0 and 1 of the same questions in the same order; ``groups`` names what is resampled whole."""
+    a, b = 100 * np.array(first, np.float64), 100 * np.array(second, np.float64)
     gap = estimate((a - b).tolist(), groups, bounds=(-100.0, 100.0), resamples=resamples, seed=seed)
     p = _permuted(a, b, groups, seed)
     verdict = "neither" if p >= SIGNIFICANT else "first" if gap.mean > 0 else "second"

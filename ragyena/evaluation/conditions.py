@@ -28,6 +28,8 @@ class Condition(ABC):
     """Whether it is uncertain that the question's own context is among what is read."""
     recalls: bool = False
     """Whether it is uncertain that the answer is in the context at all, so that it is worth counting."""
+    worth_timing: bool = True
+    """Whether reading its contexts may take another time than those of the conditions before."""
     asks_unanswerable: bool = False
     """Whether questions without an answer are asked, too."""
 

@@ -22,7 +22,7 @@ __all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample"]
 
 @dataclass(frozen=True, slots=True)
 class EvalData:
-    """What an evaluation asks. Every question has a context."""
+    """What an evaluation asks. Every question has a context, unless an index is asked that is not made of contexts."""
 
     answerable: tuple[Question, ...]
     unanswerable: tuple[Question, ...]
@@ -34,8 +34,9 @@ class EvalData:
     """Rows that were left out, and why."""
 
 
-def load(config: EvalConfig, data_root: Path) -> EvalData:
-    """The rows that ``config`` asks for. A row without answers is unanswerable, whichever file it stands in.
+def load(config: EvalConfig, data_root: Path, *, needs_context: bool = True) -> EvalData:
+    """The rows that ``config`` asks for. A row without answers is unanswerable, whichever file it stands in; one
+    without a context is left out, and named, where ``needs_context``.
 
     Raises PathNotFoundError and DataError for files that cannot be used, DataError where no answerable question is
     left.
@@ -50,13 +51,15 @@ def load(config: EvalConfig, data_root: Path) -> EvalData:
     answerable = [q for q in asked.questions if q.answers and (not config.sources or q.source in config.sources)]
     chosen = []
     for questions in (answerable, [q for q in asked.questions if not q.answers]):
-        kept = [question for question in questions if question.context_id is not None]
-        problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
+        kept = [question for question in questions if question.context_id is not None or not needs_context]
+        if needs_context:
+            problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
         chosen.append(sample(kept, config.limit, config.seed))
     if not chosen[0]:
         wanted = f"split '{config.split}'" + (f" and sources {', '.join(config.sources)}" if config.sources else "")
+        what = "an answer and a context" if needs_context else "an answer"
         raise DataError(
-            f"{', '.join(config.questions)}: no question with an answer and a context is of {wanted}",
+            f"{', '.join(config.questions)}: no question with {what} is of {wanted}",
             hint="check split and sources of the recipe, and that the passage files were given (--passages)",
         )
     prose = []

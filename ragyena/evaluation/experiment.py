@@ -18,6 +18,7 @@ from ragyena.evaluation.contexts import BuiltContext
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.journal import Journal
 from ragyena.reader.reader import Reader, Reading
+from ragyena.text.sentences import sentence_span
 from ragyena.types import Progress
 
 __all__ = ["Prediction", "predict"]
@@ -49,6 +50,11 @@ class Prediction:
     """The question's share of the time its batch was read in."""
     peak_memory_gib: float | None = None
     """The most GPU memory that was allocated while its batch was read, the reader's own included; None on a CPU."""
+    peak_resident_gib: float | None = None
+    """The most memory of the process that was resident while its batch was read, all it holds included; None where the
+    system does not count it."""
+    evidence: str = ""
+    """The sentence that the reader's best span stands in; empty where there is none."""
     problem: str = ""
     """Why the question could not be asked; empty where it was. Such an answer counts as empty."""
 
@@ -120,7 +126,7 @@ def _read(reader: Reader, group: _Group, condition: Condition) -> list[Predictio
     flat = [built.context for _, contexts, _ in group.asked for built in contexts]
     readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
-    memory = machine.peak_memory_gib(reader.device)
+    memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
     predictions = []
     for question, contexts, packed in group.asked:
         found = [next(readings) for _ in contexts]
@@ -136,7 +142,7 @@ def _prediction(
     readings: Sequence[Reading],
     answer_packed: bool | None,
     seconds: float,
-    peak_memory_gib: float | None,
+    peak_memory: tuple[float | None, float | None],
 ) -> Prediction:
     chosen = condition.choose(readings)
     reading, built = readings[chosen], contexts[chosen]
@@ -154,12 +160,23 @@ def _prediction(
         passages=sum(len(b.context.passages) for b in contexts),
         tokens=sum(b.context.length for b in contexts),
         seconds=seconds,
-        peak_memory_gib=peak_memory_gib,
+        peak_memory_gib=peak_memory[0],
+        peak_resident_gib=peak_memory[1],
+        evidence=_evidence(reading, built),
     )
+
+
+def _evidence(reading: Reading, built: BuiltContext) -> str:
+    if not reading.spans:
+        return ""
+    span = reading.spans[0]
+    passage = built.context.passages[span.slot].passage
+    begin, end = sentence_span(passage.text, span.start - passage.start, span.end - passage.start)
+    return passage.text[begin:end]
 
 
 def _unasked(question: Question, condition: Condition, problem: str) -> Prediction:
     packed = False if condition.recalls and question.answers else None
     return Prediction(
-        question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, None, problem
+        question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, problem=problem
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +45,12 @@ class HitFinder:
         kind: Kind,
         among: int,
         context_tokens: int,
+        hidden: Callable[[Question, Passage], bool] = lambda question, passage: False,
     ) -> None:
         """``making.packer`` says how ``search`` packs. ``folder`` holds the files, one for each setting and state of
-        the index."""
+        the index. A passage that is ``hidden`` from a question is no hit."""
         self._index, self._retriever, self._making = index, retriever, making
+        self._hidden = hidden
         self._kind, self._among, self._context_tokens = kind, among, context_tokens
         self._packer: PackerConfig = making.packer.model_copy(update={"context_tokens": context_tokens})
         manifest = index.manifest
@@ -96,7 +98,9 @@ class HitFinder:
         others = [
             hit
             for hit in found
-            if hit.passage.metadata.get("id") != question.context_id and hit.passage.text not in texts
+            if hit.passage.metadata.get("id") != question.context_id
+            and hit.passage.text not in texts
+            and not self._hidden(question, hit.passage)
         ]
         kept = self._among
         if self._context_tokens:
@@ -108,7 +112,8 @@ class HitFinder:
     def _packed(self, question: Question) -> list[ScoredPassage]:
         """The hits that ``ask`` packs for the question."""
         top_k = self._retriever.top_k or capacity(self._packer)
-        found = self._index.search(question.question, self._retriever, top_k=top_k)
+        hits = self._index.search(question.question, self._retriever, top_k=top_k)
+        found = [hit for hit in hits if not self._hidden(question, hit.passage)]
         likely = max(1, self._context_tokens // _TYPICAL_SLOT)
         for candidates in (found[:likely], found):
             context = pack(

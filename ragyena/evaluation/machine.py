@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe", "forget_peak_memory", "peak_memory_gib"]
+__all__ = ["describe", "forget_peak_memory", "peak_memory_gib", "peak_resident_gib"]
 
 _PACKAGES = ("ragyena", "torch", "numpy", "faiss-cpu", "sentence-transformers", "tokenizers", "langchain-core")
+_CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+_resident_counts = False
 
 
 def describe() -> dict[str, Any]:
@@ -30,14 +32,33 @@ def describe() -> dict[str, Any]:
 
 
 def forget_peak_memory(device: str) -> None:
-    """Has ``peak_memory_gib`` count from now on."""
+    """Has ``peak_memory_gib`` and ``peak_resident_gib`` count from now on."""
+    global _resident_counts
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
+    try:
+        _CLEAR_REFS.write_text("5", encoding="ascii")  # Linux: VmHWM becomes what is resident now
+        _resident_counts = True
+    except OSError:
+        _resident_counts = False
 
 
 def peak_memory_gib(device: str) -> float | None:
     """The most memory that was allocated on a GPU, in GiB, since it was last forgotten; None for a CPU."""
     return round(torch.cuda.max_memory_allocated(device) / 2**30, 3) if device.startswith("cuda") else None
+
+
+def peak_resident_gib() -> float | None:
+    """The most memory of this process, in GiB, that was resident since it was last forgotten; None where the system
+    does not count it anew (it does on Linux)."""
+    if not _resident_counts:
+        return None
+    try:
+        status = _STATUS.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    kib = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return None if kib is None else round(int(kib) / 2**20, 3)
 
 
 def _processor() -> str:

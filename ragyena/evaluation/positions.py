@@ -17,10 +17,12 @@ class AtPosition(Condition):
     """The question's own passages, together, at a depth of a context that the retriever's hits fill. The others are the
     same, in the same drawn order, at every depth."""
 
-    def __init__(self, frozen: Frozen, making: Making, context_tokens: int, position: float) -> None:
+    def __init__(self, frozen: Frozen, making: Making, context_tokens: int, position: float, first: float) -> None:
+        """``first`` is the position whose contexts are timed, for all of a length."""
         title = f"own context at {position:.3g} of {context_tokens:,} tokens"
         name = self.named(context_tokens, position)
         super().__init__(frozen, making, name, title, context_tokens=context_tokens, position=position)
+        self.worth_timing = position == first
         self._context_tokens, self._position = context_tokens, position
 
     @staticmethod

@@ -1,4 +1,9 @@
-"""What an evaluation came to: figures with their intervals, and what they were measured with."""
+"""What an evaluation came to: figures with their intervals, and what they were measured with.
+
+``Report`` is the layout of the results file, ``AnswerRow`` that of a line of the answers beside it. Both are published
+(``docs/eval-results.schema.json``, ``docs/eval-answers.schema.json``): within a number of ``SCHEMA`` fields are added,
+never renamed or taken away.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,32 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from ragyena.evaluation.comparing import Difference, Spread
 from ragyena.evaluation.conditions import Condition
+from ragyena.evaluation.coverage import RiskCoverage, risk_coverage
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.experiment import Prediction
+from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate, Score, auroc, estimate, score
 
-__all__ = ["Abstention", "ConditionReport", "Report", "SourceReport", "score_all", "summarize", "summarize_abstention"]
+__all__ = [
+    "SCHEMA",
+    "Abstention",
+    "AnswerRow",
+    "ConditionReport",
+    "Report",
+    "SourceReport",
+    "score_all",
+    "summarize",
+    "summarize_abstention",
+]
+
+SCHEMA: Final = "ragyena.eval/1"
+"""What a results file says it is; files from before there was a schema say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +86,8 @@ class ConditionReport:
     own_first: Estimate | None
     """Percent of questions for which the best slot is of the question's own context; None where there is no other."""
     own_packed: Estimate | None
-    """Percent of questions with a passage of their own context in what was read; None where it is always there."""
+    """Percent of questions with a passage of their own context in what was read; None where it is always there, or no
+    question has one."""
     answer_packed: Estimate | None
     """Percent of questions with an answer, as a string, in what was read; None where it is always there."""
     passages: float
@@ -79,17 +102,24 @@ class ConditionReport:
     """Spent reading them."""
     peak_memory_gib: float | None
     """The most GPU memory allocated while a batch was read, the reader's own included; None on a CPU."""
+    peak_resident_gib: float | None
+    """The most memory of the process that was resident while a batch was read, all it holds included; None where the
+    system does not count it."""
+    latency: Latency | None
+    """Of contexts read one by one; None where none was timed (``timed`` of the recipe)."""
+    risk_coverage: RiskCoverage
+    """Over all questions asked under the condition."""
     abstention: Abstention | None
-
-    @property
-    def tokens_per_second(self) -> float:
-        return self.tokens / self.seconds if self.seconds else 0.0
+    tokens_per_second: float
+    """Read in batches, padding included; 0 where nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """A whole evaluation of one reader."""
 
+    schema: Literal["ragyena.eval/1"]
+    """``SCHEMA``: the version of this layout."""
     recipe: str
     date: str
     answers: str
@@ -101,14 +131,59 @@ class Report:
     """Over conditions that differ in the position of the own context alone."""
     reader: Mapping[str, Any]
     """Name, fingerprint, parameters, device and dtype."""
+    reading: Mapping[str, Any]
+    """The settings under ``reader`` with which it read."""
     config: Mapping[str, Any]
+    """The recipe, with the flags given over it."""
     settings: Mapping[str, Any]
     """Pipeline settings that matter: how passages are cut, headed and retrieved."""
     data: Mapping[str, Any]
     """Numbers of questions and contexts, and the rows left out."""
+    hashes: Mapping[str, str]
+    """sha256 of the file of answers (``answers``), and what names everything that shaped the contexts
+    (``contexts``)."""
     machine: Mapping[str, Any]
     seconds: float
     """Wall time of this run; figures of a resumed run include what earlier runs read."""
+
+
+class AnswerRow(TypedDict):
+    """A line of the file of answers: one answer of the reader under one condition."""
+
+    condition: str
+    """Its name."""
+    question_id: str
+    source: str
+    context_id: str
+    """Questions on one context are resampled and permuted together; empty where the question came without one."""
+    question: str
+    answers: list[str]
+    """Gold answers; empty where the question has none."""
+    answer: str
+    evidence: str
+    """The sentence that the reader's best span stands in; empty where there is none."""
+    kind: str
+    """``extracted``, ``written`` or ``abstained``."""
+    confidence: float
+    no_answer_probability: float
+    passages: int
+    """In the context."""
+    tokens: int
+    """Read, padding included."""
+    seconds: float
+    """The question's share of the time its batch was read in."""
+    own_first: bool
+    """Whether the reader's best slot is of the question's own context."""
+    own_packed: bool
+    """Whether a passage of the question's own context was read."""
+    answer_packed: bool | None
+    """Whether an answer, as a string, stands in what was read; null where the condition does not ask."""
+    problem: str
+    """Why the question could not be asked; empty where it was."""
+    em: NotRequired[float]
+    """Exact match, 0 or 1; absent for questions without an answer."""
+    f1: NotRequired[float]
+    """Between 0 and 1; absent for questions without an answer."""
 
 
 def score_all(questions: Sequence[Question], predictions: Mapping[str, Prediction]) -> dict[str, Score]:
@@ -122,14 +197,17 @@ def summarize(
     predictions: Mapping[str, Prediction],
     scores: Mapping[str, Score],
     *,
+    unanswerable: Sequence[Question],
+    latency: Latency | None,
     abstention: Abstention | None,
     resamples: int,
     seed: int,
 ) -> ConditionReport:
-    """The figures of a condition over its answerable ``questions``, all of which have a prediction and a score."""
+    """The figures of a condition over its answerable ``questions``, all of which have a prediction and a score; the
+    ``unanswerable`` ones, which have a prediction, enter risk and coverage alone."""
 
     def percent(values: Sequence[float], chosen: Sequence[Question]) -> Estimate:
-        groups = [q.context_id or "" for q in chosen]
+        groups = [q.context_id or q.id for q in chosen]
         return estimate([100 * v for v in values], groups, bounds=(0.0, 100.0), resamples=resamples, seed=seed)
 
     def of(source: str, chosen: Sequence[Question]) -> SourceReport:
@@ -141,6 +219,9 @@ def summarize(
         )
 
     asked = [predictions[q.id] for q in questions]
+    own = [q for q in questions if q.context_id is not None] if condition.searches else []
+    tokens, seconds = sum(p.tokens for p in asked), sum(p.seconds for p in asked)
+    confidences = [predictions[q.id].confidence for q in (*questions, *unanswerable)]
     return ConditionReport(
         name=condition.name,
         title=condition.title,
@@ -148,14 +229,18 @@ def summarize(
         whole=of("all", questions),
         sources=tuple(of(s, [q for q in questions if q.source == s]) for s in sorted({q.source for q in questions})),
         own_first=percent([float(p.own_first) for p in asked], questions) if condition.competes else None,
-        own_packed=percent([float(p.own_packed) for p in asked], questions) if condition.searches else None,
+        own_packed=percent([float(predictions[q.id].own_packed) for q in own], own) if own else None,
         answer_packed=percent([float(bool(p.answer_packed)) for p in asked], questions) if condition.recalls else None,
         passages=statistics.fmean(p.passages for p in asked),
         kinds=dict(Counter(p.kind for p in asked)),
         unasked=sum(bool(p.problem) for p in asked),
-        tokens=sum(p.tokens for p in asked),
-        seconds=sum(p.seconds for p in asked),
+        tokens=tokens,
+        seconds=seconds,
+        tokens_per_second=round(tokens / seconds, 1) if seconds else 0.0,
         peak_memory_gib=max((p.peak_memory_gib for p in asked if p.peak_memory_gib is not None), default=None),
+        peak_resident_gib=max((p.peak_resident_gib for p in asked if p.peak_resident_gib is not None), default=None),
+        latency=latency,
+        risk_coverage=risk_coverage(confidences, [*(scores[q.id].em for q in questions), *(0.0 for _ in unanswerable)]),
         abstention=abstention,
     )
 

@@ -22,7 +22,7 @@ def conditions(config: EvalConfig, frozen: Frozen, making: Making) -> list[Condi
             return [Open(frozen, making, context_tokens) for context_tokens in config.context_tokens]
         case "positions":
             return [
-                AtPosition(frozen, making, context_tokens, position)
+                AtPosition(frozen, making, context_tokens, position, config.positions[0])
                 for context_tokens in config.context_tokens
                 for position in config.positions
             ]
@@ -31,6 +31,8 @@ def conditions(config: EvalConfig, frozen: Frozen, making: Making) -> list[Condi
             return [Alias(puzzles, among, hops) for among in config.among for hops in (1, 2)]
         case "hybrid":
             return [Joint(frozen, making), Independent(frozen, making)]
+        case "retrieval":
+            raise ValueError("the task 'retrieval' reads nothing")
 
 
 def condition_names(config: EvalConfig) -> list[str]:
@@ -47,6 +49,8 @@ def condition_names(config: EvalConfig) -> list[str]:
             return [Alias.named(among, hops) for among in config.among for hops in (1, 2)]
         case "hybrid":
             return [Joint.name_of_all, Independent.name_of_all]
+        case "retrieval":
+            return list(config.modes)
 
 
 def contrasts(config: EvalConfig) -> list[tuple[str, str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ragyena.errors import DataError, PathNotFoundError, StorageError
-from ragyena.evaluation.comparing import Difference, Scored, differences
+from ragyena.errors import DataError, StorageError
+from ragyena.evaluation.comparing import Difference, differences
+from ragyena.evaluation.results import by_condition, read_answers, read_result
 
-__all__ = ["Comparison", "by_condition", "compare", "write", "write_together"]
+__all__ = ["Comparison", "compare", "write", "write_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def compare(first: Path, second: Path) -> Comparison:
 
     Raises PathNotFoundError, and DataError for files that are no results or have no question in common.
     """
-    a, b = _read(first), _read(second)
-    scores_a, scores_b = (_answers(path, result) for path, result in ((first, a), (second, b)))
+    a, b = read_result(first), read_result(second)
+    scores_a, scores_b = (by_condition(read_answers(path, result)) for path, result in ((first, a), (second, b)))
     resamples, seed = a["config"]["resamples"], a["config"]["seed"]
     names = (f"{a['reader']['name']}", f"{b['reader']['name']}")
     found = {}
@@ -61,16 +62,6 @@ def compare(first: Path, second: Path) -> Comparison:
     )
 
 
-def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
-    """Scores by condition and question id, from rows of a file of answers; answers without scores are left out."""
-    found: dict[str, dict[str, Scored]] = {}
-    for row in rows:
-        if "em" in row:
-            scored = Scored(row["context_id"], row["source"], row["em"], row["f1"])
-            found.setdefault(row["condition"], {})[row["question_id"]] = scored
-    return found
-
-
 def write(comparison: Comparison, path: Path) -> None:
     """As JSON. Raises StorageError."""
     _write(asdict(comparison), path)
@@ -79,7 +70,7 @@ def write(comparison: Comparison, path: Path) -> None:
 def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], path: Path) -> None:
     """Several readers' results of one recipe in one file, in their order, with the comparison of each but the first
     with the first: what pages of tables are made from. Raises PathNotFoundError, DataError, StorageError."""
-    whole = [_read(result) for result in results]
+    whole = [read_result(result) for result in results]
     values = {
         "recipe": whole[0]["recipe"],
         "date": max(result["date"] for result in whole),
@@ -95,28 +86,3 @@ def _write(values: Mapping[str, Any], path: Path) -> None:
         path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or not {"recipe", "date", "answers", "reader", "config"} <= values.keys():
-            raise ValueError("it lacks recipe, date, answers, reader or config")
-    except FileNotFoundError as error:
-        raise PathNotFoundError(f"there is no file {path}", hint="give results of ragyena eval") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no result of ragyena eval: {error}", hint="give the .json of a run") from error
-    return values
-
-
-def _answers(path: Path, result: Mapping[str, Any]) -> dict[str, dict[str, Scored]]:
-    answers = path.parent / str(result["answers"])
-    try:
-        with answers.open(encoding="utf-8", errors="surrogatepass") as file:
-            return by_condition(json.loads(line) for line in file)
-    except FileNotFoundError as error:
-        raise PathNotFoundError(
-            f"the answers of {path} are not beside it: there is no {answers}", hint="keep the two files together"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{answers} is damaged: {error}", hint="evaluate again; the journal is kept") from error

@@ -18,22 +18,31 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import StorageError
+from ragyena.errors import StorageError, UsageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.comparing import differences, spread
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.experiment import Prediction, predict
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
+from ragyena.evaluation.latency import summarize_latency, time_readings
 from ragyena.evaluation.metrics import Score
-from ragyena.evaluation.report import ConditionReport, Report, score_all, summarize, summarize_abstention
+from ragyena.evaluation.report import (
+    SCHEMA,
+    AnswerRow,
+    ConditionReport,
+    Report,
+    score_all,
+    summarize,
+    summarize_abstention,
+)
+from ragyena.evaluation.results import by_condition
 from ragyena.evaluation.tasks import conditions, contrasts, sweeps
-from ragyena.pipelines.compare import by_condition
 from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
-__all__ = ["evaluate", "freeze_to", "load_config"]
+__all__ = ["evaluate", "freeze_to", "load_config", "place_of"]
 
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
@@ -50,6 +59,20 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
         source, name = str(path), path.stem
     given = {key: value for key, value in flags.items() if value is not None}
     return parse(EvalConfig, {**values, **given}, source=source), name
+
+
+def place_of(index: str, settings: PipelineConfig) -> Path:
+    """The folder of an index that is there, called by name or path as everywhere, or the folder to build one under."""
+    from ragyena.pipelines.index import resolve_index
+    from ragyena.retrieval.manifest import is_index
+
+    if not index.strip():
+        raise UsageError("--index is empty", hint="give the name or the folder of an index")
+    plain = Path(index).expanduser()
+    if is_index(plain) or plain.parent != Path():
+        return plain
+    named = resolve_index(index, settings)
+    return named if is_index(named) else plain
 
 
 def freeze_to(
@@ -108,19 +131,24 @@ def evaluate(
     shaped_by = [facts, contexts.digest(), settings.reader.model_dump(), config.seed]
     digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True, default=str).encode()).hexdigest()[:12]
     reports, rows = [], []
-    with Journal(out / f"answers-{digest}.jsonl") as journal:
+    with (
+        Journal(out / f"answers-{digest}.jsonl") as journal,
+        Journal(out / f"timings-{digest}.jsonl") as timings,
+    ):
         for condition in conditions(config, contexts, making(config, settings, reader.tokenizer)):
-            report, answers = _condition(reader, contexts, condition, config, settings, journal, progress)
+            report, answers = _condition(reader, contexts, condition, config, settings, journal, timings, progress)
             reports.append(report)
             rows += answers
     date = time.strftime("%Y-%m-%d")
     stem = f"{date}-{name}-{_slug(facts)}"
     scored = by_condition(rows)
     drawn = {"resamples": config.resamples, "seed": config.seed}
+    answers_file = out / f"{stem}.answers.jsonl"
     whole = Report(
+        schema=SCHEMA,
         recipe=name,
         date=date,
-        answers=f"{stem}.answers.jsonl",
+        answers=answers_file.name,
         conditions=tuple(reports),
         differences=tuple(
             found
@@ -129,6 +157,7 @@ def evaluate(
         ),
         spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
         reader=facts,
+        reading=settings.reader.model_dump(mode="json"),
         config=config.model_dump(mode="json"),
         settings=contexts.facts,
         data={
@@ -137,10 +166,11 @@ def evaluate(
             "left_out": len(contexts.problems),
             "left_out_first": list(contexts.problems[:_PROBLEMS_KEPT]),
         },
+        hashes={"answers": _write_rows(rows, answers_file), "contexts": contexts.digest()},
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
     )
-    return whole, _write(whole, rows, out / f"{stem}.json")
+    return whole, _write(whole, out / f"{stem}.json")
 
 
 def _condition(
@@ -150,40 +180,58 @@ def _condition(
     config: EvalConfig,
     settings: PipelineConfig,
     journal: Journal,
+    timings: Journal,
     progress: Progress | None,
-) -> tuple[ConditionReport, list[dict[str, Any]]]:
+) -> tuple[ConditionReport, list[AnswerRow]]:
     """The figures of a condition, and a row for each answer."""
     unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
     asked = condition.questions
     predictions = predict(reader, [*asked, *unanswerable], condition, journal, progress)
     scores = score_all(asked, predictions)
-    abstention = summarize_abstention(asked, unanswerable, predictions, scores, threshold=settings.reader.threshold)
+    count = config.timed if condition.worth_timing else 0
+    timed = time_readings(reader, asked, condition, count, timings, progress, seed=config.seed)
     report = summarize(
-        condition, asked, predictions, scores, abstention=abstention, resamples=config.resamples, seed=config.seed
+        condition,
+        asked,
+        predictions,
+        scores,
+        unanswerable=unanswerable,
+        latency=summarize_latency(timed),
+        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=settings.reader.threshold),
+        resamples=config.resamples,
+        seed=config.seed,
     )
     return report, _rows(frozen, condition, predictions, scores)
 
 
 def _rows(
     frozen: Frozen, condition: Condition, predictions: Mapping[str, Prediction], scores: Mapping[str, Score]
-) -> list[dict[str, Any]]:
-    """What was answered to each question and how it scored: what ``ragyena eval-compare`` compares."""
+) -> list[AnswerRow]:
+    """What was answered to each question and how it scored: what comparisons and the report page are made from."""
     questions = {q.id: q for q in (*frozen.answerable, *frozen.unanswerable)}
     rows = []
     for question_id, prediction in predictions.items():
         question = questions[question_id]
-        row: dict[str, Any] = {
-            "condition": condition.name,
-            "question_id": question_id,
-            "source": question.source,
-            "context_id": question.context_id or "",
-            "question": question.question,
-            "answers": list(question.answers),
-            "answer": prediction.text,
-            "kind": prediction.kind,
-            "confidence": round(prediction.confidence, 6),
-            "no_answer_probability": round(prediction.no_answer_probability, 6),
-        }
+        row = AnswerRow(
+            condition=condition.name,
+            question_id=question_id,
+            source=question.source,
+            context_id=question.context_id or "",
+            question=question.question,
+            answers=list(question.answers),
+            answer=prediction.text,
+            evidence=prediction.evidence,
+            kind=prediction.kind,
+            confidence=round(prediction.confidence, 6),
+            no_answer_probability=round(prediction.no_answer_probability, 6),
+            passages=prediction.passages,
+            tokens=prediction.tokens,
+            seconds=round(prediction.seconds, 6),
+            own_first=prediction.own_first,
+            own_packed=prediction.own_packed,
+            answer_packed=prediction.answer_packed,
+            problem=prediction.problem,
+        )
         if question_id in scores:
             row["em"], row["f1"] = scores[question_id].em, round(scores[question_id].f1, 6)
         rows.append(row)
@@ -196,15 +244,24 @@ def _slug(reader: Mapping[str, Any]) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in base) + f"-{reader['fingerprint'][:8]}"
 
 
-def _write(report: Report, rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    values = asdict(report)
-    for condition, written in zip(report.conditions, values["conditions"]):
-        written["tokens_per_second"] = round(condition.tokens_per_second, 1)
+def _write_rows(rows: Sequence[AnswerRow], path: Path) -> str:
+    """Writes the answers; the sha256 of their file."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    content = text.encode("utf-8", errors="surrogatepass")
     try:
-        with (path.parent / report.answers).open("w", encoding="utf-8", errors="surrogatepass") as file:
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
+        raise _unwritable(path, error) from error
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(report: Report, path: Path) -> Path:
+    try:
+        path.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
     return path
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out")

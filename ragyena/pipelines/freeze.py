@@ -10,17 +10,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragyena.config import EvalConfig, PipelineConfig
-from ragyena.errors import DataError, IndexMismatchError, StorageError, UsageError
+from ragyena.errors import DataError, IndexMismatchError, UsageError
 from ragyena.evaluation.contexts import Making
 from ragyena.evaluation.datasets import ContextRow, EvalData, cut, load, sample
 from ragyena.evaluation.frozen import Frozen, Hits, Kind
 from ragyena.evaluation.hybrid import load_hybrid
+from ragyena.evaluation.masked import Masked, hides, make_masked
 from ragyena.evaluation.token_cache import TokenCache
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Passage, Progress
@@ -52,49 +54,129 @@ def freeze(
     """
     if config.task == "hybrid":
         return _freeze_documents(config, settings, tokenizer, data_root)
-    data = load(config, data_root)
-    questions = [*data.answerable, *data.unanswerable]
-    asked_on = {q.context_id: data.contexts[q.context_id] for q in questions if q.context_id is not None}
-    own = cut(list(asked_on.values()), tokenizer, settings.index.passage_tokens)
+    on_documents = of_documents(config, index)
+    data = load(config, data_root, needs_context=not on_documents) if config.questions or not config.masked else None
     facts: dict[str, Any] = {
         "tokenizer": tokenizer.fingerprint,
         "passage_tokens": settings.index.passage_tokens,
         "header_tokens": settings.packer.header_tokens,
-        "contexts": len(data.contexts) + len(data.prose),
+        "contexts": len(data.contexts) + len(data.prose) if data else 0,
     }
-    kind, among, context_tokens = _wanted(config)
-    if kind == "own":
-        facts["data"] = _fingerprint([data.contexts.values()], settings, tokenizer)
-        return _frozen(kind, facts, data, own, {}, {})
+    kind, among, context_tokens = wanted(config)
+    if data is not None and kind == "own":
+        facts["data"] = fingerprint([data.contexts.values()], settings, tokenizer)
+        return _frozen(kind, facts, data, _cut_own(data, tokenizer, settings), {}, {})
     with ExitStack() as stack:
         from ragyena.evaluation.hits import HitFinder
+        from ragyena.pipelines.eval_index import in_parts, open_index
 
-        opened, folder = _open_index(data, settings, tokenizer, index, progress)
+        opened, folder, problems = open_index(
+            config, data, settings, tokenizer, data_root=data_root, place=index, progress=progress
+        )
         stack.callback(opened.close)
+        masked = masked_questions(config, opened, progress)
+        if on_documents:
+            data = asked_on_documents(config, data, masked, problems)
+            own = {one.question.context_id or "": [one.own] for one in masked.values()}
+        else:
+            assert data is not None  # without masked questions there are those of the recipe
+            own = _cut_own(data, tokenizer, settings)
         maker = making(config, settings, tokenizer)
         finder = HitFinder(
-            opened, settings.retriever, maker, folder, kind=kind, among=among, context_tokens=context_tokens
+            opened,
+            settings.retriever,
+            maker,
+            folder,
+            kind=kind,
+            among=among,
+            context_tokens=context_tokens,
+            # other passages that hold the answer would be needles too
+            hidden=partial(hides, masked, answers=kind == "distractors"),
         )
         stack.callback(finder.close)
         found = finder.find(data.answerable, own, progress)
-        manifest = opened.manifest
         facts |= {
             "among": among,
             "context_tokens": context_tokens,
             "retriever": settings.retriever.model_dump(mode="json"),
-            "embedder": manifest.embedder,
-            "index": {
-                "passages": manifest.passages,
-                "documents": manifest.documents,
-                "generation": manifest.generation,
-                "created": manifest.created,
-            },
+            **index_facts(opened),
         }
+        if masked:
+            facts["masked"] = len(masked)
         if kind == "search":
             facts["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
-        wanted = {passage_id for ids, _ in found.values() for passage_id in ids}
-        stored = {p.passage_id: p for p in _in_parts(opened, sorted(wanted))}
+        hit_ids = {passage_id for ids, _ in found.values() for passage_id in ids}
+        answering = {one.own.passage_id: one.question.context_id or "" for one in masked.values()}
+        stored = {
+            p.passage_id: replace(p, metadata={"id": answering[p.passage_id]}) if p.passage_id in answering else p
+            for p in in_parts(opened, sorted(hit_ids))
+        }
     return _frozen(kind, facts, data, own if kind == "distractors" else {}, found, stored)
+
+
+def of_documents(config: EvalConfig, place: Path) -> bool:
+    """Whether questions are asked on documents, not on passages that their rows name: they need no context then."""
+    from ragyena.retrieval.manifest import is_index
+
+    return bool(config.corpus or config.masked) or (config.task in ("open", "retrieval") and is_index(place))
+
+
+def masked_questions(config: EvalConfig, index: Index, progress: Progress | None) -> dict[str, Masked]:
+    """The questions that a recipe has made from its index, by id. Raises DataError."""
+    if not config.masked:
+        return {}
+    most = min(config.masked, config.limit or config.masked)
+    return {one.question.id: one for one in make_masked(index, most, config.seed, progress)}
+
+
+def asked_on_documents(
+    config: EvalConfig, data: EvalData | None, masked: Mapping[str, Masked], problems: Sequence[str]
+) -> EvalData:
+    """The questions of files and those made from the index. Where a task needs a passage that answers, those of files
+    have none: they are left out, and named."""
+    asked = [] if data is None else list(data.answerable)
+    left_out = [*(data.problems if data else ()), *problems]
+    if config.corpus:  # contexts that rows bring along are no part of it
+        asked = [replace(question, context_id=None) for question in asked]
+    if config.task in ("among", "positions"):
+        left_out += [f"question {q.id}: which passage of the documents answers it is not known" for q in asked]
+        asked = []
+    made = [one.question for one in masked.values()]
+    if not (asked or made):
+        raise DataError(
+            f"no question can be asked by the task '{config.task}' on documents", hint="set masked, or name passages"
+        )
+    return EvalData((*asked, *made), data.unanswerable if data else (), {}, (), tuple(left_out))
+
+
+def index_facts(index: Index) -> dict[str, Any]:
+    """What a report says of the index that was searched."""
+    manifest = index.manifest
+    return {
+        "embedder": manifest.embedder,
+        "index": {
+            "passages": manifest.passages,
+            "documents": manifest.documents,
+            "generation": manifest.generation,
+            "created": manifest.created,
+        },
+    }
+
+
+def fingerprint(rows: Sequence[Iterable[ContextRow]], settings: PipelineConfig, tokenizer: Tokenizer) -> str:
+    """Names the index of these texts under these settings."""
+    digest = hashlib.sha256(f"{settings.index.model_dump_json()} {tokenizer.fingerprint}".encode())
+    for some in rows:
+        for row in some:
+            digest.update(json.dumps([row.id, row.title, row.text]).encode())
+    return digest.hexdigest()[:12]
+
+
+def _cut_own(data: EvalData, tokenizer: Tokenizer, settings: PipelineConfig) -> dict[str, list[Passage]]:
+    """The passages of every context that is asked on."""
+    questions = [*data.answerable, *data.unanswerable]
+    asked_on = {q.context_id: data.contexts[q.context_id] for q in questions if q.context_id is not None}
+    return cut(list(asked_on.values()), tokenizer, settings.index.passage_tokens)
 
 
 def _freeze_documents(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, data_root: Path) -> Frozen:
@@ -130,7 +212,7 @@ def frozen_for(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenize
     for name, asked in _shaping(frozen.kind, settings).items():
         if facts[name] != asked:
             raise UsageError(f"{path} was frozen with {name} {facts[name]}, not {asked}", hint=again)
-    kind, among, context_tokens = _wanted(config)
+    kind, among, context_tokens = wanted(config)
     if kind != frozen.kind and not (kind == "own" and frozen.kind == "distractors"):
         raise UsageError(f"{path} holds contexts of another kind ({frozen.kind}, not {kind})", hint=again)
     for name, needed in (("among", among), ("context_tokens", context_tokens)):
@@ -156,7 +238,7 @@ def _shaping(kind: Kind, settings: PipelineConfig) -> dict[str, Any]:
     return shaping
 
 
-def _wanted(config: EvalConfig) -> tuple[Kind, int, int]:
+def wanted(config: EvalConfig) -> tuple[Kind, int, int]:
     """What kind of contexts a recipe needs, among how many passages, and in how many tokens, at most."""
     if config.task == "open":
         return "search", 0, max(config.context_tokens)
@@ -196,7 +278,7 @@ def _frozen(
         by_context: dict[str, list[int]] = {}
         for passage in passages:
             by_context.setdefault(passage.source, []).append(passage.passage_id)
-        asked_on = {q.context_id for q in data.answerable}
+        asked_on = {q.context_id for q in data.answerable if q.context_id is not None}
         own_numbers = {c: tuple(places) for c, places in by_context.items() if c in asked_on}
     hits = {
         question_id: Hits(np.array([numbers[i] for i in ids], np.int32), np.array(scores, np.float32))
@@ -205,65 +287,3 @@ def _frozen(
     return Frozen(
         kind, facts, data.answerable, data.unanswerable, tuple(passages), own_numbers, hits, problems=data.problems
     )
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# The index
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def _open_index(
-    data: EvalData, settings: PipelineConfig, tokenizer: Tokenizer, place: Path, progress: Progress | None
-) -> tuple[Index, Path]:
-    """The index at ``place``, or that of all passages under it, built by the same use case as anybody's; and the
-    folder for what is found in it."""
-    from ragyena.pipelines import index as index_use_cases
-    from ragyena.retrieval.index import Index
-    from ragyena.retrieval.manifest import is_index
-
-    if is_index(place):
-        index = Index.open(place)
-        if index.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
-            index.close()
-            raise IndexMismatchError(
-                f"the passages of {place} were cut by another tokenizer than that of the reader",
-                hint="build an index with this reader: ragyena index add PATH --index NEW",
-            )
-        return index, place.parent / f"{place.name}-hits"
-    folder = place / _fingerprint([data.contexts.values(), data.prose], settings, tokenizer)
-    rows, built = folder / "passages.jsonl", folder / "complete"
-    if not built.is_file():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with rows.open("w", encoding="utf-8", errors="surrogatepass") as file:
-                for row in (*data.contexts.values(), *data.prose):
-                    file.write(json.dumps({"id": row.id, "title": row.title, "text": row.text}) + "\n")
-        except OSError as error:
-            raise StorageError(f"{rows} cannot be written: {error.strerror}", hint="choose another --index") from error
-        indexing = settings.model_copy(
-            update={
-                "index": settings.index.model_copy(
-                    update={"text_fields": ("text",), "title_fields": ("title",), "max_file_mb": 1 << 20}
-                )
-            }
-        )
-        report = index_use_cases.add([rows], folder / "index", indexing, prune=True, progress=progress)
-        for failure in report.failed:
-            raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
-        built.touch()
-    return Index.open(folder / "index"), folder
-
-
-def _fingerprint(rows: Sequence[Iterable[ContextRow]], settings: PipelineConfig, tokenizer: Tokenizer) -> str:
-    """Names the index of these texts under these settings."""
-    digest = hashlib.sha256(f"{settings.index.model_dump_json()} {tokenizer.fingerprint}".encode())
-    for some in rows:
-        for row in some:
-            digest.update(json.dumps([row.id, row.title, row.text]).encode())
-    return digest.hexdigest()[:12]
-
-
-def _in_parts(index: Index, ids: Sequence[int]) -> Iterable[Passage]:
-    """Passages of the index by id, in its order."""
-    for first in range(0, len(ids), 500):
-        yield from index.passages(ids[first : first + 500])

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ragyena import recipes
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
 
 __all__ = [
@@ -33,12 +34,17 @@ __all__ = [
 ]
 
 
+SHIPPED = "shipped:"
+"""Begins the name of a file inside the package."""
+
+
 def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The names with those of files and folders below ``root`` made paths; others are left as they are (files
-    elsewhere, datasets on the hub).
+    """The names with those of files and folders below ``root`` made paths, and what follows ``shipped:`` found inside
+    the package; others are left as they are (files elsewhere, datasets on the hub).
 
     Raises PathNotFoundError for the name of a file that is nowhere.
     """
+    names = [str(recipes.asset(n.removeprefix(SHIPPED))) if n.startswith(SHIPPED) else n for n in names]
     for name in names:
         if Path(name).suffix and not (root / name).exists() and not Path(name).exists():
             raise PathNotFoundError(

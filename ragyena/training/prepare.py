@@ -21,11 +21,12 @@ import numpy.typing as npt
 from ragyena.config import DataConfig
 from ragyena.errors import DataError
 from ragyena.text.alias import question_name
+from ragyena.text.clozes import KINDS, Cloze, clozes, mentions
 from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.text.sentences import sentence_span
 from ragyena.text.tokenizer import Encoding, Tokenizer
-from ragyena.training.augment import KINDS, Cloze, clozes, mentions, twist
+from ragyena.training.augment import twist
 from ragyena.training.packed import ANSWER_TOKENS
 from ragyena.training.sheets import definitions, sheets
 from ragyena.types import Document, Passage, Progress

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.evaluation.comparing import Difference, Spread
+from ragyena.evaluation.coverage import risk_coverage
 from ragyena.evaluation.metrics import Estimate
-from ragyena.evaluation.report import Abstention, ConditionReport, Report, SourceReport
+from ragyena.evaluation.report import SCHEMA, Abstention, ConditionReport, Report, SourceReport
 from ragyena.pipelines.compare import Comparison
 from ragyena.pipelines.figures import Benchmark, Figure
 
@@ -39,7 +40,11 @@ def condition(name: str, em: float, *, sources: Sequence[str] = ("all of it",), 
         unasked=0,
         tokens=1234 * 5000,
         seconds=em,
+        tokens_per_second=round(1234 * 5000 / em, 1),
         peak_memory_gib=em / 8,
+        peak_resident_gib=None,
+        latency=None,
+        risk_coverage=risk_coverage([0.5], [1.0]),
         abstention=Abstention(1234, 99, 0.8765, 0.5, None, 0.3, 0.75, 81.5, 0.625) if name == "among-1" else None,
     )
 
@@ -73,6 +78,7 @@ def write_evaluation(
             for measure in ("em", "f1")
         ]
         report = Report(
+            schema=SCHEMA,
             recipe=path.stem,
             date="2026-11-20",
             answers="answers.jsonl",
@@ -86,15 +92,15 @@ def write_evaluation(
                 "device": "cuda",
                 "dtype": "bfloat16",
             },
+            reading={},
             config={"resamples": 10, "seed": 0},
             settings={},
             data={},
+            hashes={},
             machine={"gpus": ["A GPU"], "processor": "A processor"},
             seconds=1.0,
         )
         results.append(asdict(report))
-        for written, one in zip(results[-1]["conditions"], mine):
-            written["tokens_per_second"] = round(one.tokens_per_second, 1)
         if number:
             found = {
                 c.name: tuple(

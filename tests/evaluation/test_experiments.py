@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from ragyena.evaluation.datasets import Question, cut, load
 from ragyena.evaluation.experiment import Prediction
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
+from ragyena.evaluation.latency import Timing, summarize_latency
 from ragyena.evaluation.report import score_all, summarize, summarize_abstention
 from ragyena.evaluation.token_cache import TokenCache
 from ragyena.text.qa_files import ContextRow
@@ -156,7 +158,8 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
     condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
     scores = score_all(questions, predictions)
-    report = summarize(condition, questions, predictions, scores, abstention=None, resamples=200, seed=0)
+    rest: dict[str, Any] = {"unanswerable": (), "latency": None, "abstention": None, "resamples": 200, "seed": 0}
+    report = summarize(condition, questions, predictions, scores, **rest)
     assert (report.name, report.parameters) == ("among-4", {"among": 4})
     assert (report.whole.n, report.whole.em.mean) == (4, 50.0)
     assert report.whole.f1.mean == pytest.approx((100 + 200 / 3 + 100 + 0) / 4)
@@ -167,8 +170,29 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     assert report.peak_memory_gib == 2.5
     assert "(200 tokens/s, 2.50 GiB at most)" in _notes(report)[0]
     on_a_cpu = {id: replace(prediction, peak_memory_gib=None) for id, prediction in predictions.items()}
-    report = summarize(condition, questions, on_a_cpu, scores, abstention=None, resamples=200, seed=0)
+    report = summarize(condition, questions, on_a_cpu, scores, **rest)
     assert report.peak_memory_gib is None and "(200 tokens/s)" in _notes(report)[0]
+    resident = {id: replace(prediction, peak_resident_gib=0.75) for id, prediction in on_a_cpu.items()}
+    latency = summarize_latency([Timing("among-4", str(i), 100, i / 1000) for i in range(1, 21)])
+    report = summarize(condition, questions, resident, scores, **(rest | {"latency": latency}))
+    assert "0.75 GiB resident at most" in _notes(report)[0]
+    assert _notes(report)[1].endswith("10 ms (median of 20, p95 19 ms)")
+
+
+def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Tokenizer) -> None:
+    questions, without = [asked("1", "a", "red"), asked("2", "a", "tea")], [asked("u", "n")]
+    predictions = {
+        "1": prediction("1", "red", 0.9),
+        "2": prediction("2", "tea", 0.4),
+        "u": prediction("u", "red", 0.6),
+    }
+    frozen = Frozen("own", {}, tuple(questions), tuple(without), (), {}, {})
+    condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
+    scores = score_all(questions, predictions)
+    rest: dict[str, Any] = {"latency": None, "abstention": None, "resamples": 200, "seed": 0}
+    curve = summarize(condition, questions, predictions, scores, unanswerable=without, **rest).risk_coverage
+    assert curve.n == 3 and [point.threshold for point in curve.points] == [0.9, 0.6, 0.4]
+    assert [point.risk for point in curve.points] == pytest.approx([0, 1 / 2, 1 / 3])
 
 
 def test_abstention_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -201,7 +202,12 @@ def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> 
 @pytest.mark.parametrize("name", recipes.names("configs/eval"))
 def test_every_recipe_is_valid(name: str) -> None:
     config, found = load_config(name, {"limit": 3})
-    assert found == name and config.description and config.questions and config.limit == 3
+    assert (
+        found == name
+        and config.description
+        and (config.questions or config.masked or config.beir)
+        and config.limit == 3
+    )
 
 
 def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
@@ -241,3 +247,36 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
     assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
     wrong = called("--among", "1", "--fail-under", "em@32=60")
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr
+
+
+def test_contexts_are_timed_alone_once_and_kept(
+    data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is read once before the clock runs; another run of the same command reads none again."""
+    alone: list[str] = []
+    read = Reader.read
+    monkeypatch.setattr(Reader, "read", lambda self, context: alone.append(context.question) or read(self, context))
+    config = CONFIG.model_copy(update={"unanswerable": (), "timed": 5, "among": (1,)})
+    report, path = run(config, small_config, data, tmp_path / "out")
+    (latency,) = (condition.latency for condition in report.conditions)
+    assert latency is not None and (latency.n, latency.p95, latency.p99) == (5, None, None)
+    assert latency.p50 > 0 and latency.tokens > 16
+    assert len(alone) == 10 and alone[::2] == alone[1::2] and len(set(alone)) == 5
+    again, _ = run(config, small_config, data, tmp_path / "out")
+    assert len(alone) == 10 and again.conditions[0].latency == latency
+    assert json.loads(path.read_text(encoding="utf-8"))["conditions"][0]["latency"]["n"] == 5
+
+
+def test_answers_are_kept_with_what_bears_them_out_and_can_be_told_by_their_hash(
+    data: Path, small_config: PipelineConfig, tmp_path: Path
+) -> None:
+    report, path = run(CONFIG, small_config, data, tmp_path / "out")
+    answers = path.parent / report.answers
+    assert hashlib.sha256(answers.read_bytes()).hexdigest() == report.hashes["answers"]
+    rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
+    asked = [row for row in rows if not row["problem"]]
+    assert len(rows) - len(asked) == 2 and all(row["tokens"] == 0 for row in rows if row["problem"])
+    assert all(row["answer"] in row["evidence"] and row["tokens"] > 0 for row in asked)
+    assert sum(row["tokens"] for row in rows if row["condition"] == "among-1" and "em" in row) == (
+        report.conditions[0].tokens
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from small_world import save_small_reader
 
 from ragyena import recipes
@@ -17,6 +18,7 @@ from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, IndexMismatchError, PathNotFoundError, UsageError
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.report import Report
+from ragyena.evaluation.schemas import answers_schema, results_schema
 from ragyena.pipelines.ask import Pipeline
 from ragyena.pipelines.compare import compare
 from ragyena.pipelines.evaluate import evaluate, freeze_to
@@ -130,6 +132,32 @@ def test_frozen_contexts_are_read_as_those_made_from_the_data(
     assert shown(seen) == shown(seen_live) and seen
     assert [c.whole for c in report.conditions] == [c.whole for c in live.conditions]
     assert report.settings == live.settings
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_is_written_keeps_the_published_schemas(task: str, run: Any) -> None:
+    """...and every score of the results can be computed from the answers."""
+    _, path, _ = run(config_of(task, timed=2))
+    result = json.loads(path.read_text(encoding="utf-8"))
+    rows = [json.loads(line) for line in (path.parent / result["answers"]).read_text(encoding="utf-8").splitlines()]
+    results, answers = Draft202012Validator(results_schema()), Draft202012Validator(answers_schema())
+    results.validate(result)
+    assert result.keys() == results.schema["properties"].keys()
+    assert result["conditions"][0].keys() == results.schema["$defs"]["ConditionReport"]["properties"].keys()
+    for row in rows:
+        answers.validate(row)
+        assert row.keys() == answers.schema["properties"].keys()
+    for condition in result["conditions"]:
+        of_it = [row for row in rows if row["condition"] == condition["name"]]
+        ranked = sorted(of_it, key=lambda row: -row["confidence"])
+        assert condition["risk_coverage"]["points"][-1]["risk"] == pytest.approx(
+            1 - sum(row["em"] for row in ranked) / len(ranked)
+        )
+        assert condition["tokens"] == sum(row["tokens"] for row in of_it)
+        place = condition["parameters"].get("position", 0)
+        assert (condition["latency"] or {"n": None})["n"] == (2 if place == 0 else None)  # a length is timed once
+    del result["schema"], rows[0]["confidence"]
+    assert not results.is_valid(result) and not answers.is_valid(rows[0])
 
 
 def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, tmp_path: Path) -> None:
