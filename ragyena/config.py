@@ -108,7 +108,7 @@ class ReaderConfig(Strict):
 
     checkpoint: str = "shipped"
     """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
-    threshold: Fraction = 0.3
+    threshold: Fraction = 0.2
     """Answers less probable than this are withheld: the reader says that it does not know."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """How much the retriever's word counts: this times log(score / best score) is added to the scores of a passage's

@@ -106,6 +106,14 @@ def _text(
         f"contexts of many passages. Files: `{folder.name}`. ▲ and ▼ stand where a score is above or below that of "
         f"`{first}` with p < 0.05. Two hops: the question names something by an alias that another passage defines."
     )
+    if "local-attention" in rows:
+        yield ""
+        yield prose(
+            "Each starts from the teacher, whose every layer attends to its passage: `local-attention` begins as the "
+            "teacher is, attention to the whole context begins with the teacher's weights, and Hyena has its filters "
+            "and gates to learn. After few tokens that head start is what is seen first; compare Hyena readers with "
+            "one another. The speed of the first reader holds the device's warm-up."
+        )
     header, values = ["reader", "what it is", "parameters"], []
     for column in columns:
         header.append(f"{column.title}, {'F1' if 'two' in column.title else 'EM / F1'}")
