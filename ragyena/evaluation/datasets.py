@@ -5,19 +5,21 @@ Reading files is ``ragyena.text.qa_files``; here rows are chosen, and their cont
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ragyena.config import EvalConfig
+from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import DataError
 from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions, under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Document, Passage
 
-__all__ = ["ContextRow", "EvalData", "Question", "cut", "load", "sample"]
+__all__ = ["ContextRow", "EvalData", "Question", "cut", "fingerprint", "load", "sample"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +84,12 @@ def sample(questions: list[Question], limit: int, seed: int) -> list[Question]:
         return questions
     chosen = random.Random(seed).sample(range(len(questions)), limit)
     return [questions[index] for index in sorted(chosen)]
+
+
+def fingerprint(rows: Sequence[Iterable[ContextRow]], settings: PipelineConfig, tokenizer: Tokenizer) -> str:
+    """Names the index of these texts under these settings."""
+    digest = hashlib.sha256(f"{settings.index.model_dump_json()} {tokenizer.fingerprint}".encode())
+    for some in rows:
+        for row in some:
+            digest.update(json.dumps([row.id, row.title, row.text]).encode())
+    return digest.hexdigest()[:12]

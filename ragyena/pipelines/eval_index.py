@@ -11,9 +11,8 @@ from pathlib import Path
 
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import DataError, IndexMismatchError, StorageError, UsageError
-from ragyena.evaluation.datasets import EvalData
+from ragyena.evaluation.datasets import EvalData, fingerprint
 from ragyena.pipelines import index as index_use_cases
-from ragyena.pipelines.freeze import fingerprint
 from ragyena.retrieval.index import Index
 from ragyena.retrieval.manifest import is_index
 from ragyena.text.qa_files import under

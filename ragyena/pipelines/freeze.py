@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import DataError, IndexMismatchError, UsageError
 from ragyena.evaluation.contexts import Making
-from ragyena.evaluation.datasets import ContextRow, EvalData, cut, load, sample
+from ragyena.evaluation.datasets import EvalData, cut, fingerprint, load, sample
 from ragyena.evaluation.frozen import Frozen, Hits, Kind
 from ragyena.evaluation.hybrid import load_hybrid
 from ragyena.evaluation.masked import Masked, hides, make_masked
@@ -161,15 +161,6 @@ def index_facts(index: Index) -> dict[str, Any]:
             "created": manifest.created,
         },
     }
-
-
-def fingerprint(rows: Sequence[Iterable[ContextRow]], settings: PipelineConfig, tokenizer: Tokenizer) -> str:
-    """Names the index of these texts under these settings."""
-    digest = hashlib.sha256(f"{settings.index.model_dump_json()} {tokenizer.fingerprint}".encode())
-    for some in rows:
-        for row in some:
-            digest.update(json.dumps([row.id, row.title, row.text]).encode())
-    return digest.hexdigest()[:12]
 
 
 def _cut_own(data: EvalData, tokenizer: Tokenizer, settings: PipelineConfig) -> dict[str, list[Passage]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from ragyena.config import PairModelConfig, PairStageConfig, TrainConfig
@@ -16,7 +15,8 @@ from ragyena.errors import CheckpointError, TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.pair_start import pair_config, start_pair
-from ragyena.training.context_task import ContextTask, compiled
+from ragyena.model.reader_model import SpanScores
+from ragyena.training.context_task import ContextTask, checkpoint_of, compiled
 from ragyena.training.flops import attention_flops, matrix_entries
 from ragyena.training.objectives import span_loss
 from ragyena.training.packed import Batch, PackedData
@@ -24,7 +24,6 @@ from ragyena.training.ranks import Ranks
 
 __all__ = ["PairTask", "load_pair_reader", "pair_flops"]
 
-_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
@@ -85,17 +84,9 @@ class PairTask(ContextTask):
         """Model FLOPs of a step on the batch."""
         return 3.0 * pair_flops(self.model, batch)
 
-    @torch.no_grad()
-    def held_out(self) -> dict[str, float]:
-        """The span loss on questions never trained on, among as many passages as the stage has."""
-        if not len(self.sampler.held_out):
-            return {}
-        losses = []
-        for passages in self.stage.passages:
-            for step in range(_HELD_OUT_BATCHES):
-                batch = self.sampler.held_out_batch(step, passages)
-                losses.append(span_loss(self.model.span_scores(batch.plain, dtype=self.dtype), batch))
-        return {self.held_out_loss: float(torch.stack(losses).mean())}
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        """The scores behind the held-out loss."""
+        return self.model.span_scores(batch.plain, dtype=self.dtype)
 
     def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts."""
@@ -113,9 +104,7 @@ class PairTask(ContextTask):
 
 def load_pair_reader(name: str, runs: Path) -> PairReader:
     """The pair reader of an earlier stage, or of a checkpoint folder. Raises CheckpointError, TrainingError."""
-    folder = runs / name / "checkpoint"
-    if not folder.is_dir():
-        folder = Path(name)
+    folder = checkpoint_of(name, runs)
     config = load_config(folder)
     if not isinstance(config, PairModelConfig):
         raise TrainingError(f"{folder} is not a pair reader", hint="name a checkpoint of a stage of kind: pair")

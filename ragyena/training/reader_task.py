@@ -18,7 +18,7 @@ from ragyena.model.encoder_start import convert, start_from_encoder
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.training.calibration import calibrate
-from ragyena.training.context_task import ContextTask, compiled
+from ragyena.training.context_task import ContextTask, checkpoint_of, compiled
 from ragyena.training.flops import attention_flops, conv_flops, matrix_entries
 from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.training.packed import Batch, PackedData
@@ -29,7 +29,6 @@ __all__ = ["ReaderTask"]
 
 _POLAR_WEIGHT = 0.1
 _WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
-_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
@@ -94,9 +93,7 @@ class ReaderTask(ContextTask):
 
     def _load(self, name: str) -> ReaderModel:
         """The model of an earlier stage or of a checkpoint folder."""
-        folder = self.runs / name / "checkpoint"
-        if not folder.is_dir():
-            folder = Path(name)
+        folder = checkpoint_of(name, self.runs)
         config = load_config(folder)
         if not isinstance(config, type(self.stage.model)):
             raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
@@ -135,18 +132,10 @@ class ReaderTask(ContextTask):
                 each += attention_flops(seen, config.width, causal=False) * (1.5 if turned else 1.0)
         return each / 3 * batch.tokens
 
-    @torch.no_grad()
-    def held_out(self) -> dict[str, float]:
-        """The span loss on questions never trained on, among as many passages as the stage has."""
-        if not len(self.sampler.held_out):
-            return {}
-        losses = []
-        for passages in self.stage.passages:
-            for step in range(_HELD_OUT_BATCHES):
-                batch = self.sampler.held_out_batch(step, passages)
-                encoded = self.model.encode(batch.inputs, dtype=self.dtype)
-                losses.append(span_loss(self.model.span_scores(encoded, batch.inputs.text_mask), batch))
-        return {self.held_out_loss: float(torch.stack(losses).mean())}
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        """The scores behind the held-out loss."""
+        encoded = self.model.encode(batch.inputs, dtype=self.dtype)
+        return self.model.span_scores(encoded, batch.inputs.text_mask)
 
     def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss when the fraction ``done`` of the stage is over, and its parts."""
