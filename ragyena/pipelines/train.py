@@ -41,7 +41,7 @@ from ragyena.training.lm_task import LanguageTask
 from ragyena.training.loop import StageResult, finished, run
 from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
-from ragyena.training.pair_task import PairTask
+from ragyena.training.pair_task import PairTask, check_encoder
 from ragyena.training.prepare import prepare
 from ragyena.training.ranks import Ranks, joined
 from ragyena.training.reader_task import ReaderTask
@@ -157,15 +157,17 @@ def train(
 
 
 def _check_pair_encoder(config: AnyTrainConfig, folder: Path, pair_encoder: Path | None) -> None:
-    """Says that an encoder is needed before any of the work is done, not after."""
+    """Looks at the encoder that a stage still needs before any of the work is done, not after."""
     for stage in config.stages:
-        asks = isinstance(stage, PairStageConfig) and stage.start == "pair-encoder"
-        if asks and pair_encoder is None and not finished(folder, stage.name):
+        if not isinstance(stage, PairStageConfig) or stage.start != "pair-encoder" or finished(folder, stage.name):
+            continue
+        if pair_encoder is None:
             raise UsageError(
                 f"stage {stage.name} starts from an encoder that does not ship with ragyena",
                 hint="fetch one (hf download sentence-transformers/all-mpnet-base-v2 --local-dir FOLDER) and name it: "
                 "--pair-encoder FOLDER; or take a recipe without such a stage (reader-alone)",
             )
+        check_encoder(stage, pair_encoder)
 
 
 def chosen_device(device: str) -> str:

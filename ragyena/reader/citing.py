@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DocumentStore", "cite"]
 
+_LEAST_SHARE = 0.01  # of the best place's probability; below it the same words stand there for something else
 MARGIN = 2 * REACH
 """Characters read on each side of a passage: as far as a quote reaches, and as far again to see its border."""
 
@@ -38,8 +39,9 @@ class DocumentStore(Protocol):
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
     """At most ``limit`` citations for ``reading``, best first; none where the reader abstained.
 
-    An extracted answer is cited where it was taken from, then at other places where the reader found the same words.
-    A written answer has no place of its own: it cites the sentences that the reader's best spans stand in.
+    An extracted answer is cited where it was taken from, then at other places where the reader found the same words,
+    unless it holds them far less likely: another country's profile says "civil law system" too. A written answer has no
+    place of its own: it cites the sentences that the reader's best spans stand in.
 
     Raises IndexCorruptError where the store no longer holds what was read.
     """
@@ -59,7 +61,8 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
 def _evidence(reading: Reading) -> Iterator[Span]:
     """The spans that bear out the answer."""
     for rank, span in enumerate(reading.spans):
-        if rank == 0 or reading.kind == "written" or _same(span.text, reading.text):
+        again = span.score >= _LEAST_SHARE * reading.spans[0].score and _same(span.text, reading.text)
+        if rank == 0 or reading.kind == "written" or again:
             yield span
 
 

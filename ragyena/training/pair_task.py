@@ -22,7 +22,7 @@ from ragyena.training.objectives import span_loss
 from ragyena.training.packed import Batch, PackedData
 from ragyena.training.ranks import Ranks
 
-__all__ = ["PairTask", "load_pair_reader", "pair_flops"]
+__all__ = ["PairTask", "check_encoder", "load_pair_reader", "pair_flops"]
 
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
@@ -64,14 +64,8 @@ class PairTask(ContextTask):
             return load_pair_reader(stage.start, runs)
         if encoder is None:
             raise TrainingError(f"stage {stage.name} starts from an encoder", hint="name its folder: --pair-encoder")
+        check_encoder(stage, encoder)
         model = PairReader(stage.model)
-        found = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
-        asked = stage.model.model_dump(exclude=set(_FREE))
-        if wrong := [f"{name}: {found[name]}" for name in asked if asked[name] != found[name]]:
-            raise CheckpointError(
-                f"the encoder {encoder} is not what stage {stage.name} describes",
-                hint=f"set in its model: {', '.join(wrong)}",
-            )
         start_pair(model, encoder, self.tokenizer)
         return model
 
@@ -100,6 +94,17 @@ class PairTask(ContextTask):
         return {}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None: ...
+
+
+def check_encoder(stage: PairStageConfig, encoder: Path) -> None:
+    """Raises CheckpointError where the folder holds no encoder, or another one than the stage describes."""
+    found = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
+    asked = stage.model.model_dump(exclude=set(_FREE))
+    if wrong := [f"{name}: {found[name]}" for name in asked if asked[name] != found[name]]:
+        raise CheckpointError(
+            f"the encoder {encoder} is not what stage {stage.name} describes",
+            hint=f"set in its model: {', '.join(wrong)}",
+        )
 
 
 def load_pair_reader(name: str, runs: Path) -> PairReader:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ragyena.config import LanguageTrainConfig, RecallTrainConfig, TrainConfig
-from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.errors import CheckpointError, ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.pipelines.train import load, pack_data, train
 
 MODEL = {"vocab_size": 30522, "width": 8, "depth": 1, "ffn_width": 8, "max_length": 16, "filter_width": 8}
@@ -98,6 +98,22 @@ def test_the_pair_differs_in_its_mixers_alone() -> None:
         )
         assert one.model.model_copy(update={"mixers": ()}) == other.model.model_copy(update={"mixers": ()})
         assert hyena.data == twin.data and hyena.seed == twin.seed
+
+
+def test_an_encoder_that_a_stage_needs_is_looked_at_before_any_work(tmp_path: Path) -> None:
+    reader = load("reader", tmp_path, check_data=False)
+    nowhere: dict[str, Any] = {"packed": tmp_path / "none.npz", "encoder": None, "device": "cpu", "progress": Quiet()}
+    with pytest.raises(UsageError, match="starts from an encoder that does not ship"):
+        train(reader, tmp_path / "run", pair_encoder=None, **nowhere)
+    with pytest.raises(CheckpointError, match=r"config\.json cannot be read"):
+        train(reader, tmp_path / "run", pair_encoder=tmp_path, **nowhere)
+    small = {"model_type": "bert", "vocab_size": 30522, "hidden_size": 32, "num_hidden_layers": 2} | {
+        "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 512
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(small), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is not what stage pair describes"):
+        train(reader, tmp_path / "run", pair_encoder=tmp_path, **nowhere)
+    assert not (tmp_path / "run").exists()
 
 
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:

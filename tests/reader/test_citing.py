@@ -91,6 +91,13 @@ def test_the_same_words_elsewhere_are_further_evidence_and_other_words_are_not()
     assert quotes == ["The new bridge was built in 1932 by Ada Stone.", "A plaque says so: built in 1932."]
 
 
+def test_the_same_words_where_they_hardly_are_the_answer_are_not_cited() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    second = span(TEXT, "1932", after=TEXT.index("plaque"), score=0.002)
+    (citation,) = cite(reading("1932", span(TEXT, "1932"), second), whole, Shelf({1: TEXT}), limit=3)
+    assert citation.quote == "The new bridge was built in 1932 by Ada Stone."
+
+
 def test_a_sentence_is_cited_once_and_the_limit_holds() -> None:
     whole = context(passage(TEXT, 0, len(TEXT)))
     again = span(TEXT, "1932", score=0.2)
