@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ragyena.config import PairModelConfig, PairStageConfig, TrainConfig
 from ragyena.errors import CheckpointError, TrainingError
@@ -118,9 +118,8 @@ def load_pair_reader(name: str, runs: Path) -> PairReader:
     return model
 
 
-def pair_flops(model: nn.Module, batch: Batch) -> float:
+def pair_flops(model: PairReader, batch: Batch) -> float:
     """Model FLOPs of a pair reader's forward pass on the batch: every pair is as long as question and slot."""
-    assert isinstance(model, PairReader)
     count, passages, slot = batch.inputs.token_ids.shape
     length = batch.inputs.question_ids.shape[1] + slot
     each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
