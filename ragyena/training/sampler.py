@@ -262,8 +262,8 @@ class Sampler:
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
-        """Slots of tokens, and the targets in them. ``plain`` is the question without an alias. ``inserted`` edits passages other than the gold one; where one
-        ``explains`` [B, P], what was put in front of it is evidence."""
+        """Slots of tokens, and the targets in them. ``plain`` is the question without an alias. ``inserted`` edits
+        passages other than the gold one; where one ``explains`` [B, P], what was put in front of it is evidence."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)
         is_gold = (slots == place[:, None]) & ~target.absent[:, None]
