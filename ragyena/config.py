@@ -184,6 +184,9 @@ class ReaderModelConfig(Strict):
     """The longest question slot, its begin and end tokens included."""
     match_features: bool = True
     """Whether exact matches of question words and word pairs are marked on the passage tokens."""
+    null_width: Count = 0
+    """Hidden channels of a no-answer score that looks at the states where the likeliest answers start and end; 0 for one
+    from the question alone."""
     decoder_layers: Count = 2
     """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
     max_answer_tokens: Positive = 64

@@ -176,4 +176,5 @@ class PairReader(nn.Module):
         bucket = relative_buckets(length, self.config.relative_buckets, mask_NT.device)
         bias_HTT = self.relative_bias[bucket].permute(2, 0, 1).to(dtype)
         unseen = torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, NEVER)
-        return bias_HTT + unseen
+        # Heads came last in memory; attention wants keys there, and would move them in every layer.
+        return bias_HTT.contiguous() + unseen

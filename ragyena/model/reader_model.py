@@ -107,6 +107,27 @@ class ReaderLayer(nn.Module):
         return self.ffn_norm(x + self.ffn(x))
 
 
+class NullOfSpan(nn.Module):
+    """What the likeliest answer says of there being none: the states where it starts and ends, averaged over the
+    context by the probability of each, beside the question's. Linear in the context; says nothing before it learns."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = Linear(3 * width, hidden)
+        self.contract = Linear(hidden, 2)
+        nn.init.zeros_(self.contract.weight)
+        nn.init.zeros_(self.contract.bias)
+
+    def forward(self, encoded: Encoded, scores_BPS2: Tensor) -> Tensor:
+        """[B, 2] fp32, to add to the start and end score of there being no answer."""
+        # Which span is likeliest is for the span scores to learn: no gradient reaches them from here.
+        weight_B2L = scores_BPS2.detach().flatten(1, 2).softmax(1).transpose(1, 2)
+        states_BLD = encoded.passages.flatten(1, 2)
+        likeliest_B2D = weight_B2L.to(states_BLD.dtype) @ states_BLD
+        seen = torch.cat([likeliest_B2D.flatten(1), encoded.question[:, 0]], 1)
+        return self.contract(F.gelu(self.expand(seen))).float()
+
+
 class ReaderModel(nn.Module):
     """A reader of the given architecture, randomly initialised. ``ragyena.model.checkpoint`` loads weights."""
 
@@ -127,6 +148,7 @@ class ReaderModel(nn.Module):
         self.layers = nn.ModuleList(ReaderLayer(config, index) for index in range(len(config.mixers)))
         self.span = Linear(width, 2)
         self.null = Linear(width, 2)
+        self.null_of_span = NullOfSpan(width, config.null_width) if config.null_width else None
         self.mode = Linear(width, 1)
         self.evidence = nn.ModuleDict({str(layer): Linear(width, 1) for layer in config.selecting_layers})
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
@@ -221,6 +243,8 @@ class ReaderModel(nn.Module):
         """Extraction head: where an answer starts and ends, over all passages, and that there is none."""
         scores = self.span(encoded.passages).float().masked_fill(~text_mask[..., None], NEVER)
         null = self.null(encoded.question[:, 0]).float()
+        if self.null_of_span is not None:
+            null = null + self.null_of_span(encoded, scores)
         return SpanScores(scores[..., 0], scores[..., 1], null)
 
     def confidence(self, features: Tensor) -> Tensor:

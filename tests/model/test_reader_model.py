@@ -11,7 +11,7 @@ from ragyena.config import ReaderModelConfig
 from ragyena.kernels.slot_conv import slot_conv_reference
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.mixers import HyenaMixer
-from ragyena.model.reader_model import ReaderModel
+from ragyena.model.reader_model import Encoded, ReaderModel
 
 
 def tiny(**values: object) -> ReaderModelConfig:
@@ -158,6 +158,39 @@ def test_one_softmax_runs_over_the_whole_context() -> None:
         total = part.exp().sum((1, 2)) + none.exp()
         assert torch.allclose(total, torch.ones(2), atol=1e-5)
         assert (part.exp()[~inputs.text_mask] == 0).all()
+
+
+@torch.no_grad()
+def test_no_answer_looks_at_where_the_likeliest_answer_is() -> None:
+    model, inputs = awake(tiny(null_width=8)), contexts()
+    encoded = model.encode(inputs)
+    head = model.null_of_span
+    assert head is not None
+    scores = model.span_scores(encoded, inputs.text_mask)
+    assert torch.equal(scores.null, model.null(encoded.question[:, 0]))  # it starts with nothing to say
+    head.contract.weight.normal_()
+    model.span.weight *= 1e3  # one token has all the probability
+    scores = model.span_scores(encoded, inputs.text_mask)
+
+    def change_of_null(token: int) -> float:
+        moved = encoded.passages.clone()
+        moved.view(2, -1, 24)[0, token] *= 1.1
+        return float(
+            (model.span_scores(Encoded(encoded.question, moved), inputs.text_mask).null - scores.null).abs().max()
+        )
+
+    start, end = scores.start[0].flatten(), scores.end[0].flatten()
+    assert change_of_null(int(start.argmax())) > 1e-3
+    assert change_of_null(int(torch.maximum(start, end).argmin())) == 0.0
+
+
+def test_no_answer_moves_no_span_score() -> None:
+    model, inputs = awake(tiny(null_width=8)), contexts()
+    assert model.null_of_span is not None
+    torch.nn.init.normal_(model.null_of_span.contract.weight)
+    model.span_scores(model.encode(inputs), inputs.text_mask).null.sum().backward()
+    assert model.span.weight.grad is None
+    assert model.null_of_span.expand.weight.grad is not None
 
 
 def test_batching_changes_nothing() -> None:
