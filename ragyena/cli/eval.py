@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible, output
-from ragyena.cli.options import PipelineOption, QuietOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, configure, whole_numbers
 from ragyena.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ def command(
     split: Annotated[str | None, typer.Option(help="Ask rows of this split (setting split of the recipe).")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Ask rows of this source only; may be repeated.")] = None,
     among: Annotated[
-        list[int] | None, typer.Option(metavar="K", help="Passages that compete; 1 is the own context alone.")
+        list[str] | None, typer.Option(metavar="K,K...", help="Passages that compete; 1 is the own context alone.")
     ] = None,
     context_tokens: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Context lengths (tasks open and positions); repeatable.")
+        list[str] | None,
+        typer.Option(metavar="N,N...", help="Context lengths: 4096,8192,131072. Without a recipe, asked end to end."),
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
     timed: Annotated[
@@ -98,8 +99,8 @@ def command(
         "unanswerable": unanswerable or None,
         "split": split,
         "sources": source or None,
-        "among": among or None,
-        "context_tokens": context_tokens or None,
+        "among": whole_numbers("--among", among),
+        "context_tokens": whole_numbers("--context-tokens", context_tokens),
         "limit": limit,
         "timed": timed,
     }

@@ -48,7 +48,8 @@ _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfig, str]:
-    """The evaluation recipe with ``flags`` (None: not given) over it, and its name.
+    """The evaluation recipe with ``flags`` (None: not given) over it, and its name. Without a recipe, questions are
+    asked on their own context; with ``context_tokens`` end to end at these lengths.
 
     Raises PathNotFoundError for an unknown recipe, ConfigError for a wrong key or value.
     """
@@ -58,6 +59,8 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
         values, path = recipes.load_recipe("configs/eval", recipe)
         source, name = str(path), path.stem
     given = {key: value for key, value in flags.items() if value is not None}
+    if recipe is None and "context_tokens" in given:
+        values["task"] = "open"
     return parse(EvalConfig, {**values, **given}, source=source), name
 
 

@@ -14,6 +14,7 @@ from small_world import save_small_reader
 
 from ragyena import recipes
 from ragyena.cli.eval import _bar, _below
+from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.evaluation.report import Report
@@ -220,6 +221,19 @@ def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
         load_config("no-such-recipe", {})
     with pytest.raises(ConfigError, match="among"):
         load_config("squad-dev", {"among": [0]})
+
+
+def test_lengths_are_separated_by_commas_or_given_again() -> None:
+    assert whole_numbers("--context-tokens", ["4096,8192", "131072"]) == [4096, 8192, 131072]
+    assert whole_numbers("--context-tokens", None) is None
+    for wrong in ("4096,", "4096, x", "4k", "", "-1", "4096;8192"):
+        with pytest.raises(UsageError, match=r"--context-tokens .*is no whole number"):
+            whole_numbers("--context-tokens", [wrong])
+    config, _ = load_config(None, {"questions": ["mine.jsonl"], "context_tokens": [4096, 8192]})
+    assert (config.task, config.context_tokens) == ("open", (4096, 8192))
+    for wrong_numbers in ([4096, 4096], [100], [1 << 20]):
+        with pytest.raises(ConfigError, match="context_tokens"):
+            load_config(None, {"questions": ["mine.jsonl"], "context_tokens": wrong_numbers})
 
 
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:

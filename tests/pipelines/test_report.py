@@ -175,6 +175,19 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 
 
+def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> None:
+    """Only the recipe "open" times readings, and none so many that a tail can be told."""
+    for task in TASKS:
+        page, markdown = report([results / task], tmp_path)
+        for text in (markdown.read_text(encoding="utf-8"), " ".join(read(page)[0].text)):
+            assert ("p50" in text) == (task == "open") and "p99 |" not in text and "GPU GiB" not in text
+        tables = re.findall(r"(?:^\|.*\n)+", markdown.read_text(encoding="utf-8"), re.MULTILINE)
+        for table in tables:
+            lines = [line.strip("|").split("|") for line in table.splitlines()]
+            body = [cells for cells in lines[2:] if any(cell.strip() for cell in cells[1:])]
+            assert all(any(cells[place].strip() for cells in body) for place in range(len(lines[0]))), table
+
+
 def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
     page, markdown = report([results / "open"], tmp_path)
     _, html = read(page)

@@ -14,6 +14,10 @@ from ragyena.evaluation.results import Run
 __all__ = ["cost_section", "cost_sentences"]
 
 _TOKENS = "tokens of a context, padding included"
+_TIMES = (
+    "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once before it "
+    "is timed; p95 needs 20 readings, p99 100. "
+)
 
 
 def cost_section(compared: Compared) -> Section | None:
@@ -32,8 +36,7 @@ def cost_section(compared: Compared) -> Section | None:
     blocks.append(Figures(figures, legend, table) if figures else table)
     blocks.append(
         Text(
-            "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once "
-            "before it is timed; p95 needs 20 readings, p99 100. Tokens a second are of reading in batches, padding "
+            f"{_TIMES if _timed(compared) else ''}Tokens a second are of reading in batches, padding "
             "included. GPU memory is the most that was allocated while a batch was read; resident is the most of the "
             "whole process, data and index included."
         )
@@ -156,6 +159,10 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
         number(condition.get("peak_memory_gib"), ".2f"),
         number(condition.get("peak_resident_gib"), ".2f"),
     ]
+
+
+def _timed(compared: Compared) -> bool:
+    return any(condition.get("latency") for run in compared.runs for condition in run.conditions.values())
 
 
 def _duration(seconds: float | None) -> str:

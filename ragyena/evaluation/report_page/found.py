@@ -33,7 +33,10 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
     if all(condition["passage_recall"] for condition in conditions):
         figures.append(_curve(conditions, "passage_recall", "own passages found, %"))
     legend = [(condition["title"], place) for place, condition in enumerate(conditions)] if len(conditions) > 1 else ()
-    blocks.append(Figures(figures, legend, _gaps(result)))
+    if figures:
+        blocks.append(Figures(figures, legend, _recalls(conditions)))
+    if result["differences"]:
+        blocks.append(_gaps(result))
     yield Section(f"{prefix}What searches find", blocks)
     machine = result["machine"]
     facts: list[Line] = [
@@ -78,6 +81,17 @@ def _curve(conditions: list[Mapping[str, Any]], key: str, label: str) -> Figure:
     ]
     title = f"{label.partition(',')[0]} among the first k passages"
     return Figure(line_chart(series, Axis("passages looked at", log=True), Axis(label), title=title), title)
+
+
+def _recalls(conditions: list[Mapping[str, Any]]) -> Table:
+    """The figures behind the curves."""
+    keys = ("answer_recall", "passage_recall")
+    rows: list[Line] = [
+        [condition["title"], str(k), *(score(condition[key][k]) if condition[key] else "" for key in keys)]
+        for condition in conditions
+        for k in condition["answer_recall"] or condition["passage_recall"] or ()
+    ]
+    return Table(["search", "first k", "answer found, %", "own passages found, %"], rows)
 
 
 def _gaps(result: Mapping[str, Any]) -> Table:

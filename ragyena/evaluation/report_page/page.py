@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ragyena.evaluation.report_page.accuracy import (
@@ -11,7 +12,7 @@ from ragyena.evaluation.report_page.accuracy import (
     needle_section,
     positions_section,
 )
-from ragyena.evaluation.report_page.blocks import Page, Section
+from ragyena.evaluation.report_page.blocks import Block, Figures, Page, Section, Table
 from ragyena.evaluation.report_page.compared import Compared, compare_runs
 from ragyena.evaluation.report_page.cost import cost_section
 from ragyena.evaluation.report_page.examples import examples_section
@@ -36,8 +37,17 @@ def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], prog
     return Page(
         title="Evaluation: " + ", ".join(recipes),
         subtitle="; ".join(filter(None, (" and ".join(readers), dated))),
-        sections=sections,
+        sections=[replace(section, blocks=[*map(_filled, section.blocks)]) for section in sections],
     )
+
+
+def _filled(block: Block) -> Block:
+    """A block whose table has no empty column."""
+    if isinstance(block, Table):
+        return block.without_empty()
+    if isinstance(block, Figures):
+        return replace(block, table=block.table.without_empty())
+    return block
 
 
 def _sections(compared: Compared, *, named: bool) -> list[Section]:
