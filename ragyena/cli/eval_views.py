@@ -8,10 +8,13 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ragyena.cli.console import size
 from ragyena.evaluation.comparing import Difference
+from ragyena.evaluation.cost import Cost
 from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
+from ragyena.evaluation.report_page.cost_parts import PART_NAMES, duration
 from ragyena.evaluation.retrieval import RetrievalReport
 from ragyena.pipelines.compare import Comparison
 
@@ -145,6 +148,8 @@ def _notes(condition: ConditionReport) -> list[str]:
     ]
     if condition.latency is not None:
         lines.append(_latency(condition.latency))
+    if condition.cost is not None:
+        lines += _cost(condition.cost)
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
@@ -179,6 +184,16 @@ def _latency(latency: Latency) -> str:
         f"one context of {latency.tokens:,.0f} tokens read alone: {latency.p50 * 1000:,.0f} ms (median of "
         f"{latency.n:,}{tails})"
     )
+
+
+def _cost(cost: Cost) -> Iterator[str]:
+    parts = ", ".join(f"{PART_NAMES[part]} {duration(found.p50)}" for part, found in cost.parts.items())
+    after = f", {duration(cost.per_token.p50)} for each token after it" if cost.per_token else ""
+    yield f"of a question (medians): {parts}; first token after {duration(cost.first_token.p50)} of reading{after}"
+    state = cost.state
+    kept = f"{size(state.total)} to write an answer" if state.total else "nothing: it only extracts"
+    energy = f"{cost.energy.joules:,.3g} J a question" if cost.energy else f"energy not measured: {cost.no_energy}"
+    yield f"keeps {kept} (an attention reader alike would: {size(state.attention)}, computed); {energy}"
 
 
 def _figure(value: float | None) -> str:

@@ -25,7 +25,6 @@ from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.experiment import Prediction, predict
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
-from ragyena.evaluation.latency import summarize_latency, time_readings
 from ragyena.evaluation.metrics import Score
 from ragyena.evaluation.report import (
     SCHEMA,
@@ -38,6 +37,7 @@ from ragyena.evaluation.report import (
 )
 from ragyena.evaluation.results import by_condition
 from ragyena.evaluation.tasks import conditions, contrasts, sweeps
+from ragyena.pipelines.costing import CostTimer
 from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
@@ -119,8 +119,17 @@ def evaluate(
     began = time.perf_counter()
     gc.collect()  # an earlier reader of this process would count as this one's memory
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
+    timer = CostTimer(config, settings, out, progress)
     if frozen is None:
-        contexts = freeze(config, settings, reader.tokenizer, data_root=data_root, index=index_cache, progress=progress)
+        contexts = freeze(
+            config,
+            settings,
+            reader.tokenizer,
+            data_root=data_root,
+            index=index_cache,
+            progress=progress,
+            at_index=timer.at_index(reader.tokenizer),
+        )
     else:
         contexts = frozen_for(config, settings, reader.tokenizer, frozen)
     facts = {
@@ -139,7 +148,7 @@ def evaluate(
         Journal(out / f"timings-{digest}.jsonl") as timings,
     ):
         for condition in conditions(config, contexts, making(config, settings, reader.tokenizer)):
-            report, answers = _condition(reader, contexts, condition, config, settings, journal, timings, progress)
+            report, answers = _condition(reader, contexts, condition, timer, journal, timings)
             reports.append(report)
             rows += answers
     date = time.strftime("%Y-%m-%d")
@@ -180,29 +189,28 @@ def _condition(
     reader: Reader,
     frozen: Frozen,
     condition: Condition,
-    config: EvalConfig,
-    settings: PipelineConfig,
+    timer: CostTimer,
     journal: Journal,
     timings: Journal,
-    progress: Progress | None,
 ) -> tuple[ConditionReport, list[AnswerRow]]:
     """The figures of a condition, and a row for each answer."""
     unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
     asked = condition.questions
-    predictions = predict(reader, [*asked, *unanswerable], condition, journal, progress)
+    predictions = predict(reader, [*asked, *unanswerable], condition, journal, timer.progress)
     scores = score_all(asked, predictions)
-    count = config.timed if condition.worth_timing else 0
-    timed = time_readings(reader, asked, condition, count, timings, progress, seed=config.seed)
+    latency, cost = timer.measure(reader, condition, timings)
+    threshold = timer.settings.reader.threshold
     report = summarize(
         condition,
         asked,
         predictions,
         scores,
         unanswerable=unanswerable,
-        latency=summarize_latency(timed),
-        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=settings.reader.threshold),
-        resamples=config.resamples,
-        seed=config.seed,
+        latency=latency,
+        cost=cost,
+        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=threshold),
+        resamples=timer.config.resamples,
+        seed=timer.config.seed,
     )
     return report, _rows(frozen, condition, predictions, scores)
 

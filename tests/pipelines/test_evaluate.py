@@ -269,13 +269,22 @@ def test_contexts_are_timed_alone_once_and_kept(
     """Each is read once before the clock runs; another run of the same command reads none again."""
     alone: list[str] = []
     read = Reader.read
+    read_timed = Reader.read_timed
     monkeypatch.setattr(Reader, "read", lambda self, context: alone.append(context.question) or read(self, context))
+    monkeypatch.setattr(
+        Reader, "read_timed", lambda self, context: alone.append(context.question) or read_timed(self, context)
+    )
     config = CONFIG.model_copy(update={"unanswerable": (), "timed": 5, "among": (1,)})
     report, path = run(config, small_config, data, tmp_path / "out")
     (latency,) = (condition.latency for condition in report.conditions)
     assert latency is not None and (latency.n, latency.p95, latency.p99) == (5, None, None)
     assert latency.p50 > 0 and latency.tokens > 16
     assert len(alone) == 10 and alone[::2] == alone[1::2] and len(set(alone)) == 5
+    (cost,) = (condition.cost for condition in report.conditions)
+    assert cost is not None and cost.n == 5 and cost.parts.keys() == {"inputs", "encode", "extract"}
+    assert cost.first_token.p50 <= latency.p50 and cost.first_token.p50 >= cost.parts["encode"].p50
+    assert cost.state.total == 0 and cost.state.attention == 2 * 2 * 32 * 4 * round(latency.tokens)
+    assert cost.energy is None and "NVIDIA" in cost.no_energy and cost.per_token is None
     again, _ = run(config, small_config, data, tmp_path / "out")
     assert len(alone) == 10 and again.conditions[0].latency == latency
     assert json.loads(path.read_text(encoding="utf-8"))["conditions"][0]["latency"]["n"] == 5

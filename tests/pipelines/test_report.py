@@ -175,6 +175,21 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 
 
+def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, tmp_path: Path) -> None:
+    text = report([results / "open"], tmp_path)[1].read_text(encoding="utf-8")
+    assert "| reader | retrieve | pack | inputs | encode | extract | first token p50 | tokens/s alone |" in text
+    assert "attention would keep" in text and "Energy was not measured: energy is read from NVIDIA GPUs alone" in text
+    (path,) = (results / "open").glob("*-one-*.json")
+    for condition in json.loads(path.read_text(encoding="utf-8"))["conditions"]:
+        parts, first = condition["cost"]["parts"], condition["cost"]["first_token"]
+        assert list(parts) == ["retrieve", "pack", "inputs", "encode", "extract"] and parts["pack"]["n"] == 3
+        assert first["mean"] == pytest.approx(sum(parts[p]["mean"] for p in ("inputs", "encode", "extract")))
+        assert first["mean"] <= condition["latency"]["mean"]
+    assert (
+        "retrieve" not in report([results / "alone"], tmp_path)[1].read_text(encoding="utf-8").split("## Examples")[0]
+    )
+
+
 def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> None:
     """Only the recipe "open" times readings, and none so many that a tail can be told."""
     for task in TASKS:

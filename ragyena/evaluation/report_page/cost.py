@@ -9,6 +9,7 @@ from ragyena.evaluation.crossover import crossovers
 from ragyena.evaluation.report_page.blocks import Block, Bullets, Figure, Figures, Group, Line, Section, Table, Text
 from ragyena.evaluation.report_page.charts import Axis, Mark, Point, Series, line_chart
 from ragyena.evaluation.report_page.compared import Compared, Sweep, number, sweeps_of
+from ragyena.evaluation.report_page.cost_parts import duration, parts_blocks, state_blocks
 from ragyena.evaluation.results import Run
 
 __all__ = ["cost_section", "cost_sentences"]
@@ -41,6 +42,7 @@ def cost_section(compared: Compared) -> Section | None:
             "whole process, data and index included."
         )
     )
+    blocks += [*parts_blocks(compared), *state_blocks(compared)]
     if _machines_differ(compared):
         blocks.append(Text("The readers ran on machines that differ: their times do not compare."))
     return Section("Cost", blocks)
@@ -153,7 +155,7 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
     latency = condition.get("latency") or {}
     return [
         f"{_tokens(condition):,.0f}",
-        *(_duration(latency.get(key)) for key in ("p50", "p95", "p99")),
+        *(duration(latency.get(key)) for key in ("p50", "p95", "p99")),
         f"{latency['n']:,}" if latency else "",
         f"{condition['tokens_per_second']:,.0f}",
         number(condition.get("peak_memory_gib"), ".2f"),
@@ -163,12 +165,6 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
 
 def _timed(compared: Compared) -> bool:
     return any(condition.get("latency") for run in compared.runs for condition in run.conditions.values())
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds * 1000:,.3g} ms" if seconds < 0.9995 else f"{seconds:,.3g} s"
 
 
 def _machines_differ(compared: Compared) -> bool:
