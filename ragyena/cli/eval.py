@@ -86,7 +86,7 @@ def command(
     """
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
-    from ragyena.pipelines.compare import compare, write, write_together
+    from ragyena.pipelines.compare import compare_all, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
     from ragyena.pipelines.report import report as write_report
 
@@ -166,10 +166,8 @@ def command(
             console.print(line)
         console.print(f"\n  {path}\n")
         missed += [problem for bar in bars if (problem := _below(report, *bar))]
-    comparisons = []
-    for other in results[1:]:
-        comparison = compare(results[0], other)
-        comparisons.append(comparison)
+    comparisons = compare_all(results)
+    for comparison, other in zip(comparisons, results[1:], strict=True):
         path = folder / f"{comparison.date}-{name}-{_name(results[0], name)}-vs-{_name(other, name)}.json"
         write(comparison, path)
         for line in comparison_lines(comparison):

@@ -81,7 +81,7 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
         table.add_column("second")
     table.add_column("source")
     table.add_column("score")
-    for column in ("n", "first", "second", "difference", "95%", "p"):
+    for column in ("n", "first", "second", "difference", "95%", "p", "Holm"):
         table.add_column(column, justify="right")
     table.add_column("better")
     for d in differences:
@@ -95,10 +95,15 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
             f"{d.second_mean:.1f}",
             f"{d.difference.mean:+.1f}",
             f"{low:+.1f} to {high:+.1f}",
-            "<0.001" if d.p < 0.001 else f"{d.p:.3f}",
+            _p(d.p),
+            _p(d.p if d.p_holm is None else d.p_holm),
             d.verdict,
         )
     return table
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _measure(name: str) -> str:

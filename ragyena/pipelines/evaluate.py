@@ -20,7 +20,7 @@ from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import StorageError, UsageError
 from ragyena.evaluation import machine
-from ragyena.evaluation.comparing import differences, spread
+from ragyena.evaluation.comparing import corrected, differences, spread
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.experiment import Prediction, predict
 from ragyena.evaluation.frozen import Frozen
@@ -163,9 +163,13 @@ def evaluate(
         answers=answers_file.name,
         conditions=tuple(reports),
         differences=tuple(
-            found
-            for first, second in contrasts(config)
-            for found in differences(scored[first], scored[second], (first, second), **drawn)
+            corrected(
+                [
+                    found
+                    for first, second in contrasts(config)
+                    for found in differences(scored[first], scored[second], (first, second), **drawn)
+                ]
+            )
         ),
         spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
         reader=facts,

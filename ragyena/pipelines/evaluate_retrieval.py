@@ -15,7 +15,7 @@ from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.beir import load_beir
-from ragyena.evaluation.comparing import Difference, paired
+from ragyena.evaluation.comparing import Difference, corrected, paired
 from ragyena.evaluation.datasets import EvalData, Question, load
 from ragyena.evaluation.journal import Journal
 from ragyena.evaluation.latency import percentiles
@@ -112,7 +112,7 @@ def evaluate_retrieval(
         date=date,
         answers=answers.name,
         conditions=tuple(_condition(mode, searches, config.recall_at, drawn) for mode, searches in found.items()),
-        differences=tuple(_differences(found, config.recall_at, drawn)),
+        differences=tuple(corrected([*_differences(found, config.recall_at, drawn)])),
         config=config.model_dump(mode="json"),
         settings=facts,
         data={

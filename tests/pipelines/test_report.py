@@ -218,7 +218,7 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     page, markdown = report([place], tmp_path / "out")
     text = markdown.read_text(encoding="utf-8")
     assert "`two` against `one`, by F1 under 3 conditions: better in 3, worse in 0" in text
-    assert text.count("+100.0▲ (p 0.002)") == 6 and "▼" not in text.partition("Scores are percent")[0]
+    assert text.count("+100.0▲ (p 0.002, Holm 0.012)") == 6 and "▼" not in text.partition("Scores are percent")[0]
     assert "two right" in text and "all right" not in text
     assert 'class="up"' in read(page)[1]
     only_two = next(place.glob("*-two-*.json"))
