@@ -12,7 +12,6 @@ __all__ = [
     "better",
     "interval",
     "p_value",
-    "p_values",
     "passages_section",
     "score",
     "sources_section",
