@@ -35,6 +35,7 @@ __all__ = [
     "RecallTrainConfig",
     "RetrieverConfig",
     "StageConfig",
+    "SuiteConfig",
     "TrainConfig",
     "parse",
 ]
@@ -686,6 +687,22 @@ class EvalConfig(Strict):
             raise ValueError("among 1 needs questions with a context of their own; on a corpus it is 2 or more")
         if self.task == "alias" and 1 in self.among:
             raise ValueError("among 1 leaves no other passage for a second hop")
+        return self
+
+
+class SuiteConfig(Strict):
+    """Several evaluations that belong together, run one after the other and shown on one page. A file in
+    ``configs/eval`` whose task is ``suite``."""
+
+    description: str = ""
+    task: Literal["suite"]
+    recipes: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of recipes, or YAML files, relative to this one; in the order in which they are run and shown."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SuiteConfig:
+        if len(set(self.recipes)) < len(self.recipes):
+            raise ValueError("recipes needs each recipe once")
         return self
 
 

@@ -82,13 +82,16 @@ def command(
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
     A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
-    results and comparisons in one more file. report.html and report.md show them.
+    results and comparisons in one more file. report.html and report.md show them. A recipe may be a suite, a list of
+    recipes that end on one page: `paper` is one.
     """
+    from ragyena.cli.eval_suite import run as run_suite
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare_all, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
     from ragyena.pipelines.report import report as write_report
+    from ragyena.pipelines.suite import load_suite
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
@@ -104,11 +107,21 @@ def command(
         "limit": limit,
         "timed": timed,
     }
+    readers: list[str | None] = [*reader] if reader else [None]
+    settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
+    suite = load_suite(recipe, flags)
+    if suite is not None:
+        if bars or frozen or freeze_only:
+            raise UsageError(
+                f"--fail-under, --frozen and --freeze-only mean nothing to the suite '{suite.name}'",
+                hint="run one of its recipes",
+            )
+        folder, place = out or Path("runs/eval") / suite.name, place_of(index, settings[0])
+        run_suite(suite, settings, data_root=data_root, out=folder, index_cache=place, quiet=quiet)
+        return
     config, name = load_config(recipe, flags)
     for measure, at, _ in bars:
         _check_bar(measure, at, condition_names(config))
-    readers: list[str | None] = [*reader] if reader else [None]
-    settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
     folder = out or Path("runs/eval") / name
     place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"

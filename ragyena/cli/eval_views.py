@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -15,10 +17,11 @@ from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
 from ragyena.evaluation.report_page.cost_parts import PART_NAMES, duration
+from ragyena.evaluation.results import short_name
 from ragyena.evaluation.retrieval import RetrievalReport
 from ragyena.pipelines.compare import Comparison
 
-__all__ = ["comparison_lines", "report_lines", "retrieval_lines"]
+__all__ = ["comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
 
 
 def report_lines(report: Report) -> Iterator[Any]:
@@ -59,6 +62,19 @@ def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
     if report.differences:
         yield ""
         yield _differences("differences between ways of searching", report.differences, report.differences[0].first)
+
+
+def summary_line(result: Path, *, kept: bool) -> str:
+    """One line of a result of a suite: F1 under each condition, or what each search finds."""
+    values = json.loads(result.read_text(encoding="utf-8"))
+    if "reader" in values:
+        figures = ", ".join(f"{c['name']} {c['whole']['f1']['mean']:.1f}" for c in values["conditions"])
+        said = f"{values['recipe']}, {short_name(values['reader']['name'])}: F1 {figures}"
+    else:
+        recalls = [(c["name"], c["answer_recall"] or c["passage_recall"] or {}) for c in values["conditions"]]
+        figures = ", ".join(f"{name} {e['mean']:.1f} in {k}" for name, of in recalls for k, e in [*of.items()][-1:])
+        said = f"{values['recipe']}: found by {figures}"
+    return f"  {said}{' (finished before)' if kept else ''}"
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Any]:

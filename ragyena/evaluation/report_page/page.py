@@ -18,11 +18,15 @@ from ragyena.evaluation.report_page.cost import cost_section
 from ragyena.evaluation.report_page.examples import examples_section
 from ragyena.evaluation.report_page.facts import facts_section
 from ragyena.evaluation.report_page.found import retrieval_sections
+from ragyena.evaluation.report_page.overall import overall_section
 from ragyena.evaluation.report_page.verdict import passages_section, sources_section, verdict_section
 from ragyena.evaluation.results import Run
 from ragyena.types import Progress
 
 __all__ = ["make_page"]
+
+
+_NAMED = 3  # recipes in the title
 
 
 def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], progress: Progress | None) -> Page:
@@ -31,11 +35,13 @@ def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], prog
     recipes = [*(one.recipe for one in compared), *(str(found["recipe"]) for found in retrievals)]
     sections = [section for one in compared for section in _sections(one, named=len(recipes) > 1)]
     sections += [section for found in retrievals for section in retrieval_sections(found, named=len(recipes) > 1)]
+    if len(recipes) > 1:
+        sections.insert(0, overall_section(compared, retrievals))
     dates = sorted({str(found["date"]) for found in (*(run.result for run in runs), *retrievals)})
     readers = list(dict.fromkeys(run.label for one in compared for run in one.runs))
     dated = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     return Page(
-        title="Evaluation: " + ", ".join(recipes),
+        title="Evaluation: " + (", ".join(recipes) if len(recipes) <= _NAMED else f"{len(recipes)} recipes"),
         subtitle="; ".join(filter(None, (" and ".join(readers), dated))),
         sections=[replace(section, blocks=[*map(_filled, section.blocks)]) for section in sections],
     )
