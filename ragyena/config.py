@@ -603,7 +603,7 @@ _TASK_FIELDS: dict[str, frozenset[str]] = {
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed"}),
     "alias": frozenset({"among", "timed"}),
     "hybrid": frozenset({"documents", "prose", "timed"}),
-    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at"}),
+    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
 }
 """Which of the fields that belong to some tasks each task knows."""
 
@@ -657,6 +657,11 @@ class EvalConfig(Strict):
         *("hybrid", "dense", "lexical"),
     )
     """Of ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    reranker: str = ""
+    """Of ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
+    which it orders the first hits of the first of ``modes`` anew. None ships."""
+    rerank: Annotated[int, Field(ge=1, le=1000)] = 50
+    """How many hits the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
     """Of ``retrieval``: numbers of passages among which the right one is looked for."""
     limit: Count = 0

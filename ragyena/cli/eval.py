@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ragyena.cli import eval_bars
 from ragyena.cli.console import TerminalProgress, interruptible, output
 from ragyena.cli.options import PipelineOption, QuietOption, configure, whole_numbers
 from ragyena.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ragyena.evaluation.report import Report
-
 __all__ = ["command"]
-
-MEASURES = ("em", "f1", "auroc")
 
 
 def command(
@@ -73,7 +68,11 @@ def command(
     ] = False,
     fail_under: Annotated[
         list[str] | None,
-        typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, f1=80, auroc=0.9, em@32=60."),
+        typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, em@32=60, auroc=0.9, recall@10=0.8."),
+    ] = None,
+    reranker: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Task retrieval: a cross-encoder that ranks the hits anew; none ships."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N (setting reader.device).")] = None,
     pipeline: PipelineOption = None,
@@ -95,7 +94,7 @@ def command(
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
-    bars = [_bar(text) for text in fail_under or []]
+    bars = [eval_bars.parse(text) for text in fail_under or []]
     flags = {
         "questions": data or None,
         "passages": passages or None,
@@ -106,6 +105,7 @@ def command(
         "context_tokens": whole_numbers("--context-tokens", context_tokens),
         "limit": limit,
         "timed": timed,
+        "reranker": reranker,
     }
     readers: list[str | None] = [*reader] if reader else [None]
     settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
@@ -120,17 +120,15 @@ def command(
         run_suite(suite, settings, data_root=data_root, out=folder, index_cache=place, quiet=quiet)
         return
     config, name = load_config(recipe, flags)
-    for measure, at, _ in bars:
-        _check_bar(measure, at, condition_names(config))
+    eval_bars.check(bars, config, condition_names(config))
     folder = out or Path("runs/eval") / name
     place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
     if config.task == "retrieval":
-        if bars or frozen or freeze_only or len(readers) > 1:
+        if frozen or freeze_only or len(readers) > 1:
             raise UsageError(
-                "the task 'retrieval' reads nothing: --fail-under, --frozen, --freeze-only and several readers mean "
-                "nothing to it",
+                "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
                 hint="leave them out",
             )
         from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
@@ -150,6 +148,7 @@ def command(
         console.print(f"\n  {path}")
         for page in write_report([path], folder):
             console.print(f"  {page}")
+        _end(bar.below_found(found) for bar in bars)
         return
     if freeze_only:
         path = frozen or folder / "contexts.jsonl.xz"
@@ -178,7 +177,7 @@ def command(
         for line in report_lines(report):
             console.print(line)
         console.print(f"\n  {path}\n")
-        missed += [problem for bar in bars if (problem := _below(report, *bar))]
+        missed += [problem for bar in bars if (problem := bar.below(report))]
     comparisons = compare_all(results)
     for comparison, other in zip(comparisons, results[1:], strict=True):
         path = folder / f"{comparison.date}-{name}-{_name(results[0], name)}-vs-{_name(other, name)}.json"
@@ -193,6 +192,12 @@ def command(
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
         for path in write_report(results, folder, progress):
             console.print(f"  {path}")
+    _end(missed)
+
+
+def _end(problems: Iterable[str | None]) -> None:
+    """Exit code 1 where a figure is below its bar."""
+    missed = [problem for problem in problems if problem]
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)
     if missed:
@@ -202,43 +207,3 @@ def command(
 def _name(result: Path, recipe: str) -> str:
     """What stands for the reader in the name of its result."""
     return result.stem.partition(f"-{recipe}-")[2]
-
-
-def _bar(text: str) -> tuple[str, str | None, float]:
-    """``em@32=60`` as measure, condition (None: the first) and least value."""
-    place, _, value = text.partition("=")
-    measure, at, condition = place.partition("@")
-    try:
-        if measure not in MEASURES or (at and not condition):
-            raise ValueError(place)
-        return measure, condition or None, float(value)
-    except ValueError:
-        raise UsageError(
-            f"'--fail-under {text}' is no bar",
-            hint=f"write em=70, em@32=60 or em@open-8192=50; measures: {', '.join(MEASURES)}",
-        ) from None
-
-
-def _check_bar(measure: str, condition: str | None, names: Sequence[str]) -> None:
-    """Raises UsageError where there is no such condition."""
-    if condition is not None and not any(_is(condition, name) for name in names):
-        raise UsageError(
-            f"--fail-under {measure}@{condition}: there is no such condition", hint=f"conditions: {', '.join(names)}"
-        )
-
-
-def _is(condition: str, name: str) -> bool:
-    """Whether a condition is meant by its name, or by its number alone: ``32`` for ``among-32``."""
-    return name in (condition, f"among-{condition}")
-
-
-def _below(report: Report, measure: str, place: str | None, least: float) -> str | None:
-    """What is wrong where a figure is under its bar."""
-    condition = next(c for c in report.conditions if place is None or _is(place, c.name))
-    if measure == "auroc":
-        found = condition.abstention.auroc if condition.abstention else None
-    else:
-        found = (condition.whole.em if measure == "em" else condition.whole.f1).mean
-    if found is None:
-        return f"{measure} was not measured (it needs unanswerable questions and --among 1)"
-    return f"{measure} of {condition.name} is {found:.4g}, asked was {least:g}" if found < least else None

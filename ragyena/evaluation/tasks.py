@@ -50,7 +50,7 @@ def condition_names(config: EvalConfig) -> list[str]:
         case "hybrid":
             return [Joint.name_of_all, Independent.name_of_all]
         case "retrieval":
-            return list(config.modes)
+            return [*config.modes, *(["reranked"] if config.reranker else [])]
 
 
 def lengths(config: EvalConfig) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ import pytest
 from small_world import save_small_reader
 
 from ragyena import recipes
-from ragyena.cli.eval import _bar, _below
+from ragyena.cli import eval_bars
+from ragyena.cli.eval_bars import Bar
 from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
@@ -238,15 +239,22 @@ def test_lengths_are_separated_by_commas_or_given_again() -> None:
 
 
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    assert _bar("em@32=60") == ("em", "32", 60.0)
-    assert _bar("auroc=0.9") == ("auroc", None, 0.9)
-    for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%"):
+    assert eval_bars.parse("em@32=60") == Bar("em", None, "32", 60.0)
+    assert eval_bars.parse("auroc=0.9") == Bar("auroc", None, None, 0.9)
+    assert eval_bars.parse("recall@10=0.8") == Bar("recall", 10, None, 0.8)
+    assert eval_bars.parse("answer_recall@5@dense=1") == Bar("answer_recall", 5, "dense", 1.0)
+    assert eval_bars.parse("ndcg@10@dense=0.5") == eval_bars.parse("ndcg@dense=0.5") == Bar("ndcg", None, "dense", 0.5)
+    for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%", "recall=0.8", "recall@x=0.8", "mrr=60", "em@a@b=3"):
         with pytest.raises(UsageError):
-            _bar(wrong)
+            eval_bars.parse(wrong)
     report, _ = run(CONFIG, small_config, data, tmp_path / "out")
-    assert _below(report, "em", None, 0.0) is None
-    assert "em of among-4 is" in (_below(report, "em", "4", 100.5) or "")
-    assert "was not measured" in (_below(report, "auroc", "among-4", 0.1) or "")
+    assert Bar("em", None, None, 0.0).below(report) is None
+    assert "em of among-4 is" in (Bar("em", None, "4", 100.5).below(report) or "")
+    assert "was not measured" in (Bar("auroc", None, "among-4", 0.1).below(report) or "")
+    eval_bars.check([Bar("em", None, "4", 0.0)], CONFIG, ["among-1", "among-4"])
+    for bar in (Bar("em", None, "32", 0.0), Bar("recall", 1, None, 0.0)):
+        with pytest.raises(UsageError):
+            eval_bars.check([bar], CONFIG, ["among-1", "among-4"])
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
