@@ -20,6 +20,7 @@ from ragyena.evaluation.journal import Journal
 from ragyena.pipelines.compare import compare_all, write_together
 from ragyena.pipelines.evaluate import evaluate, load_config
 from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
+from ragyena.reader.reader import Reader
 from ragyena.text.qa_files import under
 from ragyena.types import Progress
 
@@ -100,12 +101,14 @@ def run_suite(
 ) -> Iterator[Finished]:
     """Runs what is not finished, part by part, each with every reader of ``settings``; ``began`` is told of each.
 
-    All results are written to ``out``, with the comparisons of several readers. Raises what ``evaluate`` raises;
-    PathNotFoundError for data that any part lacks, before the first is run.
+    All results are written to ``out``, with the comparisons of several readers. Raises what ``evaluate`` raises; for
+    data that any part lacks, and for a reader that cannot be opened, before the first part is run.
     """
     for part in suite.parts:
         for files in _data(part.config):
             under(data_root.expanduser(), files)
+    for one in settings:
+        Reader.open(one.reader)
     shared = {"data_root": data_root, "out": out, "index_cache": index_cache, "progress": progress}
     with Journal(out / "finished.jsonl") as journal:
         done = {row["digest"]: out / row["result"] for row in journal.rows}

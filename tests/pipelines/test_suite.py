@@ -13,7 +13,7 @@ import pytest
 from small_world import save_small_reader
 
 from ragyena.config import PipelineConfig
-from ragyena.errors import ConfigError, PathNotFoundError, UsageError
+from ragyena.errors import CheckpointError, ConfigError, PathNotFoundError, UsageError
 from ragyena.pipelines import suite as suites
 from ragyena.pipelines.report import report
 from ragyena.pipelines.suite import Finished, load_suite, run_suite
@@ -152,6 +152,14 @@ def test_data_that_a_later_part_lacks_is_named_before_the_first_is_run(run: Run,
     (world / "ant.yaml").write_text(json.dumps({**RECIPES["ant"], "prose": ["none.jsonl"]}), encoding="utf-8")
     begun: list[str] = []
     with pytest.raises(PathNotFoundError, match=r"none\.jsonl"):
+        run(begun)
+    assert begun == []
+
+
+def test_a_reader_that_cannot_be_opened_is_named_before_the_first_part_is_run(run: Run, world: Path) -> None:
+    (world / "two" / "config.json").unlink()
+    begun: list[str] = []
+    with pytest.raises(CheckpointError, match="two"):
         run(begun)
     assert begun == []
 

@@ -31,7 +31,7 @@ class Value:
 
     text: str
     below: str = ""
-    """An interval, a p-value: set small."""
+    """An interval, p-values: set small, line by line."""
     mark: str = ""
     """▲ or ▼, or empty."""
 

@@ -15,6 +15,7 @@ from ragyena.evaluation.results import Run
 __all__ = ["cost_section", "cost_sentences"]
 
 _TOKENS = "tokens of a context, padding included"
+_GPU = "GPU memory is the most that was allocated while a batch was read. "
 _TIMES = (
     "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once before it "
     "is timed; p95 needs 20 readings, p99 100. "
@@ -38,8 +39,8 @@ def cost_section(compared: Compared) -> Section | None:
     blocks.append(
         Text(
             f"{_TIMES if _timed(compared) else ''}Tokens a second are of reading in batches, padding "
-            "included. GPU memory is the most that was allocated while a batch was read; resident is the most of the "
-            "whole process, data and index included."
+            f"included. {_GPU if _on_gpu(compared) else ''}Resident memory is the most of the whole process while a "
+            "batch was read, data and index included."
         )
     )
     blocks += [*parts_blocks(compared), *state_blocks(compared)]
@@ -161,6 +162,10 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
         number(condition.get("peak_memory_gib"), ".2f"),
         number(condition.get("peak_resident_gib"), ".2f"),
     ]
+
+
+def _on_gpu(compared: Compared) -> bool:
+    return any(run.result["reader"]["device"] != "cpu" for run in compared.runs)
 
 
 def _timed(compared: Compared) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ragyena.evaluation.comparing import SIGNIFICANT
-from ragyena.evaluation.report_page.blocks import Block, Bullets, Cell, Group, Line, Section, Table, Text
+from ragyena.evaluation.report_page.blocks import Block, Bullets, Cell, Group, Line, Section, Table, Text, Value
 from ragyena.evaluation.report_page.compared import Compared
-from ragyena.evaluation.report_page.verdict import better, score
+from ragyena.evaluation.report_page.verdict import better, interval, score
 
 __all__ = ["overall_section"]
 
@@ -40,7 +40,7 @@ def overall_section(recipes: Sequence[Compared], retrievals: Sequence[Mapping[st
         blocks += [Table(["condition", "n", *labels], rows), Text(note)]
     found = [*_searches(retrievals)]
     if found:
-        head = ["search", "n", "nDCG@10", "MRR", "k", "answer in the first k"]
+        head = ["search", "n", "nDCG@10", "MRR", "answer found"]
         blocks.append(Table(head, found))
     return Section("Verdict", blocks)
 
@@ -67,8 +67,8 @@ def _searches(retrievals: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
         for condition in result["conditions"]:
             ranks: list[Cell] = [score(condition[key]) if condition[key] else "" for key in ("ndcg_10", "mrr")]
             k, recall = next(reversed(condition["answer_recall"].items()), ("", None))
-            yield [condition["title"], f"{condition['n']:,}", *ranks, str(k), _percent(recall)]
+            yield [condition["title"], f"{condition['n']:,}", *ranks, _found(k, recall)]
 
 
-def _percent(recall: Mapping[str, float] | None) -> Cell:
-    return "" if recall is None else score(recall)
+def _found(k: str, recall: Mapping[str, float] | None) -> Cell:
+    return "" if recall is None else Value(f"{recall['mean']:.1f}", f"in the first {k}\n{interval(recall)}")

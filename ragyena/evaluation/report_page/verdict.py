@@ -59,7 +59,8 @@ def _sentences(compared: Compared) -> Iterator[str]:
         if len(gaps) == 1:
             (gap,) = gaps.values()
             said = {_UP: "answers better than", _DOWN: "answers worse than", "": "is not shown to differ from"}
-            yield f"`{run.label}` {said[better(gap)]} `{first}`: F1 {_signed(gap)}, {_p_values(gap)}, n {gap.n:,}."
+            found = ", ".join([_signed(gap), *_p_values(gap)])
+            yield f"`{run.label}` {said[better(gap)]} `{first}`: F1 {found}, n {gap.n:,}."
         else:
             yield (
                 f"`{run.label}` against `{first}`, by F1 under {len(gaps)} conditions: better in {len(counts[_UP])}, "
@@ -127,10 +128,10 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else number(p, ".3f")
 
 
-def _p_values(gap: Difference) -> str:
+def _p_values(gap: Difference) -> tuple[str, str]:
     """As tested, and as corrected."""
     holm = gap.p if gap.p_holm is None else gap.p_holm
-    return f"p {p_value(gap.p)}, Holm {p_value(holm)}"
+    return f"p {p_value(gap.p)}", f"Holm {p_value(holm)}"
 
 
 def _signed(gap: Difference) -> str:
@@ -138,4 +139,4 @@ def _signed(gap: Difference) -> str:
 
 
 def _gap(gap: Difference | None) -> Cell:
-    return Value(f"{gap.difference.mean:+.1f}", _p_values(gap), better(gap)) if gap else ""
+    return Value(f"{gap.difference.mean:+.1f}", "\n".join(_p_values(gap)), better(gap)) if gap else ""
