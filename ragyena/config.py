@@ -721,8 +721,10 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-            if item["type"] == "extra_forbidden":
+            key = ".".join(str(part) for part in item["loc"])
+            if not key:  # of several settings together: the message names them
+                problems.append(item["msg"].removeprefix("Value error, "))
+            elif item["type"] == "extra_forbidden":
                 problems.append(f"unknown setting '{key}'")
             else:
                 problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")

@@ -18,7 +18,7 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import StorageError, UsageError
+from ragyena.errors import ConfigError, StorageError, UsageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.comparing import corrected, differences, spread
 from ragyena.evaluation.conditions import Condition
@@ -44,6 +44,7 @@ from ragyena.types import Progress
 
 __all__ = ["evaluate", "freeze_to", "load_config", "place_of"]
 
+_OPTIONS = {"questions": "data", "sources": "source"}  # settings whose option has another name
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
 
@@ -61,7 +62,14 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
     given = {key: value for key, value in flags.items() if value is not None}
     if recipe is None and "context_tokens" in given:
         values["task"] = "open"
-    return parse(EvalConfig, {**values, **given}, source=source), name
+    try:
+        return parse(EvalConfig, {**values, **given}, source=source), name
+    except ConfigError as error:
+        parse(EvalConfig, values, source=source)  # where the recipe is at fault, that is what is said
+        options = ", ".join(f"--{_OPTIONS.get(key, key).replace('_', '-')}" for key in given)
+        raise ConfigError(
+            error.message.replace(source, f"{options} over {name}", 1), hint=f"`ragyena eval --help`; recipe: {source}"
+        ) from error
 
 
 def place_of(index: str, settings: PipelineConfig) -> Path:

@@ -238,6 +238,17 @@ def test_lengths_are_separated_by_commas_or_given_again() -> None:
             load_config(None, {"questions": ["mine.jsonl"], "context_tokens": wrong_numbers})
 
 
+def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--context-tokens over quick: context_tokens needs one value or more"):
+        load_config("quick", {"context_tokens": [4096, 4096]})
+    with pytest.raises(ConfigError, match=r"^--data, --among over quick: among mean nothing to the task 'open'"):
+        load_config("quick", {"questions": ["mine.jsonl"], "among": [8]})
+    recipe = tmp_path / "wrong.yaml"
+    recipe.write_text("task: open\namong: [3]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"wrong\.yaml: among mean nothing to the task 'open'"):
+        load_config(str(recipe), {"limit": 3})
+
+
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     assert eval_bars.parse("em@32=60") == Bar("em", None, "32", 60.0)
     assert eval_bars.parse("auroc=0.9") == Bar("auroc", None, None, 0.9)
