@@ -35,6 +35,7 @@ __all__ = [
     "RecallTrainConfig",
     "RetrieverConfig",
     "StageConfig",
+    "SuiteConfig",
     "TrainConfig",
     "parse",
 ]
@@ -605,7 +606,7 @@ _TASK_FIELDS: dict[str, frozenset[str]] = {
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed"}),
     "alias": frozenset({"among", "timed"}),
     "hybrid": frozenset({"documents", "prose", "timed"}),
-    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at"}),
+    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
 }
 """Which of the fields that belong to some tasks each task knows."""
 
@@ -659,6 +660,11 @@ class EvalConfig(Strict):
         *("hybrid", "dense", "lexical"),
     )
     """Of ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    reranker: str = ""
+    """Of ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
+    which it orders the first hits of the first of ``modes`` anew. None ships."""
+    rerank: Annotated[int, Field(ge=1, le=1000)] = 50
+    """How many hits the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
     """Of ``retrieval``: numbers of passages among which the right one is looked for."""
     limit: Count = 0
@@ -692,6 +698,22 @@ class EvalConfig(Strict):
         return self
 
 
+class SuiteConfig(Strict):
+    """Several evaluations that belong together, run one after the other and shown on one page. A file in
+    ``configs/eval`` whose task is ``suite``."""
+
+    description: str = ""
+    task: Literal["suite"]
+    recipes: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of recipes, or YAML files, relative to this one; in the order in which they are run and shown."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SuiteConfig:
+        if len(set(self.recipes)) < len(self.recipes):
+            raise ValueError("recipes needs each recipe once")
+        return self
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -702,8 +724,10 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-            if item["type"] == "extra_forbidden":
+            key = ".".join(str(part) for part in item["loc"])
+            if not key:  # of several settings together: the message names them
+                problems.append(item["msg"].removeprefix("Value error, "))
+            elif item["type"] == "extra_forbidden":
                 problems.append(f"unknown setting '{key}'")
             else:
                 problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ragyena.cli import eval_bars
 from ragyena.cli.console import TerminalProgress, interruptible, output
-from ragyena.cli.options import PipelineOption, QuietOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, configure, whole_numbers
 from ragyena.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ragyena.evaluation.report import Report
-
 __all__ = ["command"]
-
-MEASURES = ("em", "f1", "auroc")
 
 
 def command(
@@ -45,10 +40,11 @@ def command(
     split: Annotated[str | None, typer.Option(help="Ask rows of this split (setting split of the recipe).")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Ask rows of this source only; may be repeated.")] = None,
     among: Annotated[
-        list[int] | None, typer.Option(metavar="K", help="Passages that compete; 1 is the own context alone.")
+        list[str] | None, typer.Option(metavar="K,K...", help="Passages that compete; 1 is the own context alone.")
     ] = None,
     context_tokens: Annotated[
-        list[int] | None, typer.Option(metavar="N", help="Context lengths (tasks open and positions); repeatable.")
+        list[str] | None,
+        typer.Option(metavar="N,N...", help="Context lengths: 4096,8192,131072. Without a recipe, asked end to end."),
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
     timed: Annotated[
@@ -72,7 +68,11 @@ def command(
     ] = False,
     fail_under: Annotated[
         list[str] | None,
-        typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, f1=80, auroc=0.9, em@32=60."),
+        typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, em@32=60, auroc=0.9, recall@10=0.8."),
+    ] = None,
+    reranker: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Task retrieval: a cross-encoder that ranks the hits anew; none ships."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N (setting reader.device).")] = None,
     pipeline: PipelineOption = None,
@@ -81,42 +81,54 @@ def command(
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
     A run that was stopped goes on with the same command. Results are written as dated JSON; of several readers, all
-    results and comparisons in one more file. report.html and report.md show them.
+    results and comparisons in one more file. report.html and report.md show them. A recipe may be a suite, a list of
+    recipes that end on one page: `paper` is one.
     """
+    from ragyena.cli.eval_suite import run as run_suite
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
-    from ragyena.pipelines.compare import compare, write, write_together
+    from ragyena.pipelines.compare import compare_all, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
     from ragyena.pipelines.report import report as write_report
+    from ragyena.pipelines.suite import load_suite
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
-    bars = [_bar(text) for text in fail_under or []]
+    bars = [eval_bars.parse(text) for text in fail_under or []]
     flags = {
         "questions": data or None,
         "passages": passages or None,
         "unanswerable": unanswerable or None,
         "split": split,
         "sources": source or None,
-        "among": among or None,
-        "context_tokens": context_tokens or None,
+        "among": whole_numbers("--among", among),
+        "context_tokens": whole_numbers("--context-tokens", context_tokens),
         "limit": limit,
         "timed": timed,
+        "reranker": reranker,
     }
-    config, name = load_config(recipe, flags)
-    for measure, at, _ in bars:
-        _check_bar(measure, at, condition_names(config))
     readers: list[str | None] = [*reader] if reader else [None]
     settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
+    suite = load_suite(recipe, flags)
+    if suite is not None:
+        if bars or frozen or freeze_only:
+            raise UsageError(
+                f"--fail-under, --frozen and --freeze-only mean nothing to the suite '{suite.name}'",
+                hint="run one of its recipes",
+            )
+        folder, place = out or Path("runs/eval") / suite.name, place_of(index, settings[0])
+        run_suite(suite, settings, data_root=data_root, out=folder, index_cache=place, quiet=quiet)
+        return
+    config, name = load_config(recipe, flags)
+    eval_bars.check(bars, config, condition_names(config))
     folder = out or Path("runs/eval") / name
     place = place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
     if config.task == "retrieval":
-        if bars or frozen or freeze_only or len(readers) > 1:
+        if frozen or freeze_only or len(readers) > 1:
             raise UsageError(
-                "the task 'retrieval' reads nothing: --fail-under, --frozen, --freeze-only and several readers mean "
-                "nothing to it",
+                "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
                 hint="leave them out",
             )
         from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
@@ -136,6 +148,7 @@ def command(
         console.print(f"\n  {path}")
         for page in write_report([path], folder):
             console.print(f"  {page}")
+        _end(bar.below_found(found) for bar in bars)
         return
     if freeze_only:
         path = frozen or folder / "contexts.jsonl.xz"
@@ -164,11 +177,9 @@ def command(
         for line in report_lines(report):
             console.print(line)
         console.print(f"\n  {path}\n")
-        missed += [problem for bar in bars if (problem := _below(report, *bar))]
-    comparisons = []
-    for other in results[1:]:
-        comparison = compare(results[0], other)
-        comparisons.append(comparison)
+        missed += [problem for bar in bars if (problem := bar.below(report))]
+    comparisons = compare_all(results)
+    for comparison, other in zip(comparisons, results[1:], strict=True):
         path = folder / f"{comparison.date}-{name}-{_name(results[0], name)}-vs-{_name(other, name)}.json"
         write(comparison, path)
         for line in comparison_lines(comparison):
@@ -181,6 +192,12 @@ def command(
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
         for path in write_report(results, folder, progress):
             console.print(f"  {path}")
+    _end(missed)
+
+
+def _end(problems: Iterable[str | None]) -> None:
+    """Exit code 1 where a figure is below its bar."""
+    missed = [problem for problem in problems if problem]
     for problem in missed:
         typer.echo(f"below the bar: {problem}", err=True)
     if missed:
@@ -190,43 +207,3 @@ def command(
 def _name(result: Path, recipe: str) -> str:
     """What stands for the reader in the name of its result."""
     return result.stem.partition(f"-{recipe}-")[2]
-
-
-def _bar(text: str) -> tuple[str, str | None, float]:
-    """``em@32=60`` as measure, condition (None: the first) and least value."""
-    place, _, value = text.partition("=")
-    measure, at, condition = place.partition("@")
-    try:
-        if measure not in MEASURES or (at and not condition):
-            raise ValueError(place)
-        return measure, condition or None, float(value)
-    except ValueError:
-        raise UsageError(
-            f"'--fail-under {text}' is no bar",
-            hint=f"write em=70, em@32=60 or em@open-8192=50; measures: {', '.join(MEASURES)}",
-        ) from None
-
-
-def _check_bar(measure: str, condition: str | None, names: Sequence[str]) -> None:
-    """Raises UsageError where there is no such condition."""
-    if condition is not None and not any(_is(condition, name) for name in names):
-        raise UsageError(
-            f"--fail-under {measure}@{condition}: there is no such condition", hint=f"conditions: {', '.join(names)}"
-        )
-
-
-def _is(condition: str, name: str) -> bool:
-    """Whether a condition is meant by its name, or by its number alone: ``32`` for ``among-32``."""
-    return name in (condition, f"among-{condition}")
-
-
-def _below(report: Report, measure: str, place: str | None, least: float) -> str | None:
-    """What is wrong where a figure is under its bar."""
-    condition = next(c for c in report.conditions if place is None or _is(place, c.name))
-    if measure == "auroc":
-        found = condition.abstention.auroc if condition.abstention else None
-    else:
-        found = (condition.whole.em if measure == "em" else condition.whole.f1).mean
-    if found is None:
-        return f"{measure} was not measured (it needs unanswerable questions and --among 1)"
-    return f"{measure} of {condition.name} is {found:.4g}, asked was {least:g}" if found < least else None

@@ -21,8 +21,8 @@ def command(
 ) -> None:
     """Compare two results question by question: differences with 95% intervals, p-values, and who is better.
 
-    Intervals are of a paired bootstrap, p-values of a paired permutation test, both over whole contexts. `better` is
-    `neither` where p is 0.05 or more; many comparisons at once make some of them smaller by chance.
+    Intervals are of a paired bootstrap, p-values of a paired permutation test, both over whole contexts. `Holm` is p
+    corrected for the other tests of the comparison; `better` is `neither` where that is 0.05 or more.
     """
     from ragyena.cli.eval_views import comparison_lines
     from ragyena.pipelines.compare import compare, write

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ragyena.cli.console import size
 from ragyena.evaluation.comparing import Difference
+from ragyena.evaluation.cost import Cost
 from ragyena.evaluation.latency import Latency
 from ragyena.evaluation.metrics import Estimate
 from ragyena.evaluation.report import ConditionReport, Report
+from ragyena.evaluation.report_page.cost_parts import PART_NAMES, duration
+from ragyena.evaluation.results import short_name
 from ragyena.evaluation.retrieval import RetrievalReport
 from ragyena.pipelines.compare import Comparison
 
-__all__ = ["comparison_lines", "report_lines", "retrieval_lines"]
+__all__ = ["comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
 
 
 def report_lines(report: Report) -> Iterator[Any]:
@@ -58,6 +64,19 @@ def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
         yield _differences("differences between ways of searching", report.differences, report.differences[0].first)
 
 
+def summary_line(result: Path, *, kept: bool) -> str:
+    """One line of a result of a suite: F1 under each condition, or what each search finds."""
+    values = json.loads(result.read_text(encoding="utf-8"))
+    if "reader" in values:
+        figures = ", ".join(f"{c['name']} {c['whole']['f1']['mean']:.1f}" for c in values["conditions"])
+        said = f"{values['recipe']}, {short_name(values['reader']['name'])}: F1 {figures}"
+    else:
+        recalls = [(c["name"], c["answer_recall"] or c["passage_recall"] or {}) for c in values["conditions"]]
+        figures = ", ".join(f"{name} {e['mean']:.1f} in {k}" for name, of in recalls for k, e in [*of.items()][-1:])
+        said = f"{values['recipe']}: found by {figures}"
+    return f"  {said}{' (finished before)' if kept else ''}"
+
+
 def comparison_lines(comparison: Comparison) -> Iterator[Any]:
     """What to print of a comparison, in order."""
     yield f"{comparison.recipe}, {comparison.date}"
@@ -78,7 +97,7 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
         table.add_column("second")
     table.add_column("source")
     table.add_column("score")
-    for column in ("n", "first", "second", "difference", "95%", "p"):
+    for column in ("n", "first", "second", "difference", "95%", "p", "Holm"):
         table.add_column(column, justify="right")
     table.add_column("better")
     for d in differences:
@@ -92,10 +111,15 @@ def _differences(title: str, differences: Sequence[Difference], shared: str | No
             f"{d.second_mean:.1f}",
             f"{d.difference.mean:+.1f}",
             f"{low:+.1f} to {high:+.1f}",
-            "<0.001" if d.p < 0.001 else f"{d.p:.3f}",
+            _p(d.p),
+            _p(d.p if d.p_holm is None else d.p_holm),
             d.verdict,
         )
     return table
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _measure(name: str) -> str:
@@ -145,6 +169,8 @@ def _notes(condition: ConditionReport) -> list[str]:
     ]
     if condition.latency is not None:
         lines.append(_latency(condition.latency))
+    if condition.cost is not None:
+        lines += _cost(condition.cost)
     if condition.own_first is not None:
         mean, interval = _estimate(condition.own_first)
         lines.append(f"the best passage is of the own context for {mean}% of the questions ({interval})")
@@ -179,6 +205,16 @@ def _latency(latency: Latency) -> str:
         f"one context of {latency.tokens:,.0f} tokens read alone: {latency.p50 * 1000:,.0f} ms (median of "
         f"{latency.n:,}{tails})"
     )
+
+
+def _cost(cost: Cost) -> Iterator[str]:
+    parts = ", ".join(f"{PART_NAMES[part]} {duration(found.p50)}" for part, found in cost.parts.items())
+    after = f", {duration(cost.per_token.p50)} for each token after it" if cost.per_token else ""
+    yield f"of a question (medians): {parts}; first token after {duration(cost.first_token.p50)} of reading{after}"
+    state = cost.state
+    kept = f"{size(state.total)} to write an answer" if state.total else "nothing: it only extracts"
+    energy = f"{cost.energy.joules:,.3g} J a question" if cost.energy else f"energy not measured: {cost.no_energy}"
+    yield f"keeps {kept} (an attention reader alike would: {size(state.attention)}, computed); {energy}"
 
 
 def _figure(value: float | None) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "configure",
     "index_path",
     "parse_filters",
+    "whole_numbers",
 ]
 
 IndexOption = Annotated[
@@ -61,3 +62,19 @@ def parse_filters(pairs: list[str]) -> dict[str, str]:
             raise UsageError(f"'{pair}' is no filter", hint="write --filter KEY=VALUE")
         filters[key] = value
     return filters
+
+
+def whole_numbers(flag: str, texts: list[str] | None) -> list[int] | None:
+    """``["4096,8192", "131072"]`` as numbers; None where the flag was not given. Raises UsageError for what is none."""
+    if not texts:
+        return None
+    found = []
+    for text in texts:
+        for part in text.split(","):
+            if not (part.strip().isascii() and part.strip().isdecimal()):
+                raise UsageError(
+                    f"{flag} {text}: '{part.strip()}' is no whole number",
+                    hint=f"separate numbers by commas, without spaces: {flag} 4096,8192",
+                )
+            found.append(int(part))
+    return found

@@ -6,7 +6,7 @@ Questions on one context are not independent of each other, so whole contexts ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,18 @@ import numpy.typing as npt
 
 from ragyena.evaluation.metrics import Estimate, estimate, scipy_stats
 
-__all__ = ["SIGNIFICANT", "Difference", "Scored", "Spread", "difference", "differences", "paired", "spread"]
+__all__ = [
+    "SIGNIFICANT",
+    "Difference",
+    "Scored",
+    "Spread",
+    "corrected",
+    "difference",
+    "differences",
+    "holm",
+    "paired",
+    "spread",
+]
 
 SIGNIFICANT = 0.05
 """A difference less probable than this under chance alone is called one."""
@@ -50,7 +61,10 @@ class Difference:
     """How probable a difference as large, either way, would be if both were alike: a paired permutation test over
     contexts."""
     verdict: str
-    """``first``, ``second`` (the better one) or ``neither`` (no difference is shown)."""
+    """``first``, ``second`` (the better one) or ``neither`` (no difference is shown), by ``p_holm``."""
+    p_holm: float | None = None
+    """``p`` corrected (Holm 1979) for the other tests that are shown with it: those over all questions are one family,
+    those of single sources another. None in results from before there was a correction, whose verdict is by ``p``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +135,35 @@ def paired(
     a, b = 100 * np.array(first, np.float64), 100 * np.array(second, np.float64)
     gap = estimate((a - b).tolist(), groups, bounds=(-100.0, 100.0), resamples=resamples, seed=seed)
     p = _permuted(a, b, groups, seed)
-    verdict = "neither" if p >= SIGNIFICANT else "first" if gap.mean > 0 else "second"
-    return Difference(*names, source, measure, len(a), float(a.mean()), float(b.mean()), gap, p, verdict)
+    return Difference(*names, source, measure, len(a), float(a.mean()), float(b.mean()), gap, p, _verdict(gap, p), p)
+
+
+def _verdict(gap: Estimate, p: float) -> str:
+    return "neither" if p >= SIGNIFICANT else "first" if gap.mean > 0 else "second"
+
+
+def corrected(tests: Sequence[Difference]) -> list[Difference]:
+    """Tests that are shown together, in their order, each with its p-value and verdict corrected for the others: of
+    twenty sets of readers that are alike, about one then shows any difference at all."""
+    found = list(tests)
+    for family in (
+        [place for place, test in enumerate(found) if test.source == "all"],
+        [place for place, test in enumerate(found) if test.source != "all"],
+    ):
+        for place, p in zip(family, holm([found[at].p for at in family]), strict=True):
+            found[place] = replace(found[place], p_holm=p, verdict=_verdict(found[place].difference, p))
+    return found
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected for their number, in their order, so that the chance of calling any difference one where
+    there is none stays under the level, whatever the tests have to do with each other (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    found, least = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p_values[place]))
+        found[place] = least
+    return found
 
 
 def spread(conditions: Mapping[str, Mapping[str, Scored]], *, resamples: int, seed: int) -> Spread:

@@ -1,20 +1,24 @@
 """How long a reader takes for one context: contexts read one by one, and percentiles of their times.
 
 Each context is read twice and the second reading is timed, so that filters, kernels and CUDA graphs of its shape are
-made before the clock runs. A reading ends with the answer on the host: nothing on a GPU is still running. Making the
-context (retrieving, packing) is not part of it.
+made before the clock runs. On a GPU the host waits for the device at the end of each part, and a reading ends with the
+answer on the host: nothing is still running. Making the context (retrieving, packing) is not part of it; that is timed
+by ``ragyena.evaluation.preparing``.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ragyena.errors import UsageError
+from ragyena.evaluation import machine
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.datasets import Question, sample
 from ragyena.evaluation.journal import Journal
@@ -35,6 +39,14 @@ class Timing:
     tokens: int
     """Padding included."""
     seconds: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by part of the reading, as ``ragyena.reader.stopwatch`` names them."""
+    tokens_written: int = 0
+    """Of an answer that was written, its end token included."""
+    peak_memory_gib: float | None = None
+    """The most GPU memory allocated while it was read, the reader's own included; None on a CPU."""
+    peak_resident_gib: float | None = None
+    """The most memory of the process resident while it was read; None where the system does not count it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,11 @@ def time_readings(
     """
     if not count:
         return []
-    known = {row["question_id"]: Timing(**row) for row in journal.rows if row["condition"] == condition.name}
+    known = {
+        row["question_id"]: Timing(**row)
+        for row in journal.rows
+        if row["condition"] == condition.name and _has_parts(row)
+    }
     chosen = sample(list(questions), count, seed)
     if progress:
         progress.start(f"timing, {condition.title}", len(chosen), "questions")
@@ -122,10 +138,28 @@ def _timed(reader: Reader, question: Question, condition: Condition) -> Timing |
         contexts = condition.contexts(question)
     except UsageError:  # empty, or longer than the reader takes
         return None
-    seconds = 0.0
+    machine.forget_peak_memory(reader.device)
+    parts: Counter[str] = Counter()
+    seconds, tokens_written = 0.0, 0
     for built in contexts:
         reader.read(built.context)
         began = time.perf_counter()
-        reader.read(built.context)
+        _, watch = reader.read_timed(built.context)
         seconds += time.perf_counter() - began
-    return Timing(condition.name, question.id, sum(built.context.length for built in contexts), seconds)
+        parts.update(watch.parts)
+        tokens_written += watch.tokens_written
+    return Timing(
+        condition=condition.name,
+        question_id=question.id,
+        tokens=sum(built.context.length for built in contexts),
+        seconds=seconds,
+        parts=dict(parts),
+        tokens_written=tokens_written,
+        peak_memory_gib=machine.peak_memory_gib(reader.device),
+        peak_resident_gib=machine.peak_resident_gib(),
+    )
+
+
+def _has_parts(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the journal is a reading, and not from before its parts were timed: that one is timed again."""
+    return "parts" in row

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from ragyena.evaluation.comparing import Difference, Spread
 from ragyena.evaluation.conditions import Condition
+from ragyena.evaluation.cost import Cost
 from ragyena.evaluation.coverage import RiskCoverage, risk_coverage
 from ragyena.evaluation.datasets import Question
 from ragyena.evaluation.experiment import Prediction
@@ -112,6 +113,8 @@ class ConditionReport:
     abstention: Abstention | None
     tokens_per_second: float
     """Read in batches, padding included; 0 where nothing was read."""
+    cost: Cost | None = None
+    """Of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,7 @@ def summarize(
     *,
     unanswerable: Sequence[Question],
     latency: Latency | None,
+    cost: Cost | None,
     abstention: Abstention | None,
     resamples: int,
     seed: int,
@@ -240,6 +244,7 @@ def summarize(
         peak_memory_gib=max((p.peak_memory_gib for p in asked if p.peak_memory_gib is not None), default=None),
         peak_resident_gib=max((p.peak_resident_gib for p in asked if p.peak_resident_gib is not None), default=None),
         latency=latency,
+        cost=cost,
         risk_coverage=risk_coverage(confidences, [*(scores[q.id].em for q in questions), *(0.0 for _ in unanswerable)]),
         abstention=abstention,
     )

@@ -87,7 +87,10 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 def _of_folder(folder: Path) -> list[Run]:
     newest: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
     order: dict[tuple[str, str], int] = {}  # in which readers were named, where several were evaluated together
+    listed: list[str] = []  # the recipes of a suite, in its order
     for path, values in _objects(folder):
+        if "suite" in values:
+            listed += values.get("recipes", ())
         if _is_of_several(values):
             together = [_checked(path, member) for member in values["results"]]
             order |= {(one["recipe"], one["reader"]["fingerprint"]): place for place, one in enumerate(together)}
@@ -101,7 +104,12 @@ def _of_folder(folder: Path) -> list[Run]:
             f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
         )
     runs = [_run(path, _checked(path, values)) for path, values in newest.values()]
-    return sorted(runs, key=lambda run: order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order)))
+
+    def place(run: Run) -> tuple[int, int]:
+        recipe = listed.index(run.recipe) if run.recipe in listed else len(listed)
+        return recipe, order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order))
+
+    return sorted(runs, key=place)
 
 
 def _run(path: Path, result: dict[str, Any]) -> Run:

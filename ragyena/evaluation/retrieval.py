@@ -48,7 +48,7 @@ class RetrievalCondition:
     """One way of searching."""
 
     name: str
-    """``hybrid``, ``dense`` or ``lexical``."""
+    """``hybrid``, ``dense``, ``lexical`` or ``reranked``."""
     title: str
     n: int
     answer_recall: Mapping[int, Estimate]
@@ -64,7 +64,7 @@ class RetrievalCondition:
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
-    """Of a search, the embedding of the question included."""
+    """Of a search, the embedding of the question and the reranking included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.hybrid import Independent, Joint
 from ragyena.evaluation.positions import AtPosition
 
-__all__ = ["condition_names", "conditions", "contrasts", "sweeps"]
+__all__ = ["condition_names", "conditions", "contrasts", "lengths", "sweeps"]
 
 
 def conditions(config: EvalConfig, frozen: Frozen, making: Making) -> list[Condition]:
@@ -43,14 +43,19 @@ def condition_names(config: EvalConfig) -> list[str]:
         case "open":
             return [Open.named(context_tokens) for context_tokens in config.context_tokens]
         case "positions":
-            lengths, positions = config.context_tokens, config.positions
-            return [AtPosition.named(length, position) for length in lengths for position in positions]
+            at = config.positions
+            return [AtPosition.named(length, position) for length in config.context_tokens for position in at]
         case "alias":
             return [Alias.named(among, hops) for among in config.among for hops in (1, 2)]
         case "hybrid":
             return [Joint.name_of_all, Independent.name_of_all]
         case "retrieval":
-            return list(config.modes)
+            return [*config.modes, *(["reranked"] if config.reranker else [])]
+
+
+def lengths(config: EvalConfig) -> tuple[int, ...]:
+    """The budgets that contexts are packed for; empty for a task that has none."""
+    return config.context_tokens if config.task in ("open", "positions") else ()
 
 
 def contrasts(config: EvalConfig) -> list[tuple[str, str]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError, StorageError
-from ragyena.evaluation.comparing import Difference, differences
+from ragyena.evaluation.comparing import Difference, corrected, differences
 from ragyena.evaluation.results import by_condition, read_answers, read_result
 
-__all__ = ["Comparison", "compare", "write", "write_together"]
+__all__ = ["Comparison", "compare", "compare_all", "write", "write_together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Comparison:
 
 def compare(first: Path, second: Path) -> Comparison:
     """Paired, question by question, under each condition that both results have. ``first`` and ``second`` are results
-    of ``ragyena eval``, with the answers they name beside them; resamples and seed are those of the first.
+    of ``ragyena eval``, with the answers they name beside them; resamples and seed are those of the first. P-values are
+    corrected for all tests of the comparison.
 
     Raises PathNotFoundError, and DataError for files that are no results or have no question in common.
     """
@@ -52,7 +53,7 @@ def compare(first: Path, second: Path) -> Comparison:
             f"{first} and {second} have no question under the same condition in common",
             hint="compare results of the same recipe: ragyena eval RECIPE --reader A --reader B",
         )
-    return Comparison(
+    comparison = Comparison(
         date=time.strftime("%Y-%m-%d"),
         recipe=a["recipe"],
         first={**a["reader"], "date": a["date"], "result": first.name},
@@ -60,6 +61,22 @@ def compare(first: Path, second: Path) -> Comparison:
         conditions=found,
         left_out=tuple(sorted((scores_a.keys() | scores_b.keys()) - found.keys())),
     )
+    return _corrected([comparison])[0]
+
+
+def compare_all(results: Sequence[Path]) -> list[Comparison]:
+    """Each result but the first with the first; p-values are corrected for all of these tests. Raises what ``compare``
+    does."""
+    return _corrected([compare(results[0], other) for other in results[1:]])
+
+
+def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    tests = [test for comparison in comparisons for found in comparison.conditions.values() for test in found]
+    coming = iter(corrected(tests))
+    return [
+        replace(one, conditions={name: tuple(next(coming) for _ in found) for name, found in one.conditions.items()})
+        for one in comparisons
+    ]
 
 
 def write(comparison: Comparison, path: Path) -> None:

@@ -18,14 +18,13 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import StorageError, UsageError
+from ragyena.errors import ConfigError, StorageError, UsageError
 from ragyena.evaluation import machine
-from ragyena.evaluation.comparing import differences, spread
+from ragyena.evaluation.comparing import corrected, differences, spread
 from ragyena.evaluation.conditions import Condition
 from ragyena.evaluation.experiment import Prediction, predict
 from ragyena.evaluation.frozen import Frozen
 from ragyena.evaluation.journal import Journal
-from ragyena.evaluation.latency import summarize_latency, time_readings
 from ragyena.evaluation.metrics import Score
 from ragyena.evaluation.report import (
     SCHEMA,
@@ -38,17 +37,20 @@ from ragyena.evaluation.report import (
 )
 from ragyena.evaluation.results import by_condition
 from ragyena.evaluation.tasks import conditions, contrasts, sweeps
+from ragyena.pipelines.costing import CostTimer
 from ragyena.pipelines.freeze import freeze, frozen_for, making
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
 __all__ = ["evaluate", "freeze_to", "load_config", "place_of"]
 
+_OPTIONS = {"questions": "data", "sources": "source"}  # settings whose option has another name
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
 
 def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfig, str]:
-    """The evaluation recipe with ``flags`` (None: not given) over it, and its name.
+    """The evaluation recipe with ``flags`` (None: not given) over it, and its name. Without a recipe, questions are
+    asked on their own context; with ``context_tokens`` end to end at these lengths.
 
     Raises PathNotFoundError for an unknown recipe, ConfigError for a wrong key or value.
     """
@@ -58,7 +60,16 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
         values, path = recipes.load_recipe("configs/eval", recipe)
         source, name = str(path), path.stem
     given = {key: value for key, value in flags.items() if value is not None}
-    return parse(EvalConfig, {**values, **given}, source=source), name
+    if recipe is None and "context_tokens" in given:
+        values["task"] = "open"
+    try:
+        return parse(EvalConfig, {**values, **given}, source=source), name
+    except ConfigError as error:
+        parse(EvalConfig, values, source=source)  # where the recipe is at fault, that is what is said
+        options = ", ".join(f"--{_OPTIONS.get(key, key).replace('_', '-')}" for key in given)
+        raise ConfigError(
+            error.message.replace(source, f"{options} over {name}", 1), hint=f"`ragyena eval --help`; recipe: {source}"
+        ) from error
 
 
 def place_of(index: str, settings: PipelineConfig) -> Path:
@@ -116,8 +127,17 @@ def evaluate(
     began = time.perf_counter()
     gc.collect()  # an earlier reader of this process would count as this one's memory
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
+    timer = CostTimer(config, settings, out, progress)
     if frozen is None:
-        contexts = freeze(config, settings, reader.tokenizer, data_root=data_root, index=index_cache, progress=progress)
+        contexts = freeze(
+            config,
+            settings,
+            reader.tokenizer,
+            data_root=data_root,
+            index=index_cache,
+            progress=progress,
+            at_index=timer.at_index(reader.tokenizer),
+        )
     else:
         contexts = frozen_for(config, settings, reader.tokenizer, frozen)
     facts = {
@@ -136,7 +156,7 @@ def evaluate(
         Journal(out / f"timings-{digest}.jsonl") as timings,
     ):
         for condition in conditions(config, contexts, making(config, settings, reader.tokenizer)):
-            report, answers = _condition(reader, contexts, condition, config, settings, journal, timings, progress)
+            report, answers = _condition(reader, contexts, condition, timer, journal, timings)
             reports.append(report)
             rows += answers
     date = time.strftime("%Y-%m-%d")
@@ -151,9 +171,13 @@ def evaluate(
         answers=answers_file.name,
         conditions=tuple(reports),
         differences=tuple(
-            found
-            for first, second in contrasts(config)
-            for found in differences(scored[first], scored[second], (first, second), **drawn)
+            corrected(
+                [
+                    found
+                    for first, second in contrasts(config)
+                    for found in differences(scored[first], scored[second], (first, second), **drawn)
+                ]
+            )
         ),
         spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
         reader=facts,
@@ -177,29 +201,28 @@ def _condition(
     reader: Reader,
     frozen: Frozen,
     condition: Condition,
-    config: EvalConfig,
-    settings: PipelineConfig,
+    timer: CostTimer,
     journal: Journal,
     timings: Journal,
-    progress: Progress | None,
 ) -> tuple[ConditionReport, list[AnswerRow]]:
     """The figures of a condition, and a row for each answer."""
     unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
     asked = condition.questions
-    predictions = predict(reader, [*asked, *unanswerable], condition, journal, progress)
+    predictions = predict(reader, [*asked, *unanswerable], condition, journal, timer.progress)
     scores = score_all(asked, predictions)
-    count = config.timed if condition.worth_timing else 0
-    timed = time_readings(reader, asked, condition, count, timings, progress, seed=config.seed)
+    latency, cost = timer.measure(reader, condition, timings)
+    threshold = timer.settings.reader.threshold
     report = summarize(
         condition,
         asked,
         predictions,
         scores,
         unanswerable=unanswerable,
-        latency=summarize_latency(timed),
-        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=settings.reader.threshold),
-        resamples=config.resamples,
-        seed=config.seed,
+        latency=latency,
+        cost=cost,
+        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=threshold),
+        resamples=timer.config.resamples,
+        seed=timer.config.seed,
     )
     return report, _rows(frozen, condition, predictions, scores)
 

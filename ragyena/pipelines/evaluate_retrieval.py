@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.evaluation import machine
 from ragyena.evaluation.beir import load_beir
-from ragyena.evaluation.comparing import Difference, paired
+from ragyena.evaluation.comparing import Difference, corrected, paired
 from ragyena.evaluation.datasets import EvalData, Question, load
 from ragyena.evaluation.journal import Journal
 from ragyena.evaluation.latency import percentiles
@@ -29,15 +29,22 @@ from ragyena.evaluation.retrieval import (
     rank_measures,
     token_text,
 )
+from ragyena.evaluation.tasks import condition_names
 from ragyena.pipelines.eval_index import in_parts, open_index
 from ragyena.pipelines.freeze import asked_on_documents, index_facts, masked_questions, of_documents
 from ragyena.reader.reader import Reader
 from ragyena.retrieval.index import Index
+from ragyena.retrieval.rerank import Reranker
 from ragyena.types import Progress
 
 __all__ = ["evaluate_retrieval"]
 
-TITLES = {"hybrid": "hybrid (both, fused)", "dense": "dense (embeddings)", "lexical": "lexical (BM25)"}
+TITLES = {
+    "hybrid": "hybrid (both, fused)",
+    "dense": "dense (embeddings)",
+    "lexical": "lexical (BM25)",
+    "reranked": "reranked (cross-encoder)",
+}
 _PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 _PASSAGES_A_DOCUMENT = 4  # hits asked for, for each document looked for: the same one may be found again
 _SPARE = 1  # hits asked for beyond those looked at: one may be hidden
@@ -74,6 +81,7 @@ def evaluate_retrieval(
     """
     began = time.perf_counter()
     tokenizer = Reader.tokenizer_of(settings.reader)
+    reranker = Reranker.open(config.reranker) if config.reranker else None
     beir = None
     data: EvalData | None = None
     if config.beir:
@@ -95,13 +103,16 @@ def evaluate_retrieval(
         facts = {"retriever": settings.retriever.model_dump(mode="json"), **index_facts(index)}
         if masked:
             facts["masked"] = len(masked)
+        if reranker:
+            facts["reranker"] = {"name": reranker.name, "fingerprint": reranker.fingerprint, "hits": config.rerank}
         most = max(config.recall_at) * (_PASSAGES_A_DOCUMENT if beir else 1)
         digest = hashlib.sha256(json.dumps([facts, most], sort_keys=True).encode()).hexdigest()[:12]
         found: dict[str, list[_Search]] = {}
         with Journal(out / f"found-{digest}.jsonl") as journal:
             hidden = {question_id: one.asked for question_id, one in masked.items()}
-            for mode in config.modes:
-                rows = _search(index, asked, mode, most, settings, hidden, journal, progress)
+            for mode in condition_names(config):
+                search = _searching(index, mode, most, config, settings, reranker)
+                rows = _search(search, asked, mode, most, hidden, journal, progress)
                 found[mode] = _scored(index, asked, rows, right, config.recall_at, documents=beir is not None)
     date = time.strftime("%Y-%m-%d")
     answers = out / f"{date}-{name}.found.jsonl"
@@ -112,7 +123,7 @@ def evaluate_retrieval(
         date=date,
         answers=answers.name,
         conditions=tuple(_condition(mode, searches, config.recall_at, drawn) for mode, searches in found.items()),
-        differences=tuple(_differences(found, config.recall_at, drawn)),
+        differences=tuple(corrected([*_differences(found, config.recall_at, drawn)])),
         config=config.model_dump(mode="json"),
         settings=facts,
         data={
@@ -142,18 +153,36 @@ def _own(index: Index, asked: Sequence[Question]) -> dict[str, Mapping[str, int]
     return {**found}
 
 
+def _searching(
+    index: Index, mode: str, most: int, config: EvalConfig, settings: PipelineConfig, reranker: Reranker | None
+) -> Callable[[str], list[int]]:
+    """What finds passage ids for a question, one more than ``most``: one may be hidden."""
+    base = config.modes[0] if mode == "reranked" else mode
+    retriever = settings.retriever.model_copy(update={"mode": base})
+
+    def search(question: str) -> list[int]:
+        return [hit.passage.passage_id for hit in index.search(question, retriever, top_k=most + _SPARE)]
+
+    def search_and_rerank(question: str) -> list[int]:
+        assert reranker is not None
+        hits = index.search(question, retriever, top_k=max(most + _SPARE, config.rerank))
+        passages = [hit.passage for hit in hits]
+        ordered = [*reranker.order(question, passages[: config.rerank]), *passages[config.rerank :]]
+        return [passage.passage_id for passage in ordered[: most + _SPARE]]
+
+    return search_and_rerank if mode == "reranked" else search
+
+
 def _search(
-    index: Index,
+    search: Callable[[str], list[int]],
     asked: Sequence[Question],
     mode: str,
     most: int,
-    settings: PipelineConfig,
     hidden: Mapping[str, int],
     journal: Journal,
     progress: Progress | None,
 ) -> dict[str, tuple[tuple[int, ...], float]]:
     """Passage ids and seconds by question id; what the journal holds is not searched again."""
-    retriever = settings.retriever.model_copy(update={"mode": mode})
     known = {
         (row["question"], row["question_id"]): (tuple(row["passages"]), row["seconds"])
         for row in journal.rows
@@ -163,12 +192,12 @@ def _search(
     if progress:
         progress.start(f"searching, {TITLES[mode]}", len(missing), "questions")
     if missing:
-        index.search(missing[0].question, retriever, top_k=most)  # loads the embedder and the vectors
+        search(missing[0].question)  # loads the embedder and the vectors
     for question in missing:
         began = time.perf_counter()
-        hits = index.search(question.question, retriever, top_k=most + _SPARE)
+        found = search(question.question)
         seconds = round(time.perf_counter() - began, 6)
-        ids = [hit.passage.passage_id for hit in hits if hit.passage.passage_id != hidden.get(question.id)][:most]
+        ids = [passage_id for passage_id in found if passage_id != hidden.get(question.id)][:most]
         known[question.question, question.id] = tuple(ids), seconds
         row = {"mode": mode, "question": question.question, "question_id": question.id}
         journal.append([{**row, "passages": ids, "seconds": seconds}])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import DataError, IndexMismatchError, UsageError
 from ragyena.evaluation.contexts import Making
-from ragyena.evaluation.datasets import EvalData, cut, fingerprint, load, sample
+from ragyena.evaluation.datasets import EvalData, Question, cut, fingerprint, load, sample
 from ragyena.evaluation.frozen import Frozen, Hits, Kind
 from ragyena.evaluation.hybrid import load_hybrid
 from ragyena.evaluation.masked import Masked, hides, make_masked
@@ -46,9 +46,11 @@ def freeze(
     data_root: Path,
     index: Path,
     progress: Progress | None,
+    at_index: Callable[[Index, Sequence[Question]], None] | None = None,
 ) -> Frozen:
     """The contexts that ``config`` asks for. ``index`` is an index of the passages, used as it is, or a folder in which
-    one is built and found again; unused where nothing is retrieved.
+    one is built and found again; unused where nothing is retrieved. ``at_index`` is called with the open index and the
+    answerable questions once contexts are found; not where nothing is retrieved.
 
     Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError.
     """
@@ -95,6 +97,8 @@ def freeze(
         )
         stack.callback(finder.close)
         found = finder.find(data.answerable, own, progress)
+        if at_index:
+            at_index(opened, data.answerable)
         facts |= {
             "among": among,
             "context_tokens": context_tokens,

@@ -12,6 +12,7 @@ import torch
 
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.reader.stopwatch import Stopwatch
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Span
 
@@ -51,9 +52,15 @@ class WrittenAnswer:
 
 
 def write_answer(
-    model: ReaderModel, encoded: Encoded, inputs: ReaderInput, tokenizer: Tokenizer, max_tokens: int
+    model: ReaderModel,
+    encoded: Encoded,
+    inputs: ReaderInput,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    watch: Stopwatch | None = None,
 ) -> WrittenAnswer:
-    """Decodes one context's answer (batch of one), at most ``max_tokens`` tokens and what the decoder was built for."""
+    """Decodes one context's answer (batch of one), at most ``max_tokens`` tokens and what the decoder was built for.
+    ``watch`` laps after the first token and after the last."""
     decoder = model.decoder
     assert decoder is not None
     word = model.word.weight
@@ -70,6 +77,10 @@ def write_answer(
         probability = (1 - gate) * step.vocabulary[0].exp() + gate * copied
         chosen = int(probability.argmax())
         log_probability += math.log(max(float(probability[chosen]), 1e-9))
+        if watch:
+            watch.tokens_written += 1
+            if watch.tokens_written == 1:
+                watch.lap("first_token")
         if chosen == tokenizer.sep_id:
             break
         ids.append(chosen)
@@ -77,4 +88,6 @@ def write_answer(
         attention = step.copy[0].masked_fill(memory.ids[0] != chosen, 0.0)
         sources.append(int(attention.argmax()) if from_memory else None)
         previous = torch.full_like(previous, chosen)
+    if watch and watch.tokens_written > 1:
+        watch.lap("write")
     return WrittenAnswer(tokenizer.decode(ids), math.exp(log_probability), tuple(sources))

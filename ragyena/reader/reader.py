@@ -24,6 +24,7 @@ from ragyena.model.inputs import collate
 from ragyena.model.reader_model import ReaderModel, confidence_features
 from ragyena.reader.decoding import write_answer
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.reader.stopwatch import Stopwatch
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import AnswerKind, Context, Span
 
@@ -137,6 +138,14 @@ class Reader:
         """Reads one context."""
         return self.read_batch([context])[0]
 
+    def read_timed(self, context: Context) -> tuple[Reading, Stopwatch]:
+        """As ``read``, with the seconds of each part. A context of no passage has none."""
+        watch = Stopwatch(self._device)
+        readings: list[Reading | None] = [None]
+        if context.token_ids.shape[0]:
+            self._read_group([0], [context], readings, watch)
+        return readings[0] or _nothing_to_read(), watch
+
     def read_batch(self, contexts: Sequence[Context]) -> list[Reading]:
         """Reads contexts, those of like shape together. Results are in the order given."""
         readings: list[Reading | None] = [None] * len(contexts)
@@ -156,10 +165,20 @@ class Reader:
         return [reading for reading in readings if reading is not None]
 
     @torch.inference_mode()
-    def _read_group(self, group: Sequence[int], contexts: Sequence[Context], readings: list[Reading | None]) -> None:
+    def _read_group(
+        self,
+        group: Sequence[int],
+        contexts: Sequence[Context],
+        readings: list[Reading | None],
+        watch: Stopwatch | None = None,
+    ) -> None:
         chosen = [contexts[i] for i in group]
         batch = collate(chosen, self._device)
+        if watch:
+            watch.lap("inputs")
         encoded = self.model.encode(batch)
+        if watch:
+            watch.lap("encode")
         scores = self.model.span_scores(encoded, batch.text_mask).with_prior(
             self._retrieval_prior(chosen).to(self._device)
         )
@@ -168,12 +187,14 @@ class Reader:
         found = best_spans_of_batch(start, end, chosen, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES)
         no_answer = null.double().cpu()
         confidences = self._confidences([spans for spans, _ in found], no_answer.sum(1))
+        if watch:
+            watch.lap("extract")
         for row, (index, context) in enumerate(zip(group, chosen)):
             scored, slot_scores = found[row]
             spans = [s.span for s in scored]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(
-                    self.model, encoded.row(row), batch.row(row), self.tokenizer, self.config.max_answer_tokens
+                    self.model, encoded.row(row), batch.row(row), self.tokenizer, self.config.max_answer_tokens, watch
                 )
                 text, confidence = written.text, written.confidence
                 kind: AnswerKind = "written"

@@ -21,7 +21,7 @@ from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_sha256"]
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_of", "weights_sha256"]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -72,7 +72,7 @@ class _Library(Embedder):
         self.name = name
         self._model = _load(name, name)
         self.dimension = int(self._model.get_embedding_dimension())
-        self.fingerprint = _fingerprint(self._model)
+        self.fingerprint = weights_of(self._model)
         self._lock = threading.Lock()
 
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
@@ -215,7 +215,8 @@ def _fast_dtype() -> Any:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else None
 
 
-def _fingerprint(model: Any) -> str:
+def weights_of(model: Any) -> str:
+    """sha256 of the weights of a torch module."""
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
-from ragyena.evaluation.comparing import Scored, difference, differences, spread
+from ragyena.evaluation.comparing import Difference, Scored, corrected, difference, differences, holm, spread
+from ragyena.evaluation.metrics import Estimate
 
 DRAWN = {"resamples": 300, "seed": 0}
 
@@ -76,3 +78,30 @@ def test_a_spread_by_hand() -> None:
     assert 0 <= found.em.low < found.em.high <= 100
     same = spread({"a": scored([1, 0] * 4), "b": scored([1, 0] * 4)}, **DRAWN)
     assert (same.em.mean, same.em.low, same.em.high) == (0.0, 0.0, 0.0)
+
+
+def test_holm_by_hand_and_in_order() -> None:
+    """Holm's own procedure: the least p times their number, the next times one less, never falling, at most 1."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([0.02]) == [0.02] and holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_rejects_what_the_step_down_procedure_rejects(seed: int) -> None:
+    p_values = np.random.default_rng(seed).random(12) ** 4
+    rejected = set()
+    for rank, place in enumerate(np.argsort(p_values)):
+        if p_values[place] >= 0.05 / (12 - rank):
+            break
+        rejected.add(int(place))
+    assert {place for place, p in enumerate(holm(p_values.tolist())) if p < 0.05} == rejected
+
+
+def test_tests_shown_together_are_corrected_and_their_verdicts_follow() -> None:
+    def test(p: float, source: str = "all") -> Difference:
+        return Difference("a", "b", source, "em", 10, 60, 50, Estimate(10, 1, 19), p, "first", p)
+
+    found = corrected([test(0.04), test(0.01), test(0.04, "squad"), test(0.3)])
+    assert [one.p_holm for one in found] == pytest.approx([0.08, 0.03, 0.04, 0.3])
+    assert [one.verdict for one in found] == ["neither", "first", "first", "neither"]
+    assert [one.p for one in found] == [0.04, 0.01, 0.04, 0.3]

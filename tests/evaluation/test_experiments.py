@@ -158,7 +158,14 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
     condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
     scores = score_all(questions, predictions)
-    rest: dict[str, Any] = {"unanswerable": (), "latency": None, "abstention": None, "resamples": 200, "seed": 0}
+    rest: dict[str, Any] = {
+        "unanswerable": (),
+        "latency": None,
+        "cost": None,
+        "abstention": None,
+        "resamples": 200,
+        "seed": 0,
+    }
     report = summarize(condition, questions, predictions, scores, **rest)
     assert (report.name, report.parameters) == ("among-4", {"among": 4})
     assert (report.whole.n, report.whole.em.mean) == (4, 50.0)
@@ -189,7 +196,7 @@ def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Toke
     frozen = Frozen("own", {}, tuple(questions), tuple(without), (), {}, {})
     condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
     scores = score_all(questions, predictions)
-    rest: dict[str, Any] = {"latency": None, "abstention": None, "resamples": 200, "seed": 0}
+    rest: dict[str, Any] = {"latency": None, "cost": None, "abstention": None, "resamples": 200, "seed": 0}
     curve = summarize(condition, questions, predictions, scores, unanswerable=without, **rest).risk_coverage
     assert curve.n == 3 and [point.threshold for point in curve.points] == [0.9, 0.6, 0.4]
     assert [point.risk for point in curve.points] == pytest.approx([0, 1 / 2, 1 / 3])

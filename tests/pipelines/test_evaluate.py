@@ -13,11 +13,14 @@ import pytest
 from small_world import save_small_reader
 
 from ragyena import recipes
-from ragyena.cli.eval import _bar, _below
+from ragyena.cli import eval_bars
+from ragyena.cli.eval_bars import Bar
+from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.evaluation.report import Report
 from ragyena.pipelines.evaluate import evaluate, load_config
+from ragyena.pipelines.suite import load_suite
 from ragyena.reader.reader import Reader
 
 COLOURS = ["red", "blue", "green", "white", "black", "yellow", "brown", "grey", "pink", "golden"]
@@ -199,7 +202,7 @@ def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> 
         run(EvalConfig(), small_config, tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", recipes.names("configs/eval"))
+@pytest.mark.parametrize("name", [name for name in recipes.names("configs/eval") if not load_suite(name, {})])
 def test_every_recipe_is_valid(name: str) -> None:
     config, found = load_config(name, {"limit": 3})
     assert (
@@ -222,16 +225,47 @@ def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
         load_config("squad-dev", {"among": [0]})
 
 
+def test_lengths_are_separated_by_commas_or_given_again() -> None:
+    assert whole_numbers("--context-tokens", ["4096,8192", "131072"]) == [4096, 8192, 131072]
+    assert whole_numbers("--context-tokens", None) is None
+    for wrong in ("4096,", "4096, x", "4k", "", "-1", "4096;8192"):
+        with pytest.raises(UsageError, match=r"--context-tokens .*is no whole number"):
+            whole_numbers("--context-tokens", [wrong])
+    config, _ = load_config(None, {"questions": ["mine.jsonl"], "context_tokens": [4096, 8192]})
+    assert (config.task, config.context_tokens) == ("open", (4096, 8192))
+    for wrong_numbers in ([4096, 4096], [100], [1 << 20]):
+        with pytest.raises(ConfigError, match="context_tokens"):
+            load_config(None, {"questions": ["mine.jsonl"], "context_tokens": wrong_numbers})
+
+
+def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--context-tokens over quick: context_tokens needs one value or more"):
+        load_config("quick", {"context_tokens": [4096, 4096]})
+    with pytest.raises(ConfigError, match=r"^--data, --among over quick: among mean nothing to the task 'open'"):
+        load_config("quick", {"questions": ["mine.jsonl"], "among": [8]})
+    recipe = tmp_path / "wrong.yaml"
+    recipe.write_text("task: open\namong: [3]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"wrong\.yaml: among mean nothing to the task 'open'"):
+        load_config(str(recipe), {"limit": 3})
+
+
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    assert _bar("em@32=60") == ("em", "32", 60.0)
-    assert _bar("auroc=0.9") == ("auroc", None, 0.9)
-    for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%"):
+    assert eval_bars.parse("em@32=60") == Bar("em", None, "32", 60.0)
+    assert eval_bars.parse("auroc=0.9") == Bar("auroc", None, None, 0.9)
+    assert eval_bars.parse("recall@10=0.8") == Bar("recall", 10, None, 0.8)
+    assert eval_bars.parse("answer_recall@5@dense=1") == Bar("answer_recall", 5, "dense", 1.0)
+    assert eval_bars.parse("ndcg@10@dense=0.5") == eval_bars.parse("ndcg@dense=0.5") == Bar("ndcg", None, "dense", 0.5)
+    for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%", "recall=0.8", "recall@x=0.8", "mrr=60", "em@a@b=3"):
         with pytest.raises(UsageError):
-            _bar(wrong)
+            eval_bars.parse(wrong)
     report, _ = run(CONFIG, small_config, data, tmp_path / "out")
-    assert _below(report, "em", None, 0.0) is None
-    assert "em of among-4 is" in (_below(report, "em", "4", 100.5) or "")
-    assert "was not measured" in (_below(report, "auroc", "among-4", 0.1) or "")
+    assert Bar("em", None, None, 0.0).below(report) is None
+    assert "em of among-4 is" in (Bar("em", None, "4", 100.5).below(report) or "")
+    assert "was not measured" in (Bar("auroc", None, "among-4", 0.1).below(report) or "")
+    eval_bars.check([Bar("em", None, "4", 0.0)], CONFIG, ["among-1", "among-4"])
+    for bar in (Bar("em", None, "32", 0.0), Bar("recall", 1, None, 0.0)):
+        with pytest.raises(UsageError):
+            eval_bars.check([bar], CONFIG, ["among-1", "among-4"])
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -255,13 +289,22 @@ def test_contexts_are_timed_alone_once_and_kept(
     """Each is read once before the clock runs; another run of the same command reads none again."""
     alone: list[str] = []
     read = Reader.read
+    read_timed = Reader.read_timed
     monkeypatch.setattr(Reader, "read", lambda self, context: alone.append(context.question) or read(self, context))
+    monkeypatch.setattr(
+        Reader, "read_timed", lambda self, context: alone.append(context.question) or read_timed(self, context)
+    )
     config = CONFIG.model_copy(update={"unanswerable": (), "timed": 5, "among": (1,)})
     report, path = run(config, small_config, data, tmp_path / "out")
     (latency,) = (condition.latency for condition in report.conditions)
     assert latency is not None and (latency.n, latency.p95, latency.p99) == (5, None, None)
     assert latency.p50 > 0 and latency.tokens > 16
     assert len(alone) == 10 and alone[::2] == alone[1::2] and len(set(alone)) == 5
+    (cost,) = (condition.cost for condition in report.conditions)
+    assert cost is not None and cost.n == 5 and cost.parts.keys() == {"inputs", "encode", "extract"}
+    assert cost.first_token.p50 <= latency.p50 and cost.first_token.p50 >= cost.parts["encode"].p50
+    assert cost.state.total == 0 and cost.state.attention == 2 * 2 * 32 * 4 * round(latency.tokens)
+    assert cost.energy is None and "NVIDIA" in cost.no_energy and cost.per_token is None
     again, _ = run(config, small_config, data, tmp_path / "out")
     assert len(alone) == 10 and again.conditions[0].latency == latency
     assert json.loads(path.read_text(encoding="utf-8"))["conditions"][0]["latency"]["n"] == 5

@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from jsonschema import Draft202012Validator
 
+from ragyena.cli import eval_bars
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.evaluation.latency import percentiles
 from ragyena.evaluation.masked import make_masked
-from ragyena.evaluation.metrics import normalize
+from ragyena.evaluation.metrics import Estimate, normalize
+from ragyena.evaluation.retrieval import RetrievalCondition
 from ragyena.evaluation.schemas import retrieval_schema
 from ragyena.pipelines.evaluate import evaluate, place_of
 from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
 from ragyena.pipelines.index import add
 from ragyena.pipelines.report import report
 from ragyena.reader.reader import Reader
+from ragyena.retrieval.adding import embedding_text
 from ragyena.retrieval.index import Index
+from ragyena.retrieval.rerank import Reranker
+from ragyena.types import Passage
 
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso"]
 NAMES = ["Ada Stone", "Tom Marsh", "Eva Lind", "Max Korn", "Ida Vale", "Jan Hook"]
@@ -303,5 +313,93 @@ def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig
     done = called("--reader", small_config.reader.checkpoint)
     assert done.returncode == 0, done.stderr
     assert "lexical (BM25)" in done.stdout and (tmp_path / "out" / "report.html").is_file()
-    wrong = called("--fail-under", "em=3")
-    assert wrong.returncode == 2 and "reads nothing" in wrong.stderr
+    for arguments, words in (
+        (("--fail-under", "em=3"), "does not measure it"),
+        (("--fail-under", "recall@3=0.5"), "recall_at of the recipe: 1, 2, 5"),
+        (("--fail-under", "recall@1@dense=0.5"), "conditions: lexical"),
+        (("--freeze-only",), "reads nothing"),
+        (("--reranker", "no-such-folder/model"), "no reranker 'no-such-folder/model'"),
+    ):
+        wrong = called(*arguments)
+        assert wrong.returncode == 2 and words in wrong.stderr and "Traceback" not in wrong.stderr, wrong.stderr
+    bars = ["--fail-under", "recall@1=0.5", "--fail-under", "mrr=0.99", "--fail-under", "ndcg@10=0.5"]
+    assert called("--reader", small_config.reader.checkpoint, *bars).returncode == 0
+
+
+def test_a_search_below_its_bar_is_said() -> None:
+    def estimate(value: float) -> Estimate:
+        return Estimate(value, value, value)
+
+    known = RetrievalCondition(
+        "dense", "", 9, {5: estimate(90.0)}, 9, {5: estimate(40.0)}, estimate(30.0), estimate(20.0), percentiles([1.0])
+    )
+    report: Any = SimpleNamespace(conditions=[known])
+    assert eval_bars.parse("recall@5=0.4").below_found(report) is None
+    assert eval_bars.parse("recall@5=0.41").below_found(report) == "recall@5 of dense is 0.4, asked was 0.41"
+    assert eval_bars.parse("answer_recall@5=0.9").below_found(report) is None
+    assert "mrr of dense is 0.2" in (eval_bars.parse("mrr=0.21").below_found(report) or "")
+    assert "ndcg of dense is 0.3" in (eval_bars.parse("ndcg@10=0.31").below_found(report) or "")
+    report.conditions = [replace(known, passage_recall=None)]
+    said = eval_bars.parse("recall@5=0.4").below_found(report)
+    assert said is not None and "was not measured" in said and "answer_recall@5 was measured" in said
+
+
+class _Encoder(torch.nn.Module):
+    """Stands for a cross-encoder: the more words of the question a passage has, the better."""
+
+    num_labels = 1
+
+    def predict(self, pairs: list[tuple[str, str]], **_: Any) -> Any:
+        return np.array([len(set(question.lower().split()) & set(text.lower().split())) for question, text in pairs])
+
+
+def test_hits_are_reranked(
+    retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Reranker, "open", lambda name: Reranker(name, _Encoder()))
+    config = config_of(**RETRIEVAL, modes=["dense"], reranker="words", rerank=3)
+    arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
+    result, path = evaluate_retrieval(config, small_config, index_cache=tmp_path / "index", **arguments)
+    assert [condition.name for condition in result.conditions] == ["dense", "reranked"]
+    assert {(one.first, one.second) for one in result.differences} == {("reranked", "dense")}
+    assert result.settings["reranker"]["name"] == "words" and result.settings["reranker"]["hits"] == 3
+    rows = [json.loads(line) for line in (path.parent / result.answers).read_text(encoding="utf-8").splitlines()]
+    found = {(row["mode"], row["question_id"]): row["passages"] for row in rows}
+    moved = 0
+    with Index.open(next((tmp_path / "index").glob("*/index"))) as index:
+        for (mode, question_id), dense in found.items():
+            if mode == "dense":
+                reranked = found["reranked", question_id]
+                question = next(row["question"] for row in rows if row["question_id"] == question_id)
+                passages = index.passages(dense[:3])
+                scores = dict(zip(dense[:3], _Encoder().predict([(question, embedding_text(p)) for p in passages])))
+                assert reranked[:3] == sorted(dense[:3], key=lambda i: (-scores[i], i)) and reranked[3:] == dense[3:]
+                moved += reranked != dense
+    assert moved
+
+
+def test_a_real_cross_encoder_is_loaded_and_one_of_more_scores_is_refused(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "tea", "bread", "?"]
+    tokenizer = BertTokenizerFast(vocab={word: number for number, word in enumerate(words)})
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    for name, labels in (("ranker", 1), ("classes", 3)):
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(BertConfig(vocab_size=len(words), num_labels=labels, **sizes)).eval()
+        model.save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        if labels == 1:
+            with torch.no_grad():
+                pairs = tokenizer(["tea ?"] * 2, ["tea", "bread"], return_tensors="pt")
+                tea, bread = model(**pairs).logits[:, 0].tolist()
+    reranker = Reranker.open(str(tmp_path / "ranker"))
+    passages = [
+        Passage(text, 0, len(text), 1, 1, None, "", (), "", passage_id=i)
+        for i, text in enumerate(("tea", "bread", "tea"))
+    ]
+    ordered = [passage.passage_id for passage in reranker.order("tea ?", passages)]
+    assert ordered == ([0, 2, 1] if tea > bread else [1, 0, 2]) and tea != bread
+    assert len(reranker.fingerprint) == 64 and reranker.order("tea", []) == []
+    with pytest.raises(ConfigError, match="gives 3 scores"):
+        Reranker.open(str(tmp_path / "classes"))

@@ -384,8 +384,13 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
 def test_recipes_name_conditions() -> None:
     from ragyena.evaluation.tasks import condition_names, contrasts, sweeps
     from ragyena.pipelines.evaluate import load_config
+    from ragyena.pipelines.suite import load_suite
 
     for name in recipes.names("configs/eval"):
+        suite = load_suite(name, {})
+        if suite is not None:
+            assert all(condition_names(part.config) for part in suite.parts)
+            continue
         config, _ = load_config(name, {})
         names = condition_names(config)
         assert names and len(set(names)) == len(names)

@@ -175,6 +175,34 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 
 
+def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, tmp_path: Path) -> None:
+    text = report([results / "open"], tmp_path)[1].read_text(encoding="utf-8")
+    assert "| reader | retrieve | pack | inputs | encode | extract | first token p50 | tokens/s alone |" in text
+    assert "attention would keep" in text and "Energy was not measured: energy is read from NVIDIA GPUs alone" in text
+    (path,) = (results / "open").glob("*-one-*.json")
+    for condition in json.loads(path.read_text(encoding="utf-8"))["conditions"]:
+        parts, first = condition["cost"]["parts"], condition["cost"]["first_token"]
+        assert list(parts) == ["retrieve", "pack", "inputs", "encode", "extract"] and parts["pack"]["n"] == 3
+        assert first["mean"] == pytest.approx(sum(parts[p]["mean"] for p in ("inputs", "encode", "extract")))
+        assert first["mean"] <= condition["latency"]["mean"]
+    assert (
+        "retrieve" not in report([results / "alone"], tmp_path)[1].read_text(encoding="utf-8").split("## Examples")[0]
+    )
+
+
+def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> None:
+    """Only the recipe "open" times readings, and none so many that a tail can be told."""
+    for task in TASKS:
+        page, markdown = report([results / task], tmp_path)
+        for text in (markdown.read_text(encoding="utf-8"), " ".join(read(page)[0].text)):
+            assert ("p50" in text) == (task == "open") and "p99 |" not in text and "GPU GiB" not in text
+        tables = re.findall(r"(?:^\|.*\n)+", markdown.read_text(encoding="utf-8"), re.MULTILINE)
+        for table in tables:
+            lines = [line.strip("|").split("|") for line in table.splitlines()]
+            body = [cells for cells in lines[2:] if any(cell.strip() for cell in cells[1:])]
+            assert all(any(cells[place].strip() for cells in body) for place in range(len(lines[0]))), table
+
+
 def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
     page, markdown = report([results / "open"], tmp_path)
     _, html = read(page)
@@ -190,7 +218,7 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     page, markdown = report([place], tmp_path / "out")
     text = markdown.read_text(encoding="utf-8")
     assert "`two` against `one`, by F1 under 3 conditions: better in 3, worse in 0" in text
-    assert text.count("+100.0▲ (p 0.002)") == 6 and "▼" not in text.partition("Scores are percent")[0]
+    assert text.count("+100.0▲ (p 0.002, Holm 0.012)") == 6 and "▼" not in text.partition("Scores are percent")[0]
     assert "two right" in text and "all right" not in text
     assert 'class="up"' in read(page)[1]
     only_two = next(place.glob("*-two-*.json"))

@@ -31,7 +31,7 @@ class Value:
 
     text: str
     below: str = ""
-    """An interval, a p-value: set small."""
+    """An interval, p-values: set small, line by line."""
     mark: str = ""
     """▲ or ▼, or empty."""
 
@@ -58,6 +58,15 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Line]
     left: int = 1
+
+    def without_empty(self) -> Table:
+        """Without the columns in which no line has anything: what was not measured has no place to stand empty in."""
+        lines = [row for row in self.rows if not isinstance(row, Group)]
+        kept = [place for place in range(len(self.head)) if any(len(row) > place and row[place] for row in lines)]
+        if not lines or len(kept) == len(self.head):
+            return self
+        rows = [row if isinstance(row, Group) else [row[at] for at in kept if at < len(row)] for row in self.rows]
+        return Table([self.head[at] for at in kept], rows, sum(at < self.left for at in kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from html import escape
 __all__ = ["Axis", "Mark", "Point", "Series", "compact", "heat_map", "line_chart", "swatch"]
 
 _WIDTH, _HEIGHT = 360, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 12, 42
 _MOST_TICKS = 7
 STYLES = 6
 """Series that can be told apart; further ones begin again."""

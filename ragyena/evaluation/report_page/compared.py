@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragyena.evaluation.comparing import Difference, Scored, difference
+from ragyena.evaluation.comparing import Difference, Scored, corrected, difference
 from ragyena.evaluation.results import Run, label_runs, scores_of
 from ragyena.types import Progress
 
@@ -22,7 +22,8 @@ class Compared:
     recipe: str
     runs: tuple[Run, ...]
     gaps: Mapping[tuple[int, str, str], Difference]
-    """By place of the run, condition and measure: a later run less the first, on the questions of both."""
+    """By place of the run, condition and measure: a later run less the first, on the questions of both; p-values are
+    corrected for all of these tests."""
 
     @property
     def conditions(self) -> dict[str, Mapping[str, Any]]:
@@ -75,7 +76,8 @@ def compare_runs(runs: Sequence[Run], progress: Progress | None) -> list[Compare
             gaps[number][place, condition, measure] = gap
         if progress:
             progress.advance(1)
-    return [Compared(recipe, tuple(group), found) for recipe, group, found in zip(recipes, groups, gaps)]
+    families = [dict(zip(found, corrected([*found.values()]), strict=True)) for found in gaps]
+    return [Compared(recipe, tuple(group), found) for recipe, group, found in zip(recipes, groups, families)]
 
 
 def _gaps(

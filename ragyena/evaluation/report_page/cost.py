@@ -9,11 +9,17 @@ from ragyena.evaluation.crossover import crossovers
 from ragyena.evaluation.report_page.blocks import Block, Bullets, Figure, Figures, Group, Line, Section, Table, Text
 from ragyena.evaluation.report_page.charts import Axis, Mark, Point, Series, line_chart
 from ragyena.evaluation.report_page.compared import Compared, Sweep, number, sweeps_of
+from ragyena.evaluation.report_page.cost_parts import duration, parts_blocks, state_blocks
 from ragyena.evaluation.results import Run
 
 __all__ = ["cost_section", "cost_sentences"]
 
 _TOKENS = "tokens of a context, padding included"
+_GPU = "GPU memory is the most that was allocated while a batch was read. "
+_TIMES = (
+    "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once before it "
+    "is timed; p95 needs 20 readings, p99 100. "
+)
 
 
 def cost_section(compared: Compared) -> Section | None:
@@ -32,12 +38,12 @@ def cost_section(compared: Compared) -> Section | None:
     blocks.append(Figures(figures, legend, table) if figures else table)
     blocks.append(
         Text(
-            "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once "
-            "before it is timed; p95 needs 20 readings, p99 100. Tokens a second are of reading in batches, padding "
-            "included. GPU memory is the most that was allocated while a batch was read; resident is the most of the "
-            "whole process, data and index included."
+            f"{_TIMES if _timed(compared) else ''}Tokens a second are of reading in batches, padding "
+            f"included. {_GPU if _on_gpu(compared) else ''}Resident memory is the most of the whole process while a "
+            "batch was read, data and index included."
         )
     )
+    blocks += [*parts_blocks(compared), *state_blocks(compared)]
     if _machines_differ(compared):
         blocks.append(Text("The readers ran on machines that differ: their times do not compare."))
     return Section("Cost", blocks)
@@ -150,7 +156,7 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
     latency = condition.get("latency") or {}
     return [
         f"{_tokens(condition):,.0f}",
-        *(_duration(latency.get(key)) for key in ("p50", "p95", "p99")),
+        *(duration(latency.get(key)) for key in ("p50", "p95", "p99")),
         f"{latency['n']:,}" if latency else "",
         f"{condition['tokens_per_second']:,.0f}",
         number(condition.get("peak_memory_gib"), ".2f"),
@@ -158,10 +164,12 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    return f"{seconds * 1000:,.3g} ms" if seconds < 0.9995 else f"{seconds:,.3g} s"
+def _on_gpu(compared: Compared) -> bool:
+    return any(run.result["reader"]["device"] != "cpu" for run in compared.runs)
+
+
+def _timed(compared: Compared) -> bool:
+    return any(condition.get("latency") for run in compared.runs for condition in run.conditions.values())
 
 
 def _machines_differ(compared: Compared) -> bool:

@@ -24,8 +24,12 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
     text = (
         "Percent of the questions with an answer, as tokens, in one of the first k passages found; nDCG@10 and mean "
         "reciprocal rank, times 100, of the passages of the question's own context where it is known; the median time "
-        f"of a search. ▲ and ▼ stand where a paired permutation test against {first} gives p < {SIGNIFICANT:g}."
+        "of a search."
     )
+    tests = result["differences"]
+    if tests:
+        text += f" ▲ and ▼ stand where a paired permutation test against {first} gives p < {SIGNIFICANT:g}"
+        text += " after Holm's correction for all tests below." if all(map(_is_corrected, tests)) else "."
     blocks: list[Block] = [Table(head, rows), Text(text)]
     figures = []
     if all(condition["answer_recall"] for condition in conditions):
@@ -33,7 +37,10 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
     if all(condition["passage_recall"] for condition in conditions):
         figures.append(_curve(conditions, "passage_recall", "own passages found, %"))
     legend = [(condition["title"], place) for place, condition in enumerate(conditions)] if len(conditions) > 1 else ()
-    blocks.append(Figures(figures, legend, _gaps(result)))
+    if figures:
+        blocks.append(Figures(figures, legend, _recalls(conditions)))
+    if tests:
+        blocks.append(_gaps(result))
     yield Section(f"{prefix}What searches find", blocks)
     machine = result["machine"]
     facts: list[Line] = [
@@ -45,6 +52,10 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
     ]
     settings = [Code("Recipe", as_yaml(result["config"])), Code("Index and search", as_yaml(result["settings"]))]
     yield Section(f"{prefix}How searches were measured", [Table(["", ""], facts, left=2), *settings])
+
+
+def _is_corrected(test: Mapping[str, Any]) -> bool:
+    return test.get("p_holm") is not None
 
 
 def _row(condition: Mapping[str, Any], differences: list[Mapping[str, Any]]) -> list[Cell]:
@@ -80,6 +91,17 @@ def _curve(conditions: list[Mapping[str, Any]], key: str, label: str) -> Figure:
     return Figure(line_chart(series, Axis("passages looked at", log=True), Axis(label), title=title), title)
 
 
+def _recalls(conditions: list[Mapping[str, Any]]) -> Table:
+    """The figures behind the curves."""
+    keys = ("answer_recall", "passage_recall")
+    rows: list[Line] = [
+        [condition["title"], str(k), *(score(condition[key][k]) if condition[key] else "" for key in keys)]
+        for condition in conditions
+        for k in condition["answer_recall"] or condition["passage_recall"] or ()
+    ]
+    return Table(["search", "first k", "answer found, %", "own passages found, %"], rows)
+
+
 def _gaps(result: Mapping[str, Any]) -> Table:
     rows: list[Line] = [
         [
@@ -90,7 +112,8 @@ def _gaps(result: Mapping[str, Any]) -> Table:
                 f"{d['difference']['mean']:+.1f}", f"{d['difference']['low']:+.1f} to {d['difference']['high']:+.1f}"
             ),
             p_value(d["p"]),
+            p_value(d["p_holm"]) if _is_corrected(d) else "",
         ]
         for d in result["differences"]
     ]
-    return Table(["searches", "measure", "n", "gap", "p"], rows, left=2)
+    return Table(["searches", "measure", "n", "gap", "p", "Holm"], rows, left=2)

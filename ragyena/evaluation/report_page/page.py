@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ragyena.evaluation.report_page.accuracy import (
@@ -11,17 +12,21 @@ from ragyena.evaluation.report_page.accuracy import (
     needle_section,
     positions_section,
 )
-from ragyena.evaluation.report_page.blocks import Page, Section
+from ragyena.evaluation.report_page.blocks import Block, Figures, Page, Section, Table
 from ragyena.evaluation.report_page.compared import Compared, compare_runs
 from ragyena.evaluation.report_page.cost import cost_section
 from ragyena.evaluation.report_page.examples import examples_section
 from ragyena.evaluation.report_page.facts import facts_section
 from ragyena.evaluation.report_page.found import retrieval_sections
+from ragyena.evaluation.report_page.overall import overall_section
 from ragyena.evaluation.report_page.verdict import passages_section, sources_section, verdict_section
 from ragyena.evaluation.results import Run
 from ragyena.types import Progress
 
 __all__ = ["make_page"]
+
+
+_NAMED = 3  # recipes in the title
 
 
 def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], progress: Progress | None) -> Page:
@@ -30,14 +35,25 @@ def make_page(runs: Sequence[Run], retrievals: Sequence[Mapping[str, Any]], prog
     recipes = [*(one.recipe for one in compared), *(str(found["recipe"]) for found in retrievals)]
     sections = [section for one in compared for section in _sections(one, named=len(recipes) > 1)]
     sections += [section for found in retrievals for section in retrieval_sections(found, named=len(recipes) > 1)]
+    if len(recipes) > 1:
+        sections.insert(0, overall_section(compared, retrievals))
     dates = sorted({str(found["date"]) for found in (*(run.result for run in runs), *retrievals)})
     readers = list(dict.fromkeys(run.label for one in compared for run in one.runs))
     dated = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     return Page(
-        title="Evaluation: " + ", ".join(recipes),
+        title="Evaluation: " + (", ".join(recipes) if len(recipes) <= _NAMED else f"{len(recipes)} recipes"),
         subtitle="; ".join(filter(None, (" and ".join(readers), dated))),
-        sections=sections,
+        sections=[replace(section, blocks=[*map(_filled, section.blocks)]) for section in sections],
     )
+
+
+def _filled(block: Block) -> Block:
+    """A block whose table has no empty column."""
+    if isinstance(block, Table):
+        return block.without_empty()
+    if isinstance(block, Figures):
+        return replace(block, table=block.table.without_empty())
+    return block
 
 
 def _sections(compared: Compared, *, named: bool) -> list[Section]:

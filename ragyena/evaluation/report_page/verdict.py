@@ -8,7 +8,15 @@ from ragyena.evaluation.comparing import SIGNIFICANT, Difference
 from ragyena.evaluation.report_page.blocks import Bullets, Cell, Group, Line, Section, Table, Text, Value
 from ragyena.evaluation.report_page.compared import Compared, number
 
-__all__ = ["better", "interval", "p_value", "passages_section", "score", "sources_section", "verdict_section"]
+__all__ = [
+    "better",
+    "interval",
+    "p_value",
+    "passages_section",
+    "score",
+    "sources_section",
+    "verdict_section",
+]
 
 _UP, _DOWN = "▲", "▼"
 
@@ -34,8 +42,9 @@ def verdict_section(compared: Compared) -> Section:
     if compared.gaps:
         note += (
             f" Gaps are to the first reader, `{compared.runs[0].label}`, on the questions that both answered; {_UP} "
-            f"and {_DOWN} stand where a paired permutation test over contexts gives p < {SIGNIFICANT:g}. Of twenty "
-            "readers that are alike, about one comes out like that."
+            f"and {_DOWN} stand where a paired permutation test over contexts gives p < {SIGNIFICANT:g} after Holm's "
+            f"correction for the {len(compared.gaps)} tests of this table, which stands behind the test's own p: of "
+            "twenty such tables of readers that are alike, about one has any mark."
         )
     return Section("Verdict", [*([Bullets(sentences)] if sentences else []), Table(head, rows), Text(note)])
 
@@ -50,7 +59,8 @@ def _sentences(compared: Compared) -> Iterator[str]:
         if len(gaps) == 1:
             (gap,) = gaps.values()
             said = {_UP: "answers better than", _DOWN: "answers worse than", "": "is not shown to differ from"}
-            yield f"`{run.label}` {said[better(gap)]} `{first}`: F1 {_signed(gap)}, p {p_value(gap.p)}, n {gap.n:,}."
+            found = ", ".join([_signed(gap), *_p_values(gap)])
+            yield f"`{run.label}` {said[better(gap)]} `{first}`: F1 {found}, n {gap.n:,}."
         else:
             yield (
                 f"`{run.label}` against `{first}`, by F1 under {len(gaps)} conditions: better in {len(counts[_UP])}, "
@@ -118,9 +128,15 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else number(p, ".3f")
 
 
+def _p_values(gap: Difference) -> tuple[str, str]:
+    """As tested, and as corrected."""
+    holm = gap.p if gap.p_holm is None else gap.p_holm
+    return f"p {p_value(gap.p)}", f"Holm {p_value(holm)}"
+
+
 def _signed(gap: Difference) -> str:
     return f"{gap.difference.mean:+.1f} ({gap.difference.low:+.1f} to {gap.difference.high:+.1f})"
 
 
 def _gap(gap: Difference | None) -> Cell:
-    return Value(f"{gap.difference.mean:+.1f}", f"p {p_value(gap.p)}", better(gap)) if gap else ""
+    return Value(f"{gap.difference.mean:+.1f}", "\n".join(_p_values(gap)), better(gap)) if gap else ""

@@ -1,0 +1,115 @@
+"""``--fail-under``: the least that a figure may be, for CI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragyena.errors import UsageError
+
+if TYPE_CHECKING:
+    from ragyena.config import EvalConfig
+    from ragyena.evaluation.report import Report
+    from ragyena.evaluation.retrieval import RetrievalReport
+
+__all__ = ["Bar", "check", "parse"]
+
+READING = ("em", "f1", "auroc")
+AT_K = ("recall", "answer_recall")
+SEARCHING = (*AT_K, "ndcg", "mrr")
+_SPELLINGS = {"ndcg@10": "ndcg", "ndcg_10": "ndcg"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One figure and its least value."""
+
+    measure: str
+    k: int | None
+    """Of a recall: among the first k."""
+    condition: str | None
+    """None: the first."""
+    least: float
+
+    @property
+    def name(self) -> str:
+        return self.measure if self.k is None else f"{self.measure}@{self.k}"
+
+    def below(self, report: Report) -> str | None:
+        """What is wrong where a reader's figure is under the bar."""
+        condition = next(c for c in report.conditions if self.means(c.name))
+        if self.measure == "auroc":
+            found = condition.abstention.auroc if condition.abstention else None
+        else:
+            found = (condition.whole.em if self.measure == "em" else condition.whole.f1).mean
+        return self._said(condition.name, found, "it needs unanswerable questions and --among 1")
+
+    def below_found(self, report: RetrievalReport) -> str | None:
+        """What is wrong where a search finds less than the bar."""
+        condition = next(c for c in report.conditions if self.means(c.name))
+        if self.k is not None:
+            recalls = condition.passage_recall if self.measure == "recall" else condition.answer_recall
+            estimate = (recalls or {}).get(self.k)
+        else:
+            estimate = condition.ndcg_10 if self.measure == "ndcg" else condition.mrr
+        why = "no question has an answer" if self.measure == "answer_recall" else "which passages answer is not known"
+        if self.measure == "recall" and condition.answer_recall:
+            why += f"; answer_recall@{self.k} was measured"
+        return self._said(condition.name, None if estimate is None else estimate.mean / 100, why)
+
+    def _said(self, condition: str, found: float | None, why: str) -> str | None:
+        if found is None:
+            return f"{self.name} was not measured ({why})"
+        return f"{self.name} of {condition} is {found:.4g}, asked was {self.least:g}" if found < self.least else None
+
+    def means(self, name: str) -> bool:
+        """Whether a condition is meant by its name, or by its number alone: ``32`` for ``among-32``."""
+        return self.condition is None or name in (self.condition, f"among-{self.condition}")
+
+
+def parse(text: str) -> Bar:
+    """``em=70``, ``em@32=60``, ``recall@10=0.8``, ``recall@10@dense=0.8``. Raises UsageError."""
+    name, _, value = text.partition("=")
+    for spelling, measure in _SPELLINGS.items():
+        name = measure + name.removeprefix(spelling) if name.startswith(spelling) else name
+    measure, *rest = name.split("@")
+    try:
+        least = float(value)
+        if measure not in (*READING, *SEARCHING) or any(not part for part in rest):
+            raise ValueError(name)
+        k = int(rest.pop(0)) if measure in AT_K else None
+        if len(rest) > 1:
+            raise ValueError(name)
+    except (ValueError, IndexError):
+        raise UsageError(
+            f"'--fail-under {text}' is no bar",
+            hint="write em=70, em@32=60 or f1@open-8192=50; auroc=0.9; of the task retrieval recall@10=0.8, "
+            "answer_recall@20@dense=0.9, ndcg=0.6, mrr=0.6",
+        ) from None
+    if measure in SEARCHING and not 0 <= least <= 1:
+        raise UsageError(
+            f"--fail-under {text}: {measure} is between 0 and 1", hint=f"write {name}={least / 100:g} for {least:g}%"
+        )
+    return Bar(measure, k, rest[0] if rest else None, least)
+
+
+def check(bars: Sequence[Bar], config: EvalConfig, conditions: Sequence[str]) -> None:
+    """Raises UsageError where a bar's measure, number of passages or condition is not one of the recipe's."""
+    known = SEARCHING if config.task == "retrieval" else READING
+    for bar in bars:
+        if bar.measure not in known:
+            raise UsageError(
+                f"--fail-under {bar.name}: the task '{config.task}' does not measure it",
+                hint=f"its measures: {', '.join(known)}",
+            )
+        if bar.k is not None and bar.k not in config.recall_at:
+            raise UsageError(
+                f"--fail-under {bar.name}: recall is not measured there",
+                hint=f"recall_at of the recipe: {', '.join(map(str, config.recall_at))}",
+            )
+        if not any(bar.means(name) for name in conditions):
+            raise UsageError(
+                f"--fail-under {bar.name}@{bar.condition}: there is no such condition",
+                hint=f"conditions: {', '.join(conditions)}",
+            )
