@@ -109,7 +109,7 @@ class ReaderConfig(Strict):
 
     checkpoint: str = "shipped"
     """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
-    threshold: Fraction = 0.2
+    threshold: Fraction = 0.15
     """Answers less probable than this are withheld: the reader says that it does not know."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """How much the retriever's word counts: this times log(score / best score) is added to the scores of a passage's
@@ -186,8 +186,8 @@ class ReaderModelConfig(Strict):
     match_features: bool = True
     """Whether exact matches of question words and word pairs are marked on the passage tokens."""
     null_width: Count = 0
-    """Hidden channels of a no-answer score that looks at the states where the likeliest answers start and end; 0 for one
-    from the question alone."""
+    """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
+    one from the question alone."""
     decoder_layers: Count = 2
     """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
     max_answer_tokens: Positive = 64

@@ -111,13 +111,20 @@ def operator(
     lengths: Annotated[
         str, typer.Option(metavar="N,N,...", help="Positions, by commas.")
     ] = "2048,4096,8192,16384,32768,65536,131072",
-    width: Annotated[int, typer.Option(min=1, help="Channels.")] = 768,
+    widths: Annotated[str, typer.Option(metavar="N,N,...", help="Channels, by commas.")] = "768",
+    batches: Annotated[str, typer.Option(metavar="N,N,...", help="Examples at once, by commas.")] = "1",
+    scopes: Annotated[
+        str, typer.Option(metavar="NAME,...", help="Of causal, two_sided and passage.")
+    ] = "causal,two_sided,passage",
+    slot_tokens: Annotated[int, typer.Option(min=1, max=512, help="Positions of a slot, of passage scope.")] = 256,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Also widths 256, 384 and 1024, and batches 4 and 16, at some lengths.")
     ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Lengths 8,192 and 131,072 only.")] = False,
     attention: Annotated[bool, typer.Option(help="Also time attention with the same mask.")] = True,
     dtype: Annotated[str, typer.Option(help="float16, bfloat16 or float32.")] = "bfloat16",
     workers: Annotated[int, typer.Option(min=0, help="Processes that compile kernels beforehand.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, help="No size is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
     """The long convolution on CUDA: checked against fp64, timed beside torch.fft, attention and the memory's speed."""
@@ -125,30 +132,88 @@ def operator(
 
     if dtype not in ("float16", "bfloat16", "float32"):
         raise UsageError(f"--dtype is {dtype}", hint="give float16, bfloat16 or float32")
-    try:
-        chosen = [int(length) for length in lengths.split(",")]
-    except ValueError as error:
-        raise UsageError(f"--lengths is {lengths}", hint="give numbers by commas, as 8192,65536") from error
+    chosen, wide, many = (
+        _numbers(name, values) for name, values in (("lengths", lengths), ("widths", widths), ("batches", batches))
+    )
+    if quick:
+        chosen = [8192, 131_072]
     with interruptible("nothing was written"):
         import torch
 
-        from ragyena.kernels.long_conv import Direction
-        from ragyena.pipelines.benchmark_operator import OperatorSize, bench_operator
+        from ragyena.pipelines.benchmark_operator import OperatorSize, Scope, bench_operator
 
-        directions: tuple[Direction, ...] = ("causal", "two_sided")
-        sizes = [OperatorSize(length, width, 1, direction) for length in chosen for direction in directions]
+        known: dict[str, Scope] = {"causal": "causal", "two_sided": "two_sided", "passage": "passage"}
+        unknown = [name for name in scopes.split(",") if name not in known]
+        if unknown:
+            raise UsageError(f"--scopes has {unknown[0]}", hint=f"give some of {','.join(known)}")
+        sizes = [
+            OperatorSize(length, width, batch, known[scope], slot_tokens, attention)
+            for batch in many
+            for width in wide
+            for length in sorted(chosen, reverse=True)  # the longest first: time may not suffice for all
+            for scope in scopes.split(",")
+        ]
         if sweep:
             some = [length for length in chosen if length in (2048, 8192, 32_768, 131_072)]
-            sizes += [OperatorSize(length, other) for length in some for other in (256, 384, 1024)]
-            sizes += [OperatorSize(length, width, batch) for length in some if length < 131_072 for batch in (4, 16)]
+            more = [(length, other, 1) for length in some for other in (256, 384, 1024)]
+            more += [(length, 768, batch) for length in some if length < 131_072 for batch in (4, 16)]
+            sizes += [OperatorSize(*size, "causal", attention=False) for size in more]
         result = bench_operator(
             sizes,
             dtype=getattr(torch, dtype),
-            attention=attention,
             workers=workers,
+            seconds=seconds,
             say=lambda line: print(line, flush=True),
         )
     _show(result, out)
+
+
+@app.command("reader")
+def reader(
+    readers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Checkpoint folders, RECIPE:STAGE, or attention, local, hyena, selected; the four if none."
+        ),
+    ] = None,
+    lengths: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Context tokens, by commas.")
+    ] = "4096,8192,16384,32768,65536,131072",
+    slot_tokens: Annotated[int, typer.Option(min=16, help="Tokens of a passage slot.")] = 256,
+    question_tokens: Annotated[int, typer.Option(min=3, help="Tokens of the question.")] = 24,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Run layers through torch.compile.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="No reader and length is begun after so long.")] = 600.0,
+    out: OutOption = None,
+) -> None:
+    """Time and memory of reading a whole context (prefill), against the attention twin, at several lengths."""
+    chosen = _numbers("lengths", lengths)
+    with interruptible("nothing was written"):
+        from ragyena.pipelines.benchmark_reader import ARCHITECTURES, bench_reader
+
+        result = bench_reader(
+            readers or list(ARCHITECTURES),
+            chosen,
+            slot_tokens=slot_tokens,
+            question_tokens=question_tokens,
+            device=device,
+            compiled=compiled,
+            seconds=seconds,
+            say=lambda line: print(line, flush=True),
+        )
+    _show(result, out)
+
+
+def _numbers(name: str, values: str) -> list[int]:
+    from ragyena.errors import UsageError
+
+    try:
+        numbers = [int(value) for value in values.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise UsageError(f"--{name} is {values}", hint="give numbers by commas, as 8192,65536")
+    return numbers
 
 
 def _show(benchmark: Benchmark, out: Path | None) -> None:

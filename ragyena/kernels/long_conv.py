@@ -9,7 +9,7 @@ fp64) and the result has the type of ``u``. Only the inputs are kept for the bac
 Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolution, for short filters), ``ring``
 (``ragyena.kernels.ring_conv``: causal, elementwise work left to ``torch.compile``; more memory, less time) and
 ``triton`` (``ragyena.kernels.long_conv_triton``: on CUDA, up to 262,144 positions; fp16 and bf16 with fp16 operands).
-``triton`` runs where it is asked for; ``auto`` does not choose it.
+``auto`` chooses among the first three; ``triton`` runs where it is asked for (docs/kernels.md says why).
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ def long_conv(
     that is not there.
     """
     _check(u_BDL, filter_DK, direction, skip_D, gate_in_BDL, gate_out_BDL)
-    preferred = "direct" if filter_DK.shape[1] <= _DIRECT_TAPS else "fft"
-    if preferred == "fft" and direction == "causal" and torch.compiler.is_compiling():
-        preferred = "ring"
-    refusals = {
-        "ring": None if direction == "causal" else "it is causal only",
-        "triton": long_conv_triton.refusal(u_BDL, u_BDL.shape[2]) if backend != "auto" else "auto does not choose it",
-    }
+    if backend == "auto":
+        preferred, refusals = _preferred(filter_DK.shape[1], direction), {}
+    else:
+        preferred = backend
+        refusals = {
+            "ring": None if direction == "causal" else "it is causal only",
+            "triton": long_conv_triton.refusal(u_BDL, u_BDL.shape[2]),
+        }
     available = tuple(name for name in BACKENDS if refusals.get(name) is None)
     chosen = choose_backend("long_conv", backend, available, preferred, refusals)
     if chosen == "triton":
@@ -147,6 +148,15 @@ def fft_size(minimum: int, device: str = "cpu") -> int:
 
 
 _ODD_SMOOTH = tuple(sorted(3**b * 5**c for b in range(12) for c in range(8) if 3**b * 5**c < 1 << 18))
+
+
+def _preferred(taps: int, direction: Direction) -> str:
+    """What ``auto`` runs. A compiled graph keeps what was measured inside one."""
+    if taps <= _DIRECT_TAPS:
+        return "direct"
+    if torch.compiler.is_compiling():
+        return "ring" if direction == "causal" else "fft"
+    return "fft"
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""The long convolution on the kernels of ``twisted_ring_triton``: launches, custom operators, prepared filters.
+"""The long convolution on the kernels of ``twisted_ring_triton`` and ``ring_filter_triton``: launches and operators.
 
 Shape suffixes: B batch, D channels, L positions, K filter taps, M ring length.
 
@@ -20,14 +20,27 @@ import torch
 from torch import Tensor
 
 from ragyena.kernels.conv_operator import gradient_like, register
-from ragyena.kernels.twisted_ring import MAX_RING, RingPlan, RingTables, Spectrum, ring_plan, ring_tables, spectrum
+from ragyena.kernels.twisted_ring import (
+    MAX_RING,
+    SPECTRUM_TOP,
+    RingPlan,
+    RingTables,
+    Spectrum,
+    lags_on_ring,
+    ring_plan,
+    ring_tables,
+    spectrum,
+)
 
 __all__ = ["PreparedFilter", "conv", "conv_with_tail", "prepare_filter", "prepared_conv", "refusal"]
 
 # Bytes of transforms that one group of channels may take: a part of the second-level cache (50 MB on Hopper).
 _GROUP_BYTES = 32 << 20
+_LARGE_GROUP_BYTES = 128 << 20
 # Programs that share a group's rows, at most: several on each of some 130 multiprocessors.
 _PROGRAMS = 1056
+# Of a product of fp32 operands. tf32, the default, would leave an error of 3e-4.
+_PRECISION = "ieee"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +105,7 @@ def prepared_conv(
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
     u, gate_in, gate_out = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL)
     for group in run.groups():
-        part = Spectrum(given.real[group], given.imaginary[group], given.scale[group], given.plan)
-        run.convolve(group, part, u, gate_in, gate_out, _flat(skip_D), y_BDL)
+        run.convolve(group, given.channels(group), u, gate_in, gate_out, _flat(skip_D), y_BDL)
     return y_BDL
 
 
@@ -105,6 +117,11 @@ def prepared_conv(
 @functools.cache
 def _kernels() -> ModuleType:
     return importlib.import_module("ragyena.kernels.twisted_ring_triton")
+
+
+@functools.cache
+def _filter_kernels() -> ModuleType:
+    return importlib.import_module("ragyena.kernels.ring_filter_triton")
 
 
 def _operand(dtype: torch.dtype) -> torch.dtype:
@@ -124,15 +141,6 @@ class _Transform:
     scale: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """What the inner gradient's pass writes besides: the inner gate's gradient and the skip's, tile by tile."""
-
-    other: Tensor
-    dgate: Tensor | None
-    partial: Tensor | None
-
-
 class _Run:
     """One call's sizes, tables and launches."""
 
@@ -142,30 +150,67 @@ class _Run:
         self.operand = _operand(u_BDL.dtype)
         self.device = u_BDL.device
         self.tables: RingTables = ring_tables(plan, self.operand, u_BDL.device)
-        # tf32, the default of a product of fp32 operands, would leave an error of 3e-4.
         # One stage: with Triton's default, three, what a loop loads ahead overflows shared memory.
-        self.common = {"PRECISION": "ieee", "num_stages": 1}
+        self.common = {"PRECISION": _PRECISION, "num_stages": 1}
 
     def groups(self) -> Iterator[slice]:
         bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
-        step = max(1, _GROUP_BYTES // bytes_of_channel)
+        # Large inputs go in larger groups, up to nine tenths of their own size: fewer launches, whose ends idle.
+        small, large = _GROUP_BYTES // bytes_of_channel, _LARGE_GROUP_BYTES // bytes_of_channel
+        step = max(1, small, min(large, self.width * 9 // 20))
         for start in range(0, self.width, step):
             yield slice(start, min(start + step, self.width))
+
+    def spectrum(self, group: slice, filter_DK: Tensor, *, causal: bool, reach: int) -> Spectrum:
+        """Of a group's filters: on these kernels, or for fp32 operands by ``torch.fft``."""
+        if self.operand == torch.float32:
+            return spectrum(filter_DK[group], self.plan, self.operand, causal=causal, reach=reach)
+        plan, channels, taps = self.plan, group.stop - group.start, filter_DK.shape[1]
+        middle, ahead, behind = lags_on_ring(taps, plan, causal=causal, reach=reach)
+        filter_DK = filter_DK.contiguous()
+        real = torch.empty(channels, plan.ring, dtype=self.operand, device=self.device)
+        imaginary = torch.empty_like(real)
+        scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
+        common = {"TOP": SPECTRUM_TOP, **self.common}
+        if plan.outer == 1:
+            _filter_kernels().whole_filter[(channels,)](
+                filter_DK, real, imaginary, scale, self.tables.outer, self.tables.columns, self.tables.inner_twiddle,
+                group.start, taps, middle, ahead, behind, A=plan.rows, B=plan.columns, TWO_SIDED=not causal,
+                num_warps=plan.inner_warps, **common,
+            )  # fmt: skip
+        else:
+            z = self._room(channels)
+            _filter_kernels().split_filter_in[plan.tiles, _share(channels, plan.tiles)](
+                filter_DK, z.real, z.imaginary, z.scale, self.tables.outer, self.tables.outer_twiddle, channels,
+                group.start, taps, middle, ahead, behind, plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block,
+                TWO_SIDED=not causal, num_warps=plan.outer_warps, **self.common,
+            )  # fmt: skip
+            _filter_kernels().split_filter[plan.outer, _share(channels, plan.outer)](
+                z.real, z.imaginary, z.scale, real, imaginary, scale, self.tables.rows, self.tables.columns,
+                self.tables.inner_twiddle, channels, plan.tiles, plan.outer, A=plan.rows, B=plan.columns,
+                BLOCK=plan.block, num_warps=plan.inner_warps, **common,
+            )  # fmt: skip
+        top = scale.amax(1, keepdim=True)
+        return Spectrum(real, imaginary, scale / top, top[:, 0] / (plan.ring * plan.shrink**3), plan)
+
+    def _room(self, rows: int) -> _Transform:
+        plan = self.plan
+        return _Transform(
+            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
+            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
+            torch.empty(rows, plan.tiles, dtype=torch.float32, device=self.device),
+        )
 
     def transform(self, group: slice, u: Tensor, gate: Tensor | None) -> _Transform:
         """``gate * u`` over n1."""
         plan, channels = self.plan, group.stop - group.start
         rows = self.batch * channels
-        made = _Transform(
-            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
-            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
-            torch.empty(rows, plan.tiles, dtype=torch.float32, device=self.device),
-        )
+        made = self._room(rows)
         _kernels().split_in[plan.tiles, _share(rows, plan.tiles)](
             u, u if gate is None else gate, made.real, made.imaginary, made.scale, self.tables.outer,
             self.tables.outer_twiddle, rows, channels, group.start, self.width, self.length, plan.inner, plan.tiles,
             OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None, num_warps=plan.outer_warps,
-            **self.common,
+            maxnreg=plan.outer_registers, **self.common,
         )  # fmt: skip
         return made
 
@@ -181,49 +226,45 @@ class _Run:
         *,
         tail: Tensor | None = None,
         conjugate: bool = False,
-        beside: _Beside | None = None,
+        other: Tensor | None = None,
+        y_other: Tensor | None = None,
         transformed: _Transform | None = None,
     ) -> None:
-        """``y = gate_out * (h * p + skip * p)``, ``p = gate_in * u``, for a group of channels; see ``_finish`` there.
+        """``y = gate_out * s``, ``s = h * p + skip * p``, ``p = gate_in * u``, for a group of channels.
 
-        ``transformed`` is p's transform over n1, made here where it is not given, and overwritten.
+        For a backward pass ``y_other`` is ``other * s``, and ``conjugate`` takes the adjoint of h. ``transformed`` is
+        p's transform over n1, made here where it is not given, and overwritten.
         """
         assert u is not None
         plan, channels = self.plan, group.stop - group.start
         rows = self.batch * channels
-        other, dgate, partial = (beside.other, beside.dgate, beside.partial) if beside else (None, None, None)
-        ends = (
-            u, _or(gate_in, u), _or(gate_out, u), _or(skip, u), _or(other, u), y, _or(dgate, y), _or(partial, y),
-            _or(tail, y),
-        )  # fmt: skip
         history = 0 if tail is None else tail.shape[2]
-        flags = {
-            "HAS_SKIP": skip is not None,
-            "HAS_GATE_IN": gate_in is not None,
-            "HAS_GATE_OUT": gate_out is not None,
-            "HAS_OTHER": dgate is not None,
-            "HAS_PARTIAL": partial is not None,
-            "HAS_TAIL": tail is not None,
-        }
         if plan.outer == 1:
             _kernels().whole_conv[(_share(rows, 1),)](
-                *ends, given.real, given.imaginary, given.scale, self.tables.outer, self.tables.columns,
+                u, _or(gate_in, u), _or(gate_out, u), _or(skip, u), _or(other, u), y, _or(y_other, y), _or(tail, y),
+                given.real, given.imaginary, given.scale, self.tables.outer, self.tables.columns,
                 self.tables.inner_twiddle, rows, channels, group.start, self.width, self.length, history,
-                A=plan.rows, B=plan.columns, CONJUGATE=conjugate, num_warps=plan.inner_warps, **flags,
-                **self.common,
+                A=plan.rows, B=plan.columns, CONJUGATE=conjugate, HAS_SKIP=skip is not None,
+                HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None,
+                HAS_TAIL=tail is not None, num_warps=plan.inner_warps, maxnreg=plan.inner_registers, **self.common,
             )  # fmt: skip
             return
         z = transformed or self.transform(group, u, gate_in)
+        delta = 1 / (plan.ring * plan.shrink**2)
+        fold = {"HAS_SKIP": skip is not None, "TOP": SPECTRUM_TOP}
         _kernels().split_middle[plan.outer, _share(rows, plan.outer)](
-            z.real, z.imaginary, z.scale, given.real, given.imaginary, self.tables.rows, self.tables.columns,
-            self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels, plan.tiles, plan.outer,
-            A=plan.rows, B=plan.columns, BLOCK=plan.block, CONJUGATE=conjugate, num_warps=plan.inner_warps,
+            z.real, z.imaginary, z.scale, given.real, given.imaginary, given.even, given.scale, _or(skip, u),
+            self.tables.rows, self.tables.columns, self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels,
+            group.start, plan.tiles, plan.outer, delta, A=plan.rows, B=plan.columns, BLOCK=plan.block,
+            CONJUGATE=conjugate, EARLY=plan.early, num_warps=plan.inner_warps, maxnreg=plan.inner_registers, **fold,
             **self.common,
         )  # fmt: skip
         _kernels().split_out[plan.tiles, _share(rows, plan.tiles)](
-            z.real, z.imaginary, z.scale, given.scale, *ends, self.tables.outer, rows, channels, group.start,
-            self.width, self.length, plan.inner, plan.tiles, history,
-            OUTER=plan.outer, BLOCK=plan.block, TILES=_power_of_two(plan.tiles), num_warps=plan.outer_warps, **flags,
+            z.real, z.imaginary, z.scale, given.scale, _or(skip, u), _or(gate_out, u), _or(other, u), y,
+            _or(y_other, y), _or(tail, y), self.tables.outer, rows, channels, group.start, self.width, self.length,
+            plan.inner, plan.tiles, history, delta, OUTER=plan.outer, BLOCK=plan.block,
+            TILES=_power_of_two(plan.tiles), HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None,
+            HAS_TAIL=tail is not None, num_warps=plan.outer_warps, maxnreg=plan.outer_registers, **fold,
             **self.common,
         )  # fmt: skip
 
@@ -244,7 +285,7 @@ class _Run:
         middle, gain = 0 if causal else taps // 2, 1 / (plan.ring * plan.shrink**3)
         if transforms is None:
             skipped = group.start * self.length
-            _kernels().whole_correlate[(channels,)](
+            _filter_kernels().whole_correlate[(channels,)](
                 _from(dy, skipped), _from(_or(gate_out, dy), skipped), _from(u, skipped),
                 _from(_or(gate_in, u), skipped), gradient[group.start :], self.tables.outer, self.tables.columns,
                 self.tables.inner_twiddle, self.batch, self.width, self.length, taps, middle, gain,
@@ -256,13 +297,13 @@ class _Run:
         w_re = torch.empty(channels, plan.ring, dtype=self.operand, device=self.device)
         w_im = torch.empty_like(w_re)
         w_scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
-        _kernels().split_correlate[plan.outer, channels](
+        _filter_kernels().split_correlate[plan.outer, channels](
             z.real, z.imaginary, z.scale, q.real, q.imaginary, q.scale, w_re, w_im, w_scale, self.tables.rows,
             self.tables.columns, self.tables.inner_twiddle, self.tables.outer_twiddle, self.batch, channels,
             plan.tiles, plan.outer, A=plan.rows, B=plan.columns, BLOCK=plan.block, num_warps=2 * plan.inner_warps,
             **self.common,
         )  # fmt: skip
-        _kernels().split_lags[plan.tiles, _share(channels, plan.tiles)](
+        _filter_kernels().split_lags[plan.tiles, _share(channels, plan.tiles)](
             w_re, w_im, w_scale, gradient, self.tables.outer, channels, group.start, self.length, plan.inner, taps,
             middle, gain, OUTER=plan.outer, BLOCK=plan.block, TWO_SIDED=not causal, num_warps=plan.outer_warps,
             **self.common,
@@ -307,7 +348,7 @@ def conv(
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
     u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
     for group in run.groups():
-        found = spectrum(filter_DK[group], plan, run.operand, causal=causal, reach=length)
+        found = run.spectrum(group, filter_DK, causal=causal, reach=length)
         run.convolve(group, found, u, gate_in, gate_out, skip, y_BDL)
     return y_BDL
 
@@ -329,7 +370,7 @@ def conv_with_tail(
     tail_BDH = torch.zeros(batch, channels, history, dtype=torch.float32, device=u_BDL.device)
     u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
     for group in run.groups():
-        found = spectrum(filter_DK[group], plan, run.operand, causal=True, reach=length + history)
+        found = run.spectrum(group, filter_DK, causal=True, reach=length + history)
         run.convolve(group, found, u, gate_in, gate_out, skip, y_BDL, tail=tail_BDH if history else None)
     return y_BDL, tail_BDH
 
@@ -356,14 +397,10 @@ def _backward(
     u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
     assert u is not None
     dy = dy_BDL.to(u.dtype).contiguous()
-    du, dfilter = gradient_like(u, u), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    du, dfilter = gradient_like(u, u), torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device)
     dgate_in, dgate_out = gradient_like(gate_in, u), gradient_like(gate_out, u)
-    partial = None if skip is None else u.new_empty(run.batch, run.width, plan.tiles, dtype=torch.float32)
-    beside = None
-    if gate_in is not None or partial is not None:
-        beside = _Beside(u, None if gate_in is None else dgate_in, partial)
     for group in run.groups():
-        found = spectrum(filter_DK[group], plan, run.operand, causal=causal, reach=length)
+        found = run.spectrum(group, filter_DK, causal=causal, reach=length)
         z = q = None
         if plan.outer > 1:
             z, q = run.transform(group, u, gate_in), run.transform(group, dy, gate_out)
@@ -374,11 +411,12 @@ def _backward(
             # dy takes the gate's place: dgate_out = dy * (h * p + skip * p)
             run.convolve(group, found, u, gate_in, dy, skip, dgate_out, transformed=z)
         # The convolution's adjoint has the conjugate spectrum; the gates change places.
-        run.convolve(
-            group, found, dy, gate_out, gate_in, skip, du, conjugate=True, beside=beside, transformed=q
-        )  # fmt: skip
-    dskip = u.new_empty(0) if skip is None or partial is None else partial.sum((0, 2)).to(skip.dtype)
-    return du, dfilter, dskip, dgate_in, dgate_out
+        beside = {} if gate_in is None else {"other": u, "y_other": dgate_in}
+        run.convolve(group, found, dy, gate_out, gate_in, skip, du, conjugate=True, transformed=q, **beside)
+    # A skip is one more weight at lag 0.
+    middle = 0 if causal else filter_DK.shape[1] // 2
+    dskip = u.new_empty(0) if skip is None else dfilter[:, middle].to(skip.dtype, copy=True)
+    return du, dfilter.to(filter_DK.dtype), dskip, dgate_in, dgate_out
 
 
 register(conv, _backward)

@@ -1,22 +1,29 @@
 """Two-sided long convolution inside slots of equal length: the passage scope, where each slot is its own sequence.
 
-Legend: N slots, S slot tokens, C channels, K = 2 S - 1 lags, from -(S - 1) to S - 1.
+Legend: N slots, S slot tokens, C or D channels, K = 2 S - 1 lags, from -(S - 1) to S - 1, B batch, L positions.
 
-Two implementations of one function. At slots of a few hundred tokens the Toeplitz matrix of a channel is a small
-matrix product and wins where matrices multiply fast; the FFT needs S times less memory and wins for long slots.
+Two layouts: ``slot_conv`` has a position's channels side by side, as a reader's layers have; ``gated_slot_conv`` a
+channel's positions, as the long convolution has, with its gates.
+
+Three implementations of one function. At slots of a few hundred tokens the Toeplitz matrix of a channel is a small
+matrix product and wins where matrices multiply fast (``toeplitz``; ``triton``, which makes the matrix on chip and fuses
+the gates, see ``slot_toeplitz_triton``); the FFT needs S times less memory and wins for long slots.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["SlotConvBackend", "slot_conv", "slot_conv_reference", "toeplitz"]
+from ragyena.kernels import slot_conv_triton
+from ragyena.kernels.backends import choose_backend
 
-SlotConvBackend = Literal["auto", "toeplitz", "fft"]
+__all__ = ["SlotConvBackend", "gated_slot_conv", "slot_conv", "slot_conv_reference", "toeplitz"]
+
+SlotConvBackend = Literal["auto", "toeplitz", "fft", "triton"]
 
 _TOEPLITZ_MAX_SLOT = 512  # above it the S x S matrices outweigh what they save
 
@@ -36,14 +43,16 @@ def slot_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: SlotConvBackend = "a
     """``y[n, t, c] = sum_s filter[c, t - s + S - 1] u[n, s, c]``: exact, within each slot.
 
     u_NSC: [N, S, C] in fp32, fp16 or bf16. filter_CK: [C, 2S - 1] fp32. Returns [N, S, C] in the dtype of ``u_NSC``;
-    products in that dtype with fp32 accumulation (``toeplitz``) or in fp32 (``fft``).
+    products in that dtype with fp32 accumulation (``toeplitz``), in fp32 (``fft``), or with fp16 operands for half
+    precision (``triton``; differentiable too, but it transposes its input and output).
     """
     _, size, channels = u_NSC.shape
     if filter_CK.shape != (channels, 2 * size - 1):
         raise ValueError(f"filter of shape {tuple(filter_CK.shape)} for {channels} channels and slots of {size} tokens")
-    if backend == "auto":
-        backend = "toeplitz" if size <= _TOEPLITZ_MAX_SLOT else "fft"
-    if backend == "toeplitz":
+    chosen = _chosen("slot_conv", backend, u_NSC, size)
+    if chosen == "triton":
+        return _on_triton(u_NSC, filter_CK)
+    if chosen == "toeplitz":
         matrix_CSS = toeplitz(filter_CK.to(u_NSC.dtype), size)
         return torch.bmm(matrix_CSS, u_NSC.permute(2, 1, 0).contiguous()).permute(2, 1, 0).contiguous()
     length = 2 * size - 1
@@ -63,3 +72,66 @@ def slot_conv_reference(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
         target, source = (slice(lag, size), slice(0, size - lag)) if lag >= 0 else (slice(0, lag), slice(-lag, size))
         y[:, target] += u[:, source] * weight
     return y
+
+
+def gated_slot_conv(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    *,
+    slot_tokens: int,
+    gate_in_BDL: Tensor | None = None,
+    gate_out_BDL: Tensor | None = None,
+    backend: SlotConvBackend = "auto",
+) -> Tensor:
+    """``gate_out * (filter * (gate_in * u))`` as [B, D, L], the convolution reset every ``slot_tokens`` positions.
+
+    filter_DK: [D, 2 slot_tokens - 1], lag -(slot_tokens - 1) first. The last slot may be cut short. fp16, bf16 or fp32,
+    sums in fp32; differentiable in every argument. Raises ValueError for shapes that do not fit,
+    MissingDependencyError for a backend that is not there.
+    """
+    _check(u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL)
+    chosen = _chosen("gated_slot_conv", backend, u_BDL, slot_tokens)
+    if chosen == "triton":
+        made: Tensor = slot_conv_triton.conv(u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL)
+        return made
+    batch, channels, length = u_BDL.shape
+    slots = -(-length // slot_tokens)
+    p_BDL = u_BDL if gate_in_BDL is None else u_BDL * gate_in_BDL
+    p_BDPS = F.pad(p_BDL, (0, slots * slot_tokens - length)).view(batch, channels, slots, slot_tokens)
+    p_NSD = p_BDPS.permute(0, 2, 3, 1).reshape(batch * slots, slot_tokens, channels)
+    y_NSD = slot_conv(p_NSD, filter_DK, backend=cast(SlotConvBackend, chosen))
+    y_BDL = y_NSD.reshape(batch, slots * slot_tokens, channels)[:, :length].transpose(1, 2)
+    return (y_BDL if gate_out_BDL is None else y_BDL * gate_out_BDL).contiguous()
+
+
+def _chosen(operation: str, wish: SlotConvBackend, u: Tensor, slot_tokens: int) -> str:
+    preferred = "toeplitz" if slot_tokens <= _TOEPLITZ_MAX_SLOT else "fft"
+    if wish == "auto":
+        return preferred
+    refusals = {"triton": slot_conv_triton.refusal(u, slot_tokens)}
+    available = ("toeplitz", "fft") if refusals["triton"] else ("toeplitz", "fft", "triton")
+    return choose_backend(operation, wish, available, preferred, refusals)
+
+
+def _on_triton(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
+    """The kernels want the positions of a channel side by side."""
+    slots, size, channels = u_NSC.shape
+    u_1CL = u_NSC.reshape(1, slots * size, channels).transpose(1, 2).contiguous()
+    y_1CL: Tensor = slot_conv_triton.conv(u_1CL, filter_CK, size, None, None)
+    return y_1CL.transpose(1, 2).reshape(slots, size, channels)
+
+
+def _check(
+    u_BDL: Tensor, filter_DK: Tensor, slot_tokens: int, gate_in_BDL: Tensor | None, gate_out_BDL: Tensor | None
+) -> None:
+    if u_BDL.ndim != 3 or u_BDL.shape[2] == 0:
+        raise ValueError(f"u is {tuple(u_BDL.shape)}; it must be [batch, channels, length] with length at least 1")
+    if slot_tokens < 1:
+        raise ValueError(f"slots of {slot_tokens} tokens")
+    if filter_DK.shape != (u_BDL.shape[1], 2 * slot_tokens - 1):
+        raise ValueError(
+            f"filter of shape {tuple(filter_DK.shape)} for {u_BDL.shape[1]} channels and slots of {slot_tokens} tokens"
+        )
+    for name, gate in (("gate_in", gate_in_BDL), ("gate_out", gate_out_BDL)):
+        if gate is not None and gate.shape != u_BDL.shape:
+            raise ValueError(f"{name} is {tuple(gate.shape)}; it must have the shape of u, {tuple(u_BDL.shape)}")

@@ -26,11 +26,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["MAX_RING", "RingPlan", "RingTables", "Spectrum", "ring_plan", "ring_tables", "spectrum"]
+__all__ = [
+    "MAX_RING",
+    "SPECTRUM_TOP",
+    "RingPlan",
+    "RingTables",
+    "Spectrum",
+    "lags_on_ring",
+    "ring_plan",
+    "ring_tables",
+    "spectrum",
+]
 
 MAX_RING = 1 << 18
 _MIN_RING = 256  # 16 x 16: the least that a matrix product takes
-_SPECTRUM_TOP = 32.0
+SPECTRUM_TOP = 32.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,11 @@ class RingPlan:
     """Columns of one tile of the outer stage; a multiple of ``columns``."""
     outer_warps: int = 4
     inner_warps: int = 4
+    early: bool = False
+    """Whether the middle kernel asks for the spectrum before it transforms: less waiting, more registers."""
+    outer_registers: int | None = None
+    """Of a thread of the outer stages, at most."""
+    inner_registers: int | None = None
 
     @property
     def ring(self) -> int:
@@ -77,7 +92,7 @@ _SPLIT = {
     16384: RingPlan(16, 32, 32, block=128, inner_warps=2),
     32768: RingPlan(32, 32, 32, block=128, inner_warps=2),
     65536: RingPlan(64, 32, 32, block=64, inner_warps=2),
-    131072: RingPlan(32, 64, 64, block=128),
+    131072: RingPlan(32, 64, 64, block=128, outer_warps=8),
     262144: RingPlan(64, 64, 64, block=64),
 }
 # In fp32 no matrix unit helps: products are unrolled into multiply-adds, so that tiles must be small.
@@ -152,9 +167,15 @@ class Spectrum:
 
     real: Tensor
     imaginary: Tensor
+    even: Tensor
+    """[D, N], fp32 powers of two of at most 1: what the parts of each k1 must be multiplied by."""
     scale: Tensor
     """[D], fp32 powers of two: what the way there and back must be multiplied by."""
     plan: RingPlan
+
+    def channels(self, some: slice) -> Spectrum:
+        """Those of some channels."""
+        return Spectrum(self.real[some], self.imaginary[some], self.even[some], self.scale[some], self.plan)
 
 
 def spectrum(filter_DK: Tensor, plan: RingPlan, operand: torch.dtype, *, causal: bool, reach: int) -> Spectrum:
@@ -165,9 +186,7 @@ def spectrum(filter_DK: Tensor, plan: RingPlan, operand: torch.dtype, *, causal:
     fp16 holds, whatever the inputs.
     """
     channels, taps = filter_DK.shape
-    middle = 0 if causal else taps // 2
-    ahead = min(taps - middle, reach, plan.ring)
-    behind = min(middle, reach - 1, plan.ring - 1)
+    middle, ahead, behind = lags_on_ring(taps, plan, causal=causal, reach=reach)
     w_M = _twist(plan.ring, filter_DK.device)
     filter_DK = filter_DK.float()
     ring_DM = torch.zeros(channels, plan.ring, dtype=torch.complex64, device=filter_DK.device)
@@ -181,12 +200,22 @@ def spectrum(filter_DK: Tensor, plan: RingPlan, operand: torch.dtype, *, causal:
     H_DNAB2 = torch.view_as_real(H_DBAN.permute(0, 3, 2, 1))
     top_D = H_DNAB2.abs().amax((1, 2, 3, 4))
     _, exponent_D = torch.frexp(top_D)
-    scale_D = torch.ldexp(torch.full_like(top_D, 1 / _SPECTRUM_TOP), exponent_D.clamp(-100, 120))
+    scale_D = torch.ldexp(torch.full_like(top_D, 1 / SPECTRUM_TOP), exponent_D.clamp(-100, 120))
     scaled = H_DNAB2 / scale_D[:, None, None, None, None]
     gain = 1 / (plan.ring * plan.shrink**2)  # a power of two
     return Spectrum(
-        scaled[..., 0].to(operand).contiguous(), scaled[..., 1].to(operand).contiguous(), scale_D * gain, plan
+        scaled[..., 0].to(operand).contiguous(),
+        scaled[..., 1].to(operand).contiguous(),
+        scale_D.new_ones(channels, plan.outer),
+        scale_D * gain,
+        plan,
     )
+
+
+def lags_on_ring(taps: int, plan: RingPlan, *, causal: bool, reach: int) -> tuple[int, int, int]:
+    """Where a filter's lag 0 stands among its taps, and how many lags from it on, and before it, matter."""
+    middle = 0 if causal else taps // 2
+    return middle, min(taps - middle, reach, plan.ring), min(middle, reach - 1, plan.ring - 1)
 
 
 def _matrix_scale(size: int) -> float:

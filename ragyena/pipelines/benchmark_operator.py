@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -23,23 +23,28 @@ from torch.nn.functional import scaled_dot_product_attention
 from ragyena.errors import MissingDependencyError
 from ragyena.kernels.long_conv import Direction, long_conv
 from ragyena.kernels.long_conv_triton import prepare_filter, prepared_conv
+from ragyena.kernels.slot_conv import gated_slot_conv
 from ragyena.kernels.twisted_ring import MAX_RING
+from ragyena.pipelines.device_timing import copy_bandwidth, device_suffix, milliseconds
 from ragyena.pipelines.figures import Benchmark, Figure, benchmark
 
-__all__ = ["OperatorSize", "bench_operator", "operator_error"]
+__all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
+
+Scope = Direction | Literal["passage"]
 
 TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
 _CHECKED_CHANNELS = 4
-_HEAD = 128
+_HEADS = (64, 128)  # channels of a head; the faster counts
 _ATTENTION = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
-_RUN_MS = 30.0  # how long one timing goes on, at most
-_QUADRATIC = 16_384  # from here on, attention is timed by few runs
+_TREND_WIDTH = 768
 
 # What is asked of the forward pass at width 768, batch 1: times the fastest SDPA backend for the same mask.
 _ASKED = {("two_sided", 131_072): 60, ("two_sided", 65_536): 35,
           ("causal", 131_072): 30, ("causal", 65_536): 18, ("causal", 8_192): 1.5}  # fmt: skip
 _ASKED_BOTH = {("causal", 131_072): 25}
 _ASKED_FFT = 4  # forward, from 8,192 positions
+_ASKED_FLOOR = 2  # forward in passage scope, over the floor
+_ASKED_TREND = 1.5  # time a position and channel, over that at width 768 and batch 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +54,32 @@ class OperatorSize:
     length: int
     width: int = 768
     batch: int = 1
-    direction: Direction = "causal"
+    direction: Scope = "causal"
+    slot_tokens: int = 256
+    """Of passage scope."""
+    attention: bool = True
+    """Whether attention with the same mask is timed beside it."""
 
     def __str__(self) -> str:
-        return f"{self.direction.replace('_', '-')} {self.length:,} x {self.width}, batch {self.batch}"
+        scope = f"slots of {self.slot_tokens}" if self.direction == "passage" else self.direction.replace("_", "-")
+        return f"{scope}, {self.length:,} x {self.width}, batch {self.batch}"
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one size yields."""
+
+    figures: list[Figure] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 def bench_operator(
-    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, attention: bool, workers: int, say: Callable[[str], None]
+    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, workers: int, seconds: float, say: Callable[[str], None]
 ) -> Benchmark:
     """Milliseconds of forward and of forward and backward at each size, with ``say`` called as each finishes.
 
-    ``workers`` processes compile the kernels beforehand, 0 for none. Raises MissingDependencyError without CUDA.
+    ``workers`` processes compile the kernels beforehand, 0 for none. After ``seconds`` no further size is begun; those
+    left out are named. Raises MissingDependencyError without CUDA.
     """
     if not torch.cuda.is_available():
         raise MissingDependencyError(
@@ -69,25 +88,28 @@ def bench_operator(
     began = time.perf_counter()
     if workers:
         _compile(sizes, dtype, workers, say)
-    bandwidth = _bandwidth()
+    bandwidth = copy_bandwidth()
     say(f"copy bandwidth {bandwidth / 1e12:.2f} TB/s; {time.perf_counter() - began:.0f} s so far")
     figures = [Figure("copy bandwidth", bandwidth / 1e12, "TB/s")]
     failures: dict[str, str] = {}
+    pace: dict[tuple[Scope, int], float] = {}
     for size in sizes:
-        try:
-            rows, failed = _measure(size, dtype, bandwidth, attention)
-        except Exception as error:  # one size that does not compile or fit must not cost the others
-            rows, failed = [], {str(size): f"{type(error).__name__}: {error}"[:300]}
-        for figure in rows:
-            limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
-            say(f"{figure.name}: {figure.value:.4g} {figure.unit}{limit}")
-        for name, reason in failed.items():
-            say(f"{name}: FAILED, {reason}")
-        figures += rows
-        failures |= failed
+        if time.perf_counter() - began > seconds:
+            row = _Row(failures={str(size): f"not begun within {seconds:.0f} s"})
+        else:
+            try:
+                row = _measure(size, dtype, bandwidth, pace)
+            except Exception as error:  # one size that does not compile or fit must not cost the others
+                row = _Row(failures={str(size): f"{type(error).__name__}: {error}"[:300]})
+        say(_line(size, row))
+        for name, reason in row.failures.items():
+            say(f"  {name}: FAILED, {reason}")
+        figures += row.figures
+        failures |= row.failures
         torch.cuda.empty_cache()
+    say(f"{time.perf_counter() - began:.0f} s in all")
     return benchmark(
-        "operator",
+        f"operator-{device_suffix('cuda')}",
         figures,
         {
             "device": torch.cuda.get_device_name(),
@@ -95,10 +117,24 @@ def bench_operator(
             "floor": "u, two gates and the output once each, over the measured copy bandwidth",
             "timing": "CUDA events around replays of a CUDA graph where one can be captured; medians",
             "forward": "with the filter's spectrum computed before; forward + backward computes it twice",
-            "attention_head": _HEAD,
+            "attention_heads": _HEADS,
             "failures": failures,
         },
     )
+
+
+def _line(size: OperatorSize, row: _Row) -> str:
+    """A row's figures in one line, without the name of its size."""
+    parts = []
+    for figure in row.figures:
+        limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
+        parts.append(f"{figure.name.removeprefix(f'{size}: ')} {figure.value:.3g}{figure.unit}{limit}")
+    return f"{size}: " + "; ".join(parts)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# correct first
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[str, float]:
@@ -106,164 +142,174 @@ def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[
 
     Inputs have a mean of 1; outputs are poisoned with NaN beforehand.
     """
-    few = OperatorSize(size.length, min(size.width, _CHECKED_CHANNELS), min(size.batch, 2), size.direction)
+    few = replace(size, width=min(size.width, _CHECKED_CHANNELS), batch=min(size.batch, 2))
     arguments = _arguments(few, dtype, device)
     doubles = [a.detach().double().requires_grad_() for a in arguments]
     poison = [torch.full_like(a, float("nan")) for a in arguments for _ in range(4)]
     del poison  # the caching allocator gives this memory to what comes next
-    found = _call(arguments, size.direction, "triton")
-    expected = _call(doubles, size.direction, "fft")
+    found = _call(few, arguments, "triton")
+    expected = _passage_fp64(few, doubles) if few.direction == "passage" else _call(few, doubles, "fft")
     cotangent = torch.randn_like(found)
     gradients = torch.autograd.grad(found, arguments, cotangent)
     wanted = torch.autograd.grad(expected, doubles, cotangent.double())
-    names = ["output", "du", "dfilter", "dskip", "dgate_in", "dgate_out"]
+    names = ["output", "du", "dfilter", "dgate_in", "dgate_out"]
+    if few.direction != "passage":
+        names.insert(3, "dskip")
     return {
         name: float((f.detach().double() - w.detach()).norm() / w.detach().norm())
         for name, f, w in zip(names, [found, *gradients], [expected, *wanted])
     }
 
 
-def _measure(
-    size: OperatorSize, dtype: torch.dtype, bandwidth: float, attention: bool
-) -> tuple[list[Figure], dict[str, str]]:
-    failed: dict[str, str] = {}
-    errors = operator_error(size, dtype, "cuda")
-    worst = max(errors.values())
-    # Not ">": an error of NaN is one.
-    if not all(value <= TOLERANCE[dtype] for value in errors.values()):
-        return [], {str(size): "wrong, so not timed: " + ", ".join(f"{k} {v:.1e}" for k, v in errors.items())}
-    arguments = _arguments(size, dtype, "cuda")
-    u, filter_DK, skip, gate_in, gate_out = (a.detach() for a in arguments)
-    prepared = prepare_filter(filter_DK, length=size.length, causal=size.direction == "causal", dtype=dtype)
-    gates = {"skip_D": skip, "gate_in_BDL": gate_in, "gate_out_BDL": gate_out}
-    cotangent = torch.randn_like(u)
-
-    def both(backend: str) -> Callable[[], object]:
-        return lambda: torch.autograd.grad(_call(arguments, size.direction, backend), arguments, cotangent)
-
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    prepared_conv(u, prepared, **gates)
-    peak = (torch.cuda.max_memory_allocated() - before) / (u.numel() * u.element_size())
-    forward = _milliseconds(lambda: prepared_conv(u, prepared, **gates))
-    whole = _milliseconds(both("triton"))
-    with torch.no_grad():
-        fft = _milliseconds(lambda: _call([u, filter_DK, skip, gate_in, gate_out], size.direction, "fft"))
-    fft_both = _milliseconds(both("fft"))
-    floor = 4 * u.numel() * u.element_size() / bandwidth * 1e3
-    long = size.length >= 8192
-    rows = [
-        Figure(f"{size}: largest error against fp64", worst, "", TOLERANCE[dtype]),
-        Figure(f"{size}: forward", forward, "ms"),
-        Figure(f"{size}: forward over its floor of {floor:.3f} ms", forward / floor, "x"),
-        Figure(f"{size}: forward against torch.fft ({fft:.3f} ms)", fft / forward, "x",
-               _ASKED_FFT if long else None, "higher"),
-        Figure(f"{size}: forward's extra memory over the input", peak, "x", 2.0 if long else None),
-        Figure(f"{size}: forward + backward", whole, "ms"),
-        Figure(f"{size}: forward + backward against torch.fft ({fft_both:.3f} ms)", fft_both / whole, "x",
-               None, "higher"),
-    ]  # fmt: skip
-    if attention and size.width % _HEAD == 0 and dtype != torch.float32:
-        for name, ours, backward, asked in (
-            ("forward", forward, False, _ASKED),
-            ("forward + backward", whole, True, _ASKED_BOTH),
-        ):
-            times, refused = _attention(size, dtype, backward)
-            failed |= refused
-            if times:
-                fastest = min(times, key=lambda key: times[key])
-                limit = asked.get((size.direction, size.length)) if (size.width, size.batch) == (768, 1) else None
-                rows.append(
-                    Figure(f"{size}: {name} against {fastest} attention ({times[fastest]:.3f} ms)",
-                           times[fastest] / ours, "x", limit, "higher")
-                )  # fmt: skip
-    return rows, failed
-
-
-def _attention(size: OperatorSize, dtype: torch.dtype, backward: bool) -> tuple[dict[str, float], dict[str, str]]:
-    """Milliseconds of each SDPA backend for the same mask, and why one gives none."""
-    times: dict[str, float] = {}
-    failed: dict[str, str] = {}
-    shape = (size.batch, size.width // _HEAD, size.length, _HEAD)
-    query, key, value = (torch.randn(shape, dtype=dtype, device="cuda", requires_grad=backward) for _ in range(3))
-    cotangent = torch.randn_like(query)
-
-    def attend() -> Tensor:
-        return scaled_dot_product_attention(query, key, value, is_causal=size.direction == "causal")
-
-    def work() -> object:
-        return torch.autograd.grad(attend(), (query, key, value), cotangent) if backward else attend()
-
-    for name, backend in _ATTENTION.items():
-        try:
-            with sdpa_kernel([backend]):
-                times[name] = _milliseconds(work, few=size.length >= _QUADRATIC)
-        except RuntimeError as error:
-            failed[f"{size}: {name} attention"] = str(error).splitlines()[0][:200]
-    return times, failed
+def _passage_fp64(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
+    """The passage scope as transforms of twice a slot, in fp64: nothing of the tested path is in it."""
+    u, filter_DK, gate_in, gate_out = doubles
+    slot = size.slot_tokens
+    slots = -(-size.length // slot)
+    p = torch.nn.functional.pad(u * gate_in, (0, slots * slot - size.length)).view(*u.shape[:2], slots, slot)
+    spectrum = torch.fft.rfft(filter_DK, n=3 * slot)[:, None]
+    y: Tensor = torch.fft.irfft(torch.fft.rfft(p, n=3 * slot) * spectrum, n=3 * slot)[..., slot - 1 : 2 * slot - 1]
+    return y.flatten(2)[..., : size.length] * gate_out
 
 
 def _arguments(size: OperatorSize, dtype: torch.dtype, device: str) -> list[Tensor]:
-    """u, filter, skip, gate_in, gate_out; the filter as long as the input and decaying, as a trained one is."""
-    taps = size.length if size.direction == "causal" else 2 * size.length - 1
+    """u, filter, skip (not in passage scope), gate_in, gate_out; the filter as long as the input (or slot) and
+    decaying, as a trained one is."""
+    reach = size.slot_tokens if size.direction == "passage" else size.length
+    taps = reach if size.direction == "causal" else 2 * reach - 1
     full = (size.batch, size.width, size.length)
-    lag_K = torch.arange(taps, device=device) - (0 if size.direction == "causal" else size.length - 1)
-    filter_DK = torch.randn(size.width, taps, device=device) * torch.exp(-4 * lag_K.abs() / size.length)
+    lag_K = torch.arange(taps, device=device) - (0 if size.direction == "causal" else reach - 1)
+    filter_DK = torch.randn(size.width, taps, device=device) * torch.exp(-4 * lag_K.abs() / reach)
     u, gate_in, gate_out = (torch.randn(full, device=device, dtype=dtype) + shift for shift in (1, 0, 0))
-    return [t.requires_grad_() for t in (u, filter_DK, torch.randn(size.width, device=device), gate_in, gate_out)]
+    skip = [] if size.direction == "passage" else [torch.randn(size.width, device=device)]
+    return [t.requires_grad_() for t in (u, filter_DK, *skip, gate_in, gate_out)]
 
 
-def _call(arguments: Sequence[Tensor], direction: Direction, backend: str) -> Tensor:
-    u, filter_DK, skip, gate_in, gate_out = arguments
+def _call(size: OperatorSize, arguments: Sequence[Tensor], backend: str) -> Tensor:
+    """The operator on a backend; passage scope has ``toeplitz`` in place of ``fft``."""
+    u, filter_DK, *skip, gate_in, gate_out = arguments
+    if size.direction == "passage":
+        return gated_slot_conv(
+            u, filter_DK, slot_tokens=size.slot_tokens, gate_in_BDL=gate_in, gate_out_BDL=gate_out,
+            backend="triton" if backend == "triton" else "toeplitz",
+        )  # fmt: skip
     return long_conv(
-        u, filter_DK, direction=direction, skip_D=skip, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend=backend
-    )
+        u, filter_DK, direction=size.direction, skip_D=skip[0], gate_in_BDL=gate_in, gate_out_BDL=gate_out,
+        backend=backend,
+    )  # fmt: skip
 
 
-def _milliseconds(work: Callable[[], object], *, few: bool = False) -> float:
-    """The median of several runs: of a captured graph, whose launches cost nothing, or plain where none can be made."""
-    work()
+# ---------------------------------------------------------------------------------------------------------------
+# then fast
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dict[tuple[Scope, int], float]) -> _Row:
+    """``pace``: forward nanoseconds a position and channel by scope and length, at the trend's width; added to."""
+    errors = operator_error(size, dtype, "cuda")
+    # Not ">": an error of NaN is one.
+    if not all(value <= TOLERANCE[dtype] for value in errors.values()):
+        wrong = ", ".join(f"{name} {value:.1e}" for name, value in errors.items())
+        return _Row(failures={str(size): f"wrong, so not timed: {wrong}"})
+    arguments = _arguments(size, dtype, "cuda")
+    detached = [a.detach() for a in arguments]
+    u = detached[0]
+    forward_work = _prepared(size, detached, dtype)
+    cotangent = torch.randn_like(u)
+
+    def both(backend: str) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(_call(size, arguments, backend), arguments, cotangent)
+
+    forward_work()  # compiled, and the library's workspaces there
     torch.cuda.synchronize()
-    run = work if few else _captured(work) or work
-    run()
-    once = _events(run, 1)[0]
-    return statistics.median(_events(run, max(3, min(30, int(_RUN_MS / max(once, 1e-3))))))
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    forward_work()
+    peak = (torch.cuda.max_memory_allocated() - before) / (u.numel() * u.element_size())
+    forward = milliseconds(forward_work)
+    whole = milliseconds(both("triton"))
+    with torch.no_grad():
+        ours_torch = milliseconds(lambda: _call(size, detached, "fft"))
+    both_torch = milliseconds(both("fft"))
+    floor = 4 * u.numel() * u.element_size() / bandwidth * 1e3
+    passage, long = size.direction == "passage", size.length >= 8192
+    library = "toeplitz" if passage else "torch.fft"
+    asked_fft = _ASKED_FFT if long and not passage else None
+    row = _Row([
+        Figure(f"{size}: forward", forward, "ms"),
+        Figure(f"{size}: floor", floor, "ms"),
+        Figure(f"{size}: forward over floor", forward / floor, "x", _ASKED_FLOOR if passage and long else None),
+        Figure(f"{size}: {library} forward", ours_torch, "ms"),
+        Figure(f"{size}: {library} over ours, forward", ours_torch / forward, "x", asked_fft, "higher"),
+        Figure(f"{size}: extra memory over input", peak, "x", 2.0 if long else None),
+        Figure(f"{size}: forward + backward", whole, "ms"),
+        Figure(f"{size}: {library} forward + backward", both_torch, "ms"),
+        Figure(f"{size}: {library} over ours, forward + backward", both_torch / whole, "x", None, "higher"),
+        Figure(f"{size}: largest error", max(errors.values()), "", TOLERANCE[dtype]),
+    ])  # fmt: skip
+    each = forward * 1e6 / u.numel()
+    if (size.width, size.batch) == (_TREND_WIDTH, 1):
+        pace[size.direction, size.length] = each
+    elif (size.direction, size.length) in pace:
+        trend = each / pace[size.direction, size.length]
+        row.figures.append(Figure(f"{size}: a position over that at width 768", trend, "x", _ASKED_TREND))
+    if size.attention and not passage and size.width % _HEADS[-1] == 0 and dtype != torch.float32:
+        del cotangent
+        _beside_attention(row, size, dtype, forward, whole)
+    return row
 
 
-def _captured(work: Callable[[], object]) -> Callable[[], object] | None:
-    graph = torch.cuda.CUDAGraph()
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    try:
-        with torch.cuda.stream(stream):
-            work()
-        torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(graph):
-            work()
-    except RuntimeError:
-        torch.cuda.synchronize()
-        return None
-    return graph.replay
+def _prepared(size: OperatorSize, arguments: Sequence[Tensor], dtype: torch.dtype) -> Callable[[], Tensor]:
+    """The forward pass as inference has it: with a filter's spectrum computed before; a slot's filter needs none."""
+    if size.direction == "passage":
+        return lambda: _call(size, arguments, "triton")
+    u, filter_DK, skip, gate_in, gate_out = arguments
+    filter_ = prepare_filter(filter_DK, length=size.length, causal=size.direction == "causal", dtype=dtype)
+    return lambda: prepared_conv(u, filter_, skip_D=skip, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
 
 
-def _events(work: Callable[[], object], runs: int) -> list[float]:
-    times = []
-    for _ in range(runs):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        start.record()
-        work()
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end))
+def _beside_attention(row: _Row, size: OperatorSize, dtype: torch.dtype, forward: float, whole: float) -> None:
+    """Adds how many times longer the fastest attention for the same mask takes."""
+    for name, ours, backward, asked in (
+        ("forward", forward, False, _ASKED),
+        ("forward + backward", whole, True, _ASKED_BOTH),
+    ):
+        times = _attention(size, dtype, backward, row.failures)
+        if not times:
+            continue
+        limit = asked.get((size.direction, size.length)) if (size.width, size.batch) == (768, 1) else None
+        row.figures += [Figure(f"{size}: {key} {name}", value, "ms") for key, value in times.items()]
+        row.figures.append(
+            Figure(f"{size}: fastest attention over ours, {name}", min(times.values()) / ours, "x", limit, "higher")
+        )
+
+
+def _attention(size: OperatorSize, dtype: torch.dtype, backward: bool, failures: dict[str, str]) -> dict[str, float]:
+    """Milliseconds of each SDPA backend and head width for the same mask; why one gives none goes to ``failures``."""
+    times: dict[str, float] = {}
+    for head in _HEADS:
+        shape = (size.batch, size.width // head, size.length, head)
+        query, key, value = (torch.randn(shape, dtype=dtype, device="cuda", requires_grad=backward) for _ in range(3))
+        cotangent = torch.randn_like(query)
+
+        def attend(query: Tensor = query, key: Tensor = key, value: Tensor = value) -> Tensor:
+            return scaled_dot_product_attention(query, key, value, is_causal=size.direction == "causal")
+
+        def both(inputs: tuple[Tensor, ...] = (query, key, value), cotangent: Tensor = cotangent) -> object:
+            return torch.autograd.grad(attend(*inputs), inputs, cotangent)
+
+        for name, backend in _ATTENTION.items():
+            try:
+                with sdpa_kernel([backend]):
+                    times[f"{name}-{head}"] = milliseconds(both if backward else attend)
+            except RuntimeError as error:
+                failures[f"{size}: {name}-{head} attention"] = str(error).splitlines()[0][:200]
     return times
 
 
-def _bandwidth() -> float:
-    """Bytes a second of a copy on the device, read and written, of far more than its caches hold."""
-    source = torch.randint(0, 255, (1 << 31,), dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    target.copy_(source)
-    return 2 * source.numel() / (statistics.median(_events(lambda: target.copy_(source), 10)) / 1e3)
+# ---------------------------------------------------------------------------------------------------------------
+# compiling
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def _compile(sizes: Sequence[OperatorSize], dtype: torch.dtype, workers: int, say: Callable[[str], None]) -> None:
@@ -271,15 +317,12 @@ def _compile(sizes: Sequence[OperatorSize], dtype: torch.dtype, workers: int, sa
     shapes = {}
     for size in sizes:
         ring = min(MAX_RING, 1 << max(size.length - 1, 0).bit_length())
-        shapes[ring, size.direction] = OperatorSize(size.length, 1, 1, size.direction)
+        ring = size.slot_tokens if size.direction == "passage" else ring
+        shapes[ring, size.direction] = replace(size, width=1, batch=1)
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(min(workers, len(shapes)), mp_context=context) as pool:
-        waiting = {pool.submit(_warm, size, dtype): size for size in shapes.values()}
+        waiting = {pool.submit(operator_error, size, dtype, "cuda"): size for size in shapes.values()}
         for done in concurrent.futures.as_completed(waiting):
             problem = done.exception()
-            size = waiting[done]
-            say(f"compiled {size.direction} {size.length:,}" + (f": {type(problem).__name__}" if problem else ""))
-
-
-def _warm(size: OperatorSize, dtype: torch.dtype) -> None:
-    operator_error(size, dtype, "cuda")
+            if problem:
+                say(f"compiling for {waiting[done]}: {type(problem).__name__}: {str(problem)[:200]}")

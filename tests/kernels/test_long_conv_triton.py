@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 from ragyena.kernels import long_conv_triton, twisted_ring
-from ragyena.kernels.long_conv import long_conv, long_conv_reference, long_conv_with_tail
+from ragyena.kernels.long_conv import _preferred, long_conv, long_conv_reference, long_conv_with_tail
 from ragyena.kernels.long_conv_triton import prepare_filter, prepared_conv
 from ragyena.kernels.twisted_ring import MAX_RING, RingPlan, ring_plan
 
@@ -177,6 +177,17 @@ def test_a_constant_does_not_overflow_a_split_ring() -> None:
     assert relative(long_conv(u, taps, direction="causal", backend="triton")[0, 0], expected) <= 1e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+def test_a_filter_of_zeros_gives_zeros(dtype: torch.dtype) -> None:
+    """A new implicit filter is one."""
+    u, taps, *_ = (a.detach() for a in inputs(300, 300, dtype))
+    taps = taps.float()
+    taps[1] = 0
+    y = long_conv(u, taps, direction="causal", backend="triton")
+    assert not y[:, 1].any()
+    assert relative(y, long_conv_reference(u, taps, direction="causal")) <= TOLERANCE[dtype]
+
+
 def test_causality() -> None:
     """What comes at t moves outputs before t by rounding alone, as in every transform.
 
@@ -251,6 +262,10 @@ def test_plans_hold_what_they_must(dtype: torch.dtype) -> None:
         assert plan.outer == 1 or (plan.block % plan.columns == 0 and plan.inner % plan.block == 0)
     with pytest.raises(ValueError, match="at most 262,144"):
         ring_plan(MAX_RING + 1, dtype)
+
+
+def test_auto_does_not_take_these_kernels() -> None:
+    assert {_preferred(taps, "causal") for taps in (3, 5000)} == {"direct", "fft"}
 
 
 def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
