@@ -25,9 +25,10 @@ test-slow: .venv/.developed  ## Run the tests that take over ten seconds each.
 test-all: .venv/.developed  ## Run every test, the slow ones too.
 	$(PYTEST) -m "slow or not slow"
 
-bench-gpu: .venv/.developed  ## Time the long convolution on a CUDA device, checked first; writes a dated JSON.
+bench-gpu: .venv/.developed  ## Time the long convolution, checked first, and whole readers on a CUDA device; writes dated JSON.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpu]'
 	$(BIN)/ragyena bench operator --sweep
+	$(BIN)/ragyena bench reader
 
 check: .venv/.developed  ## Lint, check formatting, types and layers.
 	$(BIN)/ruff check .
