@@ -1,0 +1,55 @@
+"""Every setting of ragyena, its meaning, its limits and its default: the only home of a default.
+
+Values come from YAML (``configs/``, ``pipelines/``), the environment and flags; ``ragyena.settings`` merges them.
+Unknown keys are refused. The text under a field is its documentation, shown by ``ragyena config show``.
+"""
+
+from __future__ import annotations
+
+from ragyena.config.evaluation import EvalConfig, SuiteConfig
+from ragyena.config.language import (
+    LanguageDataConfig,
+    LanguageStageConfig,
+    LanguageTrainConfig,
+    RecallStageConfig,
+    RecallTrainConfig,
+)
+from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
+from ragyena.config.pipeline import IndexConfig, PackerConfig, PipelineConfig, ReaderConfig, RetrieverConfig
+from ragyena.config.strict import parse
+from ragyena.config.training import (
+    AnyStageConfig,
+    ContextStageConfig,
+    DataConfig,
+    OptimizerConfig,
+    PairStageConfig,
+    StageConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "AnyStageConfig",
+    "CausalModelConfig",
+    "ContextStageConfig",
+    "DataConfig",
+    "EvalConfig",
+    "HyenaConfig",
+    "IndexConfig",
+    "LanguageDataConfig",
+    "LanguageStageConfig",
+    "LanguageTrainConfig",
+    "OptimizerConfig",
+    "PackerConfig",
+    "PairModelConfig",
+    "PairStageConfig",
+    "PipelineConfig",
+    "ReaderConfig",
+    "ReaderModelConfig",
+    "RecallStageConfig",
+    "RecallTrainConfig",
+    "RetrieverConfig",
+    "StageConfig",
+    "SuiteConfig",
+    "TrainConfig",
+    "parse",
+]

@@ -1,0 +1,127 @@
+"""What an evaluation asks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ragyena.config.strict import Count, Fraction, Strict
+
+__all__ = ["EvalConfig", "SuiteConfig", "Task"]
+
+
+Task = Literal["among", "open", "positions", "alias", "hybrid", "retrieval"]
+
+_TASK_FIELDS: dict[str, frozenset[str]] = {
+    "among": frozenset({"among", "corpus", "masked", "timed"}),
+    "open": frozenset({"context_tokens", "prose", "corpus", "masked", "timed"}),
+    "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed"}),
+    "alias": frozenset({"among", "timed"}),
+    "hybrid": frozenset({"documents", "prose", "timed"}),
+    "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
+}
+"""Which of the fields that belong to some tasks each task knows."""
+
+
+class EvalConfig(Strict):
+    """One evaluation of a reader: which questions, on which contexts. A file in ``configs/eval`` is one of these.
+
+    Contexts are cut and packed as the pipeline settings say (``index.passage_tokens``, ``packer.header_tokens``).
+    """
+
+    description: str = ""
+    task: Task = "among"
+    """What a context is. ``among``: the question's own passages among the retriever's other hits. ``open``: what the
+    pipeline finds and packs for the question alone. ``positions``: the own passages at given depths of a context
+    filled with other hits. ``alias``: as ``among``, with and without a second hop that only another passage resolves.
+    ``hybrid``: documents of tables and linked articles, read whole and passage by passage. ``retrieval``: no reader;
+    what each way of searching finds."""
+    questions: tuple[str, ...] = ()
+    """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
+    the current folder unless ``--data-root`` names another."""
+    passages: tuple[str, ...] = ()
+    """Passage rows that question rows refer to by ``passage_id``; also what is retrieved from."""
+    unanswerable: tuple[str, ...] = ()
+    """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
+    prose: tuple[str, ...] = ()
+    """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
+    documents: tuple[str, ...] = ()
+    """Of ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
+    corpus: tuple[str, ...] = ()
+    """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
+    that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
+    beir: str = ""
+    """Of ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
+    instead of questions and passages; ``split`` says which judgements count."""
+    masked: Count = 0
+    """Questions made by masking spans of the documents of ``corpus``, or of the index of ``--index``, which recur in
+    another passage nearby: at most so many, asked beside ``questions``. The passage that a sentence is taken from is
+    not shown."""
+    split: str = "dev"
+    """Rows of this split are asked, and rows that name none."""
+    sources: tuple[str, ...] = ()
+    """Only answerable rows of these sources; empty for all."""
+    among: tuple[Annotated[int, Field(ge=1, le=512)], ...] = (1,)
+    """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
+    being the retriever's top hits in all passages, in an order drawn with the seed."""
+    context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
+    """Of ``open`` and ``positions``: context lengths, each a condition. Hits are found once, for the longest."""
+    positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
+    modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
+        *("hybrid", "dense", "lexical"),
+    )
+    """Of ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    reranker: str = ""
+    """Of ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
+    which it orders the first hits of the first of ``modes`` anew. None ships."""
+    rerank: Annotated[int, Field(ge=1, le=1000)] = 50
+    """How many hits the ``reranker`` orders; those after them keep their places."""
+    recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
+    """Of ``retrieval``: numbers of passages among which the right one is looked for."""
+    limit: Count = 0
+    """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
+    timed: Count = 0
+    """Of each condition, the contexts of so many questions are also read one by one, for latency percentiles: p95 needs
+    20 of them, p99 100."""
+    seed: int = 0
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap resamples behind each interval."""
+
+    @model_validator(mode="after")
+    def _of_the_task(self) -> EvalConfig:
+        known = frozenset().union(*_TASK_FIELDS.values())
+        if foreign := sorted((self.model_fields_set & known) - _TASK_FIELDS[self.task]):
+            raise ValueError(f"{', '.join(foreign)} mean nothing to the task '{self.task}'")
+        for name in ("among", "context_tokens", "positions", "modes", "recall_at"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} needs one value or more, each once")
+        if self.corpus and self.passages:
+            raise ValueError("questions are asked on the corpus or on the passages, not on both")
+        if self.beir and (self.questions or self.passages or self.prose or self.corpus or self.masked):
+            raise ValueError("a beir folder brings its own questions and documents")
+        if self.masked and self.passages:
+            raise ValueError("masked questions are made from a corpus or an index (--index), not from passages")
+        if self.task == "among" and (self.corpus or self.masked) and 1 in self.among:
+            raise ValueError("among 1 needs questions with a context of their own; on a corpus it is 2 or more")
+        if self.task == "alias" and 1 in self.among:
+            raise ValueError("among 1 leaves no other passage for a second hop")
+        return self
+
+
+class SuiteConfig(Strict):
+    """Several evaluations that belong together, run one after the other and shown on one page. A file in
+    ``configs/eval`` whose task is ``suite``."""
+
+    description: str = ""
+    task: Literal["suite"]
+    recipes: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of recipes, or YAML files, relative to this one; in the order in which they are run and shown."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> SuiteConfig:
+        if len(set(self.recipes)) < len(self.recipes):
+            raise ValueError("recipes needs each recipe once")
+        return self

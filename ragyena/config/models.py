@@ -1,0 +1,193 @@
+"""The architectures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ragyena.config.strict import Count, Fraction, Positive, Strict
+
+__all__ = ["CausalModelConfig", "HyenaConfig", "Mixer", "PairModelConfig", "ReaderModelConfig"]
+
+
+Mixer = Literal["hyena", "attention", "local_attention"]
+
+
+class ReaderModelConfig(Strict):
+    """The architecture of a reader (``ragyena.model.reader_model``). The attention twin differs in ``mixers`` alone."""
+
+    kind: Literal["reader"] = "reader"
+    vocab_size: Positive = 30522
+    """Word pieces."""
+    width: Positive = 384
+    """Channels of the residual stream."""
+    heads: Positive = 12
+    """Heads of every attention, the cross-attention to the question included."""
+    ffn_width: Positive = 1536
+    """Hidden channels of each feed-forward."""
+    mixers: tuple[Mixer, ...] = ("hyena",) * 6
+    """The mixer of each layer; its length is the depth."""
+    context_channels: tuple[Count, ...] = (0,) * 6
+    """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
+    selected_tokens: tuple[Count, ...] = ()
+    """Of each Hyena layer, how many tokens of the whole context are chosen by their evidence score, for all others and
+    the question to attend to: linear in the context. Empty for none in any layer."""
+    boundary: Literal["none", "reset", "modulated"] = "modulated"
+    """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
+    near_taps: Annotated[int, Field(ge=0, le=64)] = 12
+    """Free filter taps at lags -near_taps ... near_taps."""
+    implicit_filter: bool = True
+    """Whether filters have an implicit part beside the free taps."""
+    filter_width: Positive = 64
+    """Hidden channels of the filter network."""
+    filter_bands: Positive = 14
+    """Frequencies of the filter network's position features."""
+    passage_time_scales: tuple[float, float] = (16.0, 300.0)
+    """Shortest and longest decay, in tokens, of the passage-scope filters."""
+    context_time_scales: tuple[float, float] = (64.0, 16384.0)
+    """Shortest and longest decay, in tokens, of the context-scope filters."""
+    max_slot_tokens: Positive = 400
+    """The longest passage slot (positions that have an embedding)."""
+    max_question_tokens: Positive = 128
+    """The longest question slot, its begin and end tokens included."""
+    match_features: bool = True
+    """Whether exact matches of question words and word pairs are marked on the passage tokens."""
+    null_width: Count = 0
+    """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
+    one from the question alone."""
+    decoder_layers: Count = 2
+    """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
+    max_answer_tokens: Positive = 64
+    """The longest answer the decoder's filters cover."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ReaderModelConfig:
+        if len(self.context_channels) != len(self.mixers):
+            raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
+        if self.selected_tokens and len(self.selected_tokens) != len(self.mixers):
+            raise ValueError(f"selected_tokens has {len(self.selected_tokens)} entries for {len(self.mixers)} layers")
+        if any(self.mixers[layer] != "hyena" for layer in self.selecting_layers):
+            raise ValueError("selected_tokens are for hyena layers: attention sees every token of its scope already")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if any(c > self.width for c in self.context_channels):
+            raise ValueError(f"context_channels {self.context_channels} exceed width {self.width}")
+        return self
+
+    @property
+    def selecting_layers(self) -> tuple[int, ...]:
+        """The layers that select tokens."""
+        return tuple(layer for layer, count in enumerate(self.selected_tokens) if count)
+
+
+class PairModelConfig(Strict):
+    """A pair reader (``ragyena.model.pair_reader``): an attention encoder in BERT's or MPNet's layout that reads a
+    question and one passage as one sequence. The defaults are MPNet-base's (Song et al. 2020)."""
+
+    kind: Literal["pair"] = "pair"
+    vocab_size: Positive = 30527
+    """Word pieces of the encoder; a table made when it is loaded maps the reader's to them."""
+    reader_vocab_size: Positive = 30522
+    """Word pieces of the reader that it teaches."""
+    width: Positive = 768
+    """Channels of the residual stream."""
+    depth: Positive = 12
+    """Layers."""
+    heads: Positive = 12
+    """Heads of every attention."""
+    ffn_width: Positive = 3072
+    """Hidden channels of each feed-forward."""
+    positions: Positive = 514
+    """Rows of the position embedding."""
+    first_position: Count = 2
+    """The row of the first token."""
+    segments: Count = 0
+    """Rows of the segment embedding: 2 for BERT, 0 for MPNet."""
+    relative_buckets: Count = 32
+    """Distances that the relative position bias tells apart (T5's; Raffel et al. 2020); 0 for no such bias."""
+    separators: Annotated[int, Field(ge=1, le=2)] = 2
+    """Separators between question and passage: 1 for BERT, 2 for MPNet."""
+    norm_eps: float = 1e-5
+    """Of the layer norms."""
+    dropout: Fraction = 0.1
+    """Of hidden states and attention weights, in training."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PairModelConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class HyenaConfig(Strict):
+    """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
+
+    order: Annotated[int, Field(ge=2)] = 2
+    """Projections besides the value: ``order`` gates and ``order`` - 1 long convolutions."""
+    short_filter: Positive = 3
+    """Taps of the short depthwise convolution (``short_filter_order``)."""
+    filter_width: Positive = 64
+    """Hidden channels of the filter network (``filter_order``)."""
+    filter_depth: Count = 2
+    """Hidden layers of the filter network beyond the first (``num_inner_mlps``)."""
+    filter_embedding: Annotated[int, Field(ge=3)] = 33
+    """Position features of the filter network (``emb_dim``): time, and as many cosines as sines."""
+    sine_frequency: float = 14.0
+    """Initial frequency of the filter network's sines (``w``)."""
+    modulate: bool = True
+    """Whether filters decay exponentially."""
+    fast_decay: Annotated[float, Field(gt=0.0)] = 0.3
+    """``fast_decay_pct`` of the exponential window."""
+    slow_decay: Annotated[float, Field(gt=0.0)] = 1.5
+    """``slow_decay_pct`` of the exponential window."""
+    decay_target: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-2
+    """What the window has decayed to at the given fraction of the longest filter."""
+    decay_shift: float = 0.0
+    """Constant added to the window."""
+
+    @model_validator(mode="after")
+    def _odd(self) -> HyenaConfig:
+        if self.filter_embedding % 2 == 0:
+            raise ValueError(f"filter_embedding {self.filter_embedding} must be odd")
+        return self
+
+
+class CausalModelConfig(HyenaConfig):
+    """The published causal Hyena language model."""
+
+    kind: Literal["causal"] = "causal"
+    vocab_size: Positive = 50257
+    """Tokens of the vocabulary, padding rows not counted."""
+    width: Positive = 768
+    """Channels of the residual stream (``d_model``)."""
+    depth: Positive = 12
+    """Layers (``n_layer``)."""
+    ffn_width: Positive = 3072
+    """Hidden channels of each feed-forward (``d_inner``)."""
+    max_length: Positive = 1024
+    """Lags the filters cover (``l_max``): a token is reached by this many tokens, itself included."""
+    mixers: tuple[Literal["hyena", "attention"], ...] = ()
+    """The mixer of each layer; empty is Hyena in all of them. ``attention`` is causal softmax attention over the whole
+    past with rotary positions: all layers of it are the Transformer twin, some a hybrid."""
+    heads: Positive = 12
+    """Heads of each attention layer."""
+    rotary_base: Annotated[float, Field(gt=1.0)] = 10_000.0
+    """Base of the rotary positions (Su et al. 2021): the slowest pair turns once in about this many tokens."""
+    tie_embeddings: bool = True
+    """Whether the output projection shares the input embedding."""
+    pad_vocab_multiple: Positive = 8
+    """The embedding has its rows padded to a multiple of this."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CausalModelConfig:
+        if self.mixers and len(self.mixers) != self.depth:
+            raise ValueError(f"mixers has {len(self.mixers)} entries for {self.depth} layers")
+        if "attention" in self.mixers and (self.width % self.heads or self.width // self.heads % 2):
+            raise ValueError(f"width {self.width} is not an even multiple of heads {self.heads}")
+        return self
+
+    @property
+    def layer_mixers(self) -> tuple[str, ...]:
+        """The mixer of each layer, written out."""
+        return self.mixers or ("hyena",) * self.depth

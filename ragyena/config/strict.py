@@ -1,0 +1,44 @@
+"""What every setting is made of: models that refuse unknown keys, and the reading of values into them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ragyena.errors import ConfigError
+
+__all__ = ["Count", "Fraction", "Positive", "Strict", "parse"]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, field docstrings kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
+    """``values`` checked against ``model``; a ConfigError names each wrong key, and ``source`` as where it is wrong."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"])
+            if not key:  # of several settings together: the message names them
+                problems.append(item["msg"].removeprefix("Value error, "))
+            elif item["type"] == "extra_forbidden":
+                problems.append(f"unknown setting '{key}'")
+            else:
+                problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")
+        raise ConfigError(
+            f"{source}: {'; '.join(problems)}", hint="`ragyena config show` lists every setting with its meaning"
+        ) from error

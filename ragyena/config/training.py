@@ -1,0 +1,168 @@
+"""Training a reader: its data, its stages, its optimizer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from ragyena.config.models import PairModelConfig, ReaderModelConfig
+from ragyena.config.strict import Count, Fraction, Positive, Strict
+
+__all__ = [
+    "AnyStageConfig",
+    "ContextStageConfig",
+    "DataConfig",
+    "OptimizerConfig",
+    "PairStageConfig",
+    "StageConfig",
+    "TrainConfig",
+]
+
+
+class DataConfig(Strict):
+    """Training data: files, folders of files, or Hugging Face ``datasets`` names."""
+
+    questions: tuple[str, ...]
+    """Question rows ``{id, source, passage_id | context, question, answers, answer_start, split}``: JSON lines (also
+    .xz), SQuAD JSON, or the name of a Hugging Face dataset in SQuAD layout."""
+    passages: tuple[str, ...] = ()
+    """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
+    prose: tuple[str, ...] = ()
+    """Text rows ``{title, text}``: more passages, to ask cloze questions on and to be distractors."""
+    prose_tokens: Count = 24_000_000
+    """The most prose tokens to use."""
+    clozes: Count = 3
+    """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
+    sheets: Count = 0
+    """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
+    definitions: Count = 0
+    """Questions what something is, made on prose that says so, at most."""
+    negatives: Positive = 31
+    """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
+    passage_tokens: Positive = 200
+    """The most text tokens a passage holds, as in ``index.passage_tokens``."""
+    header_tokens: Count = 32
+    """As in ``packer.header_tokens``."""
+    question_tokens: Positive = 64
+    """Longer training questions are left out (and counted)."""
+    held_out: Fraction = 0.02
+    """Fraction of the contexts, with all their questions, kept from training to calibrate the reader's confidence."""
+
+
+class OptimizerConfig(Strict):
+    """Muon for the matrices of the layers, AdamW for everything else; cosine schedule with warm-up."""
+
+    muon_rate: float = 1e-3
+    """Peak rate of Muon, on AdamW's scale (update RMS 0.2; Liu et al. 2025)."""
+    adamw_rate: float = 1e-3
+    """Peak rate of AdamW for filters, biases and vectors."""
+    embedding_rate: float = 0.0
+    """Peak rate of AdamW for the word embeddings; 0 freezes them."""
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup: Fraction = 0.05
+    """Fraction of the stage over which rates rise."""
+    final: Fraction = 0.02
+    """Fraction of the peak rate at the stage's end."""
+
+
+class ContextStageConfig(Strict):
+    """What every stage of a reader's training has: what its contexts are made of, and how long it lasts."""
+
+    name: str
+    """Names the stage's folder in the run and lets later stages refer to it."""
+    tokens: Positive
+    """Tokens of context to train on, padding included."""
+    tokens_per_step: Positive = 65_536
+    passages: tuple[Positive, ...] = (1, 8)
+    """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
+    passage_weights: tuple[float, ...] = (0.5, 0.5)
+    """How often each number of passages is drawn."""
+    cloze: Fraction = 0.25
+    """Fraction of steps that ask cloze questions on plain text."""
+    unanswerable: Fraction = 0.08
+    """Fraction of contexts from which the gold passage is left out."""
+    sentence_removed: Fraction = 0.05
+    """Fraction of contexts whose gold passage loses the sentence that holds the answer."""
+    twisted: Fraction = 0.08
+    """Fraction of contexts whose question is changed until its passage does not answer it."""
+    alias: Fraction = 0.2
+    """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
+    passage explains."""
+    header: Fraction = 0.5
+    """Fraction of contexts whose passages carry their header."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compile: bool = True
+    """Whether layers run through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """How often a checkpoint to resume from is written."""
+    held_out_tokens: Count = 25_000_000
+    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
+
+
+class StageConfig(ContextStageConfig):
+    """A stage that trains a reader: a model, what it starts from, and what it learns from."""
+
+    kind: Literal["reader"] = "reader"
+    model: ReaderModelConfig
+    start: str = "encoder"
+    """``encoder`` (the bundled MiniLM encoder), ``scratch``, the name of an earlier stage, or a checkpoint folder."""
+    teacher: str = ""
+    """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
+    distilled; empty for none."""
+    pair_teacher: str = ""
+    """An earlier stage or a checkpoint folder, a pair reader, whose spans are distilled in place of the ``teacher``'s;
+    empty for none."""
+    hidden_weight: float = 2.0
+    """Weight of the normalised hidden-state error against the teacher at the start."""
+    hidden_final: Fraction = 0.15
+    """What is left of ``hidden_weight`` at the stage's end: a teacher's states hold a better reader back."""
+    teacher_weight: float = 0.5
+    """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
+    span_weight: float = 0.5
+    """Weight of the gold spans at the start; doubles over the stage."""
+    write_weight: float = 0.2
+    """Weight of the answer decoder's loss."""
+    evidence_weight: float = 0.2
+    """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
+    cuda_graphs: bool = False
+    """Whether, with ``compile`` and on one GPU, the passes of each shape of batch are recorded as a CUDA graph."""
+    storage: Literal["float32", "compact"] = "float32"
+    """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
+
+
+class PairStageConfig(ContextStageConfig):
+    """A stage that trains a pair reader on gold spans, to teach: a larger encoder that reads the question again with
+    each passage."""
+
+    kind: Literal["pair"]
+    model: PairModelConfig
+    start: str = "pair-encoder"
+    """``pair-encoder`` (the encoder that ``ragyena train --pair-encoder`` names), an earlier stage, or a checkpoint
+    folder."""
+    optimizer: OptimizerConfig = OptimizerConfig(
+        muon_rate=1e-4, adamw_rate=1e-4, embedding_rate=1e-4, warmup=0.08, final=0.02
+    )
+    storage: Literal["float32", "bfloat16"] = "bfloat16"
+    """How the stage's checkpoint is stored."""
+
+
+def _stage_kind(values: Any) -> str:
+    return str(values.get("kind", "reader") if isinstance(values, dict) else values.kind)
+
+
+AnyStageConfig = Annotated[
+    Annotated[StageConfig, Tag("reader")] | Annotated[PairStageConfig, Tag("pair")], Discriminator(_stage_kind)
+]
+
+
+class TrainConfig(Strict):
+    """A reader's training run: data and stages, one after another. A file in ``configs/train`` is one of these, or of
+    the other kinds below: its ``kind`` says which."""
+
+    kind: Literal["reader"] = "reader"
+    description: str = ""
+    data: DataConfig
+    stages: Annotated[tuple[AnyStageConfig, ...], Field(min_length=1)]
+    seed: int = 0
