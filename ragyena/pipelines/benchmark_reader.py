@@ -33,6 +33,7 @@ from ragyena.model.reader_model import ReaderModel
 from ragyena.pipelines.device_timing import device_suffix, milliseconds
 from ragyena.pipelines.figures import Benchmark, Figure, benchmark
 from ragyena.pipelines.train import chosen_device, load
+from ragyena.reader.reader import chosen_dtype
 from ragyena.training.context_task import compiled as compiled_layers
 
 __all__ = ["ARCHITECTURES", "bench_reader"]
@@ -72,7 +73,7 @@ def bench_reader(
     """
     began = time.perf_counter()
     device = chosen_device(device)
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    dtype = chosen_dtype("auto", torch.device(device))  # as a reader is opened
     opened = {name: _open(name) for name in readers}
     figures: list[Figure] = []
     failures: dict[str, str] = {}

@@ -28,7 +28,7 @@ from ragyena.reader.stopwatch import Stopwatch
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import AnswerKind, Context, Span
 
-__all__ = ["Reader", "Reading"]
+__all__ = ["Reader", "Reading", "chosen_dtype"]
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Reader:
                 hint=f"set it to {architecture.max_question_tokens} or less",
             )
         device = _device(config.device)
-        dtype = _dtype(config.dtype, device)
+        dtype = chosen_dtype(config.dtype, device)
         model = ReaderModel(architecture)
         load_into(model, load_state(folder), str(folder))
         model.prepare_inference(dtype)
@@ -267,7 +267,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _dtype(name: str, device: torch.device) -> torch.dtype:
+def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies matrices faster in it than in float32."""
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
