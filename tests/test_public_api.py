@@ -50,6 +50,16 @@ def test_settings_load_no_torch() -> None:
     assert "torch" not in loaded_by("import ragyena.settings; ragyena.settings.load_settings()")
 
 
+def test_frozen_contexts_are_evaluated_without_faiss() -> None:
+    """...which the machine with the GPU may lack."""
+    code = (
+        "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\n"
+        "sys.argv = ['ragyena', 'eval', 'squad-dev', '--frozen', 'none.jsonl.xz']\nrun()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 3 and "there is no file none.jsonl.xz" in done.stderr
+
+
 def test_every_module_declares_what_it_exports() -> None:
     for info in pkgutil.walk_packages(ragyena.__path__, "ragyena."):
         if info.ispkg or info.name.endswith(".__main__"):

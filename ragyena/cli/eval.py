@@ -122,7 +122,8 @@ def command(
     config, name = load_config(recipe, flags)
     eval_bars.check(bars, config, condition_names(config))
     folder = out or Path("runs/eval") / name
-    place = place_of(index, settings[0])
+    reads_frozen = frozen is not None and not freeze_only  # no index is looked at, nor what indexes need imported
+    place = Path(index) if reads_frozen else place_of(index, settings[0])
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
     if config.task == "retrieval":

@@ -9,15 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from ragyena.config import PackerConfig, PipelineConfig
 from ragyena.errors import UsageError
 from ragyena.evaluation.datasets import Question, sample
 from ragyena.evaluation.journal import Journal
 from ragyena.reader.packing import capacity, pack
-from ragyena.retrieval.index import Index
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Progress
+
+if TYPE_CHECKING:  # frozen contexts are read where no index can be opened
+    from ragyena.retrieval.index import Index
 
 __all__ = ["Preparation", "time_preparing"]
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,9 +24,11 @@ from ragyena.evaluation.preparing import Preparation, time_preparing
 from ragyena.evaluation.tasks import lengths
 from ragyena.pipelines.freeze import index_facts
 from ragyena.reader.reader import Reader
-from ragyena.retrieval.index import Index
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Progress
+
+if TYPE_CHECKING:  # frozen contexts are read where no index can be opened
+    from ragyena.retrieval.index import Index
 
 __all__ = ["CostTimer"]
 

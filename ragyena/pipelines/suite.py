@@ -19,7 +19,6 @@ from ragyena.errors import ConfigError, StorageError, UsageError
 from ragyena.evaluation.journal import Journal
 from ragyena.pipelines.compare import compare_all, write_together
 from ragyena.pipelines.evaluate import evaluate, load_config
-from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
 from ragyena.reader.reader import Reader
 from ragyena.text.qa_files import under
 from ragyena.types import Progress
@@ -124,6 +123,8 @@ def run_suite(
                 else:
                     began(part.name, reader)
                     if retrieves:
+                        from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval  # indexes alone need FAISS
+
                         _, result = evaluate_retrieval(part.config, one, name=part.name, **shared)  # type: ignore[arg-type]
                     else:
                         _, result = evaluate(part.config, one, name=part.name, **shared)  # type: ignore[arg-type]
