@@ -79,7 +79,7 @@ def _keep_tail(real, imaginary, cell, tail, length, history, ring):
 @triton.jit(do_not_specialize=["rows", "channels", "first", "width", "history"])
 def whole_conv(
     u, gate_in, gate_out, skip, other, y, y_other, tail, spectrum_re, spectrum_im, spectrum_scale, outer_table,
-     column_table, twiddle, rows, channels, first, width, length, history,
+    column_table, twiddle, rows, channels, first, width, length, history,
     A: tl.constexpr, B: tl.constexpr, CONJUGATE: tl.constexpr, HAS_SKIP: tl.constexpr, HAS_GATE_IN: tl.constexpr,
     HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr, HAS_TAIL: tl.constexpr,
     PRECISION: tl.constexpr,
