@@ -9,11 +9,13 @@ passages, so its states are one computation a context; every passage token sees 
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ragyena.config import ReaderModelConfig
 from ragyena.kernels.long_conv import long_conv
@@ -25,6 +27,13 @@ __all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
 
 _SLOWEST_TURN = 4.0  # the slowest pair of channels turns by 10^-4 a passage, the fastest by 1
 _ABSENT = -5e3  # evidence scores below it are padding's
+# Attention backends of a long row without a mask on a GPU, the one that was measured fastest there first.
+_UNMASKED = [
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 
 
 def build_mixer(config: ReaderModelConfig, layer: int) -> HyenaMixer | AttentionMixer:
@@ -218,6 +227,12 @@ def _crop(filter_CK: Tensor, length: int) -> Tensor:
     return filter_CK[:, margin : filter_CK.shape[-1] - margin]
 
 
+def _may_choose_rows() -> bool:
+    """Whether shapes may depend on a mask here: in inference, but not in what is compiled or captured as a graph."""
+    capturing = torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or capturing)
+
+
 class AttentionMixer(nn.Module):
     """Softmax attention of every passage token to the question and to its own passage, or to all passages.
 
@@ -255,8 +270,24 @@ class AttentionMixer(nn.Module):
             query = self._joined(query, self._turned(query, passages))
             key_q = self._joined(key_q, torch.zeros_like(key_q))
             key = self._joined(torch.zeros_like(key), self._turned(key, passages))
-        attended = self._attend(query, beside(key_q, key), beside(value_q, value), mask)
+        keys, values = beside(key_q, key), beside(value_q, value)
+        if rows == 1 and _may_choose_rows():
+            attended = self._attend_kept(query, keys, values, mask, token_mask.reshape(1, -1))
+        else:
+            attended = self._attend(query, keys, values, mask)
         return updated_q, self.out(attended).view(batch, passages, slot, width)
+
+    def _attend_kept(
+        self, query_1LD: Tensor, key_1KD: Tensor, value_1KD: Tensor, key_mask: Tensor, query_mask: Tensor
+    ) -> Tensor:
+        """One long row without its padding, which then needs no mask: the fastest backends take none. Padding's own
+        results are zeros."""
+        kept_K, kept_L = (mask[0].nonzero()[:, 0] for mask in (key_mask, query_mask))
+        attended_1LD = value_1KD.new_zeros(1, query_1LD.shape[1], value_1KD.shape[2])
+        with sdpa_kernel(_UNMASKED, set_priority=True) if query_1LD.is_cuda else contextlib.nullcontext():
+            found = self._attend(query_1LD[:, kept_L], key_1KD[:, kept_K], value_1KD[:, kept_K], None)
+        attended_1LD[:, kept_L] = found
+        return attended_1LD
 
     def _joined(self, one_BLD: Tensor, other_BLD: Tensor) -> Tensor:
         """Each head's channels of the one, then of the other: heads twice as wide."""
@@ -276,8 +307,8 @@ class AttentionMixer(nn.Module):
         turned = torch.stack([first * cos - second * sin, first * sin + second * cos], -2)
         return turned.view(batch, length, width)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> Tensor:
         scale = (value.shape[-1] / self.heads) ** -0.5
         query, key, value = (_heads(x, self.heads) for x in (query, key, value))
-        mask = key_mask[:, None, None, :]
+        mask = None if key_mask is None else key_mask[:, None, None, :]
         return _merge(F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale))
