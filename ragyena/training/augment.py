@@ -1,88 +1,178 @@
 """Questions twisted until their passage answers them not.
 
 Such a question asks for something its passage does not say, by the means that the annotators of SQuAD 2.0 used most
-(Rajpurkar et al. 2018, table 1): another name or number, an antonym, a negation.
+(Rajpurkar et al. 2018, table 1): another name or number, another word, an antonym, a negation.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ragyena.text.clozes import mentions
 
-__all__ = ["twist"]
+__all__ = ["Twister"]
 
 _IN_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
+_NEAR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
 
-_SWAP_FIRST, _NEGATE = 0.7, 0.3  # negations are the plainest of the three: only now and then
-
-_OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer
-    north/south northern/southern east/west eastern/western increase/decrease increased/decreased won/lost win/lose
-    best/worst oldest/youngest older/younger early/late earlier/later begin/end began/ended start/stop started/stopped
-    above/below inside/outside male/female positive/negative maximum/minimum open/close opened/closed longest/shortest
-    major/minor married/divorced higher/lower larger/smaller join/leave joined/left agree/disagree public/private
-    support/oppose supported/opposed allow/forbid allowed/forbidden accept/reject accepted/rejected common/rare
-    strong/weak rich/poor rise/fall gained/lost"""
-_PAIRS = [pair.split("/") for pair in _OPPOSITES.split()]
-_ANTONYMS: dict[str, str] = {}
-for _one, _other in _PAIRS:
-    _ANTONYMS |= {_other: _one, _one: _other}
-_ANTONYM = re.compile(r"\b(" + "|".join(_ANTONYMS) + r")\b", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(did|does|do|is|was|are|were|has|have|had|can|could|would|should)\b")
-
-
-def twist(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
-    """The question asking for what ``context`` does not say; None where no way is found.
-
-    ``pool`` holds names from other texts.
-    """
-    ways = [_swap, _antonym] if chooser.random() < _SWAP_FIRST else [_antonym, _swap]
-    if chooser.random() < _NEGATE:
-        ways.append(_negate)
-    for way in ways:
-        twisted = way(question, context, answer, pool, chooser)
-        if twisted is not None:
-            return twisted
-    return None
+_OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer north/south
+    northern/southern east/west eastern/western northeast/southwest northwest/southeast best/worst
+    oldest/youngest older/younger early/late earlier/later inside/outside male/female men/women father/mother
+    son/daughter brother/sister husband/wife king/queen positive/negative maximum/minimum longest/shortest
+    longer/shorter major/minor higher/lower larger/smaller bigger/smaller public/private common/rare strong/weak
+    stronger/weaker rich/poor richer/poorer hot/cold warm/cool fast/slow faster/slower heavy/light
+    heaviest/lightest wide/narrow deep/shallow legal/illegal possible/impossible direct/indirect formal/informal
+    regular/irregular military/civilian modern/ancient old/new good/bad better/worse easy/difficult
+    easier/harder domestic/foreign internal/external upper/lower urban/rural temporary/permanent active/inactive
+    successful/unsuccessful popular/unpopular famous/unknown majority/minority advantage/disadvantage
+    success/failure victory/defeat war/peace beginning/end birth/death above/below up/down toward/away
+    primary/secondary former/current few/many always/never often/rarely similar/different same/different
+    left/right front/back top/bottom full/empty dry/wet dark/bright begin/end began/ended begun/ended won/lost
+    win/lose rise/fall rose/fell risen/fallen buy/sell bought/sold grow/shrink grew/shrank find/lose found/lost
+    build/destroy built/destroyed teach/learn taught/learned forget/remember forgot/remembered sink/float
+    sank/floated come/go came/went send/receive sent/received leave/enter left/entered"""
+_VERBS = """increase/decrease start/stop open/close join/leave agree/disagree support/oppose allow/forbid accept/reject
+    gain/lose add/subtract accelerate/decelerate attack/defend create/destroy expand/contract strengthen/weaken
+    raise/lower include/exclude appear/disappear connect/disconnect attract/repel import/export absorb/emit
+    encourage/discourage approve/veto arrive/depart advance/retreat succeed/fail enable/prevent protect/endanger
+    praise/criticize legalize/outlaw appoint/dismiss hire/fire borrow/lend admit/deny confirm/deny elect/defeat
+    introduce/abolish establish/dissolve improve/worsen unite/divide collect/distribute invade/liberate
+    remember/forget continue/cease receive/send produce/consume follow/precede"""  # of these all forms
+_IRREGULAR = frozenset(("lose", "leave", "forbid", "send", "forget", "lend"))  # stand among the opposites
 
 
-def _swap(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
-    """Another name, date or number in the place of one that the context holds."""
-    found = [(a, b, kind) for a, b, kind in mentions(question) if a > 0 and question[a:b] in context]
+def _forms(verb: str) -> tuple[str, str, str, str]:
+    """A regular verb and its forms in -s, -ed and -ing."""
+    stem = verb.removesuffix("e")
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb, verb[:-1] + "ies", verb[:-1] + "ied", verb + "ing"
+    double = verb[-1] if verb in ("stop", "admit", "repel", "emit") else ""
+    return (
+        verb,
+        verb + ("es" if verb.endswith(("s", "x", "ch", "sh")) else "s"),
+        stem + double + "ed",
+        stem + double + "ing",
+    )
+
+
+def _antonyms() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in _VERBS.split():
+        one, other = pair.split("/")
+        if not {one, other} & _IRREGULAR:
+            for form, opposite in zip(_forms(one), _forms(other)):
+                found |= {opposite: form, form: opposite}
+        else:
+            found |= {other: one, one: other}
+    for pair in _OPPOSITES.split():
+        one, other = pair.split("/")
+        found |= {other: one, one: other}
+    return found
+
+
+_ANTONYMS = _antonyms()
+_ANTONYM = re.compile(r"\b(" + "|".join(sorted(_ANTONYMS, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+_AUXILIARY = re.compile(r"\b(did|does|do|is|was|are|were|has|have|had|can|could|would|should)\b")
+_DONE = re.compile(r"\b(?:[a-z]{3,}ed|known|made|used|found|given|seen|taken|born|built|held|called|able)\b")
+_WORD = re.compile(r"\b[a-z]{4,}\b")
+_ASKING = frozenset(
+    """what which when where whose whom many much does have been being were with from that this these those there their
+    they into than then other kind type name called used during about would could should""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Twister:
+    """Twists questions with names from other texts (``pool``) and words that stand near one another (``near``, of
+    each word others that are not its synonyms)."""
+
+    pool: Sequence[str]
+    near: Mapping[str, Sequence[str]]
+
+    def twist(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+        """The question asking for what ``context`` does not say; None where no way is found."""
+        ways: list[_Way] = [self._swap, _antonym, self._another_word, _negate]
+        # The plainest of them, a negation, only now and then; the others as often as annotators took them.
+        order = sorted(ways, key=lambda way: chooser.random() ** (1 / _WEIGHT[way.__name__]), reverse=True)
+        for way in order:
+            twisted = way(question, context, answer, chooser)
+            if twisted is not None and twisted != question:
+                return twisted
+        return None
+
+    def _swap(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+        """Another name, date or number in the place of one that the context holds."""
+        found = [(a, b, kind) for a, b, kind in mentions(question) if a > 0 and question[a:b] in context]
+        if not found:
+            return None
+        start, end, kind = chooser.choice(found)
+        old = question[start:end]
+        if kind == "name":
+            inside = [context[a:b] for a, b, other in mentions(context) if other == kind]
+            inside = [n for n in inside if n not in question and n not in answer and answer not in n and old not in n]
+            new = chooser.choice(inside) if inside and chooser.random() < _IN_PASSAGE else chooser.choice(self.pool)
+            if new in question:
+                return None
+        else:
+            digits = re.search(r"\d+", old)
+            if digits is None:
+                return None
+            moved = int(digits.group()) + chooser.choice([-1, 1]) * chooser.randint(
+                1, max(2, int(digits.group()) // 40)
+            )
+            new = old[: digits.start()] + str(abs(moved)) + old[digits.end() :]
+            if new == old or new in context:
+                return None
+        return question[:start] + new + question[end:]
+
+    def _another_word(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+        """A word near it in the place of one that the context holds."""
+        told, answered = context.lower(), answer.lower()
+        words = [
+            match
+            for match in _WORD.finditer(question)
+            if match.group() in self.near and match.group() in told and match.group() not in _ASKING
+        ]
+        chooser.shuffle(words)
+        for match in words:
+            others = [
+                other
+                for other in self.near[match.group()]
+                if other not in question.lower()
+                and other not in answered
+                and (other not in told or chooser.random() < _NEAR_IN_PASSAGE)
+            ]
+            if others:
+                return question[: match.start()] + chooser.choice(others) + question[match.end() :]
+        return None
+
+
+_Way = Callable[[str, str, str, random.Random], "str | None"]
+_WEIGHT = {"_swap": 0.35, "_another_word": 0.3, "_antonym": 0.6, "_negate": 0.12}  # few questions have an antonym
+
+
+def _antonym(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    found = list(_ANTONYM.finditer(question))
     if not found:
         return None
-    start, end, kind = chooser.choice(found)
-    old = question[start:end]
-    if kind == "name":
-        inside = [context[a:b] for a, b, other in mentions(context) if other == kind]
-        inside = [n for n in inside if n not in question and n not in answer and answer not in n and old not in n]
-        new = chooser.choice(inside) if inside and chooser.random() < _IN_PASSAGE else chooser.choice(pool)
-        if new in question:
-            return None
-    else:
-        digits = re.search(r"\d+", old)
-        if digits is None:
-            return None
-        moved = int(digits.group()) + chooser.choice([-1, 1]) * chooser.randint(1, max(2, int(digits.group()) // 40))
-        new = old[: digits.start()] + str(abs(moved)) + old[digits.end() :]
-        if new == old or new in context:
-            return None
-    return question[:start] + new + question[end:]
-
-
-def _antonym(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
-    match = _ANTONYM.search(question)
-    if match is None:
-        return None
+    match = chooser.choice(found)
     return question[: match.start()] + _ANTONYMS[match.group().lower()] + question[match.end() :]
 
 
-def _negate(question: str, context: str, answer: str, pool: Sequence[str], chooser: random.Random) -> str | None:
-    match = _NEGATED.search(question)
-    if match is None or match.start() == 0:
+def _negate(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """``didn't`` for ``did``, or a ``not`` or ``never`` before what was done."""
+    done = [match for match in _DONE.finditer(question) if match.start() > 0]
+    verb = _AUXILIARY.search(question)
+    if done and (verb is None or chooser.random() < _BEFORE_DEED):
+        place = chooser.choice(done).start()
+        return f"{question[:place]}{chooser.choice(('not', 'not', 'never'))} {question[place:]}"
+    if verb is None or verb.start() == 0:
         return None
-    verb = match.group()
-    negated = "can't" if verb == "can" else f"{verb}n't"
-    return question[: match.start()] + negated + question[match.end() :]
+    negated = "can't" if verb.group() == "can" else f"{verb.group()}n't"
+    return question[: verb.start()] + negated + question[verb.end() :]
+
+
+_BEFORE_DEED = 0.5  # of the negations of questions that say what was done

@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.text.sentences import sentence_span
 from ragyena.text.tokenizer import Encoding, Tokenizer
-from ragyena.training.augment import twist
+from ragyena.training.augment import Twister
 from ragyena.training.packed import ANSWER_TOKENS
 from ragyena.training.sheets import definitions, sheets
 from ragyena.types import Document, Passage, Progress
@@ -37,6 +37,7 @@ _POLAR = ("yes", "no")
 _ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
 _BLOCK = 1024  # texts encoded at once
+_MADE = "2"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
 
 
@@ -62,12 +63,15 @@ class _Cut:
     bounds: dict[str, range]
 
 
-def prepare(config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress) -> PreparedReport:
-    """The packed file for ``config``, made in ``cache`` unless it is there already.
+def prepare(
+    config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress, *, near: Mapping[str, Sequence[str]]
+) -> PreparedReport:
+    """The packed file for ``config``, made in ``cache`` unless it is there already. ``near``: of each word others that
+    stand near it and are not its synonyms, to twist questions with (``ragyena.training.near_words``).
 
     Raises DataError where no question is usable.
     """
-    path = cache / f"packed-{_fingerprint(config, tokenizer)}.npz"
+    path = cache / f"packed-{_fingerprint(config, tokenizer, near)}.npz"
     report = path.with_suffix(".json")
     if path.is_file() and report.is_file():
         values = json.loads(report.read_text(encoding="utf-8"))
@@ -84,7 +88,8 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Pro
     prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
     made += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
-    kept, arrays = _questions([*rows.questions, *made], cut, pool, tokenizer, config, left_out, progress)
+    twister = Twister(pool, near)
+    kept, arrays = _questions([*rows.questions, *made], cut, twister, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
@@ -115,9 +120,10 @@ def prepare(config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Pro
     return PreparedReport(path=path, **values)
 
 
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer) -> str:
-    """Names the packed file: the settings, the tokenizer, and size and time of every local file read."""
-    parts = [config.model_dump_json(), tokenizer.fingerprint]
+def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Sequence[str]]) -> str:
+    """Names the packed file: how data are made, the settings, the tokenizer, the words to twist with, and size and time
+    of every local file read."""
+    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(near, sort_keys=True)]
     for name in (*config.questions, *config.passages, *config.prose):
         file = Path(name)
         if file.is_file():
@@ -165,7 +171,7 @@ class _Place:
 def _questions(
     questions: Sequence[Question],
     cut: _Cut,
-    pool: Sequence[str],
+    twister: Twister,
     tokenizer: Tokenizer,
     config: DataConfig,
     left_out: Counter[str],
@@ -207,7 +213,7 @@ def _questions(
             if name is not None:
                 start = question.question.index(name)
                 name_ranges[-1] = _token_range(encoding, start, start + len(name))
-            other = twist(question.question, text, question.answers[0], pool, chooser)
+            other = twister.twist(question.question, text, question.answers[0], chooser)
         ids = tokenizer.encode(other).ids if other else np.zeros(0, np.int32)
         twisted.append(ids if len(ids) <= config.question_tokens else ids[:0])
     return kept, {

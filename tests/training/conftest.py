@@ -101,7 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         question_tokens=30,
         held_out=0.2,
     )
-    report = prepare(config, tokenizer, folder / "cache", Quiet())
+    report = prepare(config, tokenizer, folder / "cache", Quiet(), near={})
     data = PackedData.load(report.path, "cpu", cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id)
     encoder = Path(get_model_path()) / "model.safetensors"
     data = data.joined(

@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import random
 
-from ragyena.training.augment import twist
+import pytest
+
+from ragyena.training.augment import Twister
 
 TEXT = (
     "Anna Weber founded the Salzburg Observatory in 1872 with her own money. The observatory was led by Weber until "
     "her death on 3 May 1901, when it held 412 instruments. In 1902 the city of Salzburg took it over."
 )
+NEAR = {"money": ("silver", "instruments"), "city": ("village",)}
+
+
+def twisted(question: str, answer: str = "1872", times: int = 200) -> set[str | None]:
+    twister = Twister(["Carl Gauss", "Lisbon"], NEAR)
+    return {twister.twist(question, TEXT, answer, random.Random(seed)) for seed in range(times)}
 
 
 def test_a_twisted_question_differs_and_asks_for_what_is_not_said() -> None:
-    pool = ["Carl Gauss", "Lisbon"]
-    seen = set()
-    for seed in range(60):
-        twisted = twist("When did Anna Weber first found the observatory?", TEXT, "1872", pool, random.Random(seed))
-        if twisted is not None:
-            assert twisted != "When did Anna Weber first found the observatory?"
-            seen.add(twisted)
-    assert "When did Carl Gauss first found the observatory?" in seen
-    assert "When did Anna Weber last found the observatory?" in seen
-    assert "When didn't Anna Weber first found the observatory?" not in seen  # only where nothing better is found
-    negated = {twist("What was found there?", TEXT, "stars", pool, random.Random(seed)) for seed in range(40)}
-    assert negated == {None, "What wasn't found there?"}
+    asked = "When did Anna Weber first found the observatory?"
+    found = twisted(asked)
+    assert asked not in found and None not in found
+    assert "When did Carl Gauss first found the observatory?" in found
+    assert "When did Anna Weber last found the observatory?" in found
+    assert "When didn't Anna Weber first found the observatory?" in found
+
+
+def test_a_word_of_the_passage_becomes_another_near_it() -> None:
+    found = twisted("What city took over her money?", answer="Salzburg")
+    assert {"What village took over her money?", "What city took over her silver?"} <= found
+    assert not any(other and "silver" in other for other in twisted("Who had money?", answer="silver"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "opposite"),
+    [
+        ("Who accelerates it?", "Who decelerates it?"),
+        ("What was added?", "What was subtracted?"),
+        ("Who denied it?", "Who confirmed it?"),
+        ("What is stopping it?", "What is starting it?"),
+        ("Who won?", "Who lost?"),
+    ],
+)
+def test_opposites_come_in_all_their_forms(asked: str, opposite: str) -> None:
+    assert opposite in twisted(asked)
+
+
+def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
+    found = twisted("What was she known for?", answer="stars")
+    assert {"What wasn't she known for?", "What was she not known for?", "What was she never known for?"} <= found
+
+
+def test_a_question_without_a_way_is_left_alone() -> None:
+    assert twisted("Why?") == {None}
