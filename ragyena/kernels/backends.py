@@ -7,12 +7,24 @@ import logging
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["choose_backend"]
+__all__ = ["TRITON_BY_DEFAULT", "choose_backend", "prefers_triton"]
 
 _log = logging.getLogger(__name__)
+
+# Operations whose ``auto`` is Triton on CUDA: "passage_scope" (a Hyena mixer's passages, from projection to gate),
+# "short_gates", "causal_gates". One enters when its kernels, as they stand, kept their tolerances on a GPU and were
+# measured faster there (docs/kernels.md).
+TRITON_BY_DEFAULT: frozenset[str] = frozenset()
+
+
+def prefers_triton(operation: str, x: Tensor) -> bool:
+    """Whether ``auto`` is Triton for inputs like ``x``. Under ``torch.compile`` it is not: what a compiler can fuse
+    with its neighbours stays visible to it."""
+    return operation in TRITON_BY_DEFAULT and x.is_cuda and not torch.compiler.is_compiling()
 
 
 def choose_backend(

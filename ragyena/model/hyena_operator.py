@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ragyena.config import HyenaConfig
 from ragyena.kernels.long_conv import long_conv, long_conv_with_tail
 from ragyena.kernels.short_conv import short_conv, short_conv_history, short_conv_step
+from ragyena.kernels.short_gates import GatesBackend, causal_gates, causal_gates_backend
 from ragyena.model.decode import HyenaState
 from ragyena.model.layers import Linear
 
@@ -33,8 +34,12 @@ class CausalHyena(nn.Module):
     these filters, whose reach then is its last ``max_length`` positions.
     """
 
+    gates_backend: GatesBackend
+    """What the short convolution and the first gate run on in ``forward`` at order 2."""
+
     def __init__(self, width: int, *, max_length: int, operator: HyenaConfig | None = None) -> None:
         super().__init__()
+        self.gates_backend = "auto"
         operator = HyenaConfig() if operator is None else operator
         self.width, self.max_length, self.order = width, max_length, operator.order
         projected = (operator.order + 1) * width
@@ -47,9 +52,20 @@ class CausalHyena(nn.Module):
 
     def forward(self, x_BLD: Tensor) -> Tensor:
         """[B, L, D] in the type of ``x``."""
-        projected_BCL = short_conv(self._projected(x_BLD), self._short_weight, self.short_filter.bias)
+        projected_BLC = self.in_proj(x_BLD)
         filter_ODK = self.filter_fn(min(x_BLD.shape[1], self.max_length))
+        if self.order == 2:
+            taps = self._short_weight.shape[1]
+            if causal_gates_backend(projected_BLC, taps, self.gates_backend) == "triton":
+                return self._output(self._mix_fused(projected_BLC, filter_ODK))
+        projected_BCL = short_conv(projected_BLC.transpose(1, 2), self._short_weight, self.short_filter.bias)
         return self._output(self.mix(projected_BCL, filter_ODK))
+
+    def _mix_fused(self, projected_BLC: Tensor, filter_ODK: Tensor) -> Tensor:
+        """``mix`` after the short convolution, whose kernel multiplies by the inner gate: [B, D, L]."""
+        gate_out, gated = causal_gates(projected_BLC, self._short_weight, self.short_filter.bias, backend="triton")
+        skip_D = self.filter_fn.skip()[0]
+        return long_conv(gated, filter_ODK[0], direction="causal", skip_D=skip_D, gate_out_BDL=gate_out)
 
     def mix(self, projected_BCL: Tensor, filter_ODK: Tensor) -> Tensor:
         """Gates and long convolutions, [B, D, L], from the short convolution's output and given filters."""

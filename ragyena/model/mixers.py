@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ragyena.config import ReaderModelConfig
+from ragyena.kernels import short_gates_triton, slot_conv_triton
+from ragyena.kernels.backends import choose_backend, prefers_triton
 from ragyena.kernels.long_conv import long_conv
-from ragyena.kernels.slot_conv import slot_conv
+from ragyena.kernels.short_gates import GatesBackend, short_gates, short_gates_by_position
+from ragyena.kernels.slot_conv import gated_slot_conv, slot_conv
 from ragyena.model.filters import TwoSidedFilter
 from ragyena.model.layers import Linear
 
@@ -86,8 +89,13 @@ class HyenaMixer(nn.Module):
     ignore them, by ``boundary``); the others convolve within their own slot.
     """
 
+    passage_backend: GatesBackend
+    """What passages run on where all channels have their scope: ``torch``, or ``triton``, two kernels between the
+    projections, which exchange states with a channel's positions side by side."""
+
     def __init__(self, config: ReaderModelConfig, *, context_channels: int) -> None:
         super().__init__()
+        self.passage_backend = "auto"
         width = config.width
         self.width, self.context_channels, self.boundary = width, context_channels, config.boundary
         self.project = Linear(width, 3 * width)  # gate x1, gate x0, value v
@@ -134,19 +142,52 @@ class HyenaMixer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         batch, passages, slot, width = passages_BPSD.shape
         slots_NSD = passages_BPSD.reshape(batch * passages, slot, width)
+        mask_NS = token_mask.reshape(batch * passages, slot)
         projected_q, projected_p = self.project(question_BQD), self.project(slots_NSD)
-        gate_q, gated_q = self._gate(projected_q, question_mask)
-        gate_p, gated_p = self._gate(projected_p, token_mask.reshape(batch * passages, slot))
-        mixed_q, mixed_p = self._convolve(gated_q, gated_p, passages)
+        gate_q, gated_q = short_gates_by_position(projected_q, self.short, question_mask)
         key, value = self.key(question_BQD), projected_q[..., 2 * width :]
         if selected_BMD is not None and score_BM is not None:
             key, value, question_mask = self._beside(key, value, question_mask, selected_BMD, score_BM)
         attended_q = self.question_attention(self.query(question_BQD), key, value, question_mask)
         query = self.query(slots_NSD).view(batch, passages * slot, width)
-        attended_p = self.question_attention(query, key, value, question_mask)
+        attended_p = self.question_attention(query, key, value, question_mask).reshape(batch * passages, slot, width)
+        if self._passage_backend(projected_p) == "triton":
+            mixed_q, updated_p = self._update_fused(gated_q, projected_p, mask_NS, attended_p)
+        else:
+            gate_p, gated_p = short_gates_by_position(projected_p, self.short, mask_NS)
+            mixed_q, mixed_p = self._convolve(gated_q, gated_p, passages)
+            updated_p = self.out(mixed_p * gate_p + attended_p)
         updated_q = self.out(mixed_q * gate_q + attended_q)
-        updated_p = self.out(mixed_p * gate_p + attended_p.reshape(batch * passages, slot, width))
         return updated_q, updated_p.view(batch, passages, slot, width)
+
+    def _passage_backend(self, projected_p: Tensor) -> str:
+        wish, operation = self.passage_backend, "passage_scope"
+        if wish == "auto" and not prefers_triton(operation, projected_p):
+            return choose_backend(operation, wish, ("torch",), "torch")
+        reason = short_gates_triton.refusal(projected_p) or slot_conv_triton.refusal(projected_p, projected_p.shape[1])
+        if self.context_channels:
+            reason = "some channels have the scope of the context"
+        available = ("torch",) if reason else ("torch", "triton")
+        return choose_backend(operation, wish, available, available[-1], {"triton": reason})
+
+    def _update_fused(
+        self, gated_q: Tensor, projected_p: Tensor, mask_NS: Tensor, attended_p: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The question's convolution, and the passages' update [N, S, D] by the Triton kernels.
+
+        These leave states as [D, N S]. ``out(mixed + attended) = mixed W^T + out(attended)``, where a matrix product
+        reads, and in the backward pass writes, the transposed operand as it lies: nothing is transposed in memory.
+        """
+        question, slot = gated_q.shape[1], projected_p.shape[1]
+        taps = self.passage_filter(max(question, slot))
+        mixed_q = slot_conv(gated_q, _crop(taps, question))
+        gate_1DL, gated_1DL = short_gates(projected_p, self.short, mask_NS, backend="triton")
+        mixed_1DL = gated_slot_conv(
+            gated_1DL, _crop(taps, slot), slot_tokens=slot, gate_out_BDL=gate_1DL, backend="triton"
+        )
+        weight = self.out.weight.to(mixed_1DL.dtype)
+        out_NSD = self.out(attended_p)
+        return mixed_q, torch.addmm(out_NSD.flatten(0, 1), mixed_1DL[0].t(), weight.t()).view_as(out_NSD)
 
     def _beside(
         self, key: Tensor, value: Tensor, mask: Tensor, selected_BMD: Tensor, score_BM: Tensor
@@ -162,16 +203,6 @@ class HyenaMixer(nn.Module):
             torch.cat([value, said], 1),
             torch.cat([mask, present], 1),
         )
-
-    def _gate(self, projected: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Short convolution, then the output gate x0 and the gated input x1 * v, both [N, S, D]."""
-        taps = self.short.to(projected.dtype)
-        projected = projected * mask[..., None].to(projected.dtype)  # no tap hears padding
-        z = projected * taps[1]
-        z[:, 1:].addcmul_(projected[:, :-1], taps[0])
-        z[:, :-1].addcmul_(projected[:, 1:], taps[2])
-        gate_in, gate_out, value = z.chunk(3, -1)
-        return gate_out, gate_in * value * mask[..., None].to(z.dtype)
 
     def _convolve(self, question_BQD: Tensor, slots_NSD: Tensor, passages: int) -> tuple[Tensor, Tensor]:
         split = self.width - self.context_channels

@@ -1,0 +1,218 @@
+# mypy: ignore-errors
+"""The Triton kernels of short convolution and gates: a position's channels come in side by side, a channel's positions
+go out, transposed on chip.
+
+Legend: a slot has ``size`` positions; T of them and C channels make a tile. The projection holds three thirds of
+``width`` channels a position: those of gate_in, gate_out and value, in an order the caller gives. Tap j of three meets
+the input ``FIRST - j`` positions back, so that FIRST is 1 around a position and 2 for causal taps. Slot ``n`` of
+channel ``c`` goes to ``((n // per_example) * width + c) * per_example * size + (n % per_example) * size``.
+
+- ``gates_forward``: ``gate_out`` and ``gate_in * value`` of the convolved thirds.
+- ``gates_backward``: gradients of the projection, and sums for those of taps and bias, one a program.
+
+Sums are fp32, in a fixed order. What is masked or outside its slot is never read.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+__all__ = ["gates_backward", "gates_forward"]
+
+
+@triton.jit
+def _present(mask, first, place, size, HAS_MASK: tl.constexpr):
+    """Which places stand in the slot, and are not masked."""
+    keep = (place >= 0) & (place < size)
+    if HAS_MASK:
+        keep = keep & (tl.load(mask + first + place, mask=keep, other=0) != 0)
+    return keep
+
+
+@triton.jit
+def _inputs(projected, first, place, keep, column, inside, width):
+    """[T, C] inputs, zeros where they are not kept."""
+    row = projected + (first + place) * (3 * width)
+    return tl.load(row[:, None] + column[None, :], mask=keep[:, None] & inside[None, :], other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _taps(taps, column, inside, width):
+    """The three taps of a third's channels, [1, C] each."""
+    row = taps + column
+    w_0 = tl.load(row, mask=inside, other=0.0).to(tl.float32)
+    w_1 = tl.load(row + 3 * width, mask=inside, other=0.0).to(tl.float32)
+    w_2 = tl.load(row + 6 * width, mask=inside, other=0.0).to(tl.float32)
+    return w_0[None, :], w_1[None, :], w_2[None, :]
+
+
+@triton.jit
+def _bias(bias, column, inside, HAS_BIAS: tl.constexpr):
+    found = 0.0
+    if HAS_BIAS:
+        found = tl.load(bias + column, mask=inside, other=0.0).to(tl.float32)[None, :]
+    return found
+
+
+@triton.jit
+def _convolved(
+    projected, taps, bias, first, place, keep_0, keep_1, keep_2, column, inside, width,
+    FIRST: tl.constexpr, HAS_BIAS: tl.constexpr,
+):  # fmt: skip
+    """A third after its short convolution."""
+    w_0, w_1, w_2 = _taps(taps, column, inside, width)
+    z = _inputs(projected, first, place - FIRST, keep_0, column, inside, width) * w_0
+    z += _inputs(projected, first, place - FIRST + 1, keep_1, column, inside, width) * w_1
+    z += _inputs(projected, first, place - FIRST + 2, keep_2, column, inside, width) * w_2
+    return z + _bias(bias, column, inside, HAS_BIAS)
+
+
+@triton.jit(do_not_specialize=["per_example"])
+def gates_forward(
+    projected, taps, bias, mask, gate_out, gated, per_example, size, width,
+    FIRST: tl.constexpr, GATE_IN: tl.constexpr, GATE_OUT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_MASK: tl.constexpr,
+    BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """Grid: tiles of channels, the fastest, x tiles of a slot's positions x slots, as one number."""
+    blocks, tiles = tl.cdiv(width, BLOCK_C), tl.cdiv(size, BLOCK_T)
+    channel = tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C)
+    task = tl.program_id(0) // blocks
+    slot = (task // tiles).to(tl.int64)
+    place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
+    first, inside = slot * size, channel < width
+    keep_0 = _present(mask, first, place - FIRST, size, HAS_MASK)
+    keep_1 = _present(mask, first, place - FIRST + 1, size, HAS_MASK)
+    keep_2 = _present(mask, first, place - FIRST + 2, size, HAS_MASK)
+    to = (slot // per_example) * width * per_example * size + (slot % per_example) * size
+    cell = to + channel.to(tl.int64)[None, :] * (per_example * size) + place[:, None]
+    kept = (place < size)[:, None] & inside[None, :]
+    z_out = _convolved(
+        projected, taps, bias, first, place, keep_0, keep_1, keep_2, GATE_OUT * width + channel, inside, width, FIRST,
+        HAS_BIAS,
+    )  # fmt: skip
+    tl.store(gate_out + cell, z_out.to(gate_out.dtype.element_ty), mask=kept)
+    p = _convolved(
+        projected, taps, bias, first, place, keep_0, keep_1, keep_2, GATE_IN * width + channel, inside, width, FIRST,
+        HAS_BIAS,
+    )  # fmt: skip
+    p *= _convolved(
+        projected, taps, bias, first, place, keep_0, keep_1, keep_2, 2 * width + channel, inside, width, FIRST,
+        HAS_BIAS,
+    )  # fmt: skip
+    if HAS_MASK:
+        p = tl.where(_present(mask, first, place, size, HAS_MASK)[:, None], p, 0.0)
+    tl.store(gated + cell, p.to(gated.dtype.element_ty), mask=kept)
+
+
+@triton.jit
+def _backward_of(d_0, d_1, d_2, here, w_0, w_1, w_2):
+    """From the gradients of a convolved third at ``place + FIRST - j``: that of its input, and sums of its taps'."""
+    return d_0 * w_0 + d_1 * w_1 + d_2 * w_2, tl.sum(d_0 * here, 0), tl.sum(d_1 * here, 0), tl.sum(d_2 * here, 0)
+
+
+@triton.jit
+def _gradients(gradient, to, stride, place, keep, channel, inside):
+    cell = to + channel.to(tl.int64)[None, :] * stride + place[:, None]
+    return tl.load(gradient + cell, mask=keep[:, None] & inside[None, :], other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _keep_sums(sums, column, inside, width, s_0, s_1, s_2, s_bias):
+    tl.store(sums + column, s_0, mask=inside)
+    tl.store(sums + 3 * width + column, s_1, mask=inside)
+    tl.store(sums + 6 * width + column, s_2, mask=inside)
+    tl.store(sums + 9 * width + column, s_bias, mask=inside)
+
+
+@triton.jit(do_not_specialize=["slots", "per_example"])
+def gates_backward(
+    dgate_out, dgated, projected, taps, bias, mask, dprojected, sums, slots, per_example, size, width,
+    FIRST: tl.constexpr, GATE_IN: tl.constexpr, GATE_OUT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_MASK: tl.constexpr,
+    BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
+):  # fmt: skip
+    """``sums`` [programs, 4, 3 width]: of the three taps and the bias. Grid: tiles of channels x programs that share
+    the tiles of positions.
+
+    An input hears the gradients at three places, each of which needs its own gates: five inputs of either.
+    """
+    channel = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
+    inside = channel < width
+    column_in, column_out, column_v = GATE_IN * width + channel, GATE_OUT * width + channel, 2 * width + channel
+    a_0, a_1, a_2 = _taps(taps, column_in, inside, width)
+    v_0, v_1, v_2 = _taps(taps, column_v, inside, width)
+    o_0, o_1, o_2 = _taps(taps, column_out, inside, width)
+    bias_in = _bias(bias, column_in, inside, HAS_BIAS)
+    bias_v = _bias(bias, column_v, inside, HAS_BIAS)
+    none = tl.zeros((BLOCK_C,), tl.float32)
+    in_0, in_1, in_2, in_b = none, none, none, none
+    out_0, out_1, out_2, out_b = none, none, none, none
+    of_0, of_1, of_2, of_b = none, none, none, none
+    tiles = tl.cdiv(size, BLOCK_T)
+    stride = tl.cast(per_example, tl.int64) * size
+    for task in range(tl.program_id(1), slots * tiles, tl.num_programs(1)):
+        slot = (task // tiles).to(tl.int64)
+        place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
+        first = slot * size
+        to = (slot // per_example) * width * stride + (slot % per_example) * size
+        keep = _present(mask, first, place, size, HAS_MASK)
+        back_1 = _present(mask, first, place - 1, size, HAS_MASK)
+        back_2 = _present(mask, first, place - 2, size, HAS_MASK)
+        next_1 = _present(mask, first, place + 1, size, HAS_MASK)
+        next_2 = _present(mask, first, place + 2, size, HAS_MASK)
+
+        x_0 = _inputs(projected, first, place, keep, column_in, inside, width)
+        x_b1 = _inputs(projected, first, place - 1, back_1, column_in, inside, width)
+        x_b2 = _inputs(projected, first, place - 2, back_2, column_in, inside, width)
+        x_n1 = _inputs(projected, first, place + 1, next_1, column_in, inside, width)
+        x_n2 = _inputs(projected, first, place + 2, next_2, column_in, inside, width)
+        y_0 = _inputs(projected, first, place, keep, column_v, inside, width)
+        y_b1 = _inputs(projected, first, place - 1, back_1, column_v, inside, width)
+        y_b2 = _inputs(projected, first, place - 2, back_2, column_v, inside, width)
+        y_n1 = _inputs(projected, first, place + 1, next_1, column_v, inside, width)
+        y_n2 = _inputs(projected, first, place + 2, next_2, column_v, inside, width)
+        if FIRST == 1:
+            keep_0, keep_1, keep_2 = next_1, keep, back_1
+        else:
+            keep_0, keep_1, keep_2 = next_2, next_1, keep
+        g_0 = _gradients(dgated, to, stride, place + FIRST, keep_0, channel, inside)
+        g_1 = _gradients(dgated, to, stride, place + FIRST - 1, keep_1, channel, inside)
+        g_2 = _gradients(dgated, to, stride, place + FIRST - 2, keep_2, channel, inside)
+
+        d_0 = g_0 * (y_0 * v_0 + y_n1 * v_1 + y_n2 * v_2 + bias_v)
+        d_1 = g_1 * (y_b1 * v_0 + y_0 * v_1 + y_n1 * v_2 + bias_v)
+        d_2 = g_2 * (y_b2 * v_0 + y_b1 * v_1 + y_0 * v_2 + bias_v)
+        dx, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, x_0, a_0, a_1, a_2)
+        in_0, in_1, in_2 = in_0 + s_0, in_1 + s_1, in_2 + s_2
+        if HAS_BIAS:
+            in_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+        d_0 = g_0 * (x_0 * a_0 + x_n1 * a_1 + x_n2 * a_2 + bias_in)
+        d_1 = g_1 * (x_b1 * a_0 + x_0 * a_1 + x_n1 * a_2 + bias_in)
+        d_2 = g_2 * (x_b2 * a_0 + x_b1 * a_1 + x_0 * a_2 + bias_in)
+        dy, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, y_0, v_0, v_1, v_2)
+        of_0, of_1, of_2 = of_0 + s_0, of_1 + s_1, of_2 + s_2
+        if HAS_BIAS:
+            of_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+        # The outer gate is not masked: it has a gradient wherever its slot has a place.
+        around_0 = (place + FIRST >= 0) & (place + FIRST < size)
+        around_1 = (place + FIRST - 1 >= 0) & (place + FIRST - 1 < size)
+        around_2 = (place + FIRST - 2 >= 0) & (place + FIRST - 2 < size)
+        d_0 = _gradients(dgate_out, to, stride, place + FIRST, around_0, channel, inside)
+        d_1 = _gradients(dgate_out, to, stride, place + FIRST - 1, around_1, channel, inside)
+        d_2 = _gradients(dgate_out, to, stride, place + FIRST - 2, around_2, channel, inside)
+        here = _inputs(projected, first, place, keep, column_out, inside, width)
+        dz, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, here, o_0, o_1, o_2)
+        out_0, out_1, out_2 = out_0 + s_0, out_1 + s_1, out_2 + s_2
+        if HAS_BIAS:
+            out_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+
+        row = dprojected + (first + place)[:, None] * (3 * width)
+        kept = (place < size)[:, None] & inside[None, :]
+        kind = dprojected.dtype.element_ty
+        tl.store(row + column_in[None, :], tl.where(keep[:, None], dx, 0.0).to(kind), mask=kept)
+        tl.store(row + column_v[None, :], tl.where(keep[:, None], dy, 0.0).to(kind), mask=kept)
+        tl.store(row + column_out[None, :], tl.where(keep[:, None], dz, 0.0).to(kind), mask=kept)
+    mine = sums + tl.cast(tl.program_id(1), tl.int64) * (12 * width)
+    _keep_sums(mine, column_in, inside, width, in_0, in_1, in_2, in_b)
+    _keep_sums(mine, column_out, inside, width, out_0, out_1, out_2, out_b)
+    _keep_sums(mine, column_v, inside, width, of_0, of_1, of_2, of_b)
