@@ -25,6 +25,9 @@ def command(
     pack_only: Annotated[
         bool, typer.Option("--pack-only", help="Make the packed data, print its path, and stop.")
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option(help="A reader's checkpoint folder for the first stage to start from.")
+    ] = None,
     encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
     pair_encoder: Annotated[
         Path | None, typer.Option(help="The folder of a BERT or MPNet encoder that a pair reader starts from.")
@@ -40,11 +43,13 @@ def command(
     from ragyena.pipelines import train
 
     config = train.load(recipe, data_root, check_data=packed is None)
+    if start is not None:
+        config = train.started_from(config, start)
     folder = out or Path("runs") / Path(recipe).stem
     with interruptible(f"the run goes on from its last checkpoint with the same command ({folder})"):
         with TerminalProgress(quiet=quiet) as progress:
             if pack_only:
-                made = train.pack_data(config, folder / "data", progress)
+                made = train.pack_data(config, folder / "data", progress, encoder=encoder)
                 progress.note(made.summary)
                 print(made.path)
                 return

@@ -79,6 +79,9 @@ class ContextStageConfig(Strict):
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
     """How often each number of passages is drawn."""
+    related: Fraction = 0.0
+    """Of the passages beyond the hard negatives, the fraction that are hard negatives of questions asked of one of
+    those; the rest are drawn from all passages."""
     cloze: Fraction = 0.25
     """Fraction of steps that ask cloze questions on plain text."""
     unanswerable: Fraction = 0.08
@@ -107,7 +110,8 @@ class StageConfig(ContextStageConfig):
     kind: Literal["reader"] = "reader"
     model: ReaderModelConfig
     start: str = "encoder"
-    """``encoder`` (the bundled MiniLM encoder), ``scratch``, the name of an earlier stage, or a checkpoint folder."""
+    """``encoder`` (the bundled MiniLM encoder), ``scratch``, ``shipped`` (the reader inside the package), the name of
+    an earlier stage, or a checkpoint folder."""
     teacher: str = ""
     """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
     distilled; empty for none."""

@@ -20,6 +20,7 @@ from ragyena.config import (
     LanguageStageConfig,
     LanguageTrainConfig,
     PairStageConfig,
+    ReaderModelConfig,
     RecallStageConfig,
     RecallTrainConfig,
     StageConfig,
@@ -33,7 +34,7 @@ from ragyena.errors import (
     MissingDependencyError,
     UsageError,
 )
-from ragyena.model.checkpoint import file_sha256
+from ragyena.model.checkpoint import file_sha256, load_config
 from ragyena.text.qa_files import under
 from ragyena.text.tokenizer import Tokenizer
 from ragyena.training.lm_data import Stream, prepare_prose
@@ -49,7 +50,7 @@ from ragyena.training.recall_task import RecallTask
 from ragyena.training.task import Task
 from ragyena.types import Progress, Silent
 
-__all__ = ["KINDS", "AnyTrainConfig", "Packed", "chosen_device", "load", "pack_data", "tasks", "train"]
+__all__ = ["KINDS", "AnyTrainConfig", "Packed", "chosen_device", "load", "pack_data", "started_from", "tasks", "train"]
 
 AnyTrainConfig: TypeAlias = TrainConfig | LanguageTrainConfig | RecallTrainConfig
 
@@ -87,6 +88,27 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     for key in keys:
         data[key] = under(data_root, data[key])
     return config.model_copy(update={"data": type(config.data).model_validate(data)})
+
+
+def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
+    """The recipe with its first stage started from the reader in the folder ``start``; the stages whose model is the
+    first one's have that reader's.
+
+    Raises UsageError for a recipe that does not begin with a reader's stage, CheckpointError where there is no reader.
+    """
+    first = config.stages[0]
+    if not isinstance(config, TrainConfig) or not isinstance(first, StageConfig):
+        raise UsageError("only a reader's training can start from a reader", hint="leave --start out")
+    found = load_config(start)
+    if not isinstance(found, ReaderModelConfig):
+        raise CheckpointError(f"{start} is not a reader", hint="name the checkpoint folder of a trained reader")
+    stages = [
+        stage.model_copy(update={"model": found} | ({"start": str(start)} if stage is first else {}))
+        if isinstance(stage, StageConfig) and stage.model == first.model
+        else stage
+        for stage in config.stages
+    ]
+    return config.model_copy(update={"stages": tuple(stages)})
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
@@ -79,9 +80,11 @@ class ContextTask(ABC):
 
 
 def checkpoint_of(name: str, runs: Path) -> Path:
-    """The checkpoint of an earlier stage of the run, else the folder of that name."""
+    """The checkpoint of an earlier stage of the run, else the reader that ships, else the folder of that name."""
     folder = runs / name / "checkpoint"
-    return folder if folder.is_dir() else Path(name)
+    if folder.is_dir():
+        return folder
+    return recipes.asset("reader") if name == "shipped" else Path(name)
 
 
 def compiled(layers: nn.ModuleList) -> list[nn.Module]:

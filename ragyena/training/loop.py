@@ -110,6 +110,16 @@ class _Stage:
     # -- the loop ------------------------------------------------------------------------------------------------
 
     def train(self) -> StageResult:
+        try:
+            return self._train()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"stage {self.stage.name}: out of memory at step {self.step}",
+                hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}), or, where a step holds a single one, "
+                "the stage's longest context or sequence; the run goes on from its checkpoint",
+            ) from error
+
+    def _train(self) -> StageResult:
         self._resume()  # before anything is recorded: graphs keep to the tensors they were recorded with
         self._compile_shapes()
         self.ranks.wait()
@@ -119,28 +129,22 @@ class _Stage:
         saved = self.begun = time.monotonic()
         means: dict[str, float] = {}
         held_out: dict[str, float] = {}
-        try:
-            while self.tokens < total:
-                batch = self.task.batch(self.step)
-                before = self.tokens
-                self._count(self._update(batch))
-                self.step += 1
-                self.tokens += batch.tokens * self.ranks.count
-                self.flops += self.task.flops(batch) * self.ranks.count
-                if self.step % _LOG_STEPS == 0 or self.tokens >= total:
-                    means = self._means()
-                    points.losses(means)
-                every = self.stage.held_out_tokens
-                if every and (self.tokens // every > before // every or self.tokens >= total):
-                    held_out = self._measure(points)
-                if time.monotonic() - saved > self.stage.checkpoint_seconds:
-                    self._save_resume()
-                    saved = time.monotonic()
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"stage {self.stage.name}: out of memory at step {self.step}",
-                hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}); the run goes on from its checkpoint",
-            ) from error
+        while self.tokens < total:
+            batch = self.task.batch(self.step)
+            before = self.tokens
+            self._count(self._update(batch))
+            self.step += 1
+            self.tokens += batch.tokens * self.ranks.count
+            self.flops += self.task.flops(batch) * self.ranks.count
+            if self.step % _LOG_STEPS == 0 or self.tokens >= total:
+                means = self._means()
+                points.losses(means)
+            every = self.stage.held_out_tokens
+            if every and (self.tokens // every > before // every or self.tokens >= total):
+                held_out = self._measure(points)
+            if time.monotonic() - saved > self.stage.checkpoint_seconds:
+                self._save_resume()
+                saved = time.monotonic()
         self.seconds = self._elapsed()
         points.close()
         self.model.eval()

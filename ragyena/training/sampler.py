@@ -3,7 +3,8 @@
 Legend: B contexts, Q question tokens, P passages, S slot tokens.
 
 A step's batch is a function of (seed, step) alone, so that a resumed run sees the batches the first would have seen.
-Questions are asked among their hard negatives, slots shuffled. Some contexts are changed so that they hold no answer:
+Questions are asked among their hard negatives, slots shuffled; where a context has more passages than those, among
+hard negatives of related questions and random passages too. Some contexts are changed so that they hold no answer:
 the gold passage is left out, the answer's sentence is taken out of it, or the question is twisted. In some of several
 passages a name of the question becomes an invented alias, which another passage explains: two passages have to be
 joined. Cloze questions on plain text are asked of another place that holds the blanked string.
@@ -31,6 +32,7 @@ _RANDOM_NEGATIVE = 0.15  # of the negatives, drawn from all passages instead of 
 _EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
 _FEWEST_PIECES, _MOST_PIECES = 2, 4  # word pieces of an invented name
 _MOST_NAME_PIECES = 12  # of a name that is given an alias
+_ANSWER_PIECES = 8  # of an answer, compared to tell whether a passage holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Sampler:
         self.named = data["name"][:, 0] >= 0
         self.all_named = self.named.nonzero()[:, 0]
         self.most_passages = int(data["negatives"].shape[1])
+        self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
+        trained = (~held_out).nonzero()[:, 0]
+        self.asked_of.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
 
     def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
         """Rows whose gold passage fits each slot length and none shorter, and the share of steps they get."""
@@ -135,7 +140,8 @@ class Sampler:
         bound = stage.unanswerable + stage.sentence_removed
         cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)
         twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[question] > 0)
-        chosen, place = self._passages(data["gold"], data["negatives"], question, passages, absent, generator)
+        gold = data["gold"].long()[question]
+        chosen, place = self._passages(gold, span, data["negatives"][question], passages, absent, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
@@ -146,7 +152,7 @@ class Sampler:
         plain = _chosen(twisted, other, data.rows("questions", question, self.question_tokens))
         asked = _chosen(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
-        target = _Target(data["gold"].long()[question], span, gone, absent | cut | twisted, absent)
+        target = _Target(gold, span, gone, absent | cut | twisted, absent)
         answers = data.rows("answers", question, ANSWER_TOKENS)
         return self._context(
             asked, plain, chosen, place, target, inserted, explains, slot, answers,
@@ -154,25 +160,49 @@ class Sampler:
         )  # fmt: skip
 
     def _passages(
-        self, gold: Tensor, negatives: Tensor, row: Tensor, passages: int, absent: Tensor, generator: torch.Generator
+        self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """[B, P] passages, and the slot [B] of the gold one (or that it would have)."""
-        batch, count = row.shape[0], self.data.passages
-        hard = negatives.long()[row]
-        own = gold.long()[row]
+        """[B, P] passages, and the slot [B] of the gold one [B] (or that it would have). ``span`` [B, 2] is the answer
+        in the gold one; ``hard`` [B, N] are negatives."""
+        batch, count = gold.shape[0], self.data.passages
+        hard = hard.long()
         order = self._random(tuple(hard.shape), generator).argsort(1)[:, :passages]
         chosen = hard.gather(1, order)
         if chosen.shape[1] < passages:  # longer contexts than there are hard negatives
             more = self._below(count, (batch, passages - chosen.shape[1]), generator)
+            if self.stage.related:
+                more = self._related(gold, span, hard, more, generator)
             chosen = torch.cat([chosen, more], 1)
             mixed = self._random(tuple(chosen.shape), generator).argsort(1)
             chosen = chosen.gather(1, mixed)
         anything = self._below(count, tuple(chosen.shape), generator)
         chosen = torch.where(self._random(tuple(chosen.shape), generator) < _RANDOM_NEGATIVE, anything, chosen)
-        chosen = torch.where(chosen == own[:, None], (chosen + 1) % count, chosen)
+        chosen = torch.where(chosen == gold[:, None], (chosen + 1) % count, chosen)
         place = self._below(passages, (batch,), generator)
         here = (torch.arange(passages, device=self.device) == place[:, None]) & ~absent[:, None]
-        return torch.where(here, own[:, None], chosen), place
+        return torch.where(here, gold[:, None], chosen), place
+
+    def _related(self, gold: Tensor, span: Tensor, hard: Tensor, other: Tensor, generator: torch.Generator) -> Tensor:
+        """[B, M] passages as ``other``, some replaced by hard negatives of a question that is asked of a hard negative:
+        near the question in what they are about. None holds the answer; what has no such question stays."""
+        negatives = self.data["negatives"].long()
+        neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
+        theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
+        wanted = (self._random(tuple(other.shape), generator) < self.stage.related) & (neighbour >= 0)
+        return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
+
+    def _holds(self, passage: Tensor, gold: Tensor, span: Tensor) -> Tensor:
+        """[B, M] whether passages hold the first tokens of an answer, the tokens ``span`` [B, 2] of ``gold`` [B]."""
+        data = self.data
+        begin = data["passages_offsets"].long()[gold]
+        answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], _ANSWER_PIECES)
+        ids, mask = data.rows("passages", passage, _SLOT_LENGTHS[-1])
+        ids = ids.masked_fill(~mask, -1)
+        match = (span[:, 0] >= 0)[:, None, None] & mask
+        for piece in range(_ANSWER_PIECES):
+            same = torch.nn.functional.pad(ids[..., piece:] == answer[:, piece, None, None], (0, piece))
+            match = match & (same | ~known[:, piece, None, None])
+        return match.any(-1)
 
     def _alias(
         self, question: Tensor, aliased: Tensor, place: Tensor, passages: int, generator: torch.Generator
@@ -236,9 +266,10 @@ class Sampler:
         edit = Edit(inside[:, 0], inside[:, 1], blank_ids, blank_mask.sum(1))
         asked = data.stretch("passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit)
         absent = self._random((batch,), generator) < self.stage.unanswerable
-        chosen, place = self._passages(data["cloze_gold"], data["cloze_negatives"], row, passages, absent, generator)
+        span, hard = data["cloze_span"].long()[row], data["cloze_negatives"][row]
+        chosen, place = self._passages(gold, span, hard, passages, absent, generator)
         gone = torch.where((own == gold)[:, None], sentence, 0)
-        target = _Target(gold, data["cloze_span"].long()[row], gone, absent, absent)
+        target = _Target(gold, span, gone, absent, absent)
         nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(

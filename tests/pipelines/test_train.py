@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ragyena.config import LanguageTrainConfig, RecallTrainConfig, TrainConfig
+from ragyena.config import LanguageTrainConfig, ReaderModelConfig, RecallTrainConfig, StageConfig, TrainConfig
 from ragyena.errors import CheckpointError, ConfigError, DataError, PathNotFoundError, UsageError
-from ragyena.pipelines.train import load, pack_data, train
+from ragyena.model.checkpoint import load_config, save_checkpoint
+from ragyena.pipelines.train import load, pack_data, started_from, train
+from ragyena.recipes import asset
 
 MODEL = {"vocab_size": 30522, "width": 8, "depth": 1, "ffn_width": 8, "max_length": 16, "filter_width": 8}
 
@@ -98,6 +100,49 @@ def test_the_pair_differs_in_its_mixers_alone() -> None:
         )
         assert one.model.model_copy(update={"mixers": ()}) == other.model.model_copy(update={"mixers": ()})
         assert hyena.data == twin.data and hyena.seed == twin.seed
+
+
+@pytest.mark.parametrize(
+    ("name", "of_its_own", "mixer"), [("twin", "twin", "attention"), ("local-twin", "local", "local_attention")]
+)
+def test_rivals_of_the_reader_differ_from_it_in_their_mixers_alone(name: str, of_its_own: str, mixer: str) -> None:
+    reader, rival = (load(recipe, Path(), check_data=False) for recipe in ("reader", name))
+    assert isinstance(reader, TrainConfig) and isinstance(rival, TrainConfig)
+    assert (rival.data, rival.seed) == (reader.data, reader.seed)
+    names = {stage.name: of_its_own if stage.name == "student" else stage.name for stage in reader.stages}
+    assert [stage.name for stage in rival.stages] == list(names.values())
+    for one, other in zip(reader.stages, rival.stages, strict=True):
+        if one.name in ("pair", "cloze", "teacher"):
+            assert one == other
+            continue
+        assert isinstance(one, StageConfig) and isinstance(other, StageConfig)
+        assert set(other.model.mixers) == {mixer} and other.start == names[one.start]
+        same: dict[str, Any] = {"name": "", "start": "", "model": None, "optimizer": None}
+        assert one.model_copy(update=same) == other.model_copy(update=same)
+        hyena = {"mixers": one.model.mixers, "selected_tokens": one.model.selected_tokens}
+        assert other.model.model_copy(update=hyena) == one.model
+
+
+def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path: Path) -> None:
+    config = load("reader-long", Path(), check_data=False)
+    assert isinstance(config, TrainConfig)
+    first, last = config.stages
+    assert isinstance(first, StageConfig) and isinstance(last, StageConfig)
+    assert first.start == "shipped" and first.model == last.model == load_config(asset("reader"))
+    for stage in config.stages:
+        longest = max(stage.passages) * 240
+        assert stage.tokens_per_step // longest >= 1 and max(stage.passages) > config.data.negatives
+    other = ReaderModelConfig(mixers=("attention",) * 6, null_width=16)
+    save_checkpoint(tmp_path / "twin", {}, other, tokenizer=None, card=None, storage="float32")
+    started = started_from(config, tmp_path / "twin")
+    one, two = started.stages
+    assert isinstance(one, StageConfig) and isinstance(two, StageConfig)
+    assert (one.start, two.start) == (str(tmp_path / "twin"), first.name) and one.model == two.model == other
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        started_from(config, tmp_path)
+    for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader
+        with pytest.raises(UsageError, match="only a reader's training"):
+            started_from(load(recipe, Path(), check_data=False), tmp_path / "twin")
 
 
 def test_an_encoder_that_a_stage_needs_is_looked_at_before_any_work(tmp_path: Path) -> None:

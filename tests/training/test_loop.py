@@ -117,6 +117,49 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
     assert len(progress.notes) == 2 and all("done before" in note for note in progress.notes)
 
 
+def test_a_long_stage_that_starts_from_a_finished_reader_resumes_exactly(
+    world: Any, stage: Stages, tiny_model: Models, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in ``configs/train/reader-long.yaml``: more passages than hard negatives, one context a step."""
+    model = tiny_model(selected_tokens=[0, 6], null_width=8)
+    (reader,) = train(world, tmp_path / "reader", [stage(model=model, tokens=2_000)], progress)
+    long = stage(
+        name="student", model=model, start=str(reader.checkpoint), tokens=20_000, tokens_per_step=9_600, cloze=0.3,
+        passages=[40], passage_weights=[1.0], related=0.7, alias=0.3, twisted=0.2, held_out_tokens=0,
+        checkpoint_seconds=1,
+    )  # fmt: skip
+    whole: list[tuple[int, float]] = []
+    with monkeypatch.context() as patch:
+        watch(patch, whole, None)
+        (result,) = train(world, tmp_path / "whole", [long], progress)
+    assert len(whole) == 3 and {"span", "evidence"} <= set(result.losses)
+    ticks = itertools.count(step=2.0)
+    with monkeypatch.context() as patch:
+        watch(patch, [], 2)
+        patch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        with pytest.raises(Killed):
+            train(world, tmp_path / "killed", [long], progress)
+    after: list[tuple[int, float]] = []
+    with monkeypatch.context() as patch:
+        watch(patch, after, None)
+        train(world, tmp_path / "killed", [long], progress)
+    assert after == whole[after[0][0] :] and after[0][0] > 0
+
+
+def test_memory_that_is_out_ends_the_run_with_a_way_out(
+    world: Any, stage: Stages, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Any, batch: Any, done: float) -> Any:
+        raise torch.OutOfMemoryError
+
+    for step, part in enumerate(("loss", "finish")):
+        with monkeypatch.context() as patch:
+            patch.setattr(ReaderTask, part, full if part == "loss" else lambda self: full(self, None, 0.0))
+            with pytest.raises(TrainingError, match=r"stage reader: out of memory at step") as error:
+                train(world, tmp_path / str(step), [stage(tokens=2_000)], progress)
+        assert "tokens_per_step (now 1000)" in error.value.hint and "longest context" in error.value.hint
+
+
 def test_a_stage_learns_and_leaves_a_whole_checkpoint(
     world: Any, stage: Stages, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,8 +189,15 @@ def test_numbers_that_overflow_end_the_run(world: Any, stage: Stages, tmp_path: 
     assert not (tmp_path / "reader" / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("mixer", ["attention", "local_attention"])
 def test_a_distilled_copy_of_the_teacher_starts_without_an_error(
-    world: Any, stage: Stages, tiny_model: Models, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
+    mixer: str,
+    world: Any,
+    stage: Stages,
+    tiny_model: Models,
+    tmp_path: Path,
+    progress: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A student that starts as its teacher and moves nowhere has no distillation loss at any step."""
     parts: list[dict[str, float]] = []
@@ -158,7 +208,7 @@ def test_a_distilled_copy_of_the_teacher_starts_without_an_error(
         parts.append({name: float(value.detach()) for name, value in each.items()})
         return total, each
 
-    model = tiny_model("attention")
+    model = tiny_model(mixer)
     still = {"muon_rate": 0.0, "adamw_rate": 0.0, "weight_decay": 0.0}
     teacher = stage(name="teacher", model=model, tokens=4_000)
     copy = stage(name="copy", model=model, start="teacher", teacher="teacher", optimizer=still, tokens=4_000)

@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
 from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import load_config, load_state
+from ragyena.recipes import asset
 from ragyena.training.ranks import Ranks
 from ragyena.training.reader_task import ReaderTask
 
@@ -37,6 +39,16 @@ def test_shares_of_two_processes_join_to_the_batch(world: Any, stage: Stages) ->
     assert torch.equal(ids, whole.inputs.token_ids[:count])
     with pytest.raises(TrainingError, match="contexts for 50 processes"):
         task(world, config, Ranks(0, 50)).batch(3)
+
+
+def test_a_stage_can_start_from_the_reader_that_ships(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    config = load_config(folder)
+    assert isinstance(config, ReaderModelConfig)
+    mine = task(world, stage(model=config, start="shipped")).model.state_dict()
+    stored = load_state(folder)
+    assert stored.keys() == mine.keys()
+    assert all(torch.equal(mine[name], tensor) for name, tensor in stored.items() if name != "idf")
 
 
 def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:

@@ -228,3 +228,38 @@ def test_forced_shapes_are_those_that_can_occur(world: Any, stage: Stages) -> No
     draw = sampler(world, stage())
     shapes = draw.shapes()
     assert all(tuple(draw.batch(step).inputs.token_ids.shape[1:]) in shapes for step in range(12))
+
+
+def test_long_contexts_take_passages_near_the_question(world: Any, stage: Stages) -> None:
+    """Beyond the hard negatives come those of questions asked of one of them, none of which holds the answer."""
+    passages, hard = 40, world.data["negatives"].long()
+    assert passages > hard.shape[1] == 24
+    values = {"passages": [passages], "passage_weights": [1.0], "tokens_per_step": 40_000}
+    near = sampler(world, stage(**values, related=1.0))
+    asked_of = near.asked_of
+    asked = asked_of[asked_of >= 0]
+    assert torch.equal(world.data["gold"].long()[asked], (asked_of >= 0).nonzero()[:, 0])
+    assert not world.data["held_out"].bool()[asked].any()
+    gold, span = world.data["gold"].long(), world.data["span"].long()
+    rows = torch.arange(len(gold))
+    generator = torch.Generator().manual_seed(0)
+    nothing = torch.full((len(gold), 300), -1)
+    related = near._related(gold, span, hard, nothing, generator)
+    texts, mask = world.data.rows("passages", torch.arange(world.data.passages), 240)
+    whole = [" ".join(map(str, ids[own].tolist())) for ids, own in zip(texts, mask)]
+    taken = 0
+    for row in rows.tolist():
+        begin, end = span[row].tolist()
+        answer = " ".join(map(str, texts[gold[row], begin:end].tolist())) if begin >= 0 else None
+        asked = asked_of[hard[row]]
+        allowed = set(hard[asked[asked >= 0]].flatten().tolist())
+        for passage in set(related[row].tolist()) - {-1}:
+            taken += 1
+            assert passage in allowed
+            assert answer is None or f" {answer} " not in f" {whole[passage]} "
+    assert taken > 500
+    held = near._holds(gold[:, None], gold, span)
+    assert torch.equal(held[:, 0], span[:, 0] >= 0)
+    plain, again = sampler(world, stage(**values)).batch(1), sampler(world, stage(**values, related=0.0)).batch(1)
+    assert torch.equal(plain.inputs.token_ids, again.inputs.token_ids)
+    assert not torch.equal(plain.inputs.token_ids, near.batch(1).inputs.token_ids)
