@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from ragyena.config import LanguageStageConfig
 from ragyena.errors import ConfigError, UsageError
-from ragyena.pipelines.benchmark_train import bench_train
+from ragyena.pipelines.benchmark_train import _with_length, bench_train
 from ragyena.pipelines.figures import Benchmark
+from ragyena.pipelines.train import load
 
 
 class Quiet:
@@ -72,3 +74,14 @@ def test_another_length_keeps_the_tokens_of_a_step(tmp_path: Path) -> None:
         bench(recipe(tmp_path), tmp_path, sequence_tokens=100)
     with pytest.raises(UsageError, match="length to set"):
         bench("recall-hyena", tmp_path, sequence_tokens=64)
+
+
+@pytest.mark.parametrize("length", [2048, 8192, 32768])
+def test_the_larger_language_models_can_be_timed_at_several_lengths(length: int) -> None:
+    for name in ("lm-hyena-125m", "lm-transformer-125m"):
+        (stage,) = load(name, Path(), check_data=False).stages
+        longer = _with_length(stage, length)
+        assert isinstance(longer, LanguageStageConfig)
+        assert longer.sequence_tokens == longer.model.max_length == length
+        assert longer.tokens_per_step == stage.tokens_per_step == 65536
+        assert longer.tokens_per_step // length == {2048: 32, 8192: 8, 32768: 2}[length]
