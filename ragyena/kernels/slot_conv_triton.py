@@ -1,7 +1,8 @@
 """The convolution inside slots on the kernels of ``slot_toeplitz_triton``: launches and custom operators.
 
-Shape suffixes: B batch, D channels, L positions, S positions of a slot, K = 2 S - 1 lags. A slot is S neighbouring
-positions, and the last one of an example may be cut short.
+Shape suffixes: B batch, D channels, L positions, P segments, K = 2 R + 1 lags of reach R. A slot is ``slot_tokens``
+neighbouring positions, the last one of an example may be cut short, and R is one less; or, with ``starts`` [P + 1],
+int32, slots are segments of an example that begin there, at most ``slot_tokens`` long, and R may be any.
 
 Triton is imported when a kernel is first launched, so that the operators exist without it.
 """
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ragyena.kernels.conv_operator import gradient_like
 
@@ -98,10 +100,16 @@ class _Sizes:
     slot: int
     plan: SlotPlan
     dtype: torch.dtype
+    starts: Tensor | None
 
     @property
     def per_example(self) -> int:
-        return -(-self.length // self.slot)
+        return -(-self.length // self.slot) if self.starts is None else self.starts.shape[0] - 1
+
+    @property
+    def stride(self) -> int:
+        """From one slot to the next; with starts of their own, a number that compiles nothing anew."""
+        return self.slot if self.starts is None else self.plan.size
 
     @property
     def slots(self) -> int:
@@ -113,13 +121,14 @@ class _Sizes:
         return {
             "OPERAND": _triton_type(operand),
             "SCALED": operand == torch.float16,
+            "HAS_STARTS": self.starts is not None,
             "PRECISION": self.plan.precision,
         }
 
 
-def _sizes(u_BDL: Tensor, slot_tokens: int) -> _Sizes:
+def _sizes(u_BDL: Tensor, slot_tokens: int, starts: Tensor | None) -> _Sizes:
     batch, channels, length = u_BDL.shape
-    return _Sizes(batch, channels, length, slot_tokens, slot_plan(slot_tokens, u_BDL.dtype), u_BDL.dtype)
+    return _Sizes(batch, channels, length, slot_tokens, slot_plan(slot_tokens, u_BDL.dtype), u_BDL.dtype, starts)
 
 
 def _convolve(
@@ -141,15 +150,18 @@ def _convolve(
     share = max(1, min(tiles, _PROGRAMS // (blocks * sizes.channels)))
     _kernels().toeplitz_conv[blocks, sizes.channels, share](
         u, u if gate_in is None else gate_in, u if gate_out is None else gate_out, u if other is None else other, y,
-        y if y_other is None else y_other, filter_DK, sizes.slots, sizes.per_example, sizes.channels, sizes.length,
-        sizes.slot, SIZE=plan.size, OUT=plan.out, ROWS=plan.rows, REVERSED=adjoint, HAS_GATE_IN=gate_in is not None,
+        y if y_other is None else y_other, filter_DK, filter_DK if sizes.starts is None else sizes.starts, sizes.slots,
+        sizes.per_example, sizes.channels, sizes.length, sizes.stride, filter_DK.shape[1] // 2, SIZE=plan.size,
+        OUT=plan.out, ROWS=plan.rows, REVERSED=adjoint, HAS_GATE_IN=gate_in is not None,
         HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None, STAGES=plan.stages, num_warps=plan.warps,
         num_stages=1, maxnreg=plan.registers, **sizes.operands,
     )  # fmt: skip
 
 
-def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tensor, gate_out: Tensor | None) -> Tensor:
-    """[D, K] fp32."""
+def _filter_gradient(
+    sizes: _Sizes, reach: int, u: Tensor, gate_in: Tensor | None, dy: Tensor, gate_out: Tensor | None
+) -> Tensor:
+    """[D, 2 reach + 1] fp32."""
     plan, slot = sizes.plan, sizes.slot
     sources, targets = -(-slot // plan.source), -(-slot // plan.target)
     tasks = sizes.channels * sources * targets
@@ -158,11 +170,11 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
     scratch = torch.empty(programs, plan.source, plan.target, dtype=torch.float32, device=u.device)
     lags = torch.empty(sizes.channels, sources, targets, both, dtype=torch.float32, device=u.device)
     _kernels().toeplitz_lags[(programs,)](
-        u, u if gate_in is None else gate_in, dy, dy if gate_out is None else gate_out, scratch, lags, sizes.slots,
-        sizes.per_example, sizes.channels, sizes.length, slot, sources, targets, SOURCE=plan.source,
-        TARGET=plan.target, ROWS=plan.gradient_rows, CHUNK=min(64, both & -both),
-        HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None, num_warps=plan.gradient_warps,
-        num_stages=1, **sizes.operands,
+        u, u if gate_in is None else gate_in, dy, dy if gate_out is None else gate_out, scratch, lags,
+        lags if sizes.starts is None else sizes.starts, sizes.slots, sizes.per_example, sizes.channels, sizes.length,
+        sizes.stride, sources, targets, SOURCE=plan.source, TARGET=plan.target, ROWS=plan.gradient_rows,
+        CHUNK=min(64, both & -both), HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
+        num_warps=plan.gradient_warps, num_stages=1, **sizes.operands,
     )  # fmt: skip
     # Blocks overlap in their lags; k = 0 of the last block of sources is the lowest.
     lowest = sources * plan.source - 1
@@ -171,7 +183,10 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
         for j in range(targets):
             begin = lowest + j * plan.target - i * plan.source - (plan.source - 1)
             total[:, begin : begin + both] += lags[:, i, j]
-    return total[:, lowest - (slot - 1) : lowest + slot]
+    within = total[:, lowest - (slot - 1) : lowest + slot]
+    return functional.pad(
+        within, (reach - (slot - 1), reach - (slot - 1))
+    )  # lags no slot has, or that the filter lacks
 
 
 def _flat(tensor: Tensor | None) -> Tensor | None:
@@ -185,10 +200,15 @@ def _flat(tensor: Tensor | None) -> Tensor | None:
 
 @torch.library.custom_op("ragyena::slot_conv_triton", mutates_args=())
 def conv(
-    u_BDL: Tensor, filter_DK: Tensor, slot_tokens: int, gate_in_BDL: Tensor | None, gate_out_BDL: Tensor | None
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    slot_tokens: int,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+    starts: Tensor | None = None,
 ) -> Tensor:
     """``gate_out * (filter * (gate_in * u))`` inside slots, as [B, D, L] in the type of ``u``."""
-    sizes = _sizes(u_BDL, slot_tokens)
+    sizes = _sizes(u_BDL, slot_tokens, starts)
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
     _convolve(sizes, u_BDL.contiguous(), filter_DK.contiguous(), _flat(gate_in_BDL), _flat(gate_out_BDL), y_BDL)
     return y_BDL
@@ -202,9 +222,10 @@ def _backward(
     slot_tokens: int,
     gate_in_BDL: Tensor | None,
     gate_out_BDL: Tensor | None,
+    starts: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, filter, gate_in, gate_out; empty where there is no such argument."""
-    sizes = _sizes(u_BDL, slot_tokens)
+    sizes = _sizes(u_BDL, slot_tokens, starts)
     u, gate_in, gate_out, taps = u_BDL.contiguous(), _flat(gate_in_BDL), _flat(gate_out_BDL), filter_DK.contiguous()
     dy = dy_BDL.to(u.dtype).contiguous()
     du, dgate_in, dgate_out = gradient_like(u, u), gradient_like(gate_in, u), gradient_like(gate_out, u)
@@ -213,13 +234,18 @@ def _backward(
     # The adjoint reverses the filter; the gates change places.
     beside = {} if gate_in is None else {"other": u, "y_other": dgate_in}
     _convolve(sizes, dy, taps, gate_out, gate_in, du, adjoint=True, **beside)
-    dfilter = _filter_gradient(sizes, u, gate_in, dy, gate_out).to(filter_DK.dtype).contiguous()
+    dfilter = _filter_gradient(sizes, taps.shape[1] // 2, u, gate_in, dy, gate_out).to(filter_DK.dtype).contiguous()
     return du, dfilter, dgate_in, dgate_out
 
 
 @conv.register_fake
 def _conv_fake(
-    u_BDL: Tensor, filter_DK: Tensor, slot_tokens: int, gate_in_BDL: Tensor | None, gate_out_BDL: Tensor | None
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    slot_tokens: int,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+    starts: Tensor | None = None,
 ) -> Tensor:
     return torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
 
@@ -232,6 +258,7 @@ def _backward_fake(
     slot_tokens: int,
     gate_in_BDL: Tensor | None,
     gate_out_BDL: Tensor | None,
+    starts: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (
         gradient_like(u_BDL, u_BDL),
@@ -242,16 +269,18 @@ def _backward_fake(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL = inputs
-    ctx.save_for_backward(u_BDL, filter_DK, gate_in_BDL, gate_out_BDL)
+    u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL, starts = inputs
+    ctx.save_for_backward(u_BDL, filter_DK, gate_in_BDL, gate_out_BDL, starts)
     ctx.slot_tokens = slot_tokens
 
 
 def _gradient(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
-    u_BDL, filter_DK, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
-    du, dfilter, dgate_in, dgate_out = _backward(dy_BDL, u_BDL, filter_DK, ctx.slot_tokens, gate_in_BDL, gate_out_BDL)
+    u_BDL, filter_DK, gate_in_BDL, gate_out_BDL, starts = ctx.saved_tensors
+    du, dfilter, dgate_in, dgate_out = _backward(
+        dy_BDL, u_BDL, filter_DK, ctx.slot_tokens, gate_in_BDL, gate_out_BDL, starts
+    )
     return (
-        du, dfilter, None, None if gate_in_BDL is None else dgate_in, None if gate_out_BDL is None else dgate_out
+        du, dfilter, None, None if gate_in_BDL is None else dgate_in, None if gate_out_BDL is None else dgate_out, None
     )  # fmt: skip
 
 

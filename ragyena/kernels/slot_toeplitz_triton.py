@@ -3,7 +3,10 @@
 
 Legend: a slot has ``size`` positions, at most SIZE, a power of two; row: one slot of one channel. Slot ``r`` stands at
 ``((r // per_example) * channels + channel) * length + (r % per_example) * size`` of the arguments; positions past
-``size`` or ``length`` are zeros that are never read. A filter holds the lags -(size - 1) .. size - 1.
+``size`` or ``length`` are zeros that are never read. A filter holds the lags -reach .. reach.
+
+Slots of several lengths (HAS_STARTS) stand where the table ``starts`` says, which has ``per_example + 1`` places: the
+last is the end. A row is a tile of SIZE positions all the same.
 
 - ``toeplitz_conv``: ``Y [slots, t] = P [slots, s] @ T [s, t]``, ``T[s, t] = filter[t - s]``, for one channel.
 - ``toeplitz_lags``: the filter's gradient, sums over the diagonals of ``P^T [s, slots] @ Q [slots, t]``.
@@ -22,12 +25,34 @@ from ragyena.kernels.ring_parts_triton import above, gated, inverse
 __all__ = ["toeplitz_conv", "toeplitz_lags"]
 
 
-@triton.jit(do_not_specialize=["slots", "per_example", "channels"])
+@triton.jit
+def _bounds(row, starts, per_example, size, HAS_STARTS: tl.constexpr):
+    """Where in its example each row's slot begins, and ends if the next begins there."""
+    index = row % per_example
+    first = index * size
+    end = first + size
+    if HAS_STARTS:
+        first = tl.load(starts + index)
+        end = tl.load(starts + index + 1)
+    return first, end
+
+
+@triton.jit
+def _inside(row, first, end, place, slots, length, size, HAS_STARTS: tl.constexpr):
+    """[rows, places]. Equal slots are asked about ``size`` and ``length``, whose factors the compiler knows."""
+    if HAS_STARTS:
+        keep = (row < slots)[:, None] & (first[:, None] + place[None, :] < end[:, None])
+    else:
+        keep = (row < slots)[:, None] & (place < size)[None, :] & (first[:, None] + place[None, :] < length)
+    return keep
+
+
+@triton.jit(do_not_specialize=["slots", "per_example", "channels", "reach"])
 def toeplitz_conv(
-    u, gate_in, gate_out, other, y, y_other, filter_, slots, per_example, channels, length, size,
+    u, gate_in, gate_out, other, y, y_other, filter_, starts, slots, per_example, channels, length, size, reach,
     SIZE: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, OPERAND: tl.constexpr, SCALED: tl.constexpr,
     REVERSED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr,
-    PRECISION: tl.constexpr, STAGES: tl.constexpr,
+    HAS_STARTS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """``y = gate_out * s``, ``s`` the convolution of ``gate_in * u``; and ``y_other = s * other`` where it is asked
     for. REVERSED convolves with the adjoint. Grid: blocks of OUT outputs x channels x programs that share the slots."""
@@ -37,20 +62,19 @@ def toeplitz_conv(
     lag = target[None, :] - source[:, None]
     if REVERSED:
         lag = -lag
-    taps = filter_ + tl.cast(channel, tl.int64) * (2 * size - 1)
-    matrix = tl.load(taps + lag + (size - 1), mask=(lag < size) & (lag > -size), other=0.0).to(tl.float32)
+    taps = filter_ + tl.cast(channel, tl.int64) * (2 * reach + 1)
+    matrix = tl.load(taps + lag + reach, mask=(lag <= reach) & (lag >= -reach), other=0.0).to(tl.float32)
     if SCALED:
         matrix_power = above(tl.max(tl.max(tl.abs(matrix), 1), 0))
         matrix *= inverse(matrix_power)
     matrix = matrix.to(OPERAND)
     for block in tl.range(tl.program_id(2), tl.cdiv(slots, ROWS), tl.num_programs(2), num_stages=STAGES):
         row = block * ROWS + tl.arange(0, ROWS)
-        first = (row % per_example) * size
+        first, end = _bounds(row, starts, per_example, size, HAS_STARTS)
         base = ((row // per_example) * channels + channel).to(tl.int64) * length + first
         p = gated(
             u, gate_in, 0, base[:, None] + source[None, :],
-            (row < slots)[:, None] & (source < size)[None, :] & (first[:, None] + source[None, :] < length),
-            HAS_GATE_IN,
+            _inside(row, first, end, source, slots, length, size, HAS_STARTS), HAS_GATE_IN,
         )  # fmt: skip
         if SCALED:
             power = above(tl.max(tl.abs(p), 1))
@@ -59,7 +83,7 @@ def toeplitz_conv(
         else:
             s = tl.dot(p.to(OPERAND), matrix, input_precision=PRECISION)
         cell = base[:, None] + target[None, :]
-        keep = (row < slots)[:, None] & (target < size)[None, :] & (first[:, None] + target[None, :] < length)
+        keep = _inside(row, first, end, target, slots, length, size, HAS_STARTS)
         if HAS_OTHER:
             beside = tl.load(other + cell, mask=keep, other=0.0).to(tl.float32)
             tl.store(y_other + cell, (s * beside).to(y_other.dtype.element_ty), mask=keep)
@@ -70,9 +94,10 @@ def toeplitz_conv(
 
 @triton.jit(do_not_specialize=["slots", "per_example", "channels"])
 def toeplitz_lags(
-    u, gate_in, dy, gate_out, scratch, lags, slots, per_example, channels, length, size, sources, targets,
+    u, gate_in, dy, gate_out, scratch, lags, starts, slots, per_example, channels, length, size, sources, targets,
     SOURCE: tl.constexpr, TARGET: tl.constexpr, ROWS: tl.constexpr, CHUNK: tl.constexpr, OPERAND: tl.constexpr,
-    SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, PRECISION: tl.constexpr,
+    SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_STARTS: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """``lags[channel, i, j, k]``: the gradient's share, at the lag of ``k``, of sources of block i and targets of
     block j: the sum over the diagonal ``t - s = j TARGET - i SOURCE + k - (SOURCE - 1)``.
@@ -91,17 +116,15 @@ def toeplitz_lags(
         total = tl.zeros((SOURCE, TARGET), tl.float32)
         for block in range(0, tl.cdiv(slots, ROWS)):
             row = block * ROWS + tl.arange(0, ROWS)
-            first = (row % per_example) * size
+            first, end = _bounds(row, starts, per_example, size, HAS_STARTS)
             base = ((row // per_example) * channels + channel).to(tl.int64) * length + first
             p = gated(
                 u, gate_in, 0, base[:, None] + source[None, :],
-                (row < slots)[:, None] & (source < size)[None, :] & (first[:, None] + source[None, :] < length),
-                HAS_GATE_IN,
+                _inside(row, first, end, source, slots, length, size, HAS_STARTS), HAS_GATE_IN,
             )  # fmt: skip
             q = gated(
                 dy, gate_out, 0, base[:, None] + target[None, :],
-                (row < slots)[:, None] & (target < size)[None, :] & (first[:, None] + target[None, :] < length),
-                HAS_GATE_OUT,
+                _inside(row, first, end, target, slots, length, size, HAS_STARTS), HAS_GATE_OUT,
             )  # fmt: skip
             if SCALED:
                 p_power = above(tl.max(tl.max(tl.abs(p), 1), 0))
