@@ -105,8 +105,10 @@ def time_readings(
     progress: Progress | None,
     *,
     seed: int,
+    most_seconds: float,
 ) -> list[Timing]:
-    """Times the contexts of ``count`` questions, drawn with ``seed``; those that the journal holds are taken from it.
+    """Times the contexts of ``count`` questions, drawn with ``seed``, or of as many as it takes until their times make
+    ``most_seconds``; those that the journal holds are taken from it.
 
     Questions that cannot be asked are passed over. A question of several contexts is read context by context, and
     takes their sum.
@@ -121,8 +123,10 @@ def time_readings(
     chosen = sample(list(questions), count, seed)
     if progress:
         progress.start(f"timing, {condition.title}", len(chosen), "questions")
-    timings = []
+    timings: list[Timing] = []
     for question in chosen:
+        if sum(timing.seconds for timing in timings) >= most_seconds:
+            break
         timing = known.get(question.id) or _timed(reader, question, condition)
         if timing is not None:
             timings.append(timing)

@@ -78,7 +78,16 @@ class CostTimer:
         """Of one condition; what the journal holds is taken from it. None where nothing was timed."""
         count = self.config.timed if condition.worth_timing else 0
         asked = condition.questions
-        timed = time_readings(reader, asked, condition, count, journal, self.progress, seed=self.config.seed)
+        timed = time_readings(
+            reader,
+            asked,
+            condition,
+            count,
+            journal,
+            self.progress,
+            seed=self.config.seed,
+            most_seconds=self.config.timed_seconds,
+        )
         latency = summarize_latency(timed)
         if latency is None:
             return None, None
@@ -101,9 +110,8 @@ class CostTimer:
         read = {timing.question_id for timing in timed}
         chosen = [q for q in sample(list(condition.questions), self.config.timed, self.config.seed) if q.id in read]
         energy = measure_energy(reader, [_contexts(condition, q) for q in chosen[:_MOST_FOR_ENERGY]], joules)
-        if energy is None:
-            return "no question could be asked"
-        journal.append([{"condition": condition.name, "energy": asdict(energy)}])
+        if isinstance(energy, Energy):
+            journal.append([{"condition": condition.name, "energy": asdict(energy)}])
         return energy
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import types
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -105,13 +105,25 @@ class _Reader:
 
 
 def test_energy_is_that_of_the_counter_by_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = _Reader()
+    reader: Any = _Reader()
     clock = types.SimpleNamespace(perf_counter=lambda: reader.readings * 0.5)
     monkeypatch.setattr(energy, "time", clock)
-    found = energy.measure_energy(reader, [[None], [None, None]], lambda: 7.0 + 30.0 * reader.readings)  # type: ignore[arg-type,list-item]
-    assert found is not None and (found.readings, found.seconds, found.watts) == (4, 3.0, 60.0)
+    asked: Any = [[None], [None, None]]
+    found = energy.measure_energy(reader, asked, lambda: 7.0 + 30.0 * reader.readings)
+    assert isinstance(found, energy.Energy) and (found.readings, found.seconds, found.watts) == (4, 3.0, 60.0)
     assert found.joules == 45.0  # a question has one context and a half
-    assert energy.measure_energy(reader, [], lambda: 0.0) is None  # type: ignore[arg-type]
+    assert energy.measure_energy(reader, [], lambda: 0.0) == "no question could be asked"
+    reader.readings = 0
+    assert "does not move" in str(energy.measure_energy(reader, asked, lambda: 7.0))
+    reader.readings = 0
+    assert "stopped" in str(energy.measure_energy(reader, asked, lambda: math.nan if reader.readings else 7.0))
+
+
+def test_a_slow_reader_reads_no_more_for_energy_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader: Any = _Reader()
+    monkeypatch.setattr(energy, "time", types.SimpleNamespace(perf_counter=lambda: reader.readings * 60.0))
+    found = energy.measure_energy(reader, [[None]] * 8, lambda: 30.0 * reader.readings)  # type: ignore[list-item]
+    assert isinstance(found, energy.Energy) and (found.readings, found.joules) == (1, 30.0)
 
 
 def test_where_energy_is_not_reported_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,4 +147,8 @@ def test_where_energy_is_not_reported_it_is_said_why(monkeypatch: pytest.MonkeyP
     assert "Not Supported" in str(energy.energy_counter("cuda:0"))
     fake.nvmlDeviceGetTotalEnergyConsumption = {"GPU-1-2": 2500.0}.__getitem__
     joules = energy.energy_counter("cuda:0")
-    assert not isinstance(joules, str) and joules() == 2.5 and np.isfinite(joules())
+    assert not isinstance(joules, str) and joules() == 2.5
+    fake.nvmlDeviceGetTotalEnergyConsumption = refuse
+    assert math.isnan(joules())
+    del fake.nvmlInit
+    assert "nvmlInit" in str(energy.energy_counter("cuda:0"))

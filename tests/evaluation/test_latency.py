@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import random
+import types
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ragyena.evaluation import machine
+from ragyena.evaluation import latency, machine
+from ragyena.evaluation.datasets import Question
+from ragyena.evaluation.journal import Journal
 from ragyena.evaluation.latency import Timing, summarize_latency
 
 
@@ -51,3 +56,38 @@ def test_resident_memory_rises_with_what_is_held_and_is_forgotten() -> None:
     machine.forget_peak_memory("cpu")
     after = machine.peak_resident_gib()
     assert after is not None and with_it - after > 0.2
+
+
+class _Slow:
+    """A reader whose every reading takes ten seconds of a clock."""
+
+    device = "cpu"
+    seconds = 0.0
+
+    def read(self, context: Any) -> None:
+        self.seconds += 10.0
+
+    def read_timed(self, context: Any) -> tuple[None, Any]:
+        self.read(context)
+        return None, types.SimpleNamespace(parts={"encode": 10.0}, tokens_written=0)
+
+
+def test_a_slow_reader_is_timed_less_often_and_a_stopped_run_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader: Any = _Slow()
+    monkeypatch.setattr(latency, "time", types.SimpleNamespace(perf_counter=lambda: reader.seconds))
+    context = types.SimpleNamespace(length=131_072)
+    condition: Any = types.SimpleNamespace(name="c", title="c")
+    condition.contexts = lambda question: [types.SimpleNamespace(context=context)]
+    questions = [Question(str(i), "s", "who?", ("a",), None, -1) for i in range(50)]
+
+    def timed(most_seconds: float) -> list[Timing]:
+        with Journal(tmp_path / "timings.jsonl") as journal:
+            return latency.time_readings(
+                reader, questions, condition, 50, journal, None, seed=0, most_seconds=most_seconds
+            )
+
+    assert [timing.seconds for timing in timed(25.0)] == [10.0] * 3 and reader.seconds == 60.0
+    assert len(timed(25.0)) == 3 and reader.seconds == 60.0  # all of them from the journal
+    assert len(timed(45.0)) == 5 and len(timed(1.0)) == 1
