@@ -61,10 +61,14 @@ def command(
         ),
     ] = "runs/eval/index",
     frozen: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Contexts of --freeze-only: neither data nor index are needed.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Contexts of --freeze-only, a file or a folder: neither data nor index are needed."
+        ),
     ] = None,
     freeze_only: Annotated[
-        bool, typer.Option("--freeze-only", help="Only write the contexts, to --frozen or OUT/contexts.jsonl.xz.")
+        bool,
+        typer.Option("--freeze-only", help="Only write the contexts, to --frozen, else into OUT; of a suite a folder."),
     ] = False,
     fail_under: Annotated[
         list[str] | None,
@@ -84,11 +88,13 @@ def command(
     results and comparisons in one more file. report.html and report.md show them. A recipe may be a suite, a list of
     recipes that end on one page: `paper` is one.
     """
+    from ragyena.cli.eval_suite import freeze as freeze_suite
     from ragyena.cli.eval_suite import run as run_suite
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
     from ragyena.evaluation.tasks import condition_names
     from ragyena.pipelines.compare import compare_all, write, write_together
     from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
+    from ragyena.pipelines.freeze_suite import contexts_file
     from ragyena.pipelines.report import report as write_report
     from ragyena.pipelines.suite import load_suite
 
@@ -110,20 +116,22 @@ def command(
     readers: list[str | None] = [*reader] if reader else [None]
     settings = [configure(pipeline, {"reader.checkpoint": name, "reader.device": device}) for name in readers]
     suite = load_suite(recipe, flags)
+    reads_frozen = frozen is not None and not freeze_only  # no index is looked at, nor what indexes need imported
+    place = Path(index) if reads_frozen else place_of(index, settings[0])
     if suite is not None:
-        if bars or frozen or freeze_only:
-            raise UsageError(
-                f"--fail-under, --frozen and --freeze-only mean nothing to the suite '{suite.name}'",
-                hint="run one of its recipes",
-            )
-        folder, place = out or Path("runs/eval") / suite.name, place_of(index, settings[0])
-        run_suite(suite, settings, data_root=data_root, out=folder, index_cache=place, quiet=quiet)
+        if bars:
+            raise UsageError(f"--fail-under means nothing to the suite '{suite.name}'", hint="run one of its recipes")
+        folder = out or Path("runs/eval") / suite.name
+        if freeze_only:
+            into = frozen or folder / "contexts"
+            freeze_suite(suite, settings[0], into, data_root=data_root, index_cache=place, quiet=quiet)
+        else:
+            run_suite(suite, settings, data_root=data_root, out=folder, index_cache=place, frozen=frozen, quiet=quiet)
         return
     config, name = load_config(recipe, flags)
     eval_bars.check(bars, config, condition_names(config))
     folder = out or Path("runs/eval") / name
-    reads_frozen = frozen is not None and not freeze_only  # no index is looked at, nor what indexes need imported
-    place = Path(index) if reads_frozen else place_of(index, settings[0])
+    contexts = contexts_file(frozen, name) if frozen else None
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     console = output()
     if config.task == "retrieval":
@@ -152,7 +160,7 @@ def command(
         _end(bar.below_found(found) for bar in bars)
         return
     if freeze_only:
-        path = frozen or folder / "contexts.jsonl.xz"
+        path = contexts or folder / "contexts.jsonl.xz"
         with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
             made = freeze_to(path, config, settings[0], data_root=data_root, index_cache=place, progress=progress)
         console.print(
@@ -171,7 +179,7 @@ def command(
                 data_root=data_root,
                 out=folder,
                 index_cache=place,
-                frozen=frozen,
+                frozen=contexts,
                 progress=progress,
             )
         results.append(path)

@@ -16,6 +16,7 @@ import lzma
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,6 +66,9 @@ class Frozen:
     """By question id."""
     problems: tuple[str, ...] = ()
     """Rows of the data that were left out, and why."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """What it was frozen from: a ``digest`` of all but how much of it, and the ``limit`` that left questions out, else
+    0. Empty where that is not known."""
 
     def own_passages(self, question: Question) -> list[Passage]:
         return [self.passages[number] for number in self.own[question.context_id or ""]]
@@ -106,6 +110,7 @@ class Frozen:
             "kind": self.kind,
             "facts": dict(self.facts),
             "problems": list(self.problems),
+            "origin": dict(self.origin),
         }
         for passage in self.passages:
             values = asdict(passage)
@@ -124,13 +129,14 @@ class Frozen:
                 yield row
 
     @classmethod
-    def load(cls, path: Path) -> Frozen:
-        """Reads a file. Raises PathNotFoundError and DataError."""
+    def load(cls, path: Path, *, head_only: bool = False) -> Frozen:
+        """Reads a file; with ``head_only`` what it says of itself, without questions and passages. Raises
+        PathNotFoundError and DataError."""
         if not path.is_file():
             raise PathNotFoundError(f"there is no file {path}", hint="make it: ragyena eval RECIPE --freeze-only")
         try:
             with lzma.open(path, "rt", encoding="utf-8", errors="surrogatepass") as file:
-                return _read(json.loads(line) for line in file)
+                return _read(json.loads(line) for line in islice(file, 1 if head_only else None))
         except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise DataError(
                 f"{path} holds no frozen contexts, or is damaged: {error}",
@@ -171,6 +177,7 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
         own=own,
         hits=hits,
         problems=tuple(head["problems"]),
+        origin=head.get("origin", {}),  # files of earlier versions do not say
     )
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from ragyena.evaluation.results import by_condition
 from ragyena.evaluation.tasks import conditions, contrasts, sweeps
 from ragyena.pipelines.costing import CostTimer
 from ragyena.pipelines.freeze import freeze, frozen_for, making
+from ragyena.pipelines.provenance import origin_digest
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
@@ -98,7 +99,10 @@ def freeze_to(
     """Makes the contexts of an evaluation and writes them to ``path``; nothing is read by the reader, but its tokenizer
     cuts the passages. Raises as ``freeze`` does, and CheckpointError."""
     tokenizer = Reader.tokenizer_of(settings.reader)
+    digest = origin_digest(config, settings, tokenizer, data_root=data_root, index=index_cache)
     frozen = freeze(config, settings, tokenizer, data_root=data_root, index=index_cache, progress=progress)
+    cut_short = any(len(asked) >= config.limit for asked in (frozen.answerable, frozen.unanswerable))
+    frozen = replace(frozen, origin={"digest": digest, "limit": config.limit if cut_short else 0})
     frozen.save(path)
     return frozen
 

@@ -30,7 +30,7 @@ from ragyena.types import Passage, Progress
 if TYPE_CHECKING:
     from ragyena.retrieval.index import Index
 
-__all__ = ["freeze", "frozen_for", "making"]
+__all__ = ["check_frozen", "freeze", "frozen_for", "making"]
 
 
 def making(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer) -> Making:
@@ -196,6 +196,19 @@ def frozen_for(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenize
     reader's; UsageError where the file does not hold what ``config`` or ``settings`` ask for.
     """
     frozen = Frozen.load(path)
+    check_frozen(frozen, config, settings, tokenizer, path)
+    answerable = [q for q in frozen.answerable if not config.sources or q.source in config.sources]
+    if not answerable:
+        raise DataError(f"no question of {path} is of sources {', '.join(config.sources)}", hint="check the sources")
+    chosen = (sample(list(questions), config.limit, config.seed) for questions in (answerable, frozen.unanswerable))
+    return frozen.only(*chosen)
+
+
+def check_frozen(
+    frozen: Frozen, config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, path: Path
+) -> None:
+    """Raises as ``frozen_for``, which reads ``frozen`` from ``path``; all but for the questions, which need not be
+    there."""
     facts = frozen.facts
     if facts["tokenizer"] != tokenizer.fingerprint:
         raise IndexMismatchError(
@@ -213,11 +226,13 @@ def frozen_for(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenize
     for name, needed in (("among", among), ("context_tokens", context_tokens)):
         if needed > facts.get(name, 0):
             raise UsageError(f"{path} was frozen for {name} {facts.get(name, 0)}, not {needed}", hint=again)
-    answerable = [q for q in frozen.answerable if not config.sources or q.source in config.sources]
-    if not answerable:
-        raise DataError(f"no question of {path} is of sources {', '.join(config.sources)}", hint="check the sources")
-    chosen = (sample(list(questions), config.limit, config.seed) for questions in (answerable, frozen.unanswerable))
-    return frozen.only(*chosen)
+    most = frozen.origin.get("limit", 0)
+    if most and not 0 < config.limit <= most:
+        asked = f"{config.limit:,}" if config.limit else "all"
+        raise UsageError(
+            f"{path} was frozen for {most:,} questions, not for {asked}",
+            hint=f"--limit {most}, or freeze more: ragyena eval RECIPE --limit N --freeze-only",
+        )
 
 
 def _shaping(kind: Kind, settings: PipelineConfig) -> dict[str, Any]:

@@ -1,46 +1,33 @@
 """The use case of ``ragyena eval`` for the task ``suite``: several recipes, each with every reader, in one folder.
 
 A part that is finished is not run again, unless its recipe, the settings, the reader, or the data has changed; one that
-was stopped goes on from its journals.
+was stopped goes on from its journals. From a folder of frozen contexts it is run where there is neither data nor index.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ragyena import __version__, recipes
-from ragyena.config import EvalConfig, PipelineConfig, SuiteConfig, parse
+from ragyena.config import PipelineConfig, SuiteConfig, parse
 from ragyena.errors import ConfigError, StorageError, UsageError
 from ragyena.evaluation.journal import Journal
 from ragyena.pipelines.compare import compare_all, write_together
 from ragyena.pipelines.evaluate import evaluate, load_config
+from ragyena.pipelines.freeze_suite import check_contexts, contexts_file
+from ragyena.pipelines.provenance import check_data, data_stamps, file_hash, stamps
+from ragyena.pipelines.suite_parts import Part, Suite
 from ragyena.reader.reader import Reader
-from ragyena.text.qa_files import under
 from ragyena.types import Progress
 
-__all__ = ["Finished", "Part", "Suite", "load_suite", "run_suite"]
+__all__ = ["Finished", "load_suite", "run_suite"]
 
 _FOR_EVERY_PART = ("limit", "timed", "split")
-_DATA = ("questions", "passages", "unanswerable", "prose", "documents", "corpus")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One recipe of a suite."""
-
-    name: str
-    config: EvalConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    name: str
-    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +72,7 @@ def load_suite(recipe: str | None, flags: Mapping[str, Any]) -> Suite | None:
     names = [part.name for part in parts]
     if len(set(names)) < len(names):
         raise ConfigError(f"{path} lists two recipes of one name", hint="name each file of your own differently")
-    return Suite(path.stem, tuple(parts))
+    return Suite(path.stem, recipe, tuple(parts))
 
 
 def run_suite(
@@ -95,39 +82,46 @@ def run_suite(
     data_root: Path,
     out: Path,
     index_cache: Path,
+    frozen: Path | None = None,
     progress: Progress | None,
     began: Callable[[str, str], None],
 ) -> Iterator[Finished]:
     """Runs what is not finished, part by part, each with every reader of ``settings``; ``began`` is told of each.
 
-    All results are written to ``out``, with the comparisons of several readers. Raises what ``evaluate`` raises; for
-    data that any part lacks, and for a reader that cannot be opened, before the first part is run.
+    With ``frozen``, a folder of ``freeze_suite``, neither data nor index are touched, and parts that read nothing are
+    passed over. All results are written to ``out``, with the comparisons of several readers. Raises what ``evaluate``
+    raises; for data or frozen contexts that any part lacks, and for a reader that cannot be opened, before the first
+    part is run.
     """
-    for part in suite.parts:
-        for files in _data(part.config):
-            under(data_root.expanduser(), files)
+    parts = suite.parts if frozen is None else suite.reading
+    if frozen is not None:
+        check_contexts(suite, settings, frozen)
+    else:
+        for part in parts:
+            check_data(part.config, data_root)
     for one in settings:
         Reader.open(one.reader)
     shared = {"data_root": data_root, "out": out, "index_cache": index_cache, "progress": progress}
     with Journal(out / "finished.jsonl") as journal:
         done = {row["digest"]: out / row["result"] for row in journal.rows}
-        for part in suite.parts:
-            retrieves = part.config.task == "retrieval"
+        for part in parts:
+            contexts = None if frozen is None else contexts_file(frozen, part.name)
+            made_of = _made_of(part, data_root, index_cache, contexts)
             results, kept = [], True
-            for one in settings[:1] if retrieves else settings:
+            for one in settings if part.reads else settings[:1]:
                 reader = one.reader.checkpoint
-                digest = _digest(part, one, data_root, index_cache)
+                digest = _digest(part, one, made_of)
                 path = done.get(digest)
                 if there := path is not None and path.is_file():
                     result = path
                 else:
                     began(part.name, reader)
-                    if retrieves:
+                    if part.reads:
+                        _, result = evaluate(part.config, one, name=part.name, frozen=contexts, **shared)  # type: ignore[arg-type]
+                    else:
                         from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval  # indexes alone need FAISS
 
                         _, result = evaluate_retrieval(part.config, one, name=part.name, **shared)  # type: ignore[arg-type]
-                    else:
-                        _, result = evaluate(part.config, one, name=part.name, **shared)  # type: ignore[arg-type]
                     journal.append([{"digest": digest, "part": part.name, "reader": reader, "result": result.name}])
                     kept = False
                 assert result is not None
@@ -136,52 +130,35 @@ def run_suite(
             together = out / f"{part.name}-{len(results)}-readers.json"
             if len(results) > 1 and not (kept and together.is_file()):
                 write_together(results, compare_all(results), together)
-    _write_order(suite, out)
+    _write_order(suite.name, [part.name for part in parts], out)
 
 
-def _write_order(suite: Suite, out: Path) -> None:
+def _write_order(suite: str, names: Sequence[str], out: Path) -> None:
     """For the report: in which order the recipes were meant to be shown."""
-    path = out / f"{suite.name}.suite.json"
+    path = out / f"{suite}.suite.json"
     try:
-        path.write_text(
-            json.dumps({"suite": suite.name, "recipes": [part.name for part in suite.parts]}, indent=1) + "\n",
-            encoding="utf-8",
-        )
+        path.write_text(json.dumps({"suite": suite, "recipes": names}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
 
 
-def _data(config: EvalConfig) -> Iterator[tuple[str, ...]]:
-    for name in _DATA:
-        if files := getattr(config, name):
-            yield files
+def _made_of(part: Part, data_root: Path, index_cache: Path, contexts: Path | None) -> dict[str, Any]:
+    """Names what is read: the frozen contexts, wherever they lie, or the data and the index."""
+    if contexts is not None:
+        return {"contexts": file_hash(contexts)}
+    return {"data": data_stamps(part.config, data_root), "index": str(index_cache.resolve())}
 
 
-def _digest(part: Part, settings: PipelineConfig, data_root: Path, index_cache: Path) -> str:
+def _digest(part: Part, settings: PipelineConfig, made_of: Mapping[str, Any]) -> str:
     """Names all that a result depends on: the same is not run again."""
     checkpoint = settings.reader.checkpoint
     folder = recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser()
-    files = [Path(name) for of_kind in _data(part.config) for name in under(data_root.expanduser(), of_kind)]
-    if part.config.beir:
-        files.append(data_root.expanduser() / part.config.beir)
     shaped_by = {
         "part": part.name,
         "config": part.config.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json", exclude={"reader": {"checkpoint"}}),
-        "reader": _stamps([folder]),
-        "data": _stamps(files),
-        "index": str(index_cache.resolve()),
+        "reader": stamps([folder]),
         "version": __version__,
+        **made_of,
     }
     return hashlib.sha256(json.dumps(shaped_by, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _stamps(paths: Iterable[Path]) -> list[list[Any]]:
-    """Name, size and time of change of each file, and of the files in each folder."""
-    found: list[list[Any]] = []
-    for path in paths:
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        for file in files:
-            stat = file.stat() if file.is_file() else None  # not a file: a dataset on the hub
-            found.append([str(file), stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0])
-    return found

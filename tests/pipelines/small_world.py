@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -30,3 +31,18 @@ def save_small_reader(folder: Path, seed: int = 0, context_channels: tuple[int, 
     tokenizer = recipes.asset("reader") / "tokenizer.json"
     save_checkpoint(folder, model.state_dict(), config, tokenizer=tokenizer, card="untrained", storage="float32")
     return folder
+
+
+TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso"]
+
+
+def save_towns(folder: Path, built: int = 1900) -> None:
+    """``questions.jsonl`` and ``passages.jsonl`` of six towns, each with a bridge."""
+    passages, questions = [], []
+    for i, town in enumerate(TOWNS):
+        text = f"The bridge of {town} was built in {built + i}. It has arches, and the road over it is long."
+        passages.append({"id": f"p{i}", "title": town, "context": text})
+        question = {"id": f"q{i}", "passage_id": f"p{i}", "question": f"When was the bridge of {town} built?"}
+        questions.append({**question, "answers": [str(built + i)]})
+    for name, rows in (("passages", passages), ("questions", questions)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_world import save_small_reader
+from small_world import save_small_reader, save_towns
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import CheckpointError, ConfigError, PathNotFoundError, UsageError
@@ -18,7 +18,6 @@ from ragyena.pipelines import suite as suites
 from ragyena.pipelines.report import report
 from ragyena.pipelines.suite import Finished, load_suite, run_suite
 
-TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso"]
 ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
 RECIPES: dict[str, dict[str, Any]] = {
     "zebra": {**ROWS, "description": "alone", "among": [1]},
@@ -33,14 +32,7 @@ def world(tmp_path: Path) -> Path:
     """Recipes and data."""
     for name, values in RECIPES.items():
         (tmp_path / f"{name}.yaml").write_text(json.dumps(values), encoding="utf-8")
-    passages, questions = [], []
-    for i, town in enumerate(TOWNS):
-        text = f"The bridge of {town} was built in {1900 + i}. It has arches, and the road over it is long."
-        passages.append({"id": f"p{i}", "title": town, "context": text})
-        question = {"id": f"q{i}", "passage_id": f"p{i}", "question": f"When was the bridge of {town} built?"}
-        questions.append({**question, "answers": [str(1900 + i)]})
-    for name, rows in (("passages", passages), ("questions", questions)):
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    save_towns(tmp_path)
     return tmp_path
 
 
@@ -176,6 +168,6 @@ def test_by_command(world: Path) -> None:
     assert "zebra, one: F1 among-1" in done.stdout and "out/report.html" in done.stdout
     assert called("--limit", "4").stdout.count("(finished before)") == 3
     wrong = called("--fail-under", "em=3")
-    assert wrong.returncode == 2 and "mean nothing to the suite" in wrong.stderr
+    assert wrong.returncode == 2 and "means nothing to the suite" in wrong.stderr
     wrong = called("--context-tokens", "4096")
     assert wrong.returncode == 2 and "context_tokens cannot be set" in wrong.stderr
