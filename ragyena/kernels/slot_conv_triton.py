@@ -13,7 +13,7 @@ import functools
 import importlib
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +26,8 @@ from ragyena.kernels.conv_operator import gradient_like
 __all__ = ["MAX_SLOT", "SlotPlan", "conv", "refusal", "slot_plan"]
 
 MAX_SLOT = 512
+# Of a filter, each begun a lag later: 16 bytes of half precision, the widest access, hold as many taps.
+_COPIES = 8
 # Programs that share the slots of all channels, at most: several on each of some 130 multiprocessors.
 _PROGRAMS = 1056
 _OPERANDS = {torch.float16: torch.float16, torch.bfloat16: torch.float16, torch.float32: torch.float32}
@@ -128,7 +130,10 @@ class _Sizes:
 
 def _sizes(u_BDL: Tensor, slot_tokens: int, starts: Tensor | None) -> _Sizes:
     batch, channels, length = u_BDL.shape
-    return _Sizes(batch, channels, length, slot_tokens, slot_plan(slot_tokens, u_BDL.dtype), u_BDL.dtype, starts)
+    plan = slot_plan(slot_tokens, u_BDL.dtype)
+    if starts is not None and plan.size >= 256:
+        plan = replace(plan, rows=32)  # places of any alignment take a register each: more rows spill
+    return _Sizes(batch, channels, length, slot_tokens, plan, u_BDL.dtype, starts)
 
 
 def _convolve(
@@ -148,13 +153,20 @@ def _convolve(
     blocks = -(-sizes.slot // plan.out)
     tiles = -(-sizes.slots // plan.rows)
     share = max(1, min(tiles, _PROGRAMS // (blocks * sizes.channels)))
+    operand = _OPERANDS[sizes.dtype]
+    table = torch.empty(sizes.channels, _COPIES, 2 * plan.size, dtype=operand, device=u.device)
+    powers = torch.empty(sizes.channels, dtype=torch.float32, device=u.device)
+    _kernels().toeplitz_taps[(sizes.channels,)](
+        filter_DK, table, powers, filter_DK.shape[1] // 2, SIZE=plan.size, COPIES=_COPIES, REVERSED=adjoint,
+        SCALED=operand == torch.float16,
+    )  # fmt: skip
     _kernels().toeplitz_conv[blocks, sizes.channels, share](
         u, u if gate_in is None else gate_in, u if gate_out is None else gate_out, u if other is None else other, y,
-        y if y_other is None else y_other, filter_DK, filter_DK if sizes.starts is None else sizes.starts, sizes.slots,
-        sizes.per_example, sizes.channels, sizes.length, sizes.stride, filter_DK.shape[1] // 2, SIZE=plan.size,
-        OUT=plan.out, ROWS=plan.rows, REVERSED=adjoint, HAS_GATE_IN=gate_in is not None,
-        HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None, STAGES=plan.stages, num_warps=plan.warps,
-        num_stages=1, maxnreg=plan.registers, **sizes.operands,
+        y if y_other is None else y_other, table, powers, powers if sizes.starts is None else sizes.starts, sizes.slots,
+        sizes.per_example, sizes.channels, sizes.length, sizes.stride, SIZE=plan.size, OUT=plan.out, ROWS=plan.rows,
+        COPIES=_COPIES, HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
+        HAS_OTHER=y_other is not None, STAGES=plan.stages, num_warps=plan.warps, num_stages=1,
+        maxnreg=plan.registers, **sizes.operands,
     )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ Legend: a slot has ``size`` positions, at most SIZE, a power of two; row: one sl
 Slots of several lengths (HAS_STARTS) stand where the table ``starts`` says, which has ``per_example + 1`` places: the
 last is the end. A row is a tile of SIZE positions all the same.
 
+- ``toeplitz_taps``: a filter in COPIES, each begun one lag later, so that every row of its Toeplitz matrix is a row of
+  some copy from an aligned place on, and is read in the widest accesses there are.
 - ``toeplitz_conv``: ``Y [slots, t] = P [slots, s] @ T [s, t]``, ``T[s, t] = filter[t - s]``, for one channel.
 - ``toeplitz_lags``: the filter's gradient, sums over the diagonals of ``P^T [s, slots] @ Q [slots, t]``.
 
@@ -20,9 +22,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ragyena.kernels.ring_parts_triton import above, gated, inverse
+from ragyena.kernels.ring_parts_triton import above, gated, inverse, largest
 
-__all__ = ["toeplitz_conv", "toeplitz_lags"]
+__all__ = ["toeplitz_conv", "toeplitz_lags", "toeplitz_taps"]
 
 
 @triton.jit
@@ -47,27 +49,46 @@ def _inside(row, first, end, place, slots, length, size, HAS_STARTS: tl.constexp
     return keep
 
 
-@triton.jit(do_not_specialize=["slots", "per_example", "channels", "reach"])
-def toeplitz_conv(
-    u, gate_in, gate_out, other, y, y_other, filter_, starts, slots, per_example, channels, length, size, reach,
-    SIZE: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, OPERAND: tl.constexpr, SCALED: tl.constexpr,
-    REVERSED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr,
-    HAS_STARTS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
+@triton.jit(do_not_specialize=["reach"])
+def toeplitz_taps(
+    filter_, table, powers, reach, SIZE: tl.constexpr, COPIES: tl.constexpr, REVERSED: tl.constexpr,
+    SCALED: tl.constexpr,
 ):  # fmt: skip
-    """``y = gate_out * s``, ``s`` the convolution of ``gate_in * u``; and ``y_other = s * other`` where it is asked
-    for. REVERSED convolves with the adjoint. Grid: blocks of OUT outputs x channels x programs that share the slots."""
-    channel = tl.program_id(1)
-    source = tl.arange(0, SIZE)
-    target = tl.program_id(0) * OUT + tl.arange(0, OUT)
-    lag = target[None, :] - source[:, None]
+    """``table[channel, copy, i]`` is the tap at lag ``i + copy - (SIZE - 1)``, divided by ``powers[channel]``; at minus
+    that lag for the adjoint. Grid: channels."""
+    channel = tl.program_id(0)
+    copy = tl.arange(0, COPIES)[:, None]
+    place = tl.arange(0, 2 * SIZE)[None, :]
+    lag = place + copy - (SIZE - 1)
     if REVERSED:
         lag = -lag
     taps = filter_ + tl.cast(channel, tl.int64) * (2 * reach + 1)
-    matrix = tl.load(taps + lag + reach, mask=(lag <= reach) & (lag >= -reach), other=0.0).to(tl.float32)
+    h = tl.load(taps + lag + reach, mask=(lag <= reach) & (lag >= -reach), other=0.0).to(tl.float32)
     if SCALED:
-        matrix_power = above(tl.max(tl.max(tl.abs(matrix), 1), 0))
-        matrix *= inverse(matrix_power)
-    matrix = matrix.to(OPERAND)
+        power = above(largest(h))
+        h *= inverse(power)
+        tl.store(powers + channel, power)
+    cell = tl.cast(channel, tl.int64) * (COPIES * 2 * SIZE) + copy * (2 * SIZE) + place
+    tl.store(table + cell, h.to(table.dtype.element_ty))
+
+
+@triton.jit(do_not_specialize=["slots", "per_example", "channels"])
+def toeplitz_conv(
+    u, gate_in, gate_out, other, y, y_other, table, powers, starts, slots, per_example, channels, length, size,
+    SIZE: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, COPIES: tl.constexpr, OPERAND: tl.constexpr,
+    SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr,
+    HAS_STARTS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """``y = gate_out * s``, ``s`` the convolution of ``gate_in * u``; and ``y_other = s * other`` where it is asked
+    for. Grid: blocks of OUT outputs x channels x programs that share the slots."""
+    channel = tl.program_id(1)
+    source = tl.arange(0, SIZE)
+    target = tl.program_id(0) * OUT + tl.arange(0, OUT)
+    begin = (SIZE - 1) - source  # a row of T in the whole filter
+    begin = begin % COPIES * (2 * SIZE) + begin // COPIES * COPIES
+    matrix = tl.load(table + tl.cast(channel, tl.int64) * (COPIES * 2 * SIZE) + begin[:, None] + target[None, :])
+    if SCALED:
+        matrix_power = tl.load(powers + channel)
     for block in tl.range(tl.program_id(2), tl.cdiv(slots, ROWS), tl.num_programs(2), num_stages=STAGES):
         row = block * ROWS + tl.arange(0, ROWS)
         first, end = _bounds(row, starts, per_example, size, HAS_STARTS)
