@@ -41,6 +41,7 @@ from ragyena.training.lm_data import Stream, prepare_prose
 from ragyena.training.lm_task import LanguageTask
 from ragyena.training.loop import StageResult, finished, run
 from ragyena.training.mining import mine
+from ragyena.training.near_words import near_words
 from ragyena.training.packed import PackedData
 from ragyena.training.pair_task import PairTask, check_encoder
 from ragyena.training.prepare import prepare
@@ -111,8 +112,9 @@ def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
     return config.model_copy(update={"stages": tuple(stages)})
 
 
-def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``.
+def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encoder: Path | None = None) -> Packed:
+    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words twist a
+    reader's questions.
 
     Raises UsageError for a recipe that needs no data.
     """
@@ -126,7 +128,8 @@ def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress) -> Packed
             f"of {prose.dev_documents:,} held out"
         )
         return Packed(prose.path, summary)
-    report = prepare(config.data, tokenizer, cache, progress)
+    near = near_words(encoder or _bundled_encoder(), tokenizer)
+    report = prepare(config.data, tokenizer, cache, progress, near=near)
     summary = (
         f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
         f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}"
@@ -158,7 +161,7 @@ def train(
     with joined(device) as (ranks, device):
         progress = progress if ranks.first else Silent()
         if packed is None and not isinstance(config, RecallTrainConfig):
-            packed = _packed_by_the_first(config, folder / "data", progress, ranks)
+            packed = _packed_by_the_first(config, folder / "data", encoder, progress, ranks)
         if ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
@@ -248,12 +251,14 @@ def tasks(
     return reader
 
 
-def _packed_by_the_first(config: AnyTrainConfig, cache: Path, progress: Progress, ranks: Ranks) -> Path:
+def _packed_by_the_first(
+    config: AnyTrainConfig, cache: Path, encoder: Path | None, progress: Progress, ranks: Ranks
+) -> Path:
     if ranks.first:
-        packed = pack_data(config, cache, progress)
+        packed = pack_data(config, cache, progress, encoder=encoder)
         progress.note(packed.summary)
     ranks.wait()
-    return packed.path if ranks.first else pack_data(config, cache, progress).path  # there by now
+    return packed.path if ranks.first else pack_data(config, cache, progress, encoder=encoder).path  # there by now
 
 
 def _write_summary(folder: Path, results: list[StageResult], device: str, ranks: Ranks) -> None:
