@@ -1,6 +1,7 @@
-"""Writes the generated pages of docs/ anew: help pages, JSON schemas, results with their plots. ``make docs`` runs it.
+"""Writes the generated pages of docs/ anew: help pages, JSON schemas, results with their plots; and the results in the
+README. ``make docs`` runs it.
 
-``pages()`` and ``plots()`` are also what the tests compare the files with.
+``pages()``, ``readme()`` and ``plots()`` are also what the tests compare the files with.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 PLOTS = DOCS / "plots"
+README = DOCS.parent / "README.md"
+RESULTS = DOCS.parent / "benchmarks" / "results"
 
 
 def pages() -> dict[str, str]:
@@ -34,18 +37,29 @@ def pages() -> dict[str, str]:
     }
 
 
+def readme() -> str:
+    """The README, its results those of the files; as it is where there are none."""
+    page = _results_page()
+    text, made = README.read_text(encoding="utf-8"), page.summary(RESULTS)[0]
+    new: str = page.within(text, made) if made else text
+    return new
+
+
 def plots() -> Mapping[str, Callable[[Path], None]]:
     """File name in docs/plots/ -> what draws it to a path."""
-    drawn: Mapping[str, Callable[[Path], None]] = _results().plots
-    return drawn
+    return {**_results().plots, **_results_page().summary(RESULTS)[1]}
 
 
 def _results() -> Any:
+    return _results_page().page(RESULTS)
+
+
+def _results_page() -> Any:
     if str(DOCS) not in sys.path:
         sys.path.insert(0, str(DOCS))
-    from results_page import page
+    import results_page
 
-    return page(DOCS.parent / "benchmarks" / "results")
+    return results_page
 
 
 def _schema(schema: dict[str, object]) -> str:
@@ -78,6 +92,8 @@ def main() -> None:
     for name, text in written.items():
         (DOCS / name).write_text(text, encoding="utf-8")
         print(DOCS / name)
+    README.write_text(readme(), encoding="utf-8")
+    print(README)
     for stale in [*(path for path in PLOTS.glob("*.svg") if path.name not in drawn), DOCS / "results.md"]:
         if stale.name not in written:
             stale.unlink(missing_ok=True)

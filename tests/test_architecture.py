@@ -44,6 +44,12 @@ def test_the_generated_pages_are_current() -> None:
 
 
 @checkout
+def test_the_results_in_the_readme_are_those_of_the_files() -> None:
+    written = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert written == _generator().readme(), "README.md is out of date: run `make docs`"
+
+
+@checkout
 def test_the_plots_of_results_are_those_of_the_page() -> None:
     drawn = {path.name for path in (ROOT / "docs" / "plots").glob("*.svg")}
     assert drawn == set(_generator().plots()), "docs/plots/ is out of date: run `make docs`"

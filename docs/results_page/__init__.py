@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results_page import boundary, language, twin
+from results_page.summary import summary, within
 
-__all__ = ["Page", "page"]
+__all__ = ["Page", "page", "summary", "within"]
 
 _HEAD = """# Results
 

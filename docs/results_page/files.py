@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,20 @@ from typing import Any
 from ragyena.errors import DataError
 from ragyena.training.log import read_log
 
-__all__ = ["Evaluation", "Section", "Training", "evaluation", "newest", "read_json", "short_name", "training"]
+__all__ = [
+    "ROLES",
+    "Evaluation",
+    "Section",
+    "Training",
+    "evaluation",
+    "newest",
+    "read_json",
+    "short_name",
+    "training",
+]
+
+ROLES = ("Hyena", "twin", "local twin")
+"""What the readers of an evaluation of two or three are to each other, in the order in which they were named."""
 
 _DATED = re.compile(r"(\d{4}-\d\d-\d\d)-(.+)")
 _NOT_A_NAME = ("checkpoint", "best")  # folders inside a stage's
@@ -65,6 +78,11 @@ class Evaluation:
         self.readers = [short_name(result["reader"]["name"]) for result in self.results]
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """What each reader is, of an evaluation of two or three."""
+        return ROLES[: len(self.results)]
+
+    @property
     def conditions(self) -> list[dict[str, Any]]:
         """Those of the first reader that all readers have."""
         others = [{condition["name"] for condition in result["conditions"]} for result in self.results[1:]]
@@ -86,15 +104,17 @@ class Evaluation:
         return next((d for d in found if (d["first"], d["second"], d["source"], d["measure"]) == wanted), None)
 
 
-def evaluation(path: Path, readers: int | None = None) -> Evaluation | None:
-    """The evaluation in a file; None where there is none. Raises DataError where it is not one of so many readers."""
+def evaluation(path: Path, readers: Sequence[int] = ()) -> Evaluation | None:
+    """The evaluation in a file; None where there is none. Raises DataError where it is not one of several readers, or
+    not of so many as ``readers`` allows."""
     if not path.is_file():
         return None
     values = read_json(path)
     count = len(values.get("results", ()))
-    if count < 2 or len(values.get("comparisons", ())) != count - 1 or readers not in (None, count):
+    if count < 2 or len(values.get("comparisons", ())) != count - 1 or (readers and count not in readers):
+        allowed = " or ".join(map(str, readers)) or "several"
         raise DataError(
-            f"{path} is not the result of {readers or 'several'} readers",
+            f"{path} is not the result of {allowed} readers",
             hint="commit the file ending in -readers.json that ragyena eval writes with --reader A --reader B",
         )
     return Evaluation(path.stem, values)

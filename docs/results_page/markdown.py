@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from results_page.files import Training
@@ -12,6 +12,7 @@ from results_page.files import Training
 __all__ = [
     "HELD_OUT",
     "HELD_OUT_IS",
+    "bullets",
     "delta",
     "gib",
     "image",
@@ -42,6 +43,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 def prose(text: str) -> str:
     """A paragraph, in lines of the width of our other pages."""
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """A list of them."""
+    return "".join(textwrap.indent(prose(sentence), "  ").replace("  ", "- ", 1) for sentence in sentences)
 
 
 def image(name: str, alt: str) -> str:

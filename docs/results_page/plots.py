@@ -36,6 +36,9 @@ class Panel:
     lines: Sequence[Line]
     doubling: bool = False
     """Whether the horizontal axis is logarithmic."""
+    up_logarithmic: bool = False
+    marks: Sequence[tuple[float, str]] = ()
+    """Places along the horizontal axis, with words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def curves(stages: Sequence[Training], measure: str) -> list[Curve]:
 def draw_lines(panels: Sequence[Panel], out: Path) -> None:
     """Panels side by side. Raises MissingDependencyError, StorageError."""
     figure = new_figure(5.2 * len(panels), 3.9)
-    from matplotlib.ticker import NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         for line in panel.lines:
@@ -79,10 +82,20 @@ def draw_lines(panels: Sequence[Panel], out: Path) -> None:
         if panel.doubling:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_minor_locator(NullLocator())
+        if panel.up_logarithmic:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
+        for place, words in panel.marks:
+            axes.axvline(place, color="0.4", linewidth=0.8, linestyle=":")
+            axes.annotate(
+                words, (place, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize="small", ha="right"
+            )
         axes.set_xticks(places, [f"{place:,g}" for place in places])
         axes.set_xlabel(panel.across)
         axes.set_ylabel(panel.up)
-        _legend(axes, 2)
+        _legend(axes, 2 if any("," in line.name for line in panel.lines) else 3)
         _tidy(axes)
     save(figure, out)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ if not (DOCS / "results_page").is_dir():
     pytest.skip("runs in a checkout", allow_module_level=True)
 sys.path.insert(0, str(DOCS))
 
-from results_page import Page, page  # noqa: E402
+from results_page import Page, page, summary, within  # noqa: E402
 from results_page.boundary import VARIANTS  # noqa: E402
 from results_page.language import TASKS  # noqa: E402
 from results_page.twin import RECIPES  # noqa: E402
@@ -128,6 +130,88 @@ def test_boundary_marks_are_of_paired_differences(tmp_path: Path) -> None:
     assert rows(found, "taps")[0][-1] == "1.250"
 
 
+TRIO = {"student": 0.0, "twin": -3.5, "local-twin": 1.0}
+
+
+def write_lengths(path: Path, readers: Mapping[str, float] = TRIO) -> None:
+    """Hyena takes a microsecond a token, the twin grows with the square, the local twin takes twice as long."""
+    lengths = [condition(f"open-{n}", 50.0, context_tokens=n) for n in (4096, 16384, 131072)]
+    takes = [lambda n: n / 1e6, lambda n: n * n / 8192e6, lambda n: 2 * n / 1e6]
+    write_evaluation(path, readers, lengths, seconds=lambda reader, n: takes[reader](n))
+
+
+def test_a_third_reader_has_its_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-11-20-reader-twin"
+    write_evaluation(folder / "squad-dev.json", TRIO, [condition("among-1", 80.0, among=1)])
+    write_evaluation(folder / "qa-dev.json", PAIR, [condition("among-8", 55.0, sources=("boolq", "tatqa"), among=8)])
+    write_evaluation(folder / "squad-dev-among.json", TRIO, AMONG)
+    write_lengths(folder / "squad-dev-lengths.json")
+    found = page(tmp_path)
+    assert "| questions | n | Hyena EM | twin EM | local twin EM | less twin | p | less local twin | p |" in found.text
+    em, _, cost, *_ = rows(found, "`squad-dev`, title of among-1")
+    assert em[2:5] == ["80.0 (78.8-81.2)", "76.5 (75.2-77.8)", "81.0 (79.8-82.2)"]
+    assert em[5:] == ["**+3.5** (+2.2 to +4.8)", "<0.001", "-1.0 (-2.2 to +0.2)", "0.432"]
+    assert cost[2:] == ["77,125", "80,654", "76,173", "10.00", "9.56", "10.12"]
+    two = rows(found, "`qa-dev`, title of among-8")[0]
+    assert two[2:5] == ["55.0 (53.8-56.2)", "51.5 (50.2-52.8)", ""] and two[7:] == ["", ""]
+    assert len(rows(found, "... tatqa")) == 2
+    assert rows(found, "16,384")[0][3:6] == ["50.0 (48.8-51.2)", "46.5 (45.2-47.8)", "51.0 (49.8-52.2)"]
+    assert "lengths.svg" in found.plots and [one[1] for one in rows(found, "local twin | `local-twin`")] == [
+        "`local-twin`"
+    ]
+
+
+def test_what_a_question_costs_at_each_length(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-11-20-reader-twin"
+    write_lengths(folder / "squad-dev-lengths.json")
+    found = page(tmp_path)
+    assert headings(found)[-1] == "What a question costs"
+    assert rows(found, "4,096 | Hyena")[0][2:] == (
+        ["20", "4.1 ms", "4.51 ms", "1,000,000", "0.12", "2 MiB", "4 MiB", "4.10"]
+    )
+    assert rows(found, "131,072 | local twin")[0][3] == "262 ms"
+    text = " ".join(found.text.split())
+    assert "The twin takes 0.50 times as long as Hyena to the first token at 4,096 tokens, 16.00 times at" in text
+    assert "they cross at about 8,192 tokens (between the measured 4,096 and 16,384), beyond which Hyena is" in text
+    assert "The local twin takes 2.00 times" in text and text.count("they cross") == 1
+    found.plots["cost.svg"](tmp_path / "cost.svg")
+    assert "8,192" in (tmp_path / "cost.svg").read_text(encoding="utf-8")
+    values = json.loads((folder / "squad-dev-lengths.json").read_text(encoding="utf-8"))
+    values["results"][1]["machine"]["gpus"] = ["Another GPU"]
+    (folder / "squad-dev-lengths.json").write_text(json.dumps(values), encoding="utf-8")
+    text = page(tmp_path).text
+    assert "machines that differ" in text and "they cross" not in text and "16.00 times" not in text
+
+
+def test_the_readme_shows_the_newest_results(tmp_path: Path) -> None:
+    assert summary(tmp_path) == ("", {})
+    write_all(tmp_path)
+    folder = tmp_path / "2026-11-20-reader-twin"
+
+    def shown(start: str) -> list[list[str]]:
+        return rows(Page(summary(tmp_path)[0], {}), start)
+
+    own = shown("SQuAD dev: title of among-1")[0]
+    assert own[1:] == ["1,234", "80.0 / 90.0", "76.5 / 86.5 (p < 0.001)", "`ragyena eval squad-dev`"]
+    assert shown("... unanswerable questions told from answerable ones, AUROC")[0][1:4] == ["1,333", "0.50", "0.50"]
+    assert shown("an alias that another passage explains: title of two-hop-8")[0][2] == "48.0 / 58.0"
+    assert shown("SQuAD dev, the own passage at 3 places of 4,096 tokens, greatest less least")[0][2] == "2.5 / 1.5"
+    assert not shown("an alias that another passage explains: title of one-hop-8")
+    write_lengths(folder / "squad-dev-lengths.json")
+    text, plots = summary(tmp_path)
+    assert "local twin EM / F1" in text and "squad-dev-open" not in text  # which asks less
+    assert shown("131,072")[0][1:] == ["131 ms / 144 ms", "2.1 s / 2.31 s", "262 ms / 288 ms"]
+    assert "crosses" not in text and "beyond which Hyena" in " ".join(text.split())
+    assert set(re.findall(r"plots/([\w.]+)", text)) == plots.keys() == {"summary.svg"}
+    plots["summary.svg"](tmp_path / "summary.svg")
+    readme = "before\n<!-- results: made by `make docs`, not by hand -->\nof before\n<!-- end of results -->\nafter\n"
+    new = within(readme, text)
+    assert "of before" not in new and text in new and new.startswith("before\n") and new.endswith("\nafter\n")
+    assert within(new, text) == new
+    with pytest.raises(DataError, match="not by hand"):
+        within("no marks", text)
+
+
 def test_models_without_questions(tmp_path: Path) -> None:
     write_all(tmp_path)
     found = page(tmp_path)
@@ -162,7 +246,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "2026-11-20-reader-twin"
     write_evaluation(folder / "alias.json", {"alone": 0.0}, [])
-    with pytest.raises(DataError, match=r"alias\.json is not the result of 2 readers"):
+    with pytest.raises(DataError, match=r"alias\.json is not the result of 2 or 3 readers"):
         page(tmp_path)
     (folder / "alias.json").unlink()
     write_log(folder / "student.jsonl", **{"held-out span": 1.0})
@@ -182,7 +266,7 @@ def test_without_matplotlib_the_plots_say_so(tmp_path: Path, monkeypatch: pytest
 
 def test_what_the_page_names_is_in_the_recipes() -> None:
     elsewhere = {"beir", "quick", "squad-dev-retrieval", "your-index"}  # no reader, or data of whoever runs them
-    elsewhere |= {"paper", "squad-dev-among", "squad-dev-lengths"}  # a suite has a page of its own
+    elsewhere |= {"paper"}  # its recipes have their own
     assert {*RECIPES} | elsewhere == {*recipes.names("configs/eval")} and not {*RECIPES} & elsewhere
     values, path = recipes.load_recipe("configs/train", "boundary")
     stages = [stage.name for stage in parse(TrainConfig, values, source=str(path)).stages]

@@ -8,7 +8,7 @@ from typing import Any
 from ragyena.evaluation.report_page.blocks import Block, Group, Line, Table, Text
 from ragyena.evaluation.report_page.compared import Compared, number
 
-__all__ = ["PART_NAMES", "duration", "parts_blocks", "state_blocks"]
+__all__ = ["PART_NAMES", "duration", "mebibytes", "parts_blocks", "state_blocks"]
 
 PART_NAMES = {
     "retrieve": "retrieve",
