@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
+import os
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["TRITON_BY_DEFAULT", "choose_backend", "prefers_triton"]
+__all__ = ["TRITON_BY_DEFAULT", "choose_backend", "prefers_triton", "triton_refusal"]
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +27,17 @@ def prefers_triton(operation: str, x: Tensor) -> bool:
     """Whether ``auto`` is Triton for inputs like ``x``. Under ``torch.compile`` it is not: what a compiler can fuse
     with its neighbours stays visible to it."""
     return operation in TRITON_BY_DEFAULT and x.is_cuda and not torch.compiler.is_compiling()
+
+
+def triton_refusal(x: Tensor) -> str | None:
+    """Why no Triton kernel of this package takes ``x``; None where one may."""
+    if x.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        return f"it takes fp16, bf16 and fp32, not {x.dtype}"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed (ragyena[gpu])"
+    if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET", "0") != "1":
+        return f"Triton does not run on {x.device.type} (TRITON_INTERPRET=1 lets it, slowly)"
+    return None
 
 
 def choose_backend(

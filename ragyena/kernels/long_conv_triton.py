@@ -10,8 +10,7 @@ bounded. Triton is imported when a kernel is first launched, so that the operato
 from __future__ import annotations
 
 import functools
-import importlib.util
-import os
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +18,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from ragyena.kernels.backends import triton_refusal
 from ragyena.kernels.conv_operator import gradient_like, register
 from ragyena.kernels.twisted_ring import (
     MAX_RING,
@@ -54,19 +54,9 @@ class PreparedFilter:
 
 def refusal(u: Tensor, length: int) -> str | None:
     """Why these kernels cannot convolve ``u``; None where they can."""
-    if u.dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        return f"it takes fp16, bf16 and fp32, not {u.dtype}"
     if length > MAX_RING:
         return f"it takes up to {MAX_RING:,} positions, not {length:,}"
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed (ragyena[gpu])"
-    if u.device.type != "cuda" and not _interpreted():
-        return f"Triton does not run on {u.device.type} (TRITON_INTERPRET=1 lets it, slowly)"
-    return None
-
-
-def _interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET", "0") == "1"
+    return triton_refusal(u)
 
 
 def prepare_filter(

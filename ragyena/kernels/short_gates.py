@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from ragyena.kernels import short_gates_triton
-from ragyena.kernels.backends import choose_backend, prefers_triton
+from ragyena.kernels.backends import choose_backend, prefers_triton, triton_refusal
 from ragyena.kernels.short_conv import short_conv, short_conv_reference
 
 __all__ = [
@@ -112,7 +112,7 @@ def causal_gates_backend(projected: Tensor, taps: int, wish: GatesBackend) -> st
 def _chosen(operation: str, wish: GatesBackend, projected: Tensor, taps: int = _TAPS) -> str:
     if wish == "auto" and not prefers_triton(operation, projected):
         return choose_backend(operation, wish, ("torch",), "torch")
-    reason = short_gates_triton.refusal(projected) if taps == _TAPS else f"it takes {_TAPS} taps, not {taps}"
+    reason = triton_refusal(projected) if taps == _TAPS else f"it takes {_TAPS} taps, not {taps}"
     available = ("torch",) if reason else ("torch", "triton")
     return choose_backend(operation, wish, available, available[-1], {"triton": reason})
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
-import os
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -25,7 +23,7 @@ from torch import Tensor
 
 from ragyena.kernels.conv_operator import gradient_like
 
-__all__ = ["GatesPlan", "gates", "refusal"]
+__all__ = ["GatesPlan", "gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +41,6 @@ _FORWARD = GatesPlan(64, 64, 8)
 _BACKWARD = GatesPlan(32, 32, 4)
 # Programs that share the tiles of positions, at most: each leaves a row of sums.
 _PROGRAMS = 2112
-
-
-def refusal(projected: Tensor) -> str | None:
-    """Why these kernels cannot take ``projected``; None where they can."""
-    if projected.dtype not in (torch.float16, torch.bfloat16, torch.float32):
-        return f"it takes fp16, bf16 and fp32, not {projected.dtype}"
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed (ragyena[gpu])"
-    if projected.device.type != "cuda" and os.environ.get("TRITON_INTERPRET", "0") != "1":
-        return f"Triton does not run on {projected.device.type} (TRITON_INTERPRET=1 lets it, slowly)"
-    return None
 
 
 @functools.cache

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
-import os
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -21,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ragyena.kernels.backends import triton_refusal
 from ragyena.kernels.conv_operator import gradient_like
 
 __all__ = ["MAX_SLOT", "SlotPlan", "conv", "refusal", "slot_plan"]
@@ -71,15 +70,9 @@ def slot_plan(slot_tokens: int, dtype: torch.dtype) -> SlotPlan:
 
 def refusal(u: Tensor, slot_tokens: int) -> str | None:
     """Why these kernels cannot convolve ``u``; None where they can."""
-    if u.dtype not in _OPERANDS:
-        return f"it takes fp16, bf16 and fp32, not {u.dtype}"
     if slot_tokens > MAX_SLOT:
         return f"it takes slots of up to {MAX_SLOT} tokens, not {slot_tokens}"
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed (ragyena[gpu])"
-    if u.device.type != "cuda" and os.environ.get("TRITON_INTERPRET", "0") != "1":
-        return f"Triton does not run on {u.device.type} (TRITON_INTERPRET=1 lets it, slowly)"
-    return None
+    return triton_refusal(u)
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ragyena.config import ReaderModelConfig
-from ragyena.kernels import short_gates_triton, slot_conv_triton
+from ragyena.kernels import slot_conv_triton
 from ragyena.kernels.backends import choose_backend, prefers_triton
 from ragyena.kernels.long_conv import long_conv
 from ragyena.kernels.short_gates import GatesBackend, short_gates, short_gates_by_position
@@ -164,7 +164,7 @@ class HyenaMixer(nn.Module):
         wish, operation = self.passage_backend, "passage_scope"
         if wish == "auto" and not prefers_triton(operation, projected_p):
             return choose_backend(operation, wish, ("torch",), "torch")
-        reason = short_gates_triton.refusal(projected_p) or slot_conv_triton.refusal(projected_p, projected_p.shape[1])
+        reason = slot_conv_triton.refusal(projected_p, projected_p.shape[1])
         if self.context_channels:
             reason = "some channels have the scope of the context"
         available = ("torch",) if reason else ("torch", "triton")
