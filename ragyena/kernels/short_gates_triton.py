@@ -101,8 +101,8 @@ def _bytes(mask_NS: Tensor | None) -> Tensor | None:
 def gates(
     projected_NSC: Tensor, taps_3C: Tensor, bias_C: Tensor | None, mask_NS: Tensor | None, causal: bool
 ) -> tuple[Tensor, Tensor]:
-    """``gate_out`` and ``gate_in * value`` of the convolved thirds, [R, D, P] each; no bool of ``mask`` lets an input
-    be heard where it is False."""
+    """``gate_out`` and ``gate_in * value`` of the convolved thirds, [R, D, P] each; an input where
+    ``mask`` is False is not heard."""
     sizes = _sizes(projected_NSC, causal)
     gate_out = projected_NSC.new_empty(sizes.outputs)
     gated = torch.empty_like(gate_out)
