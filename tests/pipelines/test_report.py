@@ -18,6 +18,7 @@ from small_world import save_small_reader
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.evaluation.coverage import risk_coverage
+from ragyena.evaluation.report_page.cost_parts import duration
 from ragyena.pipelines.compare import compare, write_together
 from ragyena.pipelines.evaluate import evaluate
 from ragyena.pipelines.report import report
@@ -171,7 +172,7 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
             f1, latency = condition["whole"]["f1"], condition["latency"]
             assert f"{f1['mean']:.1f}" in text and f"{f1['low']:.1f}–{f1['high']:.1f}" in text
             assert f"{f1['mean']:.1f} ({f1['low']:.1f}–{f1['high']:.1f})" in plain
-            assert f"{latency['p50'] * 1000:,.3g} ms" in plain and latency["p95"] is None
+            assert duration(latency["p50"]) in plain and latency["p95"] is None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 
 
