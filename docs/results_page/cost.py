@@ -31,11 +31,12 @@ def cost(evaluations: Mapping[str, Evaluation]) -> Section | None:
         "next, `KV cache` what a decoder-only attention reader of the same depth, width and type would: both are "
         "computed."
     )
-    if any(_energy(one["cost"]) for _, _, one in _timed(found)):
+    measured = any(_energy(one["cost"]) for _, _, one in _timed(found))
+    if measured:
         text += " J is the energy of a question, of the whole board, as NVML counts it."
     reasons = sorted({one["cost"]["no_energy"] for _, _, one in _timed(found)} - {""})
     if reasons:
-        text += f" Energy was not measured everywhere: {'; '.join(reasons)}."
+        text += f" Energy was not measured{' everywhere' if measured else ''}: {'; '.join(reasons)}."
     parts = [prose(text), table([*_HEADER], [_row(*one) for one in _timed(found)], left=2)]
     sentences = [*crossing_sentences(found)]
     if sentences:
