@@ -18,8 +18,8 @@ __all__ = ["Twister"]
 _IN_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
 _NEAR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
 
-_OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer north/south
-    northern/southern east/west eastern/western northeast/southwest northwest/southeast best/worst
+_OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer
+    north/south northern/southern east/west eastern/western northeast/southwest northwest/southeast best/worst
     oldest/youngest older/younger early/late earlier/later inside/outside male/female men/women father/mother
     son/daughter brother/sister husband/wife king/queen positive/negative maximum/minimum longest/shortest
     longer/shorter major/minor higher/lower larger/smaller bigger/smaller public/private common/rare strong/weak
