@@ -9,7 +9,7 @@ fp64) and the result has the type of ``u``. Only the inputs are kept for the bac
 Backends: ``fft`` (torch.fft, any length), ``direct`` (a depthwise torch convolution, for short filters), ``ring``
 (``ragyena.kernels.ring_conv``: causal, elementwise work left to ``torch.compile``; more memory, less time) and
 ``triton`` (``ragyena.kernels.long_conv_triton``: on CUDA, up to 262,144 positions; fp16 and bf16 with fp16 operands).
-``auto`` chooses among the first three; ``triton`` runs where it is asked for (docs/kernels.md says why).
+``auto`` is ``triton`` for half precision on CUDA, outside of ``torch.compile`` (docs/kernels.md has the figures).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ragyena.kernels import long_conv_triton
-from ragyena.kernels.backends import choose_backend
+from ragyena.kernels.backends import choose_backend, prefers_triton
 from ragyena.kernels.conv_operator import gradient_like, register
 from ragyena.kernels.ring_conv import ring_conv
 
@@ -55,7 +55,7 @@ def long_conv(
     """
     _check(u_BDL, filter_DK, direction, skip_D, gate_in_BDL, gate_out_BDL)
     if backend == "auto":
-        preferred, refusals = _preferred(filter_DK.shape[1], direction), {}
+        preferred, refusals = _preferred(u_BDL, filter_DK.shape[1], direction), {}
     else:
         preferred = backend
         refusals = {
@@ -150,12 +150,14 @@ def fft_size(minimum: int, device: str = "cpu") -> int:
 _ODD_SMOOTH = tuple(sorted(3**b * 5**c for b in range(12) for c in range(8) if 3**b * 5**c < 1 << 18))
 
 
-def _preferred(taps: int, direction: Direction) -> str:
+def _preferred(u_BDL: Tensor, taps: int, direction: Direction) -> str:
     """What ``auto`` runs. A compiled graph keeps what was measured inside one."""
     if taps <= _DIRECT_TAPS:
         return "direct"
     if torch.compiler.is_compiling():
         return "ring" if direction == "causal" else "fft"
+    if prefers_triton("long_conv", u_BDL) and long_conv_triton.refusal(u_BDL, u_BDL.shape[2]) is None:
+        return "triton"
     return "fft"
 
 

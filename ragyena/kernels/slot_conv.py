@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ragyena.kernels import slot_conv_triton
-from ragyena.kernels.backends import choose_backend
+from ragyena.kernels.backends import choose_backend, prefers_triton
 
 __all__ = [
     "SlotConvBackend",
@@ -188,7 +188,9 @@ def _starts(lengths: tuple[int, ...], device: torch.device) -> Tensor:
 def _chosen(operation: str, wish: SlotConvBackend, u: Tensor, slot_tokens: int) -> str:
     preferred = "toeplitz" if slot_tokens <= _TOEPLITZ_MAX_SLOT else "fft"
     if wish == "auto":
-        return preferred
+        if prefers_triton(operation, u) and slot_conv_triton.refusal(u, slot_tokens) is None:
+            preferred = "triton"
+        return choose_backend(operation, wish, (), preferred)
     refusals = {"triton": slot_conv_triton.refusal(u, slot_tokens)}
     available = ("toeplitz", "fft") if refusals["triton"] else ("toeplitz", "fft", "triton")
     return choose_backend(operation, wish, available, preferred, refusals)
