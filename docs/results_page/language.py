@@ -93,8 +93,8 @@ def _recall(stages: Sequence[Training]) -> Section:
     ]
     text = prose(
         "Percent of right answers on new sequences, at the end of training, by the length of the sequences. A stage "
-        "trains on the lengths that it is measured at; the long stages go on from the short ones. At which rates, and what "
-        "that says of attention, stands in benchmarks/README.md."
+        "trains on the lengths that it is measured at; the long stages go on from the short ones. At which rates, "
+        "and what that says of attention, stands in benchmarks/README.md."
     )
     return Section(
         "Recall", text + "\n" + table(["task", "model", "tokens", *(f"{n:,}" for n in lengths)], rows, left=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from ragyena.config.models import PairModelConfig, ReaderModelConfig
 from ragyena.config.strict import Count, Fraction, Positive, Strict
@@ -112,6 +112,9 @@ class StageConfig(ContextStageConfig):
     start: str = "encoder"
     """``encoder`` (the bundled MiniLM encoder), ``scratch``, ``shipped`` (the reader inside the package), the name of
     an earlier stage, or a checkpoint folder."""
+    average_start: Fraction = 0.0
+    """Weight of what the stage started from in the finished model, whose weights are the average of the two (Wortsman
+    et al. 2022): what tuning gained is mostly kept, and what it cost mostly won back. 0 for none."""
     teacher: str = ""
     """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
     distilled; empty for none."""
@@ -134,6 +137,12 @@ class StageConfig(ContextStageConfig):
     """Whether, with ``compile`` and on one GPU, the passes of each shape of batch are recorded as a CUDA graph."""
     storage: Literal["float32", "compact"] = "float32"
     """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
+
+    @model_validator(mode="after")
+    def _start_to_average(self) -> StageConfig:
+        if self.average_start and self.start in ("encoder", "scratch"):
+            raise ValueError(f"average_start needs a reader to start from, not {self.start}")
+        return self
 
 
 class PairStageConfig(ContextStageConfig):

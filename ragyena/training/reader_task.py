@@ -89,7 +89,13 @@ class ReaderTask(ContextTask):
         if start == "encoder":
             start_from_encoder(self.model, encoder)
         elif start != "scratch":
-            convert(self._load(start), self.model)
+            model = self._load(start)
+            if self.stage.average_start and model.config != self.model.config:
+                raise TrainingError(
+                    f"stage {self.stage.name} cannot be averaged with {start}: their models differ",
+                    hint="set average_start to 0, or give the stage the model of its start",
+                )
+            convert(model, self.model)
 
     def _load(self, name: str) -> ReaderModel:
         """The model of an earlier stage or of a checkpoint folder."""
@@ -173,10 +179,19 @@ class ReaderTask(ContextTask):
         return loss, parts
 
     def finish(self) -> dict[str, float]:
-        """Fits the confidence on the held-out questions, where there are some; what was measured on them."""
+        """Averages the model with its start where the stage says so, then fits the confidence on the held-out
+        questions, where there are some; what was measured on them."""
+        if self.stage.average_start:
+            self._average_with_start()
         if not len(self.sampler.held_out):
             return {}
         return {f"held-out {name}": value for name, value in calibrate(self.model, self.sampler, self.dtype).items()}
+
+    def _average_with_start(self) -> None:
+        start = dict(self._load(self.stage.start).named_parameters())
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.lerp_(start[name].to(parameter), self.stage.average_start)
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs beside the model and its optimizer."""

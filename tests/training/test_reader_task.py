@@ -51,6 +51,22 @@ def test_a_stage_can_start_from_the_reader_that_ships(world: Any, stage: Stages)
     assert all(torch.equal(mine[name], tensor) for name, tensor in stored.items() if name != "idf")
 
 
+def test_a_finished_stage_is_averaged_with_its_start(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    stored = load_state(folder)
+    each = task(world, stage(model=load_config(folder), start="shipped", average_start=0.25))
+    with torch.no_grad():
+        for parameter in each.model.parameters():
+            parameter.add_(1.0)
+    each._average_with_start()
+    for name, parameter in each.model.named_parameters():
+        assert torch.allclose(parameter, stored[name].float() + 0.75, atol=1e-4), name
+    with pytest.raises(TrainingError, match="their models differ"):
+        task(world, stage(start="shipped", average_start=0.5))
+    with pytest.raises(ValueError, match="average_start needs a reader"):
+        stage(start="scratch", average_start=0.5)
+
+
 def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:
     """Of the encoder: the reader's small heads and its few question queries are what the formula leaves out."""
     model = tiny_model("attention", width=96, ffn_width=384, decoder_layers=0)
