@@ -264,8 +264,16 @@ def test_plans_hold_what_they_must(dtype: torch.dtype) -> None:
         ring_plan(MAX_RING + 1, dtype)
 
 
-def test_auto_does_not_take_these_kernels() -> None:
-    assert {_preferred(taps, "causal") for taps in (3, 5000)} == {"direct", "fft"}
+def test_auto_takes_these_kernels_on_cuda_alone() -> None:
+    on_cpu = torch.empty(1, 1, 1, dtype=torch.bfloat16)
+    assert {_preferred(on_cpu, taps, "causal") for taps in (3, 5000)} == {"direct", "fft"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_auto_takes_these_kernels_for_half_precision() -> None:
+    on_cuda = torch.empty(1, 1, 5000, dtype=torch.bfloat16, device="cuda")
+    assert [_preferred(x, 5000, "causal") for x in (on_cuda, on_cuda.float())] == ["triton", "fft"]
+    assert _preferred(on_cuda, 3, "causal") == "direct"
 
 
 def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
