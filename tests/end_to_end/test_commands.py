@@ -94,7 +94,7 @@ def test_app_py_is_the_same_command(ragyena: Ragyena) -> None:
 @pytest.mark.slow
 def test_the_demo_answers_its_questions(ragyena: Ragyena) -> None:
     done = ragyena("demo").succeeds()
-    assert "125.5 km" in done.out
+    assert "823 km" in done.out
     right, asked = done.out.split(" answers right")[0].splitlines()[-1].split(" of ")
     assert int(asked) == 9
     assert int(right) >= 6
