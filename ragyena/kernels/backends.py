@@ -18,17 +18,20 @@ __all__ = ["TRITON_BY_DEFAULT", "choose_backend", "prefers_triton", "triton_refu
 _log = logging.getLogger(__name__)
 
 # Operations whose ``auto`` is Triton on CUDA. One enters when its kernels, as they stand, kept their tolerances on a
-# GPU and were measured faster there (docs/kernels.md). Still to be measured: "passage_scope" (a Hyena mixer's passages,
-# from projection to gate), "short_gates", "causal_gates", "gated_segment_conv".
-TRITON_BY_DEFAULT: frozenset[str] = frozenset({"long_conv", "gated_slot_conv"})
+# GPU and were measured faster there (docs/kernels.md). "passage_scope": a Hyena mixer's passages, from projection to
+# gate.
+TRITON_BY_DEFAULT: frozenset[str] = frozenset(
+    {"long_conv", "gated_slot_conv", "passage_scope", "short_gates", "causal_gates"}
+)
+# Those for which it is inside ``torch.compile`` too, beside what a compiler makes of the torch operations.
+TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})
 _FAST = (torch.float16, torch.bfloat16)  # fp32 operands are exact to 1e-6 there, but slower than a library's transform
 
 
 def prefers_triton(operation: str, x: Tensor) -> bool:
-    """Whether ``auto`` is Triton for inputs like ``x``. Under ``torch.compile`` it is not: what a compiler can fuse
-    with its neighbours stays visible to it."""
-    chosen = operation in TRITON_BY_DEFAULT and x.is_cuda and x.dtype in _FAST
-    return chosen and not torch.compiler.is_compiling() and triton_refusal(x) is None
+    """Whether ``auto`` is Triton for inputs like ``x``."""
+    measured = TRITON_IN_COMPILED if torch.compiler.is_compiling() else TRITON_BY_DEFAULT
+    return operation in measured and x.is_cuda and x.dtype in _FAST and triton_refusal(x) is None
 
 
 def triton_refusal(x: Tensor) -> str | None:

@@ -151,14 +151,12 @@ _ODD_SMOOTH = tuple(sorted(3**b * 5**c for b in range(12) for c in range(8) if 3
 
 
 def _preferred(u_BDL: Tensor, taps: int, direction: Direction) -> str:
-    """What ``auto`` runs. A compiled graph keeps what was measured inside one."""
+    """What ``auto`` runs."""
     if taps <= _DIRECT_TAPS:
         return "direct"
-    if torch.compiler.is_compiling():
-        return "ring" if direction == "causal" else "fft"
     if prefers_triton("long_conv", u_BDL) and long_conv_triton.refusal(u_BDL, u_BDL.shape[2]) is None:
         return "triton"
-    return "fft"
+    return "ring" if torch.compiler.is_compiling() and direction == "causal" else "fft"
 
 
 def _check(

@@ -35,10 +35,8 @@ from ragyena.kernels.twisted_ring import (
 __all__ = ["PreparedFilter", "conv", "conv_with_tail", "prepare_filter", "prepared_conv", "refusal"]
 
 # Bytes of transforms that one group of channels may take: a part of the second-level cache (50 MB on Hopper).
-_GROUP_BYTES = 32 << 20
+_GROUP_BYTES = 16 << 20
 _LARGE_GROUP_BYTES = 128 << 20
-# Programs that share a group's rows, at most: several on each of some 130 multiprocessors.
-_PROGRAMS = 1056
 # Of a product of fp32 operands. tf32, the default, would leave an error of 3e-4.
 _PRECISION = "ieee"
 
@@ -124,10 +122,9 @@ def _flat(tensor: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True, slots=True)
 class _Transform:
-    """Inputs transformed over n1, and the scale of each of their tiles."""
+    """Rows transformed over n1, [rows, N, 2, A B], and the scale of each of their tiles."""
 
-    real: Tensor
-    imaginary: Tensor
+    numbers: Tensor
     scale: Tensor
 
 
@@ -140,14 +137,18 @@ class _Run:
         self.operand = _operand(u_BDL.dtype)
         self.device = u_BDL.device
         self.tables: RingTables = ring_tables(plan, self.operand, u_BDL.device)
-        # One stage: with Triton's default, three, what a loop loads ahead overflows shared memory.
-        self.common = {"PRECISION": _PRECISION, "num_stages": 1}
+        self.delta = 1 / (plan.ring * plan.shrink**2)
+        self.outer = {"num_warps": plan.outer_warps, "num_stages": plan.outer_stages, "PRECISION": _PRECISION}
+        self.inner = {"num_warps": plan.inner_warps, "num_stages": plan.inner_stages, "PRECISION": _PRECISION}
+        # What is launched once for a filter has few rows for a program: to ask ahead costs more than it brings.
+        self.outer_once, self.inner_once = {**self.outer, "num_stages": 1}, {**self.inner, "num_stages": 1}
 
     def groups(self) -> Iterator[slice]:
         bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
         # Large inputs go in larger groups, up to nine tenths of their own size: fewer launches, whose ends idle.
         small, large = _GROUP_BYTES // bytes_of_channel, _LARGE_GROUP_BYTES // bytes_of_channel
         step = max(1, small, min(large, self.width * 9 // 20))
+        step = -(-self.width // -(-self.width // step))  # as many groups, of one size
         for start in range(0, self.width, step):
             yield slice(start, min(start + step, self.width))
 
@@ -161,24 +162,22 @@ class _Run:
         real = torch.empty(channels, plan.ring, dtype=self.operand, device=self.device)
         imaginary = torch.empty_like(real)
         scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
-        common = {"TOP": SPECTRUM_TOP, **self.common}
         if plan.outer == 1:
             _filter_kernels().whole_filter[(channels,)](
-                filter_DK, real, imaginary, scale, self.tables.outer, self.tables.columns, self.tables.inner_twiddle,
+                filter_DK, real, imaginary, scale, self.tables.outer, self.tables.inner, self.tables.inner_twiddle,
                 group.start, taps, middle, ahead, behind, A=plan.rows, B=plan.columns, TWO_SIDED=not causal,
-                num_warps=plan.inner_warps, **common,
+                TOP=SPECTRUM_TOP, **self.inner_once,
             )  # fmt: skip
         else:
             z = self._room(channels)
-            _filter_kernels().split_filter_in[plan.tiles, _share(channels, plan.tiles)](
-                filter_DK, z.real, z.imaginary, z.scale, self.tables.outer, self.tables.outer_twiddle, channels,
+            _filter_kernels().split_filter_in[plan.tiles, _share(channels, plan.tiles, plan.outer_programs)](
+                filter_DK, z.numbers, z.scale, self.tables.outer, self.tables.outer_twiddle, channels,
                 group.start, taps, middle, ahead, behind, plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block,
-                TWO_SIDED=not causal, num_warps=plan.outer_warps, **self.common,
+                TWO_SIDED=not causal, **self.outer_once,
             )  # fmt: skip
-            _filter_kernels().split_filter[plan.outer, _share(channels, plan.outer)](
-                z.real, z.imaginary, z.scale, real, imaginary, scale, self.tables.rows, self.tables.columns,
-                self.tables.inner_twiddle, channels, plan.tiles, plan.outer, A=plan.rows, B=plan.columns,
-                BLOCK=plan.block, num_warps=plan.inner_warps, **common,
+            _filter_kernels().split_filter[plan.outer, _share(channels, plan.outer, plan.inner_programs)](
+                z.numbers, z.scale, real, imaginary, scale, self.tables.inner, self.tables.inner_twiddle, channels,
+                plan.tiles, plan.outer, A=plan.rows, BLOCK=plan.block, TOP=SPECTRUM_TOP, **self.inner_once,
             )  # fmt: skip
         top = scale.amax(1, keepdim=True)
         return Spectrum(real, imaginary, scale / top, top[:, 0] / (plan.ring * plan.shrink**3), plan)
@@ -186,8 +185,7 @@ class _Run:
     def _room(self, rows: int) -> _Transform:
         plan = self.plan
         return _Transform(
-            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
-            torch.empty(rows, plan.ring, dtype=self.operand, device=self.device),
+            torch.empty(rows, 2 * plan.ring, dtype=self.operand, device=self.device),
             torch.empty(rows, plan.tiles, dtype=torch.float32, device=self.device),
         )
 
@@ -196,11 +194,10 @@ class _Run:
         plan, channels = self.plan, group.stop - group.start
         rows = self.batch * channels
         made = self._room(rows)
-        _kernels().split_in[plan.tiles, _share(rows, plan.tiles)](
-            u, u if gate is None else gate, made.real, made.imaginary, made.scale, self.tables.outer,
-            self.tables.outer_twiddle, rows, channels, group.start, self.width, self.length, plan.inner, plan.tiles,
-            OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None, num_warps=plan.outer_warps,
-            maxnreg=plan.outer_registers, **self.common,
+        _kernels().split_in[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
+            u, u if gate is None else gate, made.numbers, made.scale, self.tables.outer, self.tables.outer_twiddle,
+            rows, channels, group.start, self.width, self.length, plan.inner, plan.tiles,
+            OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None, **self.outer,
         )  # fmt: skip
         return made
 
@@ -218,86 +215,118 @@ class _Run:
         conjugate: bool = False,
         other: Tensor | None = None,
         y_other: Tensor | None = None,
-        transformed: _Transform | None = None,
     ) -> None:
         """``y = gate_out * s``, ``s = h * p + skip * p``, ``p = gate_in * u``, for a group of channels.
 
-        For a backward pass ``y_other`` is ``other * s``, and ``conjugate`` takes the adjoint of h. ``transformed`` is
-        p's transform over n1, made here where it is not given, and overwritten.
+        For a backward pass ``y_other`` is ``other * s``, and ``conjugate`` takes the adjoint of h.
         """
         assert u is not None
         plan, channels = self.plan, group.stop - group.start
         rows = self.batch * channels
         history = 0 if tail is None else tail.shape[2]
         if plan.outer == 1:
-            _kernels().whole_conv[(_share(rows, 1),)](
+            _kernels().whole_conv[(_share(rows, 1, plan.inner_programs),)](
                 u, _or(gate_in, u), _or(gate_out, u), _or(skip, u), _or(other, u), y, _or(y_other, y), _or(tail, y),
-                given.real, given.imaginary, given.scale, self.tables.outer, self.tables.columns,
+                given.real, given.imaginary, given.scale, self.tables.outer, self.tables.inner,
                 self.tables.inner_twiddle, rows, channels, group.start, self.width, self.length, history,
                 A=plan.rows, B=plan.columns, CONJUGATE=conjugate, HAS_SKIP=skip is not None,
                 HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None,
-                HAS_TAIL=tail is not None, num_warps=plan.inner_warps, maxnreg=plan.inner_registers, **self.common,
+                HAS_TAIL=tail is not None, **self.inner,
             )  # fmt: skip
             return
-        z = transformed or self.transform(group, u, gate_in)
-        delta = 1 / (plan.ring * plan.shrink**2)
-        fold = {"HAS_SKIP": skip is not None, "TOP": SPECTRUM_TOP}
-        _kernels().split_middle[plan.outer, _share(rows, plan.outer)](
-            z.real, z.imaginary, z.scale, given.real, given.imaginary, given.even, given.scale, _or(skip, u),
-            self.tables.rows, self.tables.columns, self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels,
-            group.start, plan.tiles, plan.outer, delta, A=plan.rows, B=plan.columns, BLOCK=plan.block,
-            CONJUGATE=conjugate, EARLY=plan.early, num_warps=plan.inner_warps, maxnreg=plan.inner_registers, **fold,
-            **self.common,
+        z = self.transform(group, u, gate_in)
+        _kernels().split_middle[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
+            z.numbers, z.scale, given.real, given.imaginary, given.even, given.scale, _or(skip, u), self.tables.inner,
+            self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels, group.start, plan.tiles, plan.outer,
+            self.delta, A=plan.rows, BLOCK=plan.block, CONJUGATE=conjugate, HAS_SKIP=skip is not None,
+            TOP=SPECTRUM_TOP, **self.inner,
         )  # fmt: skip
-        _kernels().split_out[plan.tiles, _share(rows, plan.tiles)](
-            z.real, z.imaginary, z.scale, given.scale, _or(skip, u), _or(gate_out, u), _or(other, u), y,
-            _or(y_other, y), _or(tail, y), self.tables.outer, rows, channels, group.start, self.width, self.length,
-            plan.inner, plan.tiles, history, delta, OUTER=plan.outer, BLOCK=plan.block,
-            TILES=_power_of_two(plan.tiles), HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None,
-            HAS_TAIL=tail is not None, num_warps=plan.outer_warps, maxnreg=plan.outer_registers, **fold,
-            **self.common,
-        )  # fmt: skip
+        self.finish(group, z, given, skip, gate_out, y, tail=tail, other=other, y_other=y_other)
 
-    def filter_gradient(
+    def finish(
         self,
         group: slice,
-        dy: Tensor,
+        z: _Transform,
+        given: Spectrum,
+        skip: Tensor | None,
         gate_out: Tensor | None,
+        y: Tensor,
+        *,
+        tail: Tensor | None = None,
+        other: Tensor | None = None,
+        y_other: Tensor | None = None,
+    ) -> None:
+        """The last stage of a split ring."""
+        plan, channels = self.plan, group.stop - group.start
+        rows = self.batch * channels
+        _kernels().split_out[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
+            z.numbers, z.scale, given.scale, _or(skip, y), _or(gate_out, y), _or(other, y), y, _or(y_other, y),
+            _or(tail, y), self.tables.outer, rows, channels, group.start, self.width, self.length, plan.inner,
+            plan.tiles, 0 if tail is None else tail.shape[2], self.delta, OUTER=plan.outer, BLOCK=plan.block,
+            TILES=_power_of_two(plan.tiles), HAS_SKIP=skip is not None, HAS_GATE_OUT=gate_out is not None,
+            HAS_OTHER=y_other is not None, HAS_TAIL=tail is not None, TOP=SPECTRUM_TOP, **self.outer,
+        )  # fmt: skip
+
+    def gradients(
+        self,
+        group: slice,
+        given: Spectrum,
+        dy: Tensor,
         u: Tensor,
         gate_in: Tensor | None,
-        gradient: Tensor,
+        gate_out: Tensor | None,
+        skip: Tensor | None,
+        made: Gradients,
+        *,
         causal: bool,
-        transforms: tuple[_Transform, _Transform] | None,
     ) -> None:
-        """Gradients of a group's filters; ``transforms`` are those of ``gate_in * u`` and ``gate_out * dy``."""
+        """All gradients of a group of channels."""
         plan, channels = self.plan, group.stop - group.start
-        taps = gradient.shape[1]
+        rows, taps = self.batch * channels, made.filter.shape[1]
         middle, gain = 0 if causal else taps // 2, 1 / (plan.ring * plan.shrink**3)
-        if transforms is None:
+        # dy takes the outer gate's place: dgate_out = dy * (h * p + skip * p). The convolution's adjoint has the
+        # conjugate spectrum; the gates change places.
+        partner = {} if gate_in is None else {"other": u, "y_other": made.gate_in}
+        if plan.outer == 1:
             skipped = group.start * self.length
             _filter_kernels().whole_correlate[(channels,)](
                 _from(dy, skipped), _from(_or(gate_out, dy), skipped), _from(u, skipped),
-                _from(_or(gate_in, u), skipped), gradient[group.start :], self.tables.outer, self.tables.columns,
+                _from(_or(gate_in, u), skipped), made.filter[group.start :], self.tables.outer, self.tables.inner,
                 self.tables.inner_twiddle, self.batch, self.width, self.length, taps, middle, gain,
                 A=plan.rows, B=plan.columns, HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
-                TWO_SIDED=not causal, num_warps=plan.inner_warps, **self.common,
+                TWO_SIDED=not causal, **self.inner_once,
             )  # fmt: skip
+            if gate_out is not None:
+                self.convolve(group, given, u, gate_in, dy, skip, made.gate_out)
+            self.convolve(group, given, dy, gate_out, gate_in, skip, made.u, conjugate=True, **partner)
             return
-        z, q = transforms
-        w_re = torch.empty(channels, plan.ring, dtype=self.operand, device=self.device)
-        w_im = torch.empty_like(w_re)
-        w_scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
-        _filter_kernels().split_correlate[plan.outer, channels](
-            z.real, z.imaginary, z.scale, q.real, q.imaginary, q.scale, w_re, w_im, w_scale, self.tables.rows,
-            self.tables.columns, self.tables.inner_twiddle, self.tables.outer_twiddle, self.batch, channels,
-            plan.tiles, plan.outer, A=plan.rows, B=plan.columns, BLOCK=plan.block, num_warps=2 * plan.inner_warps,
-            **self.common,
+        z, q = self.transform(group, u, gate_in), self.transform(group, dy, gate_out)
+        w = torch.empty_like(z.numbers)
+        w_scale = torch.empty(rows, plan.outer, dtype=torch.float32, device=self.device)
+        _filter_kernels().split_backward[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
+            z.numbers, z.scale, q.numbers, q.scale, w, w_scale, given.real, given.imaginary, given.even, given.scale,
+            _or(skip, u), self.tables.inner, self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels,
+            group.start, plan.tiles, plan.outer, self.delta, A=plan.rows, BLOCK=plan.block, HAS_SKIP=skip is not None,
+            FORWARD=gate_out is not None, TOP=SPECTRUM_TOP, **{**self.inner, "num_stages": plan.backward_stages},
         )  # fmt: skip
-        _filter_kernels().split_lags[plan.tiles, _share(channels, plan.tiles)](
-            w_re, w_im, w_scale, gradient, self.tables.outer, channels, group.start, self.length, plan.inner, taps,
-            middle, gain, OUTER=plan.outer, BLOCK=plan.block, TWO_SIDED=not causal, num_warps=plan.outer_warps,
-            **self.common,
+        _filter_kernels().split_lags[plan.tiles, channels](
+            w, w_scale, made.filter, self.tables.outer, self.batch, channels, group.start, self.length, plan.inner,
+            taps, middle, gain, OUTER=plan.outer, BLOCK=plan.block, TWO_SIDED=not causal,
+            **self.outer_once,
         )  # fmt: skip
+        if gate_out is not None:
+            self.finish(group, z, given, skip, dy, made.gate_out)
+        self.finish(group, q, given, skip, gate_in, made.u, **partner)
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Of a convolution's arguments; empty where there is none. The filter's is fp32."""
+
+    u: Tensor
+    filter: Tensor
+    gate_in: Tensor
+    gate_out: Tensor
 
 
 def _or(tensor: Tensor | None, stand_in: Tensor) -> Tensor:
@@ -309,8 +338,8 @@ def _from(tensor: Tensor, elements: int) -> Tensor:
     return tensor.view(-1)[elements:]
 
 
-def _share(rows: int, by: int) -> int:
-    return max(1, min(rows, _PROGRAMS // by))
+def _share(rows: int, by: int, programs: int) -> int:
+    return max(1, min(rows, programs // by))
 
 
 def _power_of_two(count: int) -> int:
@@ -387,26 +416,19 @@ def _backward(
     u, gate_in, gate_out, skip = _flat(u_BDL), _flat(gate_in_BDL), _flat(gate_out_BDL), _flat(skip_D)
     assert u is not None
     dy = dy_BDL.to(u.dtype).contiguous()
-    du, dfilter = gradient_like(u, u), torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device)
-    dgate_in, dgate_out = gradient_like(gate_in, u), gradient_like(gate_out, u)
+    made = Gradients(
+        gradient_like(u, u),
+        torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device),
+        gradient_like(gate_in, u),
+        gradient_like(gate_out, u),
+    )
     for group in run.groups():
         found = run.spectrum(group, filter_DK, causal=causal, reach=length)
-        z = q = None
-        if plan.outer > 1:
-            z, q = run.transform(group, u, gate_in), run.transform(group, dy, gate_out)
-            run.filter_gradient(group, dy, gate_out, u, gate_in, dfilter, causal, (z, q))
-        else:
-            run.filter_gradient(group, dy, gate_out, u, gate_in, dfilter, causal, None)
-        if gate_out is not None:
-            # dy takes the gate's place: dgate_out = dy * (h * p + skip * p)
-            run.convolve(group, found, u, gate_in, dy, skip, dgate_out, transformed=z)
-        # The convolution's adjoint has the conjugate spectrum; the gates change places.
-        beside = {} if gate_in is None else {"other": u, "y_other": dgate_in}
-        run.convolve(group, found, dy, gate_out, gate_in, skip, du, conjugate=True, transformed=q, **beside)
+        run.gradients(group, found, dy, u, gate_in, gate_out, skip, made, causal=causal)
     # A skip is one more weight at lag 0.
     middle = 0 if causal else filter_DK.shape[1] // 2
-    dskip = u.new_empty(0) if skip is None else dfilter[:, middle].to(skip.dtype, copy=True)
-    return du, dfilter.to(filter_DK.dtype), dskip, dgate_in, dgate_out
+    dskip = u.new_empty(0) if skip is None else made.filter[:, middle].to(skip.dtype, copy=True)
+    return made.u, made.filter.to(filter_DK.dtype), dskip, made.gate_in, made.gate_out
 
 
 register(conv, _backward)

@@ -1,12 +1,31 @@
 # mypy: ignore-errors
-"""Parts of Triton kernels: scales, gates, complex products, and the transform over n2 of ``twisted_ring_triton``."""
+"""Parts of Triton kernels: scales, gates, complex numbers as real matrices, the transform over n2 and back.
+
+A complex tile [A, B] is one real matrix, its imaginary part below its real part ([2 A, B]) or beside it ([A, 2 B]), so
+that a complex product is one real product: fewer of them, each longer, keep the matrix units busy. Taking such a tile
+apart and putting it together moves nothing: both parts of a number are in one thread's registers.
+"""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-__all__ = ["above", "gated", "inner_back", "inner_transform", "inverse", "largest", "left", "right", "square"]
+__all__ = [
+    "above",
+    "below",
+    "beside",
+    "gated",
+    "halves",
+    "inner_back",
+    "inner_transform",
+    "inverse",
+    "largest",
+    "matrix",
+    "stacked",
+    "transposed",
+    "turned",
+]
 
 
 @triton.jit
@@ -29,30 +48,46 @@ def largest(x):
 
 
 @triton.jit
-def square(planes, plane, SIZE: tl.constexpr):
-    """One [SIZE, SIZE] plane of a table."""
-    i = tl.arange(0, SIZE)
-    return tl.load(planes + plane * SIZE * SIZE + i[:, None] * SIZE + i[None, :])
+def matrix(table, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """A [ROWS, COLUMNS] table."""
+    return tl.load(table + tl.arange(0, ROWS)[:, None] * COLUMNS + tl.arange(0, COLUMNS)[None, :])
 
 
 @triton.jit
-def left(f_re, f_im, f_mi, x_re, x_im, PRECISION: tl.constexpr):
-    """``F @ x``, complex; ``f_mi`` is ``-f_im``, and the two exchanged conjugate F."""
-    y_re = tl.dot(f_re, x_re, input_precision=PRECISION)
-    y_re = tl.dot(f_mi, x_im, y_re, input_precision=PRECISION)
-    y_im = tl.dot(f_im, x_re, input_precision=PRECISION)
-    y_im = tl.dot(f_re, x_im, y_im, input_precision=PRECISION)
-    return y_re, y_im
+def transposed(table, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """A [ROWS, COLUMNS] table as [COLUMNS, ROWS]."""
+    return tl.load(table + tl.arange(0, COLUMNS)[:, None] + tl.arange(0, ROWS)[None, :] * COLUMNS)
 
 
 @triton.jit
-def right(x_re, x_im, f_re, f_im, f_mi, PRECISION: tl.constexpr):
-    """``x @ F``, complex."""
-    y_re = tl.dot(x_re, f_re, input_precision=PRECISION)
-    y_re = tl.dot(x_im, f_mi, y_re, input_precision=PRECISION)
-    y_im = tl.dot(x_re, f_im, input_precision=PRECISION)
-    y_im = tl.dot(x_im, f_re, y_im, input_precision=PRECISION)
-    return y_re, y_im
+def stacked(x, A: tl.constexpr, B: tl.constexpr):
+    """Real and imaginary part of a tile that has them one above the other."""
+    return tl.split(tl.permute(tl.reshape(x, (2, A, B)), (1, 2, 0)))
+
+
+@triton.jit
+def halves(x, A: tl.constexpr, B: tl.constexpr):
+    """Real and imaginary part of a tile that has them side by side."""
+    return tl.split(tl.permute(tl.reshape(x, (A, 2, B)), (0, 2, 1)))
+
+
+@triton.jit
+def below(re, im, A: tl.constexpr, B: tl.constexpr):
+    """[2 A, B]: the imaginary part below the real one."""
+    return tl.reshape(tl.permute(tl.join(re, im), (2, 0, 1)), (2 * A, B))
+
+
+@triton.jit
+def beside(re, im, A: tl.constexpr, B: tl.constexpr):
+    """[A, 2 B]: the imaginary part beside the real one."""
+    return tl.reshape(tl.permute(tl.join(re, im), (0, 2, 1)), (A, 2 * B))
+
+
+@triton.jit
+def turned(x, A: tl.constexpr, B: tl.constexpr):
+    """-i times a tile that has real above imaginary parts: the real part of what it leads to is the imaginary one."""
+    re, im = stacked(x, A, B)
+    return below(im, -re, A, B)
 
 
 @triton.jit
@@ -64,35 +99,26 @@ def gated(u, gate, base, cell, keep, HAS_GATE: tl.constexpr):
 
 
 @triton.jit
-def inner_transform(
-    zr, zi, at, cell, scale, f_re, f_im, c_re, c_im, t_re, t_im,
-    A: tl.constexpr, B: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """A row's tiles brought to one scale, then the transform over n2; the scale is returned too."""
-    powers = tl.load(scale + (tl.arange(0, A) * B) // BLOCK)
+def inner_transform(z, scale, f, t_re, t_im, A: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr):
+    """The transform over n2 of the A x A numbers at ``z``, whose rows are brought to one scale, which is returned."""
+    powers = tl.load(scale + tl.arange(0, A * A // BLOCK))
     power = tl.max(powers, 0)
-    even = (powers * inverse(power))[:, None]
-    x_re = (tl.load(zr + at + cell).to(tl.float32) * even).to(f_re.dtype)
-    x_im = (tl.load(zi + at + cell).to(tl.float32) * even).to(f_re.dtype)
-    y_re, y_im = left(f_re, f_im, -f_im, x_re, x_im, PRECISION)
-    y_re, y_im = right(
-        (y_re * t_re - y_im * t_im).to(f_re.dtype), (y_re * t_im + y_im * t_re).to(f_re.dtype),
-        c_re, c_im, -c_im, PRECISION,
-    )  # fmt: skip
-    return y_re, y_im, power
+    even = (powers * inverse(power))[None, :, None]
+    x = tl.load(z + tl.arange(0, 2 * A)[:, None] * A + tl.arange(0, A)[None, :])
+    x = tl.reshape(tl.reshape(x, (2, A * A // BLOCK, BLOCK)).to(tl.float32) * even, (2 * A, A)).to(f.dtype)
+    re, im = stacked(tl.dot(f, x, input_precision=PRECISION), A, A)
+    x = beside((re * t_re - im * t_im).to(f.dtype), (re * t_im + im * t_re).to(f.dtype), A, A)
+    re, im = halves(tl.dot(x, tl.trans(f), input_precision=PRECISION), A, A)
+    return re, im, power
 
 
 @triton.jit
-def inner_back(
-    x_re, x_im, zr, zi, at, cell, outer_twiddle, ring, f_re, f_im, c_re, c_im, t_re, t_im, PRECISION: tl.constexpr
-):  # fmt: skip
-    """The inverse over k2 and the outer twiddle of the way back, which spares ``split_out`` a rounding."""
-    y_re, y_im = right(x_re, x_im, c_re, -c_im, c_im, PRECISION)
-    y_re, y_im = left(
-        f_re, -f_im, f_im, (y_re * t_re + y_im * t_im).to(f_re.dtype), (y_im * t_re - y_re * t_im).to(f_re.dtype),
-        PRECISION,
-    )  # fmt: skip
-    o_re = tl.load(outer_twiddle + cell)
-    o_im = tl.load(outer_twiddle + ring + cell)
-    tl.store(zr + at + cell, (y_re * o_re + y_im * o_im).to(f_re.dtype))
-    tl.store(zi + at + cell, (y_im * o_re - y_re * o_im).to(f_re.dtype))
+def inner_back(re, im, z, f, t_re, t_im, o_re, o_im, A: tl.constexpr, PRECISION: tl.constexpr):
+    """The inverse over k2, and the outer twiddle of the way back, which spares ``split_out`` a rounding, into ``z``."""
+    x = beside(re.to(f.dtype), im.to(f.dtype), A, A)
+    re, im = halves(tl.dot(x, f, input_precision=PRECISION), A, A)
+    x = below((re * t_re + im * t_im).to(f.dtype), (im * t_re - re * t_im).to(f.dtype), A, A)
+    re, im = stacked(tl.dot(tl.trans(f), x, input_precision=PRECISION), A, A)
+    cell = tl.arange(0, A)[:, None] * A + tl.arange(0, A)[None, :]
+    tl.store(z + cell, (re * o_re + im * o_im).to(f.dtype))
+    tl.store(z + A * A + cell, (im * o_re - re * o_im).to(f.dtype))

@@ -51,15 +51,18 @@ class RingPlan:
     """N, the radix across kernels; 1 where one kernel holds a whole ring on chip."""
     rows: int
     columns: int
+    """B; A where the ring is split."""
     block: int = 64
     """Columns of one tile of the outer stage; a multiple of ``columns``."""
     outer_warps: int = 4
     inner_warps: int = 4
-    early: bool = False
-    """Whether the middle kernel asks for the spectrum before it transforms: less waiting, more registers."""
-    outer_registers: int | None = None
-    """Of a thread of the outer stages, at most."""
-    inner_registers: int | None = None
+    outer_stages: int = 1
+    inner_stages: int = 1
+    backward_stages: int = 1
+    """How many rows a program has in hand: with two or more it asks for the next one while it works."""
+    outer_programs: int = 1056
+    inner_programs: int = 1056
+    """Programs that share a group's rows, at most: several on each of some 130 multiprocessors."""
 
     @property
     def ring(self) -> int:
@@ -84,25 +87,26 @@ _WHOLE = {
     256: RingPlan(1, 16, 16, inner_warps=1),
     512: RingPlan(1, 32, 16, inner_warps=1),
     1024: RingPlan(1, 32, 32, inner_warps=2),
-    2048: RingPlan(1, 64, 32),
-    4096: RingPlan(1, 64, 64),
-    8192: RingPlan(1, 128, 64, inner_warps=8),
+    2048: RingPlan(1, 64, 32, inner_stages=2),
+    4096: RingPlan(1, 64, 64, inner_stages=2),
+    8192: RingPlan(1, 128, 64, inner_warps=8, inner_stages=2),
 }
+_AHEAD = {"inner_stages": 3, "backward_stages": 2}
 _SPLIT = {
-    16384: RingPlan(16, 32, 32, block=128, inner_warps=2),
-    32768: RingPlan(32, 32, 32, block=128, inner_warps=2),
-    65536: RingPlan(64, 32, 32, block=64, inner_warps=2),
-    131072: RingPlan(32, 64, 64, block=128, outer_warps=8),
-    262144: RingPlan(64, 64, 64, block=64),
+    16384: RingPlan(16, 32, 32, block=128, inner_warps=2, outer_stages=2, **_AHEAD),
+    32768: RingPlan(32, 32, 32, block=128, inner_warps=2, outer_warps=8, outer_stages=2, **_AHEAD),
+    65536: RingPlan(16, 64, 64, block=256, outer_stages=3, **_AHEAD),
+    131072: RingPlan(32, 64, 64, block=128, outer_warps=8, outer_stages=3, **_AHEAD),
+    262144: RingPlan(64, 64, 64, block=64, outer_stages=2, **_AHEAD),
 }
 # In fp32 no matrix unit helps: products are unrolled into multiply-adds, so that tiles must be small.
 _FULL_PRECISION = {
     4096: RingPlan(16, 16, 16, block=32),
     8192: RingPlan(32, 16, 16, block=32),
-    16384: RingPlan(16, 32, 32, block=32),
-    32768: RingPlan(32, 32, 32, block=32),
-    65536: RingPlan(64, 32, 32, block=32, outer_warps=8),
-    131072: RingPlan(128, 32, 32, block=32, outer_warps=8),
+    16384: RingPlan(16, 32, 32, block=32, inner_warps=8),
+    32768: RingPlan(32, 32, 32, block=32, inner_warps=8),
+    65536: RingPlan(64, 32, 32, block=32, outer_warps=8, inner_warps=8),
+    131072: RingPlan(128, 32, 32, block=32, outer_warps=8, inner_warps=8),
     262144: RingPlan(64, 64, 64, block=64, outer_warps=8, inner_warps=8),
 }
 
@@ -119,15 +123,14 @@ def ring_plan(positions: int, dtype: torch.dtype) -> RingPlan:
 
 @dataclass(frozen=True, slots=True)
 class RingTables:
-    """Constants of a plan on a device. Matrices are in the operands' type, twiddles in fp32."""
+    """Constants of a plan on a device, in the operands' type."""
 
     outer: Tensor
-    """[4, N, N]: real and imaginary part of F (of the rows' transform where one kernel holds the ring), then of its
-    transpose."""
-    rows: Tensor
-    """[2, A, A], a plain transform."""
-    columns: Tensor
-    """[2, B, B]"""
+    """[2 N, N]: real above imaginary part of F (of the rows' transform where one kernel holds the ring). Transposed,
+    real beside imaginary part, it leads back to real numbers."""
+    inner: Tensor
+    """[2 B, 2 B]: a plain transform of B complex values as one matrix of real ones, [[re, -im], [im, re]]; rows and
+    columns of a split ring are alike, so that it serves both, and transposed it is the inverse."""
     inner_twiddle: Tensor
     """[2, A, B]: between the rows' and the columns' transform; twisted where one kernel holds the ring."""
     outer_twiddle: Tensor
@@ -144,17 +147,17 @@ def ring_tables(plan: RingPlan, operand: torch.dtype, device: torch.device) -> R
         return _tables[key]
     whole = plan.outer == 1
     outer = plan.rows if whole else plan.outer
-    matrix = _waves(outer, outer, outer, shift=-0.25) * _matrix_scale(outer)
+    F = _waves(outer, outer, outer, shift=-0.25) * _matrix_scale(outer)
+    inner = _waves(plan.columns, plan.columns, plan.columns) * _matrix_scale(plan.columns)
     tables = RingTables(
-        outer=torch.cat([_planes(matrix), _planes(matrix.T)]).to(device, operand),
-        rows=_planes(_waves(plan.rows, plan.rows, plan.rows) * _matrix_scale(plan.rows)).to(device, operand),
-        columns=_planes(_waves(plan.columns, plan.columns, plan.columns) * _matrix_scale(plan.columns)).to(
+        outer=torch.cat([F.real, F.imag]).to(device, operand),
+        inner=torch.cat([torch.cat([inner.real, -inner.imag], 1), torch.cat([inner.imag, inner.real], 1)]).to(
             device, operand
         ),
         inner_twiddle=_planes(_waves(plan.rows, plan.columns, plan.inner, shift=-0.25 if whole else 0.0)).to(
-            device, torch.float32
+            device, operand
         ),
-        outer_twiddle=_planes(_waves(plan.outer, plan.inner, plan.ring, shift=-0.25)).to(device, torch.float32),
+        outer_twiddle=_planes(_waves(plan.outer, plan.inner, plan.ring, shift=-0.25)).to(device, operand),
     )
     if not _capturing(device):  # memory of a CUDA graph's own pool must not outlive it
         _tables[key] = tables
