@@ -93,6 +93,9 @@ class ContextStageConfig(Strict):
     alias: Fraction = 0.2
     """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
     passage explains."""
+    described: Fraction = 0.0
+    """Of those, the fraction in which the name is described instead, by a column of a table row that names it: two rows
+    of a made-up table stand in another passage."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
     optimizer: OptimizerConfig = OptimizerConfig()

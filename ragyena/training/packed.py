@@ -19,7 +19,10 @@ from ragyena.training.arrays import read_arrays
 
 __all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData"]
 
-_FLAT = ("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks")
+_FLAT = (
+    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks"),
+    *("row_heads", "row_keys", "row_values", "row_words"),
+)
 _ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
 _CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
 _PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")

@@ -35,9 +35,24 @@ __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
 _ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
+# Of made-up table rows: what a name is of, columns beside it, and what stands in them beside numbers.
+_ROW_HEADS = """
+    name player person artist title film city place team club school university country company author actor director
+    driver rider winner candidate album song ship station building river mountain lake award event character writer
+    member district location athlete model language species
+"""
+_ROW_KEYS = """
+    rank year number position round season result group score time code class series role status division points type
+    date category region age weight height length area population capacity rating seed heat lane pick edition order
+"""
+_ROW_VALUES = """
+    first second third fourth fifth won lost retired active north south east west red blue green gold silver bronze
+    a b c d e f men women senior junior open final spring summer autumn winter large small north-east unknown
+"""
+_ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
 _BLOCK = 1024  # texts encoded at once
-_MADE = "2"  # to be raised when the same settings and files give other data
+_MADE = "3"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
 
 
@@ -324,7 +339,16 @@ def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
     if "[MASK]" in vocabulary:  # what a masked language model's encoder knows a blank as
         blanks += [np.array([vocabulary["[MASK]"]], np.int32)] * len(KINDS)
         kinds += range(len(KINDS))
+    values = [*_ROW_VALUES.split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))]
+    rows = {
+        "row_heads": _ROW_HEADS.split(),
+        "row_keys": _ROW_KEYS.split(),
+        "row_values": values,
+        "row_words": _ROW_WORDS,
+    }
+    texts = {name: [tokenizer.encode(word).ids for word in words] for name, words in rows.items()}
     return {
+        **{key: value for name, ids in texts.items() for key, value in _flat(name, ids).items()},
         **_flat("sayings", sayings),
         **_flat("blanks", blanks),
         "blank_kinds": np.array(kinds, np.int8),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
@@ -214,6 +215,30 @@ def test_an_alias_is_explained_in_another_passage(world: Any, stage: Stages) -> 
             gold = (int(batch.start[row]) - 1) // slot
             assert true[0] != context(world, batch, row)[gold]
             assert answer(world, batch, row) in words and alias in words
+    assert seen > 10
+
+
+def test_a_described_name_is_told_by_a_row_of_a_table(world: Any, stage: Stages) -> None:
+    values = {"passages": [4], "passage_weights": [1.0], "tokens_per_step": 8000, "header": 0.0}
+    draw = sampler(world, stage(alias=1.0, described=1.0, **values))
+    seen = 0
+    for step in range(6):
+        batch = draw.batch(step)
+        slot = batch.inputs.token_ids.shape[2]
+        for row in rows(batch):
+            asked = question(world, batch, row)
+            found = re.search(r"the (\w+) (?:whose (\w+) is|with (\w+)) (\S+?)[ ?]", f"{asked} ")
+            if found is None:
+                continue
+            seen += 1
+            head, key, value = found[1], found[2] or found[3], found[4]
+            tables = [text for text in context(world, batch, row) if text.count(f"{head} : ") == 2]
+            assert len(tables) == 1 and f"{key} : {value}" in tables[0]
+            assert tables[0] != context(world, batch, row)[(int(batch.start[row]) - 1) // slot]
+            plain = world.tokenizer.decode(batch.plain_ids[row][batch.plain_mask[row]].tolist())
+            assert plain != asked
+            words = world.tokenizer.decode(batch.inputs.token_ids[row][batch.evidence[row]].tolist())
+            assert answer(world, batch, row) in words and f"{key} : {value}" in words
     assert seen > 10
 
 
