@@ -112,14 +112,6 @@ def _filter_kernels() -> ModuleType:
     return importlib.import_module("ragyena.kernels.ring_filter_triton")
 
 
-@functools.cache
-def _chain(device: torch.device) -> dict[str, bool]:
-    """Whether a launch may begin while the one before ends: from compute capability 9.0 on."""
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < (9, 0):
-        return {"CHAINED": False}
-    return {"CHAINED": True, "launch_pdl": True}
-
-
 def _operand(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype == torch.float32 else torch.float16
 
@@ -146,9 +138,8 @@ class _Run:
         self.device = u_BDL.device
         self.tables: RingTables = ring_tables(plan, self.operand, u_BDL.device)
         self.delta = 1 / (plan.ring * plan.shrink**2)
-        common = {"PRECISION": _PRECISION, **({} if plan.outer == 1 else _chain(u_BDL.device))}
-        self.outer = {"num_warps": plan.outer_warps, "num_stages": plan.outer_stages, **common}
-        self.inner = {"num_warps": plan.inner_warps, "num_stages": plan.inner_stages, **common}
+        self.outer = {"num_warps": plan.outer_warps, "num_stages": plan.outer_stages, "PRECISION": _PRECISION}
+        self.inner = {"num_warps": plan.inner_warps, "num_stages": plan.inner_stages, "PRECISION": _PRECISION}
         # What is launched once for a filter has few rows for a program: to ask ahead costs more than it brings.
         self.outer_once, self.inner_once = {**self.outer, "num_stages": 1}, {**self.inner, "num_stages": 1}
 

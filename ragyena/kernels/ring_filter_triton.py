@@ -17,7 +17,6 @@ from ragyena.kernels.ring_parts_triton import (
     above,
     below,
     beside,
-    chained,
     gated,
     halves,
     inner_back,
@@ -155,7 +154,7 @@ def whole_correlate(
 @triton.jit(do_not_specialize=["channels", "first"])
 def split_filter_in(
     filter_, z, scale, outer_table, outer_twiddle, channels, first, taps, middle, ahead, behind, inner, tiles,
-    OUTER: tl.constexpr, BLOCK: tl.constexpr, TWO_SIDED: tl.constexpr, CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    OUTER: tl.constexpr, BLOCK: tl.constexpr, TWO_SIDED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """A filter's lags -behind .. ahead - 1 over n1, and twiddle. Grid: as ``split_in``."""
     tile = tl.program_id(0)
@@ -164,7 +163,6 @@ def split_filter_in(
     cell = k * inner + column
     t_re = tl.load(outer_twiddle + cell)
     t_im = tl.load(outer_twiddle + OUTER * inner + cell)
-    chained(CHAINED)
     for row in range(tl.program_id(1), channels, tl.num_programs(1)):
         re, im, power = _filter_transform(
             filter_ + tl.cast(first + row, tl.int64) * taps, cell, middle, ahead, behind, OUTER * inner, outer_table,
@@ -179,7 +177,7 @@ def split_filter_in(
 @triton.jit(do_not_specialize=["channels"])
 def split_filter(
     z, scale, spectrum_re, spectrum_im, spectrum_scale, inner_table, inner_twiddle, channels, tiles, outer,
-    A: tl.constexpr, BLOCK: tl.constexpr, TOP: tl.constexpr, CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    A: tl.constexpr, BLOCK: tl.constexpr, TOP: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The rest of a filter's transform, over n2, with a scale for each k1. Grid: k1 x programs that share channels."""
     k1 = tl.program_id(0)
@@ -187,7 +185,6 @@ def split_filter(
     f = matrix(inner_table, 2 * A, 2 * A)
     t_re = tl.load(inner_twiddle + cell)
     t_im = tl.load(inner_twiddle + A * A + cell)
-    chained(CHAINED)
     for row in range(tl.program_id(1), channels, tl.num_programs(1)):
         at = tl.cast(row * outer + k1, tl.int64) * (A * A)
         h_re, h_im, power = inner_transform(
@@ -203,7 +200,7 @@ def split_backward(
     z, scale, q, q_scale, w, w_scale, spectrum_re, spectrum_im, spectrum_even, spectrum_scale, skip, inner_table,
     inner_twiddle, outer_twiddle, rows, channels, first, tiles, outer, delta,
     A: tl.constexpr, BLOCK: tl.constexpr, HAS_SKIP: tl.constexpr, FORWARD: tl.constexpr, TOP: tl.constexpr,
-    CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """All gradients after their transforms over n2, and back over k2. Grid: as ``split_middle``.
 
@@ -215,7 +212,6 @@ def split_backward(
     f = matrix(inner_table, 2 * A, 2 * A)
     t_re = tl.load(inner_twiddle + cell)
     t_im = tl.load(inner_twiddle + A * A + cell)
-    chained(CHAINED)
     for row in range(tl.program_id(1), rows, tl.num_programs(1)):
         at = tl.cast(row * outer + k1, tl.int64) * (2 * A * A)
         local = row % channels
@@ -251,7 +247,7 @@ def split_backward(
 @triton.jit(do_not_specialize=["channels", "first", "batch"])
 def split_lags(
     w, w_scale, gradient, outer_table, batch, channels, first, length, inner, taps, middle, gain,
-    OUTER: tl.constexpr, BLOCK: tl.constexpr, TWO_SIDED: tl.constexpr, CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    OUTER: tl.constexpr, BLOCK: tl.constexpr, TWO_SIDED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The filter's gradient by lag: the inverse over k1, summed over examples in order. Grid: tiles x channels."""
     tile = tl.program_id(0)
@@ -262,7 +258,6 @@ def split_lags(
     b = transposed(outer_table, 2 * OUTER, OUTER)
     part = tl.arange(0, 2 * OUTER)[:, None]
     place_of = (part % OUTER) * (2 * inner) + (part // OUTER) * inner + column
-    chained(CHAINED)
     real = tl.zeros((OUTER, BLOCK), tl.float32)
     imaginary = tl.zeros((OUTER, BLOCK), tl.float32)
     for example in range(0, batch):

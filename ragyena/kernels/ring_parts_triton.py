@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 __all__ = [
     "above",
     "below",
     "beside",
-    "chained",
     "gated",
     "halves",
     "inner_back",
@@ -28,15 +26,6 @@ __all__ = [
     "transposed",
     "turned",
 ]
-
-
-@triton.jit
-def chained(CHAINED: tl.constexpr):
-    """Wait for the launch before, whose end a kernel's start may overlap (CUDA's programmatic dependent launch), and
-    let the next one start. What comes before this may read constants alone."""
-    if CHAINED:
-        gdc_wait()
-        gdc_launch_dependents()
 
 
 @triton.jit

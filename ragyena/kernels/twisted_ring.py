@@ -61,7 +61,7 @@ class RingPlan:
     backward_stages: int = 1
     """How many rows a program has in hand: with two or more it asks for the next one while it works."""
     outer_programs: int = 1056
-    inner_programs: int = 1056
+    inner_programs: int = 528
     """Programs that share a group's rows, at most: several on each of some 130 multiprocessors."""
 
     @property

@@ -29,7 +29,6 @@ from ragyena.kernels.ring_parts_triton import (
     above,
     below,
     beside,
-    chained,
     gated,
     halves,
     inner_back,
@@ -147,7 +146,7 @@ def whole_conv(
 @triton.jit(do_not_specialize=["rows", "channels", "first", "width"])
 def split_in(
     u, gate, z, scale, outer_table, outer_twiddle, rows, channels, first, width, length, inner, tiles,
-    OUTER: tl.constexpr, BLOCK: tl.constexpr, HAS_GATE: tl.constexpr, CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    OUTER: tl.constexpr, BLOCK: tl.constexpr, HAS_GATE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gate, transform over n1, twiddle. Grid: tiles of n2 x programs that share the rows."""
     tile = tl.program_id(0)
@@ -158,7 +157,6 @@ def split_in(
     f = matrix(outer_table, 2 * OUTER, OUTER)
     t_re = tl.load(outer_twiddle + cell)
     t_im = tl.load(outer_twiddle + OUTER * inner + cell)
-    chained(CHAINED)
     for row in range(tl.program_id(1), rows, tl.num_programs(1)):
         place = (row // channels) * width + first + row % channels
         p = gated(u, gate, tl.cast(place, tl.int64) * length, cell, keep, HAS_GATE)
@@ -176,7 +174,7 @@ def split_middle(
     z, scale, spectrum_re, spectrum_im, spectrum_even, spectrum_scale, skip, inner_table, inner_twiddle,
     outer_twiddle, rows, channels, first, tiles, outer, delta,
     A: tl.constexpr, BLOCK: tl.constexpr, CONJUGATE: tl.constexpr, HAS_SKIP: tl.constexpr, TOP: tl.constexpr,
-    CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Transform over n2, times the spectrum and skip, and back, in place. Grid: k1 x programs that share the rows."""
     k1 = tl.program_id(0)
@@ -186,7 +184,6 @@ def split_middle(
     t_im = tl.load(inner_twiddle + A * A + cell)
     o_re = tl.load(outer_twiddle + k1 * (A * A) + cell)
     o_im = tl.load(outer_twiddle + (outer + k1) * (A * A) + cell)
-    chained(CHAINED)
     for row in range(tl.program_id(1), rows, tl.num_programs(1)):
         to = z + tl.cast(row * outer + k1, tl.int64) * (2 * A * A)
         local = row % channels
@@ -208,7 +205,7 @@ def split_out(
     rows, channels, first, width, length, inner, tiles, history, delta,
     OUTER: tl.constexpr, BLOCK: tl.constexpr, TILES: tl.constexpr, HAS_SKIP: tl.constexpr,
     HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr, HAS_TAIL: tl.constexpr, TOP: tl.constexpr,
-    CHAINED: tl.constexpr, PRECISION: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The inverse over k1, real part and gate. TILES: a power of two, at least ``tiles``."""
     tile = tl.program_id(0)
@@ -219,7 +216,6 @@ def split_out(
     each = tl.arange(0, TILES)
     part = tl.arange(0, 2 * OUTER)[:, None]  # real parts, then imaginary ones
     place_of = (part % OUTER) * (2 * inner) + (part // OUTER) * inner + column
-    chained(CHAINED)
     for row in range(tl.program_id(1), rows, tl.num_programs(1)):
         local = row % channels
         place = (row // channels) * width + first + local
