@@ -130,12 +130,15 @@ def _encode(
             continue
         first[place] = name
         kind = next((k for pattern, k in policy.items() if fnmatchcase(name, pattern)), "float32")
-        plain = tensor.detach().cpu().contiguous()
+        plain = tensor.detach()
+        if kind == "int8" and plain.is_floating_point() and plain.ndim >= 2:
+            # where the tensor is: on a CPU beside a training it takes seconds
+            tensors[name], tensors[name + _SCALE] = (made.cpu() for made in _quantise(plain.float().contiguous()))
+            stored[name] = "int8"
+            continue
+        plain = plain.cpu().contiguous()
         if not plain.is_floating_point():
             tensors[name] = plain.clone()
-        elif kind == "int8" and plain.ndim >= 2:
-            tensors[name], tensors[name + _SCALE] = _quantise(plain.float())
-            stored[name] = "int8"
         else:
             tensors[name] = plain.to(_DTYPES.get(kind, torch.float32), copy=True)
     metadata = {

@@ -14,7 +14,6 @@ the blanked string.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch import Tensor
 from ragyena.config import ContextStageConfig
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
+from ragyena.training.hidden_names import HiddenNames, either
 from ragyena.training.packed import ANSWER_TOKENS, Batch, Edit, PackedData
 
 __all__ = ["Sampler"]
@@ -32,8 +32,6 @@ __all__ = ["Sampler"]
 _SLOT_LENGTHS = (128, 176, 240)  # slots of single-passage batches; few, since each shape is compiled once
 _RANDOM_NEGATIVE = 0.15  # of the negatives, drawn from all passages instead of the retriever's hits
 _EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
-_FEWEST_PIECES, _MOST_PIECES = 2, 4  # word pieces of an invented name
-_MOST_NAME_PIECES = 12  # of a name that is given an alias
 _ANSWER_PIECES = 8  # of an answer, compared to tell whether a passage holds it
 
 
@@ -51,31 +49,6 @@ class _Target:
     """[B] bool: the context is to hold no answer."""
     absent: Tensor
     """[B] bool: the context is to hold no gold passage."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """Texts of a batch: token ids and which of them are there, [B, n]."""
-
-    ids: Tensor
-    mask: Tensor
-
-    def padded(self, width: int) -> _Words:
-        more = (0, width - self.ids.shape[1])
-        return _Words(torch.nn.functional.pad(self.ids, more), torch.nn.functional.pad(self.mask, more))
-
-    def instead(self, which_B: Tensor, other: _Words) -> _Words:
-        """These, but the ``other`` ones where ``which_B``."""
-        width = max(self.ids.shape[1], other.ids.shape[1])
-        here, there = self.padded(width), other.padded(width)
-        return _Words(*_chosen(which_B, (there.ids, there.mask), (here.ids, here.mask)))
-
-
-def _joined(parts: Sequence[_Words]) -> _Words:
-    """Texts one after another, padding at the end."""
-    ids, mask = torch.cat([part.ids for part in parts], 1), torch.cat([part.mask for part in parts], 1)
-    order = (~mask).long().argsort(dim=1, stable=True)
-    return _Words(ids.gather(1, order), mask.gather(1, order))
 
 
 class Sampler:
@@ -99,8 +72,7 @@ class Sampler:
         self.clozes, self.cloze_weights = self._by_slot(data["cloze_gold"].long().clamp(min=0), usable)
         if stage.cloze and not bool(usable.any()):
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
-        self.named = data["name"][:, 0] >= 0
-        self.all_named = self.named.nonzero()[:, 0]
+        self.hidden_names = HiddenNames(data, described=stage.described)
         self.most_passages = int(data["negatives"].shape[1])
         self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
         trained = (~held_out).nonzero()[:, 0]
@@ -172,12 +144,12 @@ class Sampler:
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
-            aliased = (draw >= bound + stage.twisted) & self.named[question]
+            aliased = (draw >= bound + stage.twisted) & self.hidden_names.named[question]
             aliased &= self._random((batch,), generator) < stage.alias
-            edit, inserted, explains = self._alias(question, aliased, place, passages, generator)
+            edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
         other = data.rows("twisted", question, self.question_tokens)
-        plain = _chosen(twisted, other, data.rows("questions", question, self.question_tokens))
-        asked = _chosen(twisted, other, data.rows("questions", question, self.question_tokens, edit))
+        plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
+        asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
         target = _Target(gold, span, gone, absent | cut | twisted, absent)
         answers = data.rows("answers", question, ANSWER_TOKENS)
@@ -230,87 +202,6 @@ class Sampler:
             same = torch.nn.functional.pad(ids[..., piece:] == answer[:, piece, None, None], (0, piece))
             match = match & (same | ~known[:, piece, None, None])
         return match.any(-1)
-
-    def _alias(
-        self, question: Tensor, aliased: Tensor, place: Tensor, passages: int, generator: torch.Generator
-    ) -> tuple[Edit, Edit, Tensor]:
-        """Edits of questions [B] that put an alias for a name, and of passages [B, P] that explain it in another
-        passage than the gold one (and an alias of another name, a decoy, in a third); which passages explain [B, P]."""
-        batch = question.shape[0]
-        name = self.data["name"].long()[question].clamp(min=0)
-        pieces = _FEWEST_PIECES + self._below(1 + _MOST_PIECES - _FEWEST_PIECES, (batch,), generator)
-        alias, stranger = self._invented(batch, generator), self._stranger(batch, generator)
-        saying = self._below(len(self.data["sayings_offsets"]) - 1, (batch,), generator)
-        put, length = _Words(alias, torch.arange(_MOST_PIECES, device=self.device) < pieces[:, None]), pieces
-        told = self._saying(alias, pieces, saying, question)
-        decoy = self._saying(self._invented(batch, generator), pieces, saying, stranger)
-        if self.stage.described:
-            by_row = self._random((batch,), generator) < self.stage.described
-            described, rows = self._rows_of_a_table(question, stranger, generator)
-            put, told = put.instead(by_row, described), told.instead(by_row, rows)
-            decoy = decoy.instead(by_row, _Words(rows.ids, torch.zeros_like(rows.mask)))  # the table has its own
-            length = put.mask.sum(1)
-        edit = Edit(torch.where(aliased, name[:, 0], 0), torch.where(aliased, name[:, 1], 0), put.ids, aliased * length)
-        shift = 1 + self._below(passages - 1, (batch,), generator)
-        further = 1 + (shift + self._below(passages - 2, (batch,), generator)) % (passages - 1)
-        slots = torch.arange(passages, device=self.device)
-        explains = (slots == ((place + shift) % passages)[:, None]) & aliased[:, None]
-        distracts = (slots == ((place + further) % passages)[:, None]) & aliased[:, None]
-        width = max(told.ids.shape[1], decoy.ids.shape[1])
-        ids = torch.where(explains[..., None], told.padded(width).ids[:, None], decoy.padded(width).ids[:, None])
-        inserted = explains * told.mask.sum(1)[:, None] + distracts * decoy.mask.sum(1)[:, None]
-        zero = torch.zeros_like(inserted)
-        return edit, Edit(zero, zero, ids, inserted), explains
-
-    def _stranger(self, batch: int, generator: torch.Generator) -> Tensor:
-        """[B] questions that have a name."""
-        return self.all_named[self._below(len(self.all_named), (batch,), generator)]
-
-    def _invented(self, batch: int, generator: torch.Generator) -> Tensor:
-        """[B, most pieces] word pieces of names that nobody has."""
-        heads, tails = self.data["name_heads"].long(), self.data["name_tails"].long()
-        first = heads[self._below(len(heads), (batch, _MOST_PIECES), generator)]
-        later = tails[self._below(len(tails), (batch, _MOST_PIECES), generator)]
-        return torch.where(torch.arange(_MOST_PIECES, device=self.device) % 2 == 0, first, later)
-
-    def _saying(self, alias: Tensor, pieces: Tensor, saying: Tensor, question: Tensor) -> _Words:
-        """``ALIAS is another name for NAME.``, the name that of each question [B]."""
-        between = _Words(*self.data.rows("sayings", saying, 6))
-        stop = self.data["full_stop"].long().expand(len(saying), 1)
-        alias_mask = torch.arange(alias.shape[1], device=self.device) < pieces[:, None]
-        end = _Words(stop, torch.ones_like(stop, dtype=torch.bool))
-        return _joined([_Words(alias, alias_mask), between, self._name(question), end])
-
-    def _name(self, question: Tensor) -> _Words:
-        """The name in each question [B]."""
-        name, begin = self.data["name"].long()[question], self.data["questions_offsets"].long()[question]
-        return _Words(*self.data.stretch("questions", begin + name[:, 0], begin + name[:, 1], _MOST_NAME_PIECES))
-
-    def _rows_of_a_table(self, question: Tensor, stranger: Tensor, generator: torch.Generator) -> tuple[_Words, _Words]:
-        """``the HEAD whose KEY is VALUE`` (or ``with KEY VALUE``), and two rows of a table in either order: that one's,
-        which holds the name of each question [B], and a stranger's with other values."""
-        batch = question.shape[0]
-
-        def drawn(of: str) -> _Words:
-            return _Words(*self.data.rows(of, self._below(len(self.data[f"{of}_offsets"]) - 1, (batch,), generator), 3))
-
-        the, whose, is_, with_, colon, semicolon = (
-            _Words(*self.data.rows("row_words", torch.full((batch,), i, device=self.device), 1)) for i in range(6)
-        )
-        head, key, other_key = drawn("row_heads"), drawn("row_keys"), drawn("row_keys")
-        value, others = drawn("row_values"), [drawn("row_values") for _ in range(3)]
-        which = self._random((batch,), generator) < 0.5
-        described = _joined([the, head, whose, key, is_, value]).instead(which, _joined([the, head, with_, key, value]))
-        last = self._random((batch,), generator) < 0.5  # the name's column comes last
-
-        def row(name: _Words, said: _Words, more: _Words) -> _Words:
-            columns = [key, colon, said, semicolon, other_key, colon, more]
-            front = _joined([head, colon, name, semicolon, *columns])
-            return front.instead(last, _joined([*columns, semicolon, head, colon, name]))
-
-        own, strange = row(self._name(question), value, others[0]), row(self._name(stranger), others[1], others[2])
-        first = self._random((batch,), generator) < 0.5
-        return described, _joined([own, strange]).instead(first, _joined([strange, own]))
 
     # -- cloze questions -----------------------------------------------------------------------------------------
 
@@ -426,8 +317,3 @@ class Sampler:
         framed[:, 0] = self.data.cls_id
         framed.scatter_(1, length + 1, self.data.sep_id)
         return framed, torch.arange(framed.shape[1], device=ids.device) <= length + 1
-
-
-def _chosen(which_B: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids and masks [B, n]: of the ``one`` where ``which_B``, else of the ``other``."""
-    return torch.where(which_B[:, None], one[0], other[0]), torch.where(which_B[:, None], one[1], other[1])
