@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
-from ragyena.kernels import long_conv_triton, twisted_ring
+from ragyena.kernels import ring_launches, twisted_ring
 from ragyena.kernels.long_conv import _preferred, long_conv, long_conv_reference, long_conv_with_tail
 from ragyena.kernels.long_conv_triton import prepare_filter, prepared_conv
 from ragyena.kernels.twisted_ring import MAX_RING, RingPlan, ring_plan
@@ -114,7 +114,7 @@ def test_split_rings_match_fp64(length: int, taps: int, direction: str, dtype: t
 @pytest.mark.usefixtures("small_split")
 def test_groups_and_batches_of_split_rings(monkeypatch: pytest.MonkeyPatch) -> None:
     """More groups than one, and examples whose scales differ by 2^20."""
-    monkeypatch.setattr(long_conv_triton, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(ring_launches, "_GROUP_BYTES", 1)
     arguments = [a.detach() for a in inputs(600, 600, torch.float32, batch=2, channels=2)]
     arguments[0][1] *= 2.0**20
     check([a.requires_grad_() for a in arguments], "causal")
