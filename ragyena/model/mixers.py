@@ -343,7 +343,7 @@ class AttentionMixer(nn.Module):
         query, key, value = (_heads(x, self.heads) for x in (query, key, value))
         mask = None if key_mask is None else key_mask[:, None, None, :]
         each = value.shape[-1]
-        if not query.is_cuda:
+        if not (query.is_cuda or torch.is_grad_enabled()):
             # A CPU's flash attention takes heads of one width; without it attention takes 17 times as long.
             value = F.pad(value, (0, query.shape[-1] - each))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
