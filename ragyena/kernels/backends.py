@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["TRITON_BY_DEFAULT", "choose_backend", "prefers_triton", "triton_refusal"]
+__all__ = ["TRITON_BY_DEFAULT", "TRITON_IN_COMPILED", "choose_backend", "prefers_triton", "triton_refusal"]
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 TRITON_BY_DEFAULT: frozenset[str] = frozenset(
     {"long_conv", "gated_slot_conv", "passage_scope", "short_gates", "causal_gates"}
 )
-# Those for which it is inside ``torch.compile`` too, beside what a compiler makes of the torch operations.
+# Operations whose ``auto`` is Triton inside ``torch.compile``: measured beside what a compiler makes of torch's own.
 TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})
 _FAST = (torch.float16, torch.bfloat16)  # fp32 operands are exact to 1e-6 there, but slower than a library's transform
 

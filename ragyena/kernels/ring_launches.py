@@ -48,10 +48,12 @@ def _filter_kernels() -> ModuleType:
 
 
 def operand_type(dtype: torch.dtype) -> torch.dtype:
+    """What arguments of a type are transformed in."""
     return torch.float32 if dtype == torch.float32 else torch.float16
 
 
 def flat(tensor: Tensor | None) -> Tensor | None:
+    """An argument as the kernels address it."""
     return None if tensor is None else tensor.contiguous()
 
 
@@ -61,6 +63,16 @@ class Transform:
 
     numbers: Tensor
     scale: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Of a convolution's arguments; empty where there is none. The filter's is fp32."""
+
+    u: Tensor
+    filter: Tensor
+    gate_in: Tensor
+    gate_out: Tensor
 
 
 class Run:
@@ -79,6 +91,7 @@ class Run:
         self.outer_once, self.inner_once = {**self.outer, "num_stages": 1}, {**self.inner, "num_stages": 1}
 
     def groups(self) -> Iterator[slice]:
+        """Channels that go through together."""
         bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
         # Large inputs go in larger groups, up to nine tenths of their own size: fewer launches, whose ends idle.
         small, large = _GROUP_BYTES // bytes_of_channel, _LARGE_GROUP_BYTES // bytes_of_channel
@@ -252,16 +265,6 @@ class Run:
         if gate_out is not None:
             self.finish(group, z, given, skip, dy, made.gate_out)
         self.finish(group, q, given, skip, gate_in, made.u, **partner)
-
-
-@dataclass(frozen=True, slots=True)
-class Gradients:
-    """Of a convolution's arguments; empty where there is none. The filter's is fp32."""
-
-    u: Tensor
-    filter: Tensor
-    gate_in: Tensor
-    gate_out: Tensor
 
 
 def _or(tensor: Tensor | None, stand_in: Tensor) -> Tensor:

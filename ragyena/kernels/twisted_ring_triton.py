@@ -132,11 +132,10 @@ def whole_conv(
         re, im = halves(tl.dot(x, c, input_precision=PRECISION), A, B)
         outer, partner = _ends(base, cell, keep, gate_out, other, HAS_GATE_OUT, HAS_OTHER)
         gain = power * tl.load(spectrum_scale + local)
-        x_re = (re * t_re + im * t_im).to(f.dtype)
-        x_im = (im * t_re - re * t_im).to(f.dtype)
-        s = tl.dot(tl.trans(f), below(x_re, x_im, A, B), input_precision=PRECISION) * gain
+        x = below((re * t_re + im * t_im).to(f.dtype), (im * t_re - re * t_im).to(f.dtype), A, B)
+        s = tl.dot(tl.trans(f), x, input_precision=PRECISION) * gain
         if HAS_TAIL:
-            d = tl.dot(tl.trans(f), below(x_im, -x_re, A, B), input_precision=PRECISION) * gain
+            d = tl.dot(tl.trans(f), turned(x, A, B), input_precision=PRECISION) * gain
             _keep_tail(s, d, cell, tail + tl.cast(place, tl.int64) * history, length, history, A * B)
         if HAS_SKIP:
             s += tl.load(skip + first + local).to(tl.float32) * gated(u, gate_in, base, cell, keep, HAS_GATE_IN)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ragyena.training.packed import Edit, PackedData
+from ragyena.training.packed import Edit, PackedData, either
 
-__all__ = ["HiddenNames", "either"]
+__all__ = ["HiddenNames"]
 
 _FEWEST_PIECES, _MOST_PIECES = 2, 4  # word pieces of an invented name
 _MOST_NAME_PIECES = 12  # of a name that is hidden
@@ -64,18 +64,17 @@ class HiddenNames:
         batch = question.shape[0]
         name = self.data["name"].long()[question].clamp(min=0)
         pieces = _FEWEST_PIECES + self._below(1 + _MOST_PIECES - _FEWEST_PIECES, (batch,), generator)
-        alias, stranger = self._invented(batch, generator), self._stranger(batch, generator)
+        put, stranger = self._invented(pieces, generator), self._stranger(batch, generator)
         saying = self._below(len(self.data["sayings_offsets"]) - 1, (batch,), generator)
-        put, length = _Words(alias, torch.arange(_MOST_PIECES, device=self.device) < pieces[:, None]), pieces
-        told = self._saying(alias, pieces, saying, question)
-        decoy = self._saying(self._invented(batch, generator), pieces, saying, stranger)
+        told = self._saying(put, saying, question)
+        decoy = self._saying(self._invented(pieces, generator), saying, stranger)
         if self.described:
-            by_row = torch.rand((batch,), generator=generator, device=self.device) < self.described
+            by_row = self._random(batch, generator) < self.described
             described, rows = self._rows_of_a_table(question, stranger, generator)
             put, told = put.instead(by_row, described), told.instead(by_row, rows)
             decoy = decoy.instead(by_row, _Words(rows.ids, torch.zeros_like(rows.mask)))  # the table has its own
-            length = put.mask.sum(1)
-        edit = Edit(torch.where(aliased, name[:, 0], 0), torch.where(aliased, name[:, 1], 0), put.ids, aliased * length)
+        first, end = torch.where(aliased[:, None], name, 0).unbind(1)
+        edit = Edit(first, end, put.ids, aliased * put.mask.sum(1))
         shift = 1 + self._below(passages - 1, (batch,), generator)
         further = 1 + (shift + self._below(passages - 2, (batch,), generator)) % (passages - 1)
         slots = torch.arange(passages, device=self.device)
@@ -91,20 +90,22 @@ class HiddenNames:
         """[B] questions that have a name."""
         return self.all_named[self._below(len(self.all_named), (batch,), generator)]
 
-    def _invented(self, batch: int, generator: torch.Generator) -> Tensor:
-        """[B, most pieces] word pieces of names that nobody has."""
+    def _invented(self, pieces: Tensor, generator: torch.Generator) -> _Words:
+        """Names that nobody has, of as many word pieces [B]."""
         heads, tails = self.data["name_heads"].long(), self.data["name_tails"].long()
-        first = heads[self._below(len(heads), (batch, _MOST_PIECES), generator)]
-        later = tails[self._below(len(tails), (batch, _MOST_PIECES), generator)]
-        return torch.where(torch.arange(_MOST_PIECES, device=self.device) % 2 == 0, first, later)
+        shape = (len(pieces), _MOST_PIECES)
+        first, later = (
+            heads[self._below(len(heads), shape, generator)],
+            tails[self._below(len(tails), shape, generator)],
+        )
+        place = torch.arange(_MOST_PIECES, device=self.device)
+        return _Words(torch.where(place % 2 == 0, first, later), place < pieces[:, None])
 
-    def _saying(self, alias: Tensor, pieces: Tensor, saying: Tensor, question: Tensor) -> _Words:
+    def _saying(self, alias: _Words, saying: Tensor, question: Tensor) -> _Words:
         """``ALIAS is another name for NAME.``, the name that of each question [B]."""
         between = _Words(*self.data.rows("sayings", saying, 6))
         stop = self.data["full_stop"].long().expand(len(saying), 1)
-        alias_mask = torch.arange(alias.shape[1], device=self.device) < pieces[:, None]
-        end = _Words(stop, torch.ones_like(stop, dtype=torch.bool))
-        return _joined([_Words(alias, alias_mask), between, self._name(question), end])
+        return _joined([alias, between, self._name(question), _Words(stop, torch.ones_like(stop, dtype=torch.bool))])
 
     def _name(self, question: Tensor) -> _Words:
         """The name in each question [B]."""
@@ -124,9 +125,9 @@ class HiddenNames:
         )
         head, key, other_key = drawn("row_heads"), drawn("row_keys"), drawn("row_keys")
         value, others = drawn("row_values"), [drawn("row_values") for _ in range(3)]
-        which = torch.rand((batch,), generator=generator, device=self.device) < 0.5
+        which = self._random(batch, generator) < 0.5
         described = _joined([the, head, whose, key, is_, value]).instead(which, _joined([the, head, with_, key, value]))
-        last = torch.rand((batch,), generator=generator, device=self.device) < 0.5  # the name's column comes last
+        last = self._random(batch, generator) < 0.5  # the name's column comes last
 
         def row(name: _Words, said: _Words, more: _Words) -> _Words:
             columns = [key, colon, said, semicolon, other_key, colon, more]
@@ -134,13 +135,11 @@ class HiddenNames:
             return front.instead(last, _joined([*columns, semicolon, head, colon, name]))
 
         own, strange = row(self._name(question), value, others[0]), row(self._name(stranger), others[1], others[2])
-        first = torch.rand((batch,), generator=generator, device=self.device) < 0.5
+        first = self._random(batch, generator) < 0.5
         return described, _joined([own, strange]).instead(first, _joined([strange, own]))
+
+    def _random(self, batch: int, generator: torch.Generator) -> Tensor:
+        return torch.rand((batch,), generator=generator, device=self.device)
 
     def _below(self, limit: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         return torch.randint(limit, shape, generator=generator, device=self.device)
-
-
-def either(which_B: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids and masks [B, n]: of the ``one`` where ``which_B``, else of the ``other``."""
-    return torch.where(which_B[:, None], one[0], other[0]), torch.where(which_B[:, None], one[1], other[1])

@@ -17,7 +17,7 @@ from torch import Tensor
 from ragyena.model.inputs import ReaderInput
 from ragyena.training.arrays import read_arrays
 
-__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData"]
+__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
     *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks"),
@@ -152,3 +152,8 @@ class Batch:
     def tokens(self) -> int:
         """Tokens of context, padding included."""
         return self.inputs.question_ids.numel() + self.inputs.token_ids.numel()
+
+
+def either(which_B: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids and masks [B, n]: of the ``one`` where ``which_B``, else of the ``other``."""
+    return torch.where(which_B[:, None], one[0], other[0]), torch.where(which_B[:, None], one[1], other[1])

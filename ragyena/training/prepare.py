@@ -49,6 +49,7 @@ _ROW_VALUES = """
     first second third fourth fifth won lost retired active north south east west red blue green gold silver bronze
     a b c d e f men women senior junior open final spring summer autumn winter large small north-east unknown
 """
+# In the order in which ``hidden_names`` takes them.
 _ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
 _BLOCK = 1024  # texts encoded at once

@@ -24,8 +24,8 @@ from torch import Tensor
 from ragyena.config import ContextStageConfig
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
-from ragyena.training.hidden_names import HiddenNames, either
-from ragyena.training.packed import ANSWER_TOKENS, Batch, Edit, PackedData
+from ragyena.training.hidden_names import HiddenNames
+from ragyena.training.packed import ANSWER_TOKENS, Batch, Edit, PackedData, either
 
 __all__ = ["Sampler"]
 
