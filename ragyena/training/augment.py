@@ -1,7 +1,7 @@
 """Questions twisted until their passage answers them not.
 
 Such a question asks for something its passage does not say, by the means that the annotators of SQuAD 2.0 used most
-(Rajpurkar et al. 2018, table 1): another name or number, another word, an antonym, a negation.
+(Rajpurkar et al. 2018, table 1): another name or number, another word, an antonym, a negation, one condition more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ragyena.text.clozes import mentions
 __all__ = ["Twister"]
 
 _IN_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
+_DRAWS = 4  # for each of several twists that are to differ
 _NEAR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
 
 _OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer
@@ -94,7 +95,7 @@ class Twister:
 
     def twist(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """The question asking for what ``context`` does not say; None where no way is found."""
-        ways: list[_Way] = [self._swap, _antonym, self._another_word, _negate]
+        ways: list[_Way] = [self._swap, _antonym, self._another_word, _negate, _narrow, _date]
         # The plainest of them, a negation, only now and then; the others as often as annotators took them.
         order = sorted(ways, key=lambda way: chooser.random() ** (1 / _WEIGHT[way.__name__]), reverse=True)
         for way in order:
@@ -102,6 +103,11 @@ class Twister:
             if twisted is not None and twisted != question:
                 return twisted
         return None
+
+    def twists(self, question: str, context: str, answer: str, most: int, chooser: random.Random) -> list[str]:
+        """Up to ``most`` different ones, in the order they were found."""
+        drawn = (self.twist(question, context, answer, chooser) for _ in range(_DRAWS * most))
+        return list(dict.fromkeys(twisted for twisted in drawn if twisted is not None))[:most]
 
     def _swap(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """Another name, date or number in the place of one that the context holds."""
@@ -151,7 +157,10 @@ class Twister:
 
 
 _Way = Callable[[str, str, str, random.Random], "str | None"]
-_WEIGHT = {"_swap": 0.35, "_another_word": 0.3, "_antonym": 0.6, "_negate": 0.12}  # few questions have an antonym
+_WEIGHT = {  # few questions have an antonym
+    **{"_swap": 0.35, "_another_word": 0.3, "_antonym": 0.6},
+    **{"_negate": 0.12, "_narrow": 0.12, "_date": 0.06},
+}
 
 
 def _antonym(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
@@ -175,4 +184,34 @@ def _negate(question: str, context: str, answer: str, chooser: random.Random) ->
     return question[: verb.start()] + negated + question[verb.end() :]
 
 
+def _narrow(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """``the second bridge`` for ``the bridge``: asks for one among several, of which the context knows nothing."""
+    places = [match.end() for match in _THE.finditer(question)]
+    told = f"{context} {question}".lower()
+    words = [word for word in _NARROWING if word not in told]
+    if not places or not words:
+        return None
+    place = chooser.choice(places)
+    return f"{question[:place]}{chooser.choice(words)} {question[place:]}"
+
+
+def _date(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """Asks of a year that the context does not name, where neither question nor answer is about a time."""
+    if re.search(r"\d|\bwhen\b|\byear|\bcentury\b|\bdate\b", f"{question} {answer}", re.IGNORECASE):
+        return None
+    years = [int(year) for year in _YEAR.findall(context)]
+    year = str(
+        chooser.choice(years) + chooser.choice((-1, 1)) * chooser.randint(2, 40)
+        if years
+        else 1850 + chooser.randrange(170)
+    )
+    if year in context:
+        return None
+    return f"{question.rstrip(' ?')} in {year}?"
+
+
+_THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
+_YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")
+_NARROWING = """second third fourth last other former previous next only original new old oldest newest largest smallest
+    northern southern eastern western private foreign annual national secret main least female military""".split()  # noqa: SIM905
 _BEFORE_DEED = 0.5  # of the negations of questions that say what was done

@@ -53,7 +53,7 @@ _ROW_VALUES = """
 _ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
 _BLOCK = 1024  # texts encoded at once
-_MADE = "3"  # to be raised when the same settings and files give other data
+_MADE = "4"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
 
 
@@ -193,12 +193,16 @@ def _questions(
     left_out: Counter[str],
     progress: Progress,
 ) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
-    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted question."""
+    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted questions."""
     progress.start("placing answers", len(questions), "questions")
     chooser = random.Random(0)
     kept: list[Question] = []
     words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
     encodings = _encode((q.question for q in questions), tokenizer)
+
+    def _ids(text: str) -> npt.NDArray[np.int32]:
+        return tokenizer.encode(text).ids
+
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
         if question.context_id is None or not question.answers:
@@ -222,16 +226,17 @@ def _questions(
         is_polar = question.answers[0].lower() in _POLAR
         polar.append(0 if place.answer is not None else 1 if is_polar else -1)
         name_ranges.append((-1, -1))
-        other = None
+        others: list[str] = []
         if place.answer is not None:
             text = cut.passages[place.passage].text
             name = question_name(question.question, [text], question.answers)
             if name is not None:
                 start = question.question.index(name)
                 name_ranges[-1] = _token_range(encoding, start, start + len(name))
-            other = twister.twist(question.question, text, question.answers[0], chooser)
-        ids = tokenizer.encode(other).ids if other else np.zeros(0, np.int32)
-        twisted.append(ids if len(ids) <= config.question_tokens else ids[:0])
+            others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
+        fitting = [ids for ids in map(_ids, others) if len(ids) <= config.question_tokens] or [np.zeros(0, np.int32)]
+        # As many rows for each question: where there are fewer twists, they come again.
+        twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
     return kept, {
         **_flat("questions", words),
         **_flat("twisted", twisted),

@@ -138,7 +138,10 @@ class Sampler:
         span, sentence = data["span"].long()[question], data["sentence"].long()[question]
         bound = stage.unanswerable + stage.sentence_removed
         cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)
-        twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[question] > 0)
+        # Each question's twists stand together, as many for each; none have tokens where it has none.
+        twists = len(data["twisted_offsets"]) // len(data["gold"])
+        twist = question * twists + self._below(twists, (batch,), generator)
+        twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[twist] > 0)
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, data["negatives"][question], passages, absent, generator)
         edit = Edit.none(question)
@@ -147,7 +150,7 @@ class Sampler:
             aliased = (draw >= bound + stage.twisted) & self.hidden_names.named[question]
             aliased &= self._random((batch,), generator) < stage.alias
             edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
-        other = data.rows("twisted", question, self.question_tokens)
+        other = data.rows("twisted", twist, self.question_tokens)
         plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
         asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
