@@ -8,6 +8,7 @@ the input ``FIRST - j`` positions back, so that FIRST is 1 around a position and
 channel ``c`` goes to ``((n // per_example) * width + c) * per_example * size + (n % per_example) * size``.
 
 - ``gates_forward``: ``gate_out`` and ``gate_in * value`` of the convolved thirds.
+- ``by_position``: the outputs' gradients with a position's channels side by side, as ``gates_backward`` reads them.
 - ``gates_backward``: gradients of the projection, and sums for those of taps and bias, one a program.
 
 Sums are fp32, in a fixed order. What is masked or outside its slot is never read.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-__all__ = ["gates_backward", "gates_forward"]
+__all__ = ["by_position", "gates_backward", "gates_forward"]
 
 
 @triton.jit
@@ -112,9 +113,28 @@ def _backward_of(d_0, d_1, d_2, here, w_0, w_1, w_2):
 
 
 @triton.jit
-def _gradients(gradient, to, stride, place, keep, channel, inside):
-    cell = to + channel.to(tl.int64)[None, :] * stride + place[:, None]
-    return tl.load(gradient + cell, mask=keep[:, None] & inside[None, :], other=0.0).to(tl.float32)
+def by_position(
+    one, other, to_one, to_other, positions, width, BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr
+):  # fmt: skip
+    """[R, width, positions] -> [R, positions, width] of two arrays. Grid: tiles of channels, the fastest, x tiles of
+    positions x R, as one number."""
+    blocks, tiles = tl.cdiv(width, BLOCK_C), tl.cdiv(positions, BLOCK_T)
+    channel = tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C)
+    task = tl.program_id(0) // blocks
+    place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
+    first = (task // tiles).to(tl.int64) * width * positions
+    keep = (place < positions)[:, None] & (channel < width)[None, :]
+    # A channel of a reader's contexts is longer than 32 bits count to, times the channels.
+    source = first + channel.to(tl.int64)[None, :] * positions + place[:, None]
+    target = first + place.to(tl.int64)[:, None] * width + channel[None, :]
+    tl.store(to_one + target, tl.load(one + source, mask=keep), mask=keep)
+    tl.store(to_other + target, tl.load(other + source, mask=keep), mask=keep)
+
+
+@triton.jit
+def _gradients(gradient, first, place, keep, channel, inside, width):
+    row = gradient + (first + place) * width
+    return tl.load(row[:, None] + channel[None, :], mask=keep[:, None] & inside[None, :], other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -125,14 +145,14 @@ def _keep_sums(sums, column, inside, width, s_0, s_1, s_2, s_bias):
     tl.store(sums + 9 * width + column, s_bias, mask=inside)
 
 
-@triton.jit(do_not_specialize=["slots", "per_example"])
+@triton.jit(do_not_specialize=["slots"])
 def gates_backward(
-    dgate_out, dgated, projected, taps, bias, mask, dprojected, sums, slots, per_example, size, width,
+    dgate_out, dgated, projected, taps, bias, mask, dprojected, sums, slots, size, width,
     FIRST: tl.constexpr, GATE_IN: tl.constexpr, GATE_OUT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_MASK: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """``sums`` [programs, 4, 3 width]: of the three taps and the bias. Grid: tiles of channels x programs that share
-    the tiles of positions.
+    the tiles of positions. The outputs' gradients are [slots size, width], as ``by_position`` leaves them.
 
     An input hears the gradients at three places, each of which needs its own gates: five inputs of either.
     """
@@ -149,12 +169,10 @@ def gates_backward(
     out_0, out_1, out_2, out_b = none, none, none, none
     of_0, of_1, of_2, of_b = none, none, none, none
     tiles = tl.cdiv(size, BLOCK_T)
-    stride = tl.cast(per_example, tl.int64) * size
     for task in range(tl.program_id(1), slots * tiles, tl.num_programs(1)):
         slot = (task // tiles).to(tl.int64)
         place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
         first = slot * size
-        to = (slot // per_example) * width * stride + (slot % per_example) * size
         keep = _present(mask, first, place, size, HAS_MASK)
         back_1 = _present(mask, first, place - 1, size, HAS_MASK)
         back_2 = _present(mask, first, place - 2, size, HAS_MASK)
@@ -175,9 +193,9 @@ def gates_backward(
             keep_0, keep_1, keep_2 = next_1, keep, back_1
         else:
             keep_0, keep_1, keep_2 = next_2, next_1, keep
-        g_0 = _gradients(dgated, to, stride, place + FIRST, keep_0, channel, inside)
-        g_1 = _gradients(dgated, to, stride, place + FIRST - 1, keep_1, channel, inside)
-        g_2 = _gradients(dgated, to, stride, place + FIRST - 2, keep_2, channel, inside)
+        g_0 = _gradients(dgated, first, place + FIRST, keep_0, channel, inside, width)
+        g_1 = _gradients(dgated, first, place + FIRST - 1, keep_1, channel, inside, width)
+        g_2 = _gradients(dgated, first, place + FIRST - 2, keep_2, channel, inside, width)
 
         d_0 = g_0 * (y_0 * v_0 + y_n1 * v_1 + y_n2 * v_2 + bias_v)
         d_1 = g_1 * (y_b1 * v_0 + y_0 * v_1 + y_n1 * v_2 + bias_v)
@@ -197,9 +215,9 @@ def gates_backward(
         around_0 = (place + FIRST >= 0) & (place + FIRST < size)
         around_1 = (place + FIRST - 1 >= 0) & (place + FIRST - 1 < size)
         around_2 = (place + FIRST - 2 >= 0) & (place + FIRST - 2 < size)
-        d_0 = _gradients(dgate_out, to, stride, place + FIRST, around_0, channel, inside)
-        d_1 = _gradients(dgate_out, to, stride, place + FIRST - 1, around_1, channel, inside)
-        d_2 = _gradients(dgate_out, to, stride, place + FIRST - 2, around_2, channel, inside)
+        d_0 = _gradients(dgate_out, first, place + FIRST, around_0, channel, inside, width)
+        d_1 = _gradients(dgate_out, first, place + FIRST - 1, around_1, channel, inside, width)
+        d_2 = _gradients(dgate_out, first, place + FIRST - 2, around_2, channel, inside, width)
         here = _inputs(projected, first, place, keep, column_out, inside, width)
         dz, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, here, o_0, o_1, o_2)
         out_0, out_1, out_2 = out_0 + s_0, out_1 + s_1, out_2 + s_2

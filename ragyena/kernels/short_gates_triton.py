@@ -37,6 +37,7 @@ class GatesPlan:
 
 # 64 channels of a half precision are 128 bytes of a position, 64 positions 128 bytes of a channel.
 _FORWARD = GatesPlan(64, 64, 8)
+_TRANSPOSE = GatesPlan(64, 64, 8)
 # Five inputs of two thirds are in registers at once.
 _BACKWARD = GatesPlan(32, 32, 4)
 # Programs that share the tiles of positions, at most: each leaves a row of sums.
@@ -138,11 +139,11 @@ def _backward(
         sums = torch.zeros(1, 4, 3 * sizes.width, dtype=torch.float32, device=projected.device)
     else:
         sums = torch.empty(programs, 4, 3 * sizes.width, dtype=torch.float32, device=projected.device)
+        dgate_out, dgated = _by_position(sizes, dgate_out_RDP.to(projected.dtype), dgated_RDP.to(projected.dtype))
         _kernels().gates_backward[(blocks, programs)](
-            dgate_out_RDP.to(projected.dtype).contiguous(), dgated_RDP.to(projected.dtype).contiguous(), projected,
-            taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
-            projected if mask is None else mask, dprojected, sums, sizes.slots, sizes.per_example, sizes.size,
-            sizes.width, BLOCK_T=positions, BLOCK_C=channels, num_warps=_BACKWARD.warps, num_stages=1,
+            dgate_out, dgated, projected, taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
+            projected if mask is None else mask, dprojected, sums, sizes.slots, sizes.size, sizes.width,
+            BLOCK_T=positions, BLOCK_C=channels, num_warps=_BACKWARD.warps, num_stages=1,
             **sizes.kinds(bias_C, mask_NS),
         )  # fmt: skip
     total_4C = sums.sum(0)
@@ -150,6 +151,19 @@ def _backward(
     if bias_C is not None:
         dbias.copy_(total_4C[3])
     return dprojected, total_4C[:3].to(taps_3C.dtype).clone(), dbias
+
+
+def _by_position(sizes: _Sizes, one_RDP: Tensor, other_RDP: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients with a position's channels side by side. Read as they are, at three shifts of a position, each would
+    be fetched three times, an element at a time."""
+    rows, width, length = sizes.outputs
+    one, other = (one_RDP.new_empty(rows, length, width) for _ in range(2))
+    blocks, tiles = -(-width // _TRANSPOSE.channels), -(-length // _TRANSPOSE.positions)
+    _kernels().by_position[(blocks * tiles * rows,)](
+        one_RDP.contiguous(), other_RDP.contiguous(), one, other, length, width,
+        BLOCK_T=_TRANSPOSE.positions, BLOCK_C=_TRANSPOSE.channels, num_warps=_TRANSPOSE.warps,
+    )  # fmt: skip
+    return one, other
 
 
 @gates.register_fake
