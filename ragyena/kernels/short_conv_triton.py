@@ -107,9 +107,9 @@ def gates_forward(
 
 
 @triton.jit
-def _backward_of(d_0, d_1, d_2, here, w_0, w_1, w_2):
-    """From the gradients of a convolved third at ``place + FIRST - j``: that of its input, and sums of its taps'."""
-    return d_0 * w_0 + d_1 * w_1 + d_2 * w_2, tl.sum(d_0 * here, 0), tl.sum(d_1 * here, 0), tl.sum(d_2 * here, 0)
+def _input_gradient(d_0, d_1, d_2, w_0, w_1, w_2):
+    """Of a third's input, from the gradients of its convolution at ``place + FIRST - j``."""
+    return d_0 * w_0 + d_1 * w_1 + d_2 * w_2
 
 
 @triton.jit
@@ -124,7 +124,6 @@ def by_position(
     place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
     first = (task // tiles).to(tl.int64) * width * positions
     keep = (place < positions)[:, None] & (channel < width)[None, :]
-    # A channel of a reader's contexts is longer than 32 bits count to, times the channels.
     source = first + channel.to(tl.int64)[None, :] * positions + place[:, None]
     target = first + place.to(tl.int64)[:, None] * width + channel[None, :]
     tl.store(to_one + target, tl.load(one + source, mask=keep), mask=keep)
@@ -139,10 +138,10 @@ def _gradients(gradient, first, place, keep, channel, inside, width):
 
 @triton.jit
 def _keep_sums(sums, column, inside, width, s_0, s_1, s_2, s_bias):
-    tl.store(sums + column, s_0, mask=inside)
-    tl.store(sums + 3 * width + column, s_1, mask=inside)
-    tl.store(sums + 6 * width + column, s_2, mask=inside)
-    tl.store(sums + 9 * width + column, s_bias, mask=inside)
+    tl.store(sums + column, tl.sum(s_0, 0), mask=inside)
+    tl.store(sums + 3 * width + column, tl.sum(s_1, 0), mask=inside)
+    tl.store(sums + 6 * width + column, tl.sum(s_2, 0), mask=inside)
+    tl.store(sums + 9 * width + column, tl.sum(s_bias, 0), mask=inside)
 
 
 @triton.jit(do_not_specialize=["slots"])
@@ -164,7 +163,9 @@ def gates_backward(
     o_0, o_1, o_2 = _taps(taps, column_out, inside, width)
     bias_in = _bias(bias, column_in, inside, HAS_BIAS)
     bias_v = _bias(bias, column_v, inside, HAS_BIAS)
-    none = tl.zeros((BLOCK_C,), tl.float32)
+    # Sums stay apart by place until all tiles are through: a sum over a tile takes shuffles, barriers and, of twelve,
+    # more time than the rest.
+    none = tl.zeros((BLOCK_T, BLOCK_C), tl.float32)
     in_0, in_1, in_2, in_b = none, none, none, none
     out_0, out_1, out_2, out_b = none, none, none, none
     of_0, of_1, of_2, of_b = none, none, none, none
@@ -200,17 +201,17 @@ def gates_backward(
         d_0 = g_0 * (y_0 * v_0 + y_n1 * v_1 + y_n2 * v_2 + bias_v)
         d_1 = g_1 * (y_b1 * v_0 + y_0 * v_1 + y_n1 * v_2 + bias_v)
         d_2 = g_2 * (y_b2 * v_0 + y_b1 * v_1 + y_0 * v_2 + bias_v)
-        dx, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, x_0, a_0, a_1, a_2)
-        in_0, in_1, in_2 = in_0 + s_0, in_1 + s_1, in_2 + s_2
+        dx = _input_gradient(d_0, d_1, d_2, a_0, a_1, a_2)
+        in_0, in_1, in_2 = in_0 + d_0 * x_0, in_1 + d_1 * x_0, in_2 + d_2 * x_0
         if HAS_BIAS:
-            in_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+            in_b += d_1 if FIRST == 1 else d_2
         d_0 = g_0 * (x_0 * a_0 + x_n1 * a_1 + x_n2 * a_2 + bias_in)
         d_1 = g_1 * (x_b1 * a_0 + x_0 * a_1 + x_n1 * a_2 + bias_in)
         d_2 = g_2 * (x_b2 * a_0 + x_b1 * a_1 + x_0 * a_2 + bias_in)
-        dy, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, y_0, v_0, v_1, v_2)
-        of_0, of_1, of_2 = of_0 + s_0, of_1 + s_1, of_2 + s_2
+        dy = _input_gradient(d_0, d_1, d_2, v_0, v_1, v_2)
+        of_0, of_1, of_2 = of_0 + d_0 * y_0, of_1 + d_1 * y_0, of_2 + d_2 * y_0
         if HAS_BIAS:
-            of_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+            of_b += d_1 if FIRST == 1 else d_2
         # The outer gate is not masked: it has a gradient wherever its slot has a place.
         around_0 = (place + FIRST >= 0) & (place + FIRST < size)
         around_1 = (place + FIRST - 1 >= 0) & (place + FIRST - 1 < size)
@@ -219,10 +220,10 @@ def gates_backward(
         d_1 = _gradients(dgate_out, first, place + FIRST - 1, around_1, channel, inside, width)
         d_2 = _gradients(dgate_out, first, place + FIRST - 2, around_2, channel, inside, width)
         here = _inputs(projected, first, place, keep, column_out, inside, width)
-        dz, s_0, s_1, s_2 = _backward_of(d_0, d_1, d_2, here, o_0, o_1, o_2)
-        out_0, out_1, out_2 = out_0 + s_0, out_1 + s_1, out_2 + s_2
+        dz = _input_gradient(d_0, d_1, d_2, o_0, o_1, o_2)
+        out_0, out_1, out_2 = out_0 + d_0 * here, out_1 + d_1 * here, out_2 + d_2 * here
         if HAS_BIAS:
-            out_b += tl.sum(d_1 if FIRST == 1 else d_2, 0)
+            out_b += d_1 if FIRST == 1 else d_2
 
         row = dprojected + (first + place)[:, None] * (3 * width)
         kept = (place < size)[:, None] & inside[None, :]

@@ -5,6 +5,8 @@ Shape suffixes: B sequences, L positions, D channels, H heads, E = D / H, N cach
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,10 @@ from torch import Tensor, nn
 from ragyena.model.decode import AttentionState
 from ragyena.model.layers import Linear
 
-__all__ = ["CausalAttention", "rotate"]
+__all__ = ["CausalAttention", "Turns", "rotate", "turns"]
+
+Turns: TypeAlias = tuple[Tensor, Tensor]
+"""Cosines and sines [L, E / 2] of the angles that positions are turned by, fp32."""
 
 
 class CausalAttention(nn.Module):
@@ -25,9 +30,10 @@ class CausalAttention(nn.Module):
         self.out_proj = Linear(width, width)
         self.in_proj = Linear(width, 3 * width)  # query, key, value
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        """[B, L, D] in the type of ``x``."""
-        return self._attend(*self._heads(x_BLD, 0))
+    def forward(self, x_BLD: Tensor, turned: Turns | None = None) -> Tensor:
+        """[B, L, D] in the type of ``x``. ``turned`` are ``turns`` of the same positions, where all layers share them:
+        a compiled layer would work out each of its sines again for every sequence and head."""
+        return self._attend(*self._heads(x_BLD, 0, turned))
 
     @torch.no_grad()
     def prefill(self, x_BLD: Tensor, steps: int | None) -> tuple[Tensor, AttentionState]:
@@ -43,15 +49,14 @@ class CausalAttention(nn.Module):
         mixed_BHLE = F.scaled_dot_product_attention(query, keys, values)
         return self._merged(mixed_BHLE)[:, 0], state
 
-    def _heads(self, x_BLD: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads(self, x_BLD: Tensor, first: int, turned: Turns | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value [B, H, L, E] of positions from ``first`` on; positions are turned in fp32."""
         batch, length, _ = x_BLD.shape
         projected = self.in_proj(x_BLD).view(batch, length, 3, self.heads, self.each).permute(2, 0, 3, 1, 4)
         query, key, value = projected.unbind(0)
-        position = torch.arange(first, first + length, device=x_BLD.device, dtype=torch.float32)
-        exponent = torch.arange(0, self.each, 2, device=x_BLD.device, dtype=torch.float32) / self.each
-        angle_LE = position[:, None] * self.rotary_base**-exponent
-        return rotate(query, angle_LE), rotate(key, angle_LE), value
+        if turned is None:
+            turned = turns(self.each, self.rotary_base, length, x_BLD.device, first=first)
+        return rotate(query, turned), rotate(key, turned), value
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return self._merged(F.scaled_dot_product_attention(query, key, value, is_causal=True))
@@ -60,8 +65,16 @@ class CausalAttention(nn.Module):
         return self.out_proj(x_BHLE.transpose(1, 2).flatten(2))
 
 
-def rotate(x_BHLE: Tensor, angle_LE: Tensor) -> Tensor:
-    """Each pair (e, e + E/2) turned by its angle [L, E/2]; in the type of ``x``."""
-    cosine, sine = angle_LE.cos(), angle_LE.sin()
+def turns(each: int, base: float, length: int, device: torch.device, *, first: int = 0) -> Turns:
+    """Of ``length`` positions from ``first`` on, for heads of ``each`` channels (Su et al. 2021)."""
+    position = torch.arange(first, first + length, device=device, dtype=torch.float32)
+    exponent = torch.arange(0, each, 2, device=device, dtype=torch.float32) / each
+    angle_LE = position[:, None] * base**-exponent
+    return angle_LE.cos(), angle_LE.sin()
+
+
+def rotate(x_BHLE: Tensor, turned: Turns) -> Tensor:
+    """Each pair (e, e + E/2) turned by its angle; in the type of ``x``."""
+    cosine, sine = turned
     one, other = x_BHLE.to(torch.promote_types(x_BHLE.dtype, torch.float32)).chunk(2, -1)
     return torch.cat([one * cosine - other * sine, one * sine + other * cosine], -1).to(x_BHLE.dtype)

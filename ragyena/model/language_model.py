@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
 from ragyena.kernels.cross_entropy import linear_cross_entropy
-from ragyena.model.causal_attention import CausalAttention
+from ragyena.model.causal_attention import CausalAttention, Turns, turns
 from ragyena.model.decode import AttentionState, HyenaState, LanguageModelState, sample
 from ragyena.model.hyena_operator import CausalHyena
 from ragyena.model.layers import LayerNorm, Linear
@@ -57,8 +57,9 @@ class CausalLM(nn.Module):
         """[B, L, D] what the output projection reads. ``layers`` stand in for the model's own: compiled ones."""
         dtype = dtype or self._dtype
         x_BLD = self._embedded(ids_BL)
+        turned = self._turns(ids_BL)
         for layer in layers or self._layers():
-            x_BLD = layer(x_BLD, dtype)
+            x_BLD = layer(x_BLD, dtype, turned)
         return self.backbone.ln_f(x_BLD).to(dtype)
 
     def loss(
@@ -137,6 +138,13 @@ class CausalLM(nn.Module):
     def _dtype(self) -> torch.dtype:
         return self.backbone.ln_f.weight.dtype
 
+    def _turns(self, ids_BL: Tensor) -> Turns | None:
+        """Of all layers with attention; None where there is none."""
+        config = self.config
+        if "attention" not in config.layer_mixers:
+            return None
+        return turns(config.width // config.heads, config.rotary_base, ids_BL.shape[1], ids_BL.device)
+
     def _layers(self) -> list[_Layer]:
         return cast("list[_Layer]", list(self.backbone.layers))
 
@@ -200,8 +208,12 @@ class _Layer(nn.Module):
         self.mlp = _FeedForward(config.width, config.ffn_width)
         self.norm2 = LayerNorm(config.width)
 
-    def forward(self, x_BLD: Tensor, dtype: torch.dtype) -> Tensor:
-        return self.feed(x_BLD + self.mixer(self.norm1(x_BLD).to(dtype)), dtype)
+    def forward(self, x_BLD: Tensor, dtype: torch.dtype, turned: Turns | None = None) -> Tensor:
+        """[B, L, D] in the type of ``x``; ``turned`` is for a layer of attention."""
+        heard = self.norm1(x_BLD).to(dtype)
+        mixer = self.mixer
+        mixed = mixer(heard, turned) if isinstance(mixer, CausalAttention) else mixer(heard)
+        return self.feed(x_BLD + mixed, dtype)
 
     def feed(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         return x + cast(Tensor, self.mlp(self.norm2(x).to(dtype)))

@@ -12,23 +12,31 @@ __all__ = ["captured", "copy_bandwidth", "device_suffix", "event_times", "millis
 
 _RUN_MS = 30.0  # how long one timing goes on, at most
 _SLOW_MS = 50.0  # a call of this length is repeated once
+_GRAPH_MS = 0.5  # how long a graph's work must last for its own launch, some microseconds, to be nothing beside it
+_MOST_CALLS = 64
 
 
 def milliseconds(work: Callable[[], object], *, graph: bool = True) -> float:
-    """The median of several runs: of a captured graph, whose launches cost nothing, or plain where none can be made."""
+    """The median of several runs: of a captured graph, whose launches cost nothing, or plain where none can be made.
+
+    A graph holds as many calls as a millisecond's half takes, one after another.
+    """
     work()
     torch.cuda.synchronize()
     once = event_times(work, 1)[0]
     if once > _SLOW_MS:  # launches are nothing beside it
         return statistics.median([once, *event_times(work, 2)])
-    run = (captured(work) if graph else None) or work
+    calls = min(_MOST_CALLS, max(1, round(_GRAPH_MS / max(once, 1e-3)))) if graph else 1
+    recorded = captured(work, calls) if graph else None
+    run, calls = (work, 1) if recorded is None else (recorded, calls)
     run()
     once = event_times(run, 1)[0]
-    return statistics.median(event_times(run, max(5, min(30, int(_RUN_MS / max(once, 1e-3))))))
+    times = event_times(run, max(5, min(30, int(_RUN_MS / max(once, 1e-3)))))
+    return statistics.median(times) / calls
 
 
-def captured(work: Callable[[], object]) -> Callable[[], object] | None:
-    """A replay of one call as a CUDA graph; None where it cannot be captured."""
+def captured(work: Callable[[], object], calls: int = 1) -> Callable[[], object] | None:
+    """A replay of calls, one after another, as a CUDA graph; None where it cannot be captured."""
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -37,7 +45,8 @@ def captured(work: Callable[[], object]) -> Callable[[], object] | None:
             work()
         torch.cuda.current_stream().wait_stream(stream)
         with torch.cuda.graph(graph):
-            work()
+            for _ in range(calls):
+                work()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
-from ragyena.model.causal_attention import CausalAttention, rotate
+from ragyena.model.causal_attention import CausalAttention, rotate, turns
 from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
 from ragyena.model.language_model import CausalLM
 
@@ -56,8 +56,15 @@ def test_attention_is_the_softmax_of_rotated_products() -> None:
 
 def test_rotation_keeps_lengths() -> None:
     x = torch.randn(1, 2, 5, 6)
-    turned = rotate(x, torch.randn(5, 3))
+    angle = torch.randn(5, 3)
+    turned = rotate(x, (angle.cos(), angle.sin()))
     assert torch.allclose(turned.norm(dim=-1), x.norm(dim=-1), atol=1e-5)
+
+
+def test_layers_that_share_their_turns_attend_alike() -> None:
+    torch.manual_seed(2)
+    mixer, x = CausalAttention(12, heads=3, rotary_base=100.0), torch.randn(2, 7, 12)
+    assert torch.equal(mixer(x, turns(4, 100.0, 7, x.device)), mixer(x))
 
 
 @pytest.mark.parametrize("steps", [13, None])
