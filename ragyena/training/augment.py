@@ -199,18 +199,15 @@ def _date(question: str, context: str, answer: str, chooser: random.Random) -> s
     """Asks of a year that the context does not name, where neither question nor answer is about a time."""
     if re.search(r"\d|\bwhen\b|\byear|\bcentury\b|\bdate\b", f"{question} {answer}", re.IGNORECASE):
         return None
-    years = [int(year) for year in _YEAR.findall(context)]
-    year = str(
-        chooser.choice(years) + chooser.choice((-1, 1)) * chooser.randint(2, 40)
-        if years
-        else 1850 + chooser.randrange(170)
-    )
+    years = [int(year) for year in _YEAR.findall(context)] or [chooser.randrange(1850, _LAST_YEAR)]
+    year = str(min(chooser.choice(years) + chooser.choice((-1, 1)) * chooser.randint(2, 40), _LAST_YEAR))
     if year in context:
         return None
     return f"{question.rstrip(' ?')} in {year}?"
 
 
 _THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
+_LAST_YEAR = 2020
 _YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")
 _NARROWING = """second third fourth last other former previous next only original new old oldest newest largest smallest
     northern southern eastern western private foreign annual national secret main least female military""".split()  # noqa: SIM905

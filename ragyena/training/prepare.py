@@ -199,10 +199,6 @@ def _questions(
     kept: list[Question] = []
     words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
     encodings = _encode((q.question for q in questions), tokenizer)
-
-    def _ids(text: str) -> npt.NDArray[np.int32]:
-        return tokenizer.encode(text).ids
-
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
         if question.context_id is None or not question.answers:
@@ -234,7 +230,9 @@ def _questions(
                 start = question.question.index(name)
                 name_ranges[-1] = _token_range(encoding, start, start + len(name))
             others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
-        fitting = [ids for ids in map(_ids, others) if len(ids) <= config.question_tokens] or [np.zeros(0, np.int32)]
+        rows = (tokenizer.encode(other).ids for other in others)
+        fitting = [ids for ids in rows if len(ids) <= config.question_tokens and not np.array_equal(ids, encoding.ids)]
+        fitting = fitting or [np.zeros(0, np.int32)]
         # As many rows for each question: where there are fewer twists, they come again.
         twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
     return kept, {
