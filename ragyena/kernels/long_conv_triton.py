@@ -143,15 +143,14 @@ def _backward(
     made = Gradients(
         gradient_like(u, u),
         torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device),
+        torch.empty(filter_DK.shape[0], dtype=torch.float32, device=u.device),
         gradient_like(gate_in, u),
         gradient_like(gate_out, u),
     )
     for group in run.groups():
         found = run.spectrum(group, filter_DK, causal=causal, reach=length)
         run.gradients(group, found, dy, u, gate_in, gate_out, skip, made, causal=causal)
-    # A skip is one more weight at lag 0.
-    middle = 0 if causal else filter_DK.shape[1] // 2
-    dskip = u.new_empty(0) if skip is None else made.filter[:, middle].to(skip.dtype, copy=True)
+    dskip = u.new_empty(0) if skip is None else made.skip.to(skip.dtype, copy=True)
     return made.u, made.filter.to(filter_DK.dtype), dskip, made.gate_in, made.gate_out
 
 

@@ -75,7 +75,7 @@ def _whole_transform(
     re, im = stacked(tl.dot(f, (p * inverse(power)).to(f.dtype), input_precision=PRECISION), A, B)
     x = beside((re * t_re - im * t_im).to(f.dtype), (re * t_im + im * t_re).to(f.dtype), A, B)
     re, im = halves(tl.dot(x, tl.trans(c), input_precision=PRECISION), A, B)
-    return re, im, power
+    return p, re, im, power
 
 
 @triton.jit
@@ -114,11 +114,13 @@ def whole_filter(
 
 @triton.jit(do_not_specialize=["batch", "width"])
 def whole_correlate(
-    dy, gate_out, u, gate_in, gradient, outer_table, inner_table, twiddle, batch, width, length, taps, middle, gain,
+    dy, gate_out, u, gate_in, gradient, products, outer_table, inner_table, twiddle, batch, width, length, taps,
+    middle, gain,
     A: tl.constexpr, B: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, TWO_SIDED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """The filter's gradient of one channel: examples are summed in order, as transforms."""
+    """The filter's gradient of one channel: examples are summed in order, as transforms. ``products`` [channels]: the
+    sum of the two signals' products."""
     channel = tl.program_id(0)
     cell = tl.arange(0, A)[:, None] * B + tl.arange(0, B)[None, :]
     keep = cell < length
@@ -128,17 +130,20 @@ def whole_correlate(
     t_im = tl.load(twiddle + A * B + cell)
     s_re = tl.zeros((A, B), tl.float32)
     s_im = tl.zeros((A, B), tl.float32)
+    product = tl.zeros((A, B), tl.float32)
     for example in range(0, batch):
         base = tl.cast(example * width + channel, tl.int64) * length
-        p_re, p_im, p_power = _whole_transform(
+        p, p_re, p_im, p_power = _whole_transform(
             u, gate_in, base, cell, keep, f, c, t_re, t_im, A, B, HAS_GATE_IN, PRECISION
         )
-        q_re, q_im, q_power = _whole_transform(
+        q, q_re, q_im, q_power = _whole_transform(
             dy, gate_out, base, cell, keep, f, c, t_re, t_im, A, B, HAS_GATE_OUT, PRECISION
         )
+        product += p * q
         power = p_power * q_power
         s_re += (q_re * p_re + q_im * p_im) * power
         s_im += (q_im * p_re - q_re * p_im) * power
+    tl.store(products + channel, tl.sum(tl.sum(product, 1), 0))
     power = above(tl.maximum(largest(s_re), largest(s_im)))
     x = beside((s_re * inverse(power)).to(f.dtype), (s_im * inverse(power)).to(f.dtype), A, B)
     re, im = halves(tl.dot(x, c, input_precision=PRECISION), A, B)

@@ -67,10 +67,13 @@ class Transform:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Of a convolution's arguments; empty where there is none. The filter's is fp32."""
+    """Of a convolution's arguments; empty where there is none. The filter's and the skip's are fp32."""
 
     u: Tensor
     filter: Tensor
+    skip: Tensor
+    """[D]. At lag 0 the filter's gradient is the same, rounded as transforms round: to a thousandth of what gradients
+    at other lags are, which is not a thousandth of this one."""
     gate_in: Tensor
     gate_out: Tensor
 
@@ -92,7 +95,9 @@ class Run:
 
     def groups(self) -> Iterator[slice]:
         """Channels that go through together."""
-        bytes_of_channel = 2 * self.operand.itemsize * self.batch * self.plan.ring
+        # Of a ring that one program holds, a spectrum alone is kept, whatever the batch.
+        kept = self.batch if self.plan.outer > 1 else 1
+        bytes_of_channel = 2 * self.operand.itemsize * kept * self.plan.ring
         # Large inputs go in larger groups, up to nine tenths of their own size: fewer launches, whose ends idle.
         small, large = _GROUP_BYTES // bytes_of_channel, _LARGE_GROUP_BYTES // bytes_of_channel
         step = max(1, small, min(large, self.width * 9 // 20))
@@ -139,15 +144,40 @@ class Run:
 
     def transform(self, group: slice, u: Tensor, gate: Tensor | None) -> Transform:
         """``gate * u`` over n1."""
+        made = self._room(self.batch * (group.stop - group.start))
+        self._launch_in(group, (u, gate, made), None, self.outer["num_stages"])
+        return made
+
+    def transform_both(
+        self, group: slice, u: Tensor, gate: Tensor | None, other: Tensor, other_gate: Tensor | None
+    ) -> tuple[Transform, Transform, Tensor]:
+        """``gate * u`` and ``other_gate * other`` over n1, and the sum of their products, [channels] in fp32."""
+        channels, tiles = group.stop - group.start, self.plan.tiles
+        made, second = self._room(self.batch * channels), self._room(self.batch * channels)
+        products = torch.empty(self.batch * channels, tiles, dtype=torch.float32, device=self.device)
+        # Twice the tiles are under way: fewer ahead, or fewer programs fit.
+        stages = min(2, self.outer["num_stages"])
+        self._launch_in(group, (u, gate, made), (other, other_gate, second, products), stages)
+        return made, second, products.view(self.batch, channels, tiles).sum((0, 2))
+
+    def _launch_in(
+        self,
+        group: slice,
+        one: tuple[Tensor, Tensor | None, Transform],
+        two: tuple[Tensor, Tensor | None, Transform, Tensor] | None,
+        stages: int,
+    ) -> None:
         plan, channels = self.plan, group.stop - group.start
         rows = self.batch * channels
-        made = self._room(rows)
+        u, gate, made = one
+        other, other_gate, second, products = two or (u, None, made, made.scale)
         _kernels().split_in[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
-            u, u if gate is None else gate, made.numbers, made.scale, self.tables.outer, self.tables.outer_twiddle,
-            rows, channels, group.start, self.width, self.length, plan.inner, plan.tiles,
-            OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None, **self.outer,
+            u, _or(gate, u), made.numbers, made.scale, other, _or(other_gate, u), second.numbers, second.scale,
+            products, self.tables.outer, self.tables.outer_twiddle, rows, channels, group.start, self.width,
+            self.length,
+            plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None,
+            HAS_OTHER=two is not None, HAS_OTHER_GATE=other_gate is not None, **{**self.outer, "num_stages": stages},
         )  # fmt: skip
-        return made
 
     def convolve(
         self,
@@ -239,7 +269,8 @@ class Run:
             skipped = group.start * self.length
             _filter_kernels().whole_correlate[(channels,)](
                 _from(dy, skipped), _from(_or(gate_out, dy), skipped), _from(u, skipped),
-                _from(_or(gate_in, u), skipped), made.filter[group.start :], self.tables.outer, self.tables.inner,
+                _from(_or(gate_in, u), skipped), made.filter[group.start :],
+                made.skip[group.start :], self.tables.outer, self.tables.inner,
                 self.tables.inner_twiddle, self.batch, self.width, self.length, taps, middle, gain,
                 A=plan.rows, B=plan.columns, HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
                 TWO_SIDED=not causal, **self.inner_once,
@@ -248,7 +279,7 @@ class Run:
                 self.convolve(group, given, u, gate_in, dy, skip, made.gate_out)
             self.convolve(group, given, dy, gate_out, gate_in, skip, made.u, conjugate=True, **partner)
             return
-        z, q = self.transform(group, u, gate_in), self.transform(group, dy, gate_out)
+        z, q, made.skip[group] = self.transform_both(group, u, gate_in, dy, gate_out)
         w = torch.empty_like(z.numbers)
         w_scale = torch.empty(rows, plan.outer, dtype=torch.float32, device=self.device)
         _filter_kernels().split_backward[plan.outer, _share(rows, plan.outer, plan.inner_programs)](

@@ -39,7 +39,7 @@ class GatesPlan:
 _FORWARD = GatesPlan(64, 64, 8)
 _TRANSPOSE = GatesPlan(64, 64, 8)
 # Five inputs of two thirds are in registers at once, and twelve sums.
-_BACKWARD = GatesPlan(16, 32, 4)
+_BACKWARD = GatesPlan(8, 32, 2)
 # Programs that share the tiles of positions, at most: each leaves a row of sums.
 _PROGRAMS = 1584
 

@@ -142,12 +142,32 @@ def whole_conv(
         _finish(s, outer, partner, base, cell, keep, y, y_other, HAS_GATE_OUT, HAS_OTHER)
 
 
+@triton.jit
+def _onto_ring(
+    p, z, scale, row, tile, tiles, k, column, inner, f, t_re, t_im, OUTER: tl.constexpr, BLOCK: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """A tile's transform over n1, with its twiddle, and its scale."""
+    power = above(largest(p))
+    tl.store(scale + row * tiles + tile, power)
+    x = (p * inverse(power)).to(f.dtype)
+    re, im = stacked(tl.dot(f, x, input_precision=PRECISION), OUTER, BLOCK)
+    to = z + tl.cast(row, tl.int64) * (2 * OUTER * inner) + 2 * k * inner + column
+    tl.store(to, (re * t_re - im * t_im).to(f.dtype))
+    tl.store(to + inner, (re * t_im + im * t_re).to(f.dtype))
+
+
 @triton.jit(do_not_specialize=["rows", "channels", "first", "width"])
 def split_in(
-    u, gate, z, scale, outer_table, outer_twiddle, rows, channels, first, width, length, inner, tiles,
-    OUTER: tl.constexpr, BLOCK: tl.constexpr, HAS_GATE: tl.constexpr, PRECISION: tl.constexpr,
+    u, gate, z, scale, other, other_gate, q, q_scale, products, outer_table, outer_twiddle,
+    rows, channels, first, width, length, inner, tiles,
+    OUTER: tl.constexpr, BLOCK: tl.constexpr, HAS_GATE: tl.constexpr, HAS_OTHER: tl.constexpr,
+    HAS_OTHER_GATE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Gate, transform over n1, twiddle. Grid: tiles of n2 x programs that share the rows."""
+    """Gate, transform over n1, twiddle. Grid: tiles of n2 x programs that share the rows.
+
+    For a backward pass also of a second signal, and ``products`` [rows, tiles]: sums of the two signals' products.
+    """
     tile = tl.program_id(0)
     k = tl.arange(0, OUTER)[:, None]
     column = (tile * BLOCK + tl.arange(0, BLOCK))[None, :]
@@ -157,15 +177,13 @@ def split_in(
     t_re = tl.load(outer_twiddle + cell)
     t_im = tl.load(outer_twiddle + OUTER * inner + cell)
     for row in range(tl.program_id(1), rows, tl.num_programs(1)):
-        place = (row // channels) * width + first + row % channels
-        p = gated(u, gate, tl.cast(place, tl.int64) * length, cell, keep, HAS_GATE)
-        power = above(largest(p))
-        tl.store(scale + row * tiles + tile, power)
-        x = (p * inverse(power)).to(f.dtype)
-        re, im = stacked(tl.dot(f, x, input_precision=PRECISION), OUTER, BLOCK)
-        to = z + tl.cast(row, tl.int64) * (2 * OUTER * inner) + 2 * k * inner + column
-        tl.store(to, (re * t_re - im * t_im).to(f.dtype))
-        tl.store(to + inner, (re * t_im + im * t_re).to(f.dtype))
+        base = tl.cast((row // channels) * width + first + row % channels, tl.int64) * length
+        p = gated(u, gate, base, cell, keep, HAS_GATE)
+        _onto_ring(p, z, scale, row, tile, tiles, k, column, inner, f, t_re, t_im, OUTER, BLOCK, PRECISION)
+        if HAS_OTHER:
+            g = gated(other, other_gate, base, cell, keep, HAS_OTHER_GATE)
+            _onto_ring(g, q, q_scale, row, tile, tiles, k, column, inner, f, t_re, t_im, OUTER, BLOCK, PRECISION)
+            tl.store(products + row * tiles + tile, tl.sum(tl.sum(p * g, 1), 0))
 
 
 @triton.jit(do_not_specialize=["rows", "channels", "first"])
