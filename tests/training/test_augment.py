@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -52,6 +53,31 @@ def test_opposites_come_in_all_their_forms(asked: str, opposite: str) -> None:
 def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
     found = twisted("What was she known for?", answer="stars")
     assert {"What wasn't she known for?", "What was she not known for?", "What was she never known for?"} <= found
+
+
+def test_one_among_several_is_asked_for() -> None:
+    found = {other for other in twisted("Who led the observatory?", answer="Weber") if other}
+    narrowed = {other.removeprefix("Who led the ").split()[0] for other in found if other.endswith(" observatory?")}
+    assert {"second", "private"} <= narrowed
+    assert not narrowed & set(TEXT.lower().split())
+
+
+def test_a_year_is_asked_of_that_the_passage_does_not_name() -> None:
+    found = {other for other in twisted("Who led the observatory?", answer="Weber") if other}
+    years = {re.findall(r" in (\d+)\?$", other)[0] for other in found if re.search(r"\d\?$", other)}
+    assert years and not any(year in TEXT for year in years)
+    assert max(map(int, years)) <= 2020
+    dated = twisted("When was the observatory taken over?", answer="1902")
+    assert not any(other and re.search(r"\d\?$", other) for other in dated)  # it asks for a time already
+
+
+def test_several_twists_differ() -> None:
+    twister = Twister(["Carl Gauss", "Lisbon"], NEAR)
+    asked = "When did Anna Weber first found the observatory?"
+    for most in (1, 2, 4):
+        found = twister.twists(asked, TEXT, "1872", most, random.Random(0))
+        assert len(found) == len(set(found)) == most and asked not in found
+    assert twister.twists("Why?", TEXT, "1872", 3, random.Random(0)) == []
 
 
 def test_a_question_without_a_way_is_left_alone() -> None:

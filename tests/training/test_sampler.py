@@ -196,6 +196,18 @@ def test_a_twisted_question_asks_of_the_gold_passage_and_has_no_answer(world: An
         assert not batch.start[row] and batch.has_span[row] and not batch.answer_mask[row].any()
 
 
+def test_a_question_is_twisted_in_several_ways(world: Any, stage: Stages) -> None:
+    draw = sampler(world, stage(twisted=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000))
+    of_passage: dict[tuple[int, ...], set[str]] = {}
+    for step in range(8):
+        batch = draw.batch(step)
+        for row in rows(batch):
+            of_passage.setdefault(tuple(batch.inputs.token_ids[row].flatten().tolist()), set()).add(
+                question(world, batch, row)
+            )
+    assert max(map(len, of_passage.values())) > 2
+
+
 def test_an_alias_is_explained_in_another_passage(world: Any, stage: Stages) -> None:
     draw = sampler(world, stage(alias=1.0, passages=[4], passage_weights=[1.0], tokens_per_step=8000, header=0.0))
     seen = 0
