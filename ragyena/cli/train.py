@@ -26,7 +26,7 @@ def command(
         bool, typer.Option("--pack-only", help="Make the packed data, print its path, and stop.")
     ] = False,
     start: Annotated[
-        Path | None, typer.Option(help="A reader's checkpoint folder for the first stage to start from.")
+        Path | None, typer.Option(help="A reader's checkpoint folder to start from, where a recipe goes on from one.")
     ] = None,
     encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
     pair_encoder: Annotated[

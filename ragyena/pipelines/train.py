@@ -92,13 +92,14 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
 
 
 def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
-    """The recipe with its first stage started from the reader in the folder ``start``; the stages whose model is the
-    first one's have that reader's.
+    """The recipe with its first stage, or the one that starts from the reader that ships, started from the reader in
+    the folder ``start``; the stages whose model is that one's have that reader's.
 
-    Raises UsageError for a recipe that does not begin with a reader's stage, CheckpointError where there is no reader.
+    Raises UsageError for a recipe with neither, CheckpointError where there is no reader.
     """
-    first = config.stages[0]
-    if not isinstance(config, TrainConfig) or not isinstance(first, StageConfig):
+    readers = [stage for stage in config.stages if isinstance(stage, StageConfig)]
+    first = next((s for s in readers if s is config.stages[0] or s.start == "shipped"), None)
+    if not isinstance(config, TrainConfig) or first is None:
         raise UsageError("only a reader's training can start from a reader", hint="leave --start out")
     found = load_config(start)
     if not isinstance(found, ReaderModelConfig):

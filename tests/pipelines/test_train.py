@@ -140,7 +140,11 @@ def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path
     assert (one.start, two.start) == (str(tmp_path / "twin"), first.name) and one.model == two.model == other
     with pytest.raises(CheckpointError, match=r"config\.json"):
         started_from(config, tmp_path)
-    for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader
+    after_pair = load("reader-more", Path(), check_data=False)
+    assert isinstance(after_pair, TrainConfig)
+    went_on, *_ = [s for s in started_from(after_pair, tmp_path / "twin").stages if isinstance(s, StageConfig)]
+    assert went_on.start == str(tmp_path / "twin") and went_on.model == other
+    for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader, and trains its reader anew
         with pytest.raises(UsageError, match="only a reader's training"):
             started_from(load(recipe, Path(), check_data=False), tmp_path / "twin")
 
