@@ -145,7 +145,7 @@ class Run:
     def transform(self, group: slice, u: Tensor, gate: Tensor | None) -> Transform:
         """``gate * u`` over n1."""
         made = self._room(self.batch * (group.stop - group.start))
-        self._launch_in(group, (u, gate, made), None, self.outer["num_stages"])
+        self._launch_in(group, (u, gate, made), None, self.plan.outer_stages)
         return made
 
     def transform_both(
@@ -156,7 +156,7 @@ class Run:
         made, second = self._room(self.batch * channels), self._room(self.batch * channels)
         products = torch.empty(self.batch * channels, tiles, dtype=torch.float32, device=self.device)
         # Twice the tiles are under way: fewer ahead, or fewer programs fit.
-        stages = min(2, self.outer["num_stages"])
+        stages = min(2, self.plan.outer_stages)
         self._launch_in(group, (u, gate, made), (other, other_gate, second, products), stages)
         return made, second, products.view(self.batch, channels, tiles).sum((0, 2))
 
@@ -174,8 +174,7 @@ class Run:
         _kernels().split_in[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
             u, _or(gate, u), made.numbers, made.scale, other, _or(other_gate, u), second.numbers, second.scale,
             products, self.tables.outer, self.tables.outer_twiddle, rows, channels, group.start, self.width,
-            self.length,
-            plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None,
+            self.length, plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None,
             HAS_OTHER=two is not None, HAS_OTHER_GATE=other_gate is not None, **{**self.outer, "num_stages": stages},
         )  # fmt: skip
 
