@@ -38,8 +38,8 @@ class DataConfig(Strict):
     """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
     """Questions what something is, made on prose that says so, at most."""
-    twists: Positive = 6
-    """Ways in which a question is changed until its passage does not answer it, at most; one is drawn each time."""
+    twists: Positive = 1
+    """Twisted questions made of each, at most; one is drawn each time that a context asks one."""
     negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
     passage_tokens: Positive = 200

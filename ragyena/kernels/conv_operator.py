@@ -31,10 +31,7 @@ def register(forward: Any, backward: Any) -> None:
 
     def gradient(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
         u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
-        # Transposed, as a projection's gradient comes, it is copied here, where a compiler makes the copy.
-        du, dfilter, *rest = backward(
-            dy_BDL.contiguous(), u_BDL, filter_DK, ctx.causal, skip_D, gate_in_BDL, gate_out_BDL
-        )
+        du, dfilter, *rest = backward(dy_BDL, u_BDL, filter_DK, ctx.causal, skip_D, gate_in_BDL, gate_out_BDL)
         optional = (skip_D, gate_in_BDL, gate_out_BDL)
         given = (None if tensor is None else found for tensor, found in zip(optional, rest))
         return du, dfilter, None, *given

@@ -67,13 +67,13 @@ class Transform:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """Of a convolution's arguments; empty where there is none. The filter's and the skip's are fp32."""
+    """Of a convolution's arguments; a gate's is empty where there is none. The filter's and the skip's are fp32."""
 
     u: Tensor
     filter: Tensor
     skip: Tensor
-    """[D]. At lag 0 the filter's gradient is the same, rounded as transforms round: to a thousandth of what gradients
-    at other lags are, which is not a thousandth of this one."""
+    """[D], a sum by itself. The filter's gradient at lag 0 is the same number, but only as exact as a transform: to a
+    thousandth of what stands at other lags, of which it may be a small part."""
     gate_in: Tensor
     gate_out: Tensor
 

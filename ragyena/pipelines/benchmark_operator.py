@@ -115,7 +115,7 @@ def bench_operator(
             "device": torch.cuda.get_device_name(),
             "dtype": str(dtype),
             "floor": "u, two gates and the output once each, over the measured copy bandwidth",
-            "timing": "CUDA events around replays of a CUDA graph where one can be captured; medians",
+            "timing": "CUDA events around replays of a CUDA graph, of several calls where they are short; medians",
             "forward": "with the filter's spectrum computed before; forward + backward computes it twice",
             "attention_heads": _HEADS,
             "failures": failures,

@@ -19,7 +19,7 @@ _MOST_CALLS = 64
 def milliseconds(work: Callable[[], object], *, graph: bool = True) -> float:
     """The median of several runs: of a captured graph, whose launches cost nothing, or plain where none can be made.
 
-    A graph holds as many calls as a millisecond's half takes, one after another.
+    A graph holds as many calls, one after another, as last half a millisecond.
     """
     work()
     torch.cuda.synchronize()

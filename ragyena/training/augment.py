@@ -106,8 +106,13 @@ class Twister:
 
     def twists(self, question: str, context: str, answer: str, most: int, chooser: random.Random) -> list[str]:
         """Up to ``most`` different ones, in the order they were found."""
-        drawn = (self.twist(question, context, answer, chooser) for _ in range(_DRAWS * most))
-        return list(dict.fromkeys(twisted for twisted in drawn if twisted is not None))[:most]
+        found: dict[str, None] = {}
+        for _ in range(_DRAWS * most):
+            twisted = self.twist(question, context, answer, chooser)
+            if twisted is None or len(found) == most:
+                break
+            found[twisted] = None
+        return list(found)
 
     def _swap(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """Another name, date or number in the place of one that the context holds."""
@@ -157,9 +162,13 @@ class Twister:
 
 
 _Way = Callable[[str, str, str, random.Random], "str | None"]
-_WEIGHT = {  # few questions have an antonym
-    **{"_swap": 0.35, "_another_word": 0.3, "_antonym": 0.6},
-    **{"_negate": 0.12, "_narrow": 0.12, "_date": 0.06},
+_WEIGHT = {
+    "_swap": 0.35,
+    "_another_word": 0.3,
+    "_antonym": 0.6,  # few questions have one
+    "_negate": 0.12,
+    "_narrow": 0.12,
+    "_date": 0.06,
 }
 
 

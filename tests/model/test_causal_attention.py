@@ -65,6 +65,7 @@ def test_layers_that_share_their_turns_attend_alike() -> None:
     torch.manual_seed(2)
     mixer, x = CausalAttention(12, heads=3, rotary_base=100.0), torch.randn(2, 7, 12)
     assert torch.equal(mixer(x, turns(4, 100.0, 7, x.device)), mixer(x))
+    assert not torch.allclose(mixer(x, turns(4, 7.0, 7, x.device)), mixer(x))  # those given are those used
 
 
 @pytest.mark.parametrize("steps", [13, None])

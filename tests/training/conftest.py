@@ -97,6 +97,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         prose=(_write(folder / "prose.jsonl", prose),),
         prose_tokens=1000,
         negatives=24,
+        twists=4,
         passage_tokens=60,
         question_tokens=30,
         held_out=0.2,
