@@ -95,7 +95,9 @@ class Twister:
 
     def twist(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """The question asking for what ``context`` does not say; None where no way is found."""
-        ways: list[_Way] = [self._swap, _antonym, self._another_word, _negate, _narrow, _date]
+        ways: list[_Way] = [
+            self._swap, _antonym, self._another_word, _negate, _narrow, _date, _exchange, _turn, _word_of_passage,
+        ]  # fmt: skip
         # The plainest of them, a negation, only now and then; the others as often as annotators took them.
         order = sorted(ways, key=lambda way: chooser.random() ** (1 / _WEIGHT[way.__name__]), reverse=True)
         for way in order:
@@ -169,6 +171,9 @@ _WEIGHT = {
     "_negate": 0.12,
     "_narrow": 0.12,
     "_date": 0.06,
+    "_exchange": 0.25,  # few questions have two names
+    "_turn": 0.06,
+    "_word_of_passage": 0.35,
 }
 
 
@@ -186,7 +191,7 @@ def _negate(question: str, context: str, answer: str, chooser: random.Random) ->
     verb = _AUXILIARY.search(question)
     if done and (verb is None or chooser.random() < _BEFORE_DEED):
         place = chooser.choice(done).start()
-        return f"{question[:place]}{chooser.choice(('not', 'not', 'never'))} {question[place:]}"
+        return f"{question[:place]}{chooser.choice(_NOT)} {question[place:]}"
     if verb is None or verb.start() == 0:
         return None
     negated = "can't" if verb.group() == "can" else f"{verb.group()}n't"
@@ -215,9 +220,57 @@ def _date(question: str, context: str, answer: str, chooser: random.Random) -> s
     return f"{question.rstrip(' ?')} in {year}?"
 
 
+def _exchange(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """Two names of the question in each other's place: who did it to whom is turned round."""
+    names = [(a, b) for a, b, kind in mentions(question) if a > 0 and kind == "name"]
+    if len(names) < 2:
+        return None
+    (a, b), (c, d) = sorted(chooser.sample(names, 2))
+    return question[:a] + question[c:d] + question[b:c] + question[a:b] + question[d:]
+
+
+def _turn(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """The answer, a name, in the place of a name of the question: the deed is asked of the other side."""
+    whole = [kind for a, b, kind in mentions(answer) if (a, b) == (0, len(answer))]
+    names = [(a, b) for a, b, kind in mentions(question) if a > 0 and kind == "name" and question[a:b] in context]
+    if whole != ["name"] or not names or answer in question:
+        return None
+    start, end = chooser.choice(names)
+    return question[:start] + answer + question[end:]
+
+
+def _word_of_passage(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """A word of the passage in the place of another of the same ending: what is asked for stands there, of something
+    else."""
+    told = {match.group() for match in _WORD.finditer(context)} - _ASKING
+    found = [
+        (match, others)
+        for match in _WORD.finditer(question)
+        if match.group() in told
+        and (ending := _ENDING.search(match.group())) is not None
+        and (
+            others := sorted(
+                word
+                for word in told
+                if word.endswith(ending.group())
+                and word[:_STEM] != match.group()[:_STEM]
+                and word not in question
+                and word not in answer
+            )
+        )
+    ]
+    if not found:
+        return None
+    match, others = chooser.choice(found)
+    return question[: match.start()] + chooser.choice(others) + question[match.end() :]
+
+
+_STEM = 4  # letters that two forms of one word share
+_ENDING = re.compile(r"(?:[^s]s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
 _THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
 _LAST_YEAR = 2020
 _YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")
 _NARROWING = """second third fourth last other former previous next only original new old oldest newest largest smallest
     northern southern eastern western private foreign annual national secret main least female military""".split()  # noqa: SIM905
+_NOT = ("not", "not", "never", "no longer")
 _BEFORE_DEED = 0.5  # of the negations of questions that say what was done
