@@ -43,6 +43,9 @@ class LanguageStageConfig(Strict):
     """Whether layers and loss run through ``torch.compile`` (CUDA only)."""
     storage: Literal["float32", "bfloat16"] = "float32"
     """How the stage's checkpoint is stored."""
+    cuda_graphs: bool = True
+    """Whether forward and backward passes are recorded as CUDA graphs and replayed, where layers are compiled and one
+    process trains: a host launches a step's kernels more slowly than a fast GPU runs them."""
     checkpoint_seconds: Positive = 120
     """How often a checkpoint to resume from is written."""
     held_out_tokens: Count = 20_000_000

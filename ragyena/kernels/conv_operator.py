@@ -31,6 +31,8 @@ def register(forward: Any, backward: Any) -> None:
 
     def gradient(ctx: Any, dy_BDL: Tensor) -> tuple[Tensor | None, ...]:
         u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL = ctx.saved_tensors
+        # Where what follows lays channels side by side, dy comes transposed: turned here, a compiler sees and tiles it.
+        dy_BDL = dy_BDL.contiguous()
         du, dfilter, *rest = backward(dy_BDL, u_BDL, filter_DK, ctx.causal, skip_D, gate_in_BDL, gate_out_BDL)
         optional = (skip_D, gate_in_BDL, gate_out_BDL)
         given = (None if tensor is None else found for tensor, found in zip(optional, rest))

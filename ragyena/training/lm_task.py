@@ -27,7 +27,6 @@ class LanguageTask:
     """A stage of language modelling on one device. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out loss"
-    recordable = False  # never tried
 
     def __init__(
         self,
@@ -41,6 +40,7 @@ class LanguageTask:
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
         self.stage, self.ranks, self.tokenizer = stage, ranks, tokenizer
+        self.recordable = stage.cuda_graphs
         if stream.vocab_size > stage.model.vocab_size:
             raise ConfigError(
                 f"stage {stage.name}: a vocabulary of {stream.vocab_size} needs model.vocab_size as large",

@@ -83,12 +83,12 @@ class ReaderOptimizer:
             momentum = self.momentum[shape]
             momentum.lerp_(gradient, 1 - _MOMENTUM)
             update = _orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_UPDATE_RMS * max(shape) ** 0.5)
-            position = 0
-            for name, parts in stack:
-                parameter = self.matrices[name]
-                parameter.mul_(1 - rate * self.config.weight_decay)
-                parameter.add_(update[position : position + parts].reshape(parameter.shape), alpha=-rate)
-                position += parts
+            parameters = [self.matrices[name] for name, _ in stack]
+            updates = update.split([parts for _, parts in stack])
+            torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
+            torch._foreach_add_(
+                parameters, [own.reshape(p.shape) for own, p in zip(updates, parameters)], alpha=-rate
+            )
 
     def _gradient(self, name: str) -> Tensor:
         parameter = self.matrices[name]
@@ -137,6 +137,6 @@ def _orthogonal(update: Tensor) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.transpose(1, 2)
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = x.transpose(1, 2) if tall else x
     return orthogonal.float()
