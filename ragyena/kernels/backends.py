@@ -25,6 +25,7 @@ TRITON_BY_DEFAULT: frozenset[str] = frozenset(
 )
 # Operations whose ``auto`` is Triton inside ``torch.compile``: measured beside what a compiler makes of torch's own.
 TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})
+_HAS_TRITON = importlib.util.find_spec("triton") is not None  # asked once: a compiler does not look into importlib
 _FAST = (torch.float16, torch.bfloat16)  # fp32 operands are exact to 1e-6 there, but slower than a library's transform
 
 
@@ -38,7 +39,7 @@ def triton_refusal(x: Tensor) -> str | None:
     """Why no Triton kernel of this package takes ``x``; None where one may."""
     if x.dtype not in (torch.float16, torch.bfloat16, torch.float32):
         return f"it takes fp16, bf16 and fp32, not {x.dtype}"
-    if importlib.util.find_spec("triton") is None:
+    if not _HAS_TRITON:
         return "Triton is not installed (ragyena[gpu])"
     if x.device.type != "cuda" and os.environ.get("TRITON_INTERPRET", "0") != "1":
         return f"Triton does not run on {x.device.type} (TRITON_INTERPRET=1 lets it, slowly)"

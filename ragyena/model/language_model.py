@@ -58,9 +58,10 @@ class CausalLM(nn.Module):
         dtype = dtype or self._dtype
         x_BLD = self._embedded(ids_BL)
         turned = self._turns(ids_BL)
+        pending_BLD: Tensor | None = None
         for layer in layers or self._layers():
-            x_BLD = layer(x_BLD, dtype, turned)
-        return self.backbone.ln_f(x_BLD).to(dtype)
+            x_BLD, pending_BLD = layer(x_BLD, pending_BLD, dtype, turned)
+        return self.backbone.ln_f(x_BLD if pending_BLD is None else x_BLD + pending_BLD).to(dtype)
 
     def loss(
         self,
@@ -208,15 +209,24 @@ class _Layer(nn.Module):
         self.mlp = _FeedForward(config.width, config.ffn_width)
         self.norm2 = LayerNorm(config.width)
 
-    def forward(self, x_BLD: Tensor, dtype: torch.dtype, turned: Turns | None = None) -> Tensor:
-        """[B, L, D] in the type of ``x``; ``turned`` is for a layer of attention."""
+    def forward(
+        self, x_BLD: Tensor, pending_BLD: Tensor | None, dtype: torch.dtype, turned: Turns | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The residual stream [B, L, D], and what is to be added to it: the next layer does, in the pass of its norm.
+        ``turned`` is for a layer of attention."""
+        if pending_BLD is not None:
+            x_BLD = x_BLD + pending_BLD
         heard = self.norm1(x_BLD).to(dtype)
         mixer = self.mixer
         mixed = mixer(heard, turned) if isinstance(mixer, CausalAttention) else mixer(heard)
-        return self.feed(x_BLD + mixed, dtype)
+        x_BLD = x_BLD + mixed
+        return x_BLD, self._fed(x_BLD, dtype)
 
     def feed(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return x + cast(Tensor, self.mlp(self.norm2(x).to(dtype)))
+        return x + self._fed(x, dtype)
+
+    def _fed(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        return cast(Tensor, self.mlp(self.norm2(x).to(dtype)))
 
 
 class _FeedForward(nn.Module):
