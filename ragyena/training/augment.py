@@ -266,7 +266,7 @@ def _word_of_passage(question: str, context: str, answer: str, chooser: random.R
 
 
 _STEM = 4  # letters that two forms of one word share
-_ENDING = re.compile(r"(?:[^s]s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
+_ENDING = re.compile(r"(?:(?<!s)s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
 _THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
 _LAST_YEAR = 2020
 _YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")

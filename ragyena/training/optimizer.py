@@ -86,9 +86,7 @@ class ReaderOptimizer:
             parameters = [self.matrices[name] for name, _ in stack]
             updates = update.split([parts for _, parts in stack])
             torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
-            torch._foreach_add_(
-                parameters, [own.reshape(p.shape) for own, p in zip(updates, parameters)], alpha=-rate
-            )
+            torch._foreach_add_(parameters, [own.reshape(p.shape) for own, p in zip(updates, parameters)], alpha=-rate)
 
     def _gradient(self, name: str) -> Tensor:
         parameter = self.matrices[name]

@@ -53,6 +53,7 @@ def test_opposites_come_in_all_their_forms(asked: str, opposite: str) -> None:
 def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
     found = twisted("What was she known for?", answer="stars")
     assert {"What wasn't she known for?", "What was she not known for?", "What was she never known for?"} <= found
+    assert "What was she no longer known for?" in found
 
 
 def test_one_among_several_is_asked_for() -> None:
@@ -69,6 +70,28 @@ def test_a_year_is_asked_of_that_the_passage_does_not_name() -> None:
     assert max(map(int, years)) <= 2020
     dated = twisted("When was the observatory taken over?", answer="1902")
     assert not any(other and re.search(r"\d\?$", other) for other in dated)  # it asks for a time already
+
+
+def test_two_names_change_places() -> None:
+    asked = "When did Anna Weber give the Salzburg Observatory to Austria?"
+    found = twisted(asked)
+    assert "When did Austria give the Salzburg Observatory to Anna Weber?" in found
+    assert "When did Salzburg Observatory give the Anna Weber to Austria?" in found
+
+
+def test_an_answer_that_is_a_name_is_asked_of_itself() -> None:
+    asked = "What did Anna Weber found?"
+    assert "What did Salzburg Observatory found?" in twisted(asked, answer="Salzburg Observatory")
+    assert not any(other and "412" in other for other in twisted(asked, answer="412 instruments"))
+
+
+def test_a_word_of_the_passage_with_the_same_ending_takes_anothers_place() -> None:
+    text = "The towers hold bells and the cellars hold barrels of wine."
+    twister = Twister(["Lisbon"], {})
+    asked = "What do the towers hold?"
+    others = {twister.twist(asked, text, "bells", random.Random(seed)) for seed in range(200)}
+    assert {"What do the cellars hold?", "What do the barrels hold?"} <= others
+    assert "What do the bells hold?" not in others  # the answer is not named
 
 
 def test_several_twists_differ() -> None:
