@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,28 +42,56 @@ VARIANTS = {
 """What the stages of ``configs/train/boundary.yaml`` are, but for those that train the teacher."""
 
 
+_BOOKS = (
+    " Books: a name, date or number masked in a sentence of a held-out book or textbook, asked of another passage of "
+    "it that holds the same string, the others from the same books; whether that passage says it, nobody has checked."
+)
+_HYBRID = " Hybrid documents: a table and the articles it links to, read whole."
+
+
 def sections(results: Path) -> Iterator[Section]:
     """The one of the newest folder ``DATE-boundary``, where an evaluation is in it."""
     for folder in newest(results, "boundary"):
-        among, alias = evaluation(folder / "among.json"), evaluation(folder / "alias.json")
-        if among is None and alias is None:
+        files = {kind.file: evaluation(folder / f"{kind.file}.json") for kind in _KINDS}
+        evaluations = [found for found in files.values() if found]
+        if not evaluations:
             return
-        columns = [*(_columns(among, "among-") if among else ()), *(_columns(alias, "two-hop-") if alias else ())]
-        readers = (among or alias).readers  # type: ignore[union-attr]
-        rows = _rows(readers, [found for found in (among, alias) if found])
+        columns = [column for kind in _KINDS if (found := files[kind.file]) for column in _columns(found, kind)]
+        rows = _rows(evaluations[0].readers, evaluations)
+        among = files["among"]
         panels = [*_panels(rows, columns), *(_speed(among, rows) if among else ())]
         plots: dict[str, Callable[[Path], None]] = {"boundary.svg": partial(draw_dots, rows, panels)}
-        text = "\n".join(_text(folder, among, alias, columns, rows))
+        text = "\n".join(_text(folder, evaluations, among, columns, rows))
         yield Section("Boundaries and mixers", text, plots)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What one file's evaluation measures: the conditions shown, how they are called, and the panel of the plot."""
+
+    file: str
+    prefix: str
+    title: str
+    panel: str
+    em: bool = False
+
+
+_KINDS = (
+    _Kind("among", "among-", "among {among}", "F1", em=True),
+    _Kind("alias", "two-hop-", "two hops among {among}", "F1 over two hops"),
+    _Kind("books", "among-", "books, among {among}", "F1 on books"),
+    _Kind("hybrid", "joint", "hybrid documents", "F1 on hybrid documents"),
+)
 
 
 class _Column:
     """One condition of one evaluation."""
 
-    def __init__(self, found: Evaluation, condition: Mapping[str, Any]) -> None:
-        self.found, self.name = found, condition["name"]
-        self.among = condition["parameters"]["among"]
-        self.title = f"{'two hops ' if 'hops' in condition['parameters'] else ''}among {self.among}"
+    def __init__(self, found: Evaluation, kind: _Kind, condition: Mapping[str, Any]) -> None:
+        self.found, self.kind, self.name = found, kind, condition["name"]
+        self.among = condition["parameters"].get("among", 0)
+        self.title = kind.title.format(among=self.among)
+        self.measures = ("em", "f1") if kind.em else ("f1",)
 
     def whole(self, reader: str) -> Mapping[str, Any] | None:
         if reader not in self.found.readers:
@@ -84,10 +113,10 @@ class _Column:
         return f"{whole[measure]['mean']:.1f}{mark}"
 
 
-def _columns(found: Evaluation, prefix: str) -> Iterator[_Column]:
+def _columns(found: Evaluation, kind: _Kind) -> Iterator[_Column]:
     for condition in found.conditions:
-        if condition["name"].startswith(prefix):
-            yield _Column(found, condition)
+        if condition["name"].startswith(kind.prefix):
+            yield _Column(found, kind, condition)
 
 
 def _rows(readers: Sequence[str], evaluations: Sequence[Evaluation]) -> list[str]:
@@ -98,13 +127,19 @@ def _rows(readers: Sequence[str], evaluations: Sequence[Evaluation]) -> list[str
 
 
 def _text(
-    folder: Path, among: Evaluation | None, alias: Evaluation | None, columns: Sequence[_Column], rows: Sequence[str]
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    among: Evaluation | None,
+    columns: Sequence[_Column],
+    rows: Sequence[str],
 ) -> Iterator[str]:
     first = rows[0]
     yield prose(
         "Small readers that learn from one teacher on the same tokens and differ in their mixers alone, read on packed "
         f"contexts of many passages. Files: `{folder.name}`. ▲ and ▼ stand where a score is above or below that of "
         f"`{first}` with p < 0.05. Two hops: the question names something by an alias that another passage defines."
+        + (_BOOKS if any(column.kind.file == "books" for column in columns) else "")
+        + (_HYBRID if any(column.kind.file == "hybrid" for column in columns) else "")
     )
     if "local-attention" in rows:
         yield ""
@@ -116,17 +151,16 @@ def _text(
         )
     header, values = ["reader", "what it is", "parameters"], []
     for column in columns:
-        header.append(f"{column.title}, {'F1' if 'two' in column.title else 'EM / F1'}")
+        header.append(f"{column.title}, {' / '.join(measure.upper() for measure in column.measures)}")
     widest = _widest(among)
     if widest is not None:
         header += [f"tokens/s, {widest.title}", f"GiB, {widest.title}"]
     for name in rows:
-        one = next(found for found in (among, alias) if found and name in found.readers)
+        one = next(found for found in evaluations if name in found.readers)
         parameters = one.results[one.readers.index(name)]["reader"]["parameters"]
         row = [f"`{name}`", VARIANTS.get(name, ""), millions(parameters)]
         for column in columns:
-            measures = ("f1",) if "two" in column.title else ("em", "f1")
-            row.append(" / ".join(filter(None, (column.marked(name, measure) for measure in measures))))
+            row.append(" / ".join(filter(None, (column.marked(name, measure) for measure in column.measures))))
         row += _cost(widest, name) if widest else []
         values.append(row)
     yield table(header, values, left=2)
@@ -153,7 +187,7 @@ def _text(
 
 def _widest(among: Evaluation | None) -> _Column | None:
     """The condition of most passages: what readers cost shows there."""
-    found = list(_columns(among, "among-")) if among else []
+    found = list(_columns(among, _KINDS[0])) if among else []
     return max(found, key=lambda column: column.among, default=None)
 
 
@@ -165,11 +199,14 @@ def _cost(column: _Column, reader: str) -> list[str]:
 
 
 def _panels(rows: Sequence[str], columns: Sequence[_Column]) -> Iterator[Dots]:
-    for label, two in (("F1", False), ("F1 over two hops", True)):
-        chosen = [column for column in columns if ("two" in column.title) == two]
+    for kind in _KINDS:
+        chosen = [column for column in columns if column.kind is kind]
         if chosen:
-            series = {f"among {column.among}": [_f1(column.whole(name)) for name in rows] for column in chosen}
-            yield Dots(label, series)
+            series = {
+                f"among {column.among}" if column.among else "whole": [_f1(column.whole(name)) for name in rows]
+                for column in chosen
+            }
+            yield Dots(kind.panel, series)
 
 
 def _f1(whole: Mapping[str, Any] | None) -> Mapping[str, float] | None:
