@@ -23,12 +23,13 @@ TASKS = ("associative-short", "associative", "associative-once", "induction-shor
 
 
 def sections(results: Path) -> Iterator[Section]:
-    """Language models of the newest ``DATE-lm`` and ``DATE-train-lm-*.json``, recall of the newest ``DATE-recall``."""
+    """Language models of the newest ``DATE-lm`` and ``DATE-train-lm-*.json``, recall of the newest ``DATE-recall``
+    and ``DATE-recall-MODEL``."""
     stages = [training(path) for folder in newest(results, "lm") for path in sorted(folder.glob("*.jsonl"))]
     benchmarks = [read_json(path) for path in newest(results, r"train-lm-.*\.json")]
     if stages or benchmarks:
         yield _language(stages, benchmarks)
-    recall = [training(path) for folder in newest(results, "recall") for path in sorted(folder.glob("*.jsonl"))]
+    recall = [training(path) for folder in newest(results, r"recall(?:-\w+)?") for path in sorted(folder.glob("*.jsonl"))]
     if recall:
         yield _recall(recall)
 

@@ -87,7 +87,7 @@ _WHOLE = {
     256: RingPlan(1, 16, 16, inner_warps=1),
     512: RingPlan(1, 32, 16, inner_warps=1),
     1024: RingPlan(1, 32, 32, inner_warps=2),
-    2048: RingPlan(1, 64, 32, inner_stages=2),
+    2048: RingPlan(1, 64, 32, inner_stages=2, inner_programs=792),
     4096: RingPlan(1, 64, 64, inner_stages=2),
     8192: RingPlan(1, 128, 64, inner_warps=8, inner_stages=2),
 }

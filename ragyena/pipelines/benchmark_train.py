@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ragyena.config import LanguageStageConfig, LanguageTrainConfig, RecallTrainConfig, TrainConfig, parse
 from ragyena.errors import UsageError
@@ -20,7 +18,6 @@ from ragyena.training.flops import peak_flops
 from ragyena.training.loop import run, write_resume
 from ragyena.training.optimizer import ReaderOptimizer
 from ragyena.training.ranks import Ranks
-from ragyena.training.step_graphs import StepGraphs
 from ragyena.training.task import Stage, Task
 from ragyena.types import Progress, Silent
 
@@ -60,12 +57,12 @@ def bench_train(
     )
     torch.manual_seed(config.seed)
     task = make_task(chosen)
+    task.recordable = False  # both loops launch their kernels alike
     short = chosen.model_copy(  # type: ignore[attr-defined]
         update={"tokens": steps * chosen.tokens_per_step, "held_out_tokens": 0, "checkpoint_seconds": _NEVER}
     )
-    graphs = task.recordable and chosen.compile and device.startswith("cuda")  # both loops launch their kernels alike
     for batch in task.every_shape():
-        _bare(task, chosen, [batch] * _WARM_UP, device, graphs=graphs)
+        _bare(task, chosen, [batch] * _WARM_UP, device)
     bare_rates, our_rates = [], []
     flops = tokens = 0.0
     progress.start(f"training {steps} steps in turns", 2 * rounds, "loops")
@@ -75,7 +72,7 @@ def bench_train(
         progress.advance(1)
         task.model.train()
         tokens, flops = ours.tokens, sum(task.flops(task.batch(step)) for step in range(ours.steps))
-        bare_rates.append(ours.tokens / _bare(task, chosen, None, device, graphs=graphs, steps=ours.steps))
+        bare_rates.append(ours.tokens / _bare(task, chosen, None, device, steps=ours.steps))
         progress.advance(1)
     bare, rate = statistics.median(bare_rates), statistics.median(our_rates)
     checkpoint, held_out = _checkpoint_seconds(task, chosen, folder, device), _held_out_seconds(task, device)
@@ -150,29 +147,15 @@ def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
     return path
 
 
-def _bare(
-    task: Task, stage: Stage, batches: list[object] | None, device: str, *, graphs: bool, steps: int = 0
-) -> float:
-    """Seconds of steps as plain as they can be written; on given batches, or on those of the first steps. Where
-    ``graphs``, forward and backward are recorded before the clock starts."""
+def _bare(task: Task, stage: Stage, batches: list[object] | None, device: str, *, steps: int = 0) -> float:
+    """Seconds of steps as plain as they can be written; on given batches, or on those of the first steps."""
     optimizer = ReaderOptimizer(task.model, stage.optimizer)
-
-    def plain(batch: Any, done: float) -> dict[str, Tensor]:
-        loss, parts = task.loss(batch, done)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(task.model.parameters(), stage.optimizer.clip_norm)
-        return {name: value.detach() for name, value in parts.items()}
-
-    passes: Callable[[Any, float], dict[str, Tensor]] = plain
-    if graphs:
-        passes = StepGraphs(plain, [p for p in task.model.parameters() if p.requires_grad])
-        for batch in task.every_shape():
-            passes(batch, 0.5)
-            optimizer.zero_grad()
     _settle(device)
     begun = time.perf_counter()
     for step in range(steps if batches is None else len(batches)):
-        passes(task.batch(step) if batches is None else batches[step], 0.5)
+        loss, _ = task.loss(task.batch(step) if batches is None else batches[step], 0.5)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(task.model.parameters(), stage.optimizer.clip_norm)
         optimizer.step(0.5)
         optimizer.zero_grad()
     _settle(device)
