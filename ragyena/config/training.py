@@ -120,6 +120,9 @@ class StageConfig(ContextStageConfig):
     average_start: Fraction = 0.0
     """Weight of what the stage started from in the finished model, whose weights are the average of the two (Wortsman
     et al. 2022): what tuning gained is mostly kept, and what it cost mostly won back. 0 for none."""
+    fit_null: Count = 0
+    """Tokens of contexts, drawn as those that the stage trains on, on which the no-answer score alone is fitted when
+    all else is done; 0 for none."""
     teacher: str = ""
     """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
     distilled; empty for none."""
@@ -144,9 +147,11 @@ class StageConfig(ContextStageConfig):
     """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
 
     @model_validator(mode="after")
-    def _start_to_average(self) -> StageConfig:
+    def _consistent(self) -> StageConfig:
         if self.average_start and self.start in ("encoder", "scratch"):
             raise ValueError(f"average_start needs a reader to start from, not {self.start}")
+        if self.fit_null and not self.model.null_width:
+            raise ValueError("fit_null needs a model whose no-answer score looks at the likeliest answer: null_width")
         return self
 
 

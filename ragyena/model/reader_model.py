@@ -120,11 +120,18 @@ class NullOfSpan(nn.Module):
 
     def forward(self, encoded: Encoded, scores_BPS2: Tensor) -> Tensor:
         """[B, 2] fp32, to add to the start and end score of there being no answer."""
+        return self.score(self.seen(encoded, scores_BPS2))
+
+    def seen(self, encoded: Encoded, scores_BPS2: Tensor) -> Tensor:
+        """[B, 3 D]: the states at the likeliest start and end, and the question's."""
         # Which span is likeliest is for the span scores to learn: no gradient reaches them from here.
         weight_B2L = scores_BPS2.detach().flatten(1, 2).softmax(1).transpose(1, 2)
         states_BLD = encoded.passages.flatten(1, 2)
         likeliest_B2D = weight_B2L.to(states_BLD.dtype) @ states_BLD
-        seen = torch.cat([likeliest_B2D.flatten(1), encoded.question[:, 0]], 1)
+        return torch.cat([likeliest_B2D.flatten(1), encoded.question[:, 0]], 1)
+
+    def score(self, seen: Tensor) -> Tensor:
+        """[B, 2] fp32, from what was ``seen``."""
         return self.contract(F.gelu(self.expand(seen))).float()
 
 

@@ -20,6 +20,7 @@ from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.training.calibration import calibrate
 from ragyena.training.context_task import ContextTask, checkpoint_of, compiled
 from ragyena.training.flops import attention_flops, conv_flops, matrix_entries
+from ragyena.training.null_fit import fit_null
 from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.training.packed import Batch, PackedData
 from ragyena.training.pair_task import load_pair_reader, pair_flops
@@ -63,7 +64,7 @@ class ReaderTask(ContextTask):
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(config, stage, packed, device=device, ranks=ranks)
-        self.stage, self.runs, self.tokenizer = stage, runs, tokenizer
+        self.stage, self.runs, self.tokenizer, self.seed = stage, runs, tokenizer, config.seed
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
         self._start(encoder)
@@ -179,13 +180,18 @@ class ReaderTask(ContextTask):
         return loss, parts
 
     def finish(self) -> dict[str, float]:
-        """Averages the model with its start where the stage says so, then fits the confidence on the held-out
-        questions, where there are some; what was measured on them."""
+        """Averages the model with its start and fits its no-answer score where the stage says so, then fits the
+        confidence on the held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
             self._average_with_start()
-        if not len(self.sampler.held_out):
-            return {}
-        return {f"held-out {name}": value for name, value in calibrate(self.model, self.sampler, self.dtype).items()}
+        measured: dict[str, float] = {}
+        if self.stage.fit_null:
+            fitted = fit_null(self.model, self.sampler, self.dtype, self.stage.fit_null, seed=self.seed)
+            measured = {f"no-answer {name}": value for name, value in fitted.items()}
+        if len(self.sampler.held_out):
+            calibrated = calibrate(self.model, self.sampler, self.dtype)
+            measured |= {f"held-out {name}": value for name, value in calibrated.items()}
+        return measured
 
     def _average_with_start(self) -> None:
         start = dict(self._load(self.stage.start).named_parameters())
