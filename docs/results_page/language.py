@@ -29,7 +29,8 @@ def sections(results: Path) -> Iterator[Section]:
     benchmarks = [read_json(path) for path in newest(results, r"train-lm-.*\.json")]
     if stages or benchmarks:
         yield _language(stages, benchmarks)
-    recall = [training(path) for folder in newest(results, r"recall(?:-\w+)?") for path in sorted(folder.glob("*.jsonl"))]
+    folders = newest(results, r"recall(?:-\w+)?")
+    recall = [training(path) for folder in folders for path in sorted(folder.glob("*.jsonl"))]
     if recall:
         yield _recall(recall)
 

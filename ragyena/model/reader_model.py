@@ -22,7 +22,7 @@ from ragyena.model.inputs import ReaderInput
 from ragyena.model.layers import FeedForward, LayerNorm, Linear
 from ragyena.model.mixers import build_mixer
 
-__all__ = ["Encoded", "ReaderModel", "SpanScores", "confidence_features"]
+__all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores", "confidence_features"]
 
 _MATCH_FEATURES = 3  # the word occurs in the question; the same weighted by idf; the word pair occurs
 _NORM_EPS = 1e-12  # BERT's

@@ -12,6 +12,7 @@ from torch import Tensor
 from ragyena.model.reader_model import ReaderModel, SpanScores, confidence_features
 from ragyena.training.packed import Batch
 from ragyena.training.sampler import Sampler
+from ragyena.types import Progress
 
 __all__ = ["calibrate"]
 
@@ -21,16 +22,19 @@ _WIDTHS = 30  # the longest span looked for
 
 
 @torch.no_grad()
-def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype) -> dict[str, float]:
+def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress: Progress) -> dict[str, float]:
     """Sets ``model.calibration``; gives the share of right answers, and the mean confidence, on the data of the fit."""
     features, right = [], []
-    for passages in sorted({min(passages, sampler.most_passages) for passages in _PASSAGES}):
+    sizes = sorted({min(passages, sampler.most_passages) for passages in _PASSAGES})
+    progress.start("fitting the confidence", len(sizes) * _STEPS, "batches")
+    for passages in sizes:
         for step in range(_STEPS):
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)
             kept = batch.has_span
             feature, correct = _judge(scores, batch)
+            progress.advance(1)
             features.append(feature[kept])
             right.append(correct[kept])
     x, y = torch.cat(features), torch.cat(right).float()

@@ -17,6 +17,7 @@ from ragyena.model.language_model import CausalLM
 from ragyena.training.flops import language_model_flops
 from ragyena.training.lm_data import LanguageBatch, Stream, TokenStream, windows
 from ragyena.training.ranks import Ranks
+from ragyena.types import Progress
 
 __all__ = ["LanguageTask", "compiled_layers", "started"]
 
@@ -108,7 +109,7 @@ class LanguageTask:
         loss = float(self.ranks.sum(total)) / (batches * self.ranks.count)
         return {self.held_out_loss: loss, "held-out perplexity": math.exp(min(loss, 100.0))}
 
-    def finish(self) -> dict[str, float]:
+    def finish(self, progress: Progress) -> dict[str, float]:
         return {}
 
     def state(self) -> dict[str, Tensor]:

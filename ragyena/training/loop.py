@@ -148,7 +148,7 @@ class _Stage:
         self.seconds = self._elapsed()
         points.close()
         self.model.eval()
-        means |= held_out | self.task.finish()
+        means |= held_out | self.task.finish(self.progress)
         checkpoint = self.folder / "checkpoint"
         if self.ranks.first:
             self._save_best()

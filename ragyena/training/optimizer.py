@@ -83,8 +83,8 @@ class ReaderOptimizer:
             momentum = self.momentum[shape]
             momentum.lerp_(gradient, 1 - _MOMENTUM)
             update = _orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_UPDATE_RMS * max(shape) ** 0.5)
-            parameters = [self.matrices[name] for name, _ in stack]
-            updates = update.split([parts for _, parts in stack])
+            parameters: list[Tensor] = [self.matrices[name] for name, _ in stack]
+            updates = torch.split(update, [parts for _, parts in stack])
             torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
             torch._foreach_add_(parameters, [own.reshape(p.shape) for own, p in zip(updates, parameters)], alpha=-rate)
 

@@ -21,6 +21,7 @@ from ragyena.training.flops import attention_flops, matrix_entries
 from ragyena.training.objectives import span_loss
 from ragyena.training.packed import Batch, PackedData
 from ragyena.training.ranks import Ranks
+from ragyena.types import Progress
 
 __all__ = ["PairTask", "check_encoder", "load_pair_reader", "pair_flops"]
 
@@ -87,7 +88,7 @@ class PairTask(ContextTask):
         loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
         return loss, {"span": loss, "loss": loss}
 
-    def finish(self) -> dict[str, float]:
+    def finish(self, progress: Progress) -> dict[str, float]:
         return {}
 
     def state(self) -> dict[str, Tensor]:

@@ -25,6 +25,7 @@ from ragyena.training.objectives import HiddenStateLoss, evidence_loss, polar_lo
 from ragyena.training.packed import Batch, PackedData
 from ragyena.training.pair_task import load_pair_reader, pair_flops
 from ragyena.training.ranks import Ranks
+from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]
 
@@ -179,17 +180,19 @@ class ReaderTask(ContextTask):
         parts["loss"] = loss
         return loss, parts
 
-    def finish(self) -> dict[str, float]:
+    def finish(self, progress: Progress) -> dict[str, float]:
         """Averages the model with its start and fits its no-answer score where the stage says so, then fits the
         confidence on the held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
             self._average_with_start()
         measured: dict[str, float] = {}
         if self.stage.fit_null:
-            fitted = fit_null(self.model, self.sampler, self.dtype, self.stage.fit_null, seed=self.seed)
+            fitted = fit_null(
+                self.model, self.sampler, self.dtype, self.stage.fit_null, seed=self.seed, progress=progress
+            )
             measured = {f"no-answer {name}": value for name, value in fitted.items()}
         if len(self.sampler.held_out):
-            calibrated = calibrate(self.model, self.sampler, self.dtype)
+            calibrated = calibrate(self.model, self.sampler, self.dtype, progress)
             measured |= {f"held-out {name}": value for name, value in calibrated.items()}
         return measured
 

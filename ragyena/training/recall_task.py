@@ -21,6 +21,7 @@ from ragyena.training.flops import language_model_flops
 from ragyena.training.lm_data import LanguageBatch
 from ragyena.training.lm_task import compiled_layers, started
 from ragyena.training.ranks import Ranks
+from ragyena.types import Progress
 
 __all__ = ["RecallTask", "sequences"]
 
@@ -97,7 +98,7 @@ class RecallTask:
             measured[f"held-out accuracy {length}"] = float(self.ranks.sum(right)) / (batches * self.ranks.count)
         return {self.held_out_loss: 1 - sum(measured.values()) / len(measured), **measured}
 
-    def finish(self) -> dict[str, float]:
+    def finish(self, progress: Progress) -> dict[str, float]:
         return {}
 
     def state(self) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ragyena.config import OptimizerConfig
 from ragyena.model.checkpoint import Storage
+from ragyena.types import Progress
 
 __all__ = ["Stage", "Task"]
 
@@ -72,8 +73,8 @@ class Task(Protocol):
     def held_out(self) -> dict[str, float]:
         """Measures on data never trained on, the same on every rank; empty where there are none."""
 
-    def finish(self) -> dict[str, float]:
-        """What is left to do when the training is over; what was measured."""
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """What is left to do when the training is over, told to ``progress``; what was measured."""
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs beside the model and its optimizer."""

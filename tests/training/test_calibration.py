@@ -13,6 +13,7 @@ from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores, confide
 from ragyena.training.calibration import calibrate
 from ragyena.training.packed import Batch
 from ragyena.training.sampler import Sampler
+from ragyena.types import Silent
 
 
 class Watched(Sampler):
@@ -76,7 +77,7 @@ def fitted(
     model = Knowing(tiny_model(decoder_layers=0)).eval()
     config = stage(tokens_per_step=6000, unanswerable=0.2)
     model.sampler = Watched(world.data, config, seed=0, question_tokens=world.config.question_tokens)
-    return model, calibrate(model, model.sampler, torch.float32)
+    return model, calibrate(model, model.sampler, torch.float32, Silent())
 
 
 def test_mean_confidence_is_the_share_of_right_answers(fitted: tuple[Knowing, dict[str, float]]) -> None:
