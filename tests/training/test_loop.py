@@ -154,7 +154,7 @@ def test_memory_that_is_out_ends_the_run_with_a_way_out(
 
     for step, part in enumerate(("loss", "finish")):
         with monkeypatch.context() as patch:
-            patch.setattr(ReaderTask, part, full if part == "loss" else lambda self: full(self, None, 0.0))
+            patch.setattr(ReaderTask, part, full if part == "loss" else lambda self, _: full(self, None, 0.0))
             with pytest.raises(TrainingError, match=r"stage reader: out of memory at step") as error:
                 train(world, tmp_path / str(step), [stage(tokens=2_000)], progress)
         assert "tokens_per_step (now 1000)" in error.value.hint and "longest context" in error.value.hint
