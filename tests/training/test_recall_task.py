@@ -80,7 +80,7 @@ def test_a_hybrid_learns_to_recall(tmp_path: Path, progress: Any) -> None:
         kind="recall",
         stages=(
             stage(
-                "associative", model=model, symbols=12, queries=8, lengths=[32], tokens=2048 * 250,
+                "associative", model=model, symbols=12, queries=8, lengths=[32], tokens=2048 * 400,
                 tokens_per_step=2048, held_out_tokens=2048 * 50, held_out_sequences=128,
                 optimizer={"muon_rate": rate, "adamw_rate": rate, "embedding_rate": rate},
             ),
