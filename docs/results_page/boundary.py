@@ -58,7 +58,7 @@ def sections(results: Path) -> Iterator[Section]:
             return
         columns = [column for kind in _KINDS if (found := files[kind.file]) for column in _columns(found, kind)]
         rows = _rows(evaluations[0].readers, evaluations)
-        among = files["among"]
+        among = files[_AMONG.file]
         panels = [*_panels(rows, columns), *(_speed(among, rows) if among else ())]
         plots: dict[str, Callable[[Path], None]] = {"boundary.svg": partial(draw_dots, rows, panels)}
         text = "\n".join(_text(folder, evaluations, among, columns, rows))
@@ -76,8 +76,9 @@ class _Kind:
     em: bool = False
 
 
+_AMONG = _Kind("among", "among-", "among {among}", "F1", em=True)
 _KINDS = (
-    _Kind("among", "among-", "among {among}", "F1", em=True),
+    _AMONG,
     _Kind("alias", "two-hop-", "two hops among {among}", "F1 over two hops"),
     _Kind("books", "among-", "books, among {among}", "F1 on books"),
     _Kind("hybrid", "joint", "hybrid documents", "F1 on hybrid documents"),
@@ -187,7 +188,7 @@ def _text(
 
 def _widest(among: Evaluation | None) -> _Column | None:
     """The condition of most passages: what readers cost shows there."""
-    found = list(_columns(among, _KINDS[0])) if among else []
+    found = list(_columns(among, _AMONG)) if among else []
     return max(found, key=lambda column: column.among, default=None)
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from ragyena.text.clozes import mentions
 
-__all__ = ["Twister"]
+__all__ = ["STEM", "Twister"]
 
+STEM = 4  # letters that two forms of one word share
 _IN_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
 _DRAWS = 4  # for each of several twists that are to differ
 _NEAR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
@@ -242,30 +243,28 @@ def _turn(question: str, context: str, answer: str, chooser: random.Random) -> s
 def _word_of_passage(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
     """A word of the passage in the place of another of the same ending: what is asked for stands there, of something
     else."""
-    told = {match.group() for match in _WORD.finditer(context)} - _ASKING
-    found = [
-        (match, others)
-        for match in _WORD.finditer(question)
-        if match.group() in told
-        and (ending := _ENDING.search(match.group())) is not None
-        and (
-            others := sorted(
-                word
-                for word in told
-                if word.endswith(ending.group())
-                and word[:_STEM] != match.group()[:_STEM]
-                and word not in question
-                and word not in answer
-            )
-        )
-    ]
+    told = sorted({match.group() for match in _WORD.finditer(context)} - _ASKING)
+    found: list[tuple[re.Match[str], list[str]]] = []
+    for match in _WORD.finditer(question):
+        word, ending = match.group(), _ENDING.search(match.group())
+        if word not in told or ending is None:
+            continue
+        others = [
+            other
+            for other in told
+            if other.endswith(ending.group())
+            and other[:STEM] != word[:STEM]
+            and other not in question
+            and other not in answer
+        ]
+        if others:
+            found.append((match, others))
     if not found:
         return None
     match, others = chooser.choice(found)
     return question[: match.start()] + chooser.choice(others) + question[match.end() :]
 
 
-_STEM = 4  # letters that two forms of one word share
 _ENDING = re.compile(r"(?:(?<!s)s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
 _THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
 _LAST_YEAR = 2020

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ragyena.errors import CheckpointError
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.training.augment import STEM
 
 __all__ = ["near_words"]
 
@@ -22,7 +23,6 @@ _NAME = "embeddings.word_embeddings.weight"
 _NEAREST, _FARTHEST = 0.5, 0.33  # cosines between which a word is another, and still fits
 _KEPT = 10  # of the nearest words between them
 _SHORTEST = 4  # letters
-_STEM = 4  # letters that two forms of one word share
 _BLOCK = 1024
 
 
@@ -49,7 +49,7 @@ def near_words(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]
         best = cosine.topk(min(2 * _KEPT, len(words)), dim=1)
         for row, (values, places) in enumerate(zip(best.values.tolist(), best.indices.tolist())):
             word = words[start + row]
-            others = [words[i] for value, i in zip(values, places) if value > 0 and words[i][:_STEM] != word[:_STEM]]
+            others = [words[i] for value, i in zip(values, places) if value > 0 and words[i][:STEM] != word[:STEM]]
             if others:
                 found[word] = tuple(others[:_KEPT])
     return found

@@ -58,11 +58,11 @@ def fit_null(
     """
     progress.start("reading contexts to fit the no-answer score on", tokens, "tokens")
     found = _collect(model, sampler, dtype, tokens, progress)
-    kept_back = max(1, round(_SHARE_KEPT_BACK * len(found)))
     if len(found) < 2:
         raise TrainingError(
             f"{tokens:,} tokens to fit the no-answer score on are one batch", hint="raise fit_null of the stage"
         )
+    kept_back = max(1, round(_SHARE_KEPT_BACK * len(found)))
     judged, learned = _joined(found[:kept_back]), _joined(found[kept_back:])
     assert model.null_of_span is not None
     heads = _Heads(copy.deepcopy(model.null), copy.deepcopy(model.null_of_span))

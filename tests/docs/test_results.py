@@ -125,7 +125,7 @@ def test_boundary_marks_are_of_paired_differences(tmp_path: Path) -> None:
     shown = {name: rows(found, f"`{name}`") for name in ("reset", "taps", "attention-1", "selected")}
     assert shown["reset"][0][1:6] == [VARIANTS["reset"], "25.00M", "70.0 / 80.0", "60.0 / 70.0", "58.0"]
     assert shown["reset"][0][6:8] == ["70.0", "50.0"]  # books, then hybrid documents
-    assert shown["taps"][0][3:] == (["65.5▼ / 75.5▼", "55.5▼ / 65.5▼", "53.5▼", "65.5▼", "45.5▼", "111,171", "6.94"])
+    assert shown["taps"][0][3:] == ["65.5▼ / 75.5▼", "55.5▼ / 65.5▼", "53.5▼", "65.5▼", "45.5▼", "111,171", "6.94"]
     assert shown["attention-1"][0][3:6] == ["73.0▲ / 83.0▲", "63.0▲ / 73.0▲", "61.0▲"]
     assert shown["selected"][0][3:6] == ["70.5 / 80.5", "60.5 / 70.5", "58.5"]
     assert shown["reset"][1][1] == "80.0 (78.8-81.2)"
@@ -268,13 +268,8 @@ def test_without_matplotlib_the_plots_say_so(tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_the_page_names_is_in_the_recipes() -> None:
-    elsewhere = {
-        "beir",
-        "quick",
-        "squad-dev-retrieval",
-        "your-index",
-        "masked-among",
-    }  # no reader, or data of whoever runs them
+    # no reader, or data of whoever runs them
+    elsewhere = {"beir", "quick", "squad-dev-retrieval", "your-index", "masked-among"}
     elsewhere |= {"paper"}  # its recipes have their own
     assert {*RECIPES} | elsewhere == {*recipes.names("configs/eval")} and not {*RECIPES} & elsewhere
     values, path = recipes.load_recipe("configs/train", "boundary")
