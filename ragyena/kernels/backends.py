@@ -25,7 +25,7 @@ TRITON_BY_DEFAULT: frozenset[str] = frozenset(
 )
 # Operations whose ``auto`` is Triton inside ``torch.compile``: measured beside what a compiler makes of torch's own.
 TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})
-_HAS_TRITON = importlib.util.find_spec("triton") is not None  # asked once: a compiler does not look into importlib
+_HAS_TRITON = importlib.util.find_spec("triton") is not None  # asked once, outside of what is compiled
 _FAST = (torch.float16, torch.bfloat16)  # fp32 operands are exact to 1e-6 there, but slower than a library's transform
 
 
