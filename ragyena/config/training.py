@@ -38,6 +38,14 @@ class DataConfig(Strict):
     """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
     """Questions what something is, made on prose that says so, at most."""
+    hybrid_questions: tuple[str, ...] = ()
+    """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
+    hybrid_documents: tuple[str, ...] = ()
+    """Documents of a table and the articles it links to: rows ``{id, title, section, intro, rows, passages, split}``,
+    ``passages`` being ids of ``prose`` rows. Questions that join a row and an article are made of those of the split
+    ``train``."""
+    hybrid_repeat: Positive = 16
+    """How often each of ``hybrid_questions`` stands among those that were made."""
     twists: Positive = 1
     """Twisted questions made of each, at most; one is drawn each time that a context asks one."""
     negatives: Positive = 31
@@ -98,6 +106,9 @@ class ContextStageConfig(Strict):
     described: Fraction = 0.0
     """Of those, the fraction in which the name is described instead, by a column of a table row that names it: two rows
     of a made-up table stand in another passage."""
+    tables: Fraction = 0.0
+    """Fraction of contexts of several passages that ask a question on a table with linked articles, whose evidence lies
+    in two of them (``data.hybrid_documents``)."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
     optimizer: OptimizerConfig = OptimizerConfig()

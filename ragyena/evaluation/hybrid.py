@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from ragyena.config import EvalConfig
 from ragyena.errors import DataError
 from ragyena.evaluation.conditions import Condition
@@ -18,10 +16,11 @@ from ragyena.evaluation.contexts import BuiltContext, Making, arrange, shuffled
 from ragyena.evaluation.datasets import Question, sample
 from ragyena.evaluation.frozen import Frozen
 from ragyena.reader.reader import Reading
+from ragyena.text.hybrid import parts, read_hybrid
 from ragyena.text.passages import split
-from ragyena.text.qa_files import ContextRow, read_contexts, read_rows, under
+from ragyena.text.qa_files import read_contexts, under
 from ragyena.text.tokenizer import Tokenizer
-from ragyena.types import Document, Heading, Passage
+from ragyena.types import Passage
 
 __all__ = ["HybridData", "Independent", "Joint", "load_hybrid"]
 
@@ -36,65 +35,21 @@ class HybridData:
     problems: tuple[str, ...]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    id: str = Field(min_length=1)
-    split: str = ""
-
-
-class _Document(_Row):
-    title: str = ""
-    section: str = ""
-    intro: str = ""
-    rows: tuple[str, ...] = ()
-    passages: tuple[str, ...] = ()
-
-
-class _Question(_Row):
-    doc_id: str
-    question: str = Field(min_length=1)
-    answers: tuple[str, ...] = Field(min_length=1)
-    answer_in: tuple[str, ...] = ()
-
-
 def load_hybrid(config: EvalConfig, data_root: Path, tokenizer: Tokenizer, passage_tokens: int) -> HybridData:
     """The questions that ``config`` asks for and the documents they are asked on.
 
     Raises PathNotFoundError and DataError for files that cannot be used, DataError where no question is left.
     """
     root = data_root.expanduser()
-    problems: list[str] = []
     articles = read_contexts(under(root, config.prose)) if config.prose else None
     linked = {row.id: row for row in articles.contexts} if articles else {}
-    problems += articles.problems if articles else ()
-    documents: dict[str, _Document] = {}
-    for where, values in read_rows(under(root, config.documents)):
-        try:
-            document = _Document.model_validate(values)
-        except ValidationError as error:
-            problems.append(_problem(where, error))
-            continue
-        missing = [name for name in document.passages if name not in linked]
-        if missing:
-            problems.append(f"{where}: linked articles {', '.join(missing[:3])} are in none of the prose files")
-        else:
-            documents[document.id] = document
-    questions = []
-    for where, values in read_rows(under(root, config.questions)):
-        try:
-            row = _Question.model_validate(values)
-        except ValidationError as error:
-            problems.append(_problem(where, error))
-            continue
-        if row.split not in ("", config.split):
-            continue
-        if row.doc_id not in documents:
-            problems.append(f"{where}: document {row.doc_id} is in none of the document files, or was left out")
-            continue
-        source = "answer in " + " and ".join(sorted(row.answer_in)) if row.answer_in else "answer anywhere"
-        if not config.sources or source in config.sources:
-            questions.append(Question(row.id, source, row.question, row.answers, row.doc_id, -1, row.split))
+    found = read_hybrid(under(root, config.questions), under(root, config.documents), linked, split=config.split)
+    problems = (*(articles.problems if articles else ()), *found.problems)
+    questions = [
+        Question(row.id, row.source, row.question, row.answers, row.doc_id, -1, row.split)
+        for row in found.questions
+        if not config.sources or row.source in config.sources
+    ]
     if not questions:
         raise DataError(
             f"{', '.join(config.questions)}: no question on a document is of split '{config.split}'"
@@ -102,28 +57,12 @@ def load_hybrid(config: EvalConfig, data_root: Path, tokenizer: Tokenizer, passa
             hint="check split and sources of the recipe, and that documents and prose files are given",
         )
     chosen = sample(questions, config.limit, config.seed)
-    wanted = {q.context_id: documents[q.context_id] for q in chosen if q.context_id is not None}
-    passages = {name: _passages(document, linked, tokenizer, passage_tokens) for name, document in wanted.items()}
-    return HybridData(tuple(chosen), passages, tuple(problems))
-
-
-def _passages(
-    document: _Document, linked: Mapping[str, ContextRow], tokenizer: Tokenizer, passage_tokens: int
-) -> list[Passage]:
-    """Introduction, table (under the heading of its section) and articles in the order of their links."""
-    table = "\n".join(document.rows)
-    headings = (Heading(0, 1, document.section),) if document.section else ()
-    parts = [
-        Document(f"{document.id} intro", document.intro, document.title),
-        Document(f"{document.id} table", table, document.title, headings=headings),
-        *(Document(name, linked[name].text, linked[name].title) for name in document.passages),
-    ]
-    return [passage for part in parts if part.text.strip() for passage in split(part, tokenizer, passage_tokens)]
-
-
-def _problem(where: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{where}: '{'.'.join(map(str, first['loc'])) or 'row'}': {first['msg'].lower()}"
+    wanted = {q.context_id: found.documents[q.context_id] for q in chosen if q.context_id is not None}
+    passages = {
+        name: [passage for part in parts(document, linked) for passage in split(part, tokenizer, passage_tokens)]
+        for name, document in wanted.items()
+    }
+    return HybridData(tuple(chosen), passages, problems)
 
 
 class Joint(Condition):

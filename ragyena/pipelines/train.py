@@ -84,7 +84,8 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
-    keys = ("questions", "passages", "prose") if isinstance(config, TrainConfig) else ("prose",)
+    reader_keys = ("questions", "passages", "prose", "hybrid_questions", "hybrid_documents")
+    keys = reader_keys if isinstance(config, TrainConfig) else ("prose",)
     data = config.data.model_dump()
     for key in keys:
         data[key] = under(data_root, data[key])

@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 from ragyena.text.sentences import borders
 
-__all__ = ["KINDS", "Cloze", "clozes", "mentions"]
+__all__ = ["DATE", "KINDS", "NAME", "Cloze", "clozes", "mentions"]
 
 KINDS = ("name", "date", "number")
 _SHORTEST, _LONGEST = 40, 320  # chars of a sentence worth asking with
 _LONGEST_ANSWER = 40  # chars
 
 _JOIN = r"(?:\s+(?:of|the|de|la|von|van|del|and)(?=\s+[A-Z]))?"
-_NAME = rf"[A-Z][\w’'-]*(?:\.(?=\s[A-Z]))?(?:{_JOIN}\s+[A-Z][\w’'-]*)*"
+NAME = rf"[A-Z][\w’'-]*(?:\.(?=\s[A-Z]))?(?:{_JOIN}\s+[A-Z][\w’'-]*)*"
 _MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-_DATE = (
+DATE = (
     rf"(?:\d{{1,2}}\s+{_MONTH}(?:\s+\d{{4}})?|{_MONTH}\s+\d{{1,2}}(?:,\s+\d{{4}})?"
     rf"|(?:{_MONTH}\s+)?1\d{{3}}|(?:{_MONTH}\s+)?20\d{{2}})"
 )
 _NUMBER = r"\d[\d,.]*\d|\d"
-_CANDIDATE = re.compile(rf"(?P<date>\b{_DATE}\b)|(?P<number>\b(?:{_NUMBER})\b)|(?P<name>\b{_NAME})")
+_CANDIDATE = re.compile(rf"(?P<date>\b{DATE}\b)|(?P<number>\b(?:{_NUMBER})\b)|(?P<name>\b{NAME})")
 _FUNCTION_WORDS = frozenset(
     """The A An In On At By For From With He She It They We I You His Her Its Their Our My This That These Those There
     Here And But Or So If As When While After Before Since Until Although However Then What Who Whom Whose Where Why

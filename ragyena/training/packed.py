@@ -20,13 +20,14 @@ from ragyena.training.arrays import read_arrays
 __all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
-    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks"),
+    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks", "table_plain"),
     *("row_heads", "row_keys", "row_values", "row_words"),
 )
 _ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
 _CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
+_TABLES = ("table_question", "table_told", "table_others")
 _PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
-_ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_PIECES)
+_ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_TABLES, *_PIECES)
 """What ``prepare`` writes."""
 
 ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
@@ -139,13 +140,14 @@ class Batch:
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
     plain_ids: Tensor
-    """[B, Q] int64: the question without an alias, for a teacher that sees each passage alone and cannot resolve it."""
+    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that sees each
+    passage alone and cannot resolve those."""
     plain_mask: Tensor
     """[B, Q] bool."""
 
     @property
     def plain(self) -> ReaderInput:
-        """The contexts under the question without an alias."""
+        """The contexts under the question with names."""
         return replace(self.inputs, question_ids=self.plain_ids, question_mask=self.plain_mask)
 
     @property

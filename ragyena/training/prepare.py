@@ -11,7 +11,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +22,15 @@ from ragyena.config import DataConfig
 from ragyena.errors import DataError
 from ragyena.text.alias import question_name
 from ragyena.text.clozes import KINDS, Cloze, clozes, mentions
-from ragyena.text.passages import split
 from ragyena.text.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.text.sentences import sentence_span
 from ragyena.text.tokenizer import Encoding, Tokenizer
 from ragyena.training.augment import Twister
+from ragyena.training.cutting import Cut, encode, flat, token_range
 from ragyena.training.packed import ANSWER_TOKENS
 from ragyena.training.sheets import definitions, sheets
-from ragyena.types import Document, Passage, Progress
+from ragyena.training.table_data import SOURCE, Tables
+from ragyena.types import Document, Progress
 
 __all__ = ["PreparedReport", "prepare"]
 
@@ -52,8 +53,7 @@ _ROW_VALUES = """
 # In the order in which ``hidden_names`` takes them.
 _ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
 _BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
-_BLOCK = 1024  # texts encoded at once
-_MADE = "6"  # to be raised when the same settings and files give other data
+_MADE = "7"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
 
 
@@ -68,15 +68,6 @@ class PreparedReport:
     prose_tokens: int
     left_out: dict[str, int]
     """Rows left out, by reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """The passages of all contexts in one list; those of a context are ``bounds[context_id]``."""
-
-    passages: list[Passage]
-    encodings: list[Encoding]
-    bounds: dict[str, range]
 
 
 def prepare(
@@ -94,16 +85,23 @@ def prepare(
         return PreparedReport(path=path, **values)
     rows = read_questions(config.questions, config.passages, split="train")
     asked = {q.context_id for q in rows.questions if q.context_id is not None}
-    cut = _cut([row for key, row in rows.contexts.items() if key in asked], tokenizer, config.passage_tokens, progress)
+    cut = Cut(tokenizer, config.passage_tokens)
+    progress.start("cutting passages", len(asked), "texts")
+    for key, row in rows.contexts.items():
+        if key in asked:
+            cut.add(key, _document(row))
+            progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
     pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
     pool = pool or ["Nobody"]
     made_contexts, made = sheets(config.sheets, pool, [passage.text[:_NOTE] for passage in cut.passages])
     for row in made_contexts:
-        _add(cut, row, tokenizer, config.passage_tokens)
+        cut.add(row.id, _document(row))
     prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
     made += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
+    tables = Tables.add(cut, config, left_out)
+    made += tables.questions(cut)
     twister = Twister(pool, near)
     kept, arrays = _questions([*rows.questions, *made], cut, twister, tokenizer, config, left_out, progress)
     if not kept:
@@ -111,15 +109,16 @@ def prepare(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
         )
     arrays["idf"] = idf
+    arrays |= tables.arrays(kept, arrays["gold"], cut, config)
     arrays |= _clozes(cut, config, progress)
-    arrays |= _flat("passages", [encoding.ids for encoding in cut.encodings])
-    arrays |= _flat(
-        "headers", [e.ids[: config.header_tokens] for e in _encode((p.header for p in cut.passages), tokenizer)]
+    arrays |= flat("passages", [encoding.ids for encoding in cut.encodings])
+    arrays |= flat(
+        "headers", [e.ids[: config.header_tokens] for e in encode((p.header for p in cut.passages), tokenizer)]
     )
     arrays["context_of"] = np.zeros(len(cut.passages), np.int32)
     for number, bounds in enumerate(cut.bounds.values()):
         arrays["context_of"][bounds.start : bounds.stop] = number
-    arrays["held_out"] = np.array([_is_held_out(q, config.held_out) for q in kept])
+    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, config.held_out) for q in kept])
     arrays |= _words(tokenizer)
     cache.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
@@ -140,7 +139,8 @@ def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Se
     """Names the packed file: how data are made, the settings, the tokenizer, the words to twist with, and size and time
     of every local file read."""
     parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(near, sort_keys=True)]
-    for name in (*config.questions, *config.passages, *config.prose):
+    hybrid = (*config.hybrid_questions, *config.hybrid_documents)
+    for name in (*config.questions, *config.passages, *config.prose, *hybrid):
         file = Path(name)
         if file.is_file():
             stat = file.stat()
@@ -148,27 +148,8 @@ def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Se
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _cut(contexts: Sequence[ContextRow], tokenizer: Tokenizer, passage_tokens: int, progress: Progress) -> _Cut:
-    progress.start("cutting passages", len(contexts), "texts")
-    cut = _Cut([], [], {})
-    for row in contexts:
-        _add(cut, row, tokenizer, passage_tokens)
-        progress.advance(1)
-    return cut
-
-
-def _add(cut: _Cut, row: ContextRow, tokenizer: Tokenizer, passage_tokens: int) -> int:
-    """Adds the passages of a context; how many tokens they hold."""
-    begin = len(cut.passages)
-    cut.passages.extend(split(Document(source=row.source, text=row.text, title=row.title), tokenizer, passage_tokens))
-    cut.encodings.extend(tokenizer.encode_batch([p.text for p in cut.passages[begin:]]))
-    cut.bounds[row.id] = range(begin, len(cut.passages))
-    return sum(len(encoding) for encoding in cut.encodings[begin:])
-
-
-def _encode(texts: Iterable[str], tokenizer: Tokenizer) -> list[Encoding]:
-    everything = list(texts)
-    return [e for i in range(0, len(everything), _BLOCK) for e in tokenizer.encode_batch(everything[i : i + _BLOCK])]
+def _document(row: ContextRow) -> Document:
+    return Document(source=row.source, text=row.text, title=row.title)
 
 
 # -- questions ---------------------------------------------------------------------------------------------------
@@ -186,7 +167,7 @@ class _Place:
 
 def _questions(
     questions: Sequence[Question],
-    cut: _Cut,
+    cut: Cut,
     twister: Twister,
     tokenizer: Tokenizer,
     config: DataConfig,
@@ -198,7 +179,7 @@ def _questions(
     chooser = random.Random(0)
     kept: list[Question] = []
     words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
-    encodings = _encode((q.question for q in questions), tokenizer)
+    encodings = encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
         if question.context_id is None or not question.answers:
@@ -223,12 +204,12 @@ def _questions(
         polar.append(0 if place.answer is not None else 1 if is_polar else -1)
         name_ranges.append((-1, -1))
         others: list[str] = []
-        if place.answer is not None:
+        if place.answer is not None and question.source != SOURCE:
             text = cut.passages[place.passage].text
             name = question_name(question.question, [text], question.answers)
             if name is not None:
                 start = question.question.index(name)
-                name_ranges[-1] = _token_range(encoding, start, start + len(name))
+                name_ranges[-1] = token_range(encoding, start, start + len(name))
             others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
         rows = (tokenizer.encode(other).ids for other in others)
         fitting = [ids for ids in rows if len(ids) <= config.question_tokens and not np.array_equal(ids, encoding.ids)]
@@ -236,9 +217,9 @@ def _questions(
         # As many rows for each question: where there are fewer twists, they come again.
         twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
     return kept, {
-        **_flat("questions", words),
-        **_flat("twisted", twisted),
-        **_flat("answers", answers),
+        **flat("questions", words),
+        **flat("twisted", twisted),
+        **flat("answers", answers),
         "gold": np.array([place.passage for place in places], np.int32),
         "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
         "sentence": np.array([place.sentence or (-1, -1) for place in places], np.int16).reshape(-1, 2),
@@ -247,43 +228,33 @@ def _questions(
     }
 
 
-def _place(question: Question, cut: _Cut) -> _Place | None:
+def _place(question: Question, cut: Cut) -> _Place | None:
     """None where no passage of the question's context holds the whole answer.
 
     An answer that is no span of its context has no range; its passage is settled by the retriever among those of its
     context (``ragyena.training.mining``).
     """
-    bounds = cut.bounds[question.context_id or ""]
+    context_id = question.context_id or ""
+    bounds = cut.bounds[context_id]
     if question.answer_start < 0:
         return _Place(bounds[0], None, None) if bounds else None
     start, end = question.answer_start, question.answer_start + len(question.answers[0])
-    for index in bounds:
-        passage = cut.passages[index]
-        if passage.start <= start and end <= passage.end:
-            encoding = cut.encodings[index]
-            here = (start - passage.start, end - passage.start)
-            tokens = _token_range(encoding, *here)
-            if tokens[0] >= tokens[1]:
-                continue
-            first, last = sentence_span(passage.text, *here)
-            sentence = _token_range(encoding, first, last)
-            rest = passage.text[:first] + passage.text[last:]
-            sole = question.answers[0].lower() not in rest.lower() and bool(rest.strip())
-            return _Place(index, tokens, sentence if sole else None)
-    return None
-
-
-def _token_range(encoding: Encoding, start: int, end: int) -> tuple[int, int]:
-    """The tokens that overlap chars [start, end): first, and one after the last; (0, 0) for none."""
-    first = int(np.searchsorted(encoding.ends, start, side="right"))
-    last = int(np.searchsorted(encoding.starts, end, side="left"))
-    return (first, last) if first < last else (0, 0)
+    found = cut.find(context_id, start, end)
+    if found is None:
+        return None
+    index, tokens = found
+    passage = cut.passages[index]
+    first, last = sentence_span(passage.text, start - passage.start, end - passage.start)
+    sentence = token_range(cut.encodings[index], first, last)
+    rest = passage.text[:first] + passage.text[last:]
+    sole = question.answers[0].lower() not in rest.lower() and bool(rest.strip())
+    return _Place(index, tokens, sentence if sole else None)
 
 
 # -- prose -------------------------------------------------------------------------------------------------------
 
 
-def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
+def _add_prose(cut: Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
     """Cuts prose to passages beside those of the questions, evenly from the files; its rows, and how many tokens."""
     kept: list[ContextRow] = []
     progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
@@ -294,7 +265,7 @@ def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Pr
             if row.split not in ("", "train"):
                 continue
             kept.append(ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source))
-            added = _add(cut, kept[-1], tokenizer, config.passage_tokens)
+            added = cut.add(kept[-1].id, _document(kept[-1]))
             progress.advance(added)
             taken += added
             if taken >= share:
@@ -303,7 +274,7 @@ def _add_prose(cut: _Cut, config: DataConfig, tokenizer: Tokenizer, progress: Pr
     return kept, total
 
 
-def _clozes(cut: _Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
+def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
     """Cloze questions on every passage, as token ranges of it."""
     progress.start("making cloze questions", len(cut.passages), "passages")
     chooser = random.Random(1)
@@ -325,8 +296,8 @@ def _clozes(cut: _Cut, config: DataConfig, progress: Progress) -> dict[str, npt.
 
 
 def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    elsewhere = _token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
-    return _token_range(encoding, *cloze.sentence), _token_range(encoding, *cloze.answer), elsewhere
+    elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
+    return token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer), elsewhere
 
 
 # -- words -------------------------------------------------------------------------------------------------------
@@ -352,9 +323,9 @@ def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
     }
     texts = {name: [tokenizer.encode(word).ids for word in words] for name, words in rows.items()}
     return {
-        **{key: value for name, ids in texts.items() for key, value in _flat(name, ids).items()},
-        **_flat("sayings", sayings),
-        **_flat("blanks", blanks),
+        **{key: value for name, ids in texts.items() for key, value in flat(name, ids).items()},
+        **flat("sayings", sayings),
+        **flat("blanks", blanks),
         "blank_kinds": np.array(kinds, np.int8),
         "name_heads": np.array(sorted(heads), np.int32),
         "name_tails": np.array(sorted(tails), np.int32),
@@ -375,10 +346,3 @@ def _is_held_out(question: Question, fraction: float) -> bool:
     """Decided by the context, so that no held-out passage is asked about in training."""
     digest = hashlib.sha256((question.context_id or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64
-
-
-def _flat(name: str, rows: Sequence[npt.NDArray[np.integer]]) -> dict[str, npt.NDArray[np.generic]]:
-    offsets = np.zeros(len(rows) + 1, np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    flat = np.concatenate(rows) if rows else np.zeros(0, np.int32)
-    return {name: flat.astype(np.uint16), f"{name}_offsets": offsets}

@@ -7,8 +7,9 @@ Questions are asked among their hard negatives, slots shuffled; where a context 
 hard negatives of related questions and random passages too. Some contexts are changed so that they hold no answer:
 the gold passage is left out, the answer's sentence is taken out of it, or the question is twisted. In some of several
 passages a name of the question becomes an invented alias, or a description by a column of a table, which another
-passage explains: two passages have to be joined. Cloze questions on plain text are asked of another place that holds
-the blanked string.
+passage explains: two passages have to be joined. Some contexts of several passages are the parts of a table with
+linked articles, asked what a row and an article tell together. Cloze questions on plain text are asked of another
+place that holds the blanked string.
 """
 
 from __future__ import annotations
@@ -51,6 +52,23 @@ class _Target:
     """[B] bool: the context is to hold no gold passage."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What else than the gold passage a question needs: the place of a passage in the context, and tokens of it."""
+
+    slot: Tensor
+    """[B]; -1 for nothing."""
+    tokens: Tensor
+    """[B, 2]: first, one after the last."""
+
+    def mask(self, text_start: Tensor, slot_tokens: int) -> Tensor:
+        """[B, P, S] bool, from where each text starts in its slot [B, P]."""
+        here = torch.arange(text_start.shape[1], device=self.slot.device) == self.slot[:, None]
+        position = torch.arange(slot_tokens, device=self.slot.device) - text_start[..., None]
+        first, end = (self.tokens[:, k, None, None] for k in (0, 1))
+        return here[..., None] & (position >= first) & (position < end)
+
+
 class Sampler:
     """Draws the batches of a stage. ``batch(step)`` is the same whenever it is called.
 
@@ -65,7 +83,20 @@ class Sampler:
         if bool(held_out.all()):
             raise DataError("every question is held out", hint="lower data.held_out")
         self.held_out = held_out.nonzero()[:, 0]
-        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out)
+        self.tables = data["table_question"].long()
+        of_table = torch.zeros_like(held_out)
+        of_table[self.tables] = True
+        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table)
+        if stage.tables and not len(self.tables):
+            raise DataError(
+                "there are no questions on tables", hint="name data.hybrid_documents, or set the stage's tables to 0"
+            )
+        self.table_of = torch.full((len(held_out),), -1, device=self.device)  # of each question, -1 for none
+        self.table_of[self.tables] = torch.arange(len(self.tables), device=self.device)
+        self.negatives = data["negatives"].long().clone()
+        others = data["table_others"].long()[:, : self.negatives.shape[1]]
+        mined = self.negatives[self.tables, : others.shape[1]]
+        self.negatives[self.tables, : others.shape[1]] = torch.where(others >= 0, others, mined)
         kept_back = torch.zeros(int(data["context_of"].max()) + 1, dtype=torch.bool, device=self.device)
         kept_back[data["context_of"].long()[data["gold"].long()[self.held_out]]] = True
         usable = (data["cloze_gold"] >= 0) & ~kept_back[data["context_of"].long()[data["cloze_passage"].long()]]
@@ -73,9 +104,9 @@ class Sampler:
         if stage.cloze and not bool(usable.any()):
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
         self.hidden_names = HiddenNames(data, described=stage.described)
-        self.most_passages = int(data["negatives"].shape[1])
+        self.most_passages = int(self.negatives.shape[1])
         self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
-        trained = (~held_out).nonzero()[:, 0]
+        trained = (~held_out & ~of_table).nonzero()[:, 0]
         self.asked_of.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
 
     def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
@@ -110,6 +141,9 @@ class Sampler:
         if not len(of):  # only when compiling for a shape that no row has
             of = torch.cat(buckets)
         rows = self._draw(of, passages, slot, generator)
+        if self.stage.tables and passages > 1 and not is_cloze:
+            of_tables = self.tables[self._below(len(self.tables), tuple(rows.shape), generator)]
+            rows = torch.where(self._random(tuple(rows.shape), generator) < self.stage.tables, of_tables, rows)
         return self._cloze(rows, passages, slot, generator) if is_cloze else self._ask(rows, passages, slot, generator)
 
     def held_out_batch(self, step: int, passages: int) -> Batch:
@@ -143,7 +177,8 @@ class Sampler:
         twist = question * twists + self._below(twists, (batch,), generator)
         twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[twist] > 0)
         gold = data["gold"].long()[question]
-        chosen, place = self._passages(gold, span, data["negatives"][question], passages, absent, generator)
+        chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
+        told = self._tell(chosen, place, question, generator) if stage.tables and passages > 1 else None
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
@@ -152,14 +187,32 @@ class Sampler:
             edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
         other = data.rows("twisted", twist, self.question_tokens)
         plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
+        if told is not None:
+            table = self.table_of[question]
+            named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
+            plain = either(table >= 0, named, plain)
         asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
         target = _Target(gold, span, gone, absent | cut | twisted, absent)
         answers = data.rows("answers", question, ANSWER_TOKENS)
         return self._context(
-            asked, plain, chosen, place, target, inserted, explains, slot, answers,
+            asked, plain, chosen, place, target, inserted, explains, told, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
+
+    def _tell(self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator) -> _Told:
+        """Puts the passage that tells what a question on a table is about into ``chosen`` [B, P] (changed), beside the
+        gold passage's slot ``place`` [B]."""
+        batch, passages = chosen.shape
+        table = self.table_of[question]
+        passage, first, end = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table], -1).unbind(1)
+        slots = torch.arange(passages, device=self.device)
+        at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
+        twice = (chosen == passage[:, None]) & (slots != place[:, None])
+        chosen.copy_(torch.where(twice, self._below(self.data.passages, (batch, passages), generator), chosen))
+        here = (slots == at[:, None]) & (passage >= 0)[:, None]
+        chosen.copy_(torch.where(here, passage[:, None], chosen))
+        return _Told(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
 
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
@@ -187,7 +240,7 @@ class Sampler:
     def _related(self, gold: Tensor, span: Tensor, hard: Tensor, other: Tensor, generator: torch.Generator) -> Tensor:
         """[B, M] passages as ``other``, some replaced by hard negatives of a question that is asked of a hard negative:
         near the question in what they are about. None holds the answer; what has no such question stays."""
-        negatives = self.data["negatives"].long()
+        negatives = self.negatives
         neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
         wanted = (self._random(tuple(other.shape), generator) < self.stage.related) & (neighbour >= 0)
@@ -230,7 +283,7 @@ class Sampler:
         nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
-            asked, asked, chosen, place, target, Edit.none(chosen), explains, slot, (nothing, nothing.bool()),
+            asked, asked, chosen, place, target, Edit.none(chosen), explains, None, slot, (nothing, nothing.bool()),
             torch.full((batch,), -1.0, device=self.device), generator,
         )  # fmt: skip
 
@@ -245,13 +298,15 @@ class Sampler:
         target: _Target,
         inserted: Edit,
         explains: Tensor,
+        told: _Told | None,
         slot: int,
         answers: tuple[Tensor, Tensor],
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
-        """Slots of tokens, and the targets in them. ``plain`` is the question without an alias. ``inserted`` edits
-        passages other than the gold one; where one ``explains`` [B, P], what was put in front of it is evidence."""
+        """Slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits passages
+        other than the gold one; where one ``explains`` [B, P], what was put in front of it is evidence, and so is what
+        is ``told``."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)
         is_gold = (slots == place[:, None]) & ~target.absent[:, None]
@@ -275,6 +330,8 @@ class Sampler:
         position = torch.arange(slot, device=self.device)
         near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
         evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
+        if told is not None:
+            evidence = evidence | (told.mask(text_start, slot) & text_mask & found[:, None, None])
         front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
         return Batch(
             inputs=inputs,
