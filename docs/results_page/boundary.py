@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +53,7 @@ _HYBRID = " Hybrid documents: a table and the articles it links to, read whole."
 def sections(results: Path) -> Iterator[Section]:
     """The one of the newest folder ``DATE-boundary``, where an evaluation is in it."""
     for folder in newest(results, "boundary"):
-        files = {kind.file: evaluation(folder / f"{kind.file}.json") for kind in _KINDS}
+        files = _evaluations(folder)
         evaluations = [found for found in files.values() if found]
         if not evaluations:
             return
@@ -178,12 +179,43 @@ def _text(
         gaps.append(row)
     sizes = [f"{column.title} (n {column.found.condition(0, column.name)['whole']['n']:,})" for column in columns]
     yield table(["reader", *sizes], gaps)
+    yield from _seeds(folder, rows)
     stages = {path.stem: training(path) for path in sorted(folder.glob("*.jsonl"))}
     if stages:
         order = [name for name in rows if name in stages]
         yield f"What training them took.\n\n{HELD_OUT_IS}"
         named = [stages[name] for name in [*sorted(stages.keys() - set(order)), *order]]
         yield training_table(named, {HELD_OUT: ".3f"})
+
+
+def _evaluations(folder: Path) -> dict[str, Evaluation | None]:
+    return {kind.file: evaluation(folder / f"{kind.file}.json") for kind in _KINDS}
+
+
+def _seeds(folder: Path, rows: Sequence[str]) -> Iterator[str]:
+    """What readers trained anew with other seeds score, from the folders ``seed-N`` in the folder."""
+    others = sorted(path for path in folder.glob("seed-*") if path.is_dir())
+    if not others:
+        return
+    runs = [_evaluations(path) for path in (folder, *others)]
+    titles: list[str] = []
+    scores: dict[str, list[str]] = {name: [] for name in rows}
+    for kind in _KINDS:
+        found = [one for run in runs if (one := run[kind.file])]
+        columns = [{column.name: column for column in _columns(one, kind)} for one in found]
+        for name in [name for name in columns[0] if all(name in one for one in columns)] if len(found) > 1 else ():
+            titles.append(columns[0][name].title)
+            for reader in rows:
+                values = [whole["f1"]["mean"] for one in columns if (whole := one[name].whole(reader))]
+                several = (
+                    f"{statistics.mean(values):.1f} ({min(values):.1f}-{max(values):.1f})" if len(values) > 1 else ""
+                )
+                scores[reader].append(several)
+    yield prose(
+        f"F1 over {len(runs)} seeds, mean (lowest-highest): the same teacher, other filters to begin with and another "
+        "order of the data. Intervals above are of the questions alone; this is what training varies beside."
+    )
+    yield table(["reader", *titles], [[f"`{name}`", *scores[name]] for name in rows if any(scores[name])])
 
 
 def _widest(among: Evaluation | None) -> _Column | None:

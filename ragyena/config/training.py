@@ -131,6 +131,9 @@ class StageConfig(ContextStageConfig):
     average_start: Fraction = 0.0
     """Weight of what the stage started from in the finished model, whose weights are the average of the two (Wortsman
     et al. 2022): what tuning gained is mostly kept, and what it cost mostly won back. 0 for none."""
+    average_with: str = ""
+    """What the finished model is averaged with in the place of what the stage started from: ``shipped``, an earlier
+    stage, or a checkpoint folder; empty for its start."""
     fit_null: Count = 0
     """Tokens of contexts, drawn as those that the stage trains on, on which the no-answer score alone is fitted when
     all else is done; 0 for none."""
@@ -159,8 +162,10 @@ class StageConfig(ContextStageConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
-        if self.average_start and self.start in ("encoder", "scratch"):
+        if self.average_start and not self.average_with and self.start in ("encoder", "scratch"):
             raise ValueError(f"average_start needs a reader to start from, not {self.start}")
+        if self.average_with and not self.average_start:
+            raise ValueError("average_with needs a weight: average_start")
         if self.fit_null and not self.model.null_width:
             raise ValueError("fit_null needs a model whose no-answer score looks at the likeliest answer: null_width")
         return self

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import (
+    AnyStageConfig,
     LanguageStageConfig,
     LanguageTrainConfig,
     PairStageConfig,
@@ -105,12 +106,14 @@ def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
     found = load_config(start)
     if not isinstance(found, ReaderModelConfig):
         raise CheckpointError(f"{start} is not a reader", hint="name the checkpoint folder of a trained reader")
-    stages = [
-        stage.model_copy(update={"model": found} | ({"start": str(start)} if stage is first else {}))
-        if isinstance(stage, StageConfig) and stage.model == first.model
-        else stage
-        for stage in config.stages
-    ]
+    named = str(start)
+    stages: list[AnyStageConfig] = []
+    for stage in config.stages:
+        if isinstance(stage, StageConfig) and stage.model == first.model:
+            with_it = named if stage.average_with == "shipped" else stage.average_with
+            update = {"model": found, "average_with": with_it, "start": named if stage is first else stage.start}
+            stage = stage.model_copy(update=update)
+        stages.append(stage)
     return config.model_copy(update={"stages": tuple(stages)})
 
 

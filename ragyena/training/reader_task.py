@@ -91,13 +91,16 @@ class ReaderTask(ContextTask):
         if start == "encoder":
             start_from_encoder(self.model, encoder)
         elif start != "scratch":
-            model = self._load(start)
-            if self.stage.average_start and model.config != self.model.config:
-                raise TrainingError(
-                    f"stage {self.stage.name} cannot be averaged with {start}: their models differ",
-                    hint="set average_start to 0, or give the stage the model of its start",
-                )
-            convert(model, self.model)
+            convert(self._load(start), self.model)
+        if self.stage.average_start and self._load(self._averaged_with).config != self.model.config:
+            raise TrainingError(
+                f"stage {self.stage.name} cannot be averaged with {self._averaged_with}: their models differ",
+                hint="set average_start to 0, or give both the same model",
+            )
+
+    @property
+    def _averaged_with(self) -> str:
+        return self.stage.average_with or self.stage.start
 
     def _load(self, name: str) -> ReaderModel:
         """The model of an earlier stage or of a checkpoint folder."""
@@ -181,10 +184,10 @@ class ReaderTask(ContextTask):
         return loss, parts
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Averages the model with its start and fits its no-answer score where the stage says so, then fits the
+        """Averages the model with its start, or another, and fits its no-answer score where the stage says so, then fits the
         confidence on the held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
-            self._average_with_start()
+            self._average()
         measured: dict[str, float] = {}
         if self.stage.fit_null:
             fitted = fit_null(
@@ -196,11 +199,11 @@ class ReaderTask(ContextTask):
             measured |= {f"held-out {name}": value for name, value in calibrated.items()}
         return measured
 
-    def _average_with_start(self) -> None:
-        start = dict(self._load(self.stage.start).named_parameters())
+    def _average(self) -> None:
+        other = dict(self._load(self._averaged_with).named_parameters())
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.lerp_(start[name].to(parameter), self.stage.average_start)
+                parameter.lerp_(other[name].to(parameter), self.stage.average_start)
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs beside the model and its optimizer."""

@@ -36,18 +36,24 @@ class Tables:
         """Reads what ``config`` names, and cuts the documents."""
         if not config.hybrid_documents:
             return cls({}, {})
-        articles = {row.id: row for row in read_contexts(config.prose).contexts if row.split in ("", "train")}
-        found = read_hybrid(config.hybrid_questions, config.hybrid_documents, articles, split="train")
+        everything = {row.id: row for row in read_contexts(config.prose).contexts}
+        articles = {key: row for key, row in everything.items() if row.split in ("", "train")}
+        found = read_hybrid(config.hybrid_questions, config.hybrid_documents, everything, split="train")
         left_out["unusable row of tables"] += len(found.problems)
+        # A document may link to articles of another split: it goes without them.
+        documents = {
+            key: document.model_copy(update={"passages": tuple(p for p in document.passages if p in articles)})
+            for key, document in found.documents.items()
+            if document.split in ("", "train")
+        }
         bounds: dict[str, range] = {}
-        for document in found.documents.values():
-            if document.split not in ("", "train"):
-                continue
+        for document in documents.values():
             begin = len(cut.passages)
             for part in parts(document, articles):
                 cut.add(_key(document.id, part.source.removeprefix(f"{document.id} ")), part)
             bounds[document.id] = range(begin, len(cut.passages))
-        rows = table_questions(found, articles, repeat=config.hybrid_repeat)
+        asked = [question for question in found.questions if question.doc_id in documents]
+        rows = table_questions(asked, documents.values(), articles, repeat=config.hybrid_repeat)
         return cls({f"{SOURCE} {number}": row for number, row in enumerate(rows)}, bounds)
 
     def questions(self, cut: Cut) -> list[Question]:

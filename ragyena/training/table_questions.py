@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ragyena.text.hybrid import HybridDocument, HybridSet
+from ragyena.text.hybrid import HybridDocument, HybridQuestion
 from ragyena.text.qa_files import ContextRow
 from ragyena.text.sentences import sentence_span
 from ragyena.training.table_facts import Fact, facts
@@ -67,22 +67,29 @@ class _Entry:
     article: ContextRow
 
 
-def table_questions(found: HybridSet, articles: Mapping[str, ContextRow], *, repeat: int) -> list[TableQuestion]:
-    """The questions that were asked on the documents, ``repeat`` times each, and those made up on the documents of the
-    split ``train``; always the same ones."""
+def table_questions(
+    asked: Iterable[HybridQuestion],
+    documents: Iterable[HybridDocument],
+    articles: Mapping[str, ContextRow],
+    *,
+    repeat: int,
+) -> list[TableQuestion]:
+    """The questions that were ``asked`` on the documents, ``repeat`` times each, and those that are made up; always the
+    same ones. ``articles`` by id are all that the documents link to."""
     chooser = random.Random(4)
     questions: list[TableQuestion] = []
-    for question in found.questions:
+    by_id = {document.id: document for document in documents}
+    for question in asked:
+        gold = [key for key in question.gold_passages if key in articles]
         answer, told, name = _asked_place(
-            question.question, question.answers[0], question.gold_passages, found.documents[question.doc_id], articles
+            question.question, question.answers[0], gold, by_id[question.doc_id], articles
         )
         if answer is not None:
             plain = f"{question.question.rstrip(' ?')} ({name})?"
             row = TableQuestion(question.doc_id, question.question, plain, answer, question.answers[0], told)
             questions += [row] * repeat
-    for document in found.documents.values():
-        if document.split in ("", "train"):
-            questions += _made(document, articles, chooser)
+    for document in by_id.values():
+        questions += _made(document, articles, chooser)
     return questions
 
 

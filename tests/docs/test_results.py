@@ -119,6 +119,19 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     assert rows(found, "student")[0][1:] == ["3.0M", "3", "30", "100,020", "25.0%", "1.125"]
 
 
+def test_boundary_scores_of_several_seeds_are_averaged(tmp_path: Path) -> None:
+    folder = tmp_path / "2026-11-20-boundary"
+    write_evaluation(folder / "among.json", {"reset": 0.0, "taps": -4.0}, AMONG)
+    assert "seeds" not in page(tmp_path).text
+    write_evaluation(folder / "seed-1" / "among.json", {"reset": 0.0, "taps": -1.0}, AMONG[:1])
+    text = page(tmp_path).text
+    after = text[text.index("F1 over 2 seeds") :]
+    (reset,), (taps,) = (re.findall(rf"^\| `{name}` \|(.+)\|$", after, re.MULTILINE)[:1] for name in ("reset", "taps"))
+    assert reset.count("(") == taps.count("(") == 1  # the condition that both files have
+    mean, low, high = map(float, re.findall(r"[\d.]+", taps))
+    assert low < mean < high and high - low == pytest.approx(3.0, abs=0.11)
+
+
 def test_boundary_marks_are_of_paired_differences(tmp_path: Path) -> None:
     write_all(tmp_path)
     found = page(tmp_path)

@@ -144,6 +144,12 @@ def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path
     assert isinstance(after_pair, TrainConfig)
     went_on, *_ = [s for s in started_from(after_pair, tmp_path / "twin").stages if isinstance(s, StageConfig)]
     assert went_on.start == str(tmp_path / "twin") and went_on.model == other
+    long = load("reader-long", Path(), check_data=False)
+    assert isinstance(long, TrainConfig) and isinstance(long.stages[-1], StageConfig)
+    assert long.stages[-1].average_with == "shipped"
+    *_, last = started_from(long, tmp_path / "twin").stages
+    assert isinstance(last, StageConfig)
+    assert last.average_with == str(tmp_path / "twin") and last.start == long.stages[0].name
     for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader, and trains its reader anew
         with pytest.raises(UsageError, match="only a reader's training"):
             started_from(load(recipe, Path(), check_data=False), tmp_path / "twin")

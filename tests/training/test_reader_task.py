@@ -58,13 +58,27 @@ def test_a_finished_stage_is_averaged_with_its_start(world: Any, stage: Stages) 
     with torch.no_grad():
         for parameter in each.model.parameters():
             parameter.add_(1.0)
-    each._average_with_start()
+    each._average()
     for name, parameter in each.model.named_parameters():
         assert torch.allclose(parameter, stored[name].float() + 0.75, atol=1e-4), name
     with pytest.raises(TrainingError, match="their models differ"):
         task(world, stage(start="shipped", average_start=0.5))
     with pytest.raises(ValueError, match="average_start needs a reader"):
         stage(start="scratch", average_start=0.5)
+    with pytest.raises(ValueError, match="average_with needs a weight"):
+        stage(start="scratch", average_with="shipped")
+
+
+def test_a_finished_stage_is_averaged_with_another_reader(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    stored = load_state(folder)
+    each = task(world, stage(model=load_config(folder), start="scratch", average_start=0.75, average_with="shipped"))
+    with torch.no_grad():
+        for parameter in each.model.parameters():
+            parameter.zero_()
+    each._average()
+    for name, parameter in each.model.named_parameters():
+        assert torch.allclose(parameter, 0.75 * stored[name].float(), atol=1e-4), name
 
 
 def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:

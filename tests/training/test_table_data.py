@@ -32,10 +32,11 @@ class Tabled:
             {"id": f"a{n}", "title": name, "text": f"{name} (born {n + 3} May 19{n}1) rows. {name} was born in {city}."}
             for n, (name, city) in enumerate(zip(NAMES, CITIES))
         ]
+        articles.append({"id": "x", "title": "Olga Zell", "text": "Olga Zell was born in Cork.", "split": "dev"})
         documents = [
             {"id": key, "title": f"Rowers of {key}", "intro": "All who rowed.", "split": split,
              "rows": [f"Lane: {n + 4}; Rower: {NAMES[n]}; Time: {75 - 7 * n}" for n in own],
-             "passages": [f"a{n}" for n in own]}
+             "passages": ["x", *(f"a{n}" for n in own)]}
             for key, split, own in (("d1", "train", (0, 1, 2)), ("d2", "train", (3, 4)), ("d3", "dev", (5,)))
         ]  # fmt: skip
         asked = [{"id": "h", "doc_id": "d1", "question": "Where was the rower in lane 5 born?", "answers": ["Turin"],
@@ -73,6 +74,7 @@ def test_gold_and_told_passages_hold_what_the_question_needs(tabled: Tabled) -> 
     assert len(rows) == len(data["table_told"]) > 8
     texts = [tabled.text("passages", i) for i in range(data.passages)]
     assert not any("felix" in text and "lane" in text for text in texts)  # the document of another split
+    assert not any("olga" in text for text in texts)  # an article of another split
     for place, row in enumerate(rows):
         gold, (told, first, end) = int(data["gold"][row]), data["table_told"][place].tolist()
         answer = tabled.text("answers", row).split(" [SEP]")[0]

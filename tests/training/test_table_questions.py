@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ragyena.text.hybrid import HybridDocument, HybridQuestion, HybridSet
+from ragyena.text.hybrid import HybridDocument, HybridQuestion
 from ragyena.text.qa_files import ContextRow
 from ragyena.training.table_facts import facts
 from ragyena.training.table_questions import Place, TableQuestion, table_questions
@@ -25,7 +25,7 @@ def text_at(place: Place) -> str:
 
 
 def made() -> list[TableQuestion]:
-    return table_questions(HybridSet((), {"d": DOCUMENT}, ()), ARTICLES, repeat=1)
+    return table_questions([], [DOCUMENT], ARTICLES, repeat=1)
 
 
 def test_facts_are_found_where_they_stand() -> None:
@@ -75,13 +75,8 @@ def test_asked_questions_point_at_the_sentence_and_row_that_share_their_words() 
         id="q", doc_id="d", question="Where was the rower in lane 6 born?", answers=("Bergen",), gold_passages=("a2",)
     )
     nowhere = asked.model_copy(update={"id": "n", "answers": ("Lisbon",)})
-    questions = table_questions(HybridSet((asked, nowhere), {"d": DOCUMENT}, ()), ARTICLES, repeat=3)
+    questions = table_questions([asked, nowhere], [DOCUMENT], ARTICLES, repeat=3)
     own = [q for q in questions if q.question == asked.question]
     assert len(own) == 3 and own[0] == own[2]
     assert text_at(own[0].answer) == "Bergen" and own[0].told is not None and text_at(own[0].told) == ROWS[2]
     assert own[0].plain == "Where was the rower in lane 6 born (Clara Oduya)?"
-
-
-def test_documents_of_another_split_make_no_questions() -> None:
-    dev = DOCUMENT.model_copy(update={"split": "dev"})
-    assert not table_questions(HybridSet((), {"d": dev}, ()), ARTICLES, repeat=1)
