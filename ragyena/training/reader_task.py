@@ -88,15 +88,15 @@ class ReaderTask(ContextTask):
 
     def _start(self, encoder: Path) -> None:
         start = self.stage.start
-        if start == "encoder":
-            start_from_encoder(self.model, encoder)
-        elif start != "scratch":
-            convert(self._load(start), self.model)
         if self.stage.average_start and self._load(self._averaged_with).config != self.model.config:
             raise TrainingError(
                 f"stage {self.stage.name} cannot be averaged with {self._averaged_with}: their models differ",
                 hint="set average_start to 0, or give both the same model",
             )
+        if start == "encoder":
+            start_from_encoder(self.model, encoder)
+        elif start != "scratch":
+            convert(self._load(start), self.model)
 
     @property
     def _averaged_with(self) -> str:
@@ -184,8 +184,8 @@ class ReaderTask(ContextTask):
         return loss, parts
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Averages the model with its start, or another, and fits its no-answer score where the stage says so, then fits the
-        confidence on the held-out questions, where there are some; what was measured."""
+        """Averages the model with its start or another and fits its no-answer score, where the stage says so, then fits
+        the confidence on the held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
             self._average()
         measured: dict[str, float] = {}
