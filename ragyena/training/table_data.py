@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import DataConfig
+from ragyena.errors import DataError
 from ragyena.text.hybrid import parts, read_hybrid
 from ragyena.text.qa_files import Question, read_contexts
 from ragyena.training.cutting import Cut, encode, flat
@@ -33,12 +34,19 @@ class Tables:
 
     @classmethod
     def add(cls, cut: Cut, config: DataConfig, left_out: Counter[str]) -> Tables:
-        """Reads what ``config`` names, and cuts the documents."""
+        """Reads what ``config`` names, and cuts the documents. Raises PathNotFoundError and DataError for files that
+        cannot be used."""
         if not config.hybrid_documents:
             return cls({}, {})
         everything = {row.id: row for row in read_contexts(config.prose).contexts}
         articles = {key: row for key, row in everything.items() if row.split in ("", "train")}
         found = read_hybrid(config.hybrid_questions, config.hybrid_documents, everything, split="train")
+        if not found.documents:
+            reason = f"; the first problem: {found.problems[0]}" if found.problems else ""
+            raise DataError(
+                f"{', '.join(config.hybrid_documents)}: no document can be used{reason}",
+                hint="check data.hybrid_documents, and that data.prose holds the articles they link to",
+            )
         left_out["unusable row of tables"] += len(found.problems)
         # A document may link to articles of another split: it goes without them.
         documents = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from ragyena import recipes
 from ragyena.config import DataConfig, StageConfig
 from ragyena.errors import DataError
 from ragyena.text.tokenizer import Tokenizer
+from ragyena.training.cutting import Cut
 from ragyena.training.mining import mine
 from ragyena.training.packed import PackedData
 from ragyena.training.prepare import prepare
 from ragyena.training.sampler import Sampler
+from ragyena.training.table_data import Tables
+from ragyena.types import Silent
 
 NAMES = ["Ada Quist", "Boris Marlow", "Clara Oduya", "Dario Takeda", "Edith Ferrante", "Felix Lindqvist"]
 CITIES = ["Riga", "Turin", "Bergen", "Porto", "Ghent", "Basel"]
@@ -63,8 +67,6 @@ class Tabled:
 
 @pytest.fixture(scope="module")
 def tabled(tmp_path_factory: pytest.TempPathFactory) -> Tabled:
-    from ragyena.types import Silent
-
     return Tabled(tmp_path_factory.mktemp("tabled"), Silent())
 
 
@@ -119,6 +121,16 @@ def test_other_contexts_are_drawn_as_without_tables(tabled: Tabled, stage: Calla
         for ids, mask in zip(batch.inputs.question_ids, batch.inputs.question_mask)
     }
     assert questions == {"who built it?"}
+
+
+def test_documents_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    file, prose = tmp_path / "documents.jsonl", tmp_path / "prose.jsonl"
+    prose.write_text('{"id": "a", "title": "Ada", "text": "Ada rows."}\n', encoding="utf-8")
+    file.write_text('{"id": "d", "rows": ["Lane: 4"], "passages": ["nowhere"]}\n', encoding="utf-8")
+    config = DataConfig(questions=(), prose=(str(prose),), hybrid_documents=(str(file),))
+    cut = Cut(Tokenizer.from_folder(recipes.asset("reader")), 200)
+    with pytest.raises(DataError, match=r"no document can be used.*nowhere"):
+        Tables.add(cut, config, Counter())
 
 
 def test_a_stage_with_tables_needs_some(world: Any, stage: Callable[..., StageConfig]) -> None:
