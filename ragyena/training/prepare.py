@@ -100,8 +100,8 @@ def prepare(
     prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
     made += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
-    tables = Tables.add(cut, config, left_out)
-    made += tables.questions(cut)
+    tables = Tables.read(cut, config, left_out)
+    made += tables.questions()
     twister = Twister(pool, near)
     kept, arrays = _questions([*rows.questions, *made], cut, twister, tokenizer, config, left_out, progress)
     if not kept:

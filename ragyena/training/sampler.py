@@ -178,7 +178,9 @@ class Sampler:
         twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[twist] > 0)
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
-        told = self._tell(chosen, place, question, generator) if stage.tables and passages > 1 else None
+        told: _Told | None = None
+        if stage.tables and passages > 1:
+            chosen, told = self._tell(chosen, place, question, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
@@ -200,19 +202,21 @@ class Sampler:
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
-    def _tell(self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator) -> _Told:
-        """Puts the passage that tells what a question on a table is about into ``chosen`` [B, P] (changed), beside the
-        gold passage's slot ``place`` [B]."""
+    def _tell(
+        self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, _Told]:
+        """``chosen`` [B, P] with the passage that tells what a question on a table is about in another slot than the
+        gold one's ``place`` [B], and where it is."""
         batch, passages = chosen.shape
         table = self.table_of[question]
         passage, first, end = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table], -1).unbind(1)
         slots = torch.arange(passages, device=self.device)
         at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
         twice = (chosen == passage[:, None]) & (slots != place[:, None])
-        chosen.copy_(torch.where(twice, self._below(self.data.passages, (batch, passages), generator), chosen))
+        chosen = torch.where(twice, self._below(self.data.passages, (batch, passages), generator), chosen)
         here = (slots == at[:, None]) & (passage >= 0)[:, None]
-        chosen.copy_(torch.where(here, passage[:, None], chosen))
-        return _Told(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
+        chosen = torch.where(here, passage[:, None], chosen)
+        return chosen, _Told(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
 
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator

@@ -33,9 +33,11 @@ class Tables:
     """The passages of each document."""
 
     @classmethod
-    def add(cls, cut: Cut, config: DataConfig, left_out: Counter[str]) -> Tables:
-        """Reads what ``config`` names, and cuts the documents. Raises PathNotFoundError and DataError for files that
-        cannot be used."""
+    def read(cls, cut: Cut, config: DataConfig, left_out: Counter[str]) -> Tables:
+        """What ``config`` names: its documents are cut into ``cut``, rows that cannot be used counted in ``left_out``.
+
+        Raises PathNotFoundError and DataError for files that cannot be used.
+        """
         if not config.hybrid_documents:
             return cls({}, {})
         everything = {row.id: row for row in read_contexts(config.prose).contexts}
@@ -64,7 +66,7 @@ class Tables:
         rows = table_questions(asked, documents.values(), articles, repeat=config.hybrid_repeat)
         return cls({f"{SOURCE} {number}": row for number, row in enumerate(rows)}, bounds)
 
-    def questions(self, cut: Cut) -> list[Question]:
+    def questions(self) -> list[Question]:
         """The questions as any other, on the part of the document that holds the answer."""
         return [
             Question(key, SOURCE, row.question, (row.answer_text,), _context(row, row.answer), row.answer.start)
