@@ -33,7 +33,7 @@ class Fact:
 @dataclass(frozen=True, slots=True)
 class _Pattern:
     regex: re.Pattern[str]
-    """The group ``answer`` is the answer; ``verb``, where there is one, goes into the questions."""
+    """The group ``answer`` is the answer; ``verb``, where there is one, a word that goes into the questions."""
     asked: tuple[str, ...]
     told: tuple[str, ...] = ()
 
@@ -213,8 +213,8 @@ _PATTERNS = (
         "set in {}",
     ),
     _pattern(
-        r"\b(?:genus|family|order) (?P<answer>[A-Z][a-z]+)\b",
-        "What genus does {} belong to? | What family is {} in?",
+        r"\b(?P<verb>genus|family|order) (?P<answer>[A-Z][a-z]+)\b",
+        "What VERB does {} belong to? | What VERB is {} in?",
     ),
     _pattern(
         rf"\b(?:drafted|selected|signed) by (?:the )?(?P<answer>{NAME})",

@@ -37,6 +37,8 @@ def test_facts_are_found_where_they_stand() -> None:
     assert found.keys() >= {"Barn", "Turin, Italy", "1931", "Otto Brandis", "12,500"}
     assert "When was {} opened?" in found["1931"].asked and "opened in {}" in found["1931"].told
     assert "Who designed {}?" in found["Otto Brandis"].asked
+    (beetle,) = facts("It is a beetle of the family Carabidae, small and black.")
+    assert beetle.asked == ("What family does {} belong to?", "What family is {} in?")
     assert not list(facts("Nothing is told here.")) and not list(facts(""))
 
 
