@@ -23,7 +23,7 @@ RESULTS = DOCS.parent / "benchmarks" / "results"
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.cli.schemas import AnswerJson, ErrorJson
-    from ragyena.evaluation.schemas import answers_schema, results_schema, retrieval_schema
+    from ragyena.eval.schemas import answers_schema, results_schema, retrieval_schema
 
     results = _results().text
     return {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import os
 
-    from ragyena.pipelines.ask import Pipeline
+    from ragyena.pipeline import Pipeline
     from ragyena.types import Answer, Citation, Document, Passage, ScoredPassage
 
 __version__ = "0.1.0"
@@ -30,8 +30,8 @@ def open(index: str | os.PathLike[str] | None = None, *, pipeline: str | None = 
     """
     import os
 
-    from ragyena.pipelines.ask import Pipeline
-    from ragyena.pipelines.index import resolve_index
+    from ragyena.index.use_cases import resolve_index
+    from ragyena.pipeline import Pipeline
     from ragyena.settings import load_settings
 
     config = load_settings(pipeline=pipeline).config

@@ -1,9 +1,54 @@
-"""Without a GPU the Triton kernels run in Triton's interpreter, which must be chosen before Triton is imported."""
+"""Without a GPU the Triton kernels run in Triton's interpreter, which must be chosen before Triton is imported.
+
+The shared fixtures are a reader and an index that are small and real: the reader is untrained, its answers are what
+they are.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.fixture(scope="session")
+def small_reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder."""
+    from small_world import save_small_reader
+
+    return save_small_reader(tmp_path_factory.mktemp("reader"))
+
+
+@pytest.fixture(scope="session")
+def small_config(small_reader: Path) -> PipelineConfig:
+    """Keyword search and the small reader, which withholds nothing."""
+    from ragyena.config import PipelineConfig, ReaderConfig, RetrieverConfig
+
+    return PipelineConfig(
+        reader=ReaderConfig(checkpoint=str(small_reader), threshold=0.0, dtype="float32"),
+        retriever=RetrieverConfig(mode="lexical"),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_index(small_config: PipelineConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of ``FACTS``, with embeddings."""
+    from small_world import FACTS
+
+    from ragyena.index.use_cases import add
+
+    folder = tmp_path_factory.mktemp("facts")
+    for name, text in FACTS.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    index = tmp_path_factory.mktemp("indexes") / "facts"
+    add([folder], index, small_config)
+    return index

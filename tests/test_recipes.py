@@ -6,8 +6,8 @@ import pytest
 
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, SuiteConfig, TrainConfig, parse
-from ragyena.pipelines.train import KINDS
 from ragyena.settings import DEFAULT_RECIPE
+from ragyena.train.run import KINDS
 
 MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ragyena.evaluation.crossover import Crossover, crossovers
-from ragyena.evaluation.report_page.cost_parts import duration, mebibytes
+from ragyena.eval.crossover import Crossover, crossovers
+from ragyena.report.cost_parts import duration, mebibytes
 from results_page.by_recipe import END_TO_END
 from results_page.files import Evaluation, Section
 from results_page.markdown import bullets, gib, image, prose, table

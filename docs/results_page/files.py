@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError
-from ragyena.training.log import read_log
+from ragyena.train.log import read_log
 
 __all__ = [
     "ROLES",

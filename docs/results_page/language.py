@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError
-from ragyena.pipelines.plot_training import draw
+from ragyena.train.plot import draw
 from results_page.files import Section, Training, newest, read_json, training
 from results_page.markdown import image, prose, table, training_table
 from results_page.plots import curves

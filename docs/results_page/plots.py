@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragyena.pipelines.plot_training import COLOURS, MARKS, Curve, new_figure, save
+from ragyena.train.plot import COLOURS, MARKS, Curve, new_figure, save
 from results_page.files import Training
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ragyena import recipes
 from ragyena.errors import DataError
-from ragyena.evaluation.report_page.cost_parts import duration
+from ragyena.report.cost_parts import duration
 from results_page.by_recipe import AMONG, END_TO_END, accuracy
 from results_page.cost import crossing_sentences, first_tokens, latency, timed
 from results_page.files import Evaluation, newest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from ragyena.pipelines.plot_training import draw
+from ragyena.train.plot import draw
 from results_page.by_recipe import hops, hybrid, lengths, positions
 from results_page.cost import cost
 from results_page.files import Evaluation, Section, evaluation, newest, training

@@ -33,7 +33,7 @@ from ragyena.errors import (
 )
 
 if TYPE_CHECKING:
-    from ragyena.pipelines.ask import Pipeline
+    from ragyena.pipeline import Pipeline
 
 __all__ = ["command"]
 
@@ -108,7 +108,7 @@ def _one_question(question: str | None) -> str:
 
 
 def _open(path: Path, config: Any) -> Pipeline:
-    from ragyena.pipelines.ask import Pipeline
+    from ragyena.pipeline import Pipeline
 
     return Pipeline.open(path, config)
 

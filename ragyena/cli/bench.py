@@ -12,7 +12,7 @@ from ragyena.cli.console import TerminalProgress, interruptible, output, short_p
 from ragyena.cli.options import PipelineOption, QuietOption, configure
 
 if TYPE_CHECKING:
-    from ragyena.pipelines.figures import Benchmark, Figure
+    from ragyena.bench.figures import Benchmark, Figure
 
 __all__ = ["app"]
 
@@ -36,7 +36,7 @@ def embed(
     """Passages embedded a second, beside plain sentence-transformers in the same run."""
     config = configure(pipeline)
     with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
-        from ragyena.pipelines.benchmark import bench_embed
+        from ragyena.bench.ask import bench_embed
 
         result = bench_embed(
             config.index, passages=passages, passage_tokens=passage_tokens, rounds=rounds, progress=progress
@@ -62,7 +62,7 @@ def ask(
         tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
         TerminalProgress(quiet=quiet) as progress,
     ):
-        from ragyena.pipelines.benchmark import bench_ask
+        from ragyena.bench.ask import bench_ask
 
         result = bench_ask(config, Path(folder) / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
     _show(result, out)
@@ -90,7 +90,7 @@ def train(
         tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
         TerminalProgress(quiet=quiet) as progress,
     ):
-        from ragyena.pipelines.benchmark_train import bench_train
+        from ragyena.bench.train import bench_train
 
         result = bench_train(
             recipe,
@@ -140,7 +140,7 @@ def operator(
     with interruptible("nothing was written"):
         import torch
 
-        from ragyena.pipelines.benchmark_operator import OperatorSize, Scope, bench_operator
+        from ragyena.bench.operator import OperatorSize, Scope, bench_operator
 
         known: dict[str, Scope] = {"causal": "causal", "two_sided": "two_sided", "passage": "passage"}
         unknown = [name for name in scopes.split(",") if name not in known]
@@ -189,7 +189,7 @@ def reader(
     """Time and memory of reading a whole context (prefill), against the attention twin, at several lengths."""
     chosen = _numbers("lengths", lengths)
     with interruptible("nothing was written"):
-        from ragyena.pipelines.benchmark_reader import ARCHITECTURES, bench_reader
+        from ragyena.bench.reader import ARCHITECTURES, bench_reader
 
         result = bench_reader(
             readers or list(ARCHITECTURES),
@@ -220,7 +220,7 @@ def _show(benchmark: Benchmark, out: Path | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from ragyena.pipelines.figures import write
+    from ragyena.bench.figures import write
 
     machine = benchmark.machine
     console = output()

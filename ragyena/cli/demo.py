@@ -14,7 +14,7 @@ from ragyena.cli.options import IndexOption, PipelineOption, QuietOption, config
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
-    from ragyena.pipelines.demo import DemoAnswer
+    from ragyena.demo import DemoAnswer
 
 __all__ = ["command"]
 
@@ -26,7 +26,7 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: Q
     """
     config = configure(pipeline)
     with interruptible("a temporary index was removed; one given by --index keeps what was added"):
-        from ragyena.pipelines import demo
+        from ragyena import demo
 
         began = time.perf_counter()
         console = output()

@@ -22,7 +22,7 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, json: Js
     from rich.table import Table
     from rich.text import Text
 
-    from ragyena.pipelines.doctor import examine
+    from ragyena.doctor import examine
 
     config = configure(pipeline)
     checks = []

@@ -91,12 +91,12 @@ def command(
     from ragyena.cli.eval_suite import freeze as freeze_suite
     from ragyena.cli.eval_suite import run as run_suite
     from ragyena.cli.eval_views import comparison_lines, report_lines, retrieval_lines
-    from ragyena.evaluation.tasks import condition_names
-    from ragyena.pipelines.compare import compare_all, write, write_together
-    from ragyena.pipelines.evaluate import evaluate, freeze_to, load_config, place_of
-    from ragyena.pipelines.freeze_suite import contexts_file
-    from ragyena.pipelines.report import report as write_report
-    from ragyena.pipelines.suite import load_suite
+    from ragyena.eval.compare import compare_all, write, write_together
+    from ragyena.eval.freeze_suite import contexts_file
+    from ragyena.eval.run import evaluate, freeze_to, load_config, place_of
+    from ragyena.eval.suite import load_suite
+    from ragyena.eval.tasks import condition_names
+    from ragyena.report.write import report as write_report
 
     if recipe is None and not data:
         raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")
@@ -140,7 +140,7 @@ def command(
                 "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
                 hint="leave them out",
             )
-        from ragyena.pipelines.evaluate_retrieval import evaluate_retrieval
+        from ragyena.eval.run_retrieval import evaluate_retrieval
 
         with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
             found, path = evaluate_retrieval(

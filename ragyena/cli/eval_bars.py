@@ -10,8 +10,8 @@ from ragyena.errors import UsageError
 
 if TYPE_CHECKING:
     from ragyena.config import EvalConfig
-    from ragyena.evaluation.report import Report
-    from ragyena.evaluation.retrieval import RetrievalReport
+    from ragyena.eval.report import Report
+    from ragyena.eval.retrieval import RetrievalReport
 
 __all__ = ["Bar", "check", "parse"]
 

@@ -25,7 +25,7 @@ def command(
     corrected for the other tests of the comparison; `better` is `neither` where that is 0.05 or more.
     """
     from ragyena.cli.eval_views import comparison_lines
-    from ragyena.pipelines.compare import compare, write
+    from ragyena.eval.compare import compare, write
 
     comparison = compare(first, second)
     console = output()

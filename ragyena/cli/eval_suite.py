@@ -10,7 +10,7 @@ from ragyena.cli.console import TerminalProgress, interruptible, output
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
-    from ragyena.pipelines.suite_parts import Suite
+    from ragyena.eval.suite_parts import Suite
 
 __all__ = ["freeze", "run"]
 
@@ -19,7 +19,7 @@ def freeze(
     suite: Suite, settings: PipelineConfig, folder: Path, *, data_root: Path, index_cache: Path, quiet: bool
 ) -> None:
     """Prints a line for each file of contexts, and which parts have none."""
-    from ragyena.pipelines.freeze_suite import freeze_suite
+    from ragyena.eval.freeze_suite import freeze_suite
 
     console, done, count = output(), 0, len(suite.reading)
     console.print(f"{suite.name}: contexts of {count} recipes, in {folder}")
@@ -60,8 +60,8 @@ def run(
 ) -> None:
     """Prints a line for each part and reader, then where the report is."""
     from ragyena.cli.eval_views import summary_line
-    from ragyena.pipelines.report import report as write_report
-    from ragyena.pipelines.suite import run_suite
+    from ragyena.eval.suite import run_suite
+    from ragyena.report.write import report as write_report
 
     console = output()
     left_out = suite.searching if frozen else ()

@@ -11,15 +11,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ragyena.cli.console import size
-from ragyena.evaluation.comparing import Difference
-from ragyena.evaluation.cost import Cost
-from ragyena.evaluation.latency import Latency
-from ragyena.evaluation.metrics import Estimate
-from ragyena.evaluation.report import ConditionReport, Report
-from ragyena.evaluation.report_page.cost_parts import PART_NAMES, duration
-from ragyena.evaluation.results import short_name
-from ragyena.evaluation.retrieval import RetrievalReport
-from ragyena.pipelines.compare import Comparison
+from ragyena.eval.compare import Comparison
+from ragyena.eval.comparing import Difference
+from ragyena.eval.cost import Cost
+from ragyena.eval.latency import Latency
+from ragyena.eval.metrics import Estimate
+from ragyena.eval.report import ConditionReport, Report
+from ragyena.eval.results import short_name
+from ragyena.eval.retrieval import RetrievalReport
+from ragyena.report.cost_parts import PART_NAMES, duration
 
 __all__ = ["comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
 

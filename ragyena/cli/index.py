@@ -22,7 +22,7 @@ from ragyena.cli.options import (
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
-    from ragyena.pipelines.index import AddReport, IndexStatus
+    from ragyena.index.use_cases import AddReport, IndexStatus
 
 __all__ = ["app"]
 
@@ -73,7 +73,7 @@ def add(
         interruptible("what was added so far is kept; run the same command again to add the rest"),
         TerminalProgress(quiet=quiet) as progress,
     ):
-        from ragyena.pipelines import index as use_case
+        from ragyena.index import use_cases as use_case
 
         report = use_case.add(paths, path, config, prune=prune, rebuild=rebuild, progress=progress)
         for failure in report.failed:
@@ -99,7 +99,7 @@ def status(
 ) -> None:
     """Say what an index holds and how it was made."""
     path = index_path(index, configure(None))
-    from ragyena.pipelines import index as use_case
+    from ragyena.index import use_cases as use_case
 
     found = use_case.status(path)
     if json:
@@ -132,7 +132,7 @@ def rm(
 ) -> None:
     """Remove a document from an index. The file itself stays where it is."""
     path = index_path(index, configure(None))
-    from ragyena.pipelines import index as use_case
+    from ragyena.index import use_cases as use_case
 
     removed = use_case.remove(path, document)
     if json:
@@ -156,7 +156,7 @@ def search(
     config = configure(pipeline, {"retriever.top_k": top_k})
     filters = parse_filters(where or [])
     path = index_path(index, config)
-    from ragyena.pipelines import index as use_case
+    from ragyena.index import use_cases as use_case
 
     found = use_case.search(path, query, config.retriever, top_k=config.retriever.top_k or SHOWN, filters=filters)
     if json:
@@ -184,7 +184,7 @@ def verify(
     """Check every file, row, offset and vector of an index."""
     path = index_path(index, configure(None))
     with TerminalProgress(quiet=quiet) as progress:
-        from ragyena.pipelines import index as use_case
+        from ragyena.index import use_cases as use_case
 
         report = use_case.verify(path, repair=repair, progress=progress)
     if json:

@@ -48,7 +48,7 @@ def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> Pipe
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:
     """The folder that ``--index`` means."""
-    from ragyena.pipelines.index import resolve_index
+    from ragyena.index.use_cases import resolve_index
 
     return resolve_index(index, config)
 

@@ -18,7 +18,7 @@ def command(
     metric: Annotated[str, typer.Option(help="Which held-out measure of the logs.")] = "held-out perplexity",
 ) -> None:
     """Draw a held-out measure of training runs against tokens and against model FLOPs."""
-    from ragyena.pipelines.plot_training import curves, draw
+    from ragyena.train.plot import curves, draw
 
     found = curves(runs, metric)
     draw(found, metric, out)

@@ -30,7 +30,7 @@ def command(
     Readers of one recipe are compared with the first of them, question by question, where their answers stand beside
     the results. The HTML is one file that fetches nothing.
     """
-    from ragyena.pipelines.report import report
+    from ragyena.report.write import report
 
     if out is None and (len(results) > 1 or results[0].is_file()):
         raise UsageError("it is not clear where the report should go", hint="give a folder: --out FOLDER")

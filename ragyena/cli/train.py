@@ -40,7 +40,7 @@ def command(
     Each stage ends in a checkpoint folder under the run's folder; log.jsonl beside it holds its curve, `tensorboard
     --logdir` and `ragyena plot-training` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
-    from ragyena.pipelines import train
+    from ragyena.train import run as train
 
     config = train.load(recipe, data_root, check_data=packed is None)
     if start is not None:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
-from ragyena.kernels.cross_entropy import linear_cross_entropy
 from ragyena.model.causal_attention import CausalAttention, Turns, turns
 from ragyena.model.decode import AttentionState, HyenaState, LanguageModelState, sample
 from ragyena.model.hyena_operator import CausalHyena
 from ragyena.model.layers import LayerNorm, Linear
+from ragyena.ops.cross_entropy import linear_cross_entropy
 
 __all__ = ["CausalLM"]
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ragyena.config import ReaderModelConfig
-from ragyena.kernels import slot_conv_triton
-from ragyena.kernels.backends import choose_backend, prefers_triton
-from ragyena.kernels.long_conv import long_conv
-from ragyena.kernels.short_gates import GatesBackend, short_gates, short_gates_by_position
-from ragyena.kernels.slot_conv import gated_slot_conv, slot_conv
 from ragyena.model.filters import TwoSidedFilter
 from ragyena.model.layers import Linear
+from ragyena.ops.backends import choose_backend, prefers_triton
+from ragyena.ops.long_conv.op import long_conv
+from ragyena.ops.passage_conv import triton_op as slot_conv_triton
+from ragyena.ops.passage_conv.op import gated_slot_conv, slot_conv
+from ragyena.ops.short_gates.op import GatesBackend, short_gates, short_gates_by_position
 
 __all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ragyena.documents.sentences import REACH, sentence_span
 from ragyena.errors import IndexCorruptError
-from ragyena.text.sentences import REACH, sentence_span
 from ragyena.types import Citation, Context, Passage, Span
 
 if TYPE_CHECKING:

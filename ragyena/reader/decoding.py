@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.stopwatch import Stopwatch
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Span
 
 __all__ = ["WrittenAnswer", "write_answer"]

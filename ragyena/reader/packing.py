@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ragyena.config import PackerConfig
+from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.errors import BudgetError, EmptyQuestionError, QuestionTooLongError
-from ragyena.text.tokenizer import Encoding, Tokenizer
 from ragyena.types import Context, PackingLog, PackingLogEntry, PackingOutcome, Passage, ScoredPassage
 
 __all__ = ["capacity", "pack"]

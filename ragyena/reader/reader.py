@@ -18,6 +18,7 @@ import torch
 
 from ragyena import recipes
 from ragyena.config import ReaderConfig, ReaderModelConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import collate
@@ -25,7 +26,6 @@ from ragyena.model.reader_model import ReaderModel, confidence_features
 from ragyena.reader.decoding import write_answer
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.reader.stopwatch import Stopwatch
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]

@@ -1,83 +1,11 @@
-"""The real command on real files: every call is a process of its own, in a home of its own."""
+"""Documents and an index that the real command works on."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a command ended and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def rows(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def fails(self, code: int, *words: str) -> Result:
-        """Asserts an ``error:`` line with ``words``, a ``hint:`` line, the exit code, and no traceback."""
-        assert self.code == code, (self.code, self.out, self.err)
-        assert "Traceback" not in self.err
-        lines = self.err.splitlines()
-        assert [line for line in lines if line.startswith("hint: ")], self.err
-        (message,) = [line for line in lines if line.startswith("error: ")]
-        for word in words:
-            assert word in message, (word, message)
-        return self
-
-    def succeeds(self) -> Result:
-        assert self.code == 0, (self.code, self.out, self.err)
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Ragyena:
-    """Runs ``ragyena``; ``home`` stands for the user's home, so that no real settings or indexes are touched."""
-
-    home: Path
-
-    def command(self, *arguments: str | Path) -> list[str]:
-        return [sys.executable, "-m", "ragyena", *map(str, arguments)]
-
-    def environment(self, **extra: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAGYENA_", "XDG_"))}
-        return {**kept, "HOME": str(self.home), "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100", **extra}
-
-    def __call__(
-        self,
-        *arguments: str | Path,
-        stdin: str | bytes = "",
-        environment: dict[str, str] | None = None,
-        before: Callable[[], None] | None = None,
-    ) -> Result:
-        """``before`` runs in the new process before ``ragyena`` does."""
-        done = subprocess.run(
-            self.command(*arguments),
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            cwd=self.home,
-            env=self.environment(**(environment or {})),
-            preexec_fn=before,
-            timeout=240,
-        )
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
-
+from command_line import Ragyena, write_pdf
 
 FACTS = {
     "bridge.md": """# The bridges of Oldtown
@@ -97,17 +25,6 @@ The wooden bridge burned down in 1911. Nobody was hurt.
     "notes.jsonl": '{"title": "Tea", "text": "Green tea is brewed at 70 degrees."}\n'
     '{"title": "Bread", "text": "Sour dough rests for twelve hours."}\n',
 }
-
-
-def write_pdf(path: Path, *pages: str) -> Path:
-    from reportlab.pdfgen import canvas
-
-    pdf = canvas.Canvas(str(path))
-    for page in pages:
-        pdf.drawString(72, 720, page)
-        pdf.showPage()
-    pdf.save()
-    return path
 
 
 @pytest.fixture(scope="session")

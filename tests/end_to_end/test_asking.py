@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Ragyena
+from command_line import Ragyena
 
 from ragyena.cli.schemas import AnswerJson, ErrorJson
 

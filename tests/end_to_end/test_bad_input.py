@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Ragyena, write_pdf
+from command_line import Ragyena, write_pdf
 
-from ragyena.retrieval.index import Index
+from ragyena.index.index import Index
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 QUESTION = "When was the iron bridge built?"

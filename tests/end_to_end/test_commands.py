@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Ragyena
+from command_line import Ragyena
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 

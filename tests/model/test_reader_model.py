@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ragyena.config import ReaderModelConfig
-from ragyena.kernels.slot_conv import slot_conv_reference
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.mixers import HyenaMixer
 from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.ops.passage_conv.op import slot_conv_reference
 
 
 def tiny(**values: object) -> ReaderModelConfig:

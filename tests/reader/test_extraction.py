@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.reader.decoding import WrittenAnswer
 from ragyena.reader.extraction import best_spans, best_spans_of_batch
 from ragyena.reader.packing import pack
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Passage, ScoredPassage
 
 WORDS = ["river", "bridge", "stone", "arch", "valley", "winter", "1889", "Zürich", "mill", "inn"]

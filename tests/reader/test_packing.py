@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, EmptyQuestionError, QuestionTooLongError
 from ragyena.reader.packing import capacity, pack
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Passage, ScoredPassage
 
 WORDS = ["river", "bridge", "engineer", "stone", "arch", "builder", "valley", "winter", "market", "timber", "mill"]

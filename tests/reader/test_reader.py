@@ -13,12 +13,12 @@ import torch
 
 from ragyena import recipes
 from ragyena.config import PackerConfig, ReaderConfig, ReaderModelConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import save_checkpoint
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader
-from ragyena.text.tokenizer import Tokenizer
 from ragyena.types import Context, Passage, ScoredPassage
 
 TEXTS = (

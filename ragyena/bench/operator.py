@@ -1,0 +1,328 @@
+"""The use case of ``ragyena bench operator``: the long convolution beside attention and beside the memory's own speed.
+
+Shape suffixes: B batch, D channels, L positions, K filter taps, H heads.
+
+Each size is checked before it is timed: a row of a convolution that is wrong against fp64, or that fails to compile or
+to launch, says so instead of a time, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import scaled_dot_product_attention
+
+from ragyena.bench.device_timing import copy_bandwidth, device_suffix, milliseconds
+from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.errors import MissingDependencyError
+from ragyena.ops.long_conv.op import Direction, long_conv
+from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
+from ragyena.ops.long_conv.weighted_fft import MAX_RING
+from ragyena.ops.passage_conv.op import gated_slot_conv
+
+__all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
+
+Scope = Direction | Literal["passage"]
+
+TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
+_CHECKED_CHANNELS = 4
+_HEADS = (64, 128)  # channels of a head; the faster counts
+_ATTENTION = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
+_TREND_WIDTH = 768
+
+# What is asked of the forward pass at width 768, batch 1: times the fastest SDPA backend for the same mask.
+_ASKED = {("two_sided", 131_072): 60, ("two_sided", 65_536): 35,
+          ("causal", 131_072): 30, ("causal", 65_536): 18, ("causal", 8_192): 1.5}  # fmt: skip
+_ASKED_BOTH = {("causal", 131_072): 25}
+_ASKED_FFT = 4  # forward, from 8,192 positions
+_ASKED_FLOOR = 2  # forward in passage scope, over the floor
+_ASKED_TREND = 1.5  # time a position and channel, over that at width 768 and batch 1
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSize:
+    """One row of the table."""
+
+    length: int
+    width: int = 768
+    batch: int = 1
+    direction: Scope = "causal"
+    slot_tokens: int = 256
+    """Of passage scope."""
+    attention: bool = True
+    """Whether attention with the same mask is timed beside it."""
+
+    def __str__(self) -> str:
+        scope = f"slots of {self.slot_tokens}" if self.direction == "passage" else self.direction.replace("_", "-")
+        return f"{scope}, {self.length:,} x {self.width}, batch {self.batch}"
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one size yields."""
+
+    figures: list[Figure] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def bench_operator(
+    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, workers: int, seconds: float, say: Callable[[str], None]
+) -> Benchmark:
+    """Milliseconds of forward and of forward and backward at each size, with ``say`` called as each finishes.
+
+    ``workers`` processes compile the kernels beforehand, 0 for none. After ``seconds`` no further size is begun; those
+    left out are named. Raises MissingDependencyError without CUDA.
+    """
+    if not torch.cuda.is_available():
+        raise MissingDependencyError(
+            "the operator's benchmark needs a CUDA device", hint="run it on a machine with one"
+        )
+    began = time.perf_counter()
+    if workers:
+        _compile(sizes, dtype, workers, say)
+    bandwidth = copy_bandwidth()
+    say(f"copy bandwidth {bandwidth / 1e12:.2f} TB/s; {time.perf_counter() - began:.0f} s so far")
+    figures = [Figure("copy bandwidth", bandwidth / 1e12, "TB/s")]
+    failures: dict[str, str] = {}
+    pace: dict[tuple[Scope, int], float] = {}
+    for size in sizes:
+        if time.perf_counter() - began > seconds:
+            row = _Row(failures={str(size): f"not begun within {seconds:.0f} s"})
+        else:
+            try:
+                row = _measure(size, dtype, bandwidth, pace)
+            except Exception as error:  # one size that does not compile or fit must not cost the others
+                row = _Row(failures={str(size): f"{type(error).__name__}: {error}"[:300]})
+        say(_line(size, row))
+        for name, reason in row.failures.items():
+            say(f"  {name}: FAILED, {reason}")
+        figures += row.figures
+        failures |= row.failures
+        torch.cuda.empty_cache()
+    say(f"{time.perf_counter() - began:.0f} s in all")
+    return benchmark(
+        f"operator-{device_suffix('cuda')}",
+        figures,
+        {
+            "device": torch.cuda.get_device_name(),
+            "dtype": str(dtype),
+            "floor": "u, two gates and the output once each, over the measured copy bandwidth",
+            "timing": "CUDA events around replays of a CUDA graph, of several calls where they are short; medians",
+            "forward": "with the filter's spectrum computed before; forward + backward computes it twice",
+            "attention_heads": _HEADS,
+            "failures": failures,
+        },
+    )
+
+
+def _line(size: OperatorSize, row: _Row) -> str:
+    """A row's figures in one line, without the name of its size."""
+    parts = []
+    for figure in row.figures:
+        limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
+        parts.append(f"{figure.name.removeprefix(f'{size}: ')} {figure.value:.3g}{figure.unit}{limit}")
+    return f"{size}: " + "; ".join(parts)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# correct first
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[str, float]:
+    """Relative L2 error of the output and of each gradient against an fp64 transform, of a few fresh channels.
+
+    Inputs have a mean of 1; outputs are poisoned with NaN beforehand.
+    """
+    few = replace(size, width=min(size.width, _CHECKED_CHANNELS), batch=min(size.batch, 2))
+    arguments = _arguments(few, dtype, device)
+    doubles = [a.detach().double().requires_grad_() for a in arguments]
+    poison = [torch.full_like(a, float("nan")) for a in arguments for _ in range(4)]
+    del poison  # the caching allocator gives this memory to what comes next
+    found = _call(few, arguments, "triton")
+    expected = _passage_fp64(few, doubles) if few.direction == "passage" else _call(few, doubles, "fft")
+    cotangent = torch.randn_like(found)
+    gradients = torch.autograd.grad(found, arguments, cotangent)
+    wanted = torch.autograd.grad(expected, doubles, cotangent.double())
+    names = ["output", "du", "dfilter", "dgate_in", "dgate_out"]
+    if few.direction != "passage":
+        names.insert(3, "dskip")
+    return {
+        name: float((f.detach().double() - w.detach()).norm() / w.detach().norm())
+        for name, f, w in zip(names, [found, *gradients], [expected, *wanted])
+    }
+
+
+def _passage_fp64(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
+    """The passage scope as transforms of twice a slot, in fp64: nothing of the tested path is in it."""
+    u, filter_DK, gate_in, gate_out = doubles
+    slot = size.slot_tokens
+    slots = -(-size.length // slot)
+    p = torch.nn.functional.pad(u * gate_in, (0, slots * slot - size.length)).view(*u.shape[:2], slots, slot)
+    spectrum = torch.fft.rfft(filter_DK, n=3 * slot)[:, None]
+    y: Tensor = torch.fft.irfft(torch.fft.rfft(p, n=3 * slot) * spectrum, n=3 * slot)[..., slot - 1 : 2 * slot - 1]
+    return y.flatten(2)[..., : size.length] * gate_out
+
+
+def _arguments(size: OperatorSize, dtype: torch.dtype, device: str) -> list[Tensor]:
+    """u, filter, skip (not in passage scope), gate_in, gate_out; the filter as long as the input (or slot) and
+    decaying, as a trained one is."""
+    reach = size.slot_tokens if size.direction == "passage" else size.length
+    taps = reach if size.direction == "causal" else 2 * reach - 1
+    full = (size.batch, size.width, size.length)
+    lag_K = torch.arange(taps, device=device) - (0 if size.direction == "causal" else reach - 1)
+    filter_DK = torch.randn(size.width, taps, device=device) * torch.exp(-4 * lag_K.abs() / reach)
+    u, gate_in, gate_out = (torch.randn(full, device=device, dtype=dtype) + shift for shift in (1, 0, 0))
+    skip = [] if size.direction == "passage" else [torch.randn(size.width, device=device)]
+    return [t.requires_grad_() for t in (u, filter_DK, *skip, gate_in, gate_out)]
+
+
+def _call(size: OperatorSize, arguments: Sequence[Tensor], backend: str) -> Tensor:
+    """The operator on a backend; passage scope has ``toeplitz`` in place of ``fft``."""
+    u, filter_DK, *skip, gate_in, gate_out = arguments
+    if size.direction == "passage":
+        return gated_slot_conv(
+            u, filter_DK, slot_tokens=size.slot_tokens, gate_in_BDL=gate_in, gate_out_BDL=gate_out,
+            backend="triton" if backend == "triton" else "toeplitz",
+        )  # fmt: skip
+    return long_conv(
+        u, filter_DK, direction=size.direction, skip_D=skip[0], gate_in_BDL=gate_in, gate_out_BDL=gate_out,
+        backend=backend,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# then fast
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dict[tuple[Scope, int], float]) -> _Row:
+    """``pace``: forward nanoseconds a position and channel by scope and length, at the trend's width; added to."""
+    errors = operator_error(size, dtype, "cuda")
+    # Not ">": an error of NaN is one.
+    if not all(value <= TOLERANCE[dtype] for value in errors.values()):
+        wrong = ", ".join(f"{name} {value:.1e}" for name, value in errors.items())
+        return _Row(failures={str(size): f"wrong, so not timed: {wrong}"})
+    arguments = _arguments(size, dtype, "cuda")
+    detached = [a.detach() for a in arguments]
+    u = detached[0]
+    forward_work = _prepared(size, detached, dtype)
+    cotangent = torch.randn_like(u)
+
+    def both(backend: str) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(_call(size, arguments, backend), arguments, cotangent)
+
+    forward_work()  # compiled, and the library's workspaces there
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    forward_work()
+    peak = (torch.cuda.max_memory_allocated() - before) / (u.numel() * u.element_size())
+    forward = milliseconds(forward_work)
+    whole = milliseconds(both("triton"))
+    with torch.no_grad():
+        ours_torch = milliseconds(lambda: _call(size, detached, "fft"))
+    both_torch = milliseconds(both("fft"))
+    floor = 4 * u.numel() * u.element_size() / bandwidth * 1e3
+    passage, long = size.direction == "passage", size.length >= 8192
+    library = "toeplitz" if passage else "torch.fft"
+    asked_fft = _ASKED_FFT if long and not passage else None
+    row = _Row([
+        Figure(f"{size}: forward", forward, "ms"),
+        Figure(f"{size}: floor", floor, "ms"),
+        Figure(f"{size}: forward over floor", forward / floor, "x", _ASKED_FLOOR if passage and long else None),
+        Figure(f"{size}: {library} forward", ours_torch, "ms"),
+        Figure(f"{size}: {library} over ours, forward", ours_torch / forward, "x", asked_fft, "higher"),
+        Figure(f"{size}: extra memory over input", peak, "x", 2.0 if long else None),
+        Figure(f"{size}: forward + backward", whole, "ms"),
+        Figure(f"{size}: {library} forward + backward", both_torch, "ms"),
+        Figure(f"{size}: {library} over ours, forward + backward", both_torch / whole, "x", None, "higher"),
+        Figure(f"{size}: largest error", max(errors.values()), "", TOLERANCE[dtype]),
+    ])  # fmt: skip
+    each = forward * 1e6 / u.numel()
+    if (size.width, size.batch) == (_TREND_WIDTH, 1):
+        pace[size.direction, size.length] = each
+    elif (size.direction, size.length) in pace:
+        trend = each / pace[size.direction, size.length]
+        row.figures.append(Figure(f"{size}: a position over that at width 768", trend, "x", _ASKED_TREND))
+    if size.attention and not passage and size.width % _HEADS[-1] == 0 and dtype != torch.float32:
+        del cotangent
+        _beside_attention(row, size, dtype, forward, whole)
+    return row
+
+
+def _prepared(size: OperatorSize, arguments: Sequence[Tensor], dtype: torch.dtype) -> Callable[[], Tensor]:
+    """The forward pass as inference has it: with a filter's spectrum computed before; a slot's filter needs none."""
+    if size.direction == "passage":
+        return lambda: _call(size, arguments, "triton")
+    u, filter_DK, skip, gate_in, gate_out = arguments
+    filter_ = prepare_filter(filter_DK, length=size.length, causal=size.direction == "causal", dtype=dtype)
+    return lambda: prepared_conv(u, filter_, skip_D=skip, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
+
+
+def _beside_attention(row: _Row, size: OperatorSize, dtype: torch.dtype, forward: float, whole: float) -> None:
+    """Adds how many times longer the fastest attention for the same mask takes."""
+    for name, ours, backward, asked in (
+        ("forward", forward, False, _ASKED),
+        ("forward + backward", whole, True, _ASKED_BOTH),
+    ):
+        times = _attention(size, dtype, backward, row.failures)
+        if not times:
+            continue
+        limit = asked.get((size.direction, size.length)) if (size.width, size.batch) == (768, 1) else None
+        row.figures += [Figure(f"{size}: {key} {name}", value, "ms") for key, value in times.items()]
+        row.figures.append(
+            Figure(f"{size}: fastest attention over ours, {name}", min(times.values()) / ours, "x", limit, "higher")
+        )
+
+
+def _attention(size: OperatorSize, dtype: torch.dtype, backward: bool, failures: dict[str, str]) -> dict[str, float]:
+    """Milliseconds of each SDPA backend and head width for the same mask; why one gives none goes to ``failures``."""
+    times: dict[str, float] = {}
+    for head in _HEADS:
+        shape = (size.batch, size.width // head, size.length, head)
+        query, key, value = (torch.randn(shape, dtype=dtype, device="cuda", requires_grad=backward) for _ in range(3))
+        cotangent = torch.randn_like(query)
+
+        def attend(query: Tensor = query, key: Tensor = key, value: Tensor = value) -> Tensor:
+            return scaled_dot_product_attention(query, key, value, is_causal=size.direction == "causal")
+
+        def both(inputs: tuple[Tensor, ...] = (query, key, value), cotangent: Tensor = cotangent) -> object:
+            return torch.autograd.grad(attend(*inputs), inputs, cotangent)
+
+        for name, backend in _ATTENTION.items():
+            try:
+                with sdpa_kernel([backend]):
+                    times[f"{name}-{head}"] = milliseconds(both if backward else attend)
+            except RuntimeError as error:
+                failures[f"{size}: {name}-{head} attention"] = str(error).splitlines()[0][:200]
+    return times
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# compiling
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _compile(sizes: Sequence[OperatorSize], dtype: torch.dtype, workers: int, say: Callable[[str], None]) -> None:
+    """Fill Triton's cache on disk, a process for each shape of kernel: compiling is most of a cold run's time."""
+    shapes = {}
+    for size in sizes:
+        ring = min(MAX_RING, 1 << max(size.length - 1, 0).bit_length())
+        ring = size.slot_tokens if size.direction == "passage" else ring
+        shapes[ring, size.direction] = replace(size, width=1, batch=1)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(min(workers, len(shapes)), mp_context=context) as pool:
+        waiting = {pool.submit(operator_error, size, dtype, "cuda"): size for size in shapes.values()}
+        for done in concurrent.futures.as_completed(waiting):
+            problem = done.exception()
+            if problem:
+                say(f"compiling for {waiting[done]}: {type(problem).__name__}: {str(problem)[:200]}")

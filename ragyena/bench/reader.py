@@ -1,0 +1,333 @@
+"""The use case of ``ragyena bench reader``: how long a reader takes to read a whole context, beside its attention twin.
+
+A prefill is what a question costs before its answer is decoded: the states of all layers (``ReaderModel.encode``) and
+the scores of every span. Contexts are full of random word pieces, so that nothing is masked and attention may run
+without a mask, on whichever of PyTorch's backends is fastest for each shape; values narrower than their keys are padded
+where a backend wants them alike. All readers are run so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from ragyena.bench.device_timing import device_suffix, milliseconds
+from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.config import ReaderModelConfig, TrainConfig
+from ragyena.errors import UsageError
+from ragyena.model.checkpoint import load_config, load_into, load_state
+from ragyena.model.inputs import ReaderInput
+from ragyena.model.reader_model import ReaderModel
+from ragyena.reader.reader import chosen_dtype
+from ragyena.train.context_task import compiled as compiled_layers
+from ragyena.train.run import chosen_device, load
+
+__all__ = ["ARCHITECTURES", "bench_reader"]
+
+ARCHITECTURES = {
+    "attention": ReaderModelConfig(mixers=("attention",) * 6, decoder_layers=0),
+    "local": ReaderModelConfig(mixers=("local_attention",) * 6, decoder_layers=0),
+    "hyena": ReaderModelConfig(decoder_layers=0),
+    "selected": ReaderModelConfig(selected_tokens=(0, 0, 128, 0, 128, 0), decoder_layers=0),
+}
+"""Readers by name, with random weights: the shipped reader's size, mixers in each of the ways it may have."""
+
+_LONG = 131_072
+_ASKED_TWIN = 12.0  # times the attention twin's time, at 131,072 tokens
+_ASKED_SELECTED = 1.3  # time with selected tokens over that with none, at 131,072 tokens
+_CPU_SECONDS = 3.0  # of repeated runs, at most
+_RESET_PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
+_HOPELESS = 3e15  # operations of one prefill beyond which a CPU is not asked
+
+
+def bench_reader(
+    readers: Sequence[str],
+    lengths: Sequence[int],
+    *,
+    slot_tokens: int,
+    question_tokens: int,
+    device: str,
+    compiled: bool,
+    seconds: float,
+    say: Callable[[str], None],
+) -> Benchmark:
+    """Prefill milliseconds and peak memory of each reader at each length (rounded up to whole slots).
+
+    ``readers`` are names of ``ARCHITECTURES``, ``RECIPE:STAGE``, or checkpoint folders. After ``seconds`` nothing
+    further is begun; what is left out, and what fails, is named in the setting. Raises UsageError for a reader that is
+    none of these, CheckpointError for a folder that does not load.
+    """
+    began = time.perf_counter()
+    device = chosen_device(device)
+    dtype = chosen_dtype("auto", torch.device(device))  # as a reader is opened
+    opened = {name: _open(name) for name in readers}
+    figures: list[Figure] = []
+    failures: dict[str, str] = {}
+    times: dict[tuple[str, int], float] = {}
+    backends: dict[str, str] = {}
+    for length in lengths:
+        slots = math.ceil(length / slot_tokens)
+        for name, model in opened.items():
+            label = f"{name}, {length:,} tokens"
+            if time.perf_counter() - began > seconds:
+                failures[label] = f"not begun within {seconds:.0f} s"
+            elif device == "cpu" and _attention_operations(model.config, slots * slot_tokens) > _HOPELESS:
+                failures[label] = "left out: hours on a CPU"
+            else:
+                try:
+                    run = _prefill(model, (question_tokens, slots, slot_tokens), device, dtype, compiled)
+                except (RuntimeError, torch.OutOfMemoryError) as error:
+                    failures[label] = f"{type(error).__name__}: {error}"[:300]
+                else:
+                    times[name, length] = run.milliseconds
+                    backends |= run.backends
+                    figures += _figures(label, name, length, run, times, opened)
+            say(_line(label, figures, failures))
+    return benchmark(
+        "-".join(["reader", *(["compiled"] if compiled else []), device_suffix(device)]),
+        figures,
+        {
+            "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+            "dtype": str(dtype),
+            "compiled": compiled,
+            "slot_tokens": slot_tokens,
+            "question_tokens": question_tokens,
+            "prefill": "states of all layers and span scores of one context, nothing masked; without tokenising",
+            "timing": "median; CUDA events around replays of a CUDA graph where one can be captured",
+            "attention": backends,
+            "readers": {name: model.config.model_dump(mode="json") for name, model in opened.items()},
+            "failures": failures,
+        },
+    )
+
+
+def _figures(
+    label: str,
+    name: str,
+    length: int,
+    run: _Prefill,
+    times: dict[tuple[str, int], float],
+    opened: dict[str, ReaderModel],
+) -> list[Figure]:
+    figures = [
+        Figure(f"{label}: prefill", run.milliseconds, "ms", samples=run.samples),
+        Figure(f"{label}: peak memory", run.peak_bytes / 2**20, "MiB"),
+    ]
+    twin = times.get(("attention", length))
+    if twin is not None and "attention" not in opened[name].config.mixers:
+        asked = _ASKED_TWIN if length == _LONG and "local_attention" not in opened[name].config.mixers else None
+        figures.append(
+            Figure(f"{label}: the attention twin's time over it", twin / run.milliseconds, "x", asked, "higher")
+        )
+    none = times.get(("hyena", length))
+    if none is not None and opened[name].config.selecting_layers:
+        figures.append(
+            Figure(f"{label}: over that without selected tokens", run.milliseconds / none, "x",
+                   _ASKED_SELECTED if length == _LONG else None)
+        )  # fmt: skip
+    return figures
+
+
+def _line(label: str, figures: Sequence[Figure], failures: dict[str, str]) -> str:
+    if label in failures:
+        return f"{label}: FAILED, {failures[label]}"
+    parts = []
+    for figure in figures:
+        if figure.name.startswith(f"{label}: "):
+            limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
+            parts.append(f"{figure.name.removeprefix(f'{label}: ')} {figure.value:.4g} {figure.unit}{limit}")
+    return f"{label}: " + "; ".join(parts)
+
+
+def _attention_operations(config: ReaderModelConfig, tokens: int) -> float:
+    return 4.0 * config.width * tokens**2 * config.mixers.count("attention")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# readers
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _open(name: str) -> ReaderModel:
+    """A reader by name, recipe and stage, or folder; random weights but for a folder's."""
+    torch.manual_seed(0)
+    if name in ARCHITECTURES:
+        return ReaderModel(ARCHITECTURES[name])
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        config = load_config(folder)
+        if not isinstance(config, ReaderModelConfig):
+            raise UsageError(f"{folder} holds a {config.kind} model, not a reader", hint="give a reader's folder")
+        model = ReaderModel(config)
+        load_into(model, load_state(folder), str(folder))
+        return model
+    recipe, colon, stage = name.rpartition(":")
+    if not colon:
+        raise UsageError(
+            f"no reader '{name}'", hint=f"give a folder, RECIPE:STAGE, or one of: {', '.join(ARCHITECTURES)}"
+        )
+    training = load(recipe, Path(), check_data=False)
+    stages = {s.name: s.model for s in training.stages} if isinstance(training, TrainConfig) else {}
+    found = stages.get(stage)
+    if not isinstance(found, ReaderModelConfig):
+        names = [key for key, model in stages.items() if isinstance(model, ReaderModelConfig)]
+        raise UsageError(f"{recipe} has no reader stage '{stage}'", hint=f"it has: {', '.join(names) or 'none'}")
+    return ReaderModel(found)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# a prefill
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefill:
+    milliseconds: float
+    samples: int
+    peak_bytes: int
+    """Of the device; of the process, weights and libraries included, where the device is a CPU."""
+    backends: dict[str, str]
+    """What each shape of attention ran on."""
+
+
+def _prefill(
+    model: ReaderModel, shape: tuple[int, int, int], device: str, dtype: torch.dtype, compiled: bool
+) -> _Prefill:
+    model = model.to(device).eval().requires_grad_(False)
+    model.prepare_inference(dtype)
+    batch = _random_context(model.config, shape, device)
+    layers = compiled_layers(model.layers) if compiled else None
+    attention = _FastestAttention()
+
+    @torch.inference_mode()
+    def work() -> object:
+        return model.span_scores(model.encode(batch, layers=layers), batch.text_mask)
+
+    try:
+        with _attention_mode(attention, compiled):
+            work()  # chooses backends, compiles
+            if not device.startswith("cuda"):
+                with contextlib.suppress(OSError):
+                    _RESET_PEAK.write_text("5")
+                times = _wall_times(work)
+                return _Prefill(statistics.median(times), len(times), _process_peak(), attention.chosen)
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            work()
+            peak = torch.cuda.max_memory_allocated()
+            return _Prefill(milliseconds(work), 1, peak, attention.chosen)
+    finally:
+        model.to("cpu")
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _random_context(config: ReaderModelConfig, shape: tuple[int, int, int], device: str) -> ReaderInput:
+    question, slots, slot = shape
+    if slot > config.max_slot_tokens or question > config.max_question_tokens:
+        raise UsageError(
+            f"slots of {slot} tokens and a question of {question}",
+            hint=f"this reader takes {config.max_slot_tokens} and {config.max_question_tokens} at most",
+        )
+    generator = torch.Generator().manual_seed(0)
+
+    def ids(*shape: int) -> Tensor:
+        return torch.randint(config.vocab_size, shape, generator=generator).to(device)
+
+    def all_of(*shape: int) -> Tensor:
+        return torch.ones(shape, dtype=torch.bool, device=device)
+
+    return ReaderInput(
+        ids(1, question), all_of(1, question), ids(1, slots, slot), all_of(1, slots, slot), all_of(1, slots, slot)
+    )
+
+
+def _wall_times(work: Callable[[], object]) -> list[float]:
+    times: list[float] = []
+    while not times or sum(times) < _CPU_SECONDS * 1e3:
+        began = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def _process_peak() -> int:
+    """Bytes of the process's memory at its peak, since the last reset where the system has one."""
+    with contextlib.suppress(OSError):
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@contextlib.contextmanager
+def _attention_mode(mode: _FastestAttention, compiled: bool) -> Iterator[None]:
+    """``mode``, but for compiled layers, whose graphs it would break: they run as they are written."""
+    with contextlib.nullcontext() if compiled else mode:
+        yield
+
+
+class _FastestAttention(TorchFunctionMode):
+    """Runs ``scaled_dot_product_attention`` without its mask, on the backend that is fastest for its shape.
+
+    Only for contexts in which nothing is masked. Each shape is timed once, when it is first seen.
+    """
+
+    _BACKENDS = (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chosen: dict[str, str] = {}
+        self._choices: dict[tuple[Any, ...], SDPBackend | None] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        return self._attend(*args[:3], scale=(kwargs or {}).get("scale"))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float | None) -> Tensor:
+        shape = (tuple(query.shape), tuple(key.shape), tuple(value.shape))
+        if shape not in self._choices:
+            self._choices[shape] = self._fastest(query, key, value, scale) if query.is_cuda else None
+            found = self._choices[shape]
+            name = "default" if found is None else found.name.lower()
+            self.chosen[f"queries {query.shape[2]} x {query.shape[3]}, keys {key.shape[2]}, batch {query.shape[0]}"] = (
+                name
+            )
+        return self._on(self._choices[shape], query, key, value, scale)
+
+    def _fastest(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> SDPBackend | None:
+        times: dict[SDPBackend, float] = {}
+        for backend in self._BACKENDS:
+            # A shape that a backend does not take is an error, and no choice.
+            with contextlib.suppress(RuntimeError):
+                times[backend] = milliseconds(
+                    functools.partial(self._on, backend, query, key, value, scale), graph=False
+                )
+        return min(times, key=lambda backend: times[backend]) if times else None
+
+    @staticmethod
+    def _on(backend: SDPBackend | None, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
+        width = value.shape[-1]
+        if backend in (None, SDPBackend.FLASH_ATTENTION) and width < query.shape[-1]:
+            value = F.pad(value, (0, query.shape[-1] - width))
+        if backend is None:
+            return F.scaled_dot_product_attention(query, key, value, scale=scale)[..., :width]
+        with sdpa_kernel([backend]):
+            return F.scaled_dot_product_attention(query, key, value, scale=scale)[..., :width]

@@ -1,0 +1,300 @@
+"""Document -> passages: stretches that fill a reader's slots, cut where the text itself has borders.
+
+A document falls into *units* (sentences, lines, headings; pieces of a sentence too long for a passage). Passages are
+runs of units, chosen together by dynamic programming: as few as can be, cut at strong borders rather than weak ones,
+no heading parted from what it heads, none much emptier than its neighbours. A page border is always cut. A heading
+border is, too, unless the sections at it are short enough to share a passage.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.documents.sentences import Border, borders
+from ragyena.documents.tokenizer import Tokenizer
+from ragyena.types import Document, Heading, Passage
+
+__all__ = ["split"]
+
+CHARS_PER_TOKEN = 24
+"""A passage holds at most this many chars a token: bounds runs that the tokenizer sees as one unknown word."""
+ENCODE_CHARS = 8192
+"""About how many chars are encoded at once."""
+
+# What a cut costs, in passages: one passage more is worth it where that saves cuts of this sum.
+CUT = {Border.PARAGRAPH: 0.05, Border.SENTENCE: 0.15, Border.LINE: 0.12}
+CUT_INSIDE = 0.5
+"""Inside a sentence."""
+CUT_HEADING_OFF = 0.8
+"""Between a heading and what it heads."""
+CROSS_HEADING = 0.25
+"""What a passage costs that goes on over a heading."""
+EMPTINESS = 0.3
+"""What a passage costs by the square of the part of it that stays empty."""
+SHORT = 0.4
+"""Part of a passage up to which a section is short enough to share one."""
+
+
+@dataclass(slots=True)
+class _Unit:
+    start: int
+    tokens: int
+    cut: float
+    """Cost of a passage beginning here."""
+    cross: float = 0.0
+    """Cost of a passage that runs over this unit's start; infinite where none may."""
+
+
+def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list[Passage]:
+    """The passages of ``document``, in order, each of at most ``passage_tokens`` tokens when encoded alone.
+
+    Passages do not overlap, have no white space at either end and are never empty; every char of the document that
+    is not white space is in exactly one. Takes time linear in the length of the document.
+    """
+    text = document.text
+    token_starts = _token_starts(text, tokenizer)
+    units = _units(document, token_starts, passage_tokens)
+    ends = [*_choose(units, len(text), passage_tokens), len(text)]
+    spans = [_trim(text, start, end) for start, end in pairwise(ends)]
+    spans = _fit([(start, end) for start, end in spans if start < end], text, tokenizer, passage_tokens)
+    return _passages(document, spans)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Units
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
+    """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words."""
+    parts: list[tuple[int, int]] = []
+    start = 0
+    space = re.compile(r"\s")
+    while start < len(text):
+        found = space.search(text, start + ENCODE_CHARS)
+        end = found.start() if found else len(text)
+        parts.append((start, end))
+        start = end
+    encodings = tokenizer.encode_batch([text[start:end] for start, end in parts])
+    found_starts = [e.starts.astype(np.int64) + start for e, (start, _) in zip(encodings, parts, strict=True)]
+    return np.concatenate(found_starts) if found_starts else np.empty(0, dtype=np.int64)
+
+
+def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
+    """Units in order; the first starts at 0 and each ends where the next starts."""
+    text = document.text
+    cut_at: dict[int, tuple[float, float]] = {offset: (CUT[kind], 0.0) for offset, kind in borders(text)}
+    for heading in document.headings:
+        below = text.find("\n", heading.start)
+        if below >= 0:
+            below = _skip_space(text, below)
+            cut_at[below] = (CUT_HEADING_OFF, 0.0)
+    cut_at.update(_heading_costs(document, token_starts, limit))
+    for page_start in document.page_starts:
+        cut_at[_skip_space(text, page_start)] = (0.0, float("inf"))
+    cut_at.pop(len(text), None)
+    cut_at[0] = (0.0, 0.0)
+
+    offsets = np.array(sorted(cut_at), dtype=np.int64)
+    first_tokens = np.append(np.searchsorted(token_starts, offsets), len(token_starts)).tolist()
+    starts = [*offsets.tolist(), len(text)]
+    most_chars = limit * CHARS_PER_TOKEN
+    units: list[_Unit] = []
+    for i, start in enumerate(starts[:-1]):
+        end, first, last = starts[i + 1], first_tokens[i], first_tokens[i + 1]
+        cut, cross = cut_at[start]
+        if last - first > limit or end - start > most_chars:
+            units.extend(_pieces(text, start, end, token_starts[first:last], limit, cut, cross))
+        elif units and cross == 0.0 and units[-1].tokens + last - first <= limit and not _has_word(text, start, end):
+            units[-1].tokens += last - first  # a rule, an underline, a fence: goes with what stands before it
+        else:
+            units.append(_Unit(start, last - first, cut, cross))
+    return units
+
+
+def _heading_costs(
+    document: Document, token_starts: npt.NDArray[np.int64], limit: int
+) -> dict[int, tuple[float, float]]:
+    """(cut, cross) at each heading: sections may share a passage where they are short and stand under one parent."""
+    headings = document.headings
+    if not headings:
+        return {}
+    bounds = np.array([0, *(h.start for h in headings), len(document.text)], dtype=np.int64)
+    sizes = np.diff(np.searchsorted(token_starts, bounds))  # sizes[i] is what stands before heading i
+    levels = [h.level for h in headings]
+    top = min(levels)
+    if levels.count(top) == 1:
+        top -= 1  # one heading above all others is the document's title: no border between parts of it
+    costs: dict[int, tuple[float, float]] = {}
+    level_before = 0
+    for i, heading in enumerate(headings):
+        short_before, short_after = bool(sizes[i] <= SHORT * limit), bool(sizes[i + 1] <= SHORT * limit)
+        inside = heading.level >= max(level_before, top + 1)  # under the same parent, or under the section before
+        shared = (short_before or short_after) if inside else (short_before and short_after)
+        costs[heading.start] = (0.0, CROSS_HEADING if shared else float("inf"))
+        level_before = heading.level
+    return costs
+
+
+_INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
+
+
+def _pieces(
+    text: str, start: int, end: int, token_starts: npt.NDArray[np.int64], limit: int, cut: float, cross: float
+) -> list[_Unit]:
+    """A unit too long for a passage in pieces: its lines; of lines longer than an eighth of a passage, pieces of about
+    that size, cut at clauses, else words, else anywhere."""
+    step = max(1, limit // 8)
+    most_chars = step * CHARS_PER_TOKEN
+    lines = [match.end() for match in re.finditer(r"\n\s*", text[start:end])]
+    line_ends = [start + offset for offset in lines if start + offset < end] + [end]
+    units: list[_Unit] = []
+    token, position = 0, start
+    for line_end in line_ends:
+        token_end = int(np.searchsorted(token_starts, line_end)) if line_end < end else len(token_starts)
+        while position < line_end:
+            bound = line_end
+            if token + step < token_end or line_end - position > most_chars:
+                bound = int(token_starts[token + step]) if token + step < token_end else line_end
+                bound = _best_cut(text, position, min(max(bound, position + 1), position + most_chars, line_end))
+            following = int(np.searchsorted(token_starts, bound)) if bound < line_end else token_end
+            units.append(_Unit(position, max(following - token, 1), cut, cross))
+            token, position, cut, cross = following, bound, CUT_INSIDE, 0.0
+        cut = CUT[Border.LINE]
+    return units
+
+
+def _best_cut(text: str, start: int, bound: int) -> int:
+    """The last clause, word or punctuation border in the second half of [start, bound), else ``bound``."""
+    if bound >= len(text):
+        return bound
+    middle = (start + bound) // 2
+    for pattern in _INNER_BORDERS:
+        last = None
+        for last in pattern.finditer(text, middle, bound):  # noqa: B007
+            pass
+        if last is not None and start < last.end() < bound:
+            return last.end()
+    if not text[bound - 1].isspace() and not text[bound].isspace():
+        while bound > start + 1 and unicodedata.combining(text[bound]):
+            bound -= 1
+    return bound
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Passages
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
+    """Offsets at which passages begin, by least cost over all ways to group the units."""
+    most_chars = limit * CHARS_PER_TOKEN
+    best = [0.0]  # best[i]: least cost of the units before i, as whole passages
+    origin = [0]
+    starts = [unit.start for unit in units] + [length]
+    for i in range(1, len(units) + 1):
+        end_cut = units[i].cut if i < len(units) else 0.0
+        tokens, crossed = 0, 0.0
+        least, chosen = float("inf"), i - 1
+        for j in range(i - 1, -1, -1):
+            tokens += units[j].tokens
+            if j < i - 1 and (tokens > limit or starts[i] - starts[j] > most_chars):
+                break
+            empty = 1.0 - min(tokens / limit, 1.0)
+            cost = best[j] + crossed + 1.0 + EMPTINESS * empty * empty
+            if cost < least:
+                least, chosen = cost, j
+            crossed += units[j].cross
+            if crossed == float("inf"):
+                break
+        best.append(least + end_cut)
+        origin.append(chosen)
+    begins: list[int] = []
+    i = len(units)
+    while i > 0:
+        i = origin[i]
+        begins.append(starts[i])
+    return begins[::-1]
+
+
+def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int]]:
+    """``spans`` with each that encodes to more than ``limit`` tokens halved until it does not.
+
+    Needed where a cut had to fall inside a word: its halves may come to more tokens than the whole.
+    """
+    fitted: list[tuple[int, int]] = []
+    while spans:
+        too_long: list[tuple[int, int]] = []
+        for count, (start, end) in zip(tokenizer.count_batch([text[a:b] for a, b in spans]), spans, strict=True):
+            if count <= limit or end - start == 1:
+                fitted.append((start, end))
+                continue
+            middle = (start + end) // 2
+            space = text.rfind(" ", start, middle)
+            middle = space if space > start else middle
+            too_long += [span for span in (_trim(text, start, middle), _trim(text, middle, end)) if span[0] < span[1]]
+        spans = too_long
+    return sorted(fitted)
+
+
+def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Passage]:
+    text = document.text
+    newlines = [match.start() for match in re.finditer("\n", text)]
+    heading_starts = [heading.start for heading in document.headings]
+    paths = _heading_paths(document.headings)
+    passages = []
+    for start, end in spans:
+        page = max(1, bisect_right(document.page_starts, start)) if document.page_starts else None
+        passages.append(
+            Passage(
+                text=text[start:end],
+                start=start,
+                end=end,
+                line_start=bisect_right(newlines, start - 1) + 1,
+                line_end=bisect_right(newlines, end - 1) + 1,
+                page=page,
+                title=document.title,
+                heading_path=paths[bisect_right(heading_starts, start)],
+                source=document.source,
+                metadata=document.metadata,
+            )
+        )
+    return passages
+
+
+def _heading_paths(headings: Sequence[Heading]) -> list[tuple[str, ...]]:
+    """paths[i] is the path under which text stands that follows the first i headings."""
+    paths: list[tuple[str, ...]] = [()]
+    stack: list[Heading] = []
+    for heading in headings:
+        while stack and stack[-1].level >= heading.level:
+            stack.pop()
+        stack.append(heading)
+        paths.append(tuple(h.text for h in stack))
+    return paths
+
+
+def _has_word(text: str, start: int, end: int) -> bool:
+    return any(char.isalnum() for char in text[start:end])
+
+
+def _skip_space(text: str, offset: int) -> int:
+    while offset < len(text) and text[offset].isspace():
+        offset += 1
+    return offset
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end

@@ -1,0 +1,231 @@
+"""Results of evaluations as they were written, with the answers beside them.
+
+Files from before there was a schema lack some fields; who reads them takes what is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragyena.errors import DataError, PathNotFoundError
+from ragyena.eval.comparing import Scored
+
+__all__ = [
+    "Run",
+    "by_condition",
+    "find_retrievals",
+    "find_runs",
+    "label_runs",
+    "read_answers",
+    "read_result",
+    "scores_of",
+]
+
+_NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions", "data", "machine"}
+_NEEDED_OF_CONDITION = {"name", "title", "parameters", "whole", "sources", "passages", "tokens", "tokens_per_second"}
+_NEEDED_OF_RETRIEVAL = {"recipe", "date", "config", "conditions", "settings", "machine"}
+_NOT_A_NAME = ("checkpoint", "best")  # folders inside that of a training stage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One reader's result of one recipe."""
+
+    file: Path
+    """Where the result stands."""
+    result: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...] | None
+    """Its answers; None where their file is not there."""
+    label: str = ""
+    """What tells the reader from the others of a report."""
+
+    @property
+    def recipe(self) -> str:
+        return str(self.result["recipe"])
+
+    @property
+    def conditions(self) -> Mapping[str, Mapping[str, Any]]:
+        """By name, in the order in which they were read."""
+        return {condition["name"]: condition for condition in self.result["conditions"]}
+
+
+def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
+    """The results of the task ``retrieval`` that ``paths`` mean, of a recipe in a folder the newest."""
+    found: list[Mapping[str, Any]] = []
+    for path in paths:
+        newest: dict[str, Mapping[str, Any]] = {}
+        for _, values in _objects(path) if path.is_dir() else [(path, _json(path))]:
+            if _is_retrieval(values) and newest.get(values["recipe"], values)["date"] <= values["date"]:
+                newest[values["recipe"]] = values
+        found += newest.values()
+    return found
+
+
+def find_runs(paths: Sequence[Path]) -> list[Run]:
+    """The readers' results that ``paths`` mean: files, and folders with all results in them, of each reader's runs of a
+    recipe the newest, in the order in which the readers were named. A file of several readers stands for all of them.
+
+    Raises PathNotFoundError, and DataError for a file that is no result and a folder without any.
+    """
+    runs: list[Run] = []
+    for path in paths:
+        if path.is_dir():
+            runs += _of_folder(path)
+        else:
+            values = _json(path)
+            if _is_retrieval(values):
+                continue
+            members = values["results"] if _is_of_several(values) else [values]
+            runs += [_run(path, _checked(path, member)) for member in members]
+    return runs
+
+
+def _of_folder(folder: Path) -> list[Run]:
+    newest: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
+    order: dict[tuple[str, str], int] = {}  # in which readers were named, where several were evaluated together
+    listed: list[str] = []  # the recipes of a suite, in its order
+    for path, values in _objects(folder):
+        if "suite" in values:
+            listed += values.get("recipes", ())
+        if _is_of_several(values):
+            together = [_checked(path, member) for member in values["results"]]
+            order |= {(one["recipe"], one["reader"]["fingerprint"]): place for place, one in enumerate(together)}
+        if not values.keys() >= _NEEDED:  # a comparison, several readers together, or something else
+            continue
+        key = values["recipe"], values["reader"]["name"], values["reader"]["fingerprint"]
+        if key not in newest or newest[key][1]["date"] <= values["date"]:
+            newest[key] = path, values
+    if not newest and not find_retrievals([folder]):
+        raise DataError(
+            f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
+        )
+    runs = [_run(path, _checked(path, values)) for path, values in newest.values()]
+
+    def place(run: Run) -> tuple[int, int]:
+        recipe = listed.index(run.recipe) if run.recipe in listed else len(listed)
+        return recipe, order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order))
+
+    return sorted(runs, key=place)
+
+
+def _run(path: Path, result: dict[str, Any]) -> Run:
+    answers = path.parent / str(result["answers"])
+    return Run(path, result, tuple(read_answers(path, result)) if answers.is_file() else None)
+
+
+def label_runs(runs: Sequence[Run]) -> list[Run]:
+    """The runs with labels by which they can be told apart: the reader's name, where that is not enough its
+    fingerprint, the folder of the result, a number."""
+    labels = [short_name(str(run.result["reader"]["name"])) for run in runs]
+    for more in (
+        lambda run: str(run.result["reader"]["fingerprint"])[:8],
+        lambda run: run.file.resolve().parent.name,
+        lambda run: str(run.result["date"]),
+    ):
+        doubled = {label for label in labels if labels.count(label) > 1}
+        labels = [f"{label} ({more(run)})" if label in doubled else label for label, run in zip(labels, runs)]
+    seen: dict[str, int] = {}
+    for place, label in enumerate(labels):
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] > 1:
+            labels[place] = f"{label} #{seen[label]}"
+    return [Run(run.file, run.result, run.rows, label) for run, label in zip(runs, labels)]
+
+
+def short_name(reader: str) -> str:
+    """What people call a reader, from the path of its checkpoint."""
+    parts = [part for part in Path(reader).parts if part not in _NOT_A_NAME]
+    return parts[-1] if parts else reader
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """One reader's result. Raises PathNotFoundError and DataError."""
+    return _checked(path, _json(path))
+
+
+def read_answers(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answers of the result in ``path``, from the file beside it. Raises PathNotFoundError and DataError."""
+    answers = path.parent / str(result["answers"])
+    try:
+        with answers.open(encoding="utf-8", errors="surrogatepass") as file:
+            rows = [json.loads(line) for line in file]
+        by_condition(rows)
+    except FileNotFoundError as error:
+        raise PathNotFoundError(
+            f"the answers of {path} are not beside it: there is no {answers}", hint="keep the two files together"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{answers} is damaged: {error}", hint="evaluate again; the journal is kept") from error
+    return rows
+
+
+def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
+    """Scores by condition and question id, from rows of a file of answers; answers without scores are left out."""
+    found: dict[str, dict[str, Scored]] = {}
+    for row in rows:
+        if "em" in row:
+            scored = Scored(row["context_id"] or row["question_id"], row["source"], row["em"], row["f1"])
+            found.setdefault(row["condition"], {})[row["question_id"]] = scored
+    return found
+
+
+def scores_of(run: Run) -> dict[str, dict[str, Scored]]:
+    """Scores by condition and question id; empty where the answers are not there."""
+    return by_condition(run.rows or ())
+
+
+def _objects(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The JSON files of a folder that hold an object, by name: others are not ours."""
+    for path in sorted(folder.glob("*.json")):
+        values = _parsed(path)
+        if isinstance(values, dict):
+            yield path, values
+
+
+def _json(path: Path) -> dict[str, Any]:
+    values = _parsed(path)
+    if not isinstance(values, dict):
+        raise _no_result(path, "no JSON object")
+    return values
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"there is no file {path}", hint="give results of ragyena eval") from error
+    except (OSError, ValueError) as error:
+        raise _no_result(path, str(error)) from error
+
+
+def _checked(path: Path, values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict) or not values.keys() >= _NEEDED:
+        lacking = sorted(_NEEDED - values.keys()) if isinstance(values, dict) else ["everything"]
+        raise _no_result(path, f"it lacks {', '.join(lacking)}")
+    for condition in values["conditions"]:
+        lacking = sorted(_NEEDED_OF_CONDITION - condition.keys())
+        if lacking:
+            raise _no_result(path, f"a condition lacks {', '.join(lacking)}")
+    return values
+
+
+def _is_retrieval(values: Mapping[str, Any]) -> bool:
+    of_it = str(values.get("schema", "")).startswith("ragyena.index/")
+    return of_it and values.keys() >= _NEEDED_OF_RETRIEVAL
+
+
+def _is_of_several(values: Mapping[str, Any]) -> bool:
+    return isinstance(values.get("results"), list) and "conditions" not in values
+
+
+def _no_result(path: Path, why: str) -> DataError:
+    return DataError(f"{path} is no result of ragyena eval: {why}", hint="give the .json of a run")

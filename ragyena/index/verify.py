@@ -1,0 +1,169 @@
+"""Whether an index is sound: every file, row, offset and vector of it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
+from ragyena.index.index import STORE_NAME
+from ragyena.index.manifest import Manifest
+from ragyena.index.store import Store, StoreCounts, document_hash
+from ragyena.index.vectors import VectorIndex
+from ragyena.types import Progress
+
+__all__ = ["Findings", "check"]
+
+SHOWN = 5
+"""Problems of one kind that are named one by one."""
+UNIT_TOLERANCE = 0.01
+"""How far a stored vector's length may be from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with an index."""
+
+    counts: StoreCounts | None
+    """None where the store cannot be read."""
+    store_problems: tuple[str, ...]
+    vector_problems: tuple[str, ...]
+    """These are mended by making the vector file anew."""
+
+
+def check(folder: Path, progress: Progress) -> Findings:
+    """Checks everything. Raises IndexNotFoundError and IndexFormatError; all other damage is in the findings."""
+    try:
+        manifest = Manifest.read(folder)
+    except IndexCorruptError as error:
+        return Findings(None, (error.message,), ())
+    path = folder / STORE_NAME
+    if not path.is_file():
+        return Findings(None, (f"{path} is missing",), ())
+    try:
+        with closing(Store(path)) as store, store.snapshot():
+            problems = _sqlite_problems(store)
+            if problems:
+                return Findings(None, tuple(problems), ())
+            counts = store.counts()
+            progress.start("checking documents", counts.documents, "documents")
+            problems = _lexicon_problems(store, path) + _row_problems(store) + _document_problems(store, progress)
+            progress.start("checking vectors", counts.passages, "passages")
+            problems += _embedding_problems(store, manifest.dimension)
+            vector_problems = [] if problems else _vector_problems(folder, manifest, store)
+            progress.advance(counts.passages)
+    except (IndexCorruptError, StorageError) as error:
+        return Findings(None, (error.message,), ())
+    return Findings(counts, tuple(problems), tuple(vector_problems))
+
+
+def _sqlite_problems(store: Store) -> list[str]:
+    rows = store.execute("PRAGMA integrity_check(5)").fetchall()
+    problems = [f"{store.path}: {line}" for (line,) in rows if line != "ok"]
+    broken = store.execute("PRAGMA foreign_key_check").fetchall()
+    return problems + [f"{store.path}: row {row[1]} of {row[0]} lacks its {row[2]}" for row in broken[:SHOWN]]
+
+
+def _lexicon_problems(store: Store, path: Path) -> list[str]:
+    """FTS5 checks itself by a statement that needs a connection that could write, though it writes nothing."""
+    problems = []
+    lost = store.execute(
+        "SELECT (SELECT count(*) FROM passages WHERE passage_id NOT IN (SELECT id FROM lexicon_docsize)),"
+        " (SELECT count(*) FROM lexicon_docsize WHERE id NOT IN (SELECT passage_id FROM passages))"
+    ).fetchone()
+    if lost != (0, 0):
+        problems.append(f"{path}: the full text index lacks {lost[0]} passages and has {lost[1]} that are not there")
+    try:
+        with closing(Store(path, writable=True)) as writable:
+            writable.execute("INSERT INTO lexicon (lexicon) VALUES ('integrity-check')")
+    except IndexCorruptError:
+        problems.append(f"{path}: the full text index is damaged")
+    except (StorageError, IndexLockedError):
+        pass  # an index on a read-only disk, or one that is being written: the other checks stand
+    return problems
+
+
+def _row_problems(store: Store) -> list[str]:
+    questions = {
+        "documents stand in no file": "SELECT document_id FROM documents WHERE document_id NOT IN"
+        " (SELECT document_id FROM origins)",
+        "passages have no vector": "SELECT passage_id FROM passages WHERE passage_id NOT IN"
+        " (SELECT passage_id FROM embeddings)",
+        "vectors have no passage": "SELECT passage_id FROM embeddings WHERE passage_id NOT IN"
+        " (SELECT passage_id FROM passages)",
+        "documents have no passage": "SELECT document_id FROM documents WHERE document_id NOT IN"
+        " (SELECT document_id FROM passages)",
+    }
+    problems = []
+    for name, question in questions.items():
+        ids = [str(i) for (i,) in store.execute(question).fetchall()]
+        if ids:
+            problems.append(f"{store.path}: {len(ids)} {name}: {', '.join(ids[:SHOWN])}")
+    return problems
+
+
+def _document_problems(store: Store, progress: Progress) -> list[str]:
+    """Documents whose text is not that which was hashed, and passages that are not where they say."""
+    problems = []
+    rows = store.execute(
+        "SELECT document_id, content_hash, (SELECT path FROM sources JOIN origins o USING (source_id)"
+        " WHERE o.document_id = d.document_id ORDER BY origin_id LIMIT 1) FROM documents d ORDER BY document_id"
+    ).fetchall()
+    for document_id, content_hash, path in rows:
+        try:
+            document = store.document(document_id)
+            ids = store.execute("SELECT passage_id FROM passages WHERE document_id = ?", (document_id,)).fetchall()
+            passages = store.passages([i for (i,) in ids])
+        except (ValueError, TypeError) as error:
+            problems.append(f"{store.path}: document {document_id} cannot be read: {error}")
+            continue
+        # Whether the title counts hangs on the file that came first, which may be gone: either hash will do.
+        if bytes(content_hash) not in (document_hash(document, path or ""), document_hash(document, document.source)):
+            problems.append(f"{store.path}: document {document_id} ({document.source}) is not what was stored")
+        wrong = [p.passage_id for p in passages if document.text[p.start : p.end] != p.text]
+        if wrong:
+            problems.append(f"{store.path}: passages of {document.source} are not where they say: {wrong[:SHOWN]}")
+        progress.advance(1)
+    return problems
+
+
+def _embedding_problems(store: Store, dimension: int) -> list[str]:
+    wrong: list[int] = []
+    try:
+        for ids, vectors in store.vectors(dimension):
+            lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+            wrong += ids[~(np.abs(lengths - 1.0) < UNIT_TOLERANCE)].tolist()
+    except IndexCorruptError as error:
+        return [error.message]
+    return [f"{store.path}: {len(wrong)} vectors are not of unit length: {wrong[:SHOWN]}"] if wrong else []
+
+
+def _vector_problems(folder: Path, manifest: Manifest, store: Store) -> list[str]:
+    if manifest.vectors is None:
+        return []
+    path = folder / manifest.vectors.name
+    try:
+        vectors = VectorIndex.open(folder, manifest.vectors)
+    except FileNotFoundError:
+        return [f"{path} is missing"]
+    except IndexCorruptError as error:
+        return [error.message]
+    ids = vectors.ids()
+    problems = []
+    missing = np.setdiff1d(store.passage_ids(), ids)
+    missing = missing[missing <= manifest.vectors.last_id]
+    if len(missing):
+        problems.append(f"{path} lacks {len(missing)} passages: {missing[:SHOWN].tolist()}")
+    if vectors.exact:
+        held = vectors.stored()
+        order = np.argsort(ids)
+        for batch_ids, batch in store.vectors(manifest.dimension):
+            there = np.isin(batch_ids, ids)
+            rows = order[np.searchsorted(ids[order], batch_ids[there])]
+            differ = ~np.all(held[rows] == batch[there].astype(np.float32), axis=1)
+            if differ.any():
+                problems.append(f"{path}: {int(differ.sum())} vectors are not those of the store")
+    return problems

@@ -1,0 +1,173 @@
+"""Made-up data sheets and tables with questions on them, and definitions found in prose.
+
+Question sets ask about flowing text. Documents are also lists of labelled values, tables and glossaries, where an
+answer is told from its neighbours by a label, and one sheet from the next by its title alone. Names are borrowed from
+the passages that are at hand, values are invented: what is learnt is to look up, not what is said.
+"""
+
+from __future__ import annotations
+
+import calendar
+import random
+import re
+from collections.abc import Sequence
+
+from ragyena.data.qa_files import ContextRow, Question
+from ragyena.train.augment.record_fields import KINDS, Field, Kind
+
+__all__ = ["definitions", "sheets"]
+
+SOURCE = "sheets"
+_SLOT = re.compile(r"<([^<>]+)>")
+_RANGE = re.compile(r"(-?\d+)-(-?\d+)(\.?)")
+_MONTHS = list(calendar.month_name)[1:]
+_TABLES = 0.25  # of the documents; the others are sheets of one thing
+_QUESTIONS = 5  # a document
+_NOTES = 0.4  # of the sheets, those with a piece of prose among their fields
+_LINES = ("{}: {}", "**{}:** {}", "- {}: {}", "| {} | {} |", "{} = {}", "- **{}**: {}", "{}\t{}", "{} - {}", "{}; {}")
+_ROWS = ("| {} |", "{}", "{}")
+_BETWEEN = (" | ", "\t", "; ")
+_THING = r"(?:(?:The|An?) [a-z-]+|[A-Z][\w’'-]*)(?: [\w’'-]+){0,3}"
+_DEFINED = re.compile(
+    rf"(?:^|(?<=[.] ))(?P<thing>{_THING}) (?P<verb>is|was) "
+    r"(?P<what>(?:an?|the) [^.;:()\n]{12,110}?)(?=[.;]|, (?:and|who|which|born|located))"
+)
+_NO_THING = frozenset(
+    """it this that he she they there here one these those what which who if whereas but for so our us we you your their
+    his her its note especially second first however when while because although as in on at to by with from not also
+    only best such many most some all both each another other result goal reason example purpose idea""".split()  # noqa: SIM905
+)
+
+
+def sheets(count: int, names: Sequence[str], prose: Sequence[str]) -> tuple[list[ContextRow], list[Question]]:
+    """``count`` made-up documents and their questions, always the same ones. ``names`` fill in names, pieces of
+    ``prose`` stand among the fields."""
+    chooser = random.Random(2)
+    contexts: list[ContextRow] = []
+    questions: list[Question] = []
+    for number in range(count):
+        kind = chooser.choice(KINDS)
+        is_table = chooser.random() < _TABLES
+        title, text, asked = _table(kind, names, chooser) if is_table else _sheet(kind, names, prose, chooser)
+        key = f"{SOURCE}-{number}"
+        contexts.append(ContextRow(key, title, text, SOURCE))
+        for place, (question, answer, start) in enumerate(asked):
+            questions.append(Question(f"{key}-{place}", SOURCE, question, (answer,), key, start))
+    return contexts, questions
+
+
+def definitions(rows: Sequence[ContextRow], count: int) -> list[Question]:
+    """Questions what (or who) something is, on texts that say so; at most ``count``, one a text."""
+    chooser = random.Random(3)
+    found = []
+    for row in rows:
+        match = _DEFINED.search(row.text)
+        if match is None or _NO_THING.intersection(match["thing"].lower().split()):
+            continue
+        somebody = re.search(r"\b(?:politician|player|actor|actress|singer|writer|artist|coach)\b", match["what"])
+        thing = re.sub(r"^(?:The|An?) ", lambda article: article[0].lower(), match["thing"])
+        asked = f"{'Who' if somebody else 'What'} {match['verb']} {thing}?"
+        found.append(
+            Question(f"definition-{row.id}", "definitions", asked, (match["what"],), row.id, match.start("what"))
+        )
+    return chooser.sample(found, count) if len(found) > count else found
+
+
+# -- documents ---------------------------------------------------------------------------------------------------
+
+_Asked = list[tuple[str, str, int]]
+"""Questions with their answer and its char offset."""
+
+
+def _sheet(kind: Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+    """A list of labelled values about one thing; its title, its text, and questions."""
+    title = _fill(chooser.choice(kind.names), names, chooser)
+    fields = chooser.sample(kind.fields, chooser.randint(6, len(kind.fields)))
+    line = chooser.choice(_LINES)
+    gap = chooser.choice(("\n", "\n", "\n\n"))
+    text = f"# {title}\n\n" if chooser.random() < 0.5 else ""
+    breaks = set(chooser.sample(range(len(fields)), chooser.randint(0, 3)))
+    note = chooser.randrange(len(fields)) if prose and chooser.random() < _NOTES else -1
+    places: list[tuple[Field, str, int]] = []
+    for index, field in enumerate(fields):
+        if index in breaks:
+            text += f"\n## {chooser.choice(kind.sections)}\n\n"
+        if index == note:
+            text += line.format("Background", chooser.choice(prose)) + gap
+        label, value = chooser.choice(field.labels), _fill(field.value, names, chooser)
+        before, after = line.split("{}", 1)[0], line.split("{}", 1)[1]
+        start = len(text) + len(before) + len(label) + after.index("{}")
+        text += line.format(label, value) + gap
+        places.append((field, value, start))
+    asked = [
+        (chooser.choice(field.questions).format(title), value, start)
+        for field, value, start in chooser.sample(places, min(_QUESTIONS, len(places)))
+    ]
+    return title, text, asked
+
+
+def _table(kind: Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+    """A table of several things, a row each; small enough for a passage to hold it with its head."""
+    fields = chooser.sample(kind.fields, chooser.randint(2, 4))
+    labels = [chooser.choice(field.labels) for field in fields]
+    pattern = chooser.choice(kind.names)
+    things = list(dict.fromkeys(_fill(pattern, names, chooser) for _ in range(chooser.randint(3, 6))))
+    style = chooser.randrange(len(_ROWS))
+    labelled = chooser.random() < 0.3  # each row says its labels, as tables written out as text do
+    text = "" if labelled else _ROWS[style].format(_BETWEEN[style].join(["Name", *labels])) + "\n"
+    if style == 0 and not labelled:
+        text += "|" + " --- |" * (1 + len(fields)) + "\n"
+    places: list[tuple[Field, str, str, int]] = []
+    for thing in things:
+        values = [_fill(field.value, names, chooser) for field in fields]
+        if labelled:
+            text += f"Name: {thing}"
+            for field, label, value in zip(fields, labels, values):
+                text += f"; {label}: "
+                places.append((field, thing, value, len(text)))
+                text += value
+        else:
+            text += "| " if style == 0 else ""
+            text += thing
+            for field, value in zip(fields, values):
+                text += _BETWEEN[style]
+                places.append((field, thing, value, len(text)))
+                text += value
+            text += " |" if style == 0 else ""
+        text += "\n"
+    chosen = chooser.sample(places, min(_QUESTIONS, len(places)))
+    asked = [(chooser.choice(field.questions).format(thing), value, start) for field, thing, value, start in chosen]
+    return f"{chooser.choice(kind.sections)} of {chooser.choice(names)}", text, asked
+
+
+# -- values ------------------------------------------------------------------------------------------------------
+
+
+def _fill(pattern: str, names: Sequence[str], chooser: random.Random) -> str:
+    """The pattern with its slots filled in, inner ones first."""
+    while _SLOT.search(pattern):
+        pattern = _SLOT.sub(lambda slot: _value(slot[1], names, chooser), pattern)
+    return pattern
+
+
+def _value(slot: str, names: Sequence[str], chooser: random.Random) -> str:
+    if slot in ("name", "place"):
+        return chooser.choice(names)
+    if slot == "year":
+        return str(chooser.randint(1750, 2024))
+    if slot == "date":
+        day, month, year = chooser.randint(1, 28), chooser.choice(_MONTHS), chooser.randint(1820, 2025)
+        return chooser.choice((f"{day} {month} {year}", f"{month} {day}, {year}"))
+    if slot == "a-z":
+        return chooser.choice(names).split()[0].lower()
+    number = _RANGE.fullmatch(slot)
+    if number:
+        low, high = int(number[1]), int(number[2])
+        if number[3]:
+            return f"{chooser.uniform(low, high):,.1f}"
+        value = int(low + (high - low) * chooser.random() ** 3)  # small ones are the commoner
+        return f"{value:,}" if high > 9999 else str(value)
+    if slot.startswith("many "):
+        words = slot.removeprefix("many ").split(";")
+        return ", ".join(chooser.sample(words, chooser.randint(2, min(4, len(words)))))
+    return chooser.choice(slot.split(";"))

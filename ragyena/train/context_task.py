@@ -1,0 +1,93 @@
+"""What tasks on questions in contexts share: their batches, this process's part of each, the held-out loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ragyena import recipes
+from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.model.reader_model import SpanScores
+from ragyena.train.objectives import span_loss
+from ragyena.train.packed import Batch, PackedData
+from ragyena.train.ranks import Ranks
+from ragyena.train.sampler import Sampler
+
+__all__ = ["ContextTask", "checkpoint_of", "compiled"]
+
+_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
+_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+
+
+class ContextTask(ABC):
+    """The batches of a stage, on one device and for the share of one rank."""
+
+    held_out_loss = "held-out span"
+
+    def __init__(
+        self, config: TrainConfig, stage: ContextStageConfig, packed: PackedData, *, device: str, ranks: Ranks
+    ) -> None:
+        self.device, self.ranks, self._context_stage = device, ranks, stage
+        self.compiles = stage.compile and device.startswith("cuda")
+        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+
+    def batch(self, step: int) -> Batch:
+        """This rank's share of the batch of a step: the same whenever it is asked for."""
+        return self._share(self.sampler.batch(step))
+
+    def every_shape(self) -> list[Batch]:
+        """A batch of each shape that steps can have, to compile for."""
+        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
+
+    @abstractmethod
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        """The scores behind the held-out loss."""
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """The span loss on questions never trained on, among as many passages as the stage has."""
+        if not len(self.sampler.held_out):
+            return {}
+        losses = []
+        for passages in self._context_stage.passages:
+            for step in range(_HELD_OUT_BATCHES):
+                batch = self.sampler.held_out_batch(step, passages)
+                losses.append(span_loss(self.held_out_scores(batch), batch))
+        return {self.held_out_loss: float(torch.stack(losses).mean())}
+
+    def _share(self, batch: Batch) -> Batch:
+        """This rank's contexts of a batch; ranks have equally many."""
+        ranks = self.ranks
+        if ranks.count == 1:
+            return batch
+        each = len(batch.start) // ranks.count
+        if not each:
+            raise TrainingError(
+                f"stage {self._context_stage.name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
+                hint="raise tokens_per_step, or start fewer processes",
+            )
+        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
+        values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
+        return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
+
+
+def checkpoint_of(name: str, runs: Path) -> Path:
+    """The checkpoint of an earlier stage of the run, else the reader that ships, else the folder of that name."""
+    folder = runs / name / "checkpoint"
+    if folder.is_dir():
+        return folder
+    return recipes.asset("reader") if name == "shipped" else Path(name)
+
+
+def compiled(layers: nn.ModuleList) -> list[nn.Module]:
+    """Compiled stand-ins of layers that are called with a few shapes."""
+    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]

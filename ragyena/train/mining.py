@@ -1,0 +1,199 @@
+"""Hard negatives: for each question the passages that the embedder finds nearest, but for those that hold its answer.
+
+Runs where the training runs, on token ids: on a GPU a few hundred thousand passages take seconds. The embedder is the
+encoder that the reader starts from, a BERT-layout one of MiniLM's size whose mean token state embeds a text.
+
+Legend: R rows, P passages, N negatives, H hits, S tokens of a passage, D width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ragyena.index.minilm import MAX_TOKENS, MiniLMNetwork
+from ragyena.model.encoder_start import read_encoder
+from ragyena.train.packed import Edit, PackedData
+from ragyena.types import Progress
+
+__all__ = ["embed_passages", "mine"]
+
+_HITS = 64  # nearest passages looked at
+_GOLD_HITS = 8  # of them, those that a cloze question may find its answer in
+_ANSWER_TOKENS = 8  # of an answer, compared to tell whether a passage holds it
+_CLOZE_NEGATIVES = 31
+_EMBED_TOKENS = {"cuda": 1 << 18, "cpu": 1 << 13}  # tokens embedded at once
+_SEARCH_ROWS = {"cuda": 512, "cpu": 64}  # questions searched for at once
+
+
+def mine(
+    data: PackedData, encoder: Path, *, negatives: int, question_tokens: int, progress: Progress
+) -> dict[str, Tensor]:
+    """Arrays to join to ``data``: ``gold`` [R] settled, ``negatives`` [R, N]; ``cloze_gold`` [R] (-1: nothing holds
+    the answer), ``cloze_span`` [R, 2], ``cloze_negatives`` [R, N]. Cloze questions find their answer in their own
+    passage where it recurs there, else in a near one.
+
+    ``encoder`` is a BERT-layout model.safetensors of all-MiniLM-L6-v2's size; CheckpointError where it is not.
+    """
+    miner = _Miner(data, _network(encoder, data.device), question_tokens, progress)
+    return {**miner.questions(negatives), **miner.clozes(_CLOZE_NEGATIVES)}
+
+
+def embed_passages(data: PackedData, encoder: Path, progress: Progress) -> Tensor:
+    """[P, D] embeddings of every passage under its header, in half precision on a GPU."""
+    return _Miner(data, _network(encoder, data.device), 0, progress).embeddings
+
+
+def _network(encoder: Path, device: torch.device) -> MiniLMNetwork:
+    state = read_encoder(encoder)
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    return MiniLMNetwork({n: t.to(device, dtype) for n, t in state.items() if t.is_floating_point()})
+
+
+class _Miner:
+    def __init__(self, data: PackedData, network: MiniLMNetwork, question_tokens: int, progress: Progress) -> None:
+        self.data, self.network, self.question_tokens, self.progress = data, network, question_tokens, progress
+        self.device = data.device
+        self.embeddings = self._embed_passages()
+        longest = int(data.lengths("passages").max())
+        everything = torch.arange(data.passages, device=self.device)
+        ids, mask = data.rows("passages", everything, longest)
+        self.tokens_PS = ids.masked_fill(~mask, -1).int()
+        self.generator = torch.Generator(self.device).manual_seed(0)
+
+    def _embed_passages(self) -> Tensor:
+        data = self.data
+        header, text = data.lengths("headers"), data.lengths("passages")
+        total = (header + text + 2).clamp(max=MAX_TOKENS)
+        self.progress.start("embedding passages", data.passages, "passages")
+        result: Tensor | None = None
+        for rows in self._batches(total):
+            size = int(total[rows].max())
+            ids, _ = data.rows("headers", rows, size)
+            body, _ = data.rows("passages", rows, size)
+            position = torch.arange(size, device=self.device)
+            source = (position - header[rows][:, None]).clamp(min=0)
+            ids = torch.where(position < header[rows][:, None], ids, body.gather(1, source))
+            embedded = self._framed(ids, total[rows] - 2)
+            if result is None:
+                result = torch.empty(data.passages, embedded.shape[1], dtype=self._dtype, device=self.device)
+            result[rows] = embedded.to(self._dtype)
+            self.progress.advance(len(rows))
+        assert result is not None
+        return result
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float16 if self.device.type == "cuda" else torch.float32
+
+    def _batches(self, lengths: Tensor) -> list[Tensor]:
+        """Rows in order of length, about equally many tokens together."""
+        order = lengths.argsort()
+        sizes = lengths[order].tolist()
+        most = _EMBED_TOKENS[self.device.type]
+        batches, begin = [], 0
+        for place, size in enumerate(sizes):
+            if size * (place + 1 - begin) > most and place > begin:
+                batches.append(order[begin:place])
+                begin = place
+        return [*batches, order[begin:]]
+
+    def _framed(self, ids: Tensor, length: Tensor) -> Tensor:
+        """[R, D] of ids [R, n] of which ``length`` count, with their begin and end marks."""
+        framed = torch.nn.functional.pad(ids, (1, 1))
+        framed[:, 0] = self.data.cls_id
+        position = torch.arange(framed.shape[1], device=self.device)
+        framed = torch.where(position == length[:, None] + 1, self.data.sep_id, framed)
+        mask = position <= length[:, None] + 1
+        return self.network.embed(framed * mask, mask)
+
+    def questions(self, negatives: int) -> dict[str, Tensor]:
+        data = self.data
+        gold, context_of = data["gold"].long(), data["context_of"].long()
+        own_context = context_of[gold]
+        spanned = data["span"][:, 0] >= 0
+        answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
+        answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), _ANSWER_TOKENS)
+        settled, chosen = gold.clone(), []
+        self.progress.start("mining questions", len(gold), "questions")
+        for rows in self._blocks(len(gold)):
+            ids, mask = data.rows("questions", rows, self.question_tokens)
+            hits = self._search(self._framed(ids, mask.sum(1)))
+            holds, _ = self._holds(hits, answers[rows], answer_length[rows])
+            own = context_of[hits] == own_context[rows, None]
+            # An answer that is no span: of its context's passages, the nearest is the gold one, and none is a negative.
+            nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
+            settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
+            bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
+            chosen.append(self._first(hits, bad, negatives))
+            self.progress.advance(len(rows))
+        return {"gold": settled, "negatives": torch.cat(chosen)}
+
+    def clozes(self, negatives: int) -> dict[str, Tensor]:
+        data = self.data
+        own = data["cloze_passage"].long()
+        sentence, answer = data["cloze_sentence"].long(), data["cloze_answer"].long()
+        elsewhere, context_of = data["cloze_elsewhere"].long(), data["context_of"].long()
+        begin = data["passages_offsets"].long()[own]
+        answer_length = answer[:, 1] - answer[:, 0]
+        answers, _ = data.stretch("passages", begin + answer[:, 0], begin + answer[:, 1], _ANSWER_TOKENS)
+        golds, spans, chosen = [], [], []
+        self.progress.start("mining cloze questions", len(own), "questions")
+        for rows in self._blocks(len(own)):
+            inside = answer[rows] - sentence[rows, :1]
+            blank = Edit(inside[:, 0], inside[:, 1], inside[:, :1], torch.zeros_like(inside[:, 0]))
+            start, end = begin[rows] + sentence[rows, 0], begin[rows] + sentence[rows, 1]
+            ids, mask = data.stretch("passages", start, end, self.question_tokens, blank)
+            hits = self._search(self._framed(ids, mask.sum(1)))
+            holds, place = self._holds(hits, answers[rows], answer_length[rows])
+            other = context_of[hits] != context_of[own[rows]][:, None]
+            # A long answer is compared in part only: such a one is asked of its own passage alone.
+            candidate = holds & other & (answer_length[rows] <= _ANSWER_TOKENS)[:, None]
+            candidate[:, _GOLD_HITS:] = False
+            best = candidate.long().argmax(1, keepdim=True)
+            gold = torch.where(candidate.any(1), hits.gather(1, best)[:, 0], -1)
+            first = place.gather(1, best)[:, 0]
+            recurs = elsewhere[rows, 0] >= 0
+            golds.append(torch.where(recurs, own[rows], gold))
+            found = torch.stack([first, first + answer_length[rows]], 1)
+            spans.append(torch.where(recurs[:, None], elsewhere[rows], found))
+            bad = holds | (hits == own[rows, None]) | (hits == golds[-1][:, None])
+            chosen.append(self._first(hits, bad, negatives))
+            self.progress.advance(len(rows))
+        if not golds:
+            nothing = torch.zeros(0, dtype=torch.long, device=self.device)
+            return {
+                "cloze_gold": nothing,
+                "cloze_span": nothing.view(0, 2),
+                "cloze_negatives": nothing.view(0, 1).expand(0, negatives),
+            }
+        return {"cloze_gold": torch.cat(golds), "cloze_span": torch.cat(spans), "cloze_negatives": torch.cat(chosen)}
+
+    def _blocks(self, count: int) -> tuple[Tensor, ...]:
+        everything = torch.arange(count, device=self.device)
+        return torch.split(everything, _SEARCH_ROWS[self.device.type]) if count else ()
+
+    def _search(self, queries_RD: Tensor) -> Tensor:
+        """[R, H] passages, nearest first."""
+        count = min(_HITS, self.data.passages)
+        return (queries_RD.to(self._dtype) @ self.embeddings.T).topk(count, dim=1).indices
+
+    def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """Whether passages hold the first tokens of an answer [R, H], and where first; length 0 is held by none."""
+        tokens = self.tokens_PS[hits_RH]
+        match = (length > 0)[:, None, None].expand(tokens.shape).clone()
+        for k in range(min(_ANSWER_TOKENS, tokens.shape[-1])):
+            same = tokens[..., k:] == answers[:, k, None, None]
+            same = torch.nn.functional.pad(same, (0, k))
+            match &= same | (k >= length)[:, None, None]
+        return match.any(-1), match.long().argmax(-1)
+
+    def _first(self, hits: Tensor, bad: Tensor, count: int) -> Tensor:
+        """[R, count] the first hits that are not bad; any passages where all are."""
+        order = hits.gather(1, bad.long().argsort(dim=1, stable=True))
+        good = (~bad).sum(1, keepdim=True)
+        turn = torch.arange(count, device=self.device) % good.clamp(min=1)  # too few: those there are, again
+        random = torch.randint(self.data.passages, (len(hits), count), generator=self.generator, device=self.device)
+        return torch.where(good > 0, order.gather(1, turn), random).int()

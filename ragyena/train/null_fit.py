@@ -1,0 +1,139 @@
+"""The no-answer score fitted alone, on states that are computed once: passes over them cost next to nothing.
+
+A reader whose weights are an average of two keeps a no-answer score that was learned on the states of neither. Nothing
+else moves here: which span is likeliest, and how likely beside the others, stays as it is.
+
+Legend: N contexts, F features.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ragyena.errors import TrainingError
+from ragyena.model.layers import Linear
+from ragyena.model.reader_model import NullOfSpan, ReaderModel
+from ragyena.train.sampler import Sampler
+from ragyena.types import Progress
+
+__all__ = ["fit_null"]
+
+_FIRST_STEP = 1 << 40  # of the batches drawn: none that a stage trains on
+_SHARE_KEPT_BACK = 0.1  # of the batches, to choose the pass by
+_PASSES, _CONTEXTS = 12, 256
+_RATE, _WEIGHT_DECAY = 5e-4, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Contexts:
+    """What the score is made from, and of, all [N, ...]."""
+
+    seen: Tensor
+    """[N, F] the likeliest answer's states and the question's (``NullOfSpan.seen``)."""
+    question: Tensor
+    """[N, D] the question's alone."""
+    spans: Tensor
+    """[N, 2] logarithm of the sum over all spans' starts, and ends, that the score stands against."""
+    missing: Tensor
+    """[N] bool: the context holds no answer."""
+
+    def rows(self, some: Tensor | slice) -> _Contexts:
+        return _Contexts(self.seen[some], self.question[some], self.spans[some], self.missing[some])
+
+
+def fit_null(
+    model: ReaderModel, sampler: Sampler, dtype: torch.dtype, tokens: int, *, seed: int, progress: Progress
+) -> dict[str, float]:
+    """Fits ``model.null`` and ``model.null_of_span`` on ``tokens`` of new contexts, drawn as the sampler's stage draws;
+    gives the losses before and after on contexts kept back.
+
+    The pass is kept that does best on those, none where none does better than the start. Raises TrainingError where the
+    contexts are too few.
+    """
+    progress.start("reading contexts to fit the no-answer score on", tokens, "tokens")
+    found = _collect(model, sampler, dtype, tokens, progress)
+    if len(found) < 2:
+        raise TrainingError(
+            f"{tokens:,} tokens to fit the no-answer score on are one batch", hint="raise fit_null of the stage"
+        )
+    kept_back = max(1, round(_SHARE_KEPT_BACK * len(found)))
+    judged, learned = _joined(found[:kept_back]), _joined(found[kept_back:])
+    assert model.null_of_span is not None
+    heads = _Heads(copy.deepcopy(model.null), copy.deepcopy(model.null_of_span))
+    optimizer = torch.optim.AdamW(heads.parameters(), lr=_RATE, weight_decay=_WEIGHT_DECAY)
+    generator = torch.Generator(learned.seen.device).manual_seed(seed)
+    before = best = _judge(heads, judged)
+    progress.start("fitting the no-answer score", _PASSES, "passes")
+    for number in range(_PASSES):
+        order = torch.randperm(len(learned.missing), generator=generator, device=learned.seen.device)
+        for group in optimizer.param_groups:
+            group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * number / _PASSES))
+        for some in torch.split(order, _CONTEXTS):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                _loss(heads, learned.rows(some)).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        loss = _judge(heads, judged)
+        progress.advance(1, f"loss {loss:.3f}")
+        if loss < best:
+            best = loss
+            model.null.load_state_dict(heads.null.state_dict())
+            model.null_of_span.load_state_dict(heads.null_of_span.state_dict())
+    return {"contexts": float(len(learned.missing)), "loss before": before, "loss": best}
+
+
+@torch.no_grad()
+def _collect(
+    model: ReaderModel, sampler: Sampler, dtype: torch.dtype, tokens: int, progress: Progress
+) -> list[_Contexts]:
+    assert model.null_of_span is not None
+    found: list[_Contexts] = []
+    drawn = 0
+    while drawn < tokens:
+        batch = sampler.batch(_FIRST_STEP + len(found))
+        drawn += batch.tokens
+        progress.advance(batch.tokens)
+        encoded = model.encode(batch.inputs, dtype=dtype)
+        scores = model.span_scores(encoded, batch.inputs.text_mask)
+        sums = [one.flatten(1).logsumexp(1) for one in (scores.start, scores.end)]
+        contexts = _Contexts(
+            model.null_of_span.seen(encoded, torch.stack([scores.start, scores.end], -1)).float(),
+            encoded.question[:, 0].float(),
+            torch.stack(sums, 1),
+            batch.start == 0,
+        )
+        found.append(contexts.rows(batch.has_span))
+    return found
+
+
+def _joined(some: list[_Contexts]) -> _Contexts:
+    return _Contexts(*(torch.cat([getattr(one, name) for one in some]) for name in _Contexts.__slots__))
+
+
+class _Heads(nn.Module):
+    """What is fitted."""
+
+    def __init__(self, null: Linear, null_of_span: NullOfSpan) -> None:
+        super().__init__()
+        self.null, self.null_of_span = null, null_of_span
+
+    def odds(self, contexts: _Contexts) -> Tensor:
+        """[N, 2] logits of there being no answer, at the start and at the end."""
+        return self.null(contexts.question).float() + self.null_of_span.score(contexts.seen) - contexts.spans
+
+
+def _loss(heads: _Heads, contexts: _Contexts) -> Tensor:
+    """Cross-entropy of there being no answer at all."""
+    odds = heads.odds(contexts)
+    return F.softplus(torch.where(contexts.missing[:, None], -odds, odds)).mean()
+
+
+@torch.no_grad()
+def _judge(heads: _Heads, contexts: _Contexts) -> float:
+    return float(_loss(heads, contexts))

@@ -1,0 +1,114 @@
+"""What a reader learns from: gold spans, a teacher's spans, a teacher's hidden states, answers to write.
+
+Legend: B contexts, P passages, S slot tokens, T answer tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ragyena.model.reader_model import Encoded, SpanScores
+from ragyena.train.packed import Batch
+
+__all__ = ["HiddenStateLoss", "evidence_loss", "polar_loss", "span_loss", "teacher_loss"]
+
+_Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+_TEMPERATURE = 2.0  # of the distillation (Hinton et al. 2015)
+_LEAST_HELD = 1e-4  # the least probability of an answer that a loss is taken of
+_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
+
+
+def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
+    """Start and end scores [B, 1 + P S], null first."""
+    start = torch.cat([scores.null[:, :1], scores.start.flatten(1)], 1)
+    return start, torch.cat([scores.null[:, 1:], scores.end.flatten(1)], 1)
+
+
+def span_loss(scores: SpanScores, batch: Batch) -> Tensor:
+    """Cross-entropy of start and end, mean over contexts. Where the answer is held but is no span, all that is known
+    is that there is an answer: the probability of there being one counts."""
+    total = scores.null.new_zeros(())
+    for logits, target in zip(_flat(scores), (batch.start, batch.end)):
+        log_probability = logits.log_softmax(-1)
+        known = -log_probability.gather(1, target[:, None])[:, 0]
+        held = -torch.log1p(-log_probability[:, 0].exp().clamp(max=1 - _LEAST_HELD))
+        total = total + torch.where(batch.has_span, known, held).mean()
+    return 0.5 * total
+
+
+def evidence_loss(logits_BPS: Tensor, batch: Batch) -> Tensor:
+    """Binary cross-entropy of each token being evidence, where that is known; evidence and the rest weigh the same."""
+    known = batch.has_span[:, None, None] & batch.inputs.token_mask
+    total = logits_BPS.new_zeros(())
+    for mask, sign in ((batch.evidence & known, 1.0), (~batch.evidence & known, -1.0)):
+        total = total + (F.softplus(-sign * logits_BPS) * mask).sum() / mask.sum().clamp(min=1)
+    return 0.5 * total
+
+
+def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tensor:
+    """Kullback-Leibler divergence from the teacher's start and end distributions, at temperature 2, times 4."""
+    weight = batch.has_span.float()
+    total = scores.null.new_zeros(())
+    for student_scores, teacher_scores in zip(_flat(scores), _flat(teacher)):
+        target = F.log_softmax(teacher_scores / _TEMPERATURE, -1)
+        student = F.log_softmax(student_scores / _TEMPERATURE, -1)
+        divergence = F.kl_div(student, target, log_target=True, reduction="none").sum(-1)
+        total = total + (divergence * weight).sum() / weight.sum().clamp(min=1)
+    return 0.5 * _TEMPERATURE**2 * total
+
+
+class HiddenStateLoss:
+    """Mean squared error to the teacher's states, a channel in units of its standard deviation in the first batch."""
+
+    def __init__(self, *, compiled: bool = False) -> None:
+        """``compiled`` runs the error of a layer as one kernel or two, a dozen passes over its states otherwise."""
+        self._scales: list[tuple[Tensor, Tensor]] | None = None
+        self._error: _Error = torch.compile(_masked_error, dynamic=False) if compiled else _masked_error
+
+    def __call__(self, student: Sequence[Encoded], teacher: Sequence[Encoded], batch: Batch) -> Tensor:
+        """Mean over layers (the embeddings are left out) of question and passage states."""
+        masks = (batch.inputs.question_mask, batch.inputs.token_mask)
+        if self._scales is None:
+            self._scales = [(_scale(t.question, masks[0]), _scale(t.passages, masks[1])) for t in teacher[1:]]
+        total = student[0].passages.new_zeros((), dtype=torch.float32)
+        for mine, theirs, scales in zip(student[1:], teacher[1:], self._scales):
+            total = total + self._error(mine.passages, theirs.passages, scales[1], masks[1])
+            total = total + _QUESTION_SHARE * self._error(mine.question, theirs.question, scales[0], masks[0])
+        return total / (len(student) - 1)
+
+    def state(self) -> dict[str, Tensor]:
+        """The channel scales, for a run to resume with."""
+        scales = self._scales or []
+        return {
+            f"{layer}.{part}": t for layer, pair in enumerate(scales) for part, t in zip(("question", "passages"), pair)
+        }
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        if tensors:
+            layers = len(tensors) // 2
+            self._scales = [(tensors[f"{layer}.question"], tensors[f"{layer}.passages"]) for layer in range(layers)]
+
+
+_QUESTION_SHARE = 0.2  # a context has far fewer question tokens, and their states matter to every passage
+
+
+def _scale(states: Tensor, mask: Tensor) -> Tensor:
+    variance = states[mask].float().var(0)
+    return (variance + _FLOOR * variance.mean()).rsqrt()
+
+
+def _masked_error(mine: Tensor, theirs: Tensor, scale: Tensor, mask: Tensor) -> Tensor:
+    error = ((mine.float() - theirs.float()) * scale).square().mean(-1) * mask
+    return error.sum() / mask.sum().clamp(min=1)
+
+
+def polar_loss(write_logit: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy of the answer mode: yes/no questions are written, extractive ones are not, others unasked."""
+    known = (batch.polar >= 0).float()
+    loss = F.binary_cross_entropy_with_logits(write_logit, batch.polar.clamp(min=0), reduction="none")
+    return (loss * known).sum() / known.sum().clamp(min=1)

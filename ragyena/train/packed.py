@@ -1,0 +1,161 @@
+"""Packed training data: every text as token ids in flat arrays on the training device, and what a batch of it is.
+
+Legend: B contexts, Q question tokens, P passages, S slot tokens, T answer tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ragyena.model.inputs import ReaderInput
+from ragyena.train.arrays import read_arrays
+
+__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
+
+_FLAT = (
+    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks", "table_plain"),
+    *("row_heads", "row_keys", "row_values", "row_words"),
+)
+_ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
+_CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
+_TABLES = ("table_question", "table_told", "table_others")
+_PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
+_ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_TABLES, *_PIECES)
+"""What ``prepare`` writes."""
+
+ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replaces tokens ``start`` to ``end`` (exclusive) of a text by the first ``length`` of ``ids``.
+
+    ``start``, ``end`` and ``length`` are int64 of the shape [...] of the texts, ``ids`` is [..., K].
+    """
+
+    start: Tensor
+    end: Tensor
+    ids: Tensor
+    length: Tensor
+
+    @classmethod
+    def none(cls, like: Tensor) -> Edit:
+        """An edit of texts [...] that changes nothing."""
+        zero = torch.zeros_like(like)
+        return cls(zero, zero, zero[..., None], zero)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedData:
+    """Flat arrays on one device. ``x_offsets[i]:x_offsets[i + 1]`` are the bounds of row i of ``x``."""
+
+    arrays: Mapping[str, Tensor]
+    cls_id: int
+    sep_id: int
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str, *, cls_id: int, sep_id: int) -> PackedData:
+        """Arrays written by ``ragyena.train.prepare``; DataError where the file is not of those, or lacks some."""
+        found = read_arrays(path, _ARRAYS, "packed training data")
+        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in found.items()}
+        return cls(arrays, cls_id, sep_id)
+
+    def joined(self, more: Mapping[str, Tensor]) -> PackedData:
+        """The same data with further arrays."""
+        return PackedData({**self.arrays, **more}, self.cls_id, self.sep_id)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.arrays[name]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays are."""
+        return self.arrays["passages"].device
+
+    @property
+    def passages(self) -> int:
+        """How many passages there are."""
+        return int(self.arrays["passages_offsets"].shape[0]) - 1
+
+    def lengths(self, name: str) -> Tensor:
+        offsets = self.arrays[f"{name}_offsets"].long()
+        return offsets[1:] - offsets[:-1]
+
+    def rows(self, name: str, index: Tensor, length: int, edit: Edit | None = None) -> tuple[Tensor, Tensor]:
+        """Rows ``index`` [...] of a flat array, edited, cut or padded to ``length``: ids [..., length], their mask."""
+        offsets = self.arrays[f"{name}_offsets"].long()
+        return self.stretch(name, offsets[index], offsets[index + 1], length, edit)
+
+    def stretch(
+        self, name: str, start: Tensor, end: Tensor, length: int, edit: Edit | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As ``rows``, of places ``start`` to ``end`` (exclusive) [...] of the flat array."""
+        flat = self.arrays[name]
+        position = torch.arange(length, device=flat.device)
+        total = (end - start)[..., None]
+        if edit is None:
+            source, inserted = position, None
+        else:
+            first, gone, new = edit.start[..., None], (edit.end - edit.start)[..., None], edit.length[..., None]
+            inserted = (position >= first) & (position < first + new)
+            source = torch.where(position < first, position, position - new + gone)
+            total = total - gone + new
+        ids = flat[(start[..., None] + source).clamp(0, max(flat.shape[0] - 1, 0))].long()
+        if edit is not None and inserted is not None:
+            place = (position - edit.start[..., None]).clamp(0, edit.ids.shape[-1] - 1).expand(ids.shape)
+            ids = torch.where(inserted, edit.ids.gather(-1, place), ids)
+        mask = position < total
+        return ids * mask, mask
+
+
+def _signed(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """torch indexes with signed integers only."""
+    return array.astype(np.int32) if array.dtype in (np.uint16, np.uint32) else array
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Contexts with their targets. Target positions count over [null, slot 0, slot 1, ...] flattened; null is 0."""
+
+    inputs: ReaderInput
+    start: Tensor
+    """[B] int64 flattened position at which the answer starts."""
+    end: Tensor
+    """[B] int64 flattened position of the answer's last token."""
+    has_span: Tensor
+    """[B] bool; False where the answer is no span of the context (and the context does hold it)."""
+    evidence: Tensor
+    """[B, P, S] bool: tokens around the answer, and what else is needed to find it."""
+    answer_ids: Tensor
+    """[B, T] int64: the answer to write and its end token, padded with 0."""
+    answer_mask: Tensor
+    """[B, T] bool; all False where nothing is to be written."""
+    polar: Tensor
+    """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
+    plain_ids: Tensor
+    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that sees each
+    passage alone and cannot resolve those."""
+    plain_mask: Tensor
+    """[B, Q] bool."""
+
+    @property
+    def plain(self) -> ReaderInput:
+        """The contexts under the question with names."""
+        return replace(self.inputs, question_ids=self.plain_ids, question_mask=self.plain_mask)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of context, padding included."""
+        return self.inputs.question_ids.numel() + self.inputs.token_ids.numel()
+
+
+def either(which_B: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids and masks [B, n]: of the ``one`` where ``which_B``, else of the ``other``."""
+    return torch.where(which_B[:, None], one[0], other[0]), torch.where(which_B[:, None], one[1], other[1])

@@ -1,0 +1,348 @@
+"""Training data from rows of text to packed token arrays: questions, their passages, and what is made up beside them.
+
+Everything slow happens once: the result is one ``.npz`` file named by what it was made from. Hard negatives are mined
+where the training runs (``ragyena.train.mining``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.config import DataConfig
+from ragyena.data.alias import question_name
+from ragyena.data.clozes import KINDS, Cloze, clozes, mentions
+from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
+from ragyena.documents.sentences import sentence_span
+from ragyena.documents.tokenizer import Encoding, Tokenizer
+from ragyena.errors import DataError
+from ragyena.train.augment.perturb import Twister
+from ragyena.train.augment.records import definitions, sheets
+from ragyena.train.augment.table_data import SOURCE, Tables
+from ragyena.train.cutting import Cut, encode, flat, token_range
+from ragyena.train.packed import ANSWER_TOKENS
+from ragyena.types import Document, Progress
+
+__all__ = ["PreparedReport", "prepare"]
+
+_POLAR = ("yes", "no")
+_ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
+# Of made-up table rows: what a name is of, columns beside it, and what stands in them beside numbers.
+_ROW_HEADS = """
+    name player person artist title film city place team club school university country company author actor director
+    driver rider winner candidate album song ship station building river mountain lake award event character writer
+    member district location athlete model language species
+"""
+_ROW_KEYS = """
+    rank year number position round season result group score time code class series role status division points type
+    date category region age weight height length area population capacity rating seed heat lane pick edition order
+"""
+_ROW_VALUES = """
+    first second third fourth fifth won lost retired active north south east west red blue green gold silver bronze
+    a b c d e f men women senior junior open final spring summer autumn winter large small north-east unknown
+"""
+# In the order in which ``hidden_names`` takes them.
+_ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
+_BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
+_MADE = "8"  # to be raised when the same settings and files give other data
+_NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedReport:
+    """What went into a packed file, and what was left out and why."""
+
+    path: Path
+    questions: int
+    clozes: int
+    passages: int
+    prose_tokens: int
+    left_out: dict[str, int]
+    """Rows left out, by reason."""
+
+
+def prepare(
+    config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress, *, near: Mapping[str, Sequence[str]]
+) -> PreparedReport:
+    """The packed file for ``config``, made in ``cache`` unless it is there already. ``near``: of each word others that
+    stand near it and are not its synonyms, to twist questions with (``ragyena.train.augment.near_words``).
+
+    Raises DataError where no question is usable.
+    """
+    path = cache / f"packed-{_fingerprint(config, tokenizer, near)}.npz"
+    report = path.with_suffix(".json")
+    if path.is_file() and report.is_file():
+        values = json.loads(report.read_text(encoding="utf-8"))
+        return PreparedReport(path=path, **values)
+    rows = read_questions(config.questions, config.passages, split="train")
+    asked = {q.context_id for q in rows.questions if q.context_id is not None}
+    cut = Cut(tokenizer, config.passage_tokens)
+    progress.start("cutting passages", len(asked), "texts")
+    for key, row in rows.contexts.items():
+        if key in asked:
+            cut.add(key, _document(row))
+            progress.advance(1)
+    idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
+    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
+    pool = pool or ["Nobody"]
+    made_contexts, made = sheets(config.sheets, pool, [passage.text[:_NOTE] for passage in cut.passages])
+    for row in made_contexts:
+        cut.add(row.id, _document(row))
+    prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
+    made += definitions(prose, config.definitions)
+    left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
+    tables = Tables.read(cut, config, left_out)
+    made += tables.questions()
+    twister = Twister(pool, near)
+    kept, arrays = _questions([*rows.questions, *made], cut, twister, tokenizer, config, left_out, progress)
+    if not kept:
+        raise DataError(
+            "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
+        )
+    arrays["idf"] = idf
+    arrays |= tables.arrays(kept, arrays["gold"], cut, config)
+    arrays |= _clozes(cut, config, progress)
+    arrays |= flat("passages", [encoding.ids for encoding in cut.encodings])
+    arrays |= flat(
+        "headers", [e.ids[: config.header_tokens] for e in encode((p.header for p in cut.passages), tokenizer)]
+    )
+    arrays["context_of"] = np.zeros(len(cut.passages), np.int32)
+    for number, bounds in enumerate(cut.bounds.values()):
+        arrays["context_of"][bounds.start : bounds.stop] = number
+    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, config.held_out) for q in kept])
+    arrays |= _words(tokenizer)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(partial, allow_pickle=False, **arrays)
+    partial.rename(path)
+    values = {
+        "questions": len(kept),
+        "clozes": len(arrays["cloze_passage"]),
+        "passages": len(cut.passages),
+        "prose_tokens": prose_tokens,
+        "left_out": dict(left_out),
+    }
+    report.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    return PreparedReport(path=path, **values)
+
+
+def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Sequence[str]]) -> str:
+    """Names the packed file: how data are made, the settings, the tokenizer, the words to twist with, and size and time
+    of every local file read."""
+    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(near, sort_keys=True)]
+    hybrid = (*config.hybrid_questions, *config.hybrid_documents)
+    for name in (*config.questions, *config.passages, *config.prose, *hybrid):
+        file = Path(name)
+        if file.is_file():
+            stat = file.stat()
+            parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _document(row: ContextRow) -> Document:
+    return Document(source=row.source, text=row.text, title=row.title)
+
+
+# -- questions ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a question's answer is: a passage, and token ranges in it (first, one after the last)."""
+
+    passage: int
+    answer: tuple[int, int] | None
+    sentence: tuple[int, int] | None
+    """The answer's sentence, where taking it out takes the answer out and leaves something."""
+
+
+def _questions(
+    questions: Sequence[Question],
+    cut: Cut,
+    twister: Twister,
+    tokenizer: Tokenizer,
+    config: DataConfig,
+    left_out: Counter[str],
+    progress: Progress,
+) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
+    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted questions."""
+    progress.start("placing answers", len(questions), "questions")
+    chooser = random.Random(0)
+    kept: list[Question] = []
+    words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
+    encodings = encode((q.question for q in questions), tokenizer)
+    for question, encoding in zip(questions, encodings):
+        progress.advance(1)
+        if question.context_id is None or not question.answers:
+            left_out["no context or no answer"] += 1
+            continue
+        if not 0 < len(encoding.ids) <= config.question_tokens:
+            left_out["question too long"] += 1
+            continue
+        place = _place(question, cut)
+        if place is None:
+            left_out["answer crosses a passage border"] += 1
+            continue
+        answer = tokenizer.encode(question.answers[0]).ids
+        if place.answer is None and len(answer) >= ANSWER_TOKENS:
+            left_out["answer too long"] += 1
+            continue
+        kept.append(question)
+        places.append(place)
+        words.append(encoding.ids)
+        answers.append(np.append(answer[: ANSWER_TOKENS - 1], tokenizer.sep_id))
+        is_polar = question.answers[0].lower() in _POLAR
+        polar.append(0 if place.answer is not None else 1 if is_polar else -1)
+        name_ranges.append((-1, -1))
+        others: list[str] = []
+        if place.answer is not None and question.source != SOURCE:
+            text = cut.passages[place.passage].text
+            name = question_name(question.question, [text], question.answers)
+            if name is not None:
+                start = question.question.index(name)
+                name_ranges[-1] = token_range(encoding, start, start + len(name))
+            others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
+        rows = (tokenizer.encode(other).ids for other in others)
+        fitting = [ids for ids in rows if len(ids) <= config.question_tokens and not np.array_equal(ids, encoding.ids)]
+        fitting = fitting or [np.zeros(0, np.int32)]
+        # As many rows for each question: where there are fewer twists, they come again.
+        twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
+    return kept, {
+        **flat("questions", words),
+        **flat("twisted", twisted),
+        **flat("answers", answers),
+        "gold": np.array([place.passage for place in places], np.int32),
+        "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
+        "sentence": np.array([place.sentence or (-1, -1) for place in places], np.int16).reshape(-1, 2),
+        "name": np.array(name_ranges, np.int16).reshape(-1, 2),
+        "polar": np.array(polar, np.int8),
+    }
+
+
+def _place(question: Question, cut: Cut) -> _Place | None:
+    """None where no passage of the question's context holds the whole answer.
+
+    An answer that is no span of its context has no range; its passage is settled by the retriever among those of its
+    context (``ragyena.train.mining``).
+    """
+    context_id = question.context_id or ""
+    bounds = cut.bounds[context_id]
+    if question.answer_start < 0:
+        return _Place(bounds[0], None, None) if bounds else None
+    start, end = question.answer_start, question.answer_start + len(question.answers[0])
+    found = cut.find(context_id, start, end)
+    if found is None:
+        return None
+    index, tokens = found
+    passage = cut.passages[index]
+    first, last = sentence_span(passage.text, start - passage.start, end - passage.start)
+    sentence = token_range(cut.encodings[index], first, last)
+    rest = passage.text[:first] + passage.text[last:]
+    sole = question.answers[0].lower() not in rest.lower() and bool(rest.strip())
+    return _Place(index, tokens, sentence if sole else None)
+
+
+# -- prose -------------------------------------------------------------------------------------------------------
+
+
+def _add_prose(cut: Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
+    """Cuts prose to passages beside those of the questions, evenly from the files; its rows, and how many tokens."""
+    kept: list[ContextRow] = []
+    progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
+    total, left = 0, config.prose_tokens
+    for number, name in enumerate(config.prose):
+        share, taken = left // (len(config.prose) - number), 0
+        for row in read_contexts([name]).contexts:
+            if row.split not in ("", "train"):
+                continue
+            kept.append(ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source))
+            added = cut.add(kept[-1].id, _document(kept[-1]))
+            progress.advance(added)
+            taken += added
+            if taken >= share:
+                break
+        total, left = total + taken, left - taken
+    return kept, total
+
+
+def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
+    """Cloze questions on every passage, as token ranges of it."""
+    progress.start("making cloze questions", len(cut.passages), "passages")
+    chooser = random.Random(1)
+    rows: list[tuple[int, tuple[int, int], tuple[int, int], tuple[int, int], int]] = []
+    for index, (passage, encoding) in enumerate(zip(cut.passages, cut.encodings)):
+        progress.advance(1)
+        for cloze in clozes(passage.text, chooser, config.clozes) if config.clozes else ():
+            ranges = _cloze_ranges(cloze, encoding)
+            sentence, answer, _ = ranges
+            if answer[0] < answer[1] and sentence[1] - sentence[0] <= config.question_tokens:
+                rows.append((index, *ranges, KINDS.index(cloze.kind)))
+    return {
+        "cloze_passage": np.array([row[0] for row in rows], np.int32),
+        "cloze_sentence": np.array([row[1] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_answer": np.array([row[2] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_elsewhere": np.array([row[3] for row in rows], np.int16).reshape(-1, 2),
+        "cloze_kind": np.array([row[4] for row in rows], np.int8),
+    }
+
+
+def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
+    return token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer), elsewhere
+
+
+# -- words -------------------------------------------------------------------------------------------------------
+
+
+def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
+    """What sampled questions are built with: blanks, ways to say that a name has an alias, pieces of invented names."""
+    vocabulary = tokenizer.vocabulary()
+    heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
+    tails = [i for word, i in vocabulary.items() if re.fullmatch(r"##[a-z]{2,4}", word)]
+    sayings = [tokenizer.encode(saying).ids for saying in _ALIAS_SAYINGS]
+    blanks = [tokenizer.encode(word).ids for words in _BLANKS for word in words]
+    kinds = [kind for kind, words in enumerate(_BLANKS) for _ in words]
+    if "[MASK]" in vocabulary:  # what a masked language model's encoder knows a blank as
+        blanks += [np.array([vocabulary["[MASK]"]], np.int32)] * len(KINDS)
+        kinds += range(len(KINDS))
+    values = [*_ROW_VALUES.split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))]
+    rows = {
+        "row_heads": _ROW_HEADS.split(),
+        "row_keys": _ROW_KEYS.split(),
+        "row_values": values,
+        "row_words": _ROW_WORDS,
+    }
+    texts = {name: [tokenizer.encode(word).ids for word in words] for name, words in rows.items()}
+    return {
+        **{key: value for name, ids in texts.items() for key, value in flat(name, ids).items()},
+        **flat("sayings", sayings),
+        **flat("blanks", blanks),
+        "blank_kinds": np.array(kinds, np.int8),
+        "name_heads": np.array(sorted(heads), np.int32),
+        "name_tails": np.array(sorted(tails), np.int32),
+        "full_stop": tokenizer.encode(".").ids.astype(np.int32),
+    }
+
+
+def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray[np.float32]:
+    """log(passages / passages that hold the piece), scaled so that the rarest piece has 1."""
+    frequency = np.zeros(vocab_size)
+    for ids in texts:
+        frequency[np.unique(ids)] += 1
+    idf = np.log(len(texts) / (1 + frequency)).clip(min=0)
+    return np.asarray(idf / max(idf.max(), 1e-9), np.float32)
+
+
+def _is_held_out(question: Question, fraction: float) -> bool:
+    """Decided by the context, so that no held-out passage is asked about in training."""
+    digest = hashlib.sha256((question.context_id or "").encode()).digest()
+    return int.from_bytes(digest[:8]) < fraction * 2**64

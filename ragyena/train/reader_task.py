@@ -1,0 +1,233 @@
+"""What a reader's stage trains on and for: its model and teacher, its batches, its loss.
+
+``ragyena.train.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ragyena.config import StageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.encoder_start import convert, start_from_encoder
+from ragyena.model.pair_reader import PairReader
+from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.train.calibration import calibrate
+from ragyena.train.context_task import ContextTask, checkpoint_of, compiled
+from ragyena.train.flops import attention_flops, conv_flops, matrix_entries
+from ragyena.train.null_fit import fit_null
+from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
+from ragyena.train.packed import Batch, PackedData
+from ragyena.train.pair_task import load_pair_reader, pair_flops
+from ragyena.train.ranks import Ranks
+from ragyena.types import Progress
+
+__all__ = ["ReaderTask"]
+
+_POLAR_WEIGHT = 0.1
+_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
+_STORAGE: dict[str, Mapping[str, Storage]] = {
+    "float32": {"*": "float32"},
+    # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
+    "compact": {
+        "*filter*": "float32",
+        "span.*": "float32",
+        "null.*": "float32",
+        "mode.*": "float32",
+        "*position*": "float16",
+        "idf": "float16",
+        "*.short": "float16",
+        "*sink": "float16",
+        "match": "float16",
+        "*.weight": "int8",
+    },
+}
+
+
+class ReaderTask(ContextTask):
+    """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: StageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        encoder: Path,
+        device: str,
+        tokenizer: Path | None = None,
+        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(config, stage, packed, device=device, ranks=ranks)
+        self.stage, self.runs, self.tokenizer, self.seed = stage, runs, tokenizer, config.seed
+        self.recordable = stage.cuda_graphs
+        self.model = ReaderModel(stage.model)
+        self._start(encoder)
+        self.model.to(device).train()
+        self.model.idf.copy_(packed["idf"])
+        self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
+        self.pair_teacher: PairReader | None = None
+        if stage.pair_teacher:
+            self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
+            self.pair_teacher.prepare_inference(self.dtype)
+        self.hidden_loss = HiddenStateLoss(compiled=self.compiles)
+        self.layers = self._layers(self.model)
+        self.teacher_layers = self._layers(self.teacher)
+        self.pair_layers = self._layers(self.pair_teacher)
+
+    def _layers(self, model: ReaderModel | PairReader | None) -> list[nn.Module]:
+        if model is None:
+            return []
+        return compiled(model.layers) if self.compiles else list(model.layers)
+
+    def _start(self, encoder: Path) -> None:
+        start = self.stage.start
+        if self.stage.average_start and self._load(self._averaged_with).config != self.model.config:
+            raise TrainingError(
+                f"stage {self.stage.name} cannot be averaged with {self._averaged_with}: their models differ",
+                hint="set average_start to 0, or give both the same model",
+            )
+        if start == "encoder":
+            start_from_encoder(self.model, encoder)
+        elif start != "scratch":
+            convert(self._load(start), self.model)
+
+    @property
+    def _averaged_with(self) -> str:
+        return self.stage.average_with or self.stage.start
+
+    def _load(self, name: str) -> ReaderModel:
+        """The model of an earlier stage or of a checkpoint folder."""
+        folder = checkpoint_of(name, self.runs)
+        config = load_config(folder)
+        if not isinstance(config, type(self.stage.model)):
+            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
+        model = ReaderModel(config)
+        load_into(model, load_state(folder), str(folder))
+        return model
+
+    # -- what the loop asks for ----------------------------------------------------------------------------------
+
+    @property
+    def storage(self) -> Mapping[str, Storage]:
+        """How the finished model is stored."""
+        return _STORAGE[self.stage.storage]
+
+    def flops(self, batch: Batch) -> float:
+        """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
+        teacher = self._forward_flops(self.teacher, batch) if self.teacher is not None else 0.0
+        if self.pair_teacher is not None:
+            teacher += pair_flops(self.pair_teacher, batch)
+        return 3.0 * self._forward_flops(self.model, batch) + teacher
+
+    def _forward_flops(self, model: ReaderModel, batch: Batch) -> float:
+        question, slot = batch.inputs.question_ids.shape[1], batch.inputs.token_ids.shape[2]
+        context = question + batch.inputs.token_ids[0].numel()
+        config = model.config
+        each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
+        selected_tokens = config.selected_tokens or (0,) * len(config.mixers)
+        for mixer, across, selected in zip(config.mixers, config.context_channels, selected_tokens):
+            if mixer == "hyena":
+                each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
+                each += attention_flops(question + selected, config.width, causal=False)
+            else:
+                seen = context if mixer == "attention" else question + slot
+                # across several passages there are two products of queries and keys: as they are, and turned
+                turned = mixer == "attention" and batch.inputs.token_ids.shape[1] > 1
+                each += attention_flops(seen, config.width, causal=False) * (1.5 if turned else 1.0)
+        return each / 3 * batch.tokens
+
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        """The scores behind the held-out loss."""
+        encoded = self.model.encode(batch.inputs, dtype=self.dtype)
+        return self.model.span_scores(encoded, batch.inputs.text_mask)
+
+    def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss when the fraction ``done`` of the stage is over, and its parts."""
+        stage = self.stage
+        states = self._encode(self.model, batch, self.layers)
+        last = states[-1]
+        parts: dict[str, Tensor] = {}
+        scores = self.model.span_scores(last, batch.inputs.text_mask)
+        parts["span"] = span_loss(scores, batch)
+        parts["polar"] = polar_loss(self.model.write_logit(last), batch)
+        loss = stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+        if self.model.decoder is not None and stage.write_weight:
+            parts["write"] = self._write_loss(batch, last)
+            loss = loss + stage.write_weight * parts["write"]
+        selecting = stage.model.selecting_layers
+        if selecting:
+            found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
+            parts["evidence"] = torch.stack(found).mean()
+            loss = loss + stage.evidence_weight * parts["evidence"]
+        taught: SpanScores | None = None
+        if self.teacher is not None:
+            with torch.no_grad():
+                theirs = self._encode(self.teacher, batch, self.teacher_layers)
+                taught = self.teacher.span_scores(theirs[-1], batch.inputs.text_mask)
+            parts["hidden"] = self.hidden_loss(states, theirs, batch)
+            left = 1 - (1 - stage.hidden_final) * done
+            loss = loss + stage.hidden_weight * left * parts["hidden"]
+        if self.pair_teacher is not None:
+            with torch.no_grad():
+                taught = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
+        if taught is not None and stage.teacher_weight:
+            parts["teacher"] = teacher_loss(scores, taught, batch)
+            loss = loss + stage.teacher_weight * parts["teacher"]
+        parts["loss"] = loss
+        return loss, parts
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """Averages the model with its start or another and fits its no-answer score, where the stage says so, then fits
+        the confidence on the held-out questions, where there are some; what was measured."""
+        if self.stage.average_start:
+            self._average()
+        measured: dict[str, float] = {}
+        if self.stage.fit_null:
+            fitted = fit_null(
+                self.model, self.sampler, self.dtype, self.stage.fit_null, seed=self.seed, progress=progress
+            )
+            measured = {f"no-answer {name}": value for name, value in fitted.items()}
+        if len(self.sampler.held_out):
+            calibrated = calibrate(self.model, self.sampler, self.dtype, progress)
+            measured |= {f"held-out {name}": value for name, value in calibrated.items()}
+        return measured
+
+    def _average(self) -> None:
+        other = dict(self._load(self._averaged_with).named_parameters())
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.lerp_(other[name].to(parameter), self.stage.average_start)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs beside the model and its optimizer."""
+        return self.hidden_loss.state()
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        self.hidden_loss.load_state(tensors)
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """The decoder's loss on some contexts of the batch, those first whose answers only it can give: it learns from
+        fewer, and costs less, than the encoder."""
+        assert self.model.decoder is not None
+        urgency = batch.has_span.long() + 2 * (~batch.answer_mask.any(1)).long()
+        some = urgency.argsort(stable=True)[:_WRITE_CONTEXTS]
+        return self.model.decoder.loss(
+            batch.answer_ids[some],
+            batch.answer_mask[some],
+            encoded.question[some],
+            encoded.passages[some],
+            batch.inputs.rows(some),
+            self.model.word.weight,
+        )
+
+    def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
+        return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))

@@ -1,0 +1,36 @@
+"""The operator's benchmark checks what it times, and says what it needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ragyena.bench.operator import TOLERANCE, OperatorSize, bench_operator, operator_error
+from ragyena.errors import MissingDependencyError
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device")
+def test_it_needs_a_device() -> None:
+    with pytest.raises(MissingDependencyError, match="CUDA"):
+        bench_operator([OperatorSize(2048)], dtype=torch.float16, workers=0, seconds=60, say=print)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device's tests check more")
+def test_errors_are_those_of_outputs_and_gradients() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    errors = operator_error(OperatorSize(200, 1, 1, "two_sided"), torch.float16, "cpu")
+    assert set(errors) == {"output", "du", "dfilter", "dskip", "dgate_in", "dgate_out"}
+    assert all(0 < value <= TOLERANCE[torch.float16] for value in errors.values())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device's tests check more")
+def test_passage_scope_is_checked_too() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    errors = operator_error(OperatorSize(90, 1, 1, "passage", slot_tokens=40), torch.float32, "cpu")
+    assert set(errors) == {"output", "du", "dfilter", "dgate_in", "dgate_out"}
+    assert all(0 < value <= TOLERANCE[torch.float32] for value in errors.values())
+
+
+def test_a_size_names_itself() -> None:
+    assert str(OperatorSize(131_072, direction="two_sided")) == "two-sided, 131,072 x 768, batch 1"
+    assert str(OperatorSize(4096, 384, 2, "passage")) == "slots of 256, 4,096 x 384, batch 2"

@@ -1,0 +1,244 @@
+"""Every supported format, on real files of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from document_samples import FACT, SAMPLES, SECOND
+
+from ragyena.config import IndexConfig
+from ragyena.documents.loading import FORMATS, load, suffixes
+from ragyena.types import Document
+
+CONFIG = IndexConfig()
+
+
+def one(path: Path, config: IndexConfig = CONFIG) -> Document:
+    (document,) = load(path, config)
+    return document
+
+
+def sample(tmp_path: Path, suffix: str, name: str = "eddystone_light") -> Path:
+    path = tmp_path / f"{name}{suffix}"
+    SAMPLES[suffix](path)
+    return path
+
+
+def test_every_format_has_a_sample() -> None:
+    for module, found in FORMATS.items():
+        assert set(found) & set(SAMPLES), f"add a sample of {module} to document_samples.py"
+    assert set(SAMPLES) <= suffixes()
+
+
+@pytest.mark.parametrize("suffix", sorted(SAMPLES))
+def test_a_format_yields_its_text_title_and_source(tmp_path: Path, suffix: str) -> None:
+    path = sample(tmp_path, suffix)
+    documents = list(load(path, CONFIG))
+    texts = [document.text for document in documents]
+    assert any(FACT in text for text in texts)
+    assert any(SECOND in text for text in texts)
+    assert all("\r" not in text and "\x00" not in text for text in texts)
+    title = {".txt": "eddystone light", ".py": "eddystone_light.py"}.get(suffix, "Lighthouses")
+    assert {document.title for document in documents} == {title}
+    assert all(document.source.split("#")[0] == str(path) for document in documents)
+    for document in documents:
+        starts = [heading.start for heading in document.headings]
+        assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("suffix", sorted(SAMPLES))
+def test_suffixes_are_read_in_capitals_too(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"SHOUTED{suffix.upper()}"
+    SAMPLES[suffix](path)
+    assert list(load(path, CONFIG))
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".md", ".rst", ".py"])
+def test_text_stays_as_the_file_has_it_with_one_kind_of_newline(tmp_path: Path, suffix: str) -> None:
+    path = sample(tmp_path, suffix)
+    content = path.read_text(encoding="utf-8")
+    path.write_bytes(content.replace("\n", "\r\n").encode())
+    assert one(path).text == content
+
+
+def test_markdown_headings_lie_at_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(
+        "---\ntitle: 'Front matter'\ntags: x\n---\n\nSetext\n======\n\n"
+        "```\n# no heading\n```\n\n### Deep `code` *it*\ntext\n",
+        encoding="utf-8",
+    )
+    document = one(path)
+    assert document.title == "Front matter"
+    found = [(document.text[h.start :].split("\n")[0], h.level, h.text) for h in document.headings]
+    assert found == [("Setext", 1, "Setext"), ("### Deep `code` *it*", 3, "Deep code it")]
+
+
+def test_rst_headings_survive_sphinx_markup(tmp_path: Path) -> None:
+    path = tmp_path / "a.rst"
+    path.write_text(
+        "Guide\n=====\n\nSee :func:`x` and `missing`_.\n\n.. toctree::\n   :maxdepth: 2\n\n   a\n\nInstall\n-------\n\n"
+        ".. include:: /etc/passwd\n\nUse pip.\n\nUsage\n-----\n\nCall it.\n",
+        encoding="utf-8",
+    )
+    document = one(path)
+    assert [(h.level, h.text) for h in document.headings] == [(1, "Guide"), (2, "Install"), (2, "Usage")]
+    assert all(document.text.startswith(h.text, h.start) for h in document.headings)
+    assert "root:" not in document.text
+
+
+def test_html_keeps_what_a_reader_sees(tmp_path: Path) -> None:
+    document = one(sample(tmp_path, ".html"))
+    assert document.text == (
+        f"Lighthouses\n\n{FACT}\n\nThe tower\n\n{SECOND}\n\n- granite\n- oak\n\n"
+        "Year | Event\n1698 | first light\n\nline one\n  line two"
+    )
+    assert [(h.level, h.text) for h in document.headings] == [(1, "Lighthouses"), (2, "The tower")]
+    assert all(document.text.startswith(h.text, h.start) for h in document.headings)
+
+
+def test_html_in_the_encoding_it_declares(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_bytes('<meta charset="windows-1251"><p>Маяк стоит на скале</p>'.encode("cp1251"))
+    assert one(path).text == "Маяк стоит на скале"
+    path.write_bytes('<meta charset="utf-8"><p>Müller grüßt</p>'.encode("latin-1"))
+    assert one(path).text == "Müller grüßt"
+
+
+def test_html_markup_inside_words_does_not_tear_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<h1>read_<wbr>text<br>of H<sub>2</sub>O</h1><p>un<b>believ</b>able</p><!-- no comment -->"
+        "<table><tr><td><p>one</p><p>t<i>w</i>o</p></td><td>3</td></tr></table>",
+        encoding="utf-8",
+    )
+    assert one(path).text == "read_text of H2O\n\nunbelievable\n\none two | 3"
+
+
+def test_broken_html_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<p>One<p>Two <b>bold<table><td>cell" + "<div>" * 2000 + "deep", encoding="utf-8")
+    text = one(path).text
+    assert "One" in text and "cell" in text
+
+
+def test_pdf_pages_are_counted_empty_ones_too(tmp_path: Path) -> None:
+    document = one(sample(tmp_path, ".pdf"))
+    assert len(document.page_starts) == 3
+    assert document.page_starts[0] <= document.text.index(FACT) < document.page_starts[1]
+    assert document.text.index(SECOND) >= document.page_starts[2]
+    assert [(h.level, h.text) for h in document.headings] == [(1, "The lamp")]
+
+
+def test_pdf_words_parted_at_line_ends_are_joined(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    path = tmp_path / "a.pdf"
+    canvas = Canvas(str(path))
+    canvas.drawString(72, 700, "The light-")
+    canvas.drawString(72, 686, "house stands.")
+    canvas.save()
+    assert "The lighthouse stands." in one(path).text
+
+
+def test_a_pdf_encrypted_without_a_reading_password_is_read(tmp_path: Path) -> None:
+    from pypdf import PdfWriter
+
+    writer = PdfWriter(clone_from=sample(tmp_path, ".pdf"))
+    writer.encrypt("", owner_password="owner", algorithm="AES-256")
+    path = tmp_path / "owner.pdf"
+    writer.write(path)
+    assert FACT in one(path).text
+
+
+def test_docx_order_headings_lists_and_tables(tmp_path: Path) -> None:
+    document = one(sample(tmp_path, ".docx"))
+    assert document.text == f"The lamp\n\n{FACT}\n\nThe tower\n\n{SECOND}\n\n- granite\n\n1698 | first light"
+    assert [(h.level, h.text) for h in document.headings] == [(1, "The lamp"), (2, "The tower")]
+
+
+def test_a_slide_is_a_page(tmp_path: Path) -> None:
+    document = one(sample(tmp_path, ".pptx"))
+    assert document.page_starts == (0, document.text.index("The tower"))
+    assert document.text == f"The lamp\n\n{FACT}\n\nThe tower\n\n{SECOND}"
+
+
+def test_rows_of_a_sheet_carry_their_column_names(tmp_path: Path) -> None:
+    document = one(sample(tmp_path, ".xlsx"))
+    assert document.text == (
+        f"Lamps\n\nplace: Plymouth; note: {FACT}; height: 49\nplace: Plymouth Hoe; note: {SECOND}; height: 22.5"
+    )
+
+
+def test_a_sheet_without_column_names_is_read_as_cells(tmp_path: Path) -> None:
+    import openpyxl
+
+    path = tmp_path / "a.xlsx"
+    book = openpyxl.Workbook()
+    for row in ([1698, "first"], [1759, "third"]):
+        book.active.append(row)
+    book.save(path)
+    assert one(path).text == "Sheet\n\n1698 | first\n1759 | third"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_row_is_a_document(tmp_path: Path, suffix: str) -> None:
+    path = sample(tmp_path, suffix)
+    first, second = load(path, CONFIG)
+    assert (first.source, second.source) == (f"{path}#1", f"{path}#2")
+    assert (first.text, first.metadata["year"]) == (FACT, "1698")
+
+
+def test_rows_follow_the_field_mapping(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"Frage": "x", "Inhalt": "Ein Text.", "Kopf": "T", "n": 3}\n', encoding="utf-8")
+    document = one(path, IndexConfig(text_fields=("inhalt",), title_fields=("kopf",)))
+    assert (document.text, document.title, dict(document.metadata)) == ("Ein Text.", "T", {"Frage": "x", "n": "3"})
+    assert one(path).text == "Frage: x\nInhalt: Ein Text.\nKopf: T\nn: 3"
+
+
+def test_csv_dialects_quotes_and_long_fields(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    long = "word " * 60_000
+    path.write_text(f'id;text\r\n1;"two\r\nlines; and a ""quote"""\r\n\r\n2;{long}\r\n', encoding="utf-8", newline="")
+    first, second = load(path, CONFIG)
+    assert first.text == 'two\nlines; and a "quote"'
+    assert second.text == long
+    assert second.source.endswith("#3")
+    tabs = tmp_path / "a.tsv"
+    tabs.write_text("title\ttext\nA, b\tc, d\n", encoding="utf-8")
+    assert one(tabs).text == "c, d"
+
+
+def test_rows_are_streamed(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "good"}\n' * 3 + "not json\n", encoding="utf-8")
+    rows = load(path, CONFIG)
+    assert [next(rows).text for _ in range(3)] == ["good"] * 3
+
+
+def test_half_an_emoji_in_json_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "a \ud83d b", "k": "\udc00"}) + "\n", encoding="utf-8")
+    document = one(path)
+    assert document.text == "a \ufffd b"
+    assert document.metadata == {"k": "\ufffd"}
+
+
+def test_a_notebook_yields_its_cells(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+        {"cell_type": "code", "source": "x = 1", "outputs": [{"text": "OUTPUT"}]},
+    ]
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert one(path).text == "# Title\ntext\n\nx = 1"
+
+
+@pytest.mark.parametrize("name", ["README", "Makefile", "LICENSE"])
+def test_well_known_names_without_suffix(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("all: build\n", encoding="utf-8")
+    assert one(path).title == name

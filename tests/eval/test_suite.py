@@ -1,0 +1,173 @@
+"""Suites: recipes in turn, finished ones kept, one page of all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_world import save_small_reader, save_towns
+
+from ragyena.config import PipelineConfig
+from ragyena.errors import CheckpointError, ConfigError, PathNotFoundError, UsageError
+from ragyena.eval import suite as suites
+from ragyena.eval.suite import Finished, load_suite, run_suite
+from ragyena.report.write import report
+
+ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
+RECIPES: dict[str, dict[str, Any]] = {
+    "zebra": {**ROWS, "description": "alone", "among": [1]},
+    "ant": {**ROWS, "task": "open", "context_tokens": [300], "timed": 2},
+    "found": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
+    "all": {"task": "suite", "recipes": ["zebra.yaml", "found.yaml", "ant.yaml"]},
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Recipes and data."""
+    for name, values in RECIPES.items():
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(values), encoding="utf-8")
+    save_towns(tmp_path)
+    return tmp_path
+
+
+Run = Callable[..., list[Finished]]
+
+
+@pytest.fixture
+def run(world: Path, small_config: PipelineConfig) -> Run:
+    """Runs the suite with two readers; ``began`` collects what was begun."""
+    settings = []
+    for seed, name in enumerate(("one", "two")):
+        checkpoint = str(save_small_reader(world / name, seed))
+        reader = small_config.reader.model_copy(update={"checkpoint": checkpoint})
+        settings.append(small_config.model_copy(update={"reader": reader}))
+
+    def call(begun: list[str], **flags: Any) -> list[Finished]:
+        suite = load_suite(str(world / "all.yaml"), flags)
+        assert suite is not None
+        return [
+            *run_suite(
+                suite,
+                settings,
+                data_root=world,
+                out=world / "out",
+                index_cache=world / "index",
+                progress=None,
+                began=lambda part, reader: begun.append(f"{part} {Path(reader).name}"),
+            )
+        ]
+
+    return call
+
+
+def test_every_recipe_is_run_with_every_reader_and_what_is_finished_is_kept(
+    run: Run, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    found = run(begun)
+    assert begun == ["zebra one", "zebra two", "found one", "ant one", "ant two"]
+    assert [one.part for one in found] == ["zebra", "zebra", "found", "ant", "ant"] and not any(o.kept for o in found)
+    assert {one.result.parent for one in found} == {world / "out"} and all(one.result.is_file() for one in found)
+    again: list[str] = []
+    assert [one.result for one in run(again)] == [one.result for one in found] and again == []
+    # what has changed is run again, and no more
+    (world / "ant.yaml").write_text(json.dumps({**RECIPES["ant"], "context_tokens": [400]}), encoding="utf-8")
+    save_small_reader(world / "two", seed=7)
+    run(again)
+    assert again == ["zebra two", "ant one", "ant two"]
+    found[0].result.unlink()
+    run(again)
+    assert again[3:] == ["zebra one"]
+
+
+def test_a_stopped_suite_goes_on_with_the_part_it_was_in(
+    run: Run, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = suites.evaluate
+
+    def stop(config: Any, settings: Any, **arguments: Any) -> Any:
+        if arguments["name"] == "ant":
+            raise KeyboardInterrupt
+        return evaluate(config, settings, **arguments)
+
+    monkeypatch.setattr(suites, "evaluate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run([])
+    monkeypatch.setattr(suites, "evaluate", evaluate)
+    begun: list[str] = []
+    run(begun)
+    assert begun == ["ant one", "ant two"]
+
+
+def test_one_page_shows_all_of_it_the_verdict_first(run: Run, world: Path) -> None:
+    run([])
+    text = report([world / "out"], world / "page")[1].read_text(encoding="utf-8")
+    headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "found: What searches find" in headings
+    verdict = text.split("## zebra: Verdict")[0]
+    assert verdict.index("zebra: alone") < verdict.index("**ant**") and "`two` against `one`" in verdict
+    assert "| condition | n | one | two |" in verdict and "lexical (BM25)" in verdict
+
+
+def test_flags_lie_over_every_part_that_knows_them(world: Path) -> None:
+    suite = load_suite(str(world / "all.yaml"), {"limit": 3, "timed": 5, "among": None})
+    assert suite is not None and suite.name == "all"
+    assert [(part.name, part.config.limit, part.config.timed) for part in suite.parts] == [
+        ("zebra", 3, 5),
+        ("found", 3, 0),
+        ("ant", 3, 5),
+    ]
+    with pytest.raises(UsageError, match="among cannot be set for the suite 'all'"):
+        load_suite(str(world / "all.yaml"), {"among": [3]})
+    assert load_suite(str(world / "ant.yaml"), {}) is None and load_suite(None, {}) is None
+
+
+def test_what_is_no_suite_is_named(world: Path) -> None:
+    for recipes, error, words in (
+        (["all2.yaml"], ConfigError, "a suite itself"),
+        (["nothing"], PathNotFoundError, "no recipe 'nothing'"),
+        (["zebra.yaml", "zebra.yaml"], ConfigError, "each recipe once"),
+        ([], ConfigError, "recipes"),
+    ):
+        (world / "all2.yaml").write_text(json.dumps({"task": "suite", "recipes": recipes}), encoding="utf-8")
+        with pytest.raises(error, match=words):
+            load_suite(str(world / "all2.yaml"), {})
+
+
+def test_data_that_a_later_part_lacks_is_named_before_the_first_is_run(run: Run, world: Path) -> None:
+    (world / "ant.yaml").write_text(json.dumps({**RECIPES["ant"], "prose": ["none.jsonl"]}), encoding="utf-8")
+    begun: list[str] = []
+    with pytest.raises(PathNotFoundError, match=r"none\.jsonl"):
+        run(begun)
+    assert begun == []
+
+
+def test_a_reader_that_cannot_be_opened_is_named_before_the_first_part_is_run(run: Run, world: Path) -> None:
+    (world / "two" / "config.json").unlink()
+    begun: list[str] = []
+    with pytest.raises(CheckpointError, match="two"):
+        run(begun)
+    assert begun == []
+
+
+def test_by_command(world: Path) -> None:
+    reader = save_small_reader(world / "one")
+    command = [sys.executable, "-m", "ragyena", "eval", "all.yaml", "--reader", str(reader), "--out", "out", "--quiet"]
+
+    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=world, check=False)
+
+    done = called("--limit", "4")
+    assert done.returncode == 0, done.stderr
+    assert "zebra, one: F1 among-1" in done.stdout and "out/report.html" in done.stdout
+    assert called("--limit", "4").stdout.count("(finished before)") == 3
+    wrong = called("--fail-under", "em=3")
+    assert wrong.returncode == 2 and "means nothing to the suite" in wrong.stderr
+    wrong = called("--context-tokens", "4096")
+    assert wrong.returncode == 2 and "context_tokens cannot be set" in wrong.stderr

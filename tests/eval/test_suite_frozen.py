@@ -1,0 +1,238 @@
+"""Suites whose contexts are frozen in a folder, and read where there is neither data nor index."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_world import save_small_reader, save_towns
+
+from ragyena.config import PipelineConfig
+from ragyena.errors import IndexMismatchError, PathNotFoundError, UsageError
+from ragyena.eval import freeze_suite as freezing
+from ragyena.eval.freeze_suite import freeze_suite
+from ragyena.eval.frozen import Frozen
+from ragyena.eval.suite import Finished, load_suite, run_suite
+from ragyena.eval.suite_parts import Suite
+
+ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
+RECIPES: dict[str, dict[str, Any]] = {
+    "zebra": {**ROWS, "among": [1, 3]},
+    "found": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
+    "ant": {**ROWS, "task": "open", "context_tokens": [300], "timed": 2},
+    "all": {"task": "suite", "recipes": ["zebra.yaml", "found.yaml", "ant.yaml"]},
+}
+
+
+def recipe(world: Path, name: str, **changes: Any) -> None:
+    (world / f"{name}.yaml").write_text(json.dumps({**RECIPES[name], **changes}), encoding="utf-8")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Recipes and data."""
+    for name in RECIPES:
+        recipe(tmp_path, name)
+    save_towns(tmp_path)
+    return tmp_path
+
+
+def suite_of(world: Path, **flags: Any) -> Suite:
+    suite = load_suite(str(world / "all.yaml"), flags)
+    assert suite is not None
+    return suite
+
+
+@pytest.fixture
+def freeze(world: Path, small_config: PipelineConfig) -> Callable[..., list[str]]:
+    """Freezes into ``world/f``; the parts that were made."""
+
+    def call(**flags: Any) -> list[str]:
+        made: list[str] = []
+        for one in freeze_suite(
+            suite_of(world, **flags),
+            small_config,
+            world / "f",
+            data_root=world,
+            index_cache=world / "index",
+            progress=None,
+            began=made.append,
+        ):
+            assert one.path == world / "f" / f"{one.part}.jsonl.xz" and one.path.is_file()
+            assert one.kept == (one.part not in made)
+        return made
+
+    return call
+
+
+@pytest.fixture
+def run(world: Path, small_config: PipelineConfig) -> Callable[..., list[Finished]]:
+    """Runs the suite with two readers; from ``frozen`` where there is neither data nor index."""
+    settings = []
+    for seed, name in enumerate(("one", "two")):
+        reader = small_config.reader.model_copy(update={"checkpoint": str(save_small_reader(world / name, seed))})
+        settings.append(small_config.model_copy(update={"reader": reader}))
+
+    def call(frozen: Path | None, begun: list[str] | None = None, readers: int = 2, **flags: Any) -> list[Finished]:
+        nowhere = world / "nowhere"
+        return [
+            *run_suite(
+                suite_of(world, **flags),
+                settings[:readers],
+                data_root=nowhere if frozen else world,
+                out=world / ("out" if frozen else "live"),
+                index_cache=nowhere if frozen else world / "index",
+                frozen=frozen,
+                progress=None,
+                began=lambda part, reader: (begun if begun is not None else []).append(f"{part} {Path(reader).name}"),
+            )
+        ]
+
+    return call
+
+
+def figures(results: list[Finished]) -> list[Any]:
+    values = [json.loads(one.result.read_text(encoding="utf-8")) for one in results if one.part != "found"]
+    return [[(c["name"], c["whole"]) for c in one["conditions"]] for one in values]
+
+
+def test_frozen_contexts_give_the_figures_of_the_data_and_leave_out_what_searches(
+    freeze: Any, run: Any, world: Path
+) -> None:
+    assert freeze() == ["zebra", "ant"] and not (world / "f" / "found.jsonl.xz").exists()
+    begun: list[str] = []
+    results = run(world / "f", begun)
+    assert begun == ["zebra one", "zebra two", "ant one", "ant two"]
+    assert figures(results) == figures(run(None))
+    order = json.loads((world / "out" / "all.suite.json").read_text(encoding="utf-8"))
+    assert order["recipes"] == ["zebra", "ant"]
+    run(world / "f", again := [])
+    assert again == []
+
+
+def test_what_is_frozen_is_kept_until_what_it_was_made_from_changes(freeze: Any, world: Path) -> None:
+    assert freeze(limit=3) == ["zebra", "ant"]
+    assert freeze(limit=3) == [] and freeze(limit=2) == []  # more than is asked for
+    assert freeze(limit=4) == ["zebra", "ant"] and freeze(limit=2, timed=5) == []
+    recipe(world, "ant", context_tokens=[280])
+    assert freeze(limit=4) == []
+    recipe(world, "ant", context_tokens=[400])
+    assert freeze(limit=4) == ["ant"]
+    (world / "f" / "zebra.jsonl.xz").write_bytes((world / "f" / "zebra.jsonl.xz").read_bytes()[:-40])
+    assert freeze(limit=4) == ["zebra"]
+    save_towns(world, built=1700)
+    assert freeze(limit=4) == ["zebra", "ant"]
+    assert freeze() == ["zebra", "ant"] and freeze(limit=100) == []  # all are there
+
+
+def test_freezing_that_was_stopped_goes_on(freeze: Any, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze_to = freezing.freeze_to
+
+    def stop(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name.startswith("ant"):
+            raise KeyboardInterrupt
+        return freeze_to(path, *arguments, **named)
+
+    monkeypatch.setattr(freezing, "freeze_to", stop)
+    with pytest.raises(KeyboardInterrupt):
+        freeze()
+    monkeypatch.setattr(freezing, "freeze_to", freeze_to)
+    assert freeze() == ["ant"]
+
+
+def test_results_are_made_anew_from_other_contexts_and_found_wherever_the_same_lie(
+    freeze: Any, run: Any, world: Path
+) -> None:
+    freeze(limit=4)
+    run(world / "f", limit=3)
+    (world / "f").rename(world / "g")
+    run(world / "g", begun := [], limit=3)
+    assert begun == []
+    save_towns(world, built=1700)
+    freeze(limit=4)
+    run(world / "f", begun, limit=3)
+    assert begun == ["zebra one", "zebra two", "ant one", "ant two"]
+
+
+def test_answers_of_a_run_with_one_reader_are_those_of_a_run_with_two(
+    freeze: Any, run: Any, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze()
+    first = run(world / "f", readers=1, limit=3)
+    journals = {path: path.read_text(encoding="utf-8") for path in (world / "out").glob("answers-*.jsonl")}
+    run(world / "f", begun := [], limit=3)
+    assert begun == ["zebra two", "ant two"] and len(first) == 2
+    run(world / "f", begun := [])  # of more questions the answers that are there are gone on with
+    assert len(begun) == 4
+    for path, before in journals.items():
+        after = path.read_text(encoding="utf-8")
+        assert after.startswith(before) and len(set(after.splitlines())) == len(after.splitlines())
+
+
+def test_what_a_folder_lacks_is_named_before_anything_is_run(
+    freeze: Any, run: Any, world: Path, small_config: PipelineConfig
+) -> None:
+    freeze(limit=4)
+    with pytest.raises(UsageError, match="was frozen for 4 questions, not for all"):
+        run(world / "f", begun := [])
+    with pytest.raises(UsageError, match="was frozen for 4 questions, not for 5"):
+        run(world / "f", begun, limit=5)
+    (world / "f" / "ant.jsonl.xz").unlink()
+    with pytest.raises(PathNotFoundError, match=r"f/ant\.jsonl\.xz") as error:
+        run(world / "f", begun, limit=4)
+    assert "all.yaml --freeze-only --frozen" in (error.value.hint or "")
+    with pytest.raises(PathNotFoundError, match=r"zebra, nor any of ant"):
+        run(world / "none", begun)
+    with pytest.raises(UsageError, match="is a file"):
+        run(world / "f" / "zebra.jsonl.xz", begun)
+    assert begun == []
+
+
+def test_contexts_of_another_tokenizer_are_refused_before_anything_is_run(freeze: Any, run: Any, world: Path) -> None:
+    freeze()
+    path = world / "f" / "ant.jsonl.xz"
+    frozen = Frozen.load(path)
+    object.__setattr__(frozen, "facts", {**frozen.facts, "tokenizer": "another"})
+    frozen.save(path)
+    with pytest.raises(IndexMismatchError, match="another tokenizer"):
+        run(world / "f", begun := [])
+    assert begun == []
+
+
+def test_a_suite_that_only_searches_has_nothing_to_freeze(freeze: Any, run: Any, world: Path) -> None:
+    recipe(world, "all", recipes=["found.yaml"])
+    for call in (freeze, lambda: run(world / "f")):
+        with pytest.raises(UsageError, match="nothing of the suite 'all' reads"):
+            call()
+
+
+def test_by_command_without_faiss(world: Path) -> None:
+    """...which the machine with the GPU may lack, as it lacks the data."""
+    base = [sys.executable, "-m", "ragyena", "eval"]
+    blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
+    without = [sys.executable, "-c", blocked, "eval"]
+
+    def called(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=world, check=False)
+
+    reader = str(save_small_reader(world / "one"))
+    wrong = called(without, "all.yaml", "--frozen", "f", "--reader", reader)
+    assert wrong.returncode == 3 and "there is no file f/zebra.jsonl.xz" in wrong.stderr
+    assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.stderr
+    done = called(base, "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index")
+    assert done.returncode == 0, done.stderr
+    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: not frozen" in done.stdout
+    for name in ("questions.jsonl", "passages.jsonl"):
+        (world / name).unlink()
+    done = called(without, "all.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "--timed", "1", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert "found: left out" in done.stdout and "ragyena eval found --data-root" in done.stdout
+    assert "zebra, one: F1 among-1" in done.stdout and "2 results to make" in done.stdout
+    assert "found" not in (world / "out" / "report.md").read_text(encoding="utf-8").split("## Machine")[0].split()
+    done = called(without, "ant.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "-o", "alone")
+    assert done.returncode == 0, done.stderr  # one part, from the same folder

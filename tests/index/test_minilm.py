@@ -1,0 +1,32 @@
+"""The bundled embedder's own network against sentence-transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ragyena.index.embedder import bundled_folder
+from ragyena.index.minilm import MiniLM
+
+TEXTS = ["a", "Where is the bridge?", "Grüße aus Köln \U0001f600 " * 30, "word " * 600, "", "One. Two! Three?\n\n" * 9]
+
+
+@pytest.mark.slow
+def test_it_equals_sentence_transformers() -> None:
+    from sentence_transformers import SentenceTransformer
+
+    reference = SentenceTransformer(str(bundled_folder()), device="cpu", local_files_only=True)
+    expected = reference.encode(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(MiniLM(bundled_folder()).encode(TEXTS, batch_size=4), expected, atol=2e-6)
+
+
+def test_padding_changes_nothing() -> None:
+    model = MiniLM(bundled_folder())
+    together = model.encode(TEXTS, batch_size=len(TEXTS))
+    alone = model.encode(TEXTS, batch_size=1)
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1.0, atol=1e-6)
+
+
+def test_no_texts_give_no_vectors() -> None:
+    assert MiniLM(bundled_folder()).encode([], batch_size=4).shape == (0, 384)

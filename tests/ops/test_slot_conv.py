@@ -1,0 +1,56 @@
+"""Convolution inside slots: two implementations of one definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ragyena.ops.passage_conv.op import slot_conv, slot_conv_reference, toeplitz
+
+SIZES = [1, 2, 3, 7, 16, 37, 64, 129]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("backend", ["toeplitz", "fft"])
+def test_equals_the_definition_in_outputs_and_gradients(size: int, backend: str) -> None:
+    generator = torch.Generator().manual_seed(size)
+    u = (torch.randn(3, size, 5, generator=generator) + 2).requires_grad_()
+    taps = torch.randn(5, 2 * size - 1, generator=generator).requires_grad_()
+    cotangent = torch.randn(3, size, 5, generator=generator)
+    y = slot_conv(u, taps, backend=backend)
+    expected = slot_conv_reference(u, taps)
+    assert (y.double() - expected).norm() <= 2e-6 * expected.norm()
+    gradients = torch.autograd.grad((y * cotangent).sum(), (u, taps))
+    expected_gradients = torch.autograd.grad((expected * cotangent.double()).sum(), (u, taps))
+    for got, want in zip(gradients, expected_gradients):
+        assert (got.double() - want.double()).norm() <= 4e-6 * want.double().norm()
+
+
+def test_half_precision_stays_within_its_rounding() -> None:
+    u, taps = torch.randn(4, 50, 8), torch.randn(8, 99)
+    expected = slot_conv_reference(u, taps)
+    for backend in ("toeplitz", "fft"):
+        y = slot_conv(u.bfloat16(), taps, backend=backend)
+        assert y.dtype == torch.bfloat16
+        assert (y.double() - expected).norm() <= 6e-3 * expected.norm()
+
+
+def test_a_slot_does_not_hear_another() -> None:
+    u, taps = torch.randn(3, 20, 4), torch.randn(4, 39)
+    changed = u.clone()
+    changed[1, 7] += 1
+    difference = (slot_conv(u, taps) - slot_conv(changed, taps)).abs().amax((1, 2))
+    assert difference[0] == 0 and difference[2] == 0 and difference[1] > 0
+
+
+def test_toeplitz_holds_the_filter_by_lag() -> None:
+    taps = torch.arange(7.0)[None]
+    matrix = toeplitz(taps, 4)[0]
+    for target in range(4):
+        for source in range(4):
+            assert matrix[target, source] == target - source + 3
+
+
+def test_a_filter_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="slots of 8 tokens"):
+        slot_conv(torch.zeros(1, 8, 2), torch.zeros(2, 14))

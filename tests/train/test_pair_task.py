@@ -1,0 +1,109 @@
+"""A pair reader learns from gold spans, and teaches a reader spans under questions it can understand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ragyena import recipes
+from ragyena.config import PairModelConfig, PairStageConfig, ReaderModelConfig, StageConfig, TrainConfig, parse
+from ragyena.errors import CheckpointError, ConfigError, TrainingError
+from ragyena.model.pair_reader import PairReader
+from ragyena.train.loop import run
+from ragyena.train.pair_task import PairTask, load_pair_reader
+from ragyena.train.reader_task import ReaderTask
+from tests.model.test_pair_reader import save_encoder
+
+TOKENIZER = recipes.asset("reader") / "tokenizer.json"
+MODEL = {
+    "vocab_size": 30530, "width": 32, "depth": 2, "heads": 4, "ffn_width": 48, "positions": 400, "first_position": 0,
+    "segments": 2, "relative_buckets": 0, "separators": 1, "norm_eps": 1e-12,
+}  # fmt: skip
+
+
+def pair_stage(**values: Any) -> PairStageConfig:
+    defaults: dict[str, Any] = {
+        "name": "pair", "kind": "pair", "model": MODEL, "tokens": 100_000, "tokens_per_step": 1000, "passages": [1, 4],
+        "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "twisted": 0.0, "alias": 0.0, "compile": False,
+        "optimizer": {"muon_rate": 3e-3, "adamw_rate": 3e-3, "embedding_rate": 3e-3},
+    }  # fmt: skip
+    return PairStageConfig.model_validate(defaults | values)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from tests.model import test_pair_reader
+
+    monkeypatch.setitem(test_pair_reader.SMALL, "max_position_embeddings", 400)
+    save_encoder(tmp_path / "encoder", "bert")
+    return tmp_path / "encoder"
+
+
+def pair_task(world: Any, stage: PairStageConfig, runs: Path, encoder: Path | None) -> PairTask:
+    config = TrainConfig(data=world.config, stages=(stage,))
+    return PairTask(config, stage, world.data, runs=runs, encoder=encoder, device="cpu", tokenizer=TOKENIZER)
+
+
+def test_it_learns_goes_on_from_its_checkpoint_and_teaches(
+    world: Any, encoder: Path, tmp_path: Path, progress: Any, stage: Callable[..., StageConfig]
+) -> None:
+    pair = pair_stage()
+    (result,) = run(
+        [pair], lambda _: pair_task(world, pair, tmp_path, encoder), tmp_path, seed=0, device="cpu", progress=progress
+    )
+    begun = pair_task(world, pair, tmp_path, encoder).held_out()["held-out span"]
+    assert result.losses["held-out span"] < begun - 0.5
+    kept = load_pair_reader("pair", tmp_path)
+    assert isinstance(kept, PairReader)
+    student = stage(pair_teacher="pair", alias=1.0, passages=[4], passage_weights=[1.0])
+    config = TrainConfig(data=world.config, stages=(student,))
+    task = ReaderTask(config, student, world.data, runs=tmp_path, encoder=Path("none"), device="cpu")
+    batch = task.batch(0)
+    changed = (batch.plain_ids != batch.inputs.question_ids).any(1)
+    assert changed.any()  # the student's question has an alias, the teacher's does not
+    with torch.no_grad():
+        _, parts = task.loss(batch, 0.0)
+        assert task.pair_teacher is not None
+        taught = task.pair_teacher.span_scores(batch.plain, dtype=torch.float32)
+        own = task.model.span_scores(task.model.encode(batch.inputs), batch.inputs.text_mask)
+    from ragyena.train.objectives import teacher_loss
+
+    assert float(parts["teacher"]) == pytest.approx(float(teacher_loss(own, taught, batch)), rel=1e-4)
+    assert "hidden" not in parts  # it has no states of the student's width
+
+
+def test_a_recipe_that_describes_another_encoder_is_told_what_to_set(world: Any, encoder: Path, tmp_path: Path) -> None:
+    other = pair_stage(model=MODEL | {"width": 64, "depth": 3})
+    with pytest.raises(CheckpointError) as caught:
+        pair_task(world, other, tmp_path, encoder)
+    assert "width: 32, depth: 2" in str(caught.value.hint)
+    with pytest.raises(TrainingError, match="starts from an encoder"):
+        pair_task(world, pair_stage(), tmp_path, None)
+
+
+def test_a_reader_is_no_pair_reader(tiny_model: Callable[..., ReaderModelConfig], tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="is not a pair reader"):
+        load_pair_reader(str(recipes.asset("reader")), tmp_path)
+
+
+def test_pairs_longer_than_the_encoder_reads_stop_a_stage_before_it_starts(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.model import test_pair_reader
+
+    monkeypatch.setitem(test_pair_reader.SMALL, "max_position_embeddings", 128)
+    save_encoder(tmp_path / "short", "bert")
+    with pytest.raises(TrainingError, match="and the encoder reads 128"):
+        pair_task(world, pair_stage(model=MODEL | {"positions": 128}), tmp_path, tmp_path / "short")
+
+
+def test_a_stage_says_its_kind(world: Any) -> None:
+    values = {"data": world.config.model_dump(), "stages": [pair_stage().model_dump(), {"name": "x", "kind": "pear"}]}
+    with pytest.raises(ConfigError, match="pear"):
+        parse(TrainConfig, values, source="recipe")
+    config = parse(TrainConfig, values | {"stages": values["stages"][:1]}, source="recipe")
+    assert isinstance(config.stages[0], PairStageConfig) and isinstance(config.stages[0].model, PairModelConfig)

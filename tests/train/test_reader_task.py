@@ -1,0 +1,97 @@
+"""A reader's task: the shares of several processes, and its FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import load_config, load_state
+from ragyena.recipes import asset
+from ragyena.train.ranks import Ranks
+from ragyena.train.reader_task import ReaderTask
+
+Stages = Callable[..., StageConfig]
+Models = Callable[..., ReaderModelConfig]
+
+
+def task(world: Any, stage: StageConfig, ranks: Ranks = Ranks()) -> ReaderTask:  # noqa: B008 - frozen
+    config = TrainConfig(data=world.config, stages=(stage,))
+    return ReaderTask(config, stage, world.data, runs=Path("none"), encoder=Path("none"), device="cpu", ranks=ranks)
+
+
+def test_shares_of_two_processes_join_to_the_batch(world: Any, stage: Stages) -> None:
+    config = stage(tokens_per_step=2500)
+    whole = task(world, config).batch(3)
+    shares = [task(world, config, Ranks(rank, 2)).batch(3) for rank in range(2)]
+    count = 2 * (len(whole.start) // 2)
+    assert len(shares[0].start) == len(shares[1].start) == count // 2
+    for name in ("start", "end", "answer_ids"):
+        assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(whole, name)[:count])
+    ids = torch.cat([share.inputs.token_ids for share in shares])
+    assert torch.equal(ids, whole.inputs.token_ids[:count])
+    with pytest.raises(TrainingError, match="contexts for 50 processes"):
+        task(world, config, Ranks(0, 50)).batch(3)
+
+
+def test_a_stage_can_start_from_the_reader_that_ships(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    config = load_config(folder)
+    assert isinstance(config, ReaderModelConfig)
+    mine = task(world, stage(model=config, start="shipped")).model.state_dict()
+    stored = load_state(folder)
+    assert stored.keys() == mine.keys()
+    assert all(torch.equal(mine[name], tensor) for name, tensor in stored.items() if name != "idf")
+
+
+def test_a_finished_stage_is_averaged_with_its_start(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    stored = load_state(folder)
+    each = task(world, stage(model=load_config(folder), start="shipped", average_start=0.25))
+    with torch.no_grad():
+        for parameter in each.model.parameters():
+            parameter.add_(1.0)
+    each._average()
+    for name, parameter in each.model.named_parameters():
+        assert torch.allclose(parameter, stored[name].float() + 0.75, atol=1e-4), name
+    with pytest.raises(TrainingError, match="their models differ"):
+        task(world, stage(start="shipped", average_start=0.5))
+    with pytest.raises(ValueError, match="average_start needs a reader"):
+        stage(start="scratch", average_start=0.5)
+    with pytest.raises(ValueError, match="average_with needs a weight"):
+        stage(start="scratch", average_with="shipped")
+
+
+def test_a_finished_stage_is_averaged_with_another_reader(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    stored = load_state(folder)
+    each = task(world, stage(model=load_config(folder), start="scratch", average_start=0.75, average_with="shipped"))
+    with torch.no_grad():
+        for parameter in each.model.parameters():
+            parameter.zero_()
+    each._average()
+    for name, parameter in each.model.named_parameters():
+        assert torch.allclose(parameter, 0.75 * stored[name].float(), atol=1e-4), name
+
+
+def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:
+    """Of the encoder: the reader's small heads and its few question queries are what the formula leaves out."""
+    model = tiny_model("attention", width=96, ffn_width=384, decoder_layers=0)
+    each = task(world, stage(model=model))
+    batch = each.batch(1)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        each.model.encode(batch.inputs, dtype=torch.float32)
+    assert each.flops(batch) == pytest.approx(3 * counter.get_total_flops(), rel=0.1)
+
+
+def test_the_held_out_loss_is_the_same_whenever_it_is_asked_for(world: Any, stage: Stages) -> None:
+    each = task(world, stage())
+    first, second = each.held_out(), each.held_out()
+    assert first == second and first[each.held_out_loss] > 0.5

@@ -1,0 +1,191 @@
+"""What ``ragyena train`` makes of recipes and packed files, on a machine that has no more than training needs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ragyena.config import LanguageTrainConfig, ReaderModelConfig, RecallTrainConfig, StageConfig, TrainConfig
+from ragyena.errors import CheckpointError, ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.model.checkpoint import load_config, save_checkpoint
+from ragyena.recipes import asset
+from ragyena.train.run import load, pack_data, started_from, train
+
+MODEL = {"vocab_size": 30522, "width": 8, "depth": 1, "ffn_width": 8, "max_length": 16, "filter_width": 8}
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def start(self, description: str, total: int | None, unit: str) -> None: ...
+
+    def advance(self, amount: int, status: str = "") -> None: ...
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def language(folder: Path) -> str:
+    rows = [
+        {"id": str(n), "title": "", "text": f"Day {n} was fair. " * 9, "split": "dev" if n % 4 == 0 else "train"}
+        for n in range(12)
+    ]
+    (folder / "prose.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    stage = {"model": MODEL, "sequence_tokens": 16, "tokens": 256, "tokens_per_step": 64}
+    path = folder / "tiny.yaml"
+    values = {"kind": "language", "data": {"prose": ["prose.jsonl"]}, "stages": [stage]}
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return str(path)
+
+
+def test_prose_is_packed_once_and_the_file_can_travel(tmp_path: Path) -> None:
+    recipe = language(tmp_path)
+    config = load(recipe, tmp_path)
+    progress = Quiet()
+    (result,) = train(
+        config, tmp_path / "here", packed=None, encoder=None, pair_encoder=None, device="cpu", progress=progress
+    )
+    assert result.tokens == 256 and any("9 documents to train on" in note for note in progress.notes)
+    packed = pack_data(config, tmp_path / "here" / "data", progress).path
+    (tmp_path / "prose.jsonl").unlink()
+    elsewhere = load(recipe, tmp_path / "nowhere", check_data=False)
+    (again,) = train(
+        elsewhere, tmp_path / "there", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=progress
+    )
+    assert again.losses == result.losses
+    summary = json.loads((tmp_path / "there" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["processes"] == 1 and summary["stages"][0]["tokens"] == 256
+    assert (again.checkpoint / "tokenizer.json").is_file()
+
+
+def test_training_needs_no_index_nor_embedder() -> None:
+    code = (
+        "import sys, ragyena.train.run, ragyena.bench.train\n"
+        "print(*{'faiss', 'sentence_transformers', 'transformers', 'langchain_core'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_recipe_is_of_the_kind_it_says(tmp_path: Path) -> None:
+    kinds: dict[str, Any] = {
+        "reader": TrainConfig, "lm-hyena-30m": LanguageTrainConfig, "recall-hybrid": RecallTrainConfig
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        assert type(load(name, tmp_path, check_data=False)) is kind
+    (tmp_path / "odd.yaml").write_text("kind: odd\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="unknown kind 'odd'") as error:
+        load(str(tmp_path / "odd.yaml"), tmp_path)
+    assert "language" in error.value.hint
+    with pytest.raises(PathNotFoundError, match="no data file"):
+        load("lm-hyena-30m", tmp_path)
+
+
+def test_the_pair_differs_in_its_mixers_alone() -> None:
+    for size in ("30m", "125m"):
+        hyena, twin = (load(f"lm-{kind}-{size}", Path(), check_data=False) for kind in ("hyena", "transformer"))
+        for config in (hyena, twin):
+            assert isinstance(config, LanguageTrainConfig)
+        one, other = hyena.stages[0], twin.stages[0]
+        assert set(one.model.layer_mixers) == {"hyena"} and set(other.model.layer_mixers) == {"attention"}
+        assert one.model_copy(update={"model": None, "optimizer": None}) == other.model_copy(
+            update={"model": None, "optimizer": None}
+        )
+        assert one.model.model_copy(update={"mixers": ()}) == other.model.model_copy(update={"mixers": ()})
+        assert hyena.data == twin.data and hyena.seed == twin.seed
+
+
+@pytest.mark.parametrize(
+    ("name", "of_its_own", "mixer"), [("twin", "twin", "attention"), ("local-twin", "local", "local_attention")]
+)
+def test_rivals_of_the_reader_differ_from_it_in_their_mixers_alone(name: str, of_its_own: str, mixer: str) -> None:
+    reader, rival = (load(recipe, Path(), check_data=False) for recipe in ("reader", name))
+    assert isinstance(reader, TrainConfig) and isinstance(rival, TrainConfig)
+    assert (rival.data, rival.seed) == (reader.data, reader.seed)
+    names = {stage.name: of_its_own if stage.name == "student" else stage.name for stage in reader.stages}
+    assert [stage.name for stage in rival.stages] == list(names.values())
+    for one, other in zip(reader.stages, rival.stages, strict=True):
+        if one.name in ("pair", "cloze", "teacher"):
+            assert one == other
+            continue
+        assert isinstance(one, StageConfig) and isinstance(other, StageConfig)
+        assert set(other.model.mixers) == {mixer} and other.start == names[one.start]
+        same: dict[str, Any] = {"name": "", "start": "", "model": None, "optimizer": None}
+        assert one.model_copy(update=same) == other.model_copy(update=same)
+        hyena = {"mixers": one.model.mixers, "selected_tokens": one.model.selected_tokens}
+        assert other.model.model_copy(update=hyena) == one.model
+
+
+def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path: Path) -> None:
+    config = load("reader-long", Path(), check_data=False)
+    assert isinstance(config, TrainConfig)
+    first, last = config.stages
+    assert isinstance(first, StageConfig) and isinstance(last, StageConfig)
+    assert first.start == "shipped" and first.model == last.model == load_config(asset("reader"))
+    for stage in config.stages:
+        longest = max(stage.passages) * 240
+        assert stage.tokens_per_step // longest >= 1 and max(stage.passages) > config.data.negatives
+    other = ReaderModelConfig(mixers=("attention",) * 6, null_width=16)
+    save_checkpoint(tmp_path / "twin", {}, other, tokenizer=None, card=None, storage="float32")
+    started = started_from(config, tmp_path / "twin")
+    one, two = started.stages
+    assert isinstance(one, StageConfig) and isinstance(two, StageConfig)
+    assert (one.start, two.start) == (str(tmp_path / "twin"), first.name) and one.model == two.model == other
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        started_from(config, tmp_path)
+    after_pair = load("reader-more", Path(), check_data=False)
+    assert isinstance(after_pair, TrainConfig)
+    went_on, *_ = [s for s in started_from(after_pair, tmp_path / "twin").stages if isinstance(s, StageConfig)]
+    assert went_on.start == str(tmp_path / "twin") and went_on.model == other
+    long = load("reader-long", Path(), check_data=False)
+    assert isinstance(long, TrainConfig) and isinstance(long.stages[-1], StageConfig)
+    assert long.stages[-1].average_with == "shipped"
+    *_, last = started_from(long, tmp_path / "twin").stages
+    assert isinstance(last, StageConfig)
+    assert last.average_with == str(tmp_path / "twin") and last.start == long.stages[0].name
+    for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader, and trains its reader anew
+        with pytest.raises(UsageError, match="only a reader's training"):
+            started_from(load(recipe, Path(), check_data=False), tmp_path / "twin")
+
+
+def test_an_encoder_that_a_stage_needs_is_looked_at_before_any_work(tmp_path: Path) -> None:
+    reader = load("reader", tmp_path, check_data=False)
+    nowhere: dict[str, Any] = {"packed": tmp_path / "none.npz", "encoder": None, "device": "cpu", "progress": Quiet()}
+    with pytest.raises(UsageError, match="starts from an encoder that does not ship"):
+        train(reader, tmp_path / "run", pair_encoder=None, **nowhere)
+    with pytest.raises(CheckpointError, match=r"config\.json cannot be read"):
+        train(reader, tmp_path / "run", pair_encoder=tmp_path, **nowhere)
+    small = {"model_type": "bert", "vocab_size": 30522, "hidden_size": 32, "num_hidden_layers": 2} | {
+        "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 512
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(small), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="is not what stage pair describes"):
+        train(reader, tmp_path / "run", pair_encoder=tmp_path, **nowhere)
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
+    config = load(language(tmp_path), tmp_path)
+    packed = pack_data(config, tmp_path, Quiet()).path
+    reader = load("reader-alone", tmp_path, check_data=False)
+    with pytest.raises(DataError, match="holds no questions"):
+        train(reader, tmp_path / "run", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=Quiet())
+    with pytest.raises(DataError, match="no packed data at"):
+        train(
+            config,
+            tmp_path / "run",
+            packed=tmp_path / "none.npz",
+            encoder=None,
+            pair_encoder=None,
+            device="cpu",
+            progress=Quiet(),
+        )
+    with pytest.raises(UsageError, match="makes its data as it trains"):
+        pack_data(load("recall-hyena", tmp_path), tmp_path, Quiet())
