@@ -38,6 +38,7 @@ from ragyena.errors import (
     UsageError,
 )
 from ragyena.model.checkpoint import file_sha256, load_config
+from ragyena.model.mixers import check_mixers
 from ragyena.train.augment.near_words import near_words
 from ragyena.train.lm_data import Stream, prepare_prose
 from ragyena.train.lm_task import LanguageTask
@@ -83,6 +84,9 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     if kind not in KINDS:
         raise ConfigError(f"{path}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
     config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
+    for stage in config.stages:
+        if not isinstance(stage, PairStageConfig):
+            check_mixers(stage.model)
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
     reader_keys = ("questions", "passages", "prose", "hybrid_questions", "hybrid_documents")
