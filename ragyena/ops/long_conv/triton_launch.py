@@ -282,7 +282,8 @@ class Launcher:
             z.numbers, z.scale, q.numbers, q.scale, w, w_scale, spectrum.real, spectrum.imaginary, spectrum.relative,
             spectrum.scale, _or(skip, u), self.tables.inner, self.tables.inner_twiddle, self.tables.outer_twiddle, rows,
             channels, group.start, plan.tiles, plan.outer, self.delta, A=plan.rows, BLOCK=plan.block,
-            HAS_SKIP=skip is not None, FORWARD=gate_out is not None, TOP=SPECTRUM_TOP, **{**self.inner, "num_stages": plan.backward_stages},
+            HAS_SKIP=skip is not None, FORWARD=gate_out is not None, TOP=SPECTRUM_TOP,
+            **{**self.inner, "num_stages": plan.backward_stages},
         )  # fmt: skip
         _filter_kernels().split_lags[plan.tiles, channels](
             w, w_scale, out.filter, self.tables.outer, self.batch, channels, group.start, self.length, plan.inner,
