@@ -1,4 +1,4 @@
-"""Plain text: kept as it stands in the file, so that lines and offsets are the file's."""
+"""Plain text, kept as it stands, so that lines and offsets are the file's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text
 from ragyena.types import Document
 
-__all__ = ["load"]
+SUFFIXES = (
+    *(".txt", ".text", ".log", ".tex", ".org", ".adoc", ".asciidoc"),
+    *("readme", "license", "notice", "authors", "changelog"),
+)
+WAY_OUT = {".zip": "unpack it", ".gz": "unpack it"}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:

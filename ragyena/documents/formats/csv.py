@@ -1,4 +1,4 @@
-"""CSV and TSV: every row is a document; the first row names the fields. Read row by row, whatever the size."""
+"""CSV and TSV: every row is a document, and the first row names the fields. Read row by row, whatever the size."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ragyena.config import IndexConfig
-from ragyena.documents.decoding import check_text, undecodable
-from ragyena.documents.formats.rows import encoding_of_file, row_document
+from ragyena.documents.decoding import check_text, open_text
+from ragyena.documents.rows import row_document
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["load"]
-
+SUFFIXES = (".csv", ".tsv")
+WAY_OUT: dict[str, str] = {}
 SAMPLE_CHARS = 16_384
 LONGEST_FIELD = 1 << 30
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     """Rows count from 1 after the row of names. A row longer than that row is an error; a shorter one lacks fields."""
-    encoding = encoding_of_file(path)
     csv.field_size_limit(LONGEST_FIELD)  # the module's own limit is below the length of an ordinary article
-    with path.open(encoding=encoding, newline="") as file:
+    with open_text(path, newline="") as file:
         delimiter = _delimiter(file.read(SAMPLE_CHARS), path)
         file.seek(0)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -31,27 +30,25 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
             for number, cells in enumerate(reader, 1):
                 if not any(cells):
                     continue
-                if len(cells) > len(names) and any(cells[len(names) :]):
+                if any(cells[len(names) :]):
                     raise UnreadableDocumentError(
                         f"{path}, line {reader.line_num}: {len(cells)} fields, but the first row names {len(names)}",
-                        hint="put fields that hold the delimiter in quotes, or mend the row",
+                        hint="put fields that hold the delimiter in quotes, or correct the row",
                     )
                 check_text("".join(cells), path)
                 yield row_document(path, number, dict(zip(names, cells, strict=False)), config)
         except csv.Error as error:
             raise UnreadableDocumentError(
-                f"{path}, line {reader.line_num}: {error}", hint="mend the quotes of that row"
+                f"{path}, line {reader.line_num}: {error}", hint="correct the quotes of that row"
             ) from error
-        except UnicodeDecodeError as error:
-            raise undecodable(path, encoding) from error
 
 
 def _delimiter(sample: str, path: Path) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
-    first = sample.splitlines()[0] if sample.strip() else ""
     # By the row of names: names hold no delimiters, while texts are full of commas.
-    return max(",;\t|", key=first.count)
+    names = sample.splitlines()[0] if sample.strip() else ""
+    return max(",;\t|", key=names.count)
 
 
 def _names(row: list[str], path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Puts the text of a document together from blocks, and keeps where its headings and pages begin."""
+"""The text of a document put together from blocks, with the offsets of its headings and pages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from ragyena.config import IndexConfig
+from ragyena.documents.decoding import normalise_newlines
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document, Heading
 
-__all__ = ["TextBuilder", "check_office_file"]
+__all__ = ["TextBuilder", "check_office_file", "tidy"]
 
 _OLE = bytes.fromhex("d0cf11e0a1b11ae1")
 INFLATION = 20
@@ -19,7 +20,7 @@ INFLATION = 20
 
 
 class TextBuilder:
-    """Blocks in reading order, parted by blank lines; a block is never changed once it is in."""
+    """Blocks in reading order, parted by blank lines."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -28,38 +29,38 @@ class TextBuilder:
         self._page_starts: list[int] = []
 
     def page(self) -> None:
-        """The next block begins a page. A page may stay empty."""
+        """Begin a page with the next block. A page may stay empty."""
         if self._length:
-            self._append("\n\n" if not self._text_ends("\n\n") else "")
+            self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
         self._page_starts.append(self._length)
 
     def heading(self, level: int, text: str) -> None:
-        """A heading of level 1 (top) and below, as a block of its own."""
+        """Add a heading of level 1 (top) and below, as a block of its own."""
         text = " ".join(text.split())
         if text:
-            start = self.block(text)
-            self._headings.append(Heading(start, level, text))
+            self.heading_at(self.block(text), level, text)
 
     def heading_at(self, start: int, level: int, text: str) -> None:
-        """Marks text that is already in as a heading."""
+        """Mark text that is already in as a heading."""
         self._headings.append(Heading(start, level, text))
 
     def block(self, text: str, *, tight: bool = False) -> int:
-        """A paragraph or the like; ``tight`` puts it on the next line without a blank line (list items, table rows).
+        """Add a paragraph or the like and return the offset at which it starts. Blank text adds nothing.
 
-        Returns the offset at which it starts. Blocks without text leave no trace.
+        ``tight`` puts it on the next line without a blank line (list items, table rows).
         """
         text = text.strip("\n").rstrip()
         if not text.strip():
             return self._length
-        if self._length and not self._at_page_start():
+        at_page_start = bool(self._page_starts) and self._page_starts[-1] == self._length
+        if self._length and not at_page_start:
             self._append("\n" if tight else "\n\n")
         start = self._length
         self._append(text)
         return start
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Rows of cells, one line a row, cells parted by `` | ``."""
+        """Add rows of cells, one line a row, cells parted by `` | ``."""
         tight = False
         for row in rows:
             cells = [" ".join(cell.split()) for cell in row]
@@ -76,19 +77,13 @@ class TextBuilder:
             headings=tuple(sorted(self._headings, key=lambda heading: heading.start)),
         )
 
-    def _at_page_start(self) -> bool:
-        return bool(self._page_starts) and self._page_starts[-1] == self._length
-
-    def _text_ends(self, end: str) -> bool:
-        return bool(self._parts) and self._parts[-1].endswith(end)
-
     def _append(self, text: str) -> None:
         self._parts.append(text)
         self._length += len(text)
 
 
 def check_office_file(path: Path, config: IndexConfig) -> None:
-    """Raises UnreadableDocumentError for an office file that is encrypted, no zip at all, or unpacks without bound."""
+    """Raise UnreadableDocumentError for an office file that is encrypted, is not a zip, or unpacks without bound."""
     with path.open("rb") as file:
         if file.read(len(_OLE)) == _OLE:
             raise UnreadableDocumentError(
@@ -100,7 +95,7 @@ def check_office_file(path: Path, config: IndexConfig) -> None:
             size = sum(item.file_size for item in archive.infolist())
     except BadZipFile as error:
         raise UnreadableDocumentError(
-            f"{path} is damaged: it is no valid {path.suffix[1:]} file ({error})",
+            f"{path} is damaged: it is not a valid {path.suffix[1:]} file ({error})",
             hint="open it in its own program and save it again, or copy it again",
         ) from error
     if size > INFLATION * config.max_file_mb * 1_000_000:
@@ -111,6 +106,6 @@ def check_office_file(path: Path, config: IndexConfig) -> None:
 
 def tidy(text: str) -> str:
     """Text of a parser as clean lines: no trailing blanks, at most one blank line in a row, one kind of newline."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0b", "\n").replace("\x0c", "\n")
+    text = normalise_newlines(text).replace("\x0b", "\n").replace("\x0c", "\n")
     text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "", text)
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"[^\S\n]+(?=\n)", "", text))
