@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -39,7 +39,7 @@ from ragyena.errors import (
 )
 from ragyena.model.checkpoint import file_sha256, load_config
 from ragyena.model.mixers import check_mixers
-from ragyena.train.augment.near_words import near_words
+from ragyena.train.augment.word_neighbours import word_neighbours
 from ragyena.train.lm_data import Stream, prepare_prose
 from ragyena.train.lm_task import LanguageTask
 from ragyena.train.loop import StageResult, finished, run
@@ -73,17 +73,19 @@ class Packed:
     summary: str
 
 
-def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainConfig:
-    """A training recipe by name or path; relative data paths are under ``data_root``.
+def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_data: bool = True) -> AnyTrainConfig:
+    """A training recipe by name or path, with ``overrides`` (``KEY=VALUE``); relative data paths are under
+    ``data_root``.
 
     Raises PathNotFoundError for a data file that is not there, unless packed data stand in for them
     (``check_data`` False); ConfigError for a recipe of no known kind.
     """
-    values, path = recipes.load_recipe("configs/train", recipe)
+    values, path = recipes.load_recipe("configs/train", recipe, overrides)
+    source = recipes.source_of(path, overrides)
     kind = values.get("kind", "reader")
     if kind not in KINDS:
-        raise ConfigError(f"{path}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
-    config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
+        raise ConfigError(f"{source}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
+    config: AnyTrainConfig = parse(KINDS[kind], values, source=source)
     for stage in config.stages:
         if not isinstance(stage, PairStageConfig):
             check_mixers(stage.model)
@@ -122,8 +124,8 @@ def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encoder: Path | None = None) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words twist a
-    reader's questions.
+    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words'
+    neighbours perturb a reader's questions.
 
     Raises UsageError for a recipe that needs no data.
     """
@@ -137,8 +139,8 @@ def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encode
             f"of {prose.dev_documents:,} held out"
         )
         return Packed(prose.path, summary)
-    near = near_words(encoder or _bundled_encoder(), tokenizer)
-    report = prepare(config.data, tokenizer, cache, progress, near=near)
+    neighbours = word_neighbours(encoder or _bundled_encoder(), tokenizer)
+    report = prepare(config.data, tokenizer, cache, progress, neighbours=neighbours)
     summary = (
         f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
         f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}"
@@ -199,7 +201,7 @@ def _check_pair_encoder(config: AnyTrainConfig, folder: Path, pair_encoder: Path
             raise UsageError(
                 f"stage {stage.name} starts from an encoder that does not ship with ragyena",
                 hint="fetch one (hf download sentence-transformers/all-mpnet-base-v2 --local-dir FOLDER) and name it: "
-                "--pair-encoder FOLDER; or take a recipe without such a stage (reader-alone)",
+                "--pair-encoder FOLDER; or take a recipe without such a stage (reader-bundled-encoder)",
             )
         check_encoder(stage, pair_encoder)
 

@@ -22,9 +22,9 @@ from ragyena.model.decode import HyenaState
 from ragyena.model.flops import conv_flops
 from ragyena.model.layers import Linear
 from ragyena.model.mixers.base import CausalMixer, matrix_entries
-from ragyena.ops.long_conv.op import long_conv, long_conv_with_tail
-from ragyena.ops.short_conv.op import short_conv, short_conv_history, short_conv_step
-from ragyena.ops.short_gates.op import GatesBackend, causal_gates, causal_gates_backend
+from ragyena.ops.long_conv import long_conv, long_conv_with_tail
+from ragyena.ops.short_conv import short_conv, short_conv_history, short_conv_step
+from ragyena.ops.short_gates import GatesBackend, causal_gates, causal_gates_backend
 
 __all__ = ["CausalHyena", "ImplicitFilter"]
 

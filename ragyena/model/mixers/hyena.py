@@ -21,10 +21,9 @@ from ragyena.model.layers import Linear, merge_heads, split_heads
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.base import ABSENT, Mixer, ReaderMixer, Selected, matrix_entries
 from ragyena.ops.backends import choose_backend, prefers_triton
-from ragyena.ops.long_conv.op import long_conv
-from ragyena.ops.passage_conv import triton_op as slot_conv_triton
-from ragyena.ops.passage_conv.op import gated_slot_conv, slot_conv
-from ragyena.ops.short_gates.op import GatesBackend, short_gates, short_gates_by_position
+from ragyena.ops.long_conv import long_conv
+from ragyena.ops.passage_conv import gated_passage_conv, passage_conv, triton_unavailable
+from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position
 
 __all__ = ["HyenaMixer"]
 
@@ -141,7 +140,7 @@ class HyenaMixer(ReaderMixer):
         wish, operation = self.passage_backend, "passage_scope"
         if wish == "auto" and not prefers_triton(operation, projected_p):
             return choose_backend(operation, wish, ("torch",), "torch")
-        reason = slot_conv_triton.refusal(projected_p, projected_p.shape[1])
+        reason = triton_unavailable(projected_p, projected_p.shape[1])
         if self.context_channels:
             reason = "some channels have the scope of the context"
         available = ("torch",) if reason else ("torch", "triton")
@@ -157,9 +156,9 @@ class HyenaMixer(ReaderMixer):
         """
         question, slot = gated_q.shape[1], projected_p.shape[1]
         taps = self.passage_filter(max(question, slot))
-        mixed_q = slot_conv(gated_q, _crop(taps, question))
+        mixed_q = passage_conv(gated_q, _crop(taps, question))
         gate_1DL, gated_1DL = short_gates(projected_p, self.short, mask_NS, backend="triton")
-        mixed_1DL = gated_slot_conv(
+        mixed_1DL = gated_passage_conv(
             gated_1DL, _crop(taps, slot), slot_tokens=slot, gate_out_BDL=gate_1DL, backend="triton"
         )
         weight = self.out.weight.to(mixed_1DL.dtype)
@@ -206,7 +205,7 @@ class HyenaMixer(ReaderMixer):
         else:
             y_BCL = long_conv(u_BCL, filter_CK, direction="two_sided")
         y_BLC = y_BCL.transpose(1, 2)
-        own_q = slot_conv(question_BQC, _crop(filter_CK, length))
+        own_q = passage_conv(question_BQC, _crop(filter_CK, length))
         return own_q, y_BLC[:, length:].reshape(batch * passages, slot, channels)
 
     def _modulated(self, u_BCL: Tensor, filter_CK: Tensor, question_tokens: int, passages: int) -> Tensor:
@@ -228,7 +227,7 @@ def _within_slots(filter_: TwoSidedFilter, question_BQC: Tensor, slots_NSC: Tens
     """The question, and each slot, convolved alone."""
     question, slot = question_BQC.shape[1], slots_NSC.shape[1]
     taps = filter_(max(question, slot))
-    return slot_conv(question_BQC, _crop(taps, question)), slot_conv(slots_NSC, _crop(taps, slot))
+    return passage_conv(question_BQC, _crop(taps, question)), passage_conv(slots_NSC, _crop(taps, slot))
 
 
 def _crop(filter_CK: Tensor, length: int) -> Tensor:
