@@ -15,10 +15,11 @@ from ragyena.bench.figures import Benchmark, Figure, benchmark, spread
 from ragyena.config import LanguageStageConfig, LanguageTrainConfig, RecallTrainConfig, TrainConfig, parse
 from ragyena.errors import UsageError
 from ragyena.train.flops import peak_flops
+from ragyena.train.kinds import AnyTrainConfig, RunContext
 from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
-from ragyena.train.run import AnyTrainConfig, chosen_device, load, tasks
+from ragyena.train.run import chosen_device, load, tasks
 from ragyena.train.task import Stage, Task
 from ragyena.types import Progress, Silent
 
@@ -54,9 +55,7 @@ def bench_train(
     if sequence_tokens is not None:
         chosen = _with_length(chosen, sequence_tokens)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(
-        config, data, folder, encoder=None, pair_encoder=None, device=device, ranks=Ranks(), progress=progress
-    )
+    make_task = tasks(config, RunContext(folder, data, None, None, device, Ranks(), progress))
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     task.recordable = False  # both loops launch their kernels alike
