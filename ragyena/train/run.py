@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from ragyena import recipes
-from ragyena.config import RecallTrainConfig, parse
+from ragyena.config import PairStageConfig, RecallTrainConfig, parse
 from ragyena.data.qa_files import under
 from ragyena.errors import ConfigError, DataError, MissingDependencyError
+from ragyena.model.mixers import check_mixers
 from ragyena.train.kinds import AnyTrainConfig, LanguageTraining, Packed, RecallTraining, RunContext, Training
 from ragyena.train.loop import StageResult, run
 from ragyena.train.ranks import Ranks, joined
@@ -46,6 +47,9 @@ def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_d
     if kind not in KINDS:
         raise ConfigError(f"{source}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
     config: AnyTrainConfig = parse(KINDS[kind].config, values, source=source)
+    for stage in config.stages:
+        if not isinstance(stage, PairStageConfig):
+            check_mixers(stage.model)
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
     data = config.data.model_dump()
