@@ -1,4 +1,7 @@
-"""The best spans of a context by start and end probabilities. Legend: B contexts, P passages, S slot tokens."""
+"""The best spans of a context by start and end probabilities.
+
+Legend: B contexts, P passages, S slot tokens.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class ScoredSpan:
 def best_spans(
     start: FloatArray, end: FloatArray, context: Context, *, max_tokens: int, count: int
 ) -> tuple[list[ScoredSpan], FloatArray]:
-    """``best_spans_of_batch`` for one context: start and end are [>= P, >= S]."""
+    """``best_spans_of_batch`` for one context: ``start`` and ``end`` are [>= P, >= S]."""
     start_BPS, end_BPS = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
     return best_spans_of_batch(start_BPS, end_BPS, [context], max_tokens=max_tokens, count=count)[0]
 
@@ -41,11 +44,11 @@ def best_spans(
 def best_spans_of_batch(
     start_BPS: Tensor, end_BPS: Tensor, contexts: Sequence[Context], *, max_tokens: int, count: int
 ) -> list[tuple[list[ScoredSpan], FloatArray]]:
-    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best log probability
-    [P].
+    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best score [P].
 
-    start, end: log probabilities; entries beyond a context's own shape are padding. A span lies in one passage's text
-    and in one paragraph, has at most ``max_tokens`` tokens, and its text is cut from the passage by its char offsets.
+    Scores are log probabilities, as are ``start_BPS`` and ``end_BPS``, whose entries beyond a context's own shape are
+    padding. A span lies in one passage's text and in one paragraph, has at most ``max_tokens`` tokens, and its text is
+    cut from the passage by its char offsets.
     """
     batch, passages, slot = start_BPS.shape
     text = np.zeros((batch, passages, slot), np.bool_)
@@ -68,7 +71,7 @@ def best_spans_of_batch(
         widths.masked_fill_(better, width)
         torch.maximum(best, joint, out=best)
     slot_scores = best_BPS.amax(2).cpu().numpy()
-    # overlapping starts crowd the top: enough are looked at that ``count`` remain apart
+    # overlapping spans crowd the top: enough candidates are taken that ``count`` of them do not overlap
     top = best_BPS.flatten(1).topk(min(count * max_tokens, passages * slot))
     widest = width_BPS.flatten(1).gather(1, top.indices).cpu().numpy()
     values, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
