@@ -236,20 +236,20 @@ class Answer:
 
 
 class Progress(Protocol):
-    """Told how far a long task has come. The command line draws it; ``None`` in its place means nobody watches."""
+    """Receives the progress of a long task. The command line draws it; ``Silent`` shows nothing."""
 
     def start(self, description: str, total: int | None, unit: str) -> None:
-        """A new stage begins: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
+        """Begin a stage: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
 
     def advance(self, amount: int, status: str = "") -> None:
-        """``amount`` more units are done; ``status`` is how it goes just now, shown beside the rate."""
+        """Count ``amount`` more units as done; ``status`` is shown next to the rate."""
 
     def note(self, text: str) -> None:
-        """A line worth keeping on the screen."""
+        """Print a line that stays on the screen."""
 
 
 class Silent:
-    """Progress that nobody watches, for what insists on telling it."""
+    """The ``Progress`` that shows nothing."""
 
     def start(self, description: str, total: int | None, unit: str) -> None: ...
 

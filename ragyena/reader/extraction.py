@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ragyena.types import Context, Span
 
-__all__ = ["ScoredSpan", "best_spans", "best_spans_of_batch"]
+__all__ = ["ScoredSpan", "best_spans_of_batch"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
@@ -31,14 +31,6 @@ class ScoredSpan:
 
     span: Span
     log_probability: float
-
-
-def best_spans(
-    start: FloatArray, end: FloatArray, context: Context, *, max_tokens: int, count: int
-) -> tuple[list[ScoredSpan], FloatArray]:
-    """``best_spans_of_batch`` for one context: ``start`` and ``end`` are [>= P, >= S]."""
-    start_BPS, end_BPS = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
-    return best_spans_of_batch(start_BPS, end_BPS, [context], max_tokens=max_tokens, count=count)[0]
 
 
 def best_spans_of_batch(
