@@ -10,10 +10,10 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +22,7 @@ from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
 __all__ = ["Row", "valid_rows"]
 
 _KINDS = {".jsonl": "lines", ".ndjson": "lines", ".json": "json"}
-_COMPRESSED = {".xz": lzma.open, ".gz": gzip.open}
+_COMPRESSED: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -91,7 +91,7 @@ def _file_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path} is not a data file", hint="use .jsonl or .json, also with .xz or .gz")
     stem = path.name.split(".")[0]
     try:
-        with cast(TextIO, _COMPRESSED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig")) as file:
+        with _COMPRESSED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig") as file:
             if kind == "lines":
                 for number, line in enumerate(file, 1):
                     if line.strip():
