@@ -26,7 +26,7 @@ MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/ev
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODELS for name in recipes.names(kind)])
 def test_a_shipped_recipe_loads_and_describes_itself(kind: str, name: str) -> None:
     values, path = recipes.load_recipe(kind, name)
-    model = KINDS[values.get("kind", "reader")] if kind == "configs/train" else MODELS[kind]
+    model = KINDS[values.get("kind", "reader")].config if kind == "configs/train" else MODELS[kind]
     if kind == "configs/eval" and values.get("task") == "suite":
         model = SuiteConfig
     config = parse(model, values, source=str(path))

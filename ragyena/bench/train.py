@@ -21,10 +21,11 @@ from ragyena.config import (
 )
 from ragyena.errors import UsageError
 from ragyena.model.flops import peak_flops
+from ragyena.train.kinds import AnyTrainConfig, RunContext
 from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
-from ragyena.train.run import AnyTrainConfig, chosen_device, load, tasks
+from ragyena.train.run import chosen_device, load, tasks
 from ragyena.train.task import Stage, Task
 from ragyena.types import Progress, Silent
 
@@ -61,9 +62,7 @@ def bench_train(
         chosen = _with_length(chosen, sequence_tokens)
     folder.mkdir(parents=True, exist_ok=True)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(
-        config, data, folder, encoder=None, pair_encoder=None, device=device, ranks=Ranks(), progress=progress
-    )
+    make_task = tasks(config, RunContext(folder, data, None, None, device, Ranks(), progress))
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     task.recordable = False  # both loops launch their kernels alike
