@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import empty_gradient, register
 
 __all__ = ["convolve", "direct_conv", "fft_conv", "fft_size", "finish", "gated"]
 
