@@ -96,7 +96,7 @@ def bench_ask(
         demo.build(index, config, progress)
     questions = [asked.question for asked in demo.load_questions()]
     retrieving, packing, reading, lengths = [], [], [], []
-    with Pipeline.open(index, config) as pipeline:
+    with Pipeline.open(index, settings=config) as pipeline:
         pipeline.ask(questions[0])  # the first question pays for what is loaded and compiled once
         if progress:
             progress.start("asking", rounds * len(questions), "questions")
