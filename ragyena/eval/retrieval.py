@@ -29,7 +29,7 @@ __all__ = [
     "token_text",
 ]
 
-RETRIEVAL_SCHEMA: Final = "ragyena.index/1"
+RETRIEVAL_SCHEMA: Final = "ragyena.retrieval/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class RetrievalCondition:
 class RetrievalReport:
     """A whole evaluation of an index and the ways of searching it."""
 
-    schema: Literal["ragyena.index/1"]
+    schema: Literal["ragyena.retrieval/1"]
     """``RETRIEVAL_SCHEMA``: the version of this layout."""
     recipe: str
     date: str

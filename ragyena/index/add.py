@@ -12,14 +12,14 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import load
+from ragyena.documents.loading import load, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import find_files
@@ -110,7 +110,7 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
                 hint="give each document a source of its own: Document(source=..., text=...)",
             )
         else:
-            documents[source.source] = _encodable(source)
+            documents[source.source] = valid_unicode(source)
     files = [path for path in find_files(paths, exclude) if index not in path.parents] if paths else []
     return paths, [*files, *documents.values()]
 
@@ -180,16 +180,6 @@ def _prune(writer: Writer, roots: Sequence[Path]) -> int:
                 writer.store.remove_source(source.source_id)
             removed += 1
     return removed
-
-
-def _encodable(document: Document) -> Document:
-    """The document without lone surrogates, which UTF-8 does not know."""
-
-    def clean(text: str) -> str:
-        return text.encode("utf-8", "replace").decode("utf-8")
-
-    metadata = {clean(str(key)): clean(str(value)) for key, value in document.metadata.items()}
-    return replace(document, text=clean(document.text), title=clean(document.title), metadata=metadata)
 
 
 @dataclass(slots=True)
