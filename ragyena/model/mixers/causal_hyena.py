@@ -12,46 +12,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ragyena.config import HyenaConfig
+from ragyena.config import CausalModelConfig
 from ragyena.model.decode import HyenaState
+from ragyena.model.flops import conv_flops
 from ragyena.model.layers import Linear
+from ragyena.model.mixers.base import CausalMixer, matrix_entries
 from ragyena.ops.long_conv import long_conv, long_conv_with_tail
 from ragyena.ops.short_conv import short_conv, short_conv_history, short_conv_step
 from ragyena.ops.short_gates import GatesBackend, causal_gates, causal_gates_backend
 
-__all__ = ["CausalHyena", "HyenaState", "ImplicitFilter"]
+__all__ = ["CausalHyena", "ImplicitFilter"]
 
 
-class CausalHyena(nn.Module):
+class CausalHyena(CausalMixer):
     """Causal Hyena mixer of any order: ``forward`` for a sequence; ``prefill`` or ``empty_state``, then ``step``.
 
     The three compute the same function. Filters cover ``max_length`` lags; a longer sequence is mixed exactly with
     these filters, whose reach then is its last ``max_length`` positions.
     """
 
+    FILTERS = ("filter_fn.", "short_filter.")
+
     gates_backend: GatesBackend
-    """What the short convolution and the first gate run on in ``forward`` at order 2."""
+    """Backend of the short convolution and the first gate in ``forward`` at order 2."""
 
-    def __init__(self, width: int, *, max_length: int, operator: HyenaConfig | None = None) -> None:
-        super().__init__()
+    def __init__(self, config: CausalModelConfig, layer: int = 0) -> None:
+        super().__init__(config, layer)
         self.gates_backend = "auto"
-        operator = HyenaConfig() if operator is None else operator
-        self.width, self.max_length, self.order = width, max_length, operator.order
-        projected = (operator.order + 1) * width
-        self.out_proj = Linear(width, width)
-        self.in_proj = Linear(width, projected)
-        self.short_filter = nn.Conv1d(
-            projected, projected, operator.short_filter, groups=projected, padding=operator.short_filter - 1
-        )
-        self.filter_fn = ImplicitFilter(width, max_length=max_length, operator=operator)
+        self.width, self.max_length, self.order = config.width, config.max_length, config.order
+        projected = (self.order + 1) * self.width
+        self.out_proj = Linear(self.width, self.width)
+        self.in_proj = Linear(self.width, projected, maps=self.order + 1)
+        taps = config.short_filter
+        self.short_filter = nn.Conv1d(projected, projected, taps, groups=projected, padding=taps - 1)
+        self.filter_fn = ImplicitFilter(config)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
-        """[B, L, D] in the type of ``x``."""
+    def flops(self, length: int) -> float:
+        short = 2.0 * self.short_filter.kernel_size[0] * self.short_filter.in_channels
+        return 2.0 * matrix_entries(self) + (self.order - 1) * conv_flops(length, self.width) + short
+
+    def forward(self, x_BLD: Tensor, shared: Any = None) -> Tensor:
         projected_BLC = self.in_proj(x_BLD)
         filter_ODK = self.filter_fn(min(x_BLD.shape[1], self.max_length))
         if self.order == 2:
@@ -85,8 +90,7 @@ class CausalHyena(nn.Module):
 
     @torch.no_grad()
     def prefill(self, x_BLD: Tensor, steps: int | None) -> tuple[Tensor, HyenaState]:
-        """``forward`` and the state to go on from, with room for ``steps`` more positions (None: no limit)."""
-        raw_BCL = self._projected(x_BLD)
+        raw_BCL = self.in_proj(x_BLD).transpose(1, 2)
         projected_BCL = short_conv(raw_BCL, self._short_weight, self.short_filter.bias)
         filter_ODK = self.filter_fn(self.max_length)
         history = self.max_length - 1 if steps is None else min(steps, self.max_length - 1)
@@ -118,7 +122,6 @@ class CausalHyena(nn.Module):
 
     @torch.no_grad()
     def step(self, x_BD: Tensor, state: HyenaState) -> tuple[Tensor, HyenaState]:
-        """The output [B, D] at one more position and ``state``, advanced in place."""
         projected_BC, history_BCT = short_conv_step(
             self.in_proj(x_BD), state.history, self._short_weight, self.short_filter.bias
         )
@@ -136,9 +139,6 @@ class CausalHyena(nn.Module):
     def _short_weight(self) -> Tensor:
         return self.short_filter.weight[:, 0]
 
-    def _projected(self, x_BLD: Tensor) -> Tensor:
-        return self.in_proj(x_BLD).transpose(1, 2)
-
     def _output(self, mixed_BDL: Tensor) -> Tensor:
         return self.out_proj(mixed_BDL.transpose(1, 2))
 
@@ -149,18 +149,18 @@ class ImplicitFilter(nn.Module):
     It stays in fp32 when the model is cast to a half precision: its sines are too steep for one.
     """
 
-    def __init__(self, width: int, *, max_length: int, operator: HyenaConfig) -> None:
+    def __init__(self, config: CausalModelConfig) -> None:
         super().__init__()
-        self.width, self.convolutions = width, operator.order - 1
-        channels, hidden = width * self.convolutions, operator.filter_width
+        self.width, self.convolutions = config.width, config.order - 1
+        channels, hidden = self.width * self.convolutions, config.filter_width
         self.bias = nn.Parameter(torch.randn(channels))
-        self.pos_emb = _PositionFeatures(operator.filter_embedding, max_length)
-        sine = _Sine(hidden, operator.sine_frequency)  # one for all layers, as published
-        layers: list[nn.Module] = [nn.Linear(operator.filter_embedding, hidden), sine]
-        for _ in range(operator.filter_depth):
+        self.pos_emb = _PositionFeatures(config.filter_embedding, config.max_length)
+        sine = _Sine(hidden, config.sine_frequency)  # one for all layers, as published
+        layers: list[nn.Module] = [nn.Linear(config.filter_embedding, hidden), sine]
+        for _ in range(config.filter_depth):
             layers += [nn.Linear(hidden, hidden), sine]
         self.implicit_filter = nn.Sequential(*layers, nn.Linear(hidden, channels, bias=False))
-        self.modulation = _Window(channels, operator)
+        self.modulation = _Window(channels, config)
 
     def forward(self, lags: int) -> Tensor:
         """[O, D, lags] filters in fp32 (fp64 where the module is): lags 0 .. lags - 1, lags at most max_length."""
@@ -215,10 +215,10 @@ class _Window(nn.Module):
 
     deltas: Tensor
 
-    def __init__(self, channels: int, operator: HyenaConfig) -> None:
+    def __init__(self, channels: int, config: CausalModelConfig) -> None:
         super().__init__()
-        self.modulate, self.shift = operator.modulate, operator.decay_shift
-        slowest, fastest = (math.log(operator.decay_target) / p for p in (operator.slow_decay, operator.fast_decay))
+        self.modulate, self.shift = config.modulate, config.decay_shift
+        slowest, fastest = (math.log(config.decay_target) / p for p in (config.slow_decay, config.fast_decay))
         self.register_buffer("deltas", torch.linspace(slowest, fastest, channels)[None, None])
 
     def forward(self, t_1K1: Tensor, h_1KC: Tensor) -> Tensor:

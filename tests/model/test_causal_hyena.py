@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ragyena.config import HyenaConfig
+from ragyena.config import CausalModelConfig
 from ragyena.model.checkpoint import load_into
-from ragyena.model.hyena_operator import CausalHyena
+from ragyena.model.mixers.causal_hyena import CausalHyena
 from ragyena.ops.long_conv.reference import long_conv_reference
 from ragyena.ops.short_conv import short_conv
 from ragyena.ops.short_conv.reference import short_conv_reference
@@ -25,18 +25,20 @@ def relative(actual: Tensor, expected: Tensor) -> float:
 
 def make(width: int = 6, *, max_length: int = 40, order: int = 2, short_filter: int = 3) -> CausalHyena:
     torch.manual_seed(order * 100 + max_length)
-    return CausalHyena(width, max_length=max_length, operator=HyenaConfig(order=order, short_filter=short_filter))
+    return CausalHyena(CausalModelConfig(width=width, max_length=max_length, order=order, short_filter=short_filter))
 
 
 def loaded(dump) -> CausalHyena:
     config = dump.config
-    operator = HyenaConfig(
+    settings = CausalModelConfig(
+        width=config["d_model"],
+        max_length=config["l_max"],
         order=config["order"],
         filter_embedding=config["emb_dim"],
         filter_width=config["filter_order"],
         sine_frequency=config["w"],
     )
-    mixer = CausalHyena(config["d_model"], max_length=config["l_max"], operator=operator)
+    mixer = CausalHyena(settings)
     load_into(mixer, dump.group("sd."), "the dump")
     return mixer
 
@@ -131,8 +133,8 @@ def test_causality(order: int) -> None:
 
 def test_filter_decays_unless_told_not_to() -> None:
     torch.manual_seed(0)
-    decaying = CausalHyena(64, max_length=512, operator=HyenaConfig())
-    flat = CausalHyena(64, max_length=512, operator=HyenaConfig(modulate=False))
+    decaying = CausalHyena(CausalModelConfig(width=64, max_length=512))
+    flat = CausalHyena(CausalModelConfig(width=64, max_length=512, modulate=False))
     flat.load_state_dict(decaying.state_dict())
 
     def late_share(mixer: CausalHyena) -> float:

@@ -10,38 +10,40 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ragyena.config import CausalModelConfig
+from ragyena.model import flops
 from ragyena.model.language_model import CausalLM
-from ragyena.train import flops
+from ragyena.model.mixers.base import matrix_entries
 
-TWIN = CausalModelConfig(
+TRANSFORMER = CausalModelConfig(
     vocab_size=64, width=32, depth=2, ffn_width=64, heads=2, max_length=64, mixers=("attention", "attention")
 )
 
 
-def test_the_formula_is_what_a_step_of_the_twin_computes() -> None:
+def test_the_formula_is_what_a_step_of_a_transformer_computes() -> None:
     """torch counts the same but for attention, of which it counts the masked half too."""
     length, batch = 64, 3
-    model = CausalLM(TWIN)
+    model = CausalLM(TRANSFORMER)
     ids = torch.randint(64, (batch, length))
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model.loss(ids, targets_BL=ids).backward()  # type: ignore[no-untyped-call]
     counted = counter.get_total_flops()
-    ours = batch * length * flops.language_model_flops(model, TWIN, length)
-    attention = batch * length * TWIN.depth * flops.attention_flops(length, TWIN.width, causal=True)
+    ours = batch * length * flops.TRAINING * model.flops(length)
+    each = flops.TRAINING * flops.attention_flops(length, TRANSFORMER.width, causal=True)
+    attention = batch * length * TRANSFORMER.depth * each
     assert counted == ours + attention  # whole attention is twice the causal one
     assert flops.attention_flops(length, 32, causal=False) == 2 * flops.attention_flops(length, 32, causal=True)
 
 
 def test_a_hyena_layer_has_matrices_and_a_convolution() -> None:
-    config = TWIN.model_copy(update={"mixers": ("hyena", "hyena")})
+    config = TRANSFORMER.model_copy(update={"mixers": ("hyena", "hyena")})
     model = CausalLM(config)
     width, length = 32, 64
     matrices = 2 * (4 * width**2 + 2 * width * 64) + 64 * width
-    assert flops.matrix_entries(model) == matrices  # filter networks are not met by every token
+    assert matrix_entries(model) == matrices  # filter networks are not met by every token
     points = 2 * length
     conv = 3 * width * (5 * points * math.log2(points) + 3 * points) / length
     expected = 6 * matrices + 2 * (conv + 6 * 3 * 3 * width)
-    assert flops.language_model_flops(model, config, length) == pytest.approx(expected)
+    assert flops.TRAINING * model.flops(length) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
