@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from ragyena.data.qa_files import read_rows
+from ragyena.data.rows import valid_rows
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.datasets import ContextRow, EvalData, Question, sample
 
@@ -79,15 +79,9 @@ def load_beir(folder: Path, split: str, limit: int, seed: int) -> BeirData:
 
 def _rows(path: Path, problems: list[str]) -> dict[str, _Row]:
     found: dict[str, _Row] = {}
-    for where, values in read_rows([str(path)]):
-        try:
-            row = _Row.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            problems.append(f"{where}: '{'.'.join(map(str, first['loc'])) or 'row'}': {first['msg'].lower()}")
-            continue
+    for place, row in valid_rows([str(path)], _Row, problems):
         if row.id in found:
-            problems.append(f"{where}: the id '{row.id}' is taken by an earlier row")
+            problems.append(f"{place.where}: the id '{row.id}' is taken by an earlier row")
         else:
             found[row.id] = row
     if not found:

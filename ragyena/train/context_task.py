@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
 from ragyena.train.objectives import span_loss
@@ -19,10 +20,7 @@ from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
 
-__all__ = ["ContextTask", "checkpoint_of", "compiled"]
-
-_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
-_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+__all__ = ["ContextTask", "checkpoint_of"]
 
 
 class ContextTask(ABC):
@@ -57,7 +55,7 @@ class ContextTask(ABC):
             return {}
         losses = []
         for passages in self._context_stage.passages:
-            for step in range(_HELD_OUT_BATCHES):
+            for step in range(Sampling.HELD_OUT_BATCHES):
                 batch = self.sampler.held_out_batch(step, passages)
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
@@ -85,9 +83,3 @@ def checkpoint_of(name: str, runs: Path) -> Path:
     if folder.is_dir():
         return folder
     return recipes.asset("reader") if name == "shipped" else Path(name)
-
-
-def compiled(layers: nn.ModuleList) -> list[nn.Module]:
-    """Compiled stand-ins of layers that are called with a few shapes."""
-    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
-    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]
