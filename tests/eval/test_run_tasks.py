@@ -164,12 +164,12 @@ def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, 
     """What is packed into the longest context is what the pipeline packs; a shorter one holds the first of it."""
     report, path, seen = run(config_of("open"))
     (index,) = (tmp_path / "index").glob("*/index")
-    with Pipeline.open(index, dense_config) as pipeline:
+    with Pipeline.open(index, settings=dense_config) as pipeline:
         for context in seen:
             if context.log.context_tokens == 1500:
-                wanted = pipeline.pack(
-                    context.question, pipeline.retrieve(context.question, context_tokens=1500), context_tokens=1500
-                )
+                budget = {"packer.context_tokens": 1500}
+                candidates = pipeline.retrieve(context.question, settings=budget)
+                wanted = pipeline.pack(context.question, candidates, settings=budget)
                 assert [p.passage.text for p in context.passages] == [p.passage.text for p in wanted.passages]
                 assert context.token_ids.tolist() == wanted.token_ids.tolist()
                 assert pipeline.reader.read(context).text == pipeline.reader.read(wanted).text
