@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragyena.config import PackerConfig, RetrieverConfig
+from ragyena.config import PackerConfig, PipelineConfig, RetrieverConfig
 from ragyena.errors import UsageError
 from ragyena.eval.contexts import Making, fill
 from ragyena.eval.datasets import Question
@@ -93,7 +93,7 @@ class HitFinder:
         if self._kind == "search":
             return self._packed(question)
         room = self._context_tokens and capacity(self._packer)
-        found = self._index.search(question.question, self._retriever, top_k=max(self._among, room) + _SPARE)
+        found = self._search(question.question, max(self._among, room) + _SPARE)
         texts = {passage.text for passage in own}
         others = [
             hit
@@ -109,10 +109,13 @@ class HitFinder:
             kept = max(kept, len(filled.passages) - len(own))
         return others[:kept]
 
+    def _search(self, question: str, k: int) -> list[ScoredPassage]:
+        return self._index.search(question, k=k, settings=PipelineConfig(retriever=self._retriever))
+
     def _packed(self, question: Question) -> list[ScoredPassage]:
         """The hits that ``ask`` packs for the question."""
         top_k = self._retriever.top_k or capacity(self._packer)
-        hits = self._index.search(question.question, self._retriever, top_k=top_k)
+        hits = self._search(question.question, top_k)
         found = [hit for hit in hits if not self._hidden(question, hit.passage)]
         likely = max(1, self._context_tokens // _TYPICAL_SLOT)
         for candidates in (found[:likely], found):

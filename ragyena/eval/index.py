@@ -14,7 +14,6 @@ from ragyena.data.qa_files import under
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, IndexMismatchError, StorageError, UsageError
 from ragyena.eval.datasets import EvalData, fingerprint
-from ragyena.index import use_cases as index_use_cases
 from ragyena.index.index import Index
 from ragyena.index.manifest import is_index
 from ragyena.types import Passage, Progress
@@ -40,13 +39,14 @@ def open_index(
     if is_index(place):
         if config.corpus:
             raise UsageError(f"{place} is an index, and the recipe has a corpus of its own", hint="leave --index out")
-        return _checked(Index.open(place), tokenizer), place.parent / f"{place.name}-hits", ()
+        return _checked(Index.open(place, settings=settings), tokenizer), place.parent / f"{place.name}-hits", ()
     if config.corpus:
         paths = [Path(name) for name in under(data_root.expanduser(), config.corpus)]
         folder = place / _named(paths, settings, tokenizer)
-        report = index_use_cases.add(paths, folder / "index", settings, prune=True, progress=progress)
+        with Index.open(folder / "index", create=True, lazy=True, settings=settings) as index:
+            report = index.add(paths, prune=True, progress=progress)
         problems = tuple(f"{failure.path}: {failure.message}" for failure in report.failed)
-        return Index.open(folder / "index"), folder, problems
+        return Index.open(folder / "index", settings=settings), folder, problems
     if data is None:
         raise UsageError(f"{place} is no index of documents to ask on", hint="name one: --index NAME|PATH")
     folder = place / fingerprint([data.contexts.values(), data.prose], settings, tokenizer)
@@ -61,11 +61,12 @@ def open_index(
             raise StorageError(f"{rows} cannot be written: {error.strerror}", hint="choose another --index") from error
         fields = {"text_fields": ("text",), "title_fields": ("title",), "max_file_mb": 1 << 20}
         indexing = settings.model_copy(update={"index": settings.index.model_copy(update=fields)})
-        report = index_use_cases.add([rows], folder / "index", indexing, prune=True, progress=progress)
+        with Index.open(folder / "index", create=True, lazy=True, settings=indexing) as index:
+            report = index.add([rows], prune=True, progress=progress)
         for failure in report.failed:
             raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
         built.touch()
-    return Index.open(folder / "index"), folder, ()
+    return Index.open(folder / "index", settings=settings), folder, ()
 
 
 def in_parts(index: Index, ids: Sequence[int]) -> Iterable[Passage]:

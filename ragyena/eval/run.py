@@ -75,15 +75,15 @@ def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfi
 
 def place_of(index: str, settings: PipelineConfig) -> Path:
     """The folder of an index that is there, called by name or path as everywhere, or the folder to build one under."""
+    from ragyena.index.locate import locate
     from ragyena.index.manifest import is_index
-    from ragyena.index.use_cases import resolve_index
 
     if not index.strip():
         raise UsageError("--index is empty", hint="give the name or the folder of an index")
     plain = Path(index).expanduser()
     if is_index(plain) or plain.parent != Path():
         return plain
-    named = resolve_index(index, settings)
+    named = locate(index, settings)
     return named if is_index(named) else plain
 
 
