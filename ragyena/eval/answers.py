@@ -1,6 +1,6 @@
-"""Has a reader answer every question of a condition. Each answer is kept as it comes: a stopped run goes on.
+"""A reader's answers to every question of a condition, kept as they come: a stopped run is continued.
 
-Contexts are made in one thread while the reader reads in another: on a GPU, making them would take as long as reading.
+Contexts are built in one thread while the reader reads in another: on a GPU, building takes as long as reading.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 from ragyena.documents.sentences import sentence_span
 from ragyena.errors import UsageError
 from ragyena.eval import machine
-from ragyena.eval.conditions import Condition
-from ragyena.eval.contexts import BuiltContext
-from ragyena.eval.datasets import Question
+from ragyena.eval.conditions import BuiltContext, Condition
 from ragyena.eval.journal import Journal
+from ragyena.eval.questions import Question
 from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Progress
 
@@ -38,11 +37,11 @@ class Prediction:
     confidence: float
     no_answer_probability: float
     own_first: bool
-    """Whether the slot that the reader finds best holds a passage of the question's own context."""
+    """The reader's best slot holds a passage of the question's own context."""
     own_packed: bool
-    """Whether a passage of the question's own context was read."""
+    """A passage of the question's own context was read."""
     answer_packed: bool | None
-    """Whether an answer stands in what was read; None where the condition does not ask."""
+    """An answer stands in what was read; None where the condition does not measure it."""
     passages: int
     tokens: int
     """Tokens read, padding included."""
@@ -64,7 +63,7 @@ class _Group:
     """Questions that are read together."""
 
     asked: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
-    """Each with its contexts, and whether an answer stands in them."""
+    """Each with its contexts and ``answer_packed``."""
     unasked: list[Prediction] = field(default_factory=list)
     tokens: int = 0
 
@@ -84,10 +83,10 @@ def predict(
     if progress:
         progress.start(f"reading, {condition.title}", len(missing), "questions")
     groups = _groups(missing, condition, reader.group_tokens)
-    with ThreadPoolExecutor(max_workers=1) as making:
-        coming = making.submit(next, groups, None)
+    with ThreadPoolExecutor(max_workers=1) as builder:
+        coming = builder.submit(next, groups, None)
         while (group := coming.result()) is not None:
-            coming = making.submit(next, groups, None)
+            coming = builder.submit(next, groups, None)
             predictions = [*group.unasked, *_read(reader, group, condition)]
             journal.append(asdict(prediction) for prediction in predictions)
             done.update({prediction.question_id: prediction for prediction in predictions})
@@ -97,7 +96,7 @@ def predict(
 
 
 def _groups(questions: Sequence[Question], condition: Condition, tokens: int) -> Iterator[_Group]:
-    """The questions with their contexts, about so many tokens together."""
+    """The questions with their contexts, about ``tokens`` tokens a group."""
     group = _Group()
     for question in questions:
         try:
@@ -129,9 +128,9 @@ def _read(reader: Reader, group: _Group, condition: Condition) -> list[Predictio
     memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
     predictions = []
     for question, contexts, packed in group.asked:
-        found = [next(readings) for _ in contexts]
         share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
-        predictions.append(_prediction(question, condition, contexts, found, packed, share, memory))
+        its_readings = [next(readings) for _ in contexts]
+        predictions.append(_prediction(question, condition, contexts, its_readings, packed, share, memory))
     return predictions
 
 

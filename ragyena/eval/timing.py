@@ -1,9 +1,8 @@
-"""How long a reader takes for one context: contexts read one by one, and percentiles of their times.
+"""Latency: contexts read one by one, and the retrieval and packing of a question, each with percentiles.
 
-Each context is read twice and the second reading is timed, so that filters, kernels and CUDA graphs of its shape are
-made before the clock runs. On a GPU the host waits for the device at the end of each part, and a reading ends with the
-answer on the host: nothing is still running. Making the context (retrieving, packing) is not part of it; that is timed
-by ``ragyena.eval.preparing``.
+Each is done twice and the second time counts, so that filters, kernels, CUDA graphs, the embedder and the pages of the
+store that it touches are in memory. On a GPU the host waits for the device at the end of each part, and a reading ends
+with the answer on the host.
 """
 
 from __future__ import annotations
@@ -13,19 +12,34 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragyena.config import PackerConfig, PipelineConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import UsageError
 from ragyena.eval import machine
 from ragyena.eval.conditions import Condition
-from ragyena.eval.datasets import Question, sample
 from ragyena.eval.journal import Journal
+from ragyena.eval.questions import Question, sample
+from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
-__all__ = ["Latency", "Percentiles", "Timing", "percentiles", "summarize_latency", "time_readings"]
+if TYPE_CHECKING:  # frozen contexts are read where no index can be opened
+    from ragyena.index.index import Index
+
+__all__ = [
+    "Latency",
+    "Percentiles",
+    "Preparation",
+    "Timing",
+    "percentiles",
+    "summarize_latency",
+    "time_preparing",
+    "time_readings",
+]
 
 _LEAST_FOR_P95, _LEAST_FOR_P99 = 20, 100
 
@@ -91,9 +105,8 @@ def summarize_latency(timings: Sequence[Timing]) -> Latency | None:
     """None of no readings."""
     if not timings:
         return None
-    found = percentiles([timing.seconds for timing in timings])
     tokens = statistics.median(timing.tokens for timing in timings)
-    return Latency(**asdict(found), tokens=tokens)
+    return Latency(**asdict(percentiles([timing.seconds for timing in timings])), tokens=tokens)
 
 
 def time_readings(
@@ -107,18 +120,18 @@ def time_readings(
     seed: int,
     most_seconds: float,
 ) -> list[Timing]:
-    """Times the contexts of ``count`` questions, drawn with ``seed``, or of as many as it takes until their times make
-    ``most_seconds``; those that the journal holds are taken from it.
+    """Times the contexts of ``count`` questions, drawn with ``seed``, until their times make ``most_seconds``; those
+    that the journal holds are taken from it.
 
-    Questions that cannot be asked are passed over. A question of several contexts is read context by context, and
-    takes their sum.
+    Questions that cannot be asked are passed over. The contexts of a question are read one by one and their times
+    added.
     """
     if not count:
         return []
     known = {
         row["question_id"]: Timing(**row)
         for row in journal.rows
-        if row["condition"] == condition.name and _has_parts(row)
+        if row["condition"] == condition.name and "parts" in row  # others are of energy, or from before parts were timed
     }
     chosen = sample(list(questions), count, seed)
     if progress:
@@ -164,6 +177,71 @@ def _timed(reader: Reader, question: Question, condition: Condition) -> Timing |
     )
 
 
-def _has_parts(row: Mapping[str, Any]) -> bool:
-    """Whether a row of the journal is a reading, and not from before its parts were timed: that one is timed again."""
-    return "parts" in row
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Retrieval and packing for one question, as ``ragyena ask`` does it; a row of the journal."""
+
+    context_tokens: int
+    """The budget."""
+    question_id: str
+    retrieve: float
+    """Seconds of embedding the question and searching."""
+    pack: float
+    """Seconds of packing the hits."""
+
+
+def time_preparing(
+    index: Index,
+    questions: Sequence[Question],
+    settings: PipelineConfig,
+    tokenizer: Tokenizer,
+    lengths: Sequence[int],
+    count: int,
+    journal: Journal,
+    progress: Progress | None,
+    *,
+    seed: int,
+) -> list[Preparation]:
+    """Times ``count`` questions, drawn with ``seed`` as those that a reader is timed on, at each of ``lengths`` budgets;
+    those that the journal holds are taken from it. Questions that cannot be asked are passed over. Raises
+    IndexProblem."""
+    known = {(row["context_tokens"], row["question_id"]): Preparation(**row) for row in journal.rows}
+    chosen = sample(list(questions), count, seed)
+    if progress:
+        progress.start("timing retrieval and packing", len(chosen) * len(lengths), "questions")
+    prepared = []
+    for context_tokens in lengths:
+        packer = settings.packer.model_copy(update={"context_tokens": context_tokens})
+        for question in chosen:
+            if (context_tokens, question.id) not in known:
+                try:
+                    for _ in range(2):
+                        timed = _prepare(index, question, settings, packer, tokenizer)
+                except UsageError:  # empty, or longer than the reader takes
+                    continue
+                known[context_tokens, question.id] = timed
+                journal.append([asdict(timed)])
+            prepared.append(known[context_tokens, question.id])
+            if progress:
+                progress.advance(1)
+    return prepared
+
+
+def _prepare(
+    index: Index, question: Question, settings: PipelineConfig, packer: PackerConfig, tokenizer: Tokenizer
+) -> Preparation:
+    began = time.perf_counter()
+    top_k = settings.retriever.top_k or capacity(packer)
+    hits = index.search(question.question, settings.retriever, top_k=top_k)
+    retrieved = time.perf_counter()
+    pack(
+        question.question,
+        hits,
+        tokenizer,
+        packer,
+        max_question_tokens=settings.reader.max_question_tokens,
+        neighbours=index.neighbours,
+    )
+    packed = time.perf_counter()
+    return Preparation(packer.context_tokens, question.id, retrieved - began, packed - retrieved)
