@@ -213,7 +213,7 @@ def _checked(path: Path, values: Any) -> dict[str, Any]:
 
 
 def _is_retrieval(values: Mapping[str, Any]) -> bool:
-    of_it = str(values.get("schema", "")).startswith("ragyena.index/")
+    of_it = str(values.get("schema", "")).startswith("ragyena.retrieval/")
     return of_it and values.keys() >= _NEEDED_OF_RETRIEVAL
 
 

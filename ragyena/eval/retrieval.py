@@ -47,7 +47,7 @@ __all__ = [
     "token_text",
 ]
 
-RETRIEVAL_SCHEMA: Final = "ragyena.index/1"
+RETRIEVAL_SCHEMA: Final = "ragyena.retrieval/1"
 TITLES = {
     "hybrid": "hybrid (both, fused)",
     "dense": "dense (embeddings)",
@@ -98,7 +98,7 @@ class RetrievalCondition:
 class RetrievalReport:
     """An evaluation of an index and the ways of searching it."""
 
-    schema: Literal["ragyena.index/1"]
+    schema: Literal["ragyena.retrieval/1"]
     """``RETRIEVAL_SCHEMA``: the version of this layout."""
     recipe: str
     date: str
