@@ -17,7 +17,7 @@ import yaml
 
 from ragyena.errors import ConfigError, PathNotFoundError
 
-__all__ = ["asset", "load_recipe", "names", "recipe_folder", "source_of"]
+__all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source_of"]
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ def load_recipe(kind: str, name: str, overrides: Sequence[str] = ()) -> tuple[di
         known = ", ".join(names(kind)) or "none"
         raise PathNotFoundError(f"no recipe '{name}' in {kind}", hint=f"known: {known}; or give a .yaml file")
     values = _unshared(_extended(kind, path, ()))
-    for override in overrides:
-        _override(values, override)
+    for text in overrides:
+        override(values, text)
     return values, path
 
 
@@ -168,7 +168,8 @@ def _unshared(value: Any) -> Any:
 # --- overrides -------------------------------------------------------------------------------------------------
 
 
-def _override(values: dict[str, Any], text: str) -> None:
+def override(values: dict[str, Any], text: str) -> None:
+    """Sets one ``KEY=VALUE`` in the values of a recipe. Raises ConfigError as ``load_recipe``."""
     key, equals, written = text.partition("=")
     *sections, last = key.split(".")
     if not (equals and last and all(sections)):

@@ -1,16 +1,16 @@
-"""``--fail-under``: the least that a figure may be, for CI."""
+"""``--fail-under``: the least value of a measure, for CI."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragyena.errors import UsageError
 
 if TYPE_CHECKING:
-    from ragyena.config import EvalConfig
-    from ragyena.eval.report import Report
+    from ragyena.eval.layout import Report
+    from ragyena.eval.recipe import Evaluation
     from ragyena.eval.retrieval import RetrievalReport
 
 __all__ = ["Bar", "check", "parse"]
@@ -23,7 +23,7 @@ _SPELLINGS = {"ndcg@10": "ndcg", "ndcg_10": "ndcg"}
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One figure and its least value."""
+    """A measure and its least value."""
 
     measure: str
     k: int | None
@@ -36,35 +36,33 @@ class Bar:
     def name(self) -> str:
         return self.measure if self.k is None else f"{self.measure}@{self.k}"
 
-    def below(self, report: Report) -> str | None:
-        """What is wrong where a reader's figure is under the bar."""
-        condition = next(c for c in report.conditions if self.means(c.name))
+    def below(self, report: Report | RetrievalReport) -> str | None:
+        """The problem where a result is under the bar, or was not measured."""
+        condition: Any = next(c for c in report.conditions if self.means(c.name))
+        value: float | None
         if self.measure == "auroc":
-            found = condition.abstention.auroc if condition.abstention else None
+            value = condition.abstention.auroc if condition.abstention else None
+            why = "it needs unanswerable questions and --among 1"
+        elif self.measure in READING:
+            value, why = getattr(condition.whole, self.measure).mean, ""
         else:
-            found = (condition.whole.em if self.measure == "em" else condition.whole.f1).mean
-        return self._said(condition.name, found, "it needs unanswerable questions and --among 1")
-
-    def below_found(self, report: RetrievalReport) -> str | None:
-        """What is wrong where a search finds less than the bar."""
-        condition = next(c for c in report.conditions if self.means(c.name))
-        if self.k is not None:
-            recalls = condition.passage_recall if self.measure == "recall" else condition.answer_recall
-            estimate = (recalls or {}).get(self.k)
-        else:
-            estimate = condition.ndcg_10 if self.measure == "ndcg" else condition.mrr
-        why = "no question has an answer" if self.measure == "answer_recall" else "which passages answer is not known"
-        if self.measure == "recall" and condition.answer_recall:
-            why += f"; answer_recall@{self.k} was measured"
-        return self._said(condition.name, None if estimate is None else estimate.mean / 100, why)
-
-    def _said(self, condition: str, found: float | None, why: str) -> str | None:
-        if found is None:
+            if self.k is None:
+                estimate = condition.ndcg_10 if self.measure == "ndcg" else condition.mrr
+            else:
+                recalls = condition.passage_recall if self.measure == "recall" else condition.answer_recall
+                estimate = (recalls or {}).get(self.k)
+            value = None if estimate is None else estimate.mean / 100
+            why = "no question has an answer" if self.measure == "answer_recall" else "which passages answer is unknown"
+            if self.measure == "recall" and condition.answer_recall:
+                why += f"; answer_recall@{self.k} was measured"
+        if value is None:
             return f"{self.name} was not measured ({why})"
-        return f"{self.name} of {condition} is {found:.4g}, asked was {self.least:g}" if found < self.least else None
+        if value >= self.least:
+            return None
+        return f"{self.name} of {condition.name} is {value:.4g}, the target is {self.least:g}"
 
     def means(self, name: str) -> bool:
-        """Whether a condition is meant by its name, or by its number alone: ``32`` for ``among-32``."""
+        """True for the name of the condition, or its number alone: ``32`` for ``among-32``."""
         return self.condition is None or name in (self.condition, f"among-{self.condition}")
 
 
@@ -94,8 +92,16 @@ def parse(text: str) -> Bar:
     return Bar(measure, k, rest[0] if rest else None, least)
 
 
-def check(bars: Sequence[Bar], config: EvalConfig, conditions: Sequence[str]) -> None:
+def check(bars: Sequence[Bar], evaluation: Evaluation) -> None:
     """Raises UsageError where a bar's measure, number of passages or condition is not one of the recipe's."""
+    from ragyena.eval.conditions import condition_names
+
+    if not bars:
+        return
+    if evaluation.is_suite:
+        raise UsageError(f"--fail-under means nothing to the suite '{evaluation.name}'", hint="run one of its recipes")
+    config = evaluation.parts[0].config
+    conditions = condition_names(config)
     known = SEARCHING if config.task == "retrieval" else READING
     for bar in bars:
         if bar.measure not in known:

@@ -72,8 +72,8 @@ def compare_all(results: Sequence[Path]) -> list[Comparison]:
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    tests = [test for comparison in comparisons for of_condition in comparison.conditions.values() for test in of_condition]
-    coming = iter(corrected(tests))
+    flat = [test for one in comparisons for tests in one.conditions.values() for test in tests]
+    coming = iter(corrected(flat))
     return [
         replace(one, conditions={name: tuple(next(coming) for _ in tests) for name, tests in one.conditions.items()})
         for one in comparisons

@@ -25,7 +25,16 @@ from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reading
 from ragyena.types import Context, Passage, ScoredPassage
 
-__all__ = ["Among", "BuiltContext", "Condition", "ContextBuilder", "condition_names", "conditions", "contrasts", "sweeps"]
+__all__ = [
+    "Among",
+    "BuiltContext",
+    "Condition",
+    "ContextBuilder",
+    "condition_names",
+    "conditions",
+    "contrasts",
+    "sweeps",
+]
 
 _AS_GIVEN = {"near_duplicate": 2.0, "order": "score", "neighbours": 0}
 """Packer values under which nothing is dropped but for want of room."""
@@ -45,7 +54,7 @@ class BuiltContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextBuilder:
-    """Builds contexts in which passages are neither dropped nor reordered. Of ``packer`` only ``header_tokens`` counts."""
+    """Builds contexts in which passages are neither dropped nor reordered; ``packer`` gives the ``header_tokens``."""
 
     tokenizer: Tokenizer
     packer: PackerConfig
@@ -405,9 +414,7 @@ def _planned(config: EvalConfig) -> dict[str, Callable[[Frozen, ContextBuilder],
         case "positions":
             first = config.positions[0]  # only its contexts are timed, for all of a length
             return {
-                AtPosition.named(length, at): partial(
-                    AtPosition, context_tokens=length, position=at, timed=at == first
-                )
+                AtPosition.named(length, at): partial(AtPosition, context_tokens=length, position=at, timed=at == first)
                 for length in lengths
                 for at in config.positions
             }

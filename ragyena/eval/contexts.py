@@ -14,7 +14,7 @@ import base64
 import json
 import lzma
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -94,8 +94,8 @@ class Frozen:
     problems: tuple[str, ...] = ()
     """Rows of the data that were left out, and why."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """A ``digest`` of the data and settings it was frozen from, and the ``limit`` that left questions out, else 0. Empty
-    where that is not known."""
+    """A ``digest`` of the data and settings it was frozen from, and the ``limit`` that left questions out, else 0.
+    Empty where that is not known."""
 
     def own_passages(self, question: Question) -> list[Passage]:
         return [self.passages[number] for number in self.own[question.context_id or ""]]

@@ -192,8 +192,8 @@ def summarize_cost(
     state: DecodeState,
     energy: Energy | str,
 ) -> Cost | None:
-    """``prepared`` are of the condition's own budget; a string in ``energy`` is the reason why there is none. None of no
-    readings."""
+    """``prepared`` are of the condition's own budget; a string in ``energy`` is the reason why there is none. None
+    without readings."""
     read = [timing for timing in timings if timing.parts]
     if not read:
         return None

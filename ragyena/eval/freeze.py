@@ -141,9 +141,7 @@ def freeze_to(
     return frozen, False
 
 
-def _origin(
-    files: EvalConfig, config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, index: Path
-) -> str:
+def _origin(files: EvalConfig, config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, index: Path) -> str:
     """Identifies the data, settings and index that contexts are frozen from, however many of them are needed."""
     origin = {
         "config": config.model_dump(mode="json", exclude=_NOT_ORIGIN),

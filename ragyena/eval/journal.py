@@ -15,7 +15,7 @@ __all__ = ["Journal", "digest_of", "json_lines", "write_text"]
 
 
 class Journal:
-    """JSON lines on disk. ``rows`` holds what earlier runs wrote; a line that a killed run left unfinished is cut off."""
+    """JSON lines on disk. ``rows`` holds what earlier runs wrote; an unfinished last line is cut off."""
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the file. Raises DataError where it is damaged, StorageError where it cannot be written."""

@@ -268,7 +268,9 @@ def summarize(
         sources=tuple(of(s, [q for q in questions if q.source == s]) for s in sorted({q.source for q in questions})),
         own_first=percent([float(p.own_first) for p in answers], questions) if condition.competes else None,
         own_packed=percent([float(predictions[q.id].own_packed) for q in own], own) if own else None,
-        answer_packed=percent([float(bool(p.answer_packed)) for p in answers], questions) if condition.recalls else None,
+        answer_packed=percent([float(bool(p.answer_packed)) for p in answers], questions)
+        if condition.recalls
+        else None,
         passages=statistics.fmean(p.passages for p in answers),
         kinds=dict(Counter(p.kind for p in answers)),
         unasked=sum(bool(p.problem) for p in answers),

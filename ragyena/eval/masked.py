@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ragyena.data.clozes import Cloze, clozes
 from ragyena.errors import DataError
-from ragyena.eval.questions import Question
 from ragyena.eval.metrics import normalize
+from ragyena.eval.questions import Question
 from ragyena.types import Passage, Progress
 
 if TYPE_CHECKING:  # an index needs FAISS

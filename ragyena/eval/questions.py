@@ -90,9 +90,9 @@ def load(files: EvalConfig, *, needs_context: bool = True) -> EvalData:
         chosen.append(sample(kept, files.limit, files.seed))
     if not chosen[0]:
         wanted = f"split '{files.split}'" + (f" and sources {', '.join(files.sources)}" if files.sources else "")
+        having = "an answer and a context" if needs_context else "an answer"
         raise DataError(
-            f"{', '.join(files.questions)}: no question with {'an answer and a context' if needs_context else 'an answer'}"
-            f" is of {wanted}",
+            f"{', '.join(files.questions)}: no question with {having} is of {wanted}",
             hint="check split and sources of the recipe, and that the passage files were given (--passages)",
         )
     prose = further.contexts if further else ()

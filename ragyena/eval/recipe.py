@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,19 @@ class Evaluation:
         return tuple(part for part in self.parts if not part.reads)
 
 
-def load_evaluation(recipe: str | None, overrides: Mapping[str, Any] | None = None) -> Evaluation:
-    """The evaluation of a recipe, with ``overrides`` of its settings (None: not given). Without a recipe, questions are
-    asked on their own context; with ``context_tokens`` end to end at these lengths.
+def load_evaluation(
+    recipe: str | None, overrides: Mapping[str, Any] | None = None, further: Sequence[str] = ()
+) -> Evaluation:
+    """The evaluation of a recipe, with ``overrides`` of its settings (None: not given), and ``further`` ones written as
+    ``KEY=VALUE``. Without a recipe, questions are asked on their own context; with ``context_tokens`` end to end at
+    these lengths.
 
     Raises PathNotFoundError for an unknown recipe, ConfigError for a wrong key or value, and UsageError for overrides
     of a suite that belong to a single recipe.
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    for text in further:
+        recipes.override(given, text)
     if recipe is None:
         if "questions" not in given:
             raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")

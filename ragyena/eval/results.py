@@ -65,8 +65,8 @@ def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The readers' results in files and folders: in a folder, of each reader's runs of a recipe the newest, in the order
-    in which the readers were named. A file of several readers stands for all of them.
+    """The readers' results in files and folders: in a folder, of each reader's runs of a recipe the newest, in the
+    order in which the readers were named. A file of several readers stands for all of them.
 
     Raises PathNotFoundError, and DataError for a file that is no result and a folder without any.
     """

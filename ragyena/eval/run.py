@@ -82,6 +82,8 @@ class EvaluationResult:
 
     results: tuple[Finished, ...]
     comparisons: tuple[Comparison, ...]
+    together: tuple[Path, ...]
+    """Of several readers, for each part the file of all results and comparisons."""
 
     @property
     def paths(self) -> list[Path]:
@@ -156,6 +158,7 @@ def evaluate(
         )
     results: list[Finished] = []
     comparisons: list[Comparison] = []
+    together: list[Path] = []
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(out / "finished.jsonl")) if evaluation.is_suite else None
         done = {row["digest"]: out / row["result"] for row in journal.rows} if journal else {}
@@ -178,11 +181,13 @@ def evaluate(
                 watcher.finished(finished)
             results += its_results
             if len(its_results) > 1:
-                comparisons += _compare(part.name, its_results, out, watcher, evaluation.is_suite)
+                its_comparisons, path = _compare(part.name, its_results, out, watcher, evaluation.is_suite)
+                comparisons += its_comparisons
+                together.append(path)
     if evaluation.is_suite:  # for the report: the order in which the recipes are shown
         order = {"suite": evaluation.name, "recipes": [part.name for part in parts]}
         write_text(out / f"{evaluation.name}.suite.json", json.dumps(order, indent=1) + "\n")
-    return EvaluationResult(tuple(results), tuple(comparisons))
+    return EvaluationResult(tuple(results), tuple(comparisons), tuple(together))
 
 
 def _run_part(part: Part, settings: PipelineConfig, contexts: Path | None, where: Mapping[str, Any]) -> Finished:
@@ -196,12 +201,12 @@ def _run_part(part: Part, settings: PipelineConfig, contexts: Path | None, where
 
 def _compare(
     name: str, results: Sequence[Finished], out: Path, watcher: Watcher, is_suite: bool
-) -> list[Comparison]:
-    """Compares each reader with the first, and writes all of it to one file; of a single recipe also each comparison."""
+) -> tuple[list[Comparison], Path]:
+    """Compares each reader with the first, and writes all of it to one file; of one recipe also each comparison."""
     paths = [one.result for one in results]
     together = out / f"{name}-{len(paths)}-readers.json"
     if is_suite and together.is_file() and all(one.kept for one in results):
-        return []
+        return [], together
     comparisons = compare_all(paths)
     if not is_suite:
         date = comparisons[0].date
@@ -212,7 +217,7 @@ def _compare(
             write(comparison, path)
             watcher.compared(comparison, path)
     write_together(paths, comparisons, together)
-    return comparisons
+    return comparisons, together
 
 
 def freeze_contexts(
@@ -225,8 +230,8 @@ def freeze_contexts(
     progress: Progress | None = None,
     watcher: Watcher | None = None,
 ) -> list[FrozenPart]:
-    """Writes the contexts of an evaluation to the file ``into``; of a suite, ``RECIPE.jsonl.xz`` of each part that reads
-    to that folder. A file that was frozen from the same data and settings, for as much or more, is kept.
+    """Writes the contexts of an evaluation to the file ``into``; of a suite, ``RECIPE.jsonl.xz`` of each part that
+    reads to that folder. A file that was frozen from the same data and settings, for as much or more, is kept.
 
     Nothing is read by the reader, but its tokenizer cuts the passages. Raises as ``evaluate_reader``; for data that any
     part lacks, before the first is frozen.
@@ -394,9 +399,7 @@ def _contexts_file(frozen: Path, name: str) -> Path:
     return frozen / f"{name}.jsonl.xz" if frozen.is_dir() else frozen
 
 
-def _check_before(
-    suite: Evaluation, variants: Sequence[PipelineConfig], data_root: Path, frozen: Path | None
-) -> None:
+def _check_before(suite: Evaluation, variants: Sequence[PipelineConfig], data_root: Path, frozen: Path | None) -> None:
     """Raises for data, contexts or readers that any part of a suite lacks."""
     if frozen is None:
         for part in suite.parts:

@@ -88,7 +88,8 @@ def differences(
 ) -> list[Difference]:
     """Differences in both measures, for all questions and, where there are several sources, for each.
 
-    Scores are by question id; questions that only one side answered do not enter. Raises ValueError where there is no common one.
+    Scores are by question id; questions that only one side answered do not enter. Raises ValueError where there
+    is no common one.
     """
     common = [question for question in first if question in second]
     if not common:
@@ -130,7 +131,7 @@ def paired(
     resamples: int,
     seed: int,
 ) -> Difference:
-    """The difference of scores between 0 and 1 of the same questions in the same order; ``groups`` are resampled whole."""
+    """The difference of scores between 0 and 1 of the same questions in the same order; ``groups`` are resampled."""
     a, b = 100 * np.array(first, np.float64), 100 * np.array(second, np.float64)
     gap = estimate((a - b).tolist(), groups, bounds=(-100.0, 100.0), resamples=resamples, seed=seed)
     p = _permuted(a, b, groups, seed)

@@ -131,7 +131,7 @@ def time_readings(
     known = {
         row["question_id"]: Timing(**row)
         for row in journal.rows
-        if row["condition"] == condition.name and "parts" in row  # others are of energy, or from before parts were timed
+        if row["condition"] == condition.name and "parts" in row  # others are of energy or older
     }
     chosen = sample(list(questions), count, seed)
     if progress:
@@ -177,7 +177,6 @@ def _timed(reader: Reader, question: Question, condition: Condition) -> Timing |
     )
 
 
-
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """Retrieval and packing for one question, as ``ragyena ask`` does it; a row of the journal."""
@@ -203,7 +202,7 @@ def time_preparing(
     *,
     seed: int,
 ) -> list[Preparation]:
-    """Times ``count`` questions, drawn with ``seed`` as those that a reader is timed on, at each of ``lengths`` budgets;
+    """Times ``count`` questions, drawn with ``seed`` as those that a reader is timed on, at each budget of ``lengths``;
     those that the journal holds are taken from it. Questions that cannot be asked are passed over. Raises
     IndexProblem."""
     known = {(row["context_tokens"], row["question_id"]): Preparation(**row) for row in journal.rows}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.coverage import risk_coverage
+from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.results import Run
 from ragyena.report.blocks import Block, Figure, Figures, Group, Line, Section, Table, Text
 from ragyena.report.charts import Axis, Point, Series, compact, heat_map, line_chart

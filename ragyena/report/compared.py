@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ragyena.eval.comparing import Difference, Scored, corrected, difference
 from ragyena.eval.results import Run, label_runs, scores_of
+from ragyena.eval.significance import Difference, Scored, corrected, difference
 from ragyena.types import Progress
 
 __all__ = ["Compared", "Sweep", "compare_runs", "number", "sweeps_of"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ragyena.eval.comparing import SIGNIFICANT
+from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.blocks import Block, Cell, Code, Figure, Figures, Line, Section, Table, Text, Value
 from ragyena.report.charts import Axis, Point, Series, line_chart
 from ragyena.report.facts import as_yaml

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.comparing import SIGNIFICANT
+from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.blocks import Block, Bullets, Cell, Group, Line, Section, Table, Text, Value
 from ragyena.report.compared import Compared
 from ragyena.report.verdict import better, interval, score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ragyena.eval.comparing import SIGNIFICANT, Difference
+from ragyena.eval.significance import SIGNIFICANT, Difference
 from ragyena.report.blocks import Bullets, Cell, Group, Line, Section, Table, Text, Value
 from ragyena.report.compared import Compared, number
 

@@ -18,9 +18,9 @@ from ragyena.cli.eval_bars import Bar
 from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
-from ragyena.eval.report import Report
-from ragyena.eval.run import evaluate, load_config
-from ragyena.eval.suite import load_suite
+from ragyena.eval.layout import Report
+from ragyena.eval.recipe import Evaluation, Part, load_evaluation
+from ragyena.eval.run import evaluate_reader
 from ragyena.reader.reader import Reader
 
 COLOURS = ["red", "blue", "green", "white", "black", "yellow", "brown", "grey", "pink", "golden"]
@@ -55,8 +55,8 @@ CONFIG = EvalConfig(
 
 
 def run(config: EvalConfig, settings: PipelineConfig, data: Path, out: Path) -> tuple[Report, Path]:
-    return evaluate(
-        config, settings, name="houses", data_root=data, out=out, index_cache=out.parent / "index", progress=None
+    return evaluate_reader(
+        config, settings, name="houses", data_root=data, out=out, index=out.parent / "index", progress=None
     )
 
 
@@ -148,7 +148,7 @@ def test_a_stopped_run_goes_on(
         calls.append(len(contexts))
         return read(self, contexts)
 
-    monkeypatch.setattr("ragyena.eval.experiment._MOST_QUESTIONS", 8)
+    monkeypatch.setattr("ragyena.eval.answers._MOST_QUESTIONS", 8)
     monkeypatch.setattr(Reader, "read_batch", stop_after_two)
     with pytest.raises(StoppedError):
         run(CONFIG, small_config, data, tmp_path / "out")
@@ -202,15 +202,23 @@ def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> 
         run(EvalConfig(), small_config, tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names("configs/eval") if not load_suite(name, {})])
+@pytest.mark.parametrize("name", [name for name in recipes.names("configs/eval") if not load_evaluation(name).is_suite])
 def test_every_recipe_is_valid(name: str) -> None:
-    config, found = load_config(name, {"limit": 3})
+    evaluation = load_evaluation(name, {"limit": 3})
+    config = evaluation.parts[0].config
     assert (
-        found == name
+        evaluation.name == name
         and config.description
         and (config.questions or config.masked or config.beir)
         and config.limit == 3
     )
+
+
+def load_config(recipe: str | None, overrides: dict[str, Any]) -> tuple[EvalConfig, str]:
+    evaluation = load_evaluation(recipe, overrides)
+    (part,) = evaluation.parts
+    assert part.name == evaluation.name and not evaluation.is_suite
+    return part.config, part.name
 
 
 def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
@@ -262,10 +270,11 @@ def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     assert Bar("em", None, None, 0.0).below(report) is None
     assert "em of among-4 is" in (Bar("em", None, "4", 100.5).below(report) or "")
     assert "was not measured" in (Bar("auroc", None, "among-4", 0.1).below(report) or "")
-    eval_bars.check([Bar("em", None, "4", 0.0)], CONFIG, ["among-1", "among-4"])
+    houses = Evaluation("houses", "", (Part("houses", CONFIG),))
+    eval_bars.check([Bar("em", None, "4", 0.0)], houses)
     for bar in (Bar("em", None, "32", 0.0), Bar("recall", 1, None, 0.0)):
         with pytest.raises(UsageError):
-            eval_bars.check([bar], CONFIG, ["among-1", "among-4"])
+            eval_bars.check([bar], houses)
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from small_world import save_small_reader
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.compare import compare, write_together
-from ragyena.eval.coverage import risk_coverage
-from ragyena.eval.run import evaluate
+from ragyena.eval.metrics import risk_coverage
+from ragyena.eval.run import evaluate_reader
 from ragyena.report.cost_parts import duration
 from ragyena.report.write import report
 
@@ -61,13 +61,13 @@ def results(tmp_path_factory: pytest.TempPathFactory, small_config: PipelineConf
                     "reader": small_config.reader.model_copy(update={"checkpoint": checkpoint}),
                 }
             )
-            evaluate(
+            evaluate_reader(
                 config,
                 settings,
                 name=name,
                 data_root=data,
                 out=folder / name,
-                index_cache=folder / "index",
+                index=folder / "index",
                 progress=None,
             )
     return folder
