@@ -12,13 +12,21 @@ import torch
 from torch import nn
 
 from ragyena.bench.figures import Benchmark, Figure, benchmark, spread
-from ragyena.config import LanguageStageConfig, LanguageTrainConfig, RecallTrainConfig, TrainConfig, parse
+from ragyena.config import (
+    LanguageStageConfig,
+    LanguageTrainConfig,
+    PairStageConfig,
+    RecallTrainConfig,
+    TrainConfig,
+    parse,
+)
 from ragyena.errors import UsageError
-from ragyena.train.flops import peak_flops
+from ragyena.model.flops import peak_flops
+from ragyena.train.kinds import AnyTrainConfig, RunContext
 from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
-from ragyena.train.run import AnyTrainConfig, chosen_device, load, tasks
+from ragyena.train.run import chosen_device, load, tasks
 from ragyena.train.task import Stage, Task
 from ragyena.types import Progress, Silent
 
@@ -51,12 +59,13 @@ def bench_train(
     config = load(recipe, Path(), overrides, check_data=False)
     device = chosen_device(device)
     chosen = _stage(config, stage)
+    if not isinstance(chosen, PairStageConfig) and getattr(chosen, "start", "") in {s.name for s in config.stages}:
+        chosen = chosen.model_copy(update={"start": "scratch"})  # type: ignore[attr-defined]  # as fast
     if sequence_tokens is not None:
         chosen = _with_length(chosen, sequence_tokens)
+    folder.mkdir(parents=True, exist_ok=True)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(
-        config, data, folder, encoder=None, pair_encoder=None, device=device, ranks=Ranks(), progress=progress
-    )
+    make_task = tasks(config, RunContext(folder, data, None, None, device, Ranks(), progress))
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     task.recordable = False  # both loops launch their kernels alike
@@ -143,7 +152,6 @@ def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
     size = min(stage.model.vocab_size for stage in config.stages)
     chooser = np.random.default_rng(config.seed)
     train, dev = (chooser.integers(size, size=count, dtype=np.int32) for count in (4_000_000, config.data.dev_tokens))
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "random.npz"
     np.savez(path, train=train, dev=dev, vocab_size=np.array(size))
     return path

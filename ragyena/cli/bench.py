@@ -175,7 +175,7 @@ def reader(
     readers: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Checkpoint folders, RECIPE:STAGE, or attention, local, hyena, selected; the four if none."
+            help="Checkpoint folders, RECIPE:STAGE, names of mixers, or selected; all mixers and selected if none."
         ),
     ] = None,
     lengths: Annotated[
@@ -188,13 +188,13 @@ def reader(
     seconds: Annotated[float, typer.Option(min=1, help="No reader and length is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """Time and memory of reading a whole context (prefill), against the attention twin, at several lengths."""
+    """Time and memory of reading a whole context (prefill), against the attention baseline, at several lengths."""
     chosen = _numbers("lengths", lengths)
     with interruptible("nothing was written"):
-        from ragyena.bench.reader import ARCHITECTURES, bench_reader
+        from ragyena.bench.reader import architectures, bench_reader
 
         result = bench_reader(
-            readers or list(ARCHITECTURES),
+            readers or list(architectures()),
             chosen,
             slot_tokens=slot_tokens,
             question_tokens=question_tokens,

@@ -42,10 +42,11 @@ def command(
     --logdir` and `ragyena plot-training` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
+    from ragyena.train.reader_training import started_from
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
-        config = train.started_from(config, start)
+        config = started_from(config, start)
     folder = out or Path("runs") / Path(recipe).stem
     with interruptible(f"the run goes on from its last checkpoint with the same command ({folder})"):
         with TerminalProgress(quiet=quiet) as progress:

@@ -68,7 +68,7 @@ def load_evaluation(
     """
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     for text in further:
-        recipes.override(given, text)
+        recipes.override(given, text, "configs/eval")
     if recipe is None:
         if "questions" not in given:
             raise UsageError("there is nothing to evaluate on", hint="ragyena eval RECIPE, or ragyena eval --data FILE")

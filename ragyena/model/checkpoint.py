@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
+from ragyena.model.mixers import check_mixers
 
 __all__ = [
     "FORMAT_VERSION",
@@ -195,11 +196,13 @@ def load_config(folder: Path) -> ModelConfig:
         raise CheckpointError(f"{path} describes a model of kind {kind!r}", hint=f"known kinds: {', '.join(_KINDS)}")
     settings = {k: v for k, v in values.items() if k not in ("format_version", "weights_sha256")}
     try:
-        return parse(_KINDS[kind], settings, source=str(path))
+        config = parse(_KINDS[kind], settings, source=str(path))
+        if not isinstance(config, PairModelConfig):
+            check_mixers(config)
     except ConfigError as error:
-        raise CheckpointError(
-            error.message, hint="the file was changed, or made by another version of ragyena"
-        ) from error
+        hint = "the file was changed, or made by another version of ragyena"
+        raise CheckpointError(error.message, hint=hint) from error
+    return config
 
 
 def load_state(folder: Path) -> dict[str, Tensor]:

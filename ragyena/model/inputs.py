@@ -1,4 +1,4 @@
-"""What a reader model is given: contexts as tensors.
+"""The input of a reader model: contexts as tensors.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,22 @@ from torch import Tensor
 
 from ragyena.types import Context
 
-__all__ = ["ReaderInput", "collate"]
+__all__ = ["ContextShape", "ReaderInput", "collate"]
+
+
+class ContextShape(NamedTuple):
+    """The size of a context, padding included."""
+
+    question: int
+    """Tokens of the question."""
+    passages: int
+    slot: int
+    """Tokens of each padded passage."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of question and passages, padding included."""
+        return self.question + self.passages * self.slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,11 @@ class ReaderInput:
     """[B, P, S] bool, False at padding."""
     text_mask: Tensor
     """[B, P, S] bool, True at tokens an answer may be taken from."""
+
+    @property
+    def shape(self) -> ContextShape:
+        """The shape of each context."""
+        return ContextShape(self.question_ids.shape[1], *self.token_ids.shape[1:])
 
     def row(self, index: int) -> ReaderInput:
         """One context of the batch, as a batch of one."""

@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.config import PairModelConfig
-from ragyena.model.inputs import ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.flops import attention_flops
+from ragyena.model.inputs import ContextShape, ReaderInput
+from ragyena.model.layers import FeedForward, LayerNorm, Linear, merge_heads, split_heads
+from ragyena.model.mixers.base import matrix_entries
 from ragyena.model.reader_model import NEVER, SpanScores
 
 __all__ = ["PairLayer", "PairReader", "Pairs", "relative_buckets"]
@@ -76,7 +78,7 @@ class PairLayer(nn.Module):
     def __init__(self, config: PairModelConfig) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
-        self.project = Linear(config.width, 3 * config.width)  # query, key, value
+        self.project = Linear(config.width, 3 * config.width, maps=3)  # query, key, value
         self.out = Linear(config.width, config.width)
         self.mixer_norm = LayerNorm(config.width, eps=config.norm_eps)
         self.ffn = FeedForward(config.width, config.ffn_width)
@@ -84,18 +86,16 @@ class PairLayer(nn.Module):
 
     def forward(self, x_NTD: Tensor, bias: Tensor) -> Tensor:
         """``bias``: [N, H or 1, T or 1, T], bool (False: unseen) or added to the scores."""
-        pairs, length, width = x_NTD.shape
         rate = self.dropout if self.training else 0.0
-        projected = self.project(x_NTD).view(pairs, length, 3, self.heads, width // self.heads)
-        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        query, key, value = (split_heads(x, self.heads) for x in self.project(x_NTD).chunk(3, -1))
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=rate)
-        mixed = self.out(mixed.transpose(1, 2).reshape(pairs, length, width))
+        mixed = self.out(merge_heads(mixed))
         x_NTD = self.mixer_norm(x_NTD + F.dropout(mixed, rate, self.training))
         return self.ffn_norm(x_NTD + F.dropout(self.ffn(x_NTD), rate, self.training))
 
 
 class PairReader(nn.Module):
-    """A pair reader of the given architecture, randomly initialised. ``ragyena.model.pair_start`` starts it from an
+    """A pair reader of the given architecture, randomly initialised. ``ragyena.model.warm_start`` starts it from an
     encoder, ``ragyena.model.checkpoint`` loads weights."""
 
     vocabulary: Tensor
@@ -124,6 +124,12 @@ class PairReader(nn.Module):
     def pair_layers(self) -> list[PairLayer]:
         """The layers, typed."""
         return cast("list[PairLayer]", list(self.layers))
+
+    def flops(self, shape: ContextShape) -> float:
+        """FLOPs of the layers' forward pass, a token of the context: every pair is as long as question and slot."""
+        length, width = shape.question + shape.slot, self.config.width
+        each = sum(2.0 * matrix_entries(layer) + attention_flops(length, width, causal=False) for layer in self.layers)
+        return each * length * shape.passages / shape.tokens
 
     def prepare_inference(self, dtype: torch.dtype) -> None:
         """Stores the weights of linear maps and norms in ``dtype``."""

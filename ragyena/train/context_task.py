@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
@@ -19,10 +19,9 @@ from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
 
-__all__ = ["ContextTask", "checkpoint_of", "compiled"]
+__all__ = ["ContextTask", "checkpoint_of"]
 
 _HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
-_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
 
 
 class ContextTask(ABC):
@@ -85,9 +84,3 @@ def checkpoint_of(name: str, runs: Path) -> Path:
     if folder.is_dir():
         return folder
     return recipes.asset("reader") if name == "shipped" else Path(name)
-
-
-def compiled(layers: nn.ModuleList) -> list[nn.Module]:
-    """Compiled stand-ins of layers that are called with a few shapes."""
-    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
-    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]

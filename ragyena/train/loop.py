@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ragyena.errors import MissingDependencyError, TrainingError
 from ragyena.model.checkpoint import save_checkpoint
-from ragyena.train.flops import peak_flops
+from ragyena.model.flops import peak_flops
 from ragyena.train.log import LOG_FILE, TrainingLog
 from ragyena.train.optimizer import ReaderOptimizer, schedule
 from ragyena.train.ranks import Ranks

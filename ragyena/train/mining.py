@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ragyena.index.minilm import MAX_TOKENS, MiniLMNetwork
-from ragyena.model.encoder_start import read_encoder
+from ragyena.model.warm_start import read_encoder
 from ragyena.train.packed import Edit, PackedData
 from ragyena.types import Progress
 

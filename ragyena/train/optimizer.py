@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ragyena.config import OptimizerConfig
+from ragyena.model.mixers.base import parameter_groups
 
 __all__ = ["ReaderOptimizer", "schedule"]
 
@@ -22,7 +23,7 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5
 _ADAMW_BETAS = (0.9, 0.98)
 _ADAMW_EPS = 1e-6
-_FUSED = ("project.weight", "in_proj.weight")  # several square maps in one matrix: each is orthogonalised alone
+_LAYERS = ("layers.", "decoder.", "backbone.layers.")  # Muon is for their matrices, not for embeddings and heads
 _EMBEDDINGS = ("word.", "segment.", "backbone.embeddings.")
 
 
@@ -34,21 +35,23 @@ def schedule(fraction: float, config: OptimizerConfig) -> float:
 
 
 class ReaderOptimizer:
-    """Steps every trainable parameter of a reader; ``state`` and ``load_state`` are flat dicts of tensors."""
+    """Steps every trainable parameter of a model; ``state`` and ``load_state`` are flat dicts of tensors. Mixers tell
+    the group of their parameters (``Mixer.parameter_groups``)."""
 
     def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
         self.config = config
         for name, parameter in model.named_parameters():
             if name.startswith(_EMBEDDINGS):
                 parameter.requires_grad_(config.embedding_rate > 0)
+        group_of = parameter_groups(model)
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.matrices = {n: p for n, p in trained.items() if _is_layer_matrix(n, p)}
+        self.matrices = {n: p for n, p in trained.items() if group_of[n] == "matrix" and n.startswith(_LAYERS)}
         others = {n: p for n, p in trained.items() if n not in self.matrices}
         self.names = list(others)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():
             peak = config.embedding_rate if name.startswith(_EMBEDDINGS) else config.adamw_rate
-            decayed = parameter.ndim > 1 and "filter" not in name and "short" not in name
+            decayed = parameter.ndim > 1 and group_of[name] != "filter"
             groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
         merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
         cuda = any(p.is_cuda for p in others.values())
@@ -56,7 +59,7 @@ class ReaderOptimizer:
         self.stacks: dict[tuple[int, int], list[tuple[str, int]]] = {}
         for name, parameter in self.matrices.items():
             rows, columns = parameter.shape
-            parts = rows // columns if rows % columns == 0 and name.endswith(_FUSED) else 1
+            parts = getattr(model.get_submodule(name.removesuffix(".weight")), "maps", 1)
             self.stacks.setdefault((rows // parts, columns), []).append((name, parts))
         self.momentum = {
             shape: torch.zeros(sum(parts for _, parts in stack), *shape, device=self.matrices[stack[0][0]].device)
@@ -111,18 +114,6 @@ class ReaderOptimizer:
                 restored.setdefault(int(index), {})[field] = value
         state["state"] = restored
         self.adamw.load_state_dict(state)
-
-
-def _is_layer_matrix(name: str, parameter: Tensor) -> bool:
-    """Weights of linear maps inside the layers and the decoder: not filters, taps, sinks or heads."""
-    inside = name.startswith(("layers.", "decoder.", "backbone.layers."))
-    return (
-        inside
-        and parameter.ndim == 2
-        and min(parameter.shape) > 1
-        and name.endswith(".weight")
-        and "filter" not in name
-    )
 
 
 def _orthogonal(update: Tensor) -> Tensor:

@@ -13,17 +13,18 @@ from torch import Tensor
 from ragyena.config import PairModelConfig, PairStageConfig, TrainConfig
 from ragyena.errors import CheckpointError, TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader, Pairs
-from ragyena.model.pair_start import pair_config, start_pair
 from ragyena.model.reader_model import SpanScores
-from ragyena.train.context_task import ContextTask, checkpoint_of, compiled
-from ragyena.train.flops import attention_flops, matrix_entries
+from ragyena.model.warm_start import pair_config, start_pair
+from ragyena.train.context_task import ContextTask, checkpoint_of
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
+from ragyena.train.step_graphs import compiled
 from ragyena.types import Progress
 
-__all__ = ["PairTask", "check_encoder", "load_pair_reader", "pair_flops"]
+__all__ = ["PairTask", "check_encoder", "load_pair_reader"]
 
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
@@ -77,7 +78,7 @@ class PairTask(ContextTask):
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch."""
-        return 3.0 * pair_flops(self.model, batch)
+        return TRAINING * self.model.flops(batch.inputs.shape) * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
         """The scores behind the held-out loss."""
@@ -117,12 +118,3 @@ def load_pair_reader(name: str, runs: Path) -> PairReader:
     model = PairReader(config)
     load_into(model, load_state(folder), str(folder))
     return model
-
-
-def pair_flops(model: PairReader, batch: Batch) -> float:
-    """Model FLOPs of a pair reader's forward pass on the batch: every pair is as long as question and slot."""
-    count, passages, slot = batch.inputs.token_ids.shape
-    length = batch.inputs.question_ids.shape[1] + slot
-    each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-    each += model.config.depth * attention_flops(length, model.config.width, causal=False)
-    return each / 3 * count * passages * length

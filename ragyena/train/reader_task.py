@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from ragyena.config import StageConfig, TrainConfig
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
-from ragyena.model.encoder_start import convert, start_from_encoder
+from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.model.warm_start import start_from_encoder, start_from_reader
 from ragyena.train.calibration import calibrate
-from ragyena.train.context_task import ContextTask, checkpoint_of, compiled
-from ragyena.train.flops import attention_flops, conv_flops, matrix_entries
+from ragyena.train.context_task import ContextTask, checkpoint_of
 from ragyena.train.null_fit import fit_null
 from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.train.packed import Batch, PackedData
-from ragyena.train.pair_task import load_pair_reader, pair_flops
+from ragyena.train.pair_task import load_pair_reader
 from ragyena.train.ranks import Ranks
+from ragyena.train.step_graphs import compiled
 from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]
@@ -96,7 +97,7 @@ class ReaderTask(ContextTask):
         if start == "encoder":
             start_from_encoder(self.model, encoder)
         elif start != "scratch":
-            convert(self._load(start), self.model)
+            start_from_reader(self.model, self._load(start))
 
     @property
     def _averaged_with(self) -> str:
@@ -121,27 +122,10 @@ class ReaderTask(ContextTask):
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
-        teacher = self._forward_flops(self.teacher, batch) if self.teacher is not None else 0.0
-        if self.pair_teacher is not None:
-            teacher += pair_flops(self.pair_teacher, batch)
-        return 3.0 * self._forward_flops(self.model, batch) + teacher
-
-    def _forward_flops(self, model: ReaderModel, batch: Batch) -> float:
-        question, slot = batch.inputs.question_ids.shape[1], batch.inputs.token_ids.shape[2]
-        context = question + batch.inputs.token_ids[0].numel()
-        config = model.config
-        each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-        selected_tokens = config.selected_tokens or (0,) * len(config.mixers)
-        for mixer, across, selected in zip(config.mixers, config.context_channels, selected_tokens):
-            if mixer == "hyena":
-                each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
-                each += attention_flops(question + selected, config.width, causal=False)
-            else:
-                seen = context if mixer == "attention" else question + slot
-                # across several passages there are two products of queries and keys: as they are, and turned
-                turned = mixer == "attention" and batch.inputs.token_ids.shape[1] > 1
-                each += attention_flops(seen, config.width, causal=False) * (1.5 if turned else 1.0)
-        return each / 3 * batch.tokens
+        shape = batch.inputs.shape
+        each = TRAINING * self.model.flops(shape)
+        each += sum(teacher.flops(shape) for teacher in (self.teacher, self.pair_teacher) if teacher is not None)
+        return each * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
         """The scores behind the held-out loss."""

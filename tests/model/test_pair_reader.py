@@ -17,8 +17,8 @@ from ragyena.errors import CheckpointError
 from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.pair_reader import PairReader, Pairs
-from ragyena.model.pair_start import pair_config, start_pair, words_mapped
 from ragyena.model.reader_model import NEVER
+from ragyena.model.warm_start import pair_config, start_pair, words_mapped
 
 READER_TOKENIZER = recipes.asset("reader") / "tokenizer.json"
 SMALL = {
