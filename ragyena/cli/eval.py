@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ragyena.cli import eval_bars
 from ragyena.cli.console import TerminalProgress, interruptible
 from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
 from ragyena.config import EVAL_INDEX, EVAL_OUT
@@ -81,11 +80,12 @@ def command(
     recipes that end on one page: `paper` is one.
     """
     from ragyena.cli.eval_views import Printer
+    from ragyena.eval import targets
     from ragyena.eval.recipe import load_evaluation
     from ragyena.eval.run import evaluate, freeze_contexts
     from ragyena.report.write import report as write_report
 
-    bars = [eval_bars.parse(text) for text in fail_under or []]
+    wanted = [targets.parse(text) for text in fail_under or []]
     overrides = {
         "questions": data or None,
         "passages": passages or None,
@@ -95,41 +95,25 @@ def command(
         "limit": limit,
         "timed": timed,
     }
-    evaluation = load_evaluation(recipe, overrides, set_ or [])
-    eval_bars.check(bars, evaluation)
     settings = configure(pipeline, {"reader.device": device})
+    evaluation = load_evaluation(recipe, overrides, set_ or [])
+    targets.check(wanted, evaluation)
     folder = out or EVAL_OUT / evaluation.name
+    places: dict[str, Any] = {"settings": settings, "data_root": data_root, "index": index}
     safe = f"the answers so far are kept in {folder}; the same command goes on"
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
-        printer = Printer(evaluation, folder, None if quiet else progress)
+        printer = Printer(None if quiet else progress)
+        places |= {"progress": progress, "watcher": printer}
         if freeze_only:
-            into = frozen or folder / ("contexts" if evaluation.is_suite else "contexts.jsonl.xz")
-            printer.start_freezing(into)
-            freeze_contexts(
-                evaluation,
-                into,
-                settings=settings,
-                data_root=data_root,
-                index=index,
-                progress=progress,
-                watcher=printer,
-            )
+            contexts = folder / ("contexts" if evaluation.is_suite else "contexts.jsonl.xz")
+            freeze_contexts(evaluation, frozen or contexts, **places)
             return
-        printer.start(len(reader or [""]), frozen)
-        result = evaluate(
-            evaluation,
-            reader or [],
-            settings=settings,
-            data_root=data_root,
-            out=folder,
-            index=index,
-            frozen=frozen,
-            progress=progress,
-            watcher=printer,
-        )
+        result = evaluate(evaluation, reader or [], out=folder, frozen=frozen, **places)
         printer.end(result, write_report(result.paths, folder, progress))
-    problems = [problem for one in result.results for bar in bars if one.report and (problem := bar.below(one.report))]
+    problems = [
+        problem for one in result.results for target in wanted if one.report and (problem := target.below(one.report))
+    ]
     for problem in problems:
-        typer.echo(f"below the bar: {problem}", err=True)
+        typer.echo(f"below the target: {problem}", err=True)
     if problems:
         raise typer.Exit(1)

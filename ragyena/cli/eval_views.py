@@ -15,7 +15,7 @@ from ragyena.eval.compare import Comparison
 from ragyena.eval.cost import Cost
 from ragyena.eval.layout import ConditionReport, Report
 from ragyena.eval.metrics import Estimate
-from ragyena.eval.recipe import Evaluation
+from ragyena.eval.recipe import Evaluation, Part
 from ragyena.eval.results import short_name
 from ragyena.eval.retrieval import RetrievalReport
 from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
@@ -29,41 +29,31 @@ __all__ = ["Printer", "comparison_lines", "report_lines", "retrieval_lines", "su
 class Printer(Watcher):
     """Prints an evaluation as it goes: of one recipe its results in full, of a suite a line each."""
 
-    def __init__(self, evaluation: Evaluation, folder: Path, progress: TerminalProgress | None) -> None:
+    def __init__(self, progress: TerminalProgress | None) -> None:
         """``progress`` shows the parts of a suite as they begin."""
-        self._evaluation, self._folder, self._progress = evaluation, folder, progress
+        self._progress = progress
         self._console = output()
+        self._is_suite = False
         self._done = self._count = 0
 
-    def start(self, readers: int, frozen: Path | None) -> None:
-        suite = self._evaluation
-        if not suite.is_suite:
-            return
-        left_out = suite.searching if frozen else ()
-        self._count = len(suite.reading) * readers + len(suite.searching) - len(left_out)
-        parts = len(suite.parts) - len(left_out)
-        self._console.print(f"{suite.name}: {parts} recipes, {self._count} results to make, in {self._folder}")
-        for part in left_out:
-            self._console.print(
-                f"  {part.name}: left out, it searches an index, and reads nothing that could be frozen; where data "
-                f"and index are: ragyena eval {part.name} --data-root FOLDER"
-            )
-
-    def start_freezing(self, into: Path) -> None:
-        suite = self._evaluation
-        if suite.is_suite:
-            self._count = len(suite.reading)
-            self._console.print(f"{suite.name}: contexts of {self._count} recipes, in {into}")
-            for part in suite.searching:
-                self._console.print(f"  {part.name}: not frozen, it searches an index and reads nothing")
+    def started(self, evaluation: Evaluation, folder: Path, count: int, left_out: Sequence[Part]) -> None:
+        self._is_suite, self._count = evaluation.is_suite, count
+        if evaluation.is_suite:
+            recipes = len(evaluation.parts) - len(left_out)
+            self._console.print(f"{evaluation.name}: {recipes} recipes, {count} results to make, in {folder}")
+            for part in left_out:
+                self._console.print(
+                    f"  {part.name}: left out, it searches an index and reads nothing that could be frozen; where data "
+                    f"and index are: ragyena eval {part.name} --data-root FOLDER"
+                )
 
     def began(self, part: str, reader: str) -> None:
-        if self._progress and self._evaluation.is_suite:
+        if self._progress and self._is_suite:
             self._progress.note(f"{self._done + 1} of {self._count}: {part}, {reader}")
 
     def finished(self, result: Finished) -> None:
         self._done += 1
-        if self._evaluation.is_suite or result.report is None:
+        if self._is_suite or result.report is None:
             self._console.print(summary_line(result.result, kept=result.kept))
             return
         report = result.report
@@ -84,7 +74,7 @@ class Printer(Watcher):
         )
 
     def end(self, result: EvaluationResult, pages: Sequence[Path]) -> None:
-        for path in () if self._evaluation.is_suite else result.together:
+        for path in () if self._is_suite else result.together:
             self._console.print(f"  all of them together: {path}\n")
         for path in pages:
             self._console.print(f"  {path}")

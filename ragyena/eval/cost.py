@@ -10,18 +10,18 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ragyena.config import EvalConfig, HyenaConfig, PipelineConfig, ReaderModelConfig
+from ragyena.config import HyenaConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import UsageError
 from ragyena.eval.conditions import Condition
 from ragyena.eval.freeze import index_facts
 from ragyena.eval.journal import Journal, digest_of
 from ragyena.eval.questions import Question, sample
+from ragyena.eval.recipe import Setup
 from ragyena.eval.timing import (
     Latency,
     Percentiles,
@@ -34,7 +34,7 @@ from ragyena.eval.timing import (
 )
 from ragyena.reader.reader import Reader
 from ragyena.reader.stopwatch import PARTS
-from ragyena.types import Context, Progress
+from ragyena.types import Context
 
 if TYPE_CHECKING:
     from ragyena.index.index import Index
@@ -226,48 +226,30 @@ def summarize_cost(
 class CostTimer:
     """Times the questions that ``timed`` of the recipe selects."""
 
-    config: EvalConfig
-    settings: PipelineConfig
-    out: Path
-    progress: Progress | None
+    setup: Setup
     prepared: list[Preparation] = field(default_factory=list)
 
     def at_index(self, tokenizer: Tokenizer) -> Callable[[Index, Sequence[Question]], None] | None:
         """Times retrieval and packing while the index is open; None where nothing is to be timed."""
-        if not self.config.timed or self.config.task not in ("open", "positions"):
+        config, settings = self.setup.config, self.setup.settings
+        if not config.timed or config.task not in ("open", "positions"):
             return None
 
         def time_at(index: Index, questions: Sequence[Question]) -> None:
-            packing = self.settings.packer.model_dump(mode="json")
-            retriever = self.settings.retriever.model_dump(mode="json")
-            shaped_by = [index_facts(index), retriever, tokenizer.fingerprint, packing, self.config.seed]
-            with Journal(self.out / f"preparing-{digest_of(shaped_by)}.jsonl") as journal:
-                self.prepared += time_preparing(
-                    index,
-                    questions,
-                    self.settings,
-                    tokenizer,
-                    self.config.context_tokens,
-                    self.config.timed,
-                    journal,
-                    self.progress,
-                    seed=self.config.seed,
-                )
+            shaped_by: list[Any] = [
+                index_facts(index),
+                settings.retriever.model_dump(mode="json"),
+                tokenizer.fingerprint,
+            ]
+            shaped_by += [settings.packer.model_dump(mode="json"), config.seed]
+            with Journal(self.setup.out / f"preparing-{digest_of(shaped_by)}.jsonl") as journal:
+                self.prepared += time_preparing(index, questions, self.setup, tokenizer, journal)
 
         return time_at
 
     def measure(self, reader: Reader, condition: Condition, journal: Journal) -> tuple[Latency | None, Cost | None]:
         """Latency and cost of one condition; rows of the journal are reused. None where nothing was timed."""
-        timed = time_readings(
-            reader,
-            condition.questions,
-            condition,
-            self.config.timed if condition.worth_timing else 0,
-            journal,
-            self.progress,
-            seed=self.config.seed,
-            most_seconds=self.config.timed_seconds,
-        )
+        timed = time_readings(reader, condition, self.setup, journal) if condition.worth_timing else []
         latency = summarize_latency(timed)
         if latency is None:
             return None, None
@@ -288,7 +270,9 @@ class CostTimer:
         if isinstance(joules, str):
             return joules
         read = {timing.question_id for timing in timed}
-        chosen = [q for q in sample(condition.questions, self.config.timed, self.config.seed) if q.id in read]
+        chosen = [
+            q for q in sample(condition.questions, self.setup.config.timed, self.setup.config.seed) if q.id in read
+        ]
         energy = measure_energy(reader, [_contexts(condition, q) for q in chosen[:_MOST_FOR_ENERGY]], joules)
         if isinstance(energy, Energy):
             journal.append([{"condition": condition.name, "energy": asdict(energy)}])

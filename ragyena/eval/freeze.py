@@ -25,8 +25,9 @@ from ragyena.eval.conditions import ContextBuilder
 from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs
 from ragyena.eval.journal import Journal, digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
-from ragyena.eval.questions import EvalData, Question, cut, data_files, data_stamps, fingerprint, load, stamps
-from ragyena.types import Passage, Progress, ScoredPassage
+from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
+from ragyena.eval.recipe import Setup
+from ragyena.types import Passage, ScoredPassage
 
 if TYPE_CHECKING:
     from ragyena.index.index import Index
@@ -45,22 +46,11 @@ FoundHits = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 
 
 def freeze(
-    config: EvalConfig,
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    *,
-    data_root: Path,
-    index: Path,
-    progress: Progress | None,
-    at_index: Callable[[Index, Sequence[Question]], None] | None = None,
+    setup: Setup, tokenizer: Tokenizer, at_index: Callable[[Index, Sequence[Question]], None] | None = None
 ) -> Frozen:
-    """The contexts that ``config`` needs.
-
-    ``index`` is an index of the passages, used as it is, or a folder in which one is built and reused; unused where
-    nothing is retrieved. ``at_index`` is called with the open index and the answerable questions once their hits are
-    known. Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError.
-    """
-    files = data_files(config, data_root)
+    """The contexts that a recipe needs. ``at_index`` is called with the open index and the answerable questions once
+    their hits are known. Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError."""
+    config, settings = setup.config, setup.settings
     needed = needs(config)
     facts: dict[str, Any] = {
         "tokenizer": tokenizer.fingerprint,
@@ -68,7 +58,7 @@ def freeze(
         "header_tokens": settings.packer.header_tokens,
     }
     if not needs_index(config):
-        data = load(files)
+        data = load(setup.files)
         own = cut(data, tokenizer, settings.index.passage_tokens)
         if needed.kind == "own":
             facts["contexts"] = len(data.contexts) + len(data.prose)
@@ -78,7 +68,7 @@ def freeze(
             texts = json.dumps([[p.header, p.text] for passages in own.values() for p in passages])
             facts["data"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
         return _numbered(needed, facts, data, own, {}, {})
-    with open_questions(config, files, settings, tokenizer, index, progress) as opened:
+    with open_questions(setup, tokenizer) as opened:
         data, masked = opened.data, opened.masked
         own = {one.question.context_id or "": [one.own] for one in masked.values()}
         if not opened.on_documents:
@@ -86,7 +76,7 @@ def freeze(
         # other passages that hold the answer of a masked question would compete with the one that counts as right
         hidden = partial(hides, masked, answers=needed.kind == "distractors")
         builder = ContextBuilder.of(config, settings, tokenizer)
-        hits = _find_hits(opened, settings, builder, needed, own, hidden, progress)
+        hits = _find_hits(opened, setup, builder, needed, own, hidden)
         if at_index:
             at_index(opened.index, data.answerable)
         facts |= {
@@ -109,46 +99,38 @@ def freeze(
 
 
 def freeze_to(
-    path: Path,
-    config: EvalConfig,
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    *,
-    data_root: Path,
-    index: Path,
-    progress: Progress | None,
-    began: Callable[[], None] = lambda: None,
+    path: Path, setup: Setup, tokenizer: Tokenizer, began: Callable[[], None] = lambda: None
 ) -> tuple[Frozen, bool]:
-    """The contexts of an evaluation, written to ``path``; and True where they were there from an earlier run.
+    """The contexts of a recipe, written to ``path``; and True where they were there from an earlier run.
 
     A file that was frozen from the same data, settings and index, for as many questions and contexts or more, is kept;
     for any other ``began`` is called. Raises as ``freeze`` does.
     """
-    files = data_files(config, data_root)
-    digest = _origin(files, config, settings, tokenizer, index)
+    digest = _origin(setup, tokenizer)
     try:
         if Frozen.load(path, head_only=True).origin.get("digest") == digest:
             frozen = Frozen.load(path)
-            check_frozen(frozen, config, settings, tokenizer, path)
+            check_frozen(frozen, setup.config, setup.settings, tokenizer, path)
             return frozen, True
     except (PathNotFoundError, DataError, UsageError, IndexMismatchError):  # not there, damaged, or of too few
         pass
     began()
-    frozen = freeze(config, settings, tokenizer, data_root=data_root, index=index, progress=progress)
-    cut_short = any(len(questions) >= config.limit for questions in (frozen.answerable, frozen.unanswerable))
-    frozen = replace(frozen, origin={"digest": digest, "limit": config.limit if cut_short else 0})
+    frozen, limit = freeze(setup, tokenizer), setup.config.limit
+    cut_short = any(len(questions) >= limit for questions in (frozen.answerable, frozen.unanswerable))
+    frozen = replace(frozen, origin={"digest": digest, "limit": limit if cut_short else 0})
     frozen.save(path)
     return frozen, False
 
 
-def _origin(files: EvalConfig, config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, index: Path) -> str:
+def _origin(setup: Setup, tokenizer: Tokenizer) -> str:
     """Identifies the data, settings and index that contexts are frozen from, however many of them are needed."""
+    config, settings, index = setup.config, setup.settings, setup.index
     origin = {
         "config": config.model_dump(mode="json", exclude=_NOT_ORIGIN),
         "settings": settings.model_dump(mode="json", include={"index", "packer", "retriever"}),
         "max_question_tokens": settings.reader.max_question_tokens,
         "tokenizer": tokenizer.fingerprint,
-        "data": [[str(Path(name).resolve()), *rest] for name, *rest in data_stamps(files)],
+        "data": [[str(Path(name).resolve()), *rest] for name, *rest in data_stamps(setup.files)],
         "index": [],
         "version": __version__,
     }
@@ -241,30 +223,24 @@ def index_place(index: str | Path, settings: PipelineConfig) -> Path:
 
 
 @contextmanager
-def open_questions(
-    config: EvalConfig,
-    files: EvalConfig,
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    place: Path,
-    progress: Progress | None,
-) -> Iterator[OpenedQuestions]:
-    """The index at ``place``, or of the corpus, or of all passages of the data, and the questions to ask on it.
+def open_questions(setup: Setup, tokenizer: Tokenizer) -> Iterator[OpenedQuestions]:
+    """The index of a recipe, or of its corpus, or of all passages of its data, and the questions to ask on it.
 
     Raises IndexProblem, DataError, StorageError, and UsageError where there is nothing to index.
     """
     from ragyena.index.manifest import is_index
 
+    config = setup.config
     on_documents = bool(config.corpus or config.masked)
-    on_documents |= config.task in ("open", "retrieval") and is_index(place)
+    on_documents |= config.task in ("open", "retrieval") and is_index(setup.index)
     has_rows = bool(config.questions or config.beir or not config.masked)
-    data = load(files, needs_context=not on_documents) if has_rows else None
-    index, folder, problems = _open_index(files, data, settings, tokenizer, place, progress)
+    data = load(setup.files, needs_context=not on_documents) if has_rows else None
+    index, folder, problems = _open_index(setup, data, tokenizer)
     with index:
         masked: Mapping[str, Masked] = {}
         if config.masked:
             most = min(config.masked, config.limit or config.masked)
-            masked = {one.question.id: one for one in make_masked(index, most, config.seed, progress)}
+            masked = {one.question.id: one for one in make_masked(index, most, config.seed, setup.progress)}
         texts = len(data.contexts) + len(data.prose) if data else 0
         if on_documents:
             data = _asked_on_documents(config, data or EvalData(()), masked, problems)
@@ -292,19 +268,13 @@ def _asked_on_documents(
     return replace(data, answerable=tuple(questions), contexts={}, prose=(), problems=tuple(left_out))
 
 
-def _open_index(
-    files: EvalConfig,
-    data: EvalData | None,
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    place: Path,
-    progress: Progress | None,
-) -> tuple[Index, Path, tuple[str, ...]]:
+def _open_index(setup: Setup, data: EvalData | None, tokenizer: Tokenizer) -> tuple[Index, Path, tuple[str, ...]]:
     """The index, the folder for hits, and the files that could not be indexed with the reason."""
     from ragyena.index.index import Index
     from ragyena.index.manifest import is_index
     from ragyena.index.use_cases import add
 
+    place, settings, files, progress = setup.index, setup.settings, setup.files, setup.progress
     if is_index(place):
         if files.corpus:
             raise UsageError(f"{place} is an index, and the recipe has a corpus of its own", hint="leave --index out")
@@ -362,12 +332,11 @@ def index_facts(index: Index) -> dict[str, Any]:
 
 def _find_hits(
     opened: OpenedQuestions,
-    settings: PipelineConfig,
+    setup: Setup,
     builder: ContextBuilder,
     needed: Needs,
     own: Mapping[str, Sequence[Passage]],
     hidden: Callable[[Question, Passage], bool],
-    progress: Progress | None,
 ) -> FoundHits:
     """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
 
@@ -375,7 +344,7 @@ def _find_hits(
     ``context_tokens`` together with the own passages. Of kind ``search``: the hits that the pipeline packs into
     ``context_tokens``, in the order of their scores; a shorter context holds the first of them.
     """
-    manifest = opened.index.manifest
+    manifest, settings, progress = opened.index.manifest, setup.settings, setup.progress
     packing = builder.packer.model_dump() if needed.kind == "search" else builder.packer.header_tokens
     shaped_by: list[object] = [needed.kind, needed.among, needed.context_tokens, settings.retriever.model_dump()]
     shaped_by += [packing, manifest.generation, manifest.passages, manifest.created, builder.max_question_tokens]
@@ -388,7 +357,8 @@ def _find_hits(
             progress.start("retrieving", len(missing), "questions")
         for question in missing:
             try:
-                hits = search(opened.index, question, settings, builder, needed, own, hidden)
+                shown = own.get(question.context_id or "", ())
+                hits = search(opened.index, question, settings, builder, needed, shown, hidden)
             except UsageError:  # empty, or longer than the reader takes
                 hits = []
             ids, scores = [hit.passage.passage_id for hit in hits], [hit.score for hit in hits]
@@ -406,13 +376,12 @@ def _competing_hits(
     settings: PipelineConfig,
     builder: ContextBuilder,
     needed: Needs,
-    own: Mapping[str, Sequence[Passage]],
+    own: Sequence[Passage],
     hidden: Callable[[Question, Passage], bool],
 ) -> list[ScoredPassage]:
     room = builder.capacity(needed.context_tokens) if needed.context_tokens else 0
     top_k = max(needed.among, room) + _SPARE
-    own_passages = own.get(question.context_id or "", [])
-    texts = {passage.text for passage in own_passages}
+    texts = {passage.text for passage in own}
     others = [
         hit
         for hit in index.search(question.question, settings.retriever, top_k=top_k)
@@ -422,9 +391,9 @@ def _competing_hits(
     ]
     kept = needed.among
     if needed.context_tokens:
-        first = [ScoredPassage(passage, math.inf) for passage in own_passages]
+        first = [ScoredPassage(passage, math.inf) for passage in own]
         filled = builder.fill(question.question, [*first, *others], needed.context_tokens)
-        kept = max(kept, len(filled.passages) - len(own_passages))
+        kept = max(kept, len(filled.passages) - len(own))
     return others[:kept]
 
 
@@ -434,7 +403,7 @@ def _packed_hits(
     settings: PipelineConfig,
     builder: ContextBuilder,
     needed: Needs,
-    own: Mapping[str, Sequence[Passage]],
+    own: Sequence[Passage],
     hidden: Callable[[Question, Passage], bool],
 ) -> list[ScoredPassage]:
     """The hits that ``ask`` packs for the question."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ragyena import recipes
-from ragyena.config import EvalConfig, SuiteConfig, parse
+from ragyena.config import EVAL_INDEX, EVAL_OUT, EvalConfig, PipelineConfig, SuiteConfig, parse
 from ragyena.errors import ConfigError, UsageError
+from ragyena.eval.questions import data_files
+from ragyena.types import Progress
 
-__all__ = ["Evaluation", "Part", "load_evaluation"]
+__all__ = ["Evaluation", "Part", "Setup", "load_evaluation"]
 
 _OPTIONS = {"questions": "--data", "sources": "--source"} | {
     name: f"--{name.replace('_', '-')}" for name in ("passages", "among", "context_tokens", "limit", "timed")
@@ -54,6 +57,32 @@ class Evaluation:
     def searching(self) -> tuple[Part, ...]:
         """The parts that need an index and no reader."""
         return tuple(part for part in self.parts if not part.reads)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One recipe with one reader: the settings, and where data, index and results are."""
+
+    config: EvalConfig
+    settings: PipelineConfig
+    """They name the reader, and say how passages are cut, headed and retrieved."""
+    name: str = WITHOUT_RECIPE
+    data_root: Path = Path()
+    out: Path = EVAL_OUT
+    index: Path = Path(EVAL_INDEX)
+    """An index of the passages, used as it is, or a folder in which one is built and reused; unused where nothing is
+    retrieved."""
+    progress: Progress | None = None
+
+    @cached_property
+    def files(self) -> EvalConfig:
+        """The recipe with the names of its data files made paths. Raises PathNotFoundError."""
+        return data_files(self.config, self.data_root)
+
+    @property
+    def drawn(self) -> dict[str, int]:
+        """Resamples and seed of intervals and tests."""
+        return {"resamples": self.config.resamples, "seed": self.config.seed}
 
 
 def load_evaluation(

@@ -26,7 +26,8 @@ from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
 from ragyena.eval.metrics import Estimate, estimate
-from ragyena.eval.questions import Question, data_files
+from ragyena.eval.questions import Question
+from ragyena.eval.recipe import Setup
 from ragyena.eval.significance import Difference, corrected, paired
 from ragyena.eval.timing import Percentiles, percentiles
 from ragyena.reader.reader import Reader
@@ -143,16 +144,7 @@ class _Search:
         return float(bool(self.ranks) and self.ranks[0] <= k)
 
 
-def evaluate_retrieval(
-    config: EvalConfig,
-    settings: PipelineConfig,
-    *,
-    name: str,
-    data_root: Path,
-    out: Path,
-    index: Path,
-    progress: Progress | None,
-) -> tuple[RetrievalReport, Path]:
+def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
     """Searches for every question in every way; the report and its file, under ``out``.
 
     Of the reader of ``settings`` the tokenizer alone is used: it cuts passages. Raises DataError, PathNotFoundError,
@@ -161,11 +153,10 @@ def evaluate_retrieval(
     from ragyena.index.rerank import Reranker
 
     began = time.perf_counter()
+    config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn
     tokenizer = Reader.tokenizer_of(settings.reader)
     reranker = Reranker.open(config.reranker) if config.reranker else None
-    files = data_files(config, data_root)
-    drawn = {"resamples": config.resamples, "seed": config.seed}
-    with open_questions(config, files, settings, tokenizer, index, progress) as opened:
+    with open_questions(setup, tokenizer) as opened:
         facts = {"retriever": settings.retriever.model_dump(mode="json"), **index_facts(opened.index)}
         if opened.masked:
             facts["masked"] = len(opened.masked)
@@ -177,13 +168,13 @@ def evaluate_retrieval(
         with Journal(out / f"found-{digest_of([facts, most])}.jsonl") as journal:
             for mode in condition_names(config):
                 search = _way_of_searching(opened.index, mode, most, config, settings, reranker)
-                hits = _search_all(search, opened, mode, most, journal, progress)
+                hits = _search_all(search, opened, mode, most, journal, setup.progress)
                 searches[mode] = _scored(opened, hits, relevant, config)
     date = time.strftime("%Y-%m-%d")
-    hits_file = out / f"{date}-{name}.found.jsonl"
+    hits_file = out / f"{date}-{setup.name}.found.jsonl"
     report = RetrievalReport(
         schema=RETRIEVAL_SCHEMA,
-        recipe=name,
+        recipe=setup.name,
         date=date,
         answers=hits_file.name,
         conditions=tuple(_condition(mode, of_mode, config.recall_at, drawn) for mode, of_mode in searches.items()),
@@ -199,7 +190,7 @@ def evaluate_retrieval(
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
     )
-    path = out / f"{date}-{name}.json"
+    path = out / f"{date}-{setup.name}.json"
     write_text(path, json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
     return report, path
 
@@ -306,7 +297,7 @@ def _condition(
 
     def percent(values: Sequence[float], of: Sequence[_Search]) -> Estimate:
         scores, groups = [100 * v for v in values], [search.group for search in of]
-        return estimate(scores, groups, bounds=(0.0, 100.0), resamples=drawn["resamples"], seed=drawn["seed"])
+        return estimate(scores, groups, bounds=(0.0, 100.0), **drawn)
 
     def measured(measure: str) -> Estimate:
         return percent([(search.measures or {})[measure] for search in judged], judged)
@@ -340,11 +331,9 @@ def _differences(
         if judged:
             measured["ndcg_10"] = judged, lambda search: (search.measures or {})["ndcg_10"]
         for measure, (of, value) in measured.items():
-            scores = [value(a) for a, _ in of], [value(b) for _, b in of]
+            first_scores, base_scores = [value(a) for a, _ in of], [value(b) for _, b in of]
             groups = [a.group for a, _ in of]
-            yield paired(
-                *scores, groups, (name, first), "all", measure, resamples=drawn["resamples"], seed=drawn["seed"]
-            )
+            yield paired(first_scores, base_scores, groups, (name, first), "all", measure, **drawn)
 
 
 def _rows(searches: Mapping[str, Sequence[_Search]]) -> Iterator[dict[str, Any]]:

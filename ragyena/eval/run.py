@@ -14,11 +14,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ragyena import __version__, recipes
-from ragyena.config import EVAL_INDEX, EVAL_OUT, EvalConfig, PipelineConfig
+from ragyena.config import EVAL_INDEX, EVAL_OUT, PipelineConfig
 from ragyena.errors import PathNotFoundError, UsageError
 from ragyena.eval import machine
 from ragyena.eval.answers import predict
@@ -39,7 +40,7 @@ from ragyena.eval.layout import (
 )
 from ragyena.eval.metrics import score
 from ragyena.eval.questions import data_files, data_stamps, stamps
-from ragyena.eval.recipe import Evaluation, Part, load_evaluation
+from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.results import by_condition
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
 from ragyena.eval.significance import corrected, differences, spread
@@ -105,6 +106,9 @@ class FrozenPart:
 class Watcher:
     """Receives the events of an evaluation. This one ignores them."""
 
+    def started(self, evaluation: Evaluation, folder: Path, count: int, left_out: Sequence[Part]) -> None:
+        """``count`` results or files are to be made in ``folder``; of ``left_out`` there are none."""
+
     def began(self, part: str, reader: str) -> None:
         """A part is run with a reader, or its contexts are frozen."""
 
@@ -156,6 +160,8 @@ def evaluate(
             "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
             hint="leave them out",
         )
+    count = sum(len(variants) if part.reads else 1 for part in parts)
+    watcher.started(evaluation, out, count, [part for part in evaluation.parts if part not in parts])
     results: list[Finished] = []
     comparisons: list[Comparison] = []
     together: list[Path] = []
@@ -166,17 +172,18 @@ def evaluate(
             contexts = None if frozen is None else _contexts_file(frozen, part.name)
             its_results = []
             for variant in variants if part.reads else variants[:1]:
-                digest = _digest(part, variant, data_root, place, contexts) if journal else ""
+                setup = Setup(part.config, variant, part.name, data_root, out, place, progress)
+                digest = _digest(setup, contexts) if journal else ""
                 path = done.get(digest)
                 if path is not None and path.is_file():
                     finished = Finished(part.name, variant.reader.checkpoint, None, path)
                 else:
                     watcher.began(part.name, variant.reader.checkpoint)
-                    where = {"data_root": data_root, "out": out, "index": place, "progress": progress}
-                    finished = _run_part(part, variant, contexts, where)
+                    report, path = evaluate_reader(setup, contexts) if part.reads else evaluate_retrieval(setup)
+                    finished = Finished(part.name, variant.reader.checkpoint, report, path)
                     if journal:
-                        row = {"digest": digest, "part": part.name, "reader": finished.reader}
-                        journal.append([{**row, "result": finished.result.name}])
+                        row = {"digest": digest, "part": part.name, "reader": finished.reader, "result": path.name}
+                        journal.append([row])
                 its_results.append(finished)
                 watcher.finished(finished)
             results += its_results
@@ -188,15 +195,6 @@ def evaluate(
         order = {"suite": evaluation.name, "recipes": [part.name for part in parts]}
         write_text(out / f"{evaluation.name}.suite.json", json.dumps(order, indent=1) + "\n")
     return EvaluationResult(tuple(results), tuple(comparisons), tuple(together))
-
-
-def _run_part(part: Part, settings: PipelineConfig, contexts: Path | None, where: Mapping[str, Any]) -> Finished:
-    report: Report | RetrievalReport
-    if part.reads:
-        report, path = evaluate_reader(part.config, settings, name=part.name, frozen=contexts, **where)
-    else:
-        report, path = evaluate_retrieval(part.config, settings, name=part.name, **where)
-    return Finished(part.name, settings.reader.checkpoint, report, path)
 
 
 def _compare(
@@ -245,25 +243,18 @@ def freeze_contexts(
         )
     if evaluation.is_suite:
         _check_folder(evaluation, into)
-    for part in evaluation.reading:
-        data_files(part.config, data_root)
     place = _index_of(evaluation.reading, index, settings)
+    setups = [Setup(part.config, settings, part.name, data_root, into, place, progress) for part in evaluation.reading]
+    for setup in setups:
+        _ = setup.files
+    watcher.started(evaluation, into, len(setups), evaluation.searching)
     tokenizer = Reader.tokenizer_of(settings.reader)
     parts = []
-    for part in evaluation.reading:
-        path = into / f"{part.name}.jsonl.xz" if evaluation.is_suite else _contexts_file(into, part.name)
-        frozen, kept = freeze_to(
-            path,
-            part.config,
-            settings,
-            tokenizer,
-            data_root=data_root,
-            index=place,
-            progress=progress,
-            began=lambda name=part.name: watcher.began(name, settings.reader.checkpoint),  # type: ignore[misc]
-        )
+    for setup in setups:
+        path = into / f"{setup.name}.jsonl.xz" if evaluation.is_suite else _contexts_file(into, setup.name)
+        frozen, kept = freeze_to(path, setup, tokenizer, partial(watcher.began, setup.name, settings.reader.checkpoint))
         questions = len(frozen.answerable) + len(frozen.unanswerable)
-        parts.append(FrozenPart(part.name, path, questions, len(frozen.passages), kept))
+        parts.append(FrozenPart(setup.name, path, questions, len(frozen.passages), kept))
         watcher.frozen(parts[-1])
     return parts
 
@@ -273,34 +264,20 @@ def freeze_contexts(
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def evaluate_reader(
-    config: EvalConfig,
-    settings: PipelineConfig,
-    *,
-    name: str,
-    data_root: Path,
-    out: Path,
-    index: Path,
-    frozen: Path | None = None,
-    progress: Progress | None,
-) -> tuple[Report, Path]:
-    """Asks every question under every condition; the report and its file, under ``out``.
-
-    ``settings`` name the reader and say how passages are cut, headed and retrieved. ``index`` is an index of all
-    passages, or the folder in which it is built; unused where no condition retrieves. ``frozen`` is a file of contexts.
-    No answer is withheld: the threshold only enters the report's account of abstention.
+def evaluate_reader(setup: Setup, frozen: Path | None = None) -> tuple[Report, Path]:
+    """Asks every question under every condition; the report and its file, under ``out``. ``frozen`` is a file of
+    contexts. No answer is withheld: the threshold only enters the report's account of abstention.
 
     Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError, StorageError, and
     UsageError where ``frozen`` does not hold what the recipe needs.
     """
     began = time.perf_counter()
     gc.collect()  # an earlier reader of this process would count as this one's memory
+    config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
-    timer = CostTimer(config, settings, out, progress)
+    timer = CostTimer(setup)
     if frozen is None:
-        where: dict[str, Any] = {"data_root": data_root, "index": index, "progress": progress}
-        at_index = timer.at_index(reader.tokenizer)
-        contexts = freeze(config, settings, reader.tokenizer, at_index=at_index, **where)
+        contexts = freeze(setup, reader.tokenizer, timer.at_index(reader.tokenizer))
     else:
         contexts = load_frozen(config, settings, reader.tokenizer, frozen)
     facts = {key: getattr(reader, key) for key in ("name", "fingerprint", "parameters", "device", "dtype")}
@@ -316,14 +293,13 @@ def evaluate_reader(
             rows += answers
     date = time.strftime("%Y-%m-%d")
     reader_name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(reader.name).name)
-    stem = f"{date}-{name}-{reader_name}-{reader.fingerprint[:8]}"
+    stem = f"{date}-{setup.name}-{reader_name}-{reader.fingerprint[:8]}"
     answers_file = out / f"{stem}.answers.jsonl"
     scored = by_condition(rows)
-    drawn = {"resamples": config.resamples, "seed": config.seed}
     pairs = [differences(scored[a], scored[b], (a, b), **drawn) for a, b in contrasts(config)]
     whole = Report(
         schema=SCHEMA,
-        recipe=name,
+        recipe=setup.name,
         date=date,
         answers=answers_file.name,
         conditions=tuple(reports),
@@ -359,10 +335,10 @@ def _ask(
     """The measures of a condition, and a row for each answer."""
     answerable = condition.questions
     unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
-    predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.progress)
+    predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress)
     scores = {q.id: score(predictions[q.id].text, q.answers) for q in answerable}
     latency, cost = timer.measure(reader, condition, timings)
-    threshold = timer.settings.reader.threshold
+    threshold = timer.setup.settings.reader.threshold
     report = summarize(
         condition,
         answerable,
@@ -372,8 +348,7 @@ def _ask(
         latency=latency,
         cost=cost,
         abstention=summarize_abstention(answerable, unanswerable, predictions, scores, threshold=threshold),
-        resamples=timer.config.resamples,
-        seed=timer.config.seed,
+        **timer.setup.drawn,
     )
     questions = {q.id: q for q in (*answerable, *unanswerable)}
     return report, [answer_row(questions[i], prediction, scores.get(i)) for i, prediction in predictions.items()]
@@ -435,13 +410,14 @@ def _check_folder(suite: Evaluation, folder: Path) -> None:
         )
 
 
-def _digest(part: Part, settings: PipelineConfig, data_root: Path, place: Path, contexts: Path | None) -> str:
+def _digest(setup: Setup, contexts: Path | None) -> str:
     """Identifies everything that a result depends on: a part with the same is not run again."""
+    settings = setup.settings
     checkpoint = settings.reader.checkpoint
     folder = recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser()
     shaped_by: dict[str, Any] = {
-        "part": part.name,
-        "config": part.config.model_dump(mode="json"),
+        "part": setup.name,
+        "config": setup.config.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json", exclude={"reader": {"checkpoint"}}),
         "reader": stamps([folder]),
         "version": __version__,
@@ -450,5 +426,5 @@ def _digest(part: Part, settings: PipelineConfig, data_root: Path, place: Path, 
         with contexts.open("rb") as file:
             shaped_by["contexts"] = hashlib.file_digest(file, "sha256").hexdigest()
     else:
-        shaped_by |= {"data": data_stamps(data_files(part.config, data_root)), "index": str(place.resolve())}
+        shaped_by |= {"data": data_stamps(setup.files), "index": str(setup.index.resolve())}
     return digest_of(shaped_by, 16)

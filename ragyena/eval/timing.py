@@ -23,9 +23,9 @@ from ragyena.eval import machine
 from ragyena.eval.conditions import Condition
 from ragyena.eval.journal import Journal
 from ragyena.eval.questions import Question, sample
+from ragyena.eval.recipe import Setup
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
-from ragyena.types import Progress
 
 if TYPE_CHECKING:  # frozen contexts are read where no index can be opened
     from ragyena.index.index import Index
@@ -109,23 +109,14 @@ def summarize_latency(timings: Sequence[Timing]) -> Latency | None:
     return Latency(**asdict(percentiles([timing.seconds for timing in timings])), tokens=tokens)
 
 
-def time_readings(
-    reader: Reader,
-    questions: Sequence[Question],
-    condition: Condition,
-    count: int,
-    journal: Journal,
-    progress: Progress | None,
-    *,
-    seed: int,
-    most_seconds: float,
-) -> list[Timing]:
-    """Times the contexts of ``count`` questions, drawn with ``seed``, until their times make ``most_seconds``; those
-    that the journal holds are taken from it.
+def time_readings(reader: Reader, condition: Condition, setup: Setup, journal: Journal) -> list[Timing]:
+    """Times the contexts of ``timed`` questions of a recipe, drawn with its seed, until their times make
+    ``timed_seconds``; those that the journal holds are taken from it.
 
     Questions that cannot be asked are passed over. The contexts of a question are read one by one and their times
     added.
     """
+    count, progress = setup.config.timed, setup.progress
     if not count:
         return []
     known = {
@@ -133,12 +124,12 @@ def time_readings(
         for row in journal.rows
         if row["condition"] == condition.name and "parts" in row  # others are of energy or older
     }
-    chosen = sample(list(questions), count, seed)
+    chosen = sample(condition.questions, count, setup.config.seed)
     if progress:
         progress.start(f"timing, {condition.title}", len(chosen), "questions")
     timings: list[Timing] = []
     for question in chosen:
-        if sum(timing.seconds for timing in timings) >= most_seconds:
+        if sum(timing.seconds for timing in timings) >= setup.config.timed_seconds:
             break
         timing = known.get(question.id) or _timed(reader, question, condition)
         if timing is not None:
@@ -191,26 +182,17 @@ class Preparation:
 
 
 def time_preparing(
-    index: Index,
-    questions: Sequence[Question],
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    lengths: Sequence[int],
-    count: int,
-    journal: Journal,
-    progress: Progress | None,
-    *,
-    seed: int,
+    index: Index, questions: Sequence[Question], setup: Setup, tokenizer: Tokenizer, journal: Journal
 ) -> list[Preparation]:
-    """Times ``count`` questions, drawn with ``seed`` as those that a reader is timed on, at each budget of ``lengths``;
-    those that the journal holds are taken from it. Questions that cannot be asked are passed over. Raises
-    IndexProblem."""
+    """Times retrieval and packing of the questions that a reader is timed on, at each context length of the recipe;
+    rows of the journal are reused. Questions that cannot be asked are passed over. Raises IndexProblem."""
+    config, settings, progress = setup.config, setup.settings, setup.progress
     known = {(row["context_tokens"], row["question_id"]): Preparation(**row) for row in journal.rows}
-    chosen = sample(list(questions), count, seed)
+    chosen = sample(questions, config.timed, config.seed)
     if progress:
-        progress.start("timing retrieval and packing", len(chosen) * len(lengths), "questions")
+        progress.start("timing retrieval and packing", len(chosen) * len(config.context_tokens), "questions")
     prepared = []
-    for context_tokens in lengths:
+    for context_tokens in config.context_tokens:
         packer = settings.packer.model_copy(update={"context_tokens": context_tokens})
         for question in chosen:
             if (context_tokens, question.id) not in known:

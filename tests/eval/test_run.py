@@ -13,14 +13,14 @@ import pytest
 from small_world import save_small_reader
 
 from ragyena import recipes
-from ragyena.cli import eval_bars
-from ragyena.cli.eval_bars import Bar
 from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.eval import targets
 from ragyena.eval.layout import Report
-from ragyena.eval.recipe import Evaluation, Part, load_evaluation
+from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.run import evaluate_reader
+from ragyena.eval.targets import Target
 from ragyena.reader.reader import Reader
 
 COLOURS = ["red", "blue", "green", "white", "black", "yellow", "brown", "grey", "pink", "golden"]
@@ -55,9 +55,7 @@ CONFIG = EvalConfig(
 
 
 def run(config: EvalConfig, settings: PipelineConfig, data: Path, out: Path) -> tuple[Report, Path]:
-    return evaluate_reader(
-        config, settings, name="houses", data_root=data, out=out, index=out.parent / "index", progress=None
-    )
+    return evaluate_reader(Setup(config, settings, "houses", data, out, out.parent / "index"))
 
 
 def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -258,23 +256,23 @@ def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
 
 
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    assert eval_bars.parse("em@32=60") == Bar("em", None, "32", 60.0)
-    assert eval_bars.parse("auroc=0.9") == Bar("auroc", None, None, 0.9)
-    assert eval_bars.parse("recall@10=0.8") == Bar("recall", 10, None, 0.8)
-    assert eval_bars.parse("answer_recall@5@dense=1") == Bar("answer_recall", 5, "dense", 1.0)
-    assert eval_bars.parse("ndcg@10@dense=0.5") == eval_bars.parse("ndcg@dense=0.5") == Bar("ndcg", None, "dense", 0.5)
+    assert targets.parse("em@32=60") == Target("em", None, "32", 60.0)
+    assert targets.parse("auroc=0.9") == Target("auroc", None, None, 0.9)
+    assert targets.parse("recall@10=0.8") == Target("recall", 10, None, 0.8)
+    assert targets.parse("answer_recall@5@dense=1") == Target("answer_recall", 5, "dense", 1.0)
+    assert targets.parse("ndcg@10@dense=0.5") == targets.parse("ndcg@dense=0.5") == Target("ndcg", None, "dense", 0.5)
     for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%", "recall=0.8", "recall@x=0.8", "mrr=60", "em@a@b=3"):
         with pytest.raises(UsageError):
-            eval_bars.parse(wrong)
+            targets.parse(wrong)
     report, _ = run(CONFIG, small_config, data, tmp_path / "out")
-    assert Bar("em", None, None, 0.0).below(report) is None
-    assert "em of among-4 is" in (Bar("em", None, "4", 100.5).below(report) or "")
-    assert "was not measured" in (Bar("auroc", None, "among-4", 0.1).below(report) or "")
+    assert Target("em", None, None, 0.0).below(report) is None
+    assert "em of among-4 is" in (Target("em", None, "4", 100.5).below(report) or "")
+    assert "was not measured" in (Target("auroc", None, "among-4", 0.1).below(report) or "")
     houses = Evaluation("houses", "", (Part("houses", CONFIG),))
-    eval_bars.check([Bar("em", None, "4", 0.0)], houses)
-    for bar in (Bar("em", None, "32", 0.0), Bar("recall", 1, None, 0.0)):
+    targets.check([Target("em", None, "4", 0.0)], houses)
+    for target in (Target("em", None, "32", 0.0), Target("recall", 1, None, 0.0)):
         with pytest.raises(UsageError):
-            eval_bars.check([bar], houses)
+            targets.check([target], houses)
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -286,7 +284,7 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
         return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
 
     done = called("--fail-under", "em=0", "--fail-under", "f1=100.5")
-    assert done.returncode == 1 and "below the bar: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "below the target: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
     assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
     wrong = called("--among", "1", "--fail-under", "em@32=60")
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr

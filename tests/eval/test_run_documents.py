@@ -15,13 +15,14 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
-from ragyena.cli import eval_bars
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
+from ragyena.eval import targets
 from ragyena.eval.freeze import index_place
 from ragyena.eval.layout import schema_of
 from ragyena.eval.masked import make_masked
 from ragyena.eval.metrics import Estimate, normalize
+from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
 from ragyena.eval.run import evaluate_reader
 from ragyena.eval.timing import percentiles
@@ -88,7 +89,7 @@ def run(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reader, "read_batch", lambda self, contexts: seen.extend(contexts) or read(self, contexts))
         arguments = {"data_root": tmp_path, "out": tmp_path / "out", "index": tmp_path / "index", **places}
-        result, path = evaluate_reader(config, settings, name="docs", progress=None, **arguments)
+        result, path = evaluate_reader(Setup(config, settings, "docs", **arguments))
     rows = [json.loads(line) for line in (path.parent / result.answers).read_text(encoding="utf-8").splitlines()]
     return result, rows, seen
 
@@ -217,7 +218,7 @@ def test_what_searches_find(
 ) -> None:
     arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
     arguments["index"] = tmp_path / "index"
-    result, path = evaluate_retrieval(config_of(**RETRIEVAL), small_config, **arguments)
+    result, path = evaluate_retrieval(Setup(config_of(**RETRIEVAL), small_config, **arguments))
     assert [condition.name for condition in result.conditions] == ["hybrid", "dense", "lexical"]
     lexical = result.conditions[2]
     assert lexical.answer_recall[1].mean == 100.0 and lexical.mrr is not None and lexical.mrr.mean == 100.0  # the year
@@ -237,7 +238,7 @@ def test_what_searches_find(
     schema.validate(written)
     assert written.keys() == schema.schema["properties"].keys()
     monkeypatch.setattr(Index, "search", lambda *_, **__: pytest.fail("a finished run searches nothing again"))
-    again, _ = evaluate_retrieval(config_of(**RETRIEVAL), small_config, **arguments)
+    again, _ = evaluate_retrieval(Setup(config_of(**RETRIEVAL), small_config, **arguments))
     assert again.conditions == result.conditions and again.differences == result.differences
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
     assert "## What searches find" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
@@ -248,7 +249,7 @@ def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
 ) -> None:
     config = config_of(task="retrieval", masked=4, modes=["lexical"], recall_at=[1, 10])
     arguments: dict[str, Any] = {"name": "r", "data_root": tmp_path, "out": tmp_path, "progress": None}
-    result, _ = evaluate_retrieval(config, settings, index=own_index, **arguments)
+    result, _ = evaluate_retrieval(Setup(config, settings, index=own_index, **arguments))
     rows = [json.loads(line) for line in (tmp_path / result.answers).read_text(encoding="utf-8").splitlines()]
     with Index.open(own_index) as index:
         asked = {one.question.id: one for one in make_masked(index, 4, 0, None)}
@@ -279,7 +280,7 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
     (folder / "qrels" / "test.tsv").write_text("\n".join(judged), encoding="utf-8")
     config = config_of(task="retrieval", beir="bridges", split="test", modes=["lexical", "dense"], recall_at=[1, 3])
     arguments: dict[str, Any] = {"name": "r", "out": tmp_path / "out", "index": tmp_path / "i", "progress": None}
-    result, _ = evaluate_retrieval(config, small_config, data_root=tmp_path, **arguments)
+    result, _ = evaluate_retrieval(Setup(config, small_config, data_root=tmp_path, **arguments))
     lexical = result.conditions[0]
     assert (lexical.n, lexical.n_own, lexical.answer_recall) == (5, 5, {})
     assert lexical.ndcg_10 is not None and lexical.ndcg_10.mean == 100.0  # the names
@@ -289,7 +290,9 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
     assert result.data["left_out"] == 3 and {d.measure for d in result.differences} == {"ndcg_10"}
     assert "nDCG@10" in report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
     with pytest.raises(PathNotFoundError, match="dev"):
-        evaluate_retrieval(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)
+        evaluate_retrieval(
+            Setup(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)
+        )
 
 
 def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -334,13 +337,13 @@ def test_a_search_below_its_bar_is_said() -> None:
         "dense", "", 9, {5: estimate(90.0)}, 9, {5: estimate(40.0)}, estimate(30.0), estimate(20.0), percentiles([1.0])
     )
     report: Any = SimpleNamespace(conditions=[known])
-    assert eval_bars.parse("recall@5=0.4").below(report) is None
-    assert eval_bars.parse("recall@5=0.41").below(report) == "recall@5 of dense is 0.4, the target is 0.41"
-    assert eval_bars.parse("answer_recall@5=0.9").below(report) is None
-    assert "mrr of dense is 0.2" in (eval_bars.parse("mrr=0.21").below(report) or "")
-    assert "ndcg of dense is 0.3" in (eval_bars.parse("ndcg@10=0.31").below(report) or "")
+    assert targets.parse("recall@5=0.4").below(report) is None
+    assert targets.parse("recall@5=0.41").below(report) == "recall@5 of dense is 0.4, the target is 0.41"
+    assert targets.parse("answer_recall@5=0.9").below(report) is None
+    assert "mrr of dense is 0.2" in (targets.parse("mrr=0.21").below(report) or "")
+    assert "ndcg of dense is 0.3" in (targets.parse("ndcg@10=0.31").below(report) or "")
     report.conditions = [replace(known, passage_recall=None)]
-    said = eval_bars.parse("recall@5=0.4").below(report)
+    said = targets.parse("recall@5=0.4").below(report)
     assert said is not None and "was not measured" in said and "answer_recall@5 was measured" in said
 
 
@@ -359,7 +362,7 @@ def test_hits_are_reranked(
     monkeypatch.setattr(Reranker, "open", lambda name: Reranker(name, _Encoder()))
     config = config_of(**RETRIEVAL, modes=["dense"], reranker="words", rerank=3)
     arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
-    result, path = evaluate_retrieval(config, small_config, index=tmp_path / "index", **arguments)
+    result, path = evaluate_retrieval(Setup(config, small_config, index=tmp_path / "index", **arguments))
     assert [condition.name for condition in result.conditions] == ["dense", "reranked"]
     assert {(one.first, one.second) for one in result.differences} == {("reranked", "dense")}
     assert result.settings["reranker"]["name"] == "words" and result.settings["reranker"]["hits"] == 3

@@ -21,7 +21,7 @@ from ragyena.eval.conditions import condition_names, contrasts, sweeps
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.freeze import freeze_to
 from ragyena.eval.layout import AnswerRow, Report, schema_of
-from ragyena.eval.recipe import load_evaluation
+from ragyena.eval.recipe import Setup, load_evaluation
 from ragyena.eval.run import evaluate_reader
 from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
@@ -109,7 +109,7 @@ def run(
             "progress": None,
         }
         settings = places.pop("settings", dense_config)
-        report, path = evaluate_reader(config, settings, frozen=frozen, **(arguments | places))
+        report, path = evaluate_reader(Setup(config, settings, **(arguments | places)), frozen)
         monkeypatch.setattr(Reader, "read_batch", read)
         return report, path, seen
 
@@ -127,15 +127,8 @@ def test_frozen_contexts_are_read_as_those_made_from_the_data(
     """...with the same figures, where there is neither data nor an index."""
     config = config_of(task)
     path = tmp_path / "contexts.jsonl.xz"
-    freeze_to(
-        path,
-        config,
-        dense_config,
-        Reader.tokenizer_of(dense_config.reader),
-        data_root=data,
-        index=tmp_path / "index",
-        progress=None,
-    )
+    setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
+    freeze_to(path, setup, Reader.tokenizer_of(dense_config.reader))
     nowhere = {"data_root": tmp_path / "no", "index": tmp_path / "no"}
     report, _, seen = run(config, path, **nowhere, out=tmp_path / "frozen")
     live, _, seen_live = run(config)
@@ -283,15 +276,8 @@ def test_a_frozen_file_says_what_it_does_not_hold(
 ) -> None:
     path = tmp_path / "contexts.jsonl.xz"
     config = config_of("among")
-    freeze_to(
-        path,
-        config,
-        dense_config,
-        Reader.tokenizer_of(dense_config.reader),
-        data_root=data,
-        index=tmp_path / "index",
-        progress=None,
-    )
+    setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
+    freeze_to(path, setup, Reader.tokenizer_of(dense_config.reader))
     report, _, seen = run(config_of("among", among=[1, 2, 3], limit=3), path)
     assert [c.whole.n for c in report.conditions] == [3] * 3 and {len(c.passages) for c in seen} == {1, 2, 3}
     with pytest.raises(UsageError, match="among 4, not 5"):

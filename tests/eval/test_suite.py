@@ -15,7 +15,7 @@ from small_world import save_small_reader, save_towns
 from ragyena.config import PipelineConfig
 from ragyena.errors import CheckpointError, ConfigError, PathNotFoundError, UsageError
 from ragyena.eval import run as runs
-from ragyena.eval.recipe import load_evaluation
+from ragyena.eval.recipe import Setup, load_evaluation
 from ragyena.eval.run import Finished, Watcher, evaluate
 from ragyena.report.write import report
 
@@ -101,10 +101,10 @@ def test_a_stopped_suite_goes_on_with_the_part_it_was_in(
 ) -> None:
     evaluate_reader = runs.evaluate_reader
 
-    def stop(config: Any, settings: Any, **arguments: Any) -> Any:
-        if arguments["name"] == "ant":
+    def stop(setup: Setup, frozen: Path | None = None) -> Any:
+        if setup.name == "ant":
             raise KeyboardInterrupt
-        return evaluate_reader(config, settings, **arguments)
+        return evaluate_reader(setup, frozen)
 
     monkeypatch.setattr(runs, "evaluate_reader", stop)
     with pytest.raises(KeyboardInterrupt):

@@ -241,7 +241,7 @@ def test_by_command_without_faiss(world: Path) -> None:
     assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.stderr
     done = called(base, "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index")
     assert done.returncode == 0, done.stderr
-    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: not frozen" in done.stdout
+    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: left out" in done.stdout
     for name in ("questions.jsonl", "passages.jsonl"):
         (world / name).unlink()
     done = called(without, "all.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "--timed", "1", "-o", "out")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ragyena.errors import UsageError
+from ragyena.eval.conditions import condition_names
+from ragyena.eval.layout import Report
+from ragyena.eval.recipe import Evaluation
+from ragyena.eval.retrieval import RetrievalReport
 
-if TYPE_CHECKING:
-    from ragyena.eval.layout import Report
-    from ragyena.eval.recipe import Evaluation
-    from ragyena.eval.retrieval import RetrievalReport
-
-__all__ = ["Bar", "check", "parse"]
+__all__ = ["Target", "check", "parse"]
 
 READING = ("em", "f1", "auroc")
 AT_K = ("recall", "answer_recall")
@@ -22,7 +21,7 @@ _SPELLINGS = {"ndcg@10": "ndcg", "ndcg_10": "ndcg"}
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class Target:
     """A measure and its least value."""
 
     measure: str
@@ -37,7 +36,7 @@ class Bar:
         return self.measure if self.k is None else f"{self.measure}@{self.k}"
 
     def below(self, report: Report | RetrievalReport) -> str | None:
-        """The problem where a result is under the bar, or was not measured."""
+        """The problem where a result is below the target, or was not measured."""
         condition: Any = next(c for c in report.conditions if self.means(c.name))
         value: float | None
         if self.measure == "auroc":
@@ -66,7 +65,7 @@ class Bar:
         return self.condition is None or name in (self.condition, f"among-{self.condition}")
 
 
-def parse(text: str) -> Bar:
+def parse(text: str) -> Target:
     """``em=70``, ``em@32=60``, ``recall@10=0.8``, ``recall@10@dense=0.8``. Raises UsageError."""
     name, _, value = text.partition("=")
     for spelling, measure in _SPELLINGS.items():
@@ -81,7 +80,7 @@ def parse(text: str) -> Bar:
             raise ValueError(name)
     except (ValueError, IndexError):
         raise UsageError(
-            f"'--fail-under {text}' is no bar",
+            f"'--fail-under {text}' sets no target",
             hint="write em=70, em@32=60 or f1@open-8192=50; auroc=0.9; of the task retrieval recall@10=0.8, "
             "answer_recall@20@dense=0.9, ndcg=0.6, mrr=0.6",
         ) from None
@@ -89,33 +88,31 @@ def parse(text: str) -> Bar:
         raise UsageError(
             f"--fail-under {text}: {measure} is between 0 and 1", hint=f"write {name}={least / 100:g} for {least:g}%"
         )
-    return Bar(measure, k, rest[0] if rest else None, least)
+    return Target(measure, k, rest[0] if rest else None, least)
 
 
-def check(bars: Sequence[Bar], evaluation: Evaluation) -> None:
-    """Raises UsageError where a bar's measure, number of passages or condition is not one of the recipe's."""
-    from ragyena.eval.conditions import condition_names
-
-    if not bars:
+def check(targets: Sequence[Target], evaluation: Evaluation) -> None:
+    """Raises UsageError where a target's measure, number of passages or condition is not one of the recipe's."""
+    if not targets:
         return
     if evaluation.is_suite:
         raise UsageError(f"--fail-under means nothing to the suite '{evaluation.name}'", hint="run one of its recipes")
     config = evaluation.parts[0].config
     conditions = condition_names(config)
     known = SEARCHING if config.task == "retrieval" else READING
-    for bar in bars:
-        if bar.measure not in known:
+    for target in targets:
+        if target.measure not in known:
             raise UsageError(
-                f"--fail-under {bar.name}: the task '{config.task}' does not measure it",
+                f"--fail-under {target.name}: the task '{config.task}' does not measure it",
                 hint=f"its measures: {', '.join(known)}",
             )
-        if bar.k is not None and bar.k not in config.recall_at:
+        if target.k is not None and target.k not in config.recall_at:
             raise UsageError(
-                f"--fail-under {bar.name}: recall is not measured there",
+                f"--fail-under {target.name}: recall is not measured there",
                 hint=f"recall_at of the recipe: {', '.join(map(str, config.recall_at))}",
             )
-        if not any(bar.means(name) for name in conditions):
+        if not any(target.means(name) for name in conditions):
             raise UsageError(
-                f"--fail-under {bar.name}@{bar.condition}: there is no such condition",
+                f"--fail-under {target.name}@{target.condition}: there is no such condition",
                 hint=f"conditions: {', '.join(conditions)}",
             )
