@@ -27,48 +27,39 @@ _MOST_QUESTIONS = 512  # read between two lines of the journal: a run that is st
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answer of a reader, as the journal keeps it."""
+    """One answer of a reader, as the journal keeps it; the fields are those of ``layout.AnswerRow``."""
 
     question_id: str
     condition: str
-    """Its name."""
     kind: str
     text: str
     confidence: float
     no_answer_probability: float
     own_first: bool
-    """The reader's best slot holds a passage of the question's own context."""
     own_packed: bool
-    """A passage of the question's own context was read."""
     answer_packed: bool | None
-    """An answer stands in what was read; None where the condition does not measure it."""
     passages: int
     tokens: int
-    """Tokens read, padding included."""
     seconds: float
-    """The question's share of the time its batch was read in."""
     peak_memory_gib: float | None = None
-    """The most GPU memory that was allocated while its batch was read, the reader's own included; None on a CPU."""
+    """Memory, here and below, as in ``layout.ConditionReport``, while the batch of the question was read."""
     peak_resident_gib: float | None = None
-    """The most memory of the process that was resident while its batch was read, all it holds included; None where the
-    system does not count it."""
     evidence: str = ""
-    """The sentence that the reader's best span stands in; empty where there is none."""
     problem: str = ""
-    """Why the question could not be asked; empty where it was. Such an answer counts as empty."""
+    """Such an answer counts as empty."""
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
     """Questions that are read together."""
 
-    asked: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
+    ready: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
     """Each with its contexts and ``answer_packed``."""
     unasked: list[Prediction] = field(default_factory=list)
     tokens: int = 0
 
     def __len__(self) -> int:
-        return len(self.asked) + len(self.unasked)
+        return len(self.ready) + len(self.unasked)
 
 
 def predict(
@@ -105,12 +96,12 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
             group.unasked.append(_unasked(question, condition, error.message))
         else:
             length = sum(built.context.length for built in contexts)
-            if group.asked and group.tokens + length > tokens:
+            if group.ready and group.tokens + length > tokens:
                 yield group
                 group = _Group()
             recalls = condition.recalls and bool(question.answers)
             packed = any(condition.holds_answer(b.context, question) for b in contexts) if recalls else None
-            group.asked.append((question, contexts, packed))
+            group.ready.append((question, contexts, packed))
             group.tokens += length
         if len(group) >= _MOST_QUESTIONS:
             yield group
@@ -122,12 +113,12 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
 def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
     machine.forget_peak_memory(reader.device)
     began = time.perf_counter()
-    flat = [built.context for _, contexts, _ in group.asked for built in contexts]
+    flat = [built.context for _, contexts, _ in group.ready for built in contexts]
     readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
     memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
     predictions = []
-    for question, contexts, packed in group.asked:
+    for question, contexts, packed in group.ready:
         share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
         its_readings = [next(readings) for _ in contexts]
         predictions.append(_prediction(question, condition, contexts, its_readings, packed, share, memory))

@@ -59,11 +59,10 @@ def freeze(
     }
     if not needs_index(config):
         data = load(setup.files)
+        facts["contexts"] = len(data.contexts) + len(data.prose)
+        facts["data"] = fingerprint(data.contexts.values(), settings, tokenizer)
         own = cut(data, tokenizer, settings.index.passage_tokens)
-        if needed.kind == "own":
-            facts["contexts"] = len(data.contexts) + len(data.prose)
-            facts["data"] = fingerprint(data.contexts.values(), settings, tokenizer)
-        else:
+        if needed.kind == "documents":
             facts["contexts"] = len(own)
             texts = json.dumps([[p.header, p.text] for passages in own.values() for p in passages])
             facts["data"] = hashlib.sha256(texts.encode()).hexdigest()[:12]

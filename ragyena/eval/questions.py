@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,32 +73,45 @@ def load(files: EvalConfig, *, needs_context: bool = True) -> EvalData:
     answerable question is left.
     """
     if files.beir:
-        return _load_beir(files)
-    if files.task == "hybrid":
-        return _load_hybrid(files)
+        data = _beir(files)
+    elif files.task == "hybrid":
+        data = _hybrid(files)
+    else:
+        data = _rows(files, needs_context)
+    answerable, unanswerable = (
+        tuple(sample(questions, files.limit, files.seed)) for questions in (data.answerable, data.unanswerable)
+    )
+    return replace(data, answerable=answerable, unanswerable=unanswerable)
+
+
+def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
+    """Questions and passages of the common layouts."""
     if not files.questions:
         raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
     rows = read_questions((*files.questions, *files.unanswerable), files.passages, split=files.split)
     further = read_contexts(files.prose) if files.prose else None
+    prose = further.contexts if further else ()
     problems = [*rows.problems, *(further.problems if further else ())]
-    answerable = [q for q in rows.questions if q.answers and (not files.sources or q.source in files.sources)]
-    chosen = []
-    for questions in (answerable, [q for q in rows.questions if not q.answers]):
-        kept = [question for question in questions if question.context_id is not None or not needs_context]
-        if needs_context:
-            problems += [f"question {q.id}: it has no context" for q in questions if q.context_id is None]
-        chosen.append(sample(kept, files.limit, files.seed))
-    if not chosen[0]:
+    chosen = [q for q in rows.questions if not q.answers or not files.sources or q.source in files.sources]
+    if needs_context:
+        problems += [f"question {q.id}: it has no context" for q in chosen if q.context_id is None]
+        chosen = [question for question in chosen if question.context_id is not None]
+    answerable = tuple(question for question in chosen if question.answers)
+    if not answerable:
         wanted = f"split '{files.split}'" + (f" and sources {', '.join(files.sources)}" if files.sources else "")
         having = "an answer and a context" if needs_context else "an answer"
         raise DataError(
             f"{', '.join(files.questions)}: no question with {having} is of {wanted}",
             hint="check split and sources of the recipe, and that the passage files were given (--passages)",
         )
-    prose = further.contexts if further else ()
     problems += [f"text {row.id}: the id is that of a passage" for row in prose if row.id in rows.contexts]
-    prose = tuple(row for row in prose if row.id not in rows.contexts)
-    return EvalData(tuple(chosen[0]), tuple(chosen[1]), rows.contexts, prose, tuple(problems))
+    return EvalData(
+        answerable,
+        tuple(question for question in chosen if not question.answers),
+        rows.contexts,
+        tuple(row for row in prose if row.id not in rows.contexts),
+        tuple(problems),
+    )
 
 
 def sample(questions: Sequence[Question], limit: int, seed: int) -> list[Question]:
@@ -129,7 +142,7 @@ def fingerprint(rows: Iterable[ContextRow], settings: PipelineConfig, tokenizer:
     return digest.hexdigest()[:12]
 
 
-def _load_hybrid(files: EvalConfig) -> EvalData:
+def _hybrid(files: EvalConfig) -> EvalData:
     """Questions on documents of a table and linked articles (HybridQA; Chen et al. 2020). The ``source`` of each says
     where its answer stands."""
     articles = read_contexts(files.prose) if files.prose else None
@@ -147,10 +160,8 @@ def _load_hybrid(files: EvalConfig) -> EvalData:
             + (f"; the first problem: {problems[0]}" if problems else ""),
             hint="check split and sources of the recipe, and that documents and prose files are given",
         )
-    chosen = sample(questions, files.limit, files.seed)
-    wanted = dict.fromkeys(q.context_id for q in chosen if q.context_id is not None)
-    documents = {name: parts(rows.documents[name], linked) for name in wanted}
-    return EvalData(tuple(chosen), problems=problems, documents=documents)
+    documents = {question.doc_id: parts(rows.documents[question.doc_id], linked) for question in rows.questions}
+    return EvalData(tuple(questions), problems=problems, documents=documents)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -166,11 +177,11 @@ class _BeirRow(BaseModel):
     text: str = Field(min_length=1)
 
 
-def _load_beir(files: EvalConfig) -> EvalData:
+def _beir(files: EvalConfig) -> EvalData:
     """A folder in the layout of BEIR (Thakur et al. 2021): ``corpus.jsonl`` (``_id``, ``title``, ``text``),
     ``queries.jsonl`` (``_id``, ``text``) and ``qrels/SPLIT.tsv`` (a head, then query, document, grade).
 
-    The queries of the split that have a relevant document, at most ``limit`` of them, and all documents.
+    The queries of the split that have a relevant document, and all documents.
     """
     folder = Path(files.beir)
     judgements = folder / "qrels" / f"{files.split}.tsv"
@@ -192,7 +203,7 @@ def _load_beir(files: EvalConfig) -> EvalData:
     if not questions:
         raise DataError(f"no query of {judgements} has a relevant document", hint="check split of the recipe")
     return EvalData(
-        tuple(sample(questions, files.limit, files.seed)),
+        tuple(questions),
         contexts={row.id: ContextRow(row.id, row.title or "", row.text, name) for row in documents.values()},
         problems=tuple(problems),
         relevant=relevant,

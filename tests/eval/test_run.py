@@ -19,7 +19,7 @@ from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.eval import targets
 from ragyena.eval.layout import Report
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
-from ragyena.eval.run import evaluate_reader
+from ragyena.eval.run import evaluate, evaluate_reader
 from ragyena.eval.targets import Target
 from ragyena.reader.reader import Reader
 
@@ -288,6 +288,41 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
     assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
     wrong = called("--among", "1", "--fail-under", "em@32=60")
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr
+
+
+def test_own_contexts_are_read_without_faiss(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+    """...and frozen: nothing is retrieved."""
+    blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
+    command = [sys.executable, "-c", blocked, "eval", "--data-root", str(data), "--quiet", "--limit", "3"]
+    command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
+    for arguments, words in (
+        (("--out", "out", "--timed", "1"), "own context alone"),
+        (("--freeze-only",), "3 questions"),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0 and words in done.stdout, done.stderr
+    assert list((tmp_path / "out").glob("*-questions-*.json")) and (tmp_path / "out" / "report.html").is_file()
+    retrieving = subprocess.run([*command, "--among", "4"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert retrieving.returncode != 0
+
+
+def test_the_use_case_is_a_function(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+    """One call evaluates several readers and compares them, with the files that the command writes."""
+    readers = [str(save_small_reader(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"))]
+    result = evaluate(
+        None,
+        readers,
+        settings=small_config,
+        overrides={"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "limit": 4, "resamples": 100},
+        data_root=data,
+        out=tmp_path / "out",
+    )
+    assert [one.reader for one in result.results] == readers and all(path.is_file() for path in result.paths)
+    (comparison,) = result.comparisons
+    (together,) = result.together
+    assert comparison.conditions.keys() == {"among-1"} and together.name.endswith("-questions-2-readers.json")
+    written = json.loads(together.read_text(encoding="utf-8"))
+    assert written["results"] == [json.loads(path.read_text(encoding="utf-8")) for path in result.paths]
 
 
 def test_contexts_are_timed_alone_once_and_kept(
