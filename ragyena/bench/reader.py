@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from ragyena.bench.device_timing import device_suffix, milliseconds
 from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.bench.figures import seconds as seconds_of
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
 from ragyena.eval import machine
@@ -95,8 +96,11 @@ def bench_reader(
                 else:
                     times[name, length] = run.milliseconds
                     backends |= run.backends
-                    figures += _figures(label, model.config, length, run, times)
-            say(_line(label, figures, failures))
+                    measured = _figures(label, model.config, length, run, times)
+                    figures += measured
+                    say("; ".join(str(figure) for figure in measured))
+            if label in failures:
+                say(f"{label}: FAILED, {failures[label]}")
     return benchmark(
         "-".join(["reader", *(["compiled"] if compiled else []), device_suffix(device)]),
         figures,
@@ -131,17 +135,6 @@ def _figures(
         name, target = f"{label}: over that without selected tokens", _TARGET_SELECTED if long else None
         figures.append(Figure(name, run.milliseconds / unselected, "x", target))
     return figures
-
-
-def _line(label: str, figures: Sequence[Figure], failures: dict[str, str]) -> str:
-    if label in failures:
-        return f"{label}: FAILED, {failures[label]}"
-    parts = []
-    for figure in figures:
-        if figure.name.startswith(f"{label}: "):
-            limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
-            parts.append(f"{figure.name.removeprefix(f'{label}: ')} {figure.value:.4g} {figure.unit}{limit}")
-    return f"{label}: " + "; ".join(parts)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -207,7 +200,9 @@ def _prefill(model: ReaderModel, shape: ContextShape, device: str, dtype: torch.
             work()  # chooses backends, compiles
             machine.forget_peak_memory(device)
             if not device.startswith("cuda"):
-                times = _wall_times(work)
+                times = [1e3 * seconds_of(work)]
+                while sum(times) < 1e3 * _CPU_SECONDS:
+                    times.append(1e3 * seconds_of(work))
                 return _Prefill(statistics.median(times), len(times), machine.peak_resident_gib(), attention.chosen)
             work()
             peak = machine.peak_memory_gib(device)  # before graphs are captured
@@ -230,15 +225,6 @@ def _random_context(config: ReaderModelConfig, shape: ContextShape, device: str)
     of_question, of_passages = (tensor.to(device) for tensor in ids)
     every = torch.ones_like(of_passages, dtype=torch.bool)
     return ReaderInput(of_question, torch.ones_like(of_question, dtype=torch.bool), of_passages, every, every)
-
-
-def _wall_times(work: Callable[[], object]) -> list[float]:
-    times: list[float] = []
-    while not times or sum(times) < _CPU_SECONDS * 1e3:
-        began = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - began) * 1e3)
-    return times
 
 
 class _FastestAttention(TorchFunctionMode):

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible, output, short_path
-from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
 
 if TYPE_CHECKING:
-    from ragyena.bench.figures import Benchmark, Figure
+    from ragyena.bench.figures import Benchmark
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Measure speed on this machine, beside what is asked of it.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed on this machine, against targets.", no_args_is_help=True)
 
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="FOLDER", help="For the dated JSON; benchmarks/results in a checkout."),
 ]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 @app.command("embed")
@@ -33,7 +34,7 @@ def embed(
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Passages embedded a second, beside plain sentence-transformers in the same run."""
+    """Passages embedded a second, against plain sentence-transformers in the same run."""
     config = configure(pipeline)
     with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
         from ragyena.bench.ask import bench_embed
@@ -81,7 +82,7 @@ def train(
     sequence_tokens: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Another length of a language model's sequences.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     out: OutOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -129,16 +130,13 @@ def operator(
     seconds: Annotated[float, typer.Option(min=1, help="No size is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """The long convolution on CUDA: checked against fp64, timed beside torch.fft, attention and the memory's speed."""
+    """The long convolution on CUDA: checked against fp64, timed against torch.fft, attention and the memory's speed."""
     from ragyena.errors import UsageError
 
     if dtype not in ("float16", "bfloat16", "float32"):
         raise UsageError(f"--dtype is {dtype}", hint="give float16, bfloat16 or float32")
-    chosen, wide, many = (
-        _numbers(name, values) for name, values in (("lengths", lengths), ("widths", widths), ("batches", batches))
-    )
-    if quick:
-        chosen = [8192, 131_072]
+    chosen = [8192, 131_072] if quick else _numbers("--lengths", lengths)
+    wide, many = _numbers("--widths", widths), _numbers("--batches", batches)
     with interruptible("nothing was written"):
         import torch
 
@@ -183,13 +181,13 @@ def reader(
     ] = "4096,8192,16384,32768,65536,131072",
     slot_tokens: Annotated[int, typer.Option(min=16, help="Tokens of a passage slot.")] = 256,
     question_tokens: Annotated[int, typer.Option(min=3, help="Tokens of the question.")] = 24,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     compiled: Annotated[bool, typer.Option("--compile", help="Run layers through torch.compile.")] = False,
     seconds: Annotated[float, typer.Option(min=1, help="No reader and length is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
     """Time and memory of reading a whole context (prefill), against the attention baseline, at several lengths."""
-    chosen = _numbers("lengths", lengths)
+    chosen = _numbers("--lengths", lengths)
     with interruptible("nothing was written"):
         from ragyena.bench.reader import architectures, bench_reader
 
@@ -206,15 +204,12 @@ def reader(
     _show(result, out)
 
 
-def _numbers(name: str, values: str) -> list[int]:
+def _numbers(flag: str, values: str) -> list[int]:
     from ragyena.errors import UsageError
 
-    try:
-        numbers = [int(value) for value in values.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise UsageError(f"--{name} is {values}", hint="give numbers by commas, as 8192,65536")
+    numbers = whole_numbers(flag, [values]) or []
+    if min(numbers) < 1:
+        raise UsageError(f"{flag} is {values}", hint="give numbers from 1 on")
     return numbers
 
 
@@ -224,40 +219,28 @@ def _show(benchmark: Benchmark, out: Path | None) -> None:
 
     from ragyena.bench.figures import write
 
+    def amount(value: float | None, unit: str) -> str:
+        if value is None:
+            return ""
+        return f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}"
+
     machine = benchmark.machine
     console = output()
     console.print(
         f"bench {benchmark.name}, {benchmark.date}: {machine['processor']}, {machine['cores']} cores, "
         f"{machine['torch_threads']} threads, torch {machine['versions']['torch']}"
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for column in ("median", "p95", "limit"):
+    table = Table("", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("median", "p95", "target"):
         table.add_column(column, justify="right")
     table.add_column("")
     for figure in benchmark.figures:
-        table.add_row(*_row(figure))
+        sign = "under" if figure.better == "lower" else "at least"
+        target = "" if figure.limit is None else f"{sign} {amount(figure.limit, figure.unit)}"
+        verdict = {None: "", True: "met", False: "missed"}[figure.met]
+        p95 = amount(figure.p95, figure.unit)
+        table.add_row(figure.name, amount(figure.value, figure.unit), p95, target, verdict)
     console.print(table)
-    folder = out or (_results() if _results().parent.is_dir() else Path())
+    results = Path("benchmarks") / "results"  # of a checkout; an installed package has no such folder
+    folder = out or (results if results.parent.is_dir() else Path())
     console.print(f"  {short_path(str(write(benchmark, folder).absolute()))}")
-
-
-def _row(figure: Figure) -> tuple[str, str, str, str, str]:
-    def with_unit(value: float | None) -> str:
-        return (
-            ""
-            if value is None
-            else f"{value:.3g} {figure.unit}".strip()
-            if value < 100
-            else f"{value:,.0f} {figure.unit}"
-        )
-
-    sign = "under" if figure.better == "lower" else "at least"
-    limit = "" if figure.limit is None else f"{sign} {with_unit(figure.limit)}"
-    verdict = {None: "", True: "met", False: "missed"}[figure.met]
-    return figure.name, with_unit(figure.value), with_unit(figure.p95), limit, verdict
-
-
-def _results() -> Path:
-    """Where a checkout keeps its results; the folder above it is missing in an installed package."""
-    return Path("benchmarks") / "results"

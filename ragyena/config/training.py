@@ -1,4 +1,4 @@
-"""Training a reader: its data, its stages, its optimizer."""
+"""Training a reader: its data, its stages, its optimizer, and the constants of training."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ragyena.config.models import PairModelConfig, ReaderModelConfig
+from ragyena.config.pipeline import IndexConfig, PackerConfig
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
 __all__ = [
     "PERTURBATION_WEIGHTS",
     "AnyStageConfig",
+    "Calibration",
     "ContextStageConfig",
     "DataConfig",
+    "Loss",
+    "Mining",
+    "Muon",
+    "NullFit",
     "OptimizerConfig",
     "PairStageConfig",
+    "Sampling",
     "StageConfig",
     "TrainConfig",
 ]
@@ -51,9 +58,9 @@ class DataConfig(Strict):
     """Unanswerable perturbations of each question, at most; one is drawn each time that a context asks one."""
     negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
-    passage_tokens: Positive = 200
+    passage_tokens: Positive = IndexConfig().passage_tokens
     """The most text tokens a passage holds, as in ``index.passage_tokens``."""
-    header_tokens: Count = 32
+    header_tokens: Count = PackerConfig().header_tokens
     """As in ``packer.header_tokens``."""
     question_tokens: Positive = 64
     """Longer training questions are left out (and counted)."""
@@ -206,6 +213,87 @@ class TrainConfig(Strict):
     data: DataConfig
     stages: Annotated[tuple[AnyStageConfig, ...], Field(min_length=1)]
     seed: int = 0
+
+
+# --- constants of training -------------------------------------------------------------------------------------
+
+
+class Muon:
+    """Constants of the optimizers (``ragyena.train.optimizer``)."""
+
+    MOMENTUM = 0.95
+    UPDATE_RMS = 0.2
+    """RMS of an update, as AdamW's (Liu et al. 2025)."""
+    NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+    """Coefficients of the iteration that orthogonalises the momentum (Jordan et al. 2024)."""
+    NEWTON_SCHULZ_STEPS = 5
+    ADAMW_BETAS = (0.9, 0.98)
+    ADAMW_EPS = 1e-6
+
+
+class Sampling:
+    """Constants of contexts and their targets (``ragyena.train.sampler``)."""
+
+    SLOT_TOKENS = (128, 176, 240)
+    """Slots of single-passage batches; few, since each shape is compiled once. Other batches have the last."""
+    RANDOM_NEGATIVES = 0.15
+    """Fraction of the hard negatives that passages drawn from all replace."""
+    EVIDENCE_REACH = 8
+    """Tokens before and after an answer that count as evidence."""
+    COMPARED_TOKENS = 8
+    """Tokens of an answer that are compared to tell whether a passage holds it."""
+    ANSWER_TOKENS = 32
+    """The longest answer that the decoder learns to write, its end token included."""
+    HELD_OUT_BATCHES = 4
+    """Batches of each number of passages behind the held-out loss."""
+
+
+class Mining:
+    """Constants of hard negatives (``ragyena.train.mining``)."""
+
+    HITS = 64
+    """Nearest passages looked at."""
+    GOLD_HITS = 8
+    """Of them, those that a cloze question may find its answer in."""
+    CLOZE_NEGATIVES = 31
+
+
+class Loss:
+    """Constants of the losses (``ragyena.train.objectives``, ``ragyena.train.reader_task``)."""
+
+    TEMPERATURE = 2.0
+    """Of the distillation of spans (Hinton et al. 2015)."""
+    LEAST_ANSWERABLE = 1e-4
+    """The least probability of there being an answer that a loss is taken of."""
+    VARIANCE_FLOOR = 0.1
+    """Fraction of the mean channel variance added to each, so that quiet channels do not dominate."""
+    QUESTION_SHARE = 0.2
+    """Weight of question states beside passage states: they are far fewer, and matter to every passage."""
+    POLAR_WEIGHT = 0.1
+    """Weight of telling yes/no questions from others."""
+    WRITE_CONTEXTS = 64
+    """Contexts of a batch whose answers are written."""
+
+
+class NullFit:
+    """Constants of fitting the no-answer score (``ragyena.train.null_fit``)."""
+
+    HELD_OUT = 0.1
+    """Fraction of the batches by which the best pass is chosen."""
+    PASSES = 12
+    CONTEXTS = 256
+    """Contexts of a step."""
+    RATE = 5e-4
+    WEIGHT_DECAY = 0.3
+
+
+class Calibration:
+    """Constants of fitting the confidence (``ragyena.train.calibration``)."""
+
+    PASSAGES = (1, 8, 24)
+    """Contexts of several sizes, so that one fit serves them all."""
+    BATCHES = 6
+    """Batches of each size."""
 
 
 PERTURBATION_WEIGHTS = {

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragyena.config import IndexConfig
+from ragyena.documents.decoding import replace_surrogates
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
 from ragyena.types import Document
@@ -90,13 +91,6 @@ def _title_of(path: Path) -> str:
 
 
 def _valid_unicode(document: Document) -> Document:
-    """The document with half surrogate pairs replaced: JSON can spell them, UTF-8 and with it the store cannot."""
-    replacement = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-    try:
-        for part in (document.text, document.title, *document.metadata, *document.metadata.values()):
-            part.encode("utf-8")
-    except UnicodeEncodeError:
-        text, title = document.text.translate(replacement), document.title.translate(replacement)
-        metadata = {k.translate(replacement): v.translate(replacement) for k, v in document.metadata.items()}
-        return replace(document, text=text, title=title, metadata=metadata)
-    return document
+    metadata = {replace_surrogates(key): replace_surrogates(value) for key, value in document.metadata.items()}
+    text, title = replace_surrogates(document.text), replace_surrogates(document.title)
+    return replace(document, text=text, title=title, metadata=metadata)

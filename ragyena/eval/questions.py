@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.data.hybrid import parts, read_hybrid
-from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions, read_rows, under
+from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions, under
+from ragyena.data.rows import valid_rows
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, PathNotFoundError
@@ -212,15 +213,9 @@ def _beir(files: EvalConfig) -> EvalData:
 
 def _beir_rows(path: Path, problems: list[str]) -> dict[str, _BeirRow]:
     rows: dict[str, _BeirRow] = {}
-    for where, values in read_rows([str(path)]):
-        try:
-            row = _BeirRow.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            problems.append(f"{where}: '{'.'.join(map(str, first['loc'])) or 'row'}': {first['msg'].lower()}")
-            continue
+    for place, row in valid_rows([str(path)], _BeirRow, problems):
         if row.id in rows:
-            problems.append(f"{where}: the id '{row.id}' is taken by an earlier row")
+            problems.append(f"{place.where}: the id '{row.id}' is taken by an earlier row")
         else:
             rows[row.id] = row
     if not rows:

@@ -32,7 +32,7 @@ _FLOOR = 1e-6  # of a target's probability, in the loss
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the decoder looks at, projected once for a whole answer."""
+    """Keys and values of the question and the passages, projected once for a whole answer."""
 
     keys: Sequence[Tensor]
     """Per layer [B, H, M, E]."""
@@ -137,7 +137,7 @@ class AnswerDecoder(nn.Module):
     def step(
         self, previous_B: Tensor, states: list[HyenaState], memory: Memory, word: Tensor
     ) -> tuple[DecoderStep, list[HyenaState]]:
-        """One token on: ``step`` after ``step`` computes what ``hidden`` computes at once."""
+        """Advances by one token; the same function as ``hidden``, step by step."""
         x = self.embedding_norm(F.embedding(previous_B, word).to(memory.copy_keys.dtype))
         following = []
         for layer, state, key, value in zip(self._layers, states, memory.keys, memory.values):
@@ -148,7 +148,7 @@ class AnswerDecoder(nn.Module):
 
     def distribution(self, hidden_B1D: Tensor, memory: Memory, word: Tensor) -> DecoderStep:
         """The next token's distribution from the last hidden state."""
-        # One row against the whole vocabulary: in the embeddings' own type, which saves casting them at each step.
+        # One row against the whole vocabulary, in the embeddings' type: casting them at each step would cost more.
         vocabulary = F.linear(self.to_words(hidden_B1D[:, 0]).to(word.dtype), word).float().log_softmax(-1)
         copy = self._copy_attention(hidden_B1D, memory)[:, 0]
         return DecoderStep(vocabulary, copy, self.copy_gate(hidden_B1D[:, 0]).float().sigmoid()[:, 0])

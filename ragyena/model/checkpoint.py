@@ -2,9 +2,9 @@
 
 ``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
 ``storage`` says, per tensor: ``float32``, ``float16``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row,
-under ``<name>::scale``). Tensors that share memory are stored once. What the file holds is recorded in its own
-metadata, so that ``load_state`` gives back fp32 under the names that were saved. Writing is atomic a file, and a folder
-whose files do not belong together is refused.
+under ``<name>::scale``). Tensors that share memory are stored once. The file's own metadata record both, so that
+``load_state`` returns fp32 under the names that were saved. Each file is written atomically, and a folder whose files
+do not belong together is refused.
 """
 
 from __future__ import annotations
@@ -76,11 +76,10 @@ def save_checkpoint(
     """Writes the folder. ``tokenizer`` is a tokenizer.json to copy, ``card`` the text of README.md.
 
     ``storage`` is one storage for all tensors, or storages by name pattern (``{"*embedding*": "int8", "*":
-    "bfloat16"}``; the first that matches counts, and a tensor no pattern matches is kept in float32). int8 is for
-    matrices: tensors of fewer than two dimensions stay float32 under it. Integer and boolean tensors are stored as
-    they are.
+    "bfloat16"}``; the first match counts, float32 without one). int8 is for matrices: tensors of fewer dimensions stay
+    float32 under it. Integer and boolean tensors are stored unchanged.
 
-    Raises StorageError where the disk is full or the folder cannot be written; then the folder is as it was.
+    Raises StorageError where the disk is full or the folder cannot be written; then the folder is unchanged.
     """
     tensors, metadata = _encode(module_state, storage)
     scratch = folder / f".writing-{os.getpid()}"
@@ -121,7 +120,7 @@ def _encode(
         if kind not in get_args(Storage):
             raise ValueError(f"storage '{kind}' for '{pattern}'; known: {', '.join(get_args(Storage))}")
     tensors: dict[str, Tensor] = {}
-    stored: dict[str, str] = {}
+    quantised: list[str] = []
     same: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
     for name, tensor in state.items():
@@ -133,22 +132,14 @@ def _encode(
         kind = next((k for pattern, k in policy.items() if fnmatchcase(name, pattern)), "float32")
         plain = tensor.detach()
         if kind == "int8" and plain.is_floating_point() and plain.ndim >= 2:
-            # where the tensor is: on a CPU beside a training it takes seconds
-            tensors[name], tensors[name + _SCALE] = (made.cpu() for made in _quantise(plain.float().contiguous()))
-            stored[name] = "int8"
-            continue
-        plain = plain.cpu().contiguous()
-        if not plain.is_floating_point():
-            tensors[name] = plain.clone()
+            # on the tensor's own device: on a CPU it takes seconds of a training
+            tensors[name], tensors[name + _SCALE] = (t.cpu() for t in _quantise(plain.float().contiguous()))
+            quantised.append(name)
         else:
-            tensors[name] = plain.to(_DTYPES.get(kind, torch.float32), copy=True)
-    metadata = {
-        "format": "pt",
-        "format_version": str(FORMAT_VERSION),
-        "int8": json.dumps(sorted(stored)),
-        "same": json.dumps(same),
-    }
-    return tensors, metadata
+            dtype = _DTYPES.get(kind, torch.float32) if plain.is_floating_point() else plain.dtype
+            tensors[name] = plain.cpu().contiguous().to(dtype, copy=True)
+    version = {"format": "pt", "format_version": str(FORMAT_VERSION)}
+    return tensors, version | {"int8": json.dumps(sorted(quantised)), "same": json.dumps(same)}
 
 
 def _quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,23 +220,21 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
-    wanted = module.state_dict()
+    own = module.state_dict()
+    shapes = {
+        name: f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    }
     problems = []
-    for what, names in (
-        ("missing", [n for n in wanted if n not in state]),
-        ("unexpected", [n for n in state if n not in wanted]),
-        (
-            "of another shape",
-            [
-                f"{n} {list(state[n].shape)} instead of {list(wanted[n].shape)}"
-                for n in wanted
-                if n in state and state[n].shape != wanted[n].shape
-            ],
-        ),
+    for problem, names in (
+        ("missing", [name for name in own if name not in state]),
+        ("unexpected", [name for name in state if name not in own]),
+        ("of another shape", [*shapes.values()]),
     ):
         if names:
             more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-            problems.append(f"{len(names)} {what}: {', '.join(names[:_NAMED_AT_MOST])}{more}")
+            problems.append(f"{len(names)} {problem}: {', '.join(names[:_NAMED_AT_MOST])}{more}")
     if problems:
         raise CheckpointError(
             f"{source} does not fit the model; tensors {'; '.join(problems)}",

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ragyena.config import ReaderConfig
+from ragyena.config.training import Calibration
 from ragyena.model.reader_model import ReaderModel, SpanScores, confidence_features
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler
@@ -16,19 +18,17 @@ from ragyena.types import Progress
 
 __all__ = ["calibrate"]
 
-_PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
-_STEPS = 6  # batches of each size
-_WIDTHS = 30  # the longest span looked for
+_WIDTHS = ReaderConfig().max_answer_tokens  # tokens of the longest span looked for
 
 
 @torch.no_grad()
 def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress: Progress) -> dict[str, float]:
     """Sets ``model.calibration``; gives the share of right answers, and the mean confidence, on the data of the fit."""
     features, right = [], []
-    sizes = sorted({min(passages, sampler.most_passages) for passages in _PASSAGES})
-    progress.start("fitting the confidence", len(sizes) * _STEPS, "batches")
+    sizes = sorted({min(passages, sampler.most_passages) for passages in Calibration.PASSAGES})
+    progress.start("fitting the confidence", len(sizes) * Calibration.BATCHES, "batches")
     for passages in sizes:
-        for step in range(_STEPS):
+        for step in range(Calibration.BATCHES):
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
 from ragyena.train.objectives import span_loss
@@ -20,8 +21,6 @@ from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
 
 __all__ = ["ContextTask", "checkpoint_of"]
-
-_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
 
 
 class ContextTask(ABC):
@@ -56,7 +55,7 @@ class ContextTask(ABC):
             return {}
         losses = []
         for passages in self._context_stage.passages:
-            for step in range(_HELD_OUT_BATCHES):
+            for step in range(Sampling.HELD_OUT_BATCHES):
                 batch = self.sampler.held_out_batch(step, passages)
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}

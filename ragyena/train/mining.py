@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ragyena.config.training import Mining, Sampling
 from ragyena.index.minilm import MAX_TOKENS, MiniLMNetwork
 from ragyena.model.warm_start import read_encoder
 from ragyena.train.packed import Edit, PackedData
@@ -20,10 +21,6 @@ from ragyena.types import Progress
 
 __all__ = ["embed_passages", "mine"]
 
-_HITS = 64  # nearest passages looked at
-_GOLD_HITS = 8  # of them, those that a cloze question may find its answer in
-_ANSWER_TOKENS = 8  # of an answer, compared to tell whether a passage holds it
-_CLOZE_NEGATIVES = 31
 _EMBED_TOKENS = {"cuda": 1 << 18, "cpu": 1 << 13}  # tokens embedded at once
 _SEARCH_ROWS = {"cuda": 512, "cpu": 64}  # questions searched for at once
 
@@ -38,7 +35,7 @@ def mine(
     ``encoder`` is a BERT-layout model.safetensors of all-MiniLM-L6-v2's size; CheckpointError where it is not.
     """
     miner = _Miner(data, _network(encoder, data.device), question_tokens, progress)
-    return {**miner.questions(negatives), **miner.clozes(_CLOZE_NEGATIVES)}
+    return {**miner.questions(negatives), **miner.clozes(Mining.CLOZE_NEGATIVES)}
 
 
 def embed_passages(data: PackedData, encoder: Path, progress: Progress) -> Tensor:
@@ -115,7 +112,7 @@ class _Miner:
         own_context = context_of[gold]
         spanned = data["span"][:, 0] >= 0
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
-        answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), _ANSWER_TOKENS)
+        answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), Sampling.COMPARED_TOKENS)
         settled, chosen = gold.clone(), []
         self.progress.start("mining questions", len(gold), "questions")
         for rows in self._blocks(len(gold)):
@@ -138,7 +135,7 @@ class _Miner:
         elsewhere, context_of = data["cloze_elsewhere"].long(), data["context_of"].long()
         begin = data["passages_offsets"].long()[own]
         answer_length = answer[:, 1] - answer[:, 0]
-        answers, _ = data.stretch("passages", begin + answer[:, 0], begin + answer[:, 1], _ANSWER_TOKENS)
+        answers, _ = data.stretch("passages", begin + answer[:, 0], begin + answer[:, 1], Sampling.COMPARED_TOKENS)
         golds, spans, chosen = [], [], []
         self.progress.start("mining cloze questions", len(own), "questions")
         for rows in self._blocks(len(own)):
@@ -150,8 +147,8 @@ class _Miner:
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
             # A long answer is compared in part only: such a one is asked of its own passage alone.
-            candidate = holds & other & (answer_length[rows] <= _ANSWER_TOKENS)[:, None]
-            candidate[:, _GOLD_HITS:] = False
+            candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
+            candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)
             gold = torch.where(candidate.any(1), hits.gather(1, best)[:, 0], -1)
             first = place.gather(1, best)[:, 0]
@@ -177,14 +174,14 @@ class _Miner:
 
     def _search(self, queries_RD: Tensor) -> Tensor:
         """[R, H] passages, nearest first."""
-        count = min(_HITS, self.data.passages)
+        count = min(Mining.HITS, self.data.passages)
         return (queries_RD.to(self._dtype) @ self.embeddings.T).topk(count, dim=1).indices
 
     def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Whether passages hold the first tokens of an answer [R, H], and where first; length 0 is held by none."""
         tokens = self.tokens_PS[hits_RH]
         match = (length > 0)[:, None, None].expand(tokens.shape).clone()
-        for k in range(min(_ANSWER_TOKENS, tokens.shape[-1])):
+        for k in range(min(Sampling.COMPARED_TOKENS, tokens.shape[-1])):
             same = tokens[..., k:] == answers[:, k, None, None]
             same = torch.nn.functional.pad(same, (0, k))
             match &= same | (k >= length)[:, None, None]

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ragyena.config.training import NullFit
 from ragyena.errors import TrainingError
 from ragyena.model.layers import Linear
 from ragyena.model.reader_model import NullOfSpan, ReaderModel
@@ -25,9 +26,6 @@ from ragyena.types import Progress
 __all__ = ["fit_null"]
 
 _FIRST_STEP = 1 << 40  # of the batches drawn: none that a stage trains on
-_SHARE_KEPT_BACK = 0.1  # of the batches, to choose the pass by
-_PASSES, _CONTEXTS = 12, 256
-_RATE, _WEIGHT_DECAY = 5e-4, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +60,19 @@ def fit_null(
         raise TrainingError(
             f"{tokens:,} tokens to fit the no-answer score on are one batch", hint="raise fit_null of the stage"
         )
-    kept_back = max(1, round(_SHARE_KEPT_BACK * len(found)))
+    kept_back = max(1, round(NullFit.HELD_OUT * len(found)))
     judged, learned = _joined(found[:kept_back]), _joined(found[kept_back:])
     assert model.null_of_span is not None
     heads = _Heads(copy.deepcopy(model.null), copy.deepcopy(model.null_of_span))
-    optimizer = torch.optim.AdamW(heads.parameters(), lr=_RATE, weight_decay=_WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(heads.parameters(), lr=NullFit.RATE, weight_decay=NullFit.WEIGHT_DECAY)
     generator = torch.Generator(learned.seen.device).manual_seed(seed)
     before = best = _judge(heads, judged)
-    progress.start("fitting the no-answer score", _PASSES, "passes")
-    for number in range(_PASSES):
+    progress.start("fitting the no-answer score", NullFit.PASSES, "passes")
+    for number in range(NullFit.PASSES):
         order = torch.randperm(len(learned.missing), generator=generator, device=learned.seen.device)
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * number / _PASSES))
-        for some in torch.split(order, _CONTEXTS):
+            group["lr"] = NullFit.RATE * 0.5 * (1 + math.cos(math.pi * number / NullFit.PASSES))
+        for some in torch.split(order, NullFit.CONTEXTS):
             optimizer.zero_grad()
             with torch.enable_grad():
                 _loss(heads, learned.rows(some)).backward()  # type: ignore[no-untyped-call]

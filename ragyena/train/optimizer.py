@@ -13,16 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ragyena.config import OptimizerConfig
+from ragyena.config.training import Muon
 from ragyena.model.mixers.base import parameter_groups
 
 __all__ = ["ReaderOptimizer", "schedule"]
 
-_MOMENTUM = 0.95
-_UPDATE_RMS = 0.2
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-_NEWTON_SCHULZ_STEPS = 5
-_ADAMW_BETAS = (0.9, 0.98)
-_ADAMW_EPS = 1e-6
 _LAYERS = ("layers.", "decoder.", "backbone.layers.")  # Muon is for their matrices, not for embeddings and heads
 _EMBEDDINGS = ("word.", "segment.", "backbone.embeddings.")
 
@@ -55,7 +50,9 @@ class ReaderOptimizer:
             groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
         merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
         cuda = any(p.is_cuda for p in others.values())
-        self.adamw = torch.optim.AdamW(merged, lr=config.adamw_rate, betas=_ADAMW_BETAS, eps=_ADAMW_EPS, fused=cuda)
+        self.adamw = torch.optim.AdamW(
+            merged, lr=config.adamw_rate, betas=Muon.ADAMW_BETAS, eps=Muon.ADAMW_EPS, fused=cuda
+        )
         self.stacks: dict[tuple[int, int], list[tuple[str, int]]] = {}
         for name, parameter in self.matrices.items():
             rows, columns = parameter.shape
@@ -84,8 +81,8 @@ class ReaderOptimizer:
             gradients = [self._gradient(name).view(parts, *shape) for name, parts in stack]
             gradient = torch.cat(gradients).float()
             momentum = self.momentum[shape]
-            momentum.lerp_(gradient, 1 - _MOMENTUM)
-            update = _orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_UPDATE_RMS * max(shape) ** 0.5)
+            momentum.lerp_(gradient, 1 - Muon.MOMENTUM)
+            update = _orthogonal(gradient.lerp(momentum, Muon.MOMENTUM)) * (Muon.UPDATE_RMS * max(shape) ** 0.5)
             parameters: list[Tensor] = [self.matrices[name] for name, _ in stack]
             updates = torch.split(update, [parts for _, parts in stack])
             torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
@@ -118,13 +115,13 @@ class ReaderOptimizer:
 
 def _orthogonal(update: Tensor) -> Tensor:
     """Newton-Schulz iteration towards the nearest orthogonal matrix of each of a stack [n, rows, columns]."""
-    a, b, c = _NEWTON_SCHULZ
+    a, b, c = Muon.NEWTON_SCHULZ
     x = update.to(torch.bfloat16 if update.is_cuda else torch.float32)
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.transpose(1, 2)
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(_NEWTON_SCHULZ_STEPS):
+    for _ in range(Muon.NEWTON_SCHULZ_STEPS):
         gram = x @ x.transpose(1, 2)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = x.transpose(1, 2) if tall else x

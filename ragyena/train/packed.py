@@ -17,7 +17,7 @@ from torch import Tensor
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.arrays import read_arrays
 
-__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
+__all__ = ["Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
     *("questions", "perturbed", "answers", "passages", "headers", "alias_phrases", "blanks", "table_plain"),
@@ -38,8 +38,6 @@ _RENAMED = {
     "twisted_offsets": "perturbed_offsets",
 }
 """Arrays by their names in files of the version before, which are read as well."""
-
-ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
 
 
 @dataclass(frozen=True, slots=True)

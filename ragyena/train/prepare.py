@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import DataConfig
+from ragyena.config.training import Sampling
 from ragyena.data.alias import question_name
 from ragyena.data.clozes import KINDS, Cloze, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
@@ -30,7 +31,6 @@ from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
 from ragyena.train.augment.words import word_lists
 from ragyena.train.cutting import Cut, encode, flat, token_range
-from ragyena.train.packed import ANSWER_TOKENS
 from ragyena.types import Document, Progress
 
 __all__ = ["PreparedReport", "prepare"]
@@ -184,13 +184,13 @@ def _questions(
             left_out["answer crosses a passage border"] += 1
             continue
         answer = tokenizer.encode(question.answers[0]).ids
-        if place.answer is None and len(answer) >= ANSWER_TOKENS:
+        if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1
             continue
         kept.append(question)
         places.append(place)
         words.append(encoding.ids)
-        answers.append(np.append(answer[: ANSWER_TOKENS - 1], tokenizer.sep_id))
+        answers.append(np.append(answer[: Sampling.ANSWER_TOKENS - 1], tokenizer.sep_id))
         is_polar = question.answers[0].lower() in _POLAR
         polar.append(0 if place.answer is not None else 1 if is_polar else -1)
         name_ranges.append((-1, -1))

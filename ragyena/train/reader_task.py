@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ragyena.config import StageConfig, TrainConfig
+from ragyena.config.training import Loss
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.model.flops import TRAINING
@@ -30,8 +31,6 @@ from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]
 
-_POLAR_WEIGHT = 0.1
-_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
@@ -141,7 +140,7 @@ class ReaderTask(ContextTask):
         scores = self.model.span_scores(last, batch.inputs.text_mask)
         parts["span"] = span_loss(scores, batch)
         parts["polar"] = polar_loss(self.model.write_logit(last), batch)
-        loss = stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+        loss = stage.span_weight * (1 + done) * parts["span"] + Loss.POLAR_WEIGHT * parts["polar"]
         if self.model.decoder is not None and stage.write_weight:
             parts["write"] = self._write_loss(batch, last)
             loss = loss + stage.write_weight * parts["write"]
@@ -203,7 +202,7 @@ class ReaderTask(ContextTask):
         fewer, and costs less, than the encoder."""
         assert self.model.decoder is not None
         urgency = batch.has_span.long() + 2 * (~batch.answer_mask.any(1)).long()
-        some = urgency.argsort(stable=True)[:_WRITE_CONTEXTS]
+        some = urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
         return self.model.decoder.loss(
             batch.answer_ids[some],
             batch.answer_mask[some],

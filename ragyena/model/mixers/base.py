@@ -4,7 +4,7 @@ Legend: B contexts or sequences, Q question tokens, P passages, S tokens of a pa
 tokens, L positions, D width.
 
 Whatever depends on the kind of mixer asks the mixer: the check of a configuration, FLOPs, the optimizer's groups, a
-start from other weights. A new mixer is a class here and a line in ``ragyena/model/mixers/__init__.py``.
+start from other weights. A new mixer is a class and a line of the registry in ``ragyena/model/mixers/__init__.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Group: TypeAlias = Literal["matrix", "filter", "other"]
 
 
 class Mixer(nn.Module):
-    """What mixers of readers and of language models share. Both are built from a configuration and a layer's index."""
+    """Base of the mixers of readers and of language models, built from a configuration and a layer's index."""
 
     FILTERS: ClassVar[tuple[str, ...]] = ()
     """Prefixes of the names of parameters that are filters."""
@@ -41,7 +41,7 @@ class Mixer(nn.Module):
         return {name: "filter" if name.startswith(self.FILTERS) else group for name, group in groups.items()}
 
     def init_from(self, other: Mixer) -> None:
-        """Starts from the weights of another mixer. Raises CheckpointError where they say nothing to this one."""
+        """Starts from the weights of another mixer. Raises CheckpointError where this one has no use for them."""
         if not (isinstance(other, type(self)) or isinstance(self, type(other))):
             raise CheckpointError(
                 f"weights of {type(other).__name__} cannot become those of {type(self).__name__}",
@@ -107,7 +107,7 @@ class CausalMixer(Mixer):
         super().__init__()
 
     def shared(self, length: int, on: device) -> Any:
-        """What all layers of this kind share for a sequence, computed once for them: ``shared`` of ``forward``."""
+        """``shared`` of ``forward``: what depends on the length alone, computed once for all layers of this kind."""
 
     @abstractmethod
     def forward(self, x_BLD: Tensor, shared: Any = None) -> Tensor:
