@@ -238,20 +238,9 @@ class AtPosition(Condition):
 # ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Puzzle:
-    """A two-hop question and its passages."""
-
-    question: str
-    """With the alias."""
-    passages: tuple[Marked, ...]
-    """In slot order, with the two definitions."""
-    name: str
-    alias: str
-    defined_in: int
-    """The slot that says what the alias stands for."""
-    decoy_in: int
-    """The slot that defines another alias, of a name that stands in the context."""
+Puzzle = tuple[str, Sequence[Marked]]
+"""A two-hop question, with the alias, and its passages in slot order with two definitions: of the alias, and of a decoy
+for another name that stands in the context."""
 
 
 def make_puzzle(question: Question, passages: Sequence[Marked], name: str, rng: random.Random) -> Puzzle | None:
@@ -276,8 +265,7 @@ def make_puzzle(question: Question, passages: Sequence[Marked], name: str, rng: 
         passage = passages[slot][0]
         text = aliases.put_into(passage.text, sentence, rng)
         changed[slot] = replace(passage, text=text, end=passage.start + len(text), passage_id=-1), False
-    renamed = aliases.renamed(question.question, name, alias)
-    return Puzzle(renamed, tuple(changed), name, alias, defined_in, decoy_in)
+    return aliases.renamed(question.question, name, alias), changed
 
 
 class Puzzles:
@@ -332,7 +320,7 @@ class Alias(Condition):
             return [self.builder.arrange(question.question, passages)]
         puzzle = self._puzzles.of(question, self._among)
         assert puzzle is not None  # a larger context holds the smallest one's passages, from which there was one
-        return [self.builder.arrange(puzzle.question, puzzle.passages)]
+        return [self.builder.arrange(*puzzle)]
 
 
 # ---------------------------------------------------------------------------------------------------------------
