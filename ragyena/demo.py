@@ -12,7 +12,8 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.errors import PathNotFoundError
 from ragyena.eval.metrics import exact_match
-from ragyena.index.use_cases import AddReport, add
+from ragyena.index.add import AddReport
+from ragyena.index.index import Index
 from ragyena.pipeline import Pipeline
 from ragyena.types import Answer, Progress
 
@@ -62,13 +63,14 @@ def load_questions() -> list[DemoQuestion]:
 def build(index: Path, config: PipelineConfig, progress: Progress | None = None) -> DemoBuild:
     """Indexes the demo corpus into the folder ``index``. Raises what ``ragyena index add`` raises."""
     began = time.perf_counter()
-    report = add([corpus()], index, config, prune=False, progress=progress)
+    with Index.open(index, create=True, lazy=True, settings=config) as opened:
+        report = opened.add([corpus()], progress=progress)
     return DemoBuild(report, time.perf_counter() - began)
 
 
 def ask_all(index: Path, config: PipelineConfig) -> Iterator[DemoAnswer]:
     """Asks each shipped question, one at a time. Raises what ``Pipeline.open`` and ``Pipeline.ask`` raise."""
-    with Pipeline.open(index, config) as pipeline:
+    with Pipeline.open(index, settings=config) as pipeline:
         for asked in load_questions():
             answer = pipeline.ask(asked.question)
             yield DemoAnswer(asked, answer, _right(answer, asked))

@@ -153,14 +153,16 @@ def _reader(config: PipelineConfig) -> Check:
 
 
 def _index(index: Path) -> Check:
-    from ragyena.index.use_cases import status, verify
+    from ragyena.index.index import Index
+    from ragyena.index.verify import verify
 
     try:
-        found = status(index)
+        with Index.open(index, lazy=True) as opened:
+            counts = opened.status().counts
     except IndexNotFoundError:
         return Check("index", "absent", f"none at {index} yet; make one with: ragyena index add PATH")
     report = verify(index)
-    described = f"{index}: {found.counts.documents:,} documents, {found.counts.passages:,} passages"
+    described = f"{index}: {counts.documents:,} documents, {counts.passages:,} passages"
     if report.problems:
         return Check("index", "unsound", f"{described}; {'; '.join(report.problems)}", "ragyena index verify")
     return Check("index", "ok", described)

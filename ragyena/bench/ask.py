@@ -85,7 +85,7 @@ def bench_ask(
     if not (index / "manifest.json").is_file():
         demo.build(index, config, progress)
     questions = [row.question for row in demo.load_questions()]
-    with Pipeline.open(index, config) as pipeline:
+    with Pipeline.open(index, settings=config) as pipeline:
         pipeline.ask(questions[0])  # the first question pays for what is loaded and compiled once
         answers = []
         if progress:

@@ -110,7 +110,7 @@ def _one_question(question: str | None) -> str:
 def _open(path: Path, config: Any) -> Pipeline:
     from ragyena.pipeline import Pipeline
 
-    return Pipeline.open(path, config)
+    return Pipeline.open(path, settings=config)
 
 
 def _opening(quiet: bool) -> AbstractContextManager[Any]:

@@ -21,7 +21,8 @@ from ragyena.eval.retrieval import RetrievalReport
 from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.eval.significance import Difference
 from ragyena.eval.timing import Latency
-from ragyena.report.cost_parts import PART_NAMES, duration
+from ragyena.report.cost import PART_NAMES
+from ragyena.report.numbers import duration
 
 __all__ = ["Printer", "comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
 

@@ -23,12 +23,11 @@ from ragyena.documents.formats import listed
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
-    from ragyena.index.use_cases import AddReport, IndexStatus
+    from ragyena.index.add import AddReport
+    from ragyena.index.status import IndexStatus
 
 __all__ = ["app"]
 
-SHOWN = 10
-"""Passages that ``search`` shows where nothing says how many."""
 LISTED = 20
 """Files that ``status`` lists without ``--files``."""
 
@@ -76,9 +75,13 @@ def add(
         interruptible("what was added so far is kept; run the same command again to add the rest"),
         TerminalProgress(quiet=quiet) as progress,
     ):
-        from ragyena.index import use_cases as use_case
+        from ragyena.index.index import Index
 
-        report = use_case.add(paths, path, config, prune=prune, rebuild=rebuild, progress=progress)
+        if rebuild:
+            report = Index.rebuild(path, paths, settings=config, progress=progress)
+        else:
+            with Index.open(path, create=True, lazy=True, settings=config) as opened:
+                report = opened.add(paths, prune=prune, progress=progress)
         for failure in report.failed:
             progress.note(f"not added: {failure.message}; {failure.hint}")
     if json:
@@ -101,10 +104,10 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Say what an index holds and how it was made."""
-    path = index_path(index, configure(None))
-    from ragyena.index import use_cases as use_case
+    from ragyena.index.index import Index
 
-    found = use_case.status(path)
+    with Index.open(index, lazy=True) as opened:
+        found = opened.status()
     if json:
         manifest = found.manifest.model_dump(mode="json", exclude={"sources", "documents", "passages"})
         emit_json(
@@ -134,14 +137,14 @@ def rm(
     json: JsonOption = False,
 ) -> None:
     """Remove a document from an index. The file itself stays where it is."""
-    path = index_path(index, configure(None))
-    from ragyena.index import use_cases as use_case
+    from ragyena.index.index import Index
 
-    removed = use_case.remove(path, document)
+    with Index.open(index, lazy=True) as opened:
+        removed, folder = opened.remove(document), str(opened.folder)
     if json:
-        emit_json({"schema": "ragyena.index.rm/1", "index": str(path), "document": document, "removed": removed})
+        emit_json({"schema": "ragyena.index.rm/1", "index": folder, "document": document, "removed": removed})
     else:
-        output().print(f"removed {_count(removed, 'document')} from {short_path(str(path))}")
+        output().print(f"removed {_count(removed, 'document')} from {short_path(folder)}")
 
 
 @app.command()
@@ -158,19 +161,19 @@ def search(
     """Show the passages that a question would retrieve."""
     config = configure(pipeline, {"retriever.top_k": top_k})
     filters = parse_filters(where or [])
-    path = index_path(index, config)
-    from ragyena.index import use_cases as use_case
+    from ragyena.index.index import Index
 
-    found = use_case.search(path, query, config.retriever, top_k=config.retriever.top_k or SHOWN, filters=filters)
+    with Index.open(index, settings=config) as opened:
+        matches = opened.search(query, filters=filters)
     if json:
-        from ragyena.cli.schemas import found_json
+        from ragyena.cli.schemas import match_json
 
-        passages = [found_json(passage).model_dump() for passage in found]
+        passages = [match_json(match).model_dump() for match in matches]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
-    elif found:
+    elif matches:
         from ragyena.cli.views import passages_view
 
-        output().print(passages_view(found))
+        output().print(passages_view(matches))
     else:
         output().print("nothing found")
 
@@ -187,9 +190,9 @@ def verify(
     """Check every file, row, offset and vector of an index."""
     path = index_path(index, configure(None))
     with TerminalProgress(quiet=quiet) as progress:
-        from ragyena.index import use_cases as use_case
+        from ragyena.index import verify as checking
 
-        report = use_case.verify(path, repair=repair, progress=progress)
+        report = checking.verify(path, repair=repair, progress=progress)
     if json:
         counts = asdict(report.counts) if report.counts else None
         values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}

@@ -57,9 +57,9 @@ def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> Pipe
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:
     """The folder that ``--index`` means."""
-    from ragyena.index.use_cases import resolve_index
+    from ragyena.index.locate import locate
 
-    return resolve_index(index, config)
+    return locate(index, config)
 
 
 def parse_filters(pairs: list[str]) -> dict[str, str]:

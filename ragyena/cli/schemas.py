@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena import types
 
-__all__ = ["AnswerJson", "ErrorJson", "answer_json", "found_json"]
+__all__ = ["AnswerJson", "ErrorJson", "answer_json", "match_json"]
 
 BEST_PASSAGES = 5
 """Passages listed with an answer."""
@@ -59,7 +59,7 @@ class PassageJson(_Json):
     passage_id: int
 
 
-class FoundPassageJson(PassageJson):
+class MatchJson(PassageJson):
     dense_score: float | None
     """Cosine similarity to the query; null where the dense search did not find the passage."""
     lexical_score: float | None
@@ -148,10 +148,10 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
     )
 
 
-def found_json(scored: types.ScoredPassage) -> FoundPassageJson:
+def match_json(scored: types.ScoredPassage) -> MatchJson:
     """A passage of a search as it is printed."""
     scores = {"dense_score": scored.dense_score, "lexical_score": scored.lexical_score}
-    return FoundPassageJson(**_passage(scored).model_dump(), **scores)
+    return MatchJson(**_passage(scored).model_dump(), **scores)
 
 
 def _citation(citation: types.Citation) -> CitationJson:

@@ -1,4 +1,4 @@
-"""What every setting is made of: models that refuse unknown keys, and the reading of values into them."""
+"""Base of all settings: models that refuse unknown keys, and ``parse``, which names every wrong one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
-    """``values`` checked against ``model``; a ConfigError names each wrong key, and ``source`` as where it is wrong."""
+    """Check ``values`` against ``model``. Raises ConfigError naming each wrong key, and ``source`` as its place."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["load"]
+__all__ = ["load", "valid_unicode"]
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
@@ -29,7 +29,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     has_text = False
     try:
         for document in chosen.load(path, config):
-            document = _valid_unicode(document)
+            document = valid_unicode(document)
             if any(char.isalnum() for char in document.text):
                 has_text = True
                 yield document if document.title else replace(document, title=_title_of(path))
@@ -90,7 +90,8 @@ def _title_of(path: Path) -> str:
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
 
 
-def _valid_unicode(document: Document) -> Document:
+def valid_unicode(document: Document) -> Document:
+    """The document without lone surrogates, which neither UTF-8 nor a tokenizer takes."""
     metadata = {replace_surrogates(key): replace_surrogates(value) for key, value in document.metadata.items()}
     text, title = replace_surrogates(document.text), replace_surrogates(document.title)
     return replace(document, text=text, title=title, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Comparison of results on the same questions: differences between readers, with their verdicts."""
+"""Compare two results on the same questions: differences, p-values and who is better."""
 
 from __future__ import annotations
 

@@ -209,15 +209,15 @@ def needs_index(config: EvalConfig) -> bool:
 
 def index_place(index: str | Path, settings: PipelineConfig) -> Path:
     """The folder of an existing index, given by name or path, or the folder to build one under. Raises UsageError."""
+    from ragyena.index.locate import locate
     from ragyena.index.manifest import is_index
-    from ragyena.index.use_cases import resolve_index
 
     if not str(index).strip():
         raise UsageError("--index is empty", hint="give the name or the folder of an index")
     plain = Path(index).expanduser()
     if is_index(plain) or plain.parent != Path():
         return plain
-    named = resolve_index(str(index), settings)
+    named = locate(str(index), settings)
     return named if is_index(named) else plain
 
 
@@ -271,13 +271,12 @@ def _open_index(setup: Setup, data: EvalData | None, tokenizer: Tokenizer) -> tu
     """The index, the folder for hits, and the files that could not be indexed with the reason."""
     from ragyena.index.index import Index
     from ragyena.index.manifest import is_index
-    from ragyena.index.use_cases import add
 
     place, settings, files, progress = setup.index, setup.settings, setup.files, setup.progress
     if is_index(place):
         if files.corpus:
             raise UsageError(f"{place} is an index, and the recipe has a corpus of its own", hint="leave --index out")
-        index = Index.open(place)
+        index = Index.open(place, settings=settings)
         if index.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
             index.close()
             raise IndexMismatchError(
@@ -290,8 +289,10 @@ def _open_index(setup: Setup, data: EvalData | None, tokenizer: Tokenizer) -> tu
         shaped_by = [[str(path.resolve()) for path in paths], settings.index.model_dump(mode="json")]
         text = json.dumps([*shaped_by, tokenizer.fingerprint])
         folder = place / f"corpus-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        report = add(paths, folder / "index", settings, prune=True, progress=progress)
-        return Index.open(folder / "index"), folder, tuple(f"{f.path}: {f.message}" for f in report.failed)
+        with Index.open(folder / "index", create=True, lazy=True, settings=settings) as index:
+            report = index.add(paths, prune=True, progress=progress)
+        failed = tuple(f"{failure.path}: {failure.message}" for failure in report.failed)
+        return Index.open(folder / "index", settings=settings), folder, failed
     if data is None:
         raise UsageError(f"{place} is no index of documents to ask on", hint="name one: --index NAME|PATH")
     texts = [*data.contexts.values(), *data.prose]
@@ -302,11 +303,12 @@ def _open_index(setup: Setup, data: EvalData | None, tokenizer: Tokenizer) -> tu
         write_text(rows, "".join(lines), hint="choose another --index")
         fields = {"text_fields": ("text",), "title_fields": ("title",), "max_file_mb": 1 << 20}
         indexing = settings.model_copy(update={"index": settings.index.model_copy(update=fields)})
-        report = add([rows], folder / "index", indexing, prune=True, progress=progress)
+        with Index.open(folder / "index", create=True, lazy=True, settings=indexing) as index:
+            report = index.add([rows], prune=True, progress=progress)
         for failure in report.failed:
             raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
         built.touch()
-    return Index.open(folder / "index"), folder, ()
+    return Index.open(folder / "index", settings=settings), folder, ()
 
 
 def in_parts(index: Index, ids: Sequence[int]) -> Iterable[Passage]:
@@ -383,7 +385,7 @@ def _competing_hits(
     texts = {passage.text for passage in own}
     others = [
         hit
-        for hit in index.search(question.question, settings.retriever, top_k=top_k)
+        for hit in index.search(question.question, k=top_k, settings=settings)
         if hit.passage.metadata.get("id") != question.context_id
         and hit.passage.text not in texts
         and not hidden(question, hit.passage)
@@ -407,7 +409,7 @@ def _packed_hits(
 ) -> list[ScoredPassage]:
     """The hits that ``ask`` packs for the question."""
     top_k = settings.retriever.top_k or builder.capacity(needed.context_tokens)
-    searched = index.search(question.question, settings.retriever, top_k=top_k)
+    searched = index.search(question.question, k=top_k, settings=settings)
     hits = [hit for hit in searched if not hidden(question, hit.passage)]
     likely = max(1, needed.context_tokens // _TYPICAL_SLOT)
     for candidates in (hits[:likely], hits):

@@ -88,7 +88,7 @@ def _masked(index: Index, passage_id: int, rng: random.Random) -> Masked | None:
     (passage,) = index.passages([passage_id])
     near = [*index.neighbours(passage_id, _NEAR), passage]
     begin, end = min(p.start for p in near), max(p.end for p in near)
-    text = index.read(passage.document_id, begin, end)
+    text = index.document(passage.document_id).text[begin:end]
     for cloze in clozes(text, rng, len(text)):
         if cloze.elsewhere is None:
             break  # those that recur come first

@@ -216,14 +216,14 @@ def _way_of_searching(
 ) -> Callable[[str], list[int]]:
     """Finds passage ids for a question, one more than ``most``: one may be hidden."""
     base = config.modes[0] if mode == "reranked" else mode
-    retriever = settings.retriever.model_copy(update={"mode": base})
+    settings = settings.model_copy(update={"retriever": settings.retriever.model_copy(update={"mode": base})})
 
     def search(question: str) -> list[int]:
-        return [hit.passage.passage_id for hit in index.search(question, retriever, top_k=most + _SPARE)]
+        return [hit.passage.passage_id for hit in index.search(question, k=most + _SPARE, settings=settings)]
 
     def search_and_rerank(question: str) -> list[int]:
         assert reranker is not None
-        hits = index.search(question, retriever, top_k=max(most + _SPARE, config.rerank))
+        hits = index.search(question, k=max(most + _SPARE, config.rerank), settings=settings)
         passages = [hit.passage for hit in hits]
         ordered = [*reranker.order(question, passages[: config.rerank]), *passages[config.rerank :]]
         return [passage.passage_id for passage in ordered[: most + _SPARE]]

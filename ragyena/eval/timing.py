@@ -214,7 +214,7 @@ def _prepare(
 ) -> Preparation:
     began = time.perf_counter()
     top_k = settings.retriever.top_k or capacity(packer)
-    hits = index.search(question.question, settings.retriever, top_k=top_k)
+    hits = index.search(question.question, k=top_k, settings=settings)
     retrieved = time.perf_counter()
     pack(
         question.question,

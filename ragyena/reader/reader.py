@@ -78,11 +78,7 @@ class Reader:
             raise CheckpointError(
                 f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
             )
-        if config.max_question_tokens > architecture.max_question_tokens:
-            raise ConfigError(
-                f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {folder} takes",
-                hint=f"set it to {architecture.max_question_tokens} or less",
-            )
+        _check_question_limit(config, architecture, str(folder))
         device = _device(config.device)
         dtype = chosen_dtype(config.dtype, device)
         model = ReaderModel(architecture)
@@ -92,6 +88,11 @@ class Reader:
         log.info("reader %s on %s in %s", folder, device, dtype)
         name = "shipped" if config.checkpoint == "shipped" else str(folder)
         return cls(model, Tokenizer.from_folder(folder), config, name=name, device=device)
+
+    def configured(self, config: ReaderConfig) -> Reader:
+        """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""
+        _check_question_limit(config, self.model.config, self.name)
+        return Reader(self.model, self.tokenizer, config, name=self.name, device=self._device)
 
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
@@ -230,6 +231,14 @@ def _folder(config: ReaderConfig) -> Path:
             f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
         )
     return folder
+
+
+def _check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:
+    if config.max_question_tokens > architecture.max_question_tokens:
+        raise ConfigError(
+            f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {name} takes",
+            hint=f"set it to {architecture.max_question_tokens} or less",
+        )
 
 
 def _device(name: str) -> torch.device:

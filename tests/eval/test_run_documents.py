@@ -26,10 +26,9 @@ from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
 from ragyena.eval.run import evaluate_reader
 from ragyena.eval.timing import percentiles
-from ragyena.index.add import embedding_text
+from ragyena.index.embedder import embedding_text
 from ragyena.index.index import Index
 from ragyena.index.rerank import Reranker
-from ragyena.index.use_cases import add
 from ragyena.reader.reader import Reader
 from ragyena.report.write import report
 from ragyena.types import Passage
@@ -73,7 +72,8 @@ def settings(small_config: PipelineConfig) -> PipelineConfig:
 @pytest.fixture(scope="module")
 def own_index(corpus: Path, settings: PipelineConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "index"
-    add([corpus], folder, settings)
+    with Index.open(folder, create=True, settings=settings) as index:
+        index.add([corpus])
     return folder
 
 

@@ -16,7 +16,7 @@ from small_world import save_small_reader
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, IndexMismatchError, PathNotFoundError, UsageError
-from ragyena.eval.compare import compare
+from ragyena.eval.compare import compare, write
 from ragyena.eval.conditions import condition_names, contrasts, sweeps
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.freeze import freeze_to
@@ -167,12 +167,12 @@ def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, 
     """What is packed into the longest context is what the pipeline packs; a shorter one holds the first of it."""
     report, path, seen = run(config_of("open"))
     (index,) = (tmp_path / "index").glob("*/index")
-    with Pipeline.open(index, dense_config) as pipeline:
+    with Pipeline.open(index, settings=dense_config) as pipeline:
         for context in seen:
             if context.log.context_tokens == 1500:
-                wanted = pipeline.pack(
-                    context.question, pipeline.retrieve(context.question, context_tokens=1500), context_tokens=1500
-                )
+                budget = {"packer.context_tokens": 1500}
+                candidates = pipeline.retrieve(context.question, settings=budget)
+                wanted = pipeline.pack(context.question, candidates, settings=budget)
                 assert [p.passage.text for p in context.passages] == [p.passage.text for p in wanted.passages]
                 assert context.token_ids.tolist() == wanted.token_ids.tolist()
                 assert pipeline.reader.read(context).text == pipeline.reader.read(wanted).text
@@ -364,8 +364,7 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     (together,) = (tmp_path / "out").glob("*-bridges-2-readers.json")
     reports = {p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name} - {together}
     one, two = sorted(reports)
-    done = called("eval-compare", str(one), str(two), "--out", "comparison.json")
-    assert done.returncode == 0, done.stderr
+    write(compare(one, two), tmp_path / "comparison.json")
     written = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert written["conditions"].keys() == {"among-1", "among-4"} and written["left_out"] == []
     found = written["conditions"]["among-4"][0]
@@ -377,8 +376,8 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     assert comparison == {**written, "date": comparison["date"]} and joined["recipe"] == "bridges"
     (tmp_path / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink(missing_ok=True)
     (tmp_path / "out" / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink()
-    lost = called("eval-compare", str(one), str(two))
-    assert lost.returncode == 3 and "not beside it" in lost.stderr and "Traceback" not in lost.stderr
+    with pytest.raises(PathNotFoundError, match="not beside it"):
+        compare(one, two)
     with pytest.raises(PathNotFoundError):
         compare(one, tmp_path / "none.json")
     with pytest.raises(DataError, match="no result"):

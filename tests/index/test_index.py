@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ragyena.config import IndexConfig, PipelineConfig, RetrieverConfig
+from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import (
     EmptyQuestionError,
     IndexLockedError,
@@ -26,8 +26,13 @@ from ragyena.errors import (
     PathNotFoundError,
     UsageError,
 )
+from ragyena.index.add import AddReport
 from ragyena.index.index import Index
-from ragyena.index.use_cases import add, remove, resolve_index, search, status, verify
+from ragyena.index.locate import locate
+from ragyena.index.status import IndexStatus
+from ragyena.index.verify import verify
+from ragyena.index.writer import Writer
+from ragyena.types import Progress, ScoredPassage
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
 CHILD = """
@@ -35,18 +40,41 @@ import sys
 from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import RagyenaError
-from ragyena.index.use_cases import add
+from ragyena.index.index import Index
 from ragyena.index import add as adding
 adding.COMMIT_PASSAGES = 8
 print("ready", flush=True)
 try:
     config = PipelineConfig(index=IndexConfig(passage_tokens=64))
-    report = add([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), config)
+    with Index.open(Path(sys.argv[1]), create=True, lazy=True, settings=config) as index:
+        report = index.add([Path(p) for p in sys.argv[2:]])
     print(report.documents, report.total_documents)
 except RagyenaError as error:
     print(type(error).__name__, error)
     sys.exit(error.exit_code)
 """
+
+
+def add(
+    paths: list[Path], folder: Path, config: PipelineConfig, *, prune: bool = False, progress: Progress | None = None
+) -> AddReport:
+    with Index.open(folder, create=True, lazy=True, settings=config) as index:
+        return index.add(paths, prune=prune, progress=progress)
+
+
+def status(folder: Path) -> IndexStatus:
+    with Index.open(folder, lazy=True, settings=CONFIG) as index:
+        return index.status()
+
+
+def search(folder: Path, query: str, mode: str = "hybrid", *, k: int, **filters: str) -> list[ScoredPassage]:
+    with Index.open(folder, settings=CONFIG) as index:
+        return index.search(query, k=k, filters=filters or None, settings={"retriever.mode": mode})
+
+
+def remove(folder: Path, document: str) -> int:
+    with Index.open(folder, settings=CONFIG) as index:
+        return index.remove(document)
 
 
 def child(index: Path, *paths: Path, **options: object) -> subprocess.Popen[str]:
@@ -69,7 +97,7 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def found(index: Path, query: str, **filters: str) -> str:
-    hits = search(index, query, RetrieverConfig(), top_k=1, filters=filters or None)
+    hits = search(index, query, k=1, **filters)
     return hits[0].passage.source.rpartition("/")[2] if hits else ""
 
 
@@ -107,7 +135,7 @@ def test_add_is_incremental(corpus: Path, tmp_path: Path) -> None:
     report = add([corpus], index, CONFIG)
     assert (report.added, report.replaced, report.unchanged, report.removed) == (1, 1, 1, 0)
     assert found(index, "tunnel") == "bridge.txt"
-    assert [h.passage.text for h in search(index, "Anna Lindqvist", RetrieverConfig(mode="lexical"), top_k=9)] == []
+    assert [h.passage.text for h in search(index, "Anna Lindqvist", "lexical", k=9)] == []
     assert found(index, "blue whale") == "whale.md"
 
     report = add([corpus], index, CONFIG, prune=True)
@@ -185,7 +213,7 @@ def test_other_settings_are_refused_and_a_rebuild_takes_them(corpus: Path, tmp_p
     with pytest.raises(IndexMismatchError, match="passage_tokens = 64, the settings say 32") as caught:
         add([corpus], index, other)
     assert "--rebuild" in caught.value.hint
-    report = add([corpus / "bridge.txt"], index, other, rebuild=True)
+    report = Index.rebuild(index, [corpus / "bridge.txt"], settings=other)
     assert (report.index, report.total_documents) == (index, 14)
     assert status(index).manifest.config.passage_tokens == 32
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "index"]
@@ -197,7 +225,7 @@ def test_a_rebuild_mends_a_store_that_cannot_be_read(corpus: Path, tmp_path: Pat
     add([corpus], index, CONFIG)
     (index / "store.sqlite").write_bytes(b"no database at all" * 999)
     assert not verify(index).sound
-    assert add([corpus], index, CONFIG, rebuild=True).documents == 14
+    assert Index.rebuild(index, [corpus], settings=CONFIG).documents == 14
     assert sound(index)
 
 
@@ -220,7 +248,7 @@ def test_status_and_search_of_nothing(corpus: Path, tmp_path: Path) -> None:
     }
     assert report.size == sum(p.stat().st_size for p in index.iterdir())
     with pytest.raises(EmptyQuestionError):
-        search(index, "  ", RetrieverConfig(), top_k=3)
+        search(index, "  ", k=3)
 
 
 def test_remove(corpus: Path, tmp_path: Path) -> None:
@@ -245,14 +273,14 @@ def test_remove(corpus: Path, tmp_path: Path) -> None:
 def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = PipelineConfig(index_root=tmp_path / "root")
-    assert resolve_index(None, config) == tmp_path / "root" / "default"
-    assert resolve_index("my-index_2.0", config) == tmp_path / "root" / "my-index_2.0"
-    assert resolve_index("./here", config) == tmp_path / "here"
+    assert locate(None, config) == tmp_path / "root" / "default"
+    assert locate("my-index_2.0", config) == tmp_path / "root" / "my-index_2.0"
+    assert locate("./here", config) == tmp_path / "here"
     (tmp_path / "folder").mkdir()
-    assert resolve_index("folder", config) == tmp_path / "folder"
+    assert locate("folder", config) == tmp_path / "folder"
     for bad in ("", "a b", "what?"):
         with pytest.raises(UsageError):
-            resolve_index(bad, config)
+            locate(bad, config)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -397,7 +425,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
 def test_two_writers(corpus: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     add([corpus], index, CONFIG)
-    with Index.open(index, writable=True):
+    with Writer(index):
         process = child(index, corpus)
         out, _ = process.communicate(timeout=100)
         assert process.returncode == IndexLockedError.exit_code
@@ -429,21 +457,26 @@ import subprocess, sys
 from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
-from ragyena.index.use_cases import add, status, verify
+from ragyena.index.index import Index
+from ragyena.index.verify import verify
 from ragyena.index import add as adding
 adding.COMMIT_PASSAGES = 8
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
 config = PipelineConfig(index=IndexConfig(passage_tokens=64))
+def add():
+    with Index.open(disk / "index", create=True, lazy=True, settings=config) as index:
+        return index.add([rows])
 try:
-    add([rows], disk / "index", config)
+    add()
     sys.exit("it fitted")
 except StorageError as error:
     print(error)
-before = status(disk / "index").documents
+with Index.open(disk / "index", lazy=True) as index:
+    before = index.status().documents
 assert 0 < before < 200, before
 assert verify(disk / "index").sound
 subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-report = add([rows], disk / "index", config)
+report = add()
 assert (report.documents, report.total_documents) == (200 - before, 200), report
 assert verify(disk / "index").sound
 print("went on with", before)
@@ -452,14 +485,16 @@ print("went on with", before)
 READ_ONLY = """
 import sys
 from pathlib import Path
-from ragyena.config import IndexConfig, PipelineConfig, RetrieverConfig
+from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
-from ragyena.index.use_cases import add, search, verify
+from ragyena.index.index import Index
+from ragyena.index.verify import verify
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
-assert search(disk / "index", "item 3", RetrieverConfig(), top_k=3)
+index = Index.open(disk / "index", settings=PipelineConfig(index=IndexConfig(passage_tokens=64)))
+assert index.search("item 3", k=3)
 assert verify(disk / "index").sound
 try:
-    add([rows], disk / "index", PipelineConfig(index=IndexConfig(passage_tokens=64)))
+    index.add([rows])
     sys.exit("it was written")
 except StorageError as error:
     print(error)
