@@ -1,4 +1,4 @@
-"""What the commands print with: consoles, progress, machine-readable output, small formats."""
+"""Output of the commands: consoles, progress, JSON, and formats of paths and sizes."""
 
 from __future__ import annotations
 

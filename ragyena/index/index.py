@@ -403,13 +403,13 @@ class Index:
                 raise IndexMismatchError(
                     f"{self.folder} was made with {key} = {getattr(made, key)!r},"
                     f" the settings say {getattr(wanted, key)!r}",
-                    hint=f"set index.{key} to what it was, or make the index anew: ragyena index add PATH --rebuild",
+                    hint=f"set index.{key} to what it was, or build the index again: ragyena index add PATH --rebuild",
                 )
         if self.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
             raise IndexMismatchError(
                 f"the passages of {self.folder} were cut by another tokenizer"
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
-                hint="choose the reader it was made for, or make it anew: ragyena index add PATH --rebuild",
+                hint="choose the reader it was made for, or build it again: ragyena index add PATH --rebuild",
             )
 
 

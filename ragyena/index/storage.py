@@ -20,7 +20,7 @@ LOCK_NAME = "writer.lock"
 OWNER_NAME = "writer.pid"
 
 BUSY_SECONDS = 30.0
-"""How long a statement waits for another connection's transaction."""
+"""Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
 
 

@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class StoreCounts:
-    """How much a store holds."""
+    """Numbers of sources, documents and passages."""
 
     sources: int
     incomplete: int
