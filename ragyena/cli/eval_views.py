@@ -19,7 +19,8 @@ from ragyena.eval.metrics import Estimate
 from ragyena.eval.report import ConditionReport, Report
 from ragyena.eval.results import short_name
 from ragyena.eval.retrieval import RetrievalReport
-from ragyena.report.cost_parts import PART_NAMES, duration
+from ragyena.report.cost import PART_NAMES
+from ragyena.report.numbers import duration
 
 __all__ = ["comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
 

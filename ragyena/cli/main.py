@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, eval_compare, index, plot_training, report, train
+from ragyena.cli import ask, bench, config, demo, doctor, index, report, train
 from ragyena.cli import eval as evaluate
 from ragyena.errors import RagyenaError
 
@@ -36,8 +36,18 @@ Exit codes:
 """
 
 
+MOVED = {"eval-compare": "report A.json B.json", "plot-training": "report RUN_FOLDER"}
+"""Commands of earlier versions and what does their work now."""
+
+
 class Guarded(TyperGroup):
     """Runs a command; what it raises becomes ``error:`` and ``hint:`` lines and an exit code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in MOVED:
+            complain(f"there is no command '{args[0]}' any more", f"ragyena {MOVED[args[0]]}")
+            raise typer.Exit(2)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -95,9 +105,7 @@ app.add_typer(index.app, name="index")
 app.command("ask")(ask.command)
 app.command("demo")(demo.command)
 app.command("train")(train.command)
-app.command("plot-training")(plot_training.command)
 app.command("eval")(evaluate.command)
-app.command("eval-compare")(eval_compare.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.command)

@@ -39,7 +39,7 @@ def command(
     """Train a reader or a language model by a recipe. A run that was stopped goes on where it was.
 
     Each stage ends in a checkpoint folder under the run's folder; log.jsonl beside it holds its curve, `tensorboard
-    --logdir` and `ragyena plot-training` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
+    --logdir` and `ragyena report` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
     from ragyena.train.reader_training import started_from

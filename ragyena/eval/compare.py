@@ -1,4 +1,4 @@
-"""The use case of ``ragyena eval-compare``: two results on the same questions in, differences and verdicts out."""
+"""Compare two results on the same questions: differences, p-values and who is better."""
 
 from __future__ import annotations
 

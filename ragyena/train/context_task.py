@@ -1,37 +1,52 @@
-"""What tasks on questions in contexts share: their batches, this process's part of each, the held-out loss."""
+"""The base of tasks on questions in contexts: batches, this process's share of each, the held-out loss, files."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from pydantic import BaseModel
+from torch import Tensor, nn
 
 from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
 from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.reader_model import SpanScores
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
+from ragyena.train.step_graphs import compiled
+from ragyena.types import Progress
 
-__all__ = ["ContextTask", "checkpoint_of"]
+__all__ = ["ContextTask", "load_trained"]
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class ContextTask(ABC):
-    """The batches of a stage, on one device and for the share of one rank."""
+    """A stage on one device, for the share of one rank. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out span"
 
     def __init__(
-        self, config: TrainConfig, stage: ContextStageConfig, packed: PackedData, *, device: str, ranks: Ranks
+        self,
+        config: TrainConfig,
+        stage: ContextStageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        device: str,
+        tokenizer: Path | None,
+        ranks: Ranks,
     ) -> None:
-        self.device, self.ranks, self._context_stage = device, ranks, stage
+        self.runs, self.device, self.tokenizer, self.ranks = runs, device, tokenizer, ranks
+        self._context_stage = stage
         self.compiles = stage.compile and device.startswith("cuda")
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
@@ -60,6 +75,23 @@ class ContextTask(ABC):
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
 
+    def layers_of(self, model: nn.Module) -> list[nn.Module]:
+        """The layers of a model, compiled where the stage says so."""
+        layers = model.layers
+        assert isinstance(layers, nn.ModuleList)
+        return compiled(layers) if self.compiles else list(layers)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs beside the model and its optimizer."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 - most have none
+        """Takes what ``state`` gave."""
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """What is left to do when the training is over; what was measured."""
+        return {}
+
     def _share(self, batch: Batch) -> Batch:
         """This rank's contexts of a batch; ranks have equally many."""
         ranks = self.ranks
@@ -77,9 +109,17 @@ class ContextTask(ABC):
         return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
 
 
-def checkpoint_of(name: str, runs: Path) -> Path:
-    """The checkpoint of an earlier stage of the run, else the reader that ships, else the folder of that name."""
+def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
+    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
+
+    Raises CheckpointError; TrainingError where it is not ``what`` it should be.
+    """
     folder = runs / name / "checkpoint"
-    if folder.is_dir():
-        return folder
-    return recipes.asset("reader") if name == "shipped" else Path(name)
+    if not folder.is_dir():
+        folder = recipes.asset("reader") if name == "shipped" else Path(name)
+    config = load_config(folder)
+    if not isinstance(config, config_type):
+        raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
+    model = model_type(config)
+    load_into(model, load_state(folder), str(folder))
+    return model

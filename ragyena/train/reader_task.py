@@ -1,4 +1,4 @@
-"""What a reader's stage trains on and for: its model and teacher, its batches, its loss.
+"""The task of a reader's stage: the model, its teachers, and the loss.
 
 ``ragyena.train.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
 """
@@ -11,22 +11,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ragyena.config import StageConfig, TrainConfig
+from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
 from ragyena.config.training import Loss
 from ragyena.errors import TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.checkpoint import Storage
 from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.model.warm_start import start_from_encoder, start_from_reader
 from ragyena.train.calibration import calibrate
-from ragyena.train.context_task import ContextTask, checkpoint_of
+from ragyena.train.context_task import ContextTask, load_trained
 from ragyena.train.null_fit import fit_null
 from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.pair_task import load_pair_reader
 from ragyena.train.ranks import Ranks
-from ragyena.train.step_graphs import compiled
 from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]
@@ -50,7 +49,7 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
 
 
 class ReaderTask(ContextTask):
-    """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
+    """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from."""
 
     def __init__(
         self,
@@ -64,8 +63,8 @@ class ReaderTask(ContextTask):
         tokenizer: Path | None = None,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(config, stage, packed, device=device, ranks=ranks)
-        self.stage, self.runs, self.tokenizer, self.seed = stage, runs, tokenizer, config.seed
+        super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
+        self.stage, self.seed = stage, config.seed
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
         self._start(encoder)
@@ -77,14 +76,9 @@ class ReaderTask(ContextTask):
             self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
             self.pair_teacher.prepare_inference(self.dtype)
         self.hidden_loss = HiddenStateLoss(compiled=self.compiles)
-        self.layers = self._layers(self.model)
-        self.teacher_layers = self._layers(self.teacher)
-        self.pair_layers = self._layers(self.pair_teacher)
-
-    def _layers(self, model: ReaderModel | PairReader | None) -> list[nn.Module]:
-        if model is None:
-            return []
-        return compiled(model.layers) if self.compiles else list(model.layers)
+        self.layers = self.layers_of(self.model)
+        self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
+        self.pair_layers = self.layers_of(self.pair_teacher) if self.pair_teacher else []
 
     def _start(self, encoder: Path) -> None:
         start = self.stage.start
@@ -103,14 +97,7 @@ class ReaderTask(ContextTask):
         return self.stage.average_with or self.stage.start
 
     def _load(self, name: str) -> ReaderModel:
-        """The model of an earlier stage or of a checkpoint folder."""
-        folder = checkpoint_of(name, self.runs)
-        config = load_config(folder)
-        if not isinstance(config, type(self.stage.model)):
-            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
-        model = ReaderModel(config)
-        load_into(model, load_state(folder), str(folder))
-        return model
+        return load_trained(name, self.runs, ReaderModelConfig, ReaderModel, "a reader")
 
     # -- what the loop asks for ----------------------------------------------------------------------------------
 
@@ -146,29 +133,29 @@ class ReaderTask(ContextTask):
             loss = loss + stage.write_weight * parts["write"]
         selecting = stage.model.selecting_layers
         if selecting:
-            found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
-            parts["evidence"] = torch.stack(found).mean()
+            losses = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
+            parts["evidence"] = torch.stack(losses).mean()
             loss = loss + stage.evidence_weight * parts["evidence"]
-        taught: SpanScores | None = None
+        teacher_scores: SpanScores | None = None
         if self.teacher is not None:
             with torch.no_grad():
-                theirs = self._encode(self.teacher, batch, self.teacher_layers)
-                taught = self.teacher.span_scores(theirs[-1], batch.inputs.text_mask)
-            parts["hidden"] = self.hidden_loss(states, theirs, batch)
+                teacher_states = self._encode(self.teacher, batch, self.teacher_layers)
+                teacher_scores = self.teacher.span_scores(teacher_states[-1], batch.inputs.text_mask)
+            parts["hidden"] = self.hidden_loss(states, teacher_states, batch)
             left = 1 - (1 - stage.hidden_final) * done
             loss = loss + stage.hidden_weight * left * parts["hidden"]
         if self.pair_teacher is not None:
             with torch.no_grad():
-                taught = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
-        if taught is not None and stage.teacher_weight:
-            parts["teacher"] = teacher_loss(scores, taught, batch)
+                teacher_scores = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
+        if teacher_scores is not None and stage.teacher_weight:
+            parts["teacher"] = teacher_loss(scores, teacher_scores, batch)
             loss = loss + stage.teacher_weight * parts["teacher"]
         parts["loss"] = loss
         return loss, parts
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Averages the model with its start or another and fits its no-answer score, where the stage says so, then fits
-        the confidence on the held-out questions, where there are some; what was measured."""
+        """Averages the model and fits its no-answer score, where the stage says so, and calibrates the confidence on
+        held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
             self._average()
         measured: dict[str, float] = {}
@@ -189,7 +176,6 @@ class ReaderTask(ContextTask):
                 parameter.lerp_(other[name].to(parameter), self.stage.average_start)
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs beside the model and its optimizer."""
         return self.hidden_loss.state()
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:

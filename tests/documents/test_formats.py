@@ -267,4 +267,4 @@ def test_the_readme_and_the_help_list_every_format() -> None:
     assert listed() in ADD_HELP
     readme = Path(__file__).resolve().parents[2] / "README.md"
     if readme.is_file():
-        assert listed() in " ".join(readme.read_text(encoding="utf-8").split())
+        assert listed() in " ".join(readme.read_text(encoding="utf-8").split()), f"README.md names: {listed()}"

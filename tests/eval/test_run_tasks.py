@@ -16,7 +16,7 @@ from small_world import save_small_reader
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, IndexMismatchError, PathNotFoundError, UsageError
-from ragyena.eval.compare import compare
+from ragyena.eval.compare import compare, write
 from ragyena.eval.frozen import Frozen
 from ragyena.eval.report import Report
 from ragyena.eval.run import evaluate, freeze_to
@@ -360,8 +360,7 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     (together,) = (tmp_path / "out").glob("*-bridges-2-readers.json")
     reports = {p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name} - {together}
     one, two = sorted(reports)
-    done = called("eval-compare", str(one), str(two), "--out", "comparison.json")
-    assert done.returncode == 0, done.stderr
+    write(compare(one, two), tmp_path / "comparison.json")
     written = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert written["conditions"].keys() == {"among-1", "among-4"} and written["left_out"] == []
     found = written["conditions"]["among-4"][0]
@@ -373,8 +372,8 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     assert comparison == {**written, "date": comparison["date"]} and joined["recipe"] == "bridges"
     (tmp_path / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink(missing_ok=True)
     (tmp_path / "out" / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink()
-    lost = called("eval-compare", str(one), str(two))
-    assert lost.returncode == 3 and "not beside it" in lost.stderr and "Traceback" not in lost.stderr
+    with pytest.raises(PathNotFoundError, match="not beside it"):
+        compare(one, two)
     with pytest.raises(PathNotFoundError):
         compare(one, tmp_path / "none.json")
     with pytest.raises(DataError, match="no result"):

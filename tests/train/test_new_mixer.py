@@ -70,7 +70,7 @@ class MovingAverage(ReaderMixer):
 def recipe(world: Any, tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Two short stages: an attention reader, and one with the new mixer that starts from it."""
     monkeypatch.setitem(READER_MIXERS, "moving_average", MovingAverage)
-    monkeypatch.setattr("ragyena.train.calibration._STEPS", 2)
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
     common = {"tokens": 6000, "tokens_per_step": 1000, "passages": [1, 4], "cloze": 0.0, "compile": False}
     size = tiny_model().model_dump(mode="json", exclude={"mixers", "context_channels", "selected_tokens"})
     stages = [

@@ -16,18 +16,17 @@ import functools
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, pointer, register
 
 __all__ = ["gates"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tiling:
+class _Tiling(NamedTuple):
     """Positions and channels of a tile, warps of a program."""
 
     positions: int
@@ -106,8 +105,8 @@ def gates(
     projected, mask = projected_NSC.contiguous(), _as_bytes(mask_NS)
     positions, channels, tiles, blocks = sizes.tiles(_FORWARD)
     _kernels().gates_forward[(tiles * blocks,)](
-        projected, taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
-        projected if mask is None else mask, gate_out, gated, sizes.per_example, sizes.size, sizes.width,
+        projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected), pointer(mask, projected), gate_out,
+        gated, sizes.per_example, sizes.size, sizes.width,
         BLOCK_T=positions, BLOCK_C=channels, num_warps=_FORWARD.warps, **sizes.flags(bias_C, mask_NS),
     )  # fmt: skip
     return gate_out, gated
@@ -135,8 +134,8 @@ def _backward(
         sums = torch.empty(programs, 4, 3 * sizes.width, dtype=torch.float32, device=projected.device)
         dgate_out, dgated = _by_position(sizes, dgate_out_RDP.to(projected.dtype), dgated_RDP.to(projected.dtype))
         _kernels().gates_backward[(blocks, programs)](
-            dgate_out, dgated, projected, taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
-            projected if mask is None else mask, dprojected, sums, sizes.slots, sizes.size, sizes.width,
+            dgate_out, dgated, projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected),
+            pointer(mask, projected), dprojected, sums, sizes.slots, sizes.size, sizes.width,
             BLOCK_T=positions, BLOCK_C=channels, num_warps=_BACKWARD.warps, num_stages=1,
             **sizes.flags(bias_C, mask_NS),
         )  # fmt: skip

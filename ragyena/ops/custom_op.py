@@ -1,4 +1,4 @@
-"""Gradients and output shapes of custom operators, in one place for all of them."""
+"""Parts of the package's custom operators: arguments of kernels, gradients, and shapes under ``torch.compile``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["empty_gradient", "register"]
+__all__ = ["contiguous", "empty_gradient", "operand_type", "pointer", "register"]
+
+
+def operand_type(dtype: torch.dtype) -> torch.dtype:
+    """The type of the Triton kernels' operands for arguments of ``dtype``."""
+    return torch.float32 if dtype == torch.float32 else torch.float16
+
+
+def contiguous(argument: Tensor | None) -> Tensor | None:
+    """An argument in the layout that kernels address, or None."""
+    return None if argument is None else argument.contiguous()
+
+
+def pointer(argument: Tensor | None, placeholder: Tensor) -> Tensor:
+    """A kernel's argument; for one that is None some pointer, which the kernel does not read."""
+    return placeholder if argument is None else argument
 
 
 def empty_gradient(argument: Tensor | None, like: Tensor) -> Tensor:
