@@ -27,9 +27,9 @@ from ragyena.index.remove import remove
 from ragyena.index.search import DenseView, search
 from ragyena.index.status import IndexStatus, status
 from ragyena.index.storage import WriterLock
-from ragyena.index.store import Store
+from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.verify import VerifyReport, verify
-from ragyena.index.writer import Writer, create, discard_if_empty, require_store
+from ragyena.index.writer import Writer, create, discard_if_empty
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
@@ -53,7 +53,7 @@ class Index:
         self.folder = folder
         self.settings = settings
         self.manifest = Manifest.read(folder)
-        self.store = Store(require_store(folder))
+        self.store = Store(folder / STORE_NAME)
         self._dense: DenseView | None = None
         self._embedder: Embedder | None = None
         self._turn = threading.RLock()  # a connection to the store serves one thread at a time

@@ -63,8 +63,6 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
     except IndexCorruptError as error:
         return None, [error.message], []
     path = folder / STORE_NAME
-    if not path.is_file():
-        return None, [f"{path} is missing"], []
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)
