@@ -1,4 +1,4 @@
-"""The house rules that a program can check: layers, speed of ``--help``, generated pages."""
+"""Rules of the repository: layers, speed of ``--help``, generated pages, words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 HELP_SECONDS = 0.5
 SLACK = 3
-"""How much slower than a quiet machine one that runs tests may be."""
+"""Factor by which a busy test machine may be slower than a quiet one."""
 
 checkout = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="runs in a checkout")
 
