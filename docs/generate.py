@@ -22,7 +22,8 @@ BEGIN, END = "<!-- results: made by `make docs`, not by hand -->", "<!-- end of 
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.cli.schemas import AnswerJson, ErrorJson
-    from ragyena.eval.schemas import answers_schema, results_schema, retrieval_schema
+    from ragyena.eval.layout import AnswerRow, Report, schema_of
+    from ragyena.eval.retrieval import RetrievalReport
     from ragyena.report.described import load, make_described
     from ragyena.report.markdown import to_markdown
 
@@ -31,9 +32,9 @@ def pages() -> dict[str, str]:
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "error.schema.json": _schema(ErrorJson.model_json_schema(by_alias=True)),
-        "eval-results.schema.json": _schema(results_schema()),
-        "eval-answers.schema.json": _schema(answers_schema()),
-        "eval-retrieval.schema.json": _schema(retrieval_schema()),
+        "eval-results.schema.json": _schema(schema_of(Report)),
+        "eval-answers.schema.json": _schema(schema_of(AnswerRow)),
+        "eval-retrieval.schema.json": _schema(schema_of(RetrievalReport)),
     }
 
 

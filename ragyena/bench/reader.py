@@ -98,7 +98,7 @@ def bench_reader(
                     backends |= run.backends
                     measured = _figures(label, model.config, length, run, times)
                     figures += measured
-                    say("; ".join(str(figure) for figure in measured))
+                    say(f"{label}: " + "; ".join(str(figure).removeprefix(f"{label}: ") for figure in measured))
             if label in failures:
                 say(f"{label}: FAILED, {failures[label]}")
     return benchmark(

@@ -90,15 +90,15 @@ def bench_train(
     seconds_per_token = (1 + checkpoint / chosen.checkpoint_seconds) / rate
     if chosen.held_out_tokens:
         seconds_per_token += held_out / chosen.held_out_tokens
+    whole, target = "  and checkpoints and held-out loss, at their intervals", 0.9 * bare
     figures = [
         spread("the loop without our logging", bare_rates, "tokens/s"),
-        Figure("ours, with log and TensorBoard", rate, "tokens/s", 0.9 * bare, "higher", samples=rounds),
-        Figure("  and checkpoints and held-out loss, at their intervals", 1 / seconds_per_token, "tokens/s",
-               0.9 * bare, "higher"),
+        Figure("ours, with log and TensorBoard", rate, "tokens/s", target, "higher", samples=rounds),
+        Figure(whole, 1 / seconds_per_token, "tokens/s", target, "higher"),
         Figure("a checkpoint to resume from", checkpoint, "s"),
         Figure("a look at the held-out loss", held_out, "s"),
         Figure("model FLOPs", flops / tokens / 1e6, "MFLOP/token"),
-    ]  # fmt: skip
+    ]
     peak = peak_flops(device)
     if peak is not None:
         figures.append(Figure("MFU, ours", 100 * rate * flops / tokens / peak, "%"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configur
 
 if TYPE_CHECKING:
     from ragyena.bench.figures import Benchmark
+    from ragyena.types import Progress
 
 __all__ = ["app"]
 
@@ -36,7 +39,7 @@ def embed(
 ) -> None:
     """Passages embedded a second, against plain sentence-transformers in the same run."""
     config = configure(pipeline)
-    with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
+    with _measuring(quiet) as (progress, _):
         from ragyena.bench.ask import bench_embed
 
         result = bench_embed(
@@ -58,14 +61,10 @@ def ask(
 ) -> None:
     """Retrieval, packing and reading times with the index open, and times of whole commands."""
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
-    with (
-        interruptible("nothing was written"),
-        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
-        TerminalProgress(quiet=quiet) as progress,
-    ):
+    with _measuring(quiet) as (progress, folder):
         from ragyena.bench.ask import bench_ask
 
-        result = bench_ask(config, Path(folder) / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
+        result = bench_ask(config, folder / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
     _show(result, out)
 
 
@@ -87,16 +86,12 @@ def train(
     quiet: QuietOption = False,
 ) -> None:
     """Tokens a second of a recipe's training, with our logging and checkpoints and without, and MFU."""
-    with (
-        interruptible("nothing was written"),
-        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
-        TerminalProgress(quiet=quiet) as progress,
-    ):
+    with _measuring(quiet) as (progress, folder):
         from ragyena.bench.train import bench_train
 
         result = bench_train(
             recipe,
-            Path(folder),
+            folder,
             overrides=overrides or (),
             stage=stage,
             packed=packed,
@@ -143,8 +138,7 @@ def operator(
         from ragyena.bench.operator import OperatorSize, Scope, bench_operator
 
         known: dict[str, Scope] = {"causal": "causal", "two_sided": "two_sided", "passage": "passage"}
-        unknown = [name for name in scopes.split(",") if name not in known]
-        if unknown:
+        if unknown := [name for name in scopes.split(",") if name not in known]:
             raise UsageError(f"--scopes has {unknown[0]}", hint=f"give some of {','.join(known)}")
         sizes = [
             OperatorSize(length, width, batch, known[scope], slot_tokens, attention)
@@ -163,7 +157,7 @@ def operator(
             dtype=getattr(torch, dtype),
             workers=workers,
             seconds=seconds,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
     _show(result, out)
 
@@ -199,9 +193,24 @@ def reader(
             device=device,
             compiled=compiled,
             seconds=seconds,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
     _show(result, out)
+
+
+@contextmanager
+def _measuring(quiet: bool) -> Iterator[tuple[Progress, Path]]:
+    """Progress on the terminal and a scratch folder; an interrupt says that nothing was written."""
+    with (
+        interruptible("nothing was written"),
+        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        yield progress, Path(folder)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _numbers(flag: str, values: str) -> list[int]:

@@ -36,7 +36,7 @@ class ReaderModelConfig(Strict):
     near_taps: Annotated[int, Field(ge=0, le=64)] = 12
     """Free filter taps at lags -near_taps ... near_taps."""
     implicit_filter: bool = True
-    """Whether filters have an implicit part beside the free taps."""
+    """Adds an implicit part to the filters' free taps."""
     filter_width: Positive = 64
     """Hidden channels of the filter network."""
     filter_bands: Positive = 14
@@ -50,7 +50,7 @@ class ReaderModelConfig(Strict):
     max_question_tokens: Positive = 128
     """The longest question slot, its begin and end tokens included."""
     match_features: bool = True
-    """Whether exact matches of question words and word pairs are marked on the passage tokens."""
+    """Marks exact matches of question words and word pairs on the passage tokens."""
     null_width: Count = 0
     """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
     one from the question alone."""
@@ -132,7 +132,7 @@ class HyenaConfig(Strict):
     """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
 
     order: Annotated[int, Field(ge=2)] = 2
-    """Projections besides the value: ``order`` gates and ``order`` - 1 long convolutions."""
+    """Number of gates; the long convolutions are one fewer."""
     short_filter: Positive = 3
     """Taps of the short depthwise convolution (``short_filter_order``)."""
     filter_width: Positive = 64
@@ -144,13 +144,13 @@ class HyenaConfig(Strict):
     sine_frequency: float = 14.0
     """Initial frequency of the filter network's sines (``w``)."""
     modulate: bool = True
-    """Whether filters decay exponentially."""
+    """Has filters decay exponentially."""
     fast_decay: Annotated[float, Field(gt=0.0)] = 0.3
     """``fast_decay_pct`` of the exponential window."""
     slow_decay: Annotated[float, Field(gt=0.0)] = 1.5
     """``slow_decay_pct`` of the exponential window."""
     decay_target: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-2
-    """What the window has decayed to at the given fraction of the longest filter."""
+    """Value of the window at the given fraction of the longest filter."""
     decay_shift: float = 0.0
     """Constant added to the window."""
 
@@ -183,7 +183,7 @@ class CausalModelConfig(HyenaConfig):
     rotary_base: Annotated[float, Field(gt=1.0)] = 10_000.0
     """Base of the rotary positions (Su et al. 2021): the slowest pair turns once in about this many tokens."""
     tie_embeddings: bool = True
-    """Whether the output projection shares the input embedding."""
+    """Shares the input embedding with the output projection."""
     pad_vocab_multiple: Positive = 8
     """The embedding has its rows padded to a multiple of this."""
 

@@ -41,7 +41,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UnreadableDocumentError(
             f"{path} is damaged, or not what its suffix {path.suffix} says: {reason}",
-            hint=way_out(path) or "open it in its own program and save it again, or leave it out",
+            hint=way_out(path) or "open it in its own program and save it again, or copy it again",
         ) from error
     if not has_text:
         raise UnreadableDocumentError(f"{path} holds no text", hint="leave it out with an exclude pattern")

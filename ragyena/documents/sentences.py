@@ -41,6 +41,7 @@ _LAST_WORD = re.compile(r"(\S+)\Z")
 _WORD = re.compile(r"\w+")
 _ABBREVIATIONS = frozenset(read_words(__file__, "abbreviations"))
 _BEFORE_NAMES = frozenset(read_words(__file__, "abbreviations_before_names"))
+_ALSO_WORDS = frozenset(read_words(__file__, "abbreviations_or_words"))
 _STARTERS = frozenset(read_words(__file__, "sentence_starters"))
 
 
@@ -125,7 +126,7 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
     word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
     word = word_match[1].lstrip("\"'“‘(«[{*_").lower() if word_match else ""
     if word in _BEFORE_NAMES and stop == ".":
-        return word in {"no", "p", "art", "st"} and not then.isdigit() and not then.isupper()
+        return word in _ALSO_WORDS and not then.isdigit() and not then.isupper()
     if word in _ABBREVIATIONS:
         next_word = _WORD.match(text, following)
         return next_word is not None and next_word[0] in _STARTERS

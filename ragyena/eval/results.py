@@ -1,6 +1,6 @@
-"""Results of evaluations as they were written, with the answers beside them.
+"""Results of evaluations read from their files, with the answers beside them.
 
-Files from before there was a schema lack some fields; who reads them takes what is there.
+Files from before there was a schema lack some fields.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError, PathNotFoundError
-from ragyena.eval.comparing import Scored
+from ragyena.eval.significance import Scored
 
 __all__ = [
     "Run",
@@ -37,12 +37,11 @@ class Run:
     """One reader's result of one recipe."""
 
     file: Path
-    """Where the result stands."""
     result: Mapping[str, Any]
     rows: tuple[Mapping[str, Any], ...] | None
     """Its answers; None where their file is not there."""
     label: str = ""
-    """What tells the reader from the others of a report."""
+    """Distinguishes the reader from the others of a report."""
     comparison: Mapping[str, Any] = field(default_factory=dict)
     """Its tests against the first reader of the same file, where the file holds several readers."""
 
@@ -57,20 +56,20 @@ class Run:
 
 
 def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """The results of the task ``retrieval`` that ``paths`` mean, of a recipe in a folder the newest."""
-    found: list[Mapping[str, Any]] = []
+    """The results of the task ``retrieval`` in files and folders; of a recipe in a folder the newest."""
+    results: list[Mapping[str, Any]] = []
     for path in paths:
         newest: dict[str, Mapping[str, Any]] = {}
         for _, values in _objects(path) if path.is_dir() else [(path, _json(path))]:
             if _is_retrieval(values) and newest.get(values["recipe"], values)["date"] <= values["date"]:
                 newest[values["recipe"]] = values
-        found += newest.values()
-    return found
+        results += newest.values()
+    return results
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The readers' results that ``paths`` mean: files, and folders with all results in them, of each reader's runs of a
-    recipe the newest, in the order in which the readers were named. A file of several readers stands for all of them.
+    """The readers' results in files and folders: in a folder, of each reader's runs of a recipe the newest, in the
+    order in which the readers were named. A file of several readers stands for all of them.
 
     Raises PathNotFoundError, and DataError for a file that is no result and a folder without any.
     """
@@ -156,14 +155,9 @@ def label_runs(runs: Sequence[Run]) -> list[Run]:
 
 
 def short_name(reader: str) -> str:
-    """What people call a reader, from the path of its checkpoint."""
+    """A short name of a reader, from the path of its checkpoint."""
     parts = [part for part in Path(reader).parts if part not in _NOT_A_NAME]
     return parts[-1] if parts else reader
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Files
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -189,12 +183,12 @@ def read_answers(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
     """Scores by condition and question id, from rows of a file of answers; answers without scores are left out."""
-    found: dict[str, dict[str, Scored]] = {}
+    scores: dict[str, dict[str, Scored]] = {}
     for row in rows:
         if "em" in row:
             scored = Scored(row["context_id"] or row["question_id"], row["source"], row["em"], row["f1"])
-            found.setdefault(row["condition"], {})[row["question_id"]] = scored
-    return found
+            scores.setdefault(row["condition"], {})[row["question_id"]] = scored
+    return scores
 
 
 def scores_of(run: Run) -> dict[str, dict[str, Scored]]:

@@ -42,7 +42,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
+_FILES = CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = (
+    "config.json", "model.safetensors", "tokenizer.json", "README.md",
+)  # fmt: skip
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
 Storage = Literal["float32", "float16", "bfloat16", "int8"]
@@ -57,11 +59,6 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Saving
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(
@@ -145,14 +142,12 @@ def _encode(
 def _quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """int8 values and fp16 scales [rows...]: of a few ways to clip a row, the one with the least squared error."""
     largest = matrix.abs().amax(-1, keepdim=True)
-    best_error = torch.full_like(largest, float("inf"))
-    best_scale = torch.zeros_like(largest)
+    best_error, best_scale = torch.full_like(largest, float("inf")), torch.zeros_like(largest)
     for ratio in _CLIP_RATIOS:
         scale = (largest * (ratio / 127)).half().float()
         error = (_levels(matrix, scale) * scale - matrix).square().sum(-1, keepdim=True)
-        better = error < best_error
-        best_error = torch.where(better, error, best_error)
-        best_scale = torch.where(better, scale, best_scale)
+        best_scale = torch.where(error < best_error, scale, best_scale)
+        best_error = torch.minimum(error, best_error)
     return _levels(matrix, best_scale).to(torch.int8), best_scale[..., 0].half().contiguous()
 
 
@@ -172,11 +167,6 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Loading
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def load_config(folder: Path) -> ModelConfig:
@@ -261,10 +251,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Path]:
 
 def _check_version(version: object, path: Path) -> None:
     if str(version) != str(FORMAT_VERSION):
-        raise CheckpointError(
-            f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}",
-            hint="use the version of ragyena that wrote it, or convert the checkpoint",
-        )
+        problem = f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}"
+        raise CheckpointError(problem, hint="use the version of ragyena that wrote it, or convert the checkpoint")
 
 
 def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) -> dict[str, Tensor]:
@@ -280,11 +268,6 @@ def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) 
     return state
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# The hub
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
     """Uploads a sound checkpoint folder to the Hugging Face hub, making the repository if need be; its address.
 
@@ -298,8 +281,7 @@ def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
 
     def upload() -> str:
         api.create_repo(repo_id, private=private, exist_ok=True)
-        files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
-        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=files))
+        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=list(_FILES)))
 
     return _with_hub(f"cannot upload {folder} to {repo_id}", upload)
 
@@ -308,8 +290,9 @@ def pull_from_hub(repo_id: str) -> Path:
     """The local folder of a hub checkpoint, downloaded if need be. Raises StorageError where that fails."""
     from huggingface_hub import snapshot_download
 
-    files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
-    return Path(_with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=files)))
+    return Path(
+        _with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=list(_FILES)))
+    )
 
 
 def _with_hub(problem: str, action: Callable[[], str]) -> str:
@@ -320,7 +303,6 @@ def _with_hub(problem: str, action: Callable[[], str]) -> str:
     try:
         return action()
     except hub_errors as error:
-        summary = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StorageError(
-            f"{problem}: {summary}", hint="check the name (owner/name), the network, and `hf auth login`"
-        ) from error
+        summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        hint = "check the name (owner/name), the network, and `hf auth login`"
+        raise StorageError(f"{problem}: {summary}", hint=hint) from error

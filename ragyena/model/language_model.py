@@ -121,9 +121,9 @@ class CausalLM(nn.Module):
     def generate(
         self, ids_BL: Tensor, *, max_new_tokens: int, temperature: float, seed: int, stop_id: int | None
     ) -> Tensor:
-        """[B, at most max_new_tokens] ids that go on from the prompts: the likeliest at temperature 0, else drawn.
+        """[B, at most max_new_tokens] ids that continue the prompts: the likeliest at temperature 0, else drawn.
 
-        A sequence that has come to ``stop_id`` is filled up with it; all that have end the generation.
+        A sequence that has reached ``stop_id`` is padded with it; generation ends when all have.
         """
         generator = torch.Generator(ids_BL.device).manual_seed(seed)
         written: list[Tensor] = []

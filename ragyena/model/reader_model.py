@@ -63,12 +63,12 @@ class SpanScores:
 
     def log_probabilities(self) -> tuple[Tensor, Tensor, Tensor]:
         """Start [B, P, S], end [B, P, S] and null [B, 2] after the softmax over the whole context."""
-        both, null = [], []
-        for index, scores in enumerate((self.start, self.end)):
-            flat = torch.cat([self.null[:, index : index + 1], scores.flatten(1)], 1).log_softmax(-1)
-            both.append(flat[:, 1:].view_as(scores))
-            null.append(flat[:, 0])
-        return both[0], both[1], torch.stack(null, 1)
+        start, end = (
+            torch.cat([null_B[:, None], scores.flatten(1)], 1).log_softmax(-1)
+            for null_B, scores in zip(self.null.unbind(1), (self.start, self.end))
+        )
+        null = torch.stack([start[:, 0], end[:, 0]], 1)
+        return start[:, 1:].view_as(self.start), end[:, 1:].view_as(self.end), null
 
 
 def confidence_features(span: Tensor, null: Tensor) -> Tensor:
@@ -223,29 +223,26 @@ class ReaderModel(nn.Module):
 
     def embed(self, batch: ReaderInput, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Word, segment and position embeddings, and match features: [B, Q, D] and [B, P, S, D]."""
-        question_length, slot = batch.question_ids.shape[1], batch.token_ids.shape[2]
-        question = (
-            self.word(batch.question_ids) + self.segment.weight[0] + self.question_position.weight[:question_length]
-        )
-        passages = self.word(batch.token_ids) + self.segment.weight[1] + self.slot_position.weight[:slot]
+        shape, segment = batch.shape, self.segment.weight
+        question = self.word(batch.question_ids) + segment[0] + self.question_position.weight[: shape.question]
+        passages = self.word(batch.token_ids) + segment[1] + self.slot_position.weight[: shape.slot]
         if self.config.match_features:
             passages = passages + self.match_features(batch).to(passages.dtype) @ self.match
         return self.embedding_norm(question.to(dtype)), self.embedding_norm(passages.to(dtype))
 
     def match_features(self, batch: ReaderInput) -> Tensor:
         """[B, P, S, M]: whether a token, weighted and not, and a pair of tokens, occur in the question."""
-        batch_size, passages, slot = batch.token_ids.shape
-        ids = batch.token_ids.view(batch_size, passages * slot)
+        ids, mask = batch.token_ids.flatten(1), batch.token_mask.flatten(1)
         # The question's own words only: its begin and end tokens, first and last under the mask, match nothing.
         words = batch.question_mask & F.pad(batch.question_mask, (0, 1))[:, 1:]
         words[:, 0] = False
         question = batch.question_ids.masked_fill(~words, -1)
-        equal = (ids[:, :, None] == question[:, None, :]) & batch.token_mask.view(batch_size, -1)[:, :, None]
+        equal = (ids[:, :, None] == question[:, None, :]) & mask[:, :, None]
         single = equal.any(2)
         pair = F.pad((equal[:, :-1, :-1] & equal[:, 1:, 1:]).any(2), (0, 1))
         pair = pair | F.pad(pair, (1, 0))[:, :-1]
         features = torch.stack([single.float(), single * self.idf[ids], pair.float()], -1)
-        return features.view(batch_size, passages, slot, _MATCH_FEATURES)
+        return features.view(*batch.token_ids.shape, _MATCH_FEATURES)
 
     def span_scores(self, encoded: Encoded, text_mask: Tensor) -> SpanScores:
         """Extraction head: where an answer starts and ends, over all passages, and that there is none."""

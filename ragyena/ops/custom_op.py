@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["contiguous", "empty_gradient", "operand_type", "pointer", "register"]
+__all__ = ["contiguous", "empty_gradient", "kernels", "operand_type", "pointer", "register"]
+
+
+@functools.cache
+def kernels(module: str) -> ModuleType:
+    """A module of Triton kernels in this package, imported at the first launch: operators exist without Triton."""
+    return importlib.import_module(f"ragyena.ops.{module}")
 
 
 def operand_type(dtype: torch.dtype) -> torch.dtype:

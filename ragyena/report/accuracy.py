@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.coverage import risk_coverage
+from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.results import Run
 from ragyena.report.compared import Compared, Reading, Sweep, chart_of, grouped, sweeps_of
 from ragyena.report.model import Axis, Block, Figures, Group, HeatMap, LineChart, Point, Row, Section, Table, Text

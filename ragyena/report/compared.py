@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ragyena.eval.comparing import Difference, corrected, differences
 from ragyena.eval.metrics import Estimate
 from ragyena.eval.results import Run, label_runs, scores_of
+from ragyena.eval.significance import Difference, corrected, differences
 from ragyena.report.model import Axis, Cell, Group, LineChart, Mark, Point, Row, Series
 from ragyena.types import Progress
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ragyena.eval.comparing import Difference
+from ragyena.eval.significance import Difference
 from ragyena.report.model import Cell, Value
 
 __all__ = [

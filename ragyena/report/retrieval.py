@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ragyena.eval.comparing import SIGNIFICANT
+from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.compared import stored_difference
 from ragyena.report.facts import as_yaml
 from ragyena.report.model import (

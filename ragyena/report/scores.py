@@ -9,8 +9,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.comparing import SIGNIFICANT
 from ragyena.eval.results import short_name
+from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.compared import Compared, counts, grouped, stored_difference
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
 from ragyena.report.numbers import difference, interval, mark, millions, p_values, score, signed

@@ -1,7 +1,7 @@
-"""Hard negatives: for each question the passages that the embedder finds nearest, but for those that hold its answer.
+"""Hard negatives: for each question the passages nearest to it in embedding space that do not hold its answer.
 
-Runs where the training runs, on token ids: on a GPU a few hundred thousand passages take seconds. The embedder is the
-encoder that the reader starts from, a BERT-layout one of MiniLM's size whose mean token state embeds a text.
+Mining runs on the training device, on token ids: on a GPU a few hundred thousand passages take seconds. The embedder is
+the encoder that the reader starts from, of MiniLM's size and BERT's layout, whose mean token state embeds a text.
 
 Legend: R rows, P passages, N negatives, H hits, S tokens of a passage, D width.
 """
@@ -98,7 +98,7 @@ class _Miner:
         return [*batches, order[begin:]]
 
     def _framed(self, ids: Tensor, length: Tensor) -> Tensor:
-        """[R, D] of ids [R, n] of which ``length`` count, with their begin and end marks."""
+        """Embeddings [R, D] of the first ``length`` of ids [R, n], with begin and end tokens."""
         framed = torch.nn.functional.pad(ids, (1, 1))
         framed[:, 0] = self.data.cls_id
         position = torch.arange(framed.shape[1], device=self.device)
@@ -120,7 +120,7 @@ class _Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, _ = self._holds(hits, answers[rows], answer_length[rows])
             own = context_of[hits] == own_context[rows, None]
-            # An answer that is no span: of its context's passages, the nearest is the gold one, and none is a negative.
+            # Of an answer that is no span, the nearest passage of its context is gold, and none of them is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
             settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
             bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
@@ -154,8 +154,8 @@ class _Miner:
             first = place.gather(1, best)[:, 0]
             recurs = elsewhere[rows, 0] >= 0
             golds.append(torch.where(recurs, own[rows], gold))
-            found = torch.stack([first, first + answer_length[rows]], 1)
-            spans.append(torch.where(recurs[:, None], elsewhere[rows], found))
+            span = torch.stack([first, first + answer_length[rows]], 1)
+            spans.append(torch.where(recurs[:, None], elsewhere[rows], span))
             bad = holds | (hits == own[rows, None]) | (hits == golds[-1][:, None])
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
@@ -188,7 +188,7 @@ class _Miner:
         return match.any(-1), match.long().argmax(-1)
 
     def _first(self, hits: Tensor, bad: Tensor, count: int) -> Tensor:
-        """[R, count] the first hits that are not bad; any passages where all are."""
+        """The first hits that are not bad, random passages where all are: [R, count]."""
         order = hits.gather(1, bad.long().argsort(dim=1, stable=True))
         good = (~bad).sum(1, keepdim=True)
         turn = torch.arange(count, device=self.device) % good.clamp(min=1)  # too few: those there are, again

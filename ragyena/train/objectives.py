@@ -1,4 +1,4 @@
-"""What a reader learns from: gold spans, a teacher's spans, a teacher's hidden states, answers to write.
+"""The losses of a reader: gold spans, a teacher's spans and hidden states, evidence, answer modes.
 
 Legend: B contexts, P passages, S slot tokens, T answer tokens, D width.
 """
@@ -28,8 +28,8 @@ def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
 
 
 def span_loss(scores: SpanScores, batch: Batch) -> Tensor:
-    """Cross-entropy of start and end, mean over contexts. Where the answer is held but is no span, all that is known
-    is that there is an answer: the probability of there being one counts."""
+    """Cross-entropy of start and end, mean over contexts. Where the answer is in the context but is no span, the
+    probability of there being an answer counts."""
     total = scores.null.new_zeros(())
     for logits, target in zip(_flat(scores), (batch.start, batch.end)):
         log_probability = logits.log_softmax(-1)

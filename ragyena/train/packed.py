@@ -1,4 +1,4 @@
-"""Packed training data: every text as token ids in flat arrays on the training device, and what a batch of it is.
+"""Packed training data: every text as token ids in flat arrays on the training device, and batches of them.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens, T answer tokens.
 """
@@ -139,7 +139,7 @@ class Batch:
     has_span: Tensor
     """[B] bool; False where the answer is no span of the context (and the context does hold it)."""
     evidence: Tensor
-    """[B, P, S] bool: tokens around the answer, and what else is needed to find it."""
+    """[B, P, S] bool: tokens around the answer, and others that are needed to find it."""
     answer_ids: Tensor
     """[B, T] int64: the answer to write and its end token, padded with 0."""
     answer_mask: Tensor
@@ -147,7 +147,7 @@ class Batch:
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
     plain_ids: Tensor
-    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that sees each
+    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that reads each
     passage alone and cannot resolve those."""
     plain_mask: Tensor
     """[B, Q] bool."""

@@ -33,7 +33,7 @@ __all__ = ["Sampler"]
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where the answers of a batch are, before they are put in context."""
+    """The answers of a batch, before they are put in context."""
 
     gold: Tensor
     """[B] passage."""
@@ -118,7 +118,7 @@ class Sampler:
         return rows, weights / max(weights.sum(), 1.0)
 
     def shapes(self) -> list[tuple[int, int]]:
-        """The (passages, slot tokens) that batches can have: what is compiled before the clock starts."""
+        """The (passages, slot tokens) that batches can have, to compile beforehand."""
         single = [(1, slot) for slot in Sampling.SLOT_TOKENS] if 1 in self.stage.passages else []
         return single + [(count, Sampling.SLOT_TOKENS[-1]) for count in self.stage.passages if count > 1]
 
@@ -144,7 +144,7 @@ class Sampler:
         return self._cloze(rows, passages, slot, generator) if is_cloze else self._ask(rows, passages, slot, generator)
 
     def held_out_batch(self, step: int, passages: int) -> Batch:
-        """Contexts of questions never trained on; like ``batch``, the same whenever it is called."""
+        """Contexts of held-out questions; like ``batch``, the same whenever it is called."""
         generator = torch.Generator(self.device).manual_seed(step)
         slot = Sampling.SLOT_TOKENS[-1]
         return self._ask(self._draw(self.held_out, passages, slot, generator), passages, slot, generator)
@@ -220,8 +220,8 @@ class Sampler:
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """[B, P] passages, and the slot [B] of the gold one [B] (or that it would have). ``span`` [B, 2] is the answer
-        in the gold one; ``hard`` [B, N] are negatives."""
+        """Passages [B, P], and the slot [B] that the ``gold`` one [B] has (or would have). ``span`` [B, 2] is the
+        answer in it; ``hard`` [B, N] are negatives."""
         batch, count = gold.shape[0], self.data.passages
         hard = hard.long()
         order = self._random(tuple(hard.shape), generator).argsort(1)[:, :passages]
@@ -241,8 +241,8 @@ class Sampler:
         return torch.where(here, gold[:, None], chosen), place
 
     def _related(self, gold: Tensor, span: Tensor, hard: Tensor, other: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, M] passages as ``other``, some replaced by hard negatives of a question that is asked of a hard negative:
-        near the question in what they are about. None holds the answer; what has no such question stays."""
+        """Passages [B, M]: those of ``other``, some replaced by hard negatives of a question on one of the ``hard``
+        negatives, which are near in topic. None of these holds the answer."""
         negatives = self.negatives
         neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
@@ -250,7 +250,7 @@ class Sampler:
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
 
     def _holds(self, passage: Tensor, gold: Tensor, span: Tensor) -> Tensor:
-        """[B, M] whether passages hold the first tokens of an answer, the tokens ``span`` [B, 2] of ``gold`` [B]."""
+        """Whether passages hold the first tokens of an answer (``span`` [B, 2] of ``gold`` [B]): [B, M] bool."""
         data = self.data
         begin = data["passages_offsets"].long()[gold]
         answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], Sampling.COMPARED_TOKENS)
@@ -265,13 +265,13 @@ class Sampler:
     # -- cloze questions -----------------------------------------------------------------------------------------
 
     def _cloze(self, row: Tensor, passages: int, slot: int, generator: torch.Generator) -> Batch:
-        """Contexts for cloze rows [B]: a sentence with a blank, asked of another place that holds the string."""
+        """Contexts for cloze rows [B]: a sentence with a blank, answered by another place that holds the string."""
         data, batch = self.data, row.shape[0]
         own, gold = data["cloze_passage"].long()[row], data["cloze_gold"].long()[row]
         sentence, answer = data["cloze_sentence"].long()[row], data["cloze_answer"].long()[row]
         begin = data["passages_offsets"].long()[own]
         kind = data["cloze_kind"].long()[row]
-        # a blank that suits the kind of answer: the best of random scores among those of the kind
+        # A blank of the kind of the answer: the best of random scores among those of the kind.
         score = self._random((batch, len(data["blank_kinds"])), generator)
         blank = (score - 2.0 * (data["blank_kinds"] != kind[:, None])).argmax(1)
         blank_ids, blank_mask = data.rows("blanks", blank, 3)
@@ -307,8 +307,8 @@ class Sampler:
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
-        """Slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits passages
-        other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
+        """The slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits
+        passages other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
         ``other_evidence``."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)

@@ -28,7 +28,7 @@ def model(request: pytest.FixtureRequest) -> CausalLM:
     return CausalLM(TRANSFORMER if request.param == "transformer" else HYBRID).double()
 
 
-def test_no_token_hears_those_after_it(model: CausalLM) -> None:
+def test_no_token_sees_those_after_it(model: CausalLM) -> None:
     ids = torch.randint(61, (2, 30))
     changed = ids.clone()
     changed[:, 17:] = (changed[:, 17:] + 1) % 61

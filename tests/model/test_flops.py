@@ -1,4 +1,4 @@
-"""Model FLOPs counted by the formulas, beside what torch counts in a real step; peaks by device name."""
+"""Model FLOPs of the formulas against torch's count of a real step; peaks by device name."""
 
 from __future__ import annotations
 

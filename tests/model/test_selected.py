@@ -1,4 +1,4 @@
-"""Selected attention: a few tokens of the whole context, heard by every other and by the question."""
+"""Selected attention: every token and the question attend to a few tokens of the whole context."""
 
 from __future__ import annotations
 

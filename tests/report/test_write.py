@@ -18,8 +18,9 @@ from small_world import save_small_reader
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.compare import compare, write_together
-from ragyena.eval.coverage import risk_coverage
-from ragyena.eval.run import evaluate
+from ragyena.eval.metrics import risk_coverage
+from ragyena.eval.recipe import Setup
+from ragyena.eval.run import evaluate_reader
 from ragyena.report.numbers import duration
 from ragyena.report.write import report
 
@@ -61,15 +62,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, small_config: PipelineConf
                     "reader": small_config.reader.model_copy(update={"checkpoint": checkpoint}),
                 }
             )
-            evaluate(
-                config,
-                settings,
-                name=name,
-                data_root=data,
-                out=folder / name,
-                index_cache=folder / "index",
-                progress=None,
-            )
+            evaluate_reader(Setup(config, settings, name, data, folder / name, folder / "index"))
     return folder
 
 

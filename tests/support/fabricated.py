@@ -10,14 +10,11 @@ from typing import Any
 
 from ragyena.bench.figures import Benchmark, Figure
 from ragyena.eval.compare import Comparison
-from ragyena.eval.comparing import Difference, Spread
-from ragyena.eval.cost import Cost
-from ragyena.eval.coverage import risk_coverage
-from ragyena.eval.decode_state import DecodeState
-from ragyena.eval.energy import Energy
-from ragyena.eval.latency import Latency, Percentiles
-from ragyena.eval.metrics import Estimate
-from ragyena.eval.report import SCHEMA, Abstention, ConditionReport, Report, SourceReport
+from ragyena.eval.cost import Cost, DecodeState, Energy
+from ragyena.eval.layout import SCHEMA, Abstention, ConditionReport, Report, SourceReport
+from ragyena.eval.metrics import Estimate, risk_coverage
+from ragyena.eval.significance import Difference, Spread
+from ragyena.eval.timing import Latency, Percentiles
 
 
 def estimate(mean: float) -> Estimate:

@@ -3,41 +3,28 @@
 Shape suffixes: B batch, D channels, L positions, K filter taps.
 
 fp16 and bf16 arguments are transformed with fp16 operands (block floating point, fp32 sums), fp32 ones with fp32
-operands. Channels are processed in groups, which bounds the memory of their transforms. Triton is imported at the first
-launch.
+operands. Channels are processed in groups, which bounds the memory of their transforms.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Iterator
-from types import ModuleType
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ragyena.ops.custom_op import contiguous, operand_type, pointer
+from ragyena.ops.custom_op import contiguous, kernels, operand_type, pointer
 from ragyena.ops.long_conv.plan import SPECTRUM_TOP, FftPlan, Spectrum, fft_tables, filter_spectrum, lag_range
 
 __all__ = ["Arguments", "Gradients", "Launcher"]
 
+_CONV, _FILTER = "long_conv.triton_conv", "long_conv.triton_filter"
 # Bytes of transforms that one group of channels may take for any input, and for a large one.
 _GROUP_BYTES = 16 << 20
 _LARGE_GROUP_BYTES = 128 << 20
 # Precision of products of fp32 operands. The default, tf32, has an error of 3e-4.
 _PRECISION = "ieee"
-
-
-@functools.cache
-def _kernels() -> ModuleType:
-    return importlib.import_module("ragyena.ops.long_conv.triton_conv")
-
-
-@functools.cache
-def _filter_kernels() -> ModuleType:
-    return importlib.import_module("ragyena.ops.long_conv.triton_filter")
 
 
 class Arguments(NamedTuple):
@@ -110,19 +97,19 @@ class Launcher:
         imaginary = torch.empty_like(real)
         scale = torch.empty(channels, plan.outer, dtype=torch.float32, device=self.device)
         if plan.outer == 1:
-            _filter_kernels().whole_filter[(channels,)](
+            kernels(_FILTER).whole_filter[(channels,)](
                 filter_DK, real, imaginary, scale, self.tables.outer, self.tables.inner, self.tables.inner_twiddle,
                 group.start, taps, middle, ahead, behind, A=plan.rows, B=plan.columns, TWO_SIDED=not causal,
                 TOP=SPECTRUM_TOP, **self.inner_once,
             )  # fmt: skip
         else:
             z = self._empty_transform(channels)
-            _filter_kernels().split_filter_in[plan.tiles, _share(channels, plan.tiles, plan.outer_programs)](
+            kernels(_FILTER).split_filter_in[plan.tiles, _share(channels, plan.tiles, plan.outer_programs)](
                 filter_DK, z.numbers, z.scale, self.tables.outer, self.tables.outer_twiddle, channels,
                 group.start, taps, middle, ahead, behind, plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block,
                 TWO_SIDED=not causal, **self.outer_once,
             )  # fmt: skip
-            _filter_kernels().split_filter[plan.outer, _share(channels, plan.outer, plan.inner_programs)](
+            kernels(_FILTER).split_filter[plan.outer, _share(channels, plan.outer, plan.inner_programs)](
                 z.numbers, z.scale, real, imaginary, scale, self.tables.inner, self.tables.inner_twiddle, channels,
                 plan.tiles, plan.outer, A=plan.rows, BLOCK=plan.block, TOP=SPECTRUM_TOP, **self.inner_once,
             )  # fmt: skip
@@ -148,7 +135,7 @@ class Launcher:
             q, products = self._empty_transform(rows), torch.empty_like(z.scale)
             # With twice the tiles in flight fewer stages are loaded ahead, or fewer programs fit.
             stages = min(2, stages)
-        _kernels().split_in[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
+        kernels(_CONV).split_in[plan.tiles, _share(rows, plan.tiles, plan.outer_programs)](
             u, pointer(gate, u), z.numbers, z.scale, other, pointer(other_gate, u), q.numbers, q.scale, products,
             self.tables.outer, self.tables.outer_twiddle, rows, group.stop - group.start, group.start, self.width,
             self.length, plan.inner, plan.tiles, OUTER=plan.outer, BLOCK=plan.block, HAS_GATE=gate is not None,
@@ -175,7 +162,7 @@ class Launcher:
         rows, (u, gate_in, gate_out, skip) = self.batch * channels, given
         other, y_other = product or (u, y)
         if plan.outer == 1:
-            _kernels().whole_conv[(_share(rows, 1, plan.inner_programs),)](
+            kernels(_CONV).whole_conv[(_share(rows, 1, plan.inner_programs),)](
                 u, pointer(gate_in, u), pointer(gate_out, u), pointer(skip, u), other, y, y_other, spectrum.real,
                 spectrum.imaginary, spectrum.scale, self.tables.outer, self.tables.inner, self.tables.inner_twiddle,
                 rows, channels, group.start, self.width, self.length, A=plan.rows, B=plan.columns, CONJUGATE=conjugate,
@@ -184,7 +171,7 @@ class Launcher:
             )  # fmt: skip
             return
         z, *_ = self.outer_transform(group, u, gate_in)
-        _kernels().split_middle[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
+        kernels(_CONV).split_middle[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
             z.numbers, z.scale, spectrum.real, spectrum.imaginary, spectrum.relative, spectrum.scale, pointer(skip, u),
             self.tables.inner, self.tables.inner_twiddle, self.tables.outer_twiddle, rows, channels, group.start,
             plan.tiles, plan.outer, self.delta, A=plan.rows, BLOCK=plan.block, CONJUGATE=conjugate,
@@ -204,7 +191,7 @@ class Launcher:
         """The last stage of a split transform, with the arguments' skip and outer gate."""
         plan, channels = self.plan, group.stop - group.start
         (_, _, gate_out, skip), (other, y_other) = given, product or (y, y)
-        _kernels().split_out[plan.tiles, _share(self.batch * channels, plan.tiles, plan.outer_programs)](
+        kernels(_CONV).split_out[plan.tiles, _share(self.batch * channels, plan.tiles, plan.outer_programs)](
             z.numbers, z.scale, spectrum.scale, pointer(skip, y), pointer(gate_out, y), other, y, y_other,
             self.tables.outer, self.batch * channels, channels, group.start, self.width, self.length, plan.inner,
             plan.tiles, self.delta, OUTER=plan.outer, BLOCK=plan.block, TILES=1 << (plan.tiles - 1).bit_length(),
@@ -225,7 +212,7 @@ class Launcher:
         adjoint, product = Arguments(dy, gate_out, gate_in, skip), None if gate_in is None else (u, out.gate_in)
         if plan.outer == 1:
             first = group.start * self.length
-            _filter_kernels().whole_correlate[(channels,)](
+            kernels(_FILTER).whole_correlate[(channels,)](
                 _from(dy, first), _from(pointer(gate_out, dy), first), _from(u, first),
                 _from(pointer(gate_in, u), first), out.filter[group.start :], out.skip[group.start :],
                 self.tables.outer, self.tables.inner, self.tables.inner_twiddle, self.batch, self.width, self.length,
@@ -240,14 +227,14 @@ class Launcher:
         out.skip[group] = products.view(self.batch, channels, plan.tiles).sum((0, 2))
         w = torch.empty_like(z.numbers)
         w_scale = torch.empty(rows, plan.outer, dtype=torch.float32, device=self.device)
-        _filter_kernels().split_backward[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
+        kernels(_FILTER).split_backward[plan.outer, _share(rows, plan.outer, plan.inner_programs)](
             z.numbers, z.scale, q.numbers, q.scale, w, w_scale, spectrum.real, spectrum.imaginary, spectrum.relative,
             spectrum.scale, pointer(skip, u), self.tables.inner, self.tables.inner_twiddle, self.tables.outer_twiddle,
             rows, channels, group.start, plan.tiles, plan.outer, self.delta, A=plan.rows, BLOCK=plan.block,
             HAS_SKIP=skip is not None, FORWARD=gate_out is not None, TOP=SPECTRUM_TOP,
             **{**self.inner, "num_stages": plan.backward_stages},
         )  # fmt: skip
-        _filter_kernels().split_lags[plan.tiles, channels](
+        kernels(_FILTER).split_lags[plan.tiles, channels](
             w, w_scale, out.filter, self.tables.outer, self.batch, channels, group.start, self.length, plan.inner,
             taps, middle, gain, OUTER=plan.outer, BLOCK=plan.block, TWO_SIDED=not causal, **self.outer_once,
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """The long convolution as a custom operator on Triton kernels, and filters prepared for inference.
 
-Shape suffixes: B batch, D channels, L positions, K filter taps. Triton is imported at the first launch, so that the
-operator exists without it.
+Shape suffixes: B batch, D channels, L positions, K filter taps.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 Shape suffixes: B batch, D channels, L positions, K = 2 S - 1 lags. A slot is ``slot_tokens`` neighbouring positions;
 the last one of an example may be shorter.
-
-Triton is imported at the first launch, so that the operator exists without it.
 """
 
 from __future__ import annotations
@@ -11,18 +9,18 @@ from __future__ import annotations
 import functools
 import importlib
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ragyena.ops import backends
-from ragyena.ops.custom_op import contiguous, empty_gradient, operand_type, pointer, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, pointer, register
 
 __all__ = ["MAX_SLOT", "SlotPlan", "conv", "slot_plan", "triton_unavailable"]
 
 MAX_SLOT = 512
+_KERNELS = "passage_conv.triton_kernels"
 # Copies of a filter, each starting one lag later: the widest access, 16 bytes, holds as many half-precision taps.
 _COPIES = 8
 # At most so many programs share the slots of all channels: several on each of some 130 multiprocessors.
@@ -68,11 +66,6 @@ def triton_unavailable(u: Tensor, slot_tokens: int) -> str | None:
     if slot_tokens > MAX_SLOT:
         return f"it takes slots of up to {MAX_SLOT} tokens, not {slot_tokens}"
     return backends.triton_unavailable(u)
-
-
-@functools.cache
-def _kernels() -> ModuleType:
-    return importlib.import_module("ragyena.ops.passage_conv.triton_kernels")
 
 
 @functools.cache
@@ -133,11 +126,11 @@ def _convolve(
     operand = operand_type(sizes.dtype)
     table = torch.empty(sizes.channels, _COPIES, 2 * plan.size, dtype=operand, device=u.device)
     powers = torch.empty(sizes.channels, dtype=torch.float32, device=u.device)
-    _kernels().toeplitz_taps[(sizes.channels,)](
+    kernels(_KERNELS).toeplitz_taps[(sizes.channels,)](
         filter_DK, table, powers, filter_DK.shape[1] // 2, SIZE=plan.size, COPIES=_COPIES, REVERSED=adjoint,
         SCALED=operand == torch.float16,
     )  # fmt: skip
-    _kernels().toeplitz_conv[blocks, sizes.channels, share](
+    kernels(_KERNELS).toeplitz_conv[blocks, sizes.channels, share](
         u, pointer(gate_in, u), pointer(gate_out, u), other, y, y_other, table, powers, sizes.slots, sizes.per_example,
         sizes.channels, sizes.length, sizes.slot, SIZE=plan.size, OUT=plan.out, ROWS=plan.rows, COPIES=_COPIES,
         HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None, HAS_OTHER=product is not None,
@@ -154,7 +147,7 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
     both = plan.source + plan.target
     scratch = torch.empty(programs, plan.source, plan.target, dtype=torch.float32, device=u.device)
     lags = torch.empty(sizes.channels, sources, targets, both, dtype=torch.float32, device=u.device)
-    _kernels().toeplitz_lags[(programs,)](
+    kernels(_KERNELS).toeplitz_lags[(programs,)](
         u, pointer(gate_in, u), dy, pointer(gate_out, dy), scratch, lags, sizes.slots, sizes.per_example,
         sizes.channels, sizes.length, sizes.slot, sources, targets, SOURCE=plan.source, TARGET=plan.target,
         ROWS=plan.gradient_rows, CHUNK=min(64, both & -both), HAS_GATE_IN=gate_in is not None,

@@ -1,6 +1,6 @@
-"""Has a reader answer every question of a condition. Each answer is kept as it comes: a stopped run goes on.
+"""A reader's answers to every question of a condition, kept as they come: a stopped run is continued.
 
-Contexts are made in one thread while the reader reads in another: on a GPU, making them would take as long as reading.
+Contexts are built in one thread while the reader reads in another: on a GPU, building takes as long as reading.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 from ragyena.documents.sentences import sentence_span
 from ragyena.errors import UsageError
 from ragyena.eval import machine
-from ragyena.eval.conditions import Condition
-from ragyena.eval.contexts import BuiltContext
-from ragyena.eval.datasets import Question
+from ragyena.eval.conditions import BuiltContext, Condition
 from ragyena.eval.journal import Journal
+from ragyena.eval.questions import Question
 from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Progress
 
@@ -28,48 +27,39 @@ _MOST_QUESTIONS = 512  # read between two lines of the journal: a run that is st
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One answer of a reader, as the journal keeps it."""
+    """One answer of a reader, as the journal keeps it; the fields are those of ``layout.AnswerRow``."""
 
     question_id: str
     condition: str
-    """Its name."""
     kind: str
     text: str
     confidence: float
     no_answer_probability: float
     own_first: bool
-    """Whether the slot that the reader finds best holds a passage of the question's own context."""
     own_packed: bool
-    """Whether a passage of the question's own context was read."""
     answer_packed: bool | None
-    """Whether an answer stands in what was read; None where the condition does not ask."""
     passages: int
     tokens: int
-    """Tokens read, padding included."""
     seconds: float
-    """The question's share of the time its batch was read in."""
     peak_memory_gib: float | None = None
-    """The most GPU memory that was allocated while its batch was read, the reader's own included; None on a CPU."""
+    """Memory, here and below, as in ``layout.ConditionReport``, while the batch of the question was read."""
     peak_resident_gib: float | None = None
-    """The most memory of the process that was resident while its batch was read, all it holds included; None where the
-    system does not count it."""
     evidence: str = ""
-    """The sentence that the reader's best span stands in; empty where there is none."""
     problem: str = ""
-    """Why the question could not be asked; empty where it was. Such an answer counts as empty."""
+    """Such an answer counts as empty."""
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
     """Questions that are read together."""
 
-    asked: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
-    """Each with its contexts, and whether an answer stands in them."""
+    ready: list[tuple[Question, list[BuiltContext], bool | None]] = field(default_factory=list)
+    """Each with its contexts and ``answer_packed``."""
     unasked: list[Prediction] = field(default_factory=list)
     tokens: int = 0
 
     def __len__(self) -> int:
-        return len(self.asked) + len(self.unasked)
+        return len(self.ready) + len(self.unasked)
 
 
 def predict(
@@ -84,10 +74,10 @@ def predict(
     if progress:
         progress.start(f"reading, {condition.title}", len(missing), "questions")
     groups = _groups(missing, condition, reader.group_tokens)
-    with ThreadPoolExecutor(max_workers=1) as making:
-        coming = making.submit(next, groups, None)
+    with ThreadPoolExecutor(max_workers=1) as builder:
+        coming = builder.submit(next, groups, None)
         while (group := coming.result()) is not None:
-            coming = making.submit(next, groups, None)
+            coming = builder.submit(next, groups, None)
             predictions = [*group.unasked, *_read(reader, group, condition)]
             journal.append(asdict(prediction) for prediction in predictions)
             done.update({prediction.question_id: prediction for prediction in predictions})
@@ -97,7 +87,7 @@ def predict(
 
 
 def _groups(questions: Sequence[Question], condition: Condition, tokens: int) -> Iterator[_Group]:
-    """The questions with their contexts, about so many tokens together."""
+    """The questions with their contexts, about ``tokens`` tokens a group."""
     group = _Group()
     for question in questions:
         try:
@@ -106,12 +96,12 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
             group.unasked.append(_unasked(question, condition, error.message))
         else:
             length = sum(built.context.length for built in contexts)
-            if group.asked and group.tokens + length > tokens:
+            if group.ready and group.tokens + length > tokens:
                 yield group
                 group = _Group()
             recalls = condition.recalls and bool(question.answers)
             packed = any(condition.holds_answer(b.context, question) for b in contexts) if recalls else None
-            group.asked.append((question, contexts, packed))
+            group.ready.append((question, contexts, packed))
             group.tokens += length
         if len(group) >= _MOST_QUESTIONS:
             yield group
@@ -123,15 +113,15 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
 def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
     machine.forget_peak_memory(reader.device)
     began = time.perf_counter()
-    flat = [built.context for _, contexts, _ in group.asked for built in contexts]
+    flat = [built.context for _, contexts, _ in group.ready for built in contexts]
     readings = iter(reader.read_batch(flat))
     seconds = time.perf_counter() - began
     memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
     predictions = []
-    for question, contexts, packed in group.asked:
-        found = [next(readings) for _ in contexts]
+    for question, contexts, packed in group.ready:
         share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
-        predictions.append(_prediction(question, condition, contexts, found, packed, share, memory))
+        its_readings = [next(readings) for _ in contexts]
+        predictions.append(_prediction(question, condition, contexts, its_readings, packed, share, memory))
     return predictions
 
 

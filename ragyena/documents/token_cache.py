@@ -1,4 +1,4 @@
-"""A tokenizer that remembers what it has encoded: an evaluation packs the same passages into thousands of contexts."""
+"""A tokenizer that caches encodings, for passages that are packed into thousands of contexts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_TEXTS = 300_000  # of about 2 KB each
 
 
 class TokenCache(Tokenizer):
-    """Encodes as the tokenizer it is made from, each text once. Not for texts that never come again."""
+    """Encodes as the tokenizer it wraps, each text once. Not for texts that never come again."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         vars(self).update(vars(tokenizer))  # the same definition and special tokens; nothing is loaded twice

@@ -1,4 +1,4 @@
-"""What an evaluation came to: figures with their intervals, and what they were measured with.
+"""The results of an evaluation: measures with their intervals, and the settings and machine behind them.
 
 ``Report`` is the layout of the results file, ``AnswerRow`` that of a line of the answers beside it. Both are published
 (``docs/eval-results.schema.json``, ``docs/eval-answers.schema.json``): within a number of ``SCHEMA`` fields are added,
@@ -13,16 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NotRequired
 
+from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from ragyena.eval.comparing import Difference, Spread
+from ragyena.eval.answers import Prediction
 from ragyena.eval.conditions import Condition
 from ragyena.eval.cost import Cost
-from ragyena.eval.coverage import RiskCoverage, risk_coverage
-from ragyena.eval.datasets import Question
-from ragyena.eval.experiment import Prediction
-from ragyena.eval.latency import Latency
-from ragyena.eval.metrics import Estimate, Score, auroc, estimate, score
+from ragyena.eval.metrics import Estimate, RiskCoverage, Score, auroc, estimate, risk_coverage
+from ragyena.eval.questions import Question
+from ragyena.eval.significance import Difference, Spread
+from ragyena.eval.timing import Latency
 
 __all__ = [
     "SCHEMA",
@@ -31,13 +31,15 @@ __all__ = [
     "ConditionReport",
     "Report",
     "SourceReport",
-    "score_all",
+    "answer_row",
+    "schema_of",
     "summarize",
     "summarize_abstention",
 ]
 
 SCHEMA: Final = "ragyena.eval/1"
-"""What a results file says it is; files from before there was a schema say nothing."""
+"""The ``schema`` of a results file; older files have none."""
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """How well the reader tells questions whose context holds the answer from those whose context does not."""
+    """How well confidence separates questions whose context holds the answer from those whose context does not."""
 
     answerable: int
     unanswerable: int
@@ -76,7 +78,7 @@ class Abstention:
 
 @dataclass(frozen=True, slots=True)
 class ConditionReport:
-    """One condition: one way to make contexts."""
+    """One evaluation condition."""
 
     name: str
     title: str
@@ -143,7 +145,7 @@ class Report:
     data: Mapping[str, Any]
     """Numbers of questions and contexts, and the rows left out."""
     hashes: Mapping[str, str]
-    """sha256 of the file of answers (``answers``), and what names everything that shaped the contexts
+    """sha256 of the file of answers (``answers``), and a digest of the settings that shaped the contexts
     (``contexts``)."""
     machine: Mapping[str, Any]
     seconds: float
@@ -176,11 +178,11 @@ class AnswerRow(TypedDict):
     seconds: float
     """The question's share of the time its batch was read in."""
     own_first: bool
-    """Whether the reader's best slot is of the question's own context."""
+    """The reader's best slot is of the question's own context."""
     own_packed: bool
-    """Whether a passage of the question's own context was read."""
+    """A passage of the question's own context was read."""
     answer_packed: bool | None
-    """Whether an answer, as a string, stands in what was read; null where the condition does not ask."""
+    """An answer, as a string, stands in what was read; null where the condition does not measure it."""
     problem: str
     """Why the question could not be asked; empty where it was."""
     em: NotRequired[float]
@@ -189,9 +191,41 @@ class AnswerRow(TypedDict):
     """Between 0 and 1; absent for questions without an answer."""
 
 
-def score_all(questions: Sequence[Question], predictions: Mapping[str, Prediction]) -> dict[str, Score]:
-    """Exact match and F1 of the answer to each question, by question id."""
-    return {q.id: score(predictions[q.id].text, q.answers) for q in questions}
+def schema_of(kind: type) -> dict[str, Any]:
+    """The JSON schema of ``Report``, ``AnswerRow`` or ``RetrievalReport``."""
+    # the tuple around it lends the class a configuration: its own would have to be pydantic's
+    config = ConfigDict(use_attribute_docstrings=True)
+    whole = TypeAdapter(tuple[kind], config=config).json_schema(mode="serialization")  # type: ignore[valid-type]
+    definitions = whole["$defs"]
+    main = definitions.pop(kind.__name__)
+    return {"$schema": _DIALECT, **main, **({"$defs": definitions} if definitions else {})}
+
+
+def answer_row(question: Question, prediction: Prediction, score: Score | None) -> AnswerRow:
+    """The row of one answer; ``score`` is None for a question without an answer."""
+    row = AnswerRow(
+        condition=prediction.condition,
+        question_id=question.id,
+        source=question.source,
+        context_id=question.context_id or "",
+        question=question.question,
+        answers=list(question.answers),
+        answer=prediction.text,
+        evidence=prediction.evidence,
+        kind=prediction.kind,
+        confidence=round(prediction.confidence, 6),
+        no_answer_probability=round(prediction.no_answer_probability, 6),
+        passages=prediction.passages,
+        tokens=prediction.tokens,
+        seconds=round(prediction.seconds, 6),
+        own_first=prediction.own_first,
+        own_packed=prediction.own_packed,
+        answer_packed=prediction.answer_packed,
+        problem=prediction.problem,
+    )
+    if score is not None:
+        row["em"], row["f1"] = score.em, round(score.f1, 6)
+    return row
 
 
 def summarize(
@@ -207,7 +241,7 @@ def summarize(
     resamples: int,
     seed: int,
 ) -> ConditionReport:
-    """The figures of a condition over its answerable ``questions``, all of which have a prediction and a score; the
+    """The measures of a condition over its answerable ``questions``, all of which have a prediction and a score; the
     ``unanswerable`` ones, which have a prediction, enter risk and coverage alone."""
 
     def percent(values: Sequence[float], chosen: Sequence[Question]) -> Estimate:
@@ -222,9 +256,9 @@ def summarize(
             f1=percent([scores[q.id].f1 for q in chosen], chosen),
         )
 
-    asked = [predictions[q.id] for q in questions]
+    answers = [predictions[q.id] for q in questions]
     own = [q for q in questions if q.context_id is not None] if condition.searches else []
-    tokens, seconds = sum(p.tokens for p in asked), sum(p.seconds for p in asked)
+    tokens, seconds = sum(p.tokens for p in answers), sum(p.seconds for p in answers)
     confidences = [predictions[q.id].confidence for q in (*questions, *unanswerable)]
     return ConditionReport(
         name=condition.name,
@@ -232,17 +266,19 @@ def summarize(
         parameters=condition.parameters,
         whole=of("all", questions),
         sources=tuple(of(s, [q for q in questions if q.source == s]) for s in sorted({q.source for q in questions})),
-        own_first=percent([float(p.own_first) for p in asked], questions) if condition.competes else None,
+        own_first=percent([float(p.own_first) for p in answers], questions) if condition.competes else None,
         own_packed=percent([float(predictions[q.id].own_packed) for q in own], own) if own else None,
-        answer_packed=percent([float(bool(p.answer_packed)) for p in asked], questions) if condition.recalls else None,
-        passages=statistics.fmean(p.passages for p in asked),
-        kinds=dict(Counter(p.kind for p in asked)),
-        unasked=sum(bool(p.problem) for p in asked),
+        answer_packed=percent([float(bool(p.answer_packed)) for p in answers], questions)
+        if condition.recalls
+        else None,
+        passages=statistics.fmean(p.passages for p in answers),
+        kinds=dict(Counter(p.kind for p in answers)),
+        unasked=sum(bool(p.problem) for p in answers),
         tokens=tokens,
         seconds=seconds,
         tokens_per_second=round(tokens / seconds, 1) if seconds else 0.0,
-        peak_memory_gib=max((p.peak_memory_gib for p in asked if p.peak_memory_gib is not None), default=None),
-        peak_resident_gib=max((p.peak_resident_gib for p in asked if p.peak_resident_gib is not None), default=None),
+        peak_memory_gib=max((p.peak_memory_gib for p in answers if p.peak_memory_gib is not None), default=None),
+        peak_resident_gib=max((p.peak_resident_gib for p in answers if p.peak_resident_gib is not None), default=None),
         latency=latency,
         cost=cost,
         risk_coverage=risk_coverage(confidences, [*(scores[q.id].em for q in questions), *(0.0 for _ in unanswerable)]),

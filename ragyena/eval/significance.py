@@ -1,4 +1,4 @@
-"""Is a difference between two sets of answers to the same questions more than chance?
+"""Significance of differences between two sets of answers to the same questions.
 
 Questions on one context are not independent of each other, so whole contexts are resampled and permuted.
 """
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 SIGNIFICANT = 0.05
-"""A difference less probable than this under chance alone is called one."""
+"""The level of the p-value under which a difference is called one."""
 _PERMUTATIONS = 9999
 _AT_ONCE = 2_000_000  # numbers held of resamples
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """How one answer scored; each score is between 0 and 1."""
+    """The scores of one answer, each between 0 and 1."""
 
     context_id: str
     source: str
@@ -45,7 +45,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of the mean scores of two sets of answers to the same questions, in percent points."""
+    """Difference of the mean scores of two sets of answers to the same questions, in percent points."""
 
     first: str
     second: str
@@ -58,8 +58,7 @@ class Difference:
     difference: Estimate
     """First less second, with the 95% interval of a paired bootstrap over contexts."""
     p: float
-    """How probable a difference as large, either way, would be if both were alike: a paired permutation test over
-    contexts."""
+    """Two-sided p-value of a paired permutation test over contexts."""
     verdict: str
     """``first``, ``second`` (the better one) or ``neither`` (no difference is shown), by ``p_holm``."""
     p_holm: float | None = None
@@ -87,21 +86,22 @@ def differences(
     resamples: int,
     seed: int,
 ) -> list[Difference]:
-    """Of both measures, for all questions and, where there are several sources, for each; scores by question id.
+    """Differences in both measures, for all questions and, where there are several sources, for each.
 
-    Questions that only one side answered do not enter. Raises ValueError where there is no common one.
+    Scores are by question id; questions that only one side answered do not enter. Raises ValueError where there
+    is no common one.
     """
     common = [question for question in first if question in second]
     if not common:
         raise ValueError("there is no common question")
     sources = sorted({first[question].source for question in common})
-    found = []
+    results = []
     for source in ["all", *(sources if len(sources) > 1 else ())]:
         chosen = [question for question in common if source in ("all", first[question].source)]
         a, b = [first[question] for question in chosen], [second[question] for question in chosen]
         for measure in ("em", "f1"):
-            found.append(difference(a, b, names, source, measure, resamples=resamples, seed=seed))
-    return found
+            results.append(difference(a, b, names, source, measure, resamples=resamples, seed=seed))
+    return results
 
 
 def difference(
@@ -114,7 +114,7 @@ def difference(
     resamples: int,
     seed: int,
 ) -> Difference:
-    """Of one measure; the two sequences are in the same order of questions."""
+    """The difference in one measure; the two sequences are in the same order of questions."""
     sides = [[getattr(scored, measure) for scored in side] for side in (first, second)]
     groups = [scored.context_id for scored in first]
     return paired(sides[0], sides[1], groups, names, source, measure, resamples=resamples, seed=seed)
@@ -131,7 +131,7 @@ def paired(
     resamples: int,
     seed: int,
 ) -> Difference:
-    """Of scores between 0 and 1 of the same questions in the same order; ``groups`` names what is resampled whole."""
+    """The difference of scores between 0 and 1 of the same questions in the same order; ``groups`` are resampled."""
     a, b = 100 * np.array(first, np.float64), 100 * np.array(second, np.float64)
     gap = estimate((a - b).tolist(), groups, bounds=(-100.0, 100.0), resamples=resamples, seed=seed)
     p = _permuted(a, b, groups, seed)
@@ -143,31 +143,30 @@ def _verdict(gap: Estimate, p: float) -> str:
 
 
 def corrected(tests: Sequence[Difference]) -> list[Difference]:
-    """Tests that are shown together, in their order, each with its p-value and verdict corrected for the others: of
-    twenty sets of readers that are alike, about one then shows any difference at all."""
-    found = list(tests)
+    """Tests that are shown together, in their order, each with its p-value and verdict corrected for the others."""
+    results = list(tests)
     for family in (
-        [place for place, test in enumerate(found) if test.source == "all"],
-        [place for place, test in enumerate(found) if test.source != "all"],
+        [place for place, test in enumerate(results) if test.source == "all"],
+        [place for place, test in enumerate(results) if test.source != "all"],
     ):
-        for place, p in zip(family, holm([found[at].p for at in family]), strict=True):
-            found[place] = replace(found[place], p_holm=p, verdict=_verdict(found[place].difference, p))
-    return found
+        for place, p in zip(family, holm([results[at].p for at in family]), strict=True):
+            results[place] = replace(results[place], p_holm=p, verdict=_verdict(results[place].difference, p))
+    return results
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number, in their order, so that the chance of calling any difference one where
-    there is none stays under the level, whatever the tests have to do with each other (Holm 1979)."""
+    """The p-values corrected for their number, in their order: the family-wise error rate stays under the level however
+    the tests depend on each other (Holm 1979)."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    found, least = [0.0] * len(p_values), 0.0
+    adjusted, least = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
         least = max(least, min(1.0, (len(order) - rank) * p_values[place]))
-        found[place] = least
-    return found
+        adjusted[place] = least
+    return adjusted
 
 
 def spread(conditions: Mapping[str, Mapping[str, Scored]], *, resamples: int, seed: int) -> Spread:
-    """Over two conditions or more, all of the same questions; scores by condition and question id."""
+    """The spread over two conditions or more, all of the same questions; scores by condition and question id."""
     questions = [*next(iter(conditions.values()))]
     groups = [next(iter(conditions.values()))[question].context_id for question in questions]
     values = {
@@ -199,7 +198,7 @@ def _spread(scores_CQ: npt.NDArray[np.float64], groups: Sequence[str], resamples
         ratios = np.stack([column.sum(axis) for column in condition_sums]) / number.sum(axis)
         return np.asarray(ratios.max(0) - ratios.min(0))
 
-    found = scipy_stats().bootstrap(
+    drawn = scipy_stats().bootstrap(
         (*sums, counts),
         statistic,
         paired=True,
@@ -209,7 +208,7 @@ def _spread(scores_CQ: npt.NDArray[np.float64], groups: Sequence[str], resamples
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
 
 
 def _permuted(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], groups: Sequence[str], seed: int) -> float:
@@ -225,7 +224,7 @@ def _permuted(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], groups: Se
     def statistic(x: npt.NDArray[Any], y: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         return np.asarray((x - y).sum(axis))
 
-    found = scipy_stats().permutation_test(
+    test = scipy_stats().permutation_test(
         (sums_a[differing], sums_b[differing]),
         statistic,
         permutation_type="samples",
@@ -235,4 +234,4 @@ def _permuted(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], groups: Se
         alternative="two-sided",
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(test.pvalue)
