@@ -204,10 +204,10 @@ def override(values: dict[str, Any], text: str, kind: str) -> None:
     for depth, section in enumerate([*sections, last]):
         if isinstance(node, list):
             stages = {_name_of(stage, f"--set {text}"): stage for stage in node}
-            if section not in stages or depth == len(sections):
-                raise ConfigError(
-                    f"--set {text}: no stage of that name or no key of it", hint=f"stages: {', '.join(stages)}"
-                )
+            if section not in stages:
+                raise ConfigError(f"--set {text}: no stage '{section}'", hint=f"stages: {', '.join(stages)}")
+            if depth == len(sections):
+                raise ConfigError(f"--set {text}: '{section}' is a stage", hint=f"set a key of it: {key}.tokens=...")
             node = stages[section]
         elif depth == len(sections):
             node[_current_key(kind, (*sections, last), f"--set {text}", set())] = value

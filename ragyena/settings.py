@@ -178,12 +178,12 @@ def _file_layer(path: Path) -> _Layer | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="mend the file or remove it") from error
+        raise ConfigError(f"cannot read {path}: {error}", hint="correct the file or remove it") from error
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {problem}", hint="mend the file or remove it") from error
+        raise ConfigError(f"{path} is not valid YAML: {problem}", hint="correct the file or remove it") from error
     if values is None:
         return None
     if not isinstance(values, dict):

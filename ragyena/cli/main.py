@@ -24,7 +24,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    an unexpected error, or `doctor` found something unsound
-  2    what was asked for cannot be done as asked; a wrong setting
+  2    the command cannot be run as given, or a setting is wrong
   3    a document or data file cannot be used (the rest was done)
   4    the index is missing, damaged or of another kind
   5    another process is writing to the index
@@ -71,7 +71,7 @@ class Guarded(TyperGroup):
                 raise
             complain(
                 f"unexpected {type(error).__name__}: {error}",
-                "this is a fault of ragyena; please report it with the output of the same command and RAGYENA_DEBUG=1",
+                "this is a bug in ragyena; please report it with the output of the same command and RAGYENA_DEBUG=1",
             )
             raise typer.Exit(1) from None
 
@@ -85,7 +85,7 @@ def complain(message: str, hint: str | None) -> None:
 
 
 def _is_usage(error: Exception) -> bool:
-    """Whether typer itself reports ``error``: a wrong flag, a missing argument."""
+    """True for an error that typer reports itself: a wrong flag, a missing argument."""
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
 
 
@@ -123,8 +123,8 @@ def commands() -> list[tuple[str, ...]]:
     return list(walk(typer.main.get_command(app), ()))
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from ragyena import __version__
 
         print(f"ragyena {__version__}")

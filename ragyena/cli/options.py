@@ -77,7 +77,7 @@ def whole_numbers(flag: str, texts: list[str] | None) -> list[int] | None:
     """``["4096,8192", "131072"]`` as numbers; None where the flag was not given. Raises UsageError for what is none."""
     if not texts:
         return None
-    found = []
+    numbers = []
     for text in texts:
         for part in text.split(","):
             if not (part.strip().isascii() and part.strip().isdecimal()):
@@ -85,5 +85,5 @@ def whole_numbers(flag: str, texts: list[str] | None) -> list[int] | None:
                     f"{flag} {text}: '{part.strip()}' is no whole number",
                     hint=f"separate numbers by commas, without spaces: {flag} 4096,8192",
                 )
-            found.append(int(part))
-    return found
+            numbers.append(int(part))
+    return numbers

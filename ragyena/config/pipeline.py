@@ -30,9 +30,9 @@ class IndexConfig(Strict):
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Of a csv or jsonl row, the first of these fields it has is the text; else all, as ``name: value`` lines."""
+    """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
-    """Of a csv or jsonl row, the first of these fields that is there is the title."""
+    """Fields of a csv or jsonl row: the first that is there is the title."""
 
 
 class RetrieverConfig(Strict):
@@ -91,7 +91,7 @@ class PipelineConfig(Strict):
     description: str = ""
     """One line for ``--help`` and ``config show``."""
     index_root: Path | None = None
-    """Where indexes named without a path live; unset is the user's data folder."""
+    """Folder of indexes named without a path; unset is the user's data folder."""
     index: IndexConfig = IndexConfig()
     retriever: RetrieverConfig = RetrieverConfig()
     packer: PackerConfig = PackerConfig()

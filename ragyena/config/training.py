@@ -222,10 +222,8 @@ class Muon:
     """Constants of the optimizers (``ragyena.train.optimizer``)."""
 
     MOMENTUM = 0.95
-    UPDATE_RMS = 0.2
-    """RMS of an update, as AdamW's (Liu et al. 2025)."""
-    NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-    """Coefficients of the iteration that orthogonalises the momentum (Jordan et al. 2024)."""
+    UPDATE_RMS = 0.2  # of an update, as AdamW's (Liu et al. 2025)
+    NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration (Jordan et al. 2024)
     NEWTON_SCHULZ_STEPS = 5
     ADAMW_BETAS = (0.9, 0.98)
     ADAMW_EPS = 1e-6
@@ -234,55 +232,39 @@ class Muon:
 class Sampling:
     """Constants of contexts and their targets (``ragyena.train.sampler``)."""
 
-    SLOT_TOKENS = (128, 176, 240)
-    """Slots of single-passage batches; few, since each shape is compiled once. Other batches have the last."""
-    RANDOM_NEGATIVES = 0.15
-    """Fraction of the hard negatives that passages drawn from all replace."""
-    EVIDENCE_REACH = 8
-    """Tokens before and after an answer that count as evidence."""
-    COMPARED_TOKENS = 8
-    """Tokens of an answer that are compared to tell whether a passage holds it."""
-    ANSWER_TOKENS = 32
-    """The longest answer that the decoder learns to write, its end token included."""
-    HELD_OUT_BATCHES = 4
-    """Batches of each number of passages behind the held-out loss."""
+    SLOT_TOKENS = (128, 176, 240)  # of single passages; few, since each shape is compiled once; several have the last
+    RANDOM_NEGATIVES = 0.15  # fraction of the negatives that are drawn from all passages
+    EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
+    COMPARED_TOKENS = 8  # of an answer, to tell whether a passage holds it
+    ANSWER_TOKENS = 32  # the longest answer that the decoder learns to write, its end token included
+    HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
 
 
 class Mining:
     """Constants of hard negatives (``ragyena.train.mining``)."""
 
-    HITS = 64
-    """Nearest passages looked at."""
-    GOLD_HITS = 8
-    """Of them, those that a cloze question may find its answer in."""
+    HITS = 64  # nearest passages looked at
+    GOLD_HITS = 8  # of them, those that a cloze question may find its answer in
     CLOZE_NEGATIVES = 31
 
 
 class Loss:
     """Constants of the losses (``ragyena.train.objectives``, ``ragyena.train.reader_task``)."""
 
-    TEMPERATURE = 2.0
-    """Of the distillation of spans (Hinton et al. 2015)."""
-    LEAST_ANSWERABLE = 1e-4
-    """The least probability of there being an answer that a loss is taken of."""
-    VARIANCE_FLOOR = 0.1
-    """Fraction of the mean channel variance added to each, so that quiet channels do not dominate."""
-    QUESTION_SHARE = 0.2
-    """Weight of question states beside passage states: they are far fewer, and matter to every passage."""
-    POLAR_WEIGHT = 0.1
-    """Weight of telling yes/no questions from others."""
-    WRITE_CONTEXTS = 64
-    """Contexts of a batch whose answers are written."""
+    TEMPERATURE = 2.0  # of the distillation of spans (Hinton et al. 2015)
+    LEAST_ANSWERABLE = 1e-4  # the least probability of there being an answer that a loss is taken of
+    VARIANCE_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
+    QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
+    POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
+    WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 
 
 class NullFit:
     """Constants of fitting the no-answer score (``ragyena.train.null_fit``)."""
 
-    HELD_OUT = 0.1
-    """Fraction of the batches by which the best pass is chosen."""
+    HELD_OUT = 0.1  # fraction of the batches by which the best pass is chosen
     PASSES = 12
-    CONTEXTS = 256
-    """Contexts of a step."""
+    CONTEXTS = 256  # of a step
     RATE = 5e-4
     WEIGHT_DECAY = 0.3
 
@@ -290,10 +272,8 @@ class NullFit:
 class Calibration:
     """Constants of fitting the confidence (``ragyena.train.calibration``)."""
 
-    PASSAGES = (1, 8, 24)
-    """Contexts of several sizes, so that one fit serves them all."""
-    BATCHES = 6
-    """Batches of each size."""
+    PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
+    BATCHES = 6  # of each size
 
 
 PERTURBATION_WEIGHTS = {

@@ -39,7 +39,7 @@ COMMIT_PASSAGES = 256
 """Passages embedded between two commits: a process that dies loses the work on at most about so many."""
 
 Sources = str | os.PathLike[str] | Document | Iterable[str | os.PathLike[str] | Document] | Mapping[str, str]
-"""What can be added: a path, a document, several of them, or texts by the name of their source."""
+"""Input of ``Index.add``: a path, a document, several of them, or texts by the name of their source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from ragyena import recipes
 from ragyena.config import PipelineConfig
@@ -28,9 +27,9 @@ from ragyena.index.remove import remove
 from ragyena.index.search import DenseView, search
 from ragyena.index.status import IndexStatus, status
 from ragyena.index.storage import WriterLock
-from ragyena.index.store import Store
+from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.verify import VerifyReport, verify
-from ragyena.index.writer import Writer, create, discard_if_empty, require_store
+from ragyena.index.writer import Writer, create, discard_if_empty
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
@@ -54,7 +53,7 @@ class Index:
         self.folder = folder
         self.settings = settings
         self.manifest = Manifest.read(folder)
-        self.store = Store(require_store(folder))
+        self.store = Store(folder / STORE_NAME)
         self._dense: DenseView | None = None
         self._embedder: Embedder | None = None
         self._turn = threading.RLock()  # a connection to the store serves one thread at a time
@@ -149,9 +148,7 @@ class Index:
     def __enter__(self) -> Index:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def embedder(self) -> Embedder:
@@ -403,13 +400,13 @@ class Index:
                 raise IndexMismatchError(
                     f"{self.folder} was made with {key} = {getattr(made, key)!r},"
                     f" the settings say {getattr(wanted, key)!r}",
-                    hint=f"set index.{key} to what it was, or make the index anew: ragyena index add PATH --rebuild",
+                    hint=f"set index.{key} to what it was, or build the index again: ragyena index add PATH --rebuild",
                 )
         if self.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
             raise IndexMismatchError(
                 f"the passages of {self.folder} were cut by another tokenizer"
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
-                hint="choose the reader it was made for, or make it anew: ragyena index add PATH --rebuild",
+                hint="choose the reader it was made for, or build it again: ragyena index add PATH --rebuild",
             )
 
 

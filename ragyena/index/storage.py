@@ -14,22 +14,21 @@ from filelock import FileLock, Timeout
 
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError
 
-__all__ = ["LOCK_NAME", "OWNER_NAME", "WriterLock", "connect", "storage_errors"]
+__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "WriterLock", "connect", "storage_errors"]
 
 LOCK_NAME = "writer.lock"
 OWNER_NAME = "writer.pid"
 
 BUSY_SECONDS = 30.0
-"""How long a statement waits for another connection's transaction."""
+"""Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
+REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it."""
     if writable:
         mode = "rwc"
-    elif not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     else:
         log = path.with_name(path.name + "-wal")
         immutable = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
@@ -73,9 +72,7 @@ def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:
         return StorageError(
             f"{path} cannot be used: {text}", hint="check free space, the permissions of the folder and the disk"
         )
-    return IndexCorruptError(
-        f"{path} is damaged: {text}", hint="build the index again from the documents: ragyena index add PATH --rebuild"
-    )
+    return IndexCorruptError(f"{path} is damaged: {text}", hint=REBUILD)
 
 
 def _os_error(path: Path, error: OSError) -> StorageError:

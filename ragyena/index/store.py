@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, IndexFormatError
 from ragyena.index.schema import SCHEMA, SCHEMA_VERSION
-from ragyena.index.storage import connect, storage_errors
+from ragyena.index.storage import REBUILD, connect, storage_errors
 from ragyena.types import Document, Heading, Passage
 
 __all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "document_hash"]
@@ -53,7 +53,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class StoreCounts:
-    """How much a store holds."""
+    """Numbers of sources, documents and passages."""
 
     sources: int
     incomplete: int
@@ -64,17 +64,19 @@ class StoreCounts:
 class Store:
     """One connection to a store. Not shared between threads that write; reading threads take turns."""
 
-    def __init__(self, path: Path, *, writable: bool = False) -> None:
-        """Open a store; a writable one is created where there is none.
+    def __init__(self, path: Path, *, writable: bool = False, create: bool = False) -> None:
+        """Open a store, or ``create`` one.
 
-        Raises IndexCorruptError, IndexFormatError (another schema version) and StorageError.
+        Raises IndexCorruptError (missing, damaged), IndexFormatError (another schema version) and StorageError.
         """
         self.path = path
+        if not create and not path.is_file():
+            raise IndexCorruptError(f"{path} is missing", hint=REBUILD)
         with storage_errors(path):
-            self._db = connect(path, writable=writable)
+            self._db = connect(path, writable=writable or create)
             try:
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
-                if version == 0 and writable and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                if version == 0 and create and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
                     self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
                     version = SCHEMA_VERSION
             except BaseException:
@@ -84,7 +86,7 @@ class Store:
             self._db.close()
             raise IndexFormatError(
                 f"{path} has schema version {version}, this ragyena reads version {SCHEMA_VERSION}",
-                hint="build the index again with this version: ragyena index add PATH --rebuild",
+                hint=REBUILD,
             )
 
     def close(self) -> None:
@@ -358,7 +360,7 @@ class Store:
         if len(data) != 2 * dimension * len(rows):
             raise IndexCorruptError(
                 f"{self.path} is damaged: stored vectors are not all of {dimension} half floats",
-                hint="build the index again from the documents: ragyena index add PATH --rebuild",
+                hint=REBUILD,
             )
         return np.frombuffer(data, np.float16).reshape(len(rows), dimension)
 

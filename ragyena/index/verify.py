@@ -20,7 +20,7 @@ __all__ = ["VerifyReport", "verify"]
 SHOWN = 5
 """Problems of one kind that are named one by one."""
 UNIT_TOLERANCE = 0.01
-"""How far a stored vector's length may be from 1."""
+"""Largest distance of a stored vector's length from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class VerifyReport:
     counts: StoreCounts | None
     """None where the store could not be read."""
     problems: tuple[str, ...]
-    """What is wrong now, after any repair."""
+    """Problems there are now, after any repair."""
     repaired: tuple[str, ...]
-    """What was wrong and is repaired."""
+    """Problems there were, now repaired."""
 
     @property
     def sound(self) -> bool:
@@ -63,8 +63,6 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
     except IndexCorruptError as error:
         return None, [error.message], []
     path = folder / STORE_NAME
-    if not path.is_file():
-        return None, [f"{path} is missing"], []
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)

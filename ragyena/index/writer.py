@@ -6,8 +6,8 @@ consistent state of the store.
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ragyena.index.storage import LOCK_NAME, OWNER_NAME, WriterLock, storage_err
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.vectors import VectorIndex, write_vectors
 
-__all__ = ["Writer", "create", "discard_if_empty", "require_store"]
+__all__ = ["Writer", "create", "discard_if_empty"]
 
 INDEX_FILES = (
     *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
@@ -53,7 +53,7 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
     try:
         embedder = Embedder.open(config.embedder)
         manifest = Manifest.new(config, embedder, tokenizer)
-        Store(folder / STORE_NAME, writable=True).close()
+        Store(folder / STORE_NAME, create=True).close()
         manifest.write(folder)
         return embedder
     finally:
@@ -63,29 +63,16 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
 def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
     """Delete an index without documents, and its folder too where ``with_folder``."""
     try:
-        store = Store(folder / STORE_NAME)
-        empty = store.counts().documents == 0
-        store.close()
-    except (RagyenaError, OSError):
-        return
-    if empty:
-        with storage_errors(folder):
-            for name in INDEX_FILES:
-                (folder / name).unlink(missing_ok=True)
-            for path in folder.glob("vectors-*"):
-                path.unlink()
-            if with_folder:
-                folder.rmdir()
-
-
-def require_store(folder: Path) -> Path:
-    """The path of the store. Raises IndexCorruptError where it is missing."""
-    path = folder / STORE_NAME
-    if not path.is_file():
-        raise IndexCorruptError(
-            f"{path} is missing", hint="build the index again from the documents: ragyena index add PATH --rebuild"
-        )
-    return path
+        with closing(Store(folder / STORE_NAME)) as store:
+            if store.counts().documents:
+                return
+    except RagyenaError:
+        return  # nothing is deleted that cannot be read
+    with storage_errors(folder):
+        for path in [*(folder / name for name in INDEX_FILES), *folder.glob("vectors-*.faiss*")]:
+            path.unlink(missing_ok=True)
+        if with_folder:
+            folder.rmdir()
 
 
 class Writer:
@@ -101,7 +88,7 @@ class Writer:
         self._lock = WriterLock.take(folder)
         try:
             self.manifest = Manifest.read(folder)
-            self.store = Store(require_store(folder), writable=True)
+            self.store = Store(folder / STORE_NAME, writable=True)
         except BaseException:
             self._lock.release()
             raise
@@ -114,9 +101,7 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def refresh(self, *, force: bool = False) -> bool:

@@ -42,7 +42,7 @@ class RunContext:
     encoder: Path | None
     """A BERT-layout model.safetensors for a reader to start from; None for the bundled embedder's."""
     pair_encoder: Path | None
-    """The folder of the encoder that a pair reader starts from."""
+    """The folder of the encoder that a pair reader starts from; none is bundled."""
     device: str
     ranks: Ranks
     progress: Progress

@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from ragyena.bench.reader import bench_reader
+from ragyena.bench.reader import architectures, bench_reader
 from ragyena.bench.train import bench_train
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError
@@ -100,6 +100,7 @@ def test_a_new_mixer_is_trained_timed_and_loaded(recipe: str, world: Any, tmp_pa
         [str(checkpoint), f"{recipe}:average"], [64], slot_tokens=16, question_tokens=8, device="cpu", compiled=False,
         seconds=60, say=print,
     )  # fmt: skip
+    assert "moving_average" in architectures()
     assert prefill.setting["failures"] == {} and all(figure.value > 0 for figure in prefill.figures)
     speed = bench_train(
         recipe, tmp_path / "speed", stage="average", packed=packed, sequence_tokens=None, steps=2, rounds=1,
@@ -129,6 +130,9 @@ def test_an_unknown_mixer_is_named_with_the_known_ones(recipe: str, monkeypatch:
 
 @pytest.mark.skipif(not CONTRIBUTING.is_file(), reason="runs in a checkout")
 def test_the_walkthrough_shows_this_mixer() -> None:
-    text = CONTRIBUTING.read_text(encoding="utf-8")
-    assert f"```python\n{inspect.getsource(MovingAverage)}```" in text
+    text = CONTRIBUTING.read_text(encoding="utf-8").partition("## A new mixer")[2]
+    imports, _, code = text.partition("```python\n")[2].partition("```")[0].partition("\n\n\n")
+    assert code == inspect.getsource(MovingAverage)
+    here = Path(__file__).read_text(encoding="utf-8").splitlines()
+    assert all(line in here for line in imports.splitlines())
     assert '"moving_average": MovingAverage' in text
