@@ -25,7 +25,13 @@ Count = Annotated[int, Field(ge=0)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
+def parse(
+    model: type[Model],
+    values: dict[str, Any],
+    *,
+    source: str,
+    hint: str = "`ragyena config show` lists every setting with its meaning",
+) -> Model:
     """Check ``values`` against ``model``. Raises ConfigError naming each wrong key, and ``source`` as its place."""
     try:
         return model.model_validate(values)
@@ -39,9 +45,7 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
                 problems.append(f"unknown setting '{key}'")
             else:
                 problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")
-        raise ConfigError(
-            f"{source}: {'; '.join(problems)}", hint="`ragyena config show` lists every setting with its meaning"
-        ) from error
+        raise ConfigError(f"{source}: {'; '.join(problems)}", hint=hint) from error
 
 
 def _key(loc: tuple[int | str, ...], values: Any) -> str:

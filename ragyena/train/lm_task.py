@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ragyena.config import CausalModelConfig, LanguageStageConfig, LanguageTrainConfig, RecallStageConfig
-from ragyena.errors import ConfigError, TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.errors import ConfigError
+from ragyena.model.checkpoint import Storage, load_into
 from ragyena.model.flops import TRAINING
 from ragyena.model.language_model import CausalLM
 from ragyena.train.lm_data import LanguageBatch, Stream, TokenStream, windows
 from ragyena.train.ranks import Ranks
 from ragyena.train.step_graphs import compiled
+from ragyena.train.task import load_trained
 from ragyena.types import Progress
 
 __all__ = ["CausalTask", "LanguageTask"]
@@ -127,16 +128,9 @@ class LanguageTask(CausalTask):
 
 
 def _started(config: CausalModelConfig, start: str, runs: Path) -> CausalLM:
-    """A new model, or that of an earlier stage in ``runs`` or of a checkpoint folder, which must be alike."""
+    """A new model, with the weights of an earlier stage in ``runs`` or of a checkpoint folder where it starts there."""
     model = CausalLM(config)
-    if start == "scratch":
-        return model
-    folder = runs / start / "checkpoint"
-    if not folder.is_dir():
-        folder = Path(start)
-    if not isinstance(load_config(folder), CausalModelConfig):
-        raise TrainingError(
-            f"{folder} is not a language model", hint="name a language model's checkpoint or an earlier stage"
-        )
-    load_into(model, load_state(folder), str(folder))
+    if start != "scratch":
+        trained = load_trained(start, runs, CausalModelConfig, CausalLM, "a language model")
+        load_into(model, trained.state_dict(), f"stage or checkpoint {start}")
     return model

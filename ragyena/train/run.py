@@ -46,7 +46,9 @@ def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_d
     kind = values.get("kind", "reader")
     if kind not in KINDS:
         raise ConfigError(f"{source}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
-    config: AnyTrainConfig = parse(KINDS[kind].config, values, source=source)
+    model = KINDS[kind].config
+    hint = f"the settings and their meanings: {model.__name__} in {model.__module__}"
+    config: AnyTrainConfig = parse(model, values, source=source, hint=hint)
     for stage in config.stages:
         if not isinstance(stage, PairStageConfig):
             check_mixers(stage.model)
