@@ -22,9 +22,9 @@ from ragyena.eval.freeze import index_place
 from ragyena.eval.layout import schema_of
 from ragyena.eval.masked import make_masked
 from ragyena.eval.metrics import Estimate, normalize
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
-from ragyena.eval.run import evaluate_reader
 from ragyena.eval.timing import percentiles
 from ragyena.index.embedder import embedding_text
 from ragyena.index.index import Index
