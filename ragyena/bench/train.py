@@ -17,6 +17,7 @@ from ragyena.config import (
     PairStageConfig,
     RecallTrainConfig,
     TrainConfig,
+    TrainingStage,
     parse,
 )
 from ragyena.errors import UsageError
@@ -26,7 +27,7 @@ from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
 from ragyena.train.run import chosen_device, load, tasks
-from ragyena.train.task import Stage, Task
+from ragyena.train.task import Task
 from ragyena.types import Progress, Silent
 
 __all__ = ["bench_train"]
@@ -66,7 +67,7 @@ def bench_train(
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     task.recordable = False  # both loops launch their kernels alike
-    short = chosen.model_copy(  # type: ignore[attr-defined]
+    short = chosen.model_copy(
         update={"tokens": steps * chosen.tokens_per_step, "held_out_tokens": 0, "checkpoint_seconds": _NEVER}
     )
     for batch in task.every_shape():
@@ -123,18 +124,18 @@ def bench_train(
     )
 
 
-def _stage(config: AnyTrainConfig, name: str | None) -> Stage:
-    stages: dict[str, Stage] = {stage.name: stage for stage in config.stages}
+def _stage(config: AnyTrainConfig, name: str | None) -> TrainingStage:
+    stages: dict[str, TrainingStage] = {stage.name: stage for stage in config.stages}
     name = name or list(stages)[-1]
     if name not in stages:
         raise UsageError(f"the recipe has no stage '{name}'", hint=f"it has: {', '.join(stages)}")
     stage = stages[name]
     if not isinstance(stage, PairStageConfig) and getattr(stage, "start", "") in stages:
-        return stage.model_copy(update={"start": "scratch"})  # type: ignore[attr-defined, no-any-return]
+        return stage.model_copy(update={"start": "scratch"})
     return stage
 
 
-def _with_length(stage: Stage, length: int) -> Stage:
+def _with_length(stage: TrainingStage, length: int) -> TrainingStage:
     if not isinstance(stage, LanguageStageConfig):
         raise UsageError("only a language model's sequences have a length to set", hint="leave --sequence-tokens out")
     model = stage.model.model_copy(update={"max_length": length})
@@ -159,7 +160,7 @@ def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
     return path
 
 
-def _bare(task: Task, stage: Stage, batches: Iterable[object], device: str) -> float:
+def _bare(task: Task, stage: TrainingStage, batches: Iterable[object], device: str) -> float:
     """Seconds of steps on the batches as plain as they can be written."""
     optimizer = ReaderOptimizer(task.model, stage.optimizer)
 
@@ -174,7 +175,7 @@ def _bare(task: Task, stage: Stage, batches: Iterable[object], device: str) -> f
     return seconds(steps, device)
 
 
-def _checkpoint_seconds(task: Task, stage: Stage, folder: Path, device: str) -> float:
+def _checkpoint_seconds(task: Task, stage: TrainingStage, folder: Path, device: str) -> float:
     optimizer = ReaderOptimizer(task.model, stage.optimizer)
     loss, _ = task.loss(task.batch(0), 0.5)
     loss.backward()  # type: ignore[no-untyped-call]

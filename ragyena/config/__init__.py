@@ -25,6 +25,7 @@ from ragyena.config.training import (
     PairStageConfig,
     StageConfig,
     TrainConfig,
+    TrainingStage,
 )
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "StageConfig",
     "SuiteConfig",
     "TrainConfig",
+    "TrainingStage",
     "parse",
 ]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ragyena.config.models import CausalModelConfig
 from ragyena.config.strict import Count, Positive, Strict
-from ragyena.config.training import OptimizerConfig
+from ragyena.config.training import OptimizerConfig, TrainingStage
 
 __all__ = ["LanguageDataConfig", "LanguageStageConfig", "LanguageTrainConfig", "RecallStageConfig", "RecallTrainConfig"]
 
@@ -24,22 +24,12 @@ class LanguageDataConfig(Strict):
     """The most tokens of the ``dev`` split to measure held-out perplexity on, taken evenly from the files."""
 
 
-class _CausalStageConfig(Strict):
+class _CausalStageConfig(TrainingStage):
     """The settings that stages of language models share."""
 
-    name: str
-    """Names the stage's folder in the run and lets later stages refer to it."""
     model: CausalModelConfig
     start: str = "scratch"
     """``scratch``, the name of an earlier stage, or a checkpoint folder; of the same model."""
-    tokens: Positive
-    """Tokens to train on."""
-    compile: bool = True
-    """Runs layers and loss through ``torch.compile`` (CUDA only)."""
-    checkpoint_seconds: Positive = 60
-    """Seconds between checkpoints to resume from."""
-    held_out_tokens: Count = 50_000_000
-    """Tokens of training between measurements on held-out data (with one at the end); 0 for none."""
 
 
 class LanguageStageConfig(_CausalStageConfig):
@@ -47,9 +37,7 @@ class LanguageStageConfig(_CausalStageConfig):
 
     name: str = "model"
     sequence_tokens: Annotated[int, Field(ge=2)] = 2048
-    """Tokens of a sequence: a window of the stream of documents."""
-    tokens_per_step: Positive = 65_536
-    """Tokens of a step, over all processes; a multiple of ``sequence_tokens`` times their number."""
+    """Tokens of a sequence: a window of the stream of documents. A step is a multiple of it and of the processes."""
     optimizer: OptimizerConfig = OptimizerConfig(embedding_rate=1e-3, weight_decay=0.1, final=0.05)
     storage: Literal["float32", "bfloat16"] = "float32"
     """How the stage's checkpoint is stored."""
@@ -84,10 +72,10 @@ class RecallStageConfig(_CausalStageConfig):
     lengths: tuple[Annotated[int, Field(ge=16)], ...] = (8192, 32768, 131072)
     """Tokens of a sequence; each step has sequences of one of these lengths, in turn, and each is measured."""
     tokens_per_step: Positive = 262_144
-    """Tokens of a step, over all processes: at least one sequence for each of them."""
     held_out_sequences: Positive = 64
     """New sequences of each length on which accuracy is measured."""
     optimizer: OptimizerConfig = OptimizerConfig(embedding_rate=1e-3)
+    held_out_tokens: Count = 50_000_000
 
     @model_validator(mode="after")
     def _consistent(self) -> RecallStageConfig:

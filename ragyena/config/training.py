@@ -25,6 +25,7 @@ __all__ = [
     "Sampling",
     "StageConfig",
     "TrainConfig",
+    "TrainingStage",
 ]
 
 
@@ -85,14 +86,28 @@ class OptimizerConfig(Strict):
     """Fraction of the peak rate at the stage's end."""
 
 
-class ContextStageConfig(Strict):
-    """The settings that every stage of a reader's training has: its contexts and its length."""
+class TrainingStage(Strict):
+    """The settings of a stage of any training that the loop reads."""
 
     name: str
     """Names the stage's folder in the run and lets later stages refer to it."""
+    model: Any
     tokens: Positive
-    """Tokens of context to train on, padding included."""
+    """Tokens to train on, padding included."""
     tokens_per_step: Positive = 65_536
+    """Tokens of a step, over all processes."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compile: bool = True
+    """Runs layers (and a language model's loss) through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """Seconds between checkpoints to resume from."""
+    held_out_tokens: Count = 25_000_000
+    """Tokens of training between measurements on held-out data (and one at the end); 0 for none."""
+
+
+class ContextStageConfig(TrainingStage):
+    """The settings that every stage of a reader's training has: its contexts and its length."""
+
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
@@ -119,13 +134,6 @@ class ContextStageConfig(Strict):
     (``data.hybrid_documents``), whose evidence lies in two passages."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    compile: bool = True
-    """Whether layers run through ``torch.compile`` (CUDA only)."""
-    checkpoint_seconds: Positive = 60
-    """How often a checkpoint to resume from is written."""
-    held_out_tokens: Count = 25_000_000
-    """Tokens of training between measurements of the held-out loss (and one at the end); 0 for none."""
 
 
 class StageConfig(ContextStageConfig):

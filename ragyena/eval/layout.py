@@ -25,6 +25,7 @@ from ragyena.eval.significance import Difference, Spread
 from ragyena.eval.timing import Latency
 
 __all__ = [
+    "PROBLEMS_KEPT",
     "SCHEMA",
     "Abstention",
     "AnswerRow",
@@ -39,6 +40,7 @@ __all__ = [
 
 SCHEMA: Final = "ragyena.eval/1"
 """The ``schema`` of a results file; older files have none."""
+PROBLEMS_KEPT = 20  # rows left out that a report names; it counts them all
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 

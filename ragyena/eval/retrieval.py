@@ -25,6 +25,7 @@ from ragyena.eval import machine
 from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
+from ragyena.eval.layout import PROBLEMS_KEPT
 from ragyena.eval.metrics import Estimate, estimate
 from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup
@@ -55,7 +56,6 @@ TITLES = {
     "lexical": "lexical (BM25)",
     "reranked": "reranked (cross-encoder)",
 }
-_PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 _PASSAGES_A_DOCUMENT = 4  # hits requested for each document: several may be of the same one
 _SPARE = 1  # hits requested beyond those that count: one may be hidden
 
@@ -184,7 +184,7 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
         data={
             "answerable": len(opened.data.answerable),
             "left_out": len(opened.data.problems),
-            "left_out_first": list(opened.data.problems[:_PROBLEMS_KEPT]),
+            "left_out_first": list(opened.data.problems[:PROBLEMS_KEPT]),
         },
         hashes={"answers": write_text(hits_file, json_lines(_rows(searches)))},
         machine=machine.describe(),

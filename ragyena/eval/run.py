@@ -7,13 +7,11 @@ in a file and read on a machine that has neither the data nor an index.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,29 +19,15 @@ from typing import Any
 from ragyena import __version__, recipes
 from ragyena.config import EVAL_INDEX, EVAL_OUT, PipelineConfig
 from ragyena.errors import PathNotFoundError, UsageError
-from ragyena.eval import machine
-from ragyena.eval.answers import predict
 from ragyena.eval.compare import Comparison, compare_all, write, write_together
-from ragyena.eval.conditions import Condition, ContextBuilder, conditions, contrasts, sweeps
-from ragyena.eval.contexts import Frozen, check_frozen, load_frozen
-from ragyena.eval.cost import CostTimer
-from ragyena.eval.freeze import freeze, freeze_to, index_place, needs_index
-from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
-from ragyena.eval.layout import (
-    SCHEMA,
-    AnswerRow,
-    ConditionReport,
-    Report,
-    answer_row,
-    summarize,
-    summarize_abstention,
-)
-from ragyena.eval.metrics import score
+from ragyena.eval.contexts import Frozen, check_frozen
+from ragyena.eval.freeze import freeze_to, index_place, needs_index
+from ragyena.eval.journal import Journal, digest_of, write_text
+from ragyena.eval.layout import Report
 from ragyena.eval.questions import data_files, data_stamps, stamps
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
-from ragyena.eval.results import by_condition
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
-from ragyena.eval.significance import corrected, differences, spread
 from ragyena.reader.reader import Reader
 from ragyena.settings import load_settings
 from ragyena.types import Progress
@@ -54,11 +38,8 @@ __all__ = [
     "FrozenPart",
     "Watcher",
     "evaluate",
-    "evaluate_reader",
     "freeze_contexts",
 ]
-
-PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,34 +148,37 @@ def evaluate(
     together: list[Path] = []
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(out / "finished.jsonl")) if evaluation.is_suite else None
-        done = {row["digest"]: out / row["result"] for row in journal.rows} if journal else {}
         for part in parts:
             contexts = None if frozen is None else _contexts_file(frozen, part.name)
-            its_results = []
-            for variant in variants if part.reads else variants[:1]:
-                setup = Setup(part.config, variant, part.name, data_root, out, place, progress)
-                digest = _digest(setup, contexts) if journal else ""
-                path = done.get(digest)
-                if path is not None and path.is_file():
-                    finished = Finished(part.name, variant.reader.checkpoint, None, path)
-                else:
-                    watcher.began(part.name, variant.reader.checkpoint)
-                    report, path = evaluate_reader(setup, contexts) if part.reads else evaluate_retrieval(setup)
-                    finished = Finished(part.name, variant.reader.checkpoint, report, path)
-                    if journal:
-                        row = {"digest": digest, "part": part.name, "reader": finished.reader, "result": path.name}
-                        journal.append([row])
-                its_results.append(finished)
-                watcher.finished(finished)
-            results += its_results
-            if len(its_results) > 1:
-                its_comparisons, path = _compare(part.name, its_results, out, watcher, evaluation.is_suite)
+            setups = [Setup(part.config, variant, part.name, data_root, out, place, progress) for variant in variants]
+            of_part = [_result(setup, contexts, journal, watcher) for setup in (setups if part.reads else setups[:1])]
+            results += of_part
+            if len(of_part) > 1:
+                its_comparisons, path = _compare(part.name, of_part, out, watcher, evaluation.is_suite)
                 comparisons += its_comparisons
                 together.append(path)
     if evaluation.is_suite:  # for the report: the order in which the recipes are shown
         order = {"suite": evaluation.name, "recipes": [part.name for part in parts]}
         write_text(out / f"{evaluation.name}.suite.json", json.dumps(order, indent=1) + "\n")
     return EvaluationResult(tuple(results), tuple(comparisons), tuple(together))
+
+
+def _result(setup: Setup, contexts: Path | None, journal: Journal | None, watcher: Watcher) -> Finished:
+    """One reader's result of one part. With a ``journal``, of a suite, a result of the same is kept."""
+    reader = setup.settings.reader.checkpoint
+    digest = _digest(setup, contexts) if journal else ""
+    done = [setup.out / row["result"] for row in journal.rows if row["digest"] == digest] if journal else []
+    if done and done[-1].is_file():
+        result = Finished(setup.name, reader, None, done[-1])
+    else:
+        watcher.began(setup.name, reader)
+        retrieves = setup.config.task == "retrieval"
+        report, path = evaluate_retrieval(setup) if retrieves else evaluate_reader(setup, contexts)
+        result = Finished(setup.name, reader, report, path)
+        if journal:
+            journal.append([{"digest": digest, "part": setup.name, "reader": reader, "result": path.name}])
+    watcher.finished(result)
+    return result
 
 
 def _compare(
@@ -257,101 +241,6 @@ def freeze_contexts(
         parts.append(FrozenPart(setup.name, path, questions, len(frozen.passages), kept))
         watcher.frozen(parts[-1])
     return parts
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# One reader, one recipe
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def evaluate_reader(setup: Setup, frozen: Path | None = None) -> tuple[Report, Path]:
-    """Asks every question under every condition; the report and its file, under ``out``. ``frozen`` is a file of
-    contexts. No answer is withheld: the threshold only enters the report's account of abstention.
-
-    Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError, StorageError, and
-    UsageError where ``frozen`` does not hold what the recipe needs.
-    """
-    began = time.perf_counter()
-    gc.collect()  # an earlier reader of this process would count as this one's memory
-    config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn
-    reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
-    timer = CostTimer(setup)
-    if frozen is None:
-        contexts = freeze(setup, reader.tokenizer, timer.at_index(reader.tokenizer))
-    else:
-        contexts = load_frozen(config, settings, reader.tokenizer, frozen)
-    facts = {key: getattr(reader, key) for key in ("name", "fingerprint", "parameters", "device", "dtype")}
-    # answers are only continued where everything that shapes them is the same
-    digest = digest_of([facts, contexts.digest(), settings.reader.model_dump(), config.seed])
-    builder = ContextBuilder.of(config, settings, reader.tokenizer)
-    reports: list[ConditionReport] = []
-    rows: list[AnswerRow] = []
-    with Journal(out / f"answers-{digest}.jsonl") as journal, Journal(out / f"timings-{digest}.jsonl") as timings:
-        for condition in conditions(config, contexts, builder):
-            report, answers = _ask(reader, contexts, condition, timer, journal, timings)
-            reports.append(report)
-            rows += answers
-    date = time.strftime("%Y-%m-%d")
-    reader_name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(reader.name).name)
-    stem = f"{date}-{setup.name}-{reader_name}-{reader.fingerprint[:8]}"
-    answers_file = out / f"{stem}.answers.jsonl"
-    scored = by_condition(rows)
-    pairs = [differences(scored[a], scored[b], (a, b), **drawn) for a, b in contrasts(config)]
-    whole = Report(
-        schema=SCHEMA,
-        recipe=setup.name,
-        date=date,
-        answers=answers_file.name,
-        conditions=tuple(reports),
-        differences=tuple(corrected([test for tests in pairs for test in tests])),
-        spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
-        reader=facts,
-        reading=settings.reader.model_dump(mode="json"),
-        config=config.model_dump(mode="json"),
-        settings=contexts.facts,
-        data={
-            "answerable": len(contexts.answerable),
-            "unanswerable": len(contexts.unanswerable),
-            "left_out": len(contexts.problems),
-            "left_out_first": list(contexts.problems[:PROBLEMS_KEPT]),
-        },
-        hashes={"answers": write_text(answers_file, json_lines(rows)), "contexts": contexts.digest()},
-        machine=machine.describe(),
-        seconds=round(time.perf_counter() - began, 1),
-    )
-    path = out / f"{stem}.json"
-    write_text(path, json.dumps(asdict(whole), indent=1, ensure_ascii=False) + "\n")
-    return whole, path
-
-
-def _ask(
-    reader: Reader,
-    frozen: Frozen,
-    condition: Condition,
-    timer: CostTimer,
-    journal: Journal,
-    timings: Journal,
-) -> tuple[ConditionReport, list[AnswerRow]]:
-    """The measures of a condition, and a row for each answer."""
-    answerable = condition.questions
-    unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
-    predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress)
-    scores = {q.id: score(predictions[q.id].text, q.answers) for q in answerable}
-    latency, cost = timer.measure(reader, condition, timings)
-    threshold = timer.setup.settings.reader.threshold
-    report = summarize(
-        condition,
-        answerable,
-        predictions,
-        scores,
-        unanswerable=unanswerable,
-        latency=latency,
-        cost=cost,
-        abstention=summarize_abstention(answerable, unanswerable, predictions, scores, threshold=threshold),
-        **timer.setup.drawn,
-    )
-    questions = {q.id: q for q in (*answerable, *unanswerable)}
-    return report, [answer_row(questions[i], prediction, scores.get(i)) for i, prediction in predictions.items()]
 
 
 # ---------------------------------------------------------------------------------------------------------------

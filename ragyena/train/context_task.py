@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
 from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
-from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.reader_model import SpanScores
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
@@ -24,9 +21,7 @@ from ragyena.train.sampler import Sampler
 from ragyena.train.step_graphs import compiled
 from ragyena.types import Progress
 
-__all__ = ["ContextTask", "load_trained"]
-
-Model = TypeVar("Model", bound=nn.Module)
+__all__ = ["ContextTask"]
 
 
 class ContextTask(ABC):
@@ -107,19 +102,3 @@ class ContextTask(ABC):
         values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
         rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
         return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
-
-
-def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
-    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
-
-    Raises CheckpointError; TrainingError where it is not ``what`` it should be.
-    """
-    folder = runs / name / "checkpoint"
-    if not folder.is_dir():
-        folder = recipes.asset("reader") if name == "shipped" else Path(name)
-    config = load_config(folder)
-    if not isinstance(config, config_type):
-        raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
-    model = model_type(config)
-    load_into(model, load_state(folder), str(folder))
-    return model

@@ -10,20 +10,21 @@ import torch
 from torch import Tensor
 
 from ragyena.config import CausalModelConfig, LanguageStageConfig, LanguageTrainConfig, RecallStageConfig
-from ragyena.errors import ConfigError, TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.errors import ConfigError
+from ragyena.model.checkpoint import Storage, load_into
 from ragyena.model.flops import TRAINING
 from ragyena.model.language_model import CausalLM
 from ragyena.train.lm_data import LanguageBatch, Stream, TokenStream, windows
 from ragyena.train.ranks import Ranks
 from ragyena.train.step_graphs import compiled
+from ragyena.train.task import load_trained
 from ragyena.types import Progress
 
 __all__ = ["CausalTask", "LanguageTask"]
 
 
 class CausalTask:
-    """What stages of language models share: the model, its loss and its FLOPs. ``runs`` holds the checkpoints of
+    """Base of the stages of language models: the model, its loss and its FLOPs. ``runs`` holds the checkpoints of
     earlier stages."""
 
     def __init__(
@@ -34,6 +35,7 @@ class CausalTask:
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.compiled = stage.compile and device.startswith("cuda")
         self.layers = compiled(self.model.backbone.layers) if self.compiled else None
+        self._flops: dict[int, float] = {}  # a token, by length
 
     def mean_loss(self, batch: LanguageBatch) -> Tensor:
         """Mean cross-entropy of the batch's targets, in nats."""
@@ -48,7 +50,10 @@ class CausalTask:
 
     def flops(self, batch: LanguageBatch) -> float:
         """Model FLOPs of a step on the batch."""
-        return TRAINING * self.model.flops(batch.ids.shape[1]) * batch.tokens
+        length = batch.ids.shape[1]
+        if length not in self._flops:
+            self._flops[length] = TRAINING * self.model.flops(length)
+        return self._flops[length] * batch.tokens
 
     def finish(self, progress: Progress) -> dict[str, float]:
         return {}
@@ -127,16 +132,9 @@ class LanguageTask(CausalTask):
 
 
 def _started(config: CausalModelConfig, start: str, runs: Path) -> CausalLM:
-    """A new model, or that of an earlier stage in ``runs`` or of a checkpoint folder, which must be alike."""
+    """A new model, with the weights of an earlier stage in ``runs`` or of a checkpoint folder where it starts there."""
     model = CausalLM(config)
-    if start == "scratch":
-        return model
-    folder = runs / start / "checkpoint"
-    if not folder.is_dir():
-        folder = Path(start)
-    if not isinstance(load_config(folder), CausalModelConfig):
-        raise TrainingError(
-            f"{folder} is not a language model", hint="name a language model's checkpoint or an earlier stage"
-        )
-    load_into(model, load_state(folder), str(folder))
+    if start != "scratch":
+        trained = load_trained(start, runs, CausalModelConfig, CausalLM, "a language model")
+        load_into(model, trained.state_dict(), f"stage or checkpoint {start}")
     return model

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ragyena.config import TrainingStage
 from ragyena.errors import MissingDependencyError, TrainingError
 from ragyena.model.checkpoint import save_checkpoint
 from ragyena.model.flops import peak_flops
@@ -30,7 +31,7 @@ from ragyena.train.log import LOG_FILE, TrainingLog
 from ragyena.train.optimizer import ReaderOptimizer, schedule
 from ragyena.train.ranks import Ranks
 from ragyena.train.step_graphs import StepGraphs
-from ragyena.train.task import Stage, Task
+from ragyena.train.task import Task
 from ragyena.types import Progress
 
 __all__ = ["StageResult", "finished", "run", "write_resume"]
@@ -53,7 +54,7 @@ class StageResult:
 
 
 def run(
-    stages: Sequence[Stage],
+    stages: Sequence[TrainingStage],
     make_task: Callable[[Any], Task],
     folder: Path,
     *,
@@ -84,7 +85,9 @@ def finished(folder: Path, stage: str) -> bool:
 
 
 class _Stage:
-    def __init__(self, stage: Stage, task: Task, folder: Path, device: str, progress: Progress, ranks: Ranks) -> None:
+    def __init__(
+        self, stage: TrainingStage, task: Task, folder: Path, device: str, progress: Progress, ranks: Ranks
+    ) -> None:
         self.stage, self.task, self.folder, self.device = stage, task, folder, device
         self.progress, self.ranks = progress, ranks
         self.folder.mkdir(parents=True, exist_ok=True)

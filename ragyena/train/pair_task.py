@@ -17,10 +17,11 @@ from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.reader_model import SpanScores
 from ragyena.model.warm_start import pair_config, start_pair
-from ragyena.train.context_task import ContextTask, load_trained
+from ragyena.train.context_task import ContextTask
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
+from ragyena.train.task import load_trained
 
 __all__ = ["PairTask", "check_encoder", "load_pair_reader"]
 

@@ -20,12 +20,13 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.model.warm_start import start_from_encoder, start_from_reader
 from ragyena.train.calibration import calibrate
-from ragyena.train.context_task import ContextTask, load_trained
+from ragyena.train.context_task import ContextTask
 from ragyena.train.null_fit import fit_null
 from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.pair_task import load_pair_reader
 from ragyena.train.ranks import Ranks
+from ragyena.train.task import load_trained
 from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]

@@ -5,37 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena.config import OptimizerConfig
-from ragyena.model.checkpoint import Storage
+from ragyena import recipes
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.types import Progress
 
-__all__ = ["Stage", "Task"]
+__all__ = ["Task", "load_trained"]
 
-
-class Stage(Protocol):
-    """The settings of a stage that concern the loop; those of every kind of training have them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def model(self) -> BaseModel: ...
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def tokens_per_step(self) -> int: ...
-    @property
-    def optimizer(self) -> OptimizerConfig: ...
-    @property
-    def compile(self) -> bool: ...
-    @property
-    def checkpoint_seconds(self) -> int: ...
-    @property
-    def held_out_tokens(self) -> int: ...
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Task(Protocol):
@@ -81,3 +63,19 @@ class Task(Protocol):
         """Tensors that a resumed run needs besides the model and its optimizer."""
 
     def load_state(self, tensors: dict[str, Tensor]) -> None: ...
+
+
+def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
+    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
+
+    Raises CheckpointError; TrainingError where it is not ``what`` it should be.
+    """
+    folder = runs / name / "checkpoint"
+    if not folder.is_dir():
+        folder = recipes.asset("reader") if name == "shipped" else Path(name)
+    config = load_config(folder)
+    if not isinstance(config, config_type):
+        raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
+    model = model_type(config)
+    load_into(model, load_state(folder), str(folder))
+    return model

@@ -18,8 +18,9 @@ from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.eval import targets
 from ragyena.eval.layout import Report
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
-from ragyena.eval.run import evaluate, evaluate_reader
+from ragyena.eval.run import evaluate
 from ragyena.eval.targets import Target
 from ragyena.reader.reader import Reader
 

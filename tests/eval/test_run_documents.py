@@ -22,9 +22,9 @@ from ragyena.eval.freeze import index_place
 from ragyena.eval.layout import schema_of
 from ragyena.eval.masked import make_masked
 from ragyena.eval.metrics import Estimate, normalize
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
-from ragyena.eval.run import evaluate_reader
 from ragyena.eval.timing import percentiles
 from ragyena.index.embedder import embedding_text
 from ragyena.index.index import Index
@@ -132,7 +132,7 @@ def test_positions_on_an_index_of_ones_own(own_index: Path, settings: PipelineCo
             assert [f" {answer} " in f" {normalize(text)} " for text in texts].count(True) == 1
             assert one.own.text in (texts[0], texts[-1])
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
-    assert "The place of the own passage" in markdown
+    assert "The position of the own passage" in markdown
 
 
 def test_a_corpus_is_indexed_and_queried_with_and_without_contexts(
@@ -241,7 +241,7 @@ def test_retrieval_results(
     again, _ = evaluate_retrieval(Setup(config_of(**RETRIEVAL), small_config, **arguments))
     assert again.conditions == result.conditions and again.differences == result.differences
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
-    assert "## What searches find" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
+    assert "## Retrieval" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
 
 
 def test_retrieval_of_masked_spans_leaves_out_the_sentence_itself(

@@ -21,8 +21,8 @@ from ragyena.eval.conditions import condition_names, contrasts, sweeps
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.freeze import freeze_to
 from ragyena.eval.layout import AnswerRow, Report, schema_of
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup, load_evaluation
-from ragyena.eval.run import evaluate_reader
 from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 

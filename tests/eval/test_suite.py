@@ -121,7 +121,7 @@ def test_one_page_shows_all_of_it_the_verdict_first(run: Run, world: Path) -> No
     run([])
     text = report([world / "out"], world / "page")[1].read_text(encoding="utf-8")
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "hits: What searches find" in headings
+    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "hits: Retrieval" in headings
     verdict = text.split("## zebra: Verdict")[0]
     assert verdict.index("zebra: alone") < verdict.index("**ant**") and "`two` against `one`" in verdict
     assert "| condition | n | one | two |" in verdict and "lexical (BM25)" in verdict

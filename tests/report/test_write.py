@@ -19,8 +19,8 @@ from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.compare import compare, write_together
 from ragyena.eval.metrics import risk_coverage
+from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
-from ragyena.eval.run import evaluate_reader
 from ragyena.report.numbers import duration
 from ragyena.report.write import report
 
