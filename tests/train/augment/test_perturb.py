@@ -37,7 +37,7 @@ def test_a_word_of_the_passage_becomes_another_near_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "opposite"),
+    ("original", "opposite"),
     [
         ("Who accelerates it?", "Who decelerates it?"),
         ("What was added?", "What was subtracted?"),
