@@ -58,6 +58,10 @@ def open(index: str | os.PathLike[str] | None = None, *, settings: Overrides = N
     return Pipeline.open(index, settings=settings)
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: numpy and torch come with them."""
     if name in __all__:

@@ -68,7 +68,7 @@ class Pipeline:
     """
 
     def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
-        """Raises IndexMismatchError where the index was cut by another tokenizer than the reader's."""
+        """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
         cut_by, read_by = index.manifest.tokenizer_fingerprint, reader.tokenizer.fingerprint
         if cut_by != read_by:
             raise IndexMismatchError(

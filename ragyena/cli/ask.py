@@ -72,14 +72,14 @@ def command(
         with interruptible("the answers printed so far are complete"):
             _ask_rows(rows, questions, index, config, filters, explain=explain, quiet=quiet)
         return
-    asked = _one_question(question)
+    text = _one_question(question)
     with interruptible("nothing was changed"):
         from ragyena.pipeline import Pipeline
 
         with _opening(quiet):
             opened = Pipeline.open(index, settings=config)
         with opened:
-            answer = opened.ask(asked, filters=filters)
+            answer = opened.ask(text, filters=filters)
     if json:
         from ragyena.cli.schemas import answer_json
 

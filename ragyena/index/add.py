@@ -210,6 +210,8 @@ class _Prepared:
     document: Document
     content_hash: bytes
     passages: list[Passage]
+    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """[P, D]; empty where the store holds this content."""
 
 
 @dataclass(slots=True)
@@ -291,10 +293,8 @@ class _Adder:
 
     def _read(self, file: _Source) -> Iterator[_Prepared]:
         """The documents of a file that are not in the index yet, cut into passages."""
-        held: dict[str, bytes] = {}
-        if file.resumed:
-            source = self._store.source(file.path)
-            held = self._store.origins(source.source_id) if source is not None else {}
+        source = self._store.source(file.path) if file.resumed else None
+        held = self._store.origins(source.source_id) if source is not None else {}
         try:
             for document in self._documents(file):
                 # A title that stems from a file's name is no part of the content.
@@ -335,7 +335,7 @@ class _Adder:
 
     def _store_batch(self, batch: Sequence[_Prepared], done: Sequence[_Source]) -> None:
         """Embed some documents and commit them in one transaction, with the files that this completes."""
-        vectors = self._embed(batch)
+        self._embed(batch)
         finished = list(done)
         tally = _Tally()
         with self._store.transaction():
@@ -346,7 +346,7 @@ class _Adder:
                 if file.path not in source_ids:
                     source_ids[file.path], left = self._begin(file, batch)
                     detached += left
-                self._store_document(source_ids[file.path], prepared, vectors.get(id(prepared)), tally)
+                self._store_document(source_ids[file.path], prepared, tally)
                 file.unread -= 1
                 if file.whole and not file.unread:
                     finished.append(file)
@@ -372,37 +372,30 @@ class _Adder:
             return source_id, self._store.detach(source_id, [p.document.source for p in batch if p.file is file])
         return source_id, []
 
-    def _store_document(
-        self, source_id: int, prepared: _Prepared, vectors: npt.NDArray[np.float32] | None, tally: _Tally
-    ) -> None:
-        held = self._store.document_id(prepared.content_hash)
-        if vectors is None:  # the store holds this content
-            vectors = np.empty((0, self._embedder.dimension), np.float32)
-        new = self._store.add_document(source_id, prepared.document, prepared.content_hash, prepared.passages, vectors)
-        if new:
+    def _store_document(self, source_id: int, prepared: _Prepared, tally: _Tally) -> None:
+        document, digest = prepared.document, prepared.content_hash
+        held = self._store.document_id(digest)
+        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors):
             tally.documents += 1
             tally.passages += len(prepared.passages)
         elif held is not None:
             same_as = self._store.document(held).source
-            if same_as != prepared.document.source:
-                tally.duplicates.append(Duplicate(prepared.document.source, same_as))
+            if same_as != document.source:
+                tally.duplicates.append(Duplicate(document.source, same_as))
 
-    def _embed(self, batch: Sequence[_Prepared]) -> dict[int, npt.NDArray[np.float32]]:
-        """Vectors of the documents of a batch that the store does not hold, by the id() of each."""
-        fresh: list[_Prepared] = []
-        seen: set[bytes] = set()
+    def _embed(self, batch: Sequence[_Prepared]) -> None:
+        """Embed the documents of a batch that the store does not hold."""
+        fresh: dict[bytes, _Prepared] = {}
         for prepared in batch:
-            if prepared.content_hash in seen or self._store.document_id(prepared.content_hash) is not None:
+            if prepared.content_hash in fresh or self._store.document_id(prepared.content_hash) is not None:
                 self._progress.advance(len(prepared.passages))
             else:
-                seen.add(prepared.content_hash)
-                fresh.append(prepared)
+                fresh[prepared.content_hash] = prepared
         began = time.perf_counter()
-        texts = [embedding_text(passage) for prepared in fresh for passage in prepared.passages]
+        texts = [embedding_text(passage) for prepared in fresh.values() for passage in prepared.passages]
         vectors = self._embedder.embed(texts, on_progress=self._progress.advance)
         self.tally.embedding_seconds += time.perf_counter() - began
-        result, first = {}, 0
-        for prepared in fresh:
-            result[id(prepared)] = vectors[first : first + len(prepared.passages)]
+        first = 0
+        for prepared in fresh.values():
+            prepared.vectors = vectors[first : first + len(prepared.passages)]
             first += len(prepared.passages)
-        return result

@@ -96,7 +96,7 @@ class WriterLock:
 
     @classmethod
     def take(cls, folder: Path) -> WriterLock:
-        """Raises IndexLockedError, with the holder's process id where it is known, and StorageError."""
+        """Take the lock. Raises IndexLockedError, with the process id of the holder if known, and StorageError."""
         lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
         with storage_errors(folder):
             try:

@@ -304,8 +304,7 @@ class Store:
         return [stored[int(i)] for i in ids if int(i) in stored]
 
     def neighbours(self, passage_id: int, distance: int) -> list[int]:
-        """Ids of the ``distance`` passages before and after one in its document, nearest first, the earlier of two
-        equally near ones first."""
+        """Ids of up to ``distance`` passages before and after one in its document, nearest first, the earlier first."""
         row = self.execute("SELECT document_id, start FROM passages WHERE passage_id = ?", (passage_id,)).fetchone()
         if row is None:
             return []
@@ -329,9 +328,8 @@ class Store:
 
     def passage_ids(self) -> IdArray:
         """All passage ids, ascending."""
-        return np.fromiter(
-            (i for (i,) in self.execute("SELECT passage_id FROM passages ORDER BY passage_id")), np.int64
-        )
+        rows = self.execute("SELECT passage_id FROM passages ORDER BY passage_id")
+        return np.fromiter((i for (i,) in rows), np.int64)
 
     def vectors(
         self, dimension: int, *, after: int = 0, batch: int = 65_536

@@ -153,22 +153,22 @@ class VectorIndex:
         """All vectors in the file [N, D], in its order; those of ``ivfpq`` are approximate."""
         return np.asarray(self._index.index.reconstruct_n(0, self._index.ntotal), np.float32)
 
-    def search(self, query: FloatArray, hits: int, allowed: IdArray | None = None) -> tuple[IdArray, FloatArray]:
+    def search(self, query: FloatArray, count: int, allowed: IdArray | None = None) -> tuple[IdArray, FloatArray]:
         """Ids and cosines of the nearest vectors to ``query`` [D], best first; of ``allowed`` ids alone, if given.
         An approximate index returns more of them, for the caller to rank by exact vectors."""
         if not self.exact:
-            hits *= APPROXIMATE_FACTOR
-        hits = min(hits, int(self._index.ntotal) if allowed is None else len(allowed))
-        if hits == 0:
+            count *= APPROXIMATE_FACTOR
+        count = min(count, int(self._index.ntotal) if allowed is None else len(allowed))
+        if count == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         selector = faiss.IDSelectorBatch(allowed) if allowed is not None else None
         if self.kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * hits))
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * count))
         elif self.kind == "ivfpq":
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=SEARCH_CLUSTERS)
         else:
             parameters = faiss.SearchParameters(sel=selector)
-        scores, ids = self._index.search(query[None], hits, params=parameters)
+        scores, ids = self._index.search(query[None], count, params=parameters)
         filled = ids[0] >= 0
         return ids[0][filled], scores[0][filled]
 

@@ -23,10 +23,9 @@ from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SkipValidation
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on alone
 
-from ragyena.config import PipelineConfig
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
@@ -74,7 +73,7 @@ class RagyenaRetriever(BaseRetriever):
     """Passages to return; 0 for as many as ``ragyena ask`` would retrieve."""
     filters: dict[str, str] | None = None
     """Keep to documents whose source, title or metadata field matches a value."""
-    settings: PipelineConfig | dict[str, Any] | None = None
+    settings: SkipValidation[Overrides] = None  # a mapping must not turn into a whole configuration
     """Overrides of settings by dotted name, or a whole configuration."""
 
     _opened: Index | None = PrivateAttr(default=None)

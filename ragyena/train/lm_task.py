@@ -24,7 +24,7 @@ __all__ = ["CausalTask", "LanguageTask"]
 
 
 class CausalTask:
-    """What stages of language models share: the model, its loss and its FLOPs. ``runs`` holds the checkpoints of
+    """Base of the stages of language models: the model, its loss and its FLOPs. ``runs`` holds the checkpoints of
     earlier stages."""
 
     def __init__(
@@ -35,6 +35,7 @@ class CausalTask:
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.compiled = stage.compile and device.startswith("cuda")
         self.layers = compiled(self.model.backbone.layers) if self.compiled else None
+        self._flops: dict[int, float] = {}  # a token, by length
 
     def mean_loss(self, batch: LanguageBatch) -> Tensor:
         """Mean cross-entropy of the batch's targets, in nats."""
@@ -49,7 +50,10 @@ class CausalTask:
 
     def flops(self, batch: LanguageBatch) -> float:
         """Model FLOPs of a step on the batch."""
-        return TRAINING * self.model.flops(batch.ids.shape[1]) * batch.tokens
+        length = batch.ids.shape[1]
+        if length not in self._flops:
+            self._flops[length] = TRAINING * self.model.flops(length)
+        return self._flops[length] * batch.tokens
 
     def finish(self, progress: Progress) -> dict[str, float]:
         return {}

@@ -51,6 +51,13 @@ def test_a_checkpoint_of_an_unknown_mixer_is_named(tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
+def test_a_mixer_without_its_flops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    incomplete = type("Incomplete", (RunningMean,), {"flops": CausalMixer.flops})
+    monkeypatch.setitem(CAUSAL_MIXERS, "incomplete", incomplete)
+    with pytest.raises(TypeError, match="flops"):
+        CausalLM(CausalModelConfig(width=24, depth=1, heads=4, mixers=("incomplete",)))
+
+
 @dataclass
 class Sums(DecodingState):
     """The sum of the past of each sequence, and its length."""

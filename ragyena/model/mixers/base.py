@@ -9,7 +9,7 @@ start from other weights. A new mixer is a class and a line of the registry in `
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
 from torch import Tensor, device, nn
@@ -25,7 +25,7 @@ Group: TypeAlias = Literal["matrix", "filter", "other"]
 """``matrix``: stepped by Muon. ``filter``: by AdamW, without weight decay. ``other``: by AdamW, vectors undecayed."""
 
 
-class Mixer(nn.Module):
+class Mixer(nn.Module, ABC):
     """Base of the mixers of readers and of language models, built from a configuration and a layer's index."""
 
     FILTERS: ClassVar[tuple[str, ...]] = ()
@@ -107,7 +107,7 @@ class CausalMixer(Mixer):
         super().__init__()
 
     def shared(self, length: int, on: device) -> Any:
-        """``shared`` of ``forward``: what depends on the length alone, computed once for all layers of this kind."""
+        """``shared`` of ``forward``: tensors that depend on the length alone, computed once for all such layers."""
 
     @abstractmethod
     def forward(self, x_BLD: Tensor, shared: Any = None) -> Tensor:
