@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ragyena.eval.metrics import Estimate
 from ragyena.eval.results import Run, label_runs, scores_of
 from ragyena.eval.significance import Difference, corrected, differences
+from ragyena.report.model import Axis, Cell, Group, LineChart, Mark, Point, Row, Series
 from ragyena.types import Progress
 
-__all__ = ["Compared", "Sweep", "compare_runs", "stored_difference", "sweeps_of"]
+__all__ = [
+    "Compared",
+    "Reading",
+    "Sweep",
+    "chart_of",
+    "compare_runs",
+    "counts",
+    "grouped",
+    "stored_difference",
+    "sweeps_of",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,16 +44,71 @@ class Compared:
                 merged.setdefault(name, condition)
         return merged
 
-    def having(self, condition: str) -> Iterator[tuple[int, Run, Mapping[str, Any]]]:
-        """Place, run and figures of the runs that have a condition."""
-        for place, run in enumerate(self.runs):
-            if condition in run.conditions:
-                yield place, run, run.conditions[condition]
+    def readings(self, condition: str) -> list[Reading]:
+        """The runs that have a condition."""
+        having = [(place, run) for place, run in enumerate(self.runs) if condition in run.conditions]
+        return [
+            Reading(run.label, place, run.conditions[condition], self.gaps.get((place, condition), ()))
+            for place, run in having
+        ]
 
-    def gap(self, place: int, condition: str, measure: str, source: str = "all") -> Difference | None:
-        """The difference of a run to the first; None where it was not tested."""
-        tests = self.gaps.get((place, condition), ())
-        return next((test for test in tests if (test.measure, test.source) == (measure, source)), None)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """One run under one condition."""
+
+    label: str
+    place: int
+    """Of the run among those of its recipe."""
+    figures: Mapping[str, Any]
+    tests: Sequence[Difference]
+
+    def gap(self, measure: str, source: str = "all") -> Difference | None:
+        """The difference to the first run; None where it was not tested."""
+        return next((test for test in self.tests if (test.measure, test.source) == (measure, source)), None)
+
+
+def grouped(
+    recipes: Sequence[Compared],
+    cells: Callable[[Reading], Sequence[Sequence[Cell]]],
+    *,
+    counted: bool = False,
+    in_order: bool = False,
+) -> list[Row]:
+    """The rows that each reading gives under the title of its condition, which names the recipe if there are several
+    and, with ``counted``, the number of questions; with ``in_order``, a condition's rows are sorted."""
+    rows: list[Row] = []
+    for one in recipes:
+        for name, condition in one.conditions.items():
+            readings = one.readings(name)
+            under = [row for reading in readings for row in cells(reading)]
+            title = f"{one.recipe}, {condition['title']}" if len(recipes) > 1 else str(condition["title"])
+            if counted:
+                title += f"; n {counts(readings)}"
+            if under:
+                rows += [Group(title), *(sorted(under, key=lambda row: str(row[0])) if in_order else under)]
+    return rows
+
+
+def counts(readings: Sequence[Reading]) -> str:
+    """The number of questions; several where the readers' differ."""
+    return ", ".join(dict.fromkeys(f"{reading.figures['whole']['n']:,}" for reading in readings))
+
+
+def chart_of(
+    compared: Compared,
+    title: str,
+    points: Sequence[Sequence[Point]],
+    x: Axis,
+    y: Axis,
+    *,
+    markers: bool = True,
+    marks: Sequence[Mark] = (),
+) -> LineChart | None:
+    """A line for each run, whose ``points`` stand in the order of the runs; None where there are none."""
+    runs = enumerate(zip(compared.runs, points, strict=True))
+    lines = [Series(run.label, place, own, markers) for place, (run, own) in runs if own]
+    return LineChart(title, lines, x, y, marks) if lines else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,24 +7,21 @@ from typing import Any
 
 from ragyena.eval.crossover import crossovers
 from ragyena.eval.results import Run
-from ragyena.report.compared import Compared, Sweep, sweeps_of
+from ragyena.report.compared import Compared, Sweep, chart_of, grouped, sweeps_of
 from ragyena.report.model import (
     Axis,
     Block,
     Bullets,
     Figures,
-    Group,
     LineChart,
     Mark,
     Point,
     Row,
     Section,
-    Series,
     Table,
     Text,
 )
 from ragyena.report.numbers import duration, mebibytes, number
-from ragyena.report.scores import title_of
 
 __all__ = ["PART_NAMES", "cost_section", "cost_table"]
 
@@ -95,19 +92,21 @@ def cost_section(compared: Compared) -> Section | None:
 
 def _charts(compared: Compared, sweep: Sweep) -> Iterator[LineChart]:
     """Latency, throughput and memory over one sweep, each where it was measured at two lengths or more."""
-    memories = [
-        (_memory(key), f"{label.partition(',')[0]} at most, against the length of a context", Axis(label, low=0.0))
-        for key, label in (("peak_memory_gib", "GPU memory, GiB"), ("peak_resident_gib", "resident memory, GiB"))
-    ]
+    over = "against the length of a context"
+    gpu, resident = (Axis(f"{kind} memory, GiB", low=0.0) for kind in ("GPU", "resident"))
     time = "time of reading one context against its length: the median; bands reach to p95 where it was measured"
-    rate = "tokens a second, read in batches, against the length of a context"
-    wanted = [(_latency, time, Axis("time", log=True, unit="s")), (_throughput, rate, Axis("tokens/s", log=True))]
-    for value, title, y in [*wanted, *memories]:
+    rate = f"tokens a second, read in batches, {over}"
+    for value, title, y in (
+        (_latency, time, Axis("time", log=True, unit="s")),
+        (_throughput, rate, Axis("tokens/s", log=True)),
+        (_memory("peak_memory_gib"), f"GPU memory at most, {over}", gpu),
+        (_memory("peak_resident_gib"), f"resident memory at most, {over}", resident),
+    ):
         curves = [_curve(run, sweep, value) for run in compared.runs]
         if any(len(curve) > 1 for curve in curves):
-            series = [Series(r.label, place, c) for place, (r, c) in enumerate(zip(compared.runs, curves)) if c]
             marks = _marks(compared, curves) if y.log else []
-            yield LineChart(title, series, _TOKENS, y, marks)
+            if chart := chart_of(compared, title, curves, _TOKENS, y, marks=marks):
+                yield chart
             if not y.log:  # of memory one kind
                 return
 
@@ -202,17 +201,12 @@ def _machines_differ(compared: Compared) -> bool:
 def cost_table(recipes: Sequence[Compared]) -> Table:
     """Time, throughput and memory of every condition that was read."""
     head = ["reader", "tokens a context", "p50", "p95", "p99", "timed", "tokens/s", "GPU GiB", "resident GiB"]
-    return Table(head, _grouped(recipes, lambda condition: _reading(condition) if condition["tokens"] else None))
+    return Table(head, _rows(recipes, lambda condition: _reading(condition) if condition["tokens"] else None))
 
 
-def _grouped(recipes: Sequence[Compared], cells: Callable[[Condition], Sequence[str] | None]) -> list[Row]:
-    """A row for each reader that has cells, under the title of the condition."""
-    rows: list[Row] = []
-    for one in recipes:
-        for name, condition in one.conditions.items():
-            lines = [[run.label, *line] for _, run, figures in one.having(name) if (line := cells(figures))]
-            rows += [Group(title_of(recipes, one, condition)), *lines] if lines else []
-    return rows
+def _rows(recipes: Sequence[Compared], cells: Callable[[Condition], Sequence[str] | None]) -> list[Row]:
+    """A row for each reading that has cells."""
+    return grouped(recipes, lambda r: [[r.label, *line]] if (line := cells(r.figures)) else [])
 
 
 def _reading(condition: Condition) -> list[str]:
@@ -240,7 +234,7 @@ def _parts(compared: Compared) -> list[Block]:
         ]
 
     head = ["reader", *PART_NAMES.values(), "first token p50", "p95", "p99", "each token after", "tokens/s alone"]
-    rows = _grouped([compared], cells)
+    rows = _rows([compared], cells)
     return [Text(_PARTS), Table(head, rows)] if rows else []
 
 
@@ -258,7 +252,7 @@ def _state(compared: Compared) -> list[Block]:
             number(cost["energy"] and cost["energy"]["joules"], ",.3g"),
         ]
 
-    rows = _grouped([compared], cells)
+    rows = _rows([compared], cells)
     if not rows:
         return []
     costs = [figures.get("cost") for run in compared.runs for figures in run.conditions.values()]

@@ -202,17 +202,13 @@ def _part(part: Parts, recipes: Sequence[Compared], section: SectionOf) -> list[
         case "sources":
             table = sources_table(recipes)
             return [Text("By source of the questions:"), table] if table else []
-        case "contrasts":
-            return contrasts(recipes)
-        case "passages":
-            return passages(recipes)
         case "cost":
             return [Text("Reading in batches:"), cost_table(recipes)]
-        case "abstention":
-            return abstention(recipes)
         case "lengths":
             charts = length_charts(recipes)
             return [Figures(charts, name=section.picture)] if charts else []
+        case _:
+            return {"contrasts": contrasts, "passages": passages, "abstention": abstention}[part](recipes)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -251,10 +247,10 @@ def make_summary(summary: Summary, results: Path) -> list[Block]:
 def _scored(row: SummaryRow, one: Compared, results: Path) -> list[Cell]:
     count = one.conditions[row.condition]["whole"]["n"]
     cells: list[Cell] = []
-    for place, _, figures in one.having(row.condition):
-        gap = one.gap(place, row.condition, "f1")
+    for reading in one.readings(row.condition):
+        gap = reading.gap("f1")
         p = [] if gap is None else [f"p {p_value(gap.p if gap.p_holm is None else gap.p_holm)}"]
-        cells.append(_em_f1(figures["whole"], count, *p))
+        cells.append(_em_f1(reading.figures["whole"], count, *p))
     if row.shipped:
         folder, _, name = row.shipped.partition("/")
         (run,) = find_runs([_newest(results, folder)[0] / name])

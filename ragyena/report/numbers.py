@@ -54,9 +54,9 @@ def signed(gap: Difference) -> str:
     return f"{gap.difference.mean:+.1f} ({gap.difference.low:+.1f} to {gap.difference.high:+.1f})"
 
 
-def p_values(gap: Difference) -> tuple[str, str]:
-    """As tested, and after Holm's correction."""
-    return f"p {p_value(gap.p)}", f"Holm {p_value(gap.p if gap.p_holm is None else gap.p_holm)}"
+def p_values(gap: Difference) -> list[str]:
+    """As tested, and after Holm's correction if there was one."""
+    return [f"p {p_value(gap.p)}", *([] if gap.p_holm is None else [f"Holm {p_value(gap.p_holm)}"])]
 
 
 def p_value(p: float) -> str:

@@ -21,9 +21,8 @@ from ragyena.report.model import (
     Series,
     Table,
     Text,
-    Value,
 )
-from ragyena.report.numbers import p_value, score, signed
+from ragyena.report.numbers import difference, score
 
 __all__ = ["retrieval_sections"]
 
@@ -45,7 +44,8 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
         text += (
             f" ▲ and ▼ stand where a paired permutation test against {conditions[0]['title']} gives p < {SIGNIFICANT:g}"
         )
-        text += " after Holm's correction for all tests below." if all(map(_is_corrected, tests)) else "."
+        corrected = all(test.get("p_holm") is not None for test in tests)
+        text += " after Holm's correction for all tests below." if corrected else "."
     blocks: list[Block] = [Table(head, [_row(condition, tests) for condition in conditions]), Text(text)]
     charts = [
         _curve(conditions, key, label)
@@ -67,10 +67,6 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
     ]
     settings = [Code("Recipe", as_yaml(result["config"])), Code("Index and search", as_yaml(result["settings"]))]
     yield Section(f"{prefix}How retrieval was measured", [Table(["", ""], facts, left=2), *settings])
-
-
-def _is_corrected(test: Mapping[str, Any]) -> bool:
-    return test.get("p_holm") is not None
 
 
 def _row(condition: Condition, tests: list[Mapping[str, Any]]) -> list[Cell]:
@@ -111,14 +107,7 @@ def _recalls(conditions: list[Condition]) -> Table:
 
 def _gaps(tests: list[Mapping[str, Any]]) -> Table:
     rows: list[Row] = []
-    for test in tests:
-        gap = stored_difference(test)
-        mean, _, ends = signed(gap).partition(" ")
+    for gap in map(stored_difference, tests):
         measure = {"ndcg_10": "nDCG@10"}.get(gap.measure, gap.measure.replace("_", " "))
-        cells: list[Cell] = [
-            Value(mean, ends.strip("()")),
-            p_value(gap.p),
-            "" if gap.p_holm is None else p_value(gap.p_holm),
-        ]
-        rows.append([f"{gap.first} less {gap.second}", measure, f"{gap.n:,}", *cells])
-    return Table(["searches", "measure", "n", "difference", "p", "Holm"], rows, left=2)
+        rows.append([f"{gap.first} less {gap.second}", measure, f"{gap.n:,}", difference(gap)])
+    return Table(["searches", "measure", "n", "difference"], rows, left=2)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ragyena.eval.results import short_name
 from ragyena.eval.significance import SIGNIFICANT
-from ragyena.report.compared import Compared, stored_difference
+from ragyena.report.compared import Compared, counts, grouped, stored_difference
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
 from ragyena.report.numbers import difference, interval, mark, millions, p_values, score, signed
 
@@ -25,27 +25,20 @@ __all__ = [
     "scores_table",
     "seeds_table",
     "sources_table",
-    "title_of",
     "verdict_section",
 ]
 
 Recipes = Sequence[Compared]
-
-
-def title_of(recipes: Recipes, one: Compared, condition: Mapping[str, Any]) -> str:
-    """The title of a condition, with the recipe's name where there are several."""
-    return f"{one.recipe}, {condition['title']}" if len(recipes) > 1 else str(condition["title"])
-
-
-def _counts(one: Compared, condition: str) -> str:
-    return ", ".join(dict.fromkeys(f"{figures['whole']['n']:,}" for _, _, figures in one.having(condition)))
+_MEASURES = ("em", "f1")
 
 
 def verdict_section(compared: Compared) -> Section:
     """The scores of one recipe under a sentence for each later reader."""
-    sentences = [*_sentences(compared)]
+    sentences = [*_sentences([compared])]
     note = "Scores are percent, with 95% intervals of a bootstrap over whole contexts."
-    untested = [run.label for place, run in enumerate(compared.runs) if place and not _tested(compared, place)]
+    untested = [
+        run.label for place, run in enumerate(compared.runs) if place not in {0, *(at for at, _ in compared.gaps)}
+    ]
     if untested:
         note += f" {', '.join(untested)}: no differences, for want of answers to the same questions beside the results."
     if compared.gaps:
@@ -58,134 +51,113 @@ def verdict_section(compared: Compared) -> Section:
     return Section("Verdict", [*([Bullets(sentences)] if sentences else []), scores_table([compared]), Text(note)])
 
 
-def _tested(compared: Compared, place: int) -> bool:
-    return any(at == place for at, _ in compared.gaps)
+def _sentences(recipes: Recipes) -> Iterator[str]:
+    """How each later reader compares with the first."""
+    firsts = " and ".join(f"`{name}`" for name in dict.fromkeys(one.runs[0].label for one in recipes))
+    for label in _labels(recipes):
+        readings = [r for one in recipes for name in one.conditions for r in one.readings(name) if r.label == label]
+        gaps = [gap for reading in readings if (gap := reading.gap("f1"))]
+        marks = [mark(gap) for gap in gaps]
+        if len(gaps) == 1 and len(recipes) == 1:
+            verb = {"▲": "answers better than", "▼": "answers worse than", "": "is not shown to differ from"}[marks[0]]
+            said = ", ".join([signed(gaps[0]), *p_values(gaps[0])])
+            yield f"`{label}` {verb} {firsts}: F1 {said}, n {gaps[0].n:,}."
+        elif gaps:
+            yield (
+                f"`{label}` against {firsts}, by F1 under {len(gaps)} conditions"
+                f"{' of all recipes' if len(recipes) > 1 else ''}: better in {marks.count('▲')}, worse in "
+                f"{marks.count('▼')}, no difference shown in {marks.count('')}."
+            )
 
 
 def scores_table(recipes: Recipes) -> Table:
     """EM and F1 under every condition; of several readers, how each differs from the first."""
-    if all(len(one.runs) == 1 for one in recipes):
-        rows: list[Row] = [
-            [title_of(recipes, one, condition), _counts(one, name), *_measures(condition["whole"])]
-            for one in recipes
-            for name, condition in one.conditions.items()
-        ]
-        return Table(["condition", "n", "EM", "F1"], rows)
-    rows = []
-    for one in recipes:
-        for name, condition in one.conditions.items():
-            rows.append(Group(f"{title_of(recipes, one, condition)}; n {_counts(one, name)}"))
-            for place, run, figures in one.having(name):
-                gaps = [one.gap(place, name, measure) for measure in ("em", "f1")]
-                scores = [score(figures["whole"][m], gap) for m, gap in zip(("em", "f1"), gaps)]
-                rows.append([run.label, *scores, *map(difference, gaps)])
+    if len(recipes) == 1 and len(recipes[0].runs) == 1:
+        conditions = recipes[0].conditions.values()
+        alone = [[c["title"], f"{c['whole']['n']:,}", *(score(c["whole"][m]) for m in _MEASURES)] for c in conditions]
+        return Table(["condition", "n", "EM", "F1"], alone)
+    rows = grouped(
+        recipes,
+        lambda reading: [
+            [
+                reading.label,
+                *(score(reading.figures["whole"][measure], reading.gap(measure)) for measure in _MEASURES),
+                *(difference(reading.gap(measure)) for measure in _MEASURES),
+            ]
+        ],
+        counted=True,
+    )
     return Table(["reader", "EM", "F1", "EM difference", "F1 difference"], rows)
-
-
-def _measures(part: Mapping[str, Any]) -> list[Cell]:
-    return [score(part["em"]), score(part["f1"])]
-
-
-def _sentences(compared: Compared) -> Iterator[str]:
-    first = compared.runs[0].label
-    for place, run in enumerate(compared.runs[1:], 1):
-        gaps = [gap for name in compared.conditions if (gap := compared.gap(place, name, "f1"))]
-        counts = {side: sum(mark(gap) == side for gap in gaps) for side in ("▲", "▼", "")}
-        if len(gaps) == 1:
-            verb = {"▲": "answers better than", "▼": "answers worse than", "": "is not shown to differ from"}
-            said = ", ".join([signed(gaps[0]), *p_values(gaps[0])])
-            yield f"`{run.label}` {verb[mark(gaps[0])]} `{first}`: F1 {said}, n {gaps[0].n:,}."
-        elif gaps:
-            yield (
-                f"`{run.label}` against `{first}`, by F1 under {len(gaps)} conditions: better in {counts['▲']}, "
-                f"worse in {counts['▼']}, no difference shown in {counts['']}."
-            )
 
 
 def sources_table(recipes: Recipes) -> Table | None:
     """Scores by the source of the questions, where there are several."""
-    rows: list[Row] = []
-    for one in recipes:
-        for name, condition in one.conditions.items():
-            lines = [
-                [
-                    part["source"],
-                    run.label,
-                    f"{part['n']:,}",
-                    *_measures(part),
-                    *(difference(one.gap(place, name, measure, part["source"])) for measure in ("em", "f1")),
-                ]
-                for place, run, figures in one.having(name)
-                if len(figures["sources"]) > 1
-                for part in figures["sources"]
+    rows = grouped(
+        recipes,
+        lambda reading: [
+            [
+                *(part["source"], reading.label, f"{part['n']:,}"),
+                *(score(part[measure]) for measure in _MEASURES),
+                *(difference(reading.gap(measure, part["source"])) for measure in _MEASURES),
             ]
-            if lines:
-                rows += [Group(title_of(recipes, one, condition)), *sorted(lines, key=lambda line: str(line[0]))]
+            for part in reading.figures["sources"]
+            if len(reading.figures["sources"]) > 1
+        ],
+        in_order=True,
+    )
     head = ["source", "reader", "n", "EM", "F1", "EM difference", "F1 difference"]
     return Table(head, rows, left=2) if rows else None
 
 
 def contrasts(recipes: Recipes) -> list[Block]:
-    """How conditions differ from each other for one reader, where the recipe is about that; and spreads."""
+    """How conditions differ from each other for one reader, where the recipe is about that."""
     rows: list[Row] = []
     for one in recipes:
-        pairs: dict[tuple[str, str], dict[tuple[str, str], dict[str, Cell]]] = {}
-        for run in one.runs:
-            for values in run.result.get("differences", ()):
-                gap = stored_difference(values)
-                lines = pairs.setdefault((gap.first, gap.second), {})
-                lines.setdefault((run.label, gap.source), {})[gap.measure] = difference(gap)
-                lines[run.label, gap.source]["n"] = f"{gap.n:,}"
         titles = {name: condition["title"] for name, condition in one.conditions.items()}
-        for (first, second), lines in pairs.items():
-            prefix = f"{one.recipe}, " if len(recipes) > 1 else ""
-            rows.append(Group(f"{prefix}{titles.get(first, first)} less {titles.get(second, second)}"))
-            rows += [
-                [reader, source, *(cells.get(key, "") for key in ("n", "em", "f1"))]
-                for (reader, source), cells in lines.items()
-            ]
-    if not rows:
-        return []
+        pairs: dict[str, dict[tuple[str, str], dict[str, Cell]]] = {}
+        for run in one.runs:
+            for gap in map(stored_difference, run.result.get("differences", ())):
+                title = f"{titles.get(gap.first, gap.first)} less {titles.get(gap.second, gap.second)}"
+                cells = pairs.setdefault(title, {}).setdefault((run.label, gap.source), {"n": f"{gap.n:,}"})
+                cells[gap.measure] = difference(gap)
+        for title, lines in pairs.items():
+            rows.append(Group(f"{one.recipe}, {title}" if len(recipes) > 1 else title))
+            rows += [[*key, *(cells.get(name, "") for name in ("n", *_MEASURES))] for key, cells in lines.items()]
     text = (
         "The same reader on the same questions under two conditions. ▲ and ▼ stand where the first condition is "
         f"better or worse with p < {SIGNIFICANT:g} after Holm's correction for the reader's tests."
     )
-    return [Text(text), Table(["reader", "questions", "n", "EM difference", "F1 difference"], rows, left=2)]
+    table = Table(["reader", "questions", "n", "EM difference", "F1 difference"], rows, left=2)
+    return [Text(text), table] if rows else []
 
 
 def passages(recipes: Recipes) -> list[Block]:
     """For how many questions the right passage was read, and was ranked first."""
     keys = ("own_packed", "answer_packed", "own_first")
-    rows: list[Row] = []
-    for one in recipes:
-        for name, condition in one.conditions.items():
-            lines = [
-                [run.label, *(score(figures.get(key)) for key in keys), f"{figures['passages']:.1f}"]
-                for _, run, figures in one.having(name)
-                if any(figures.get(key) for key in keys)
-            ]
-            if lines:
-                rows += [Group(title_of(recipes, one, condition)), *lines]
-    if not rows:
-        return []
+    rows = grouped(
+        recipes,
+        lambda reading: [
+            [reading.label, *(score(reading.figures.get(k)) for k in keys), f"{reading.figures['passages']:.1f}"]
+            for _ in range(any(reading.figures.get(key) for key in keys))
+        ],
+    )
     text = (
         "Percent of the questions for which a passage of their own context, or an answer as a string, stands in what "
         "is read, and for which the reader's best passage is of their own context; passages in a context, on average."
     )
-    return [Text(text), Table(["reader", "own passage read", "answer read", "own passage best", "passages"], rows)]
+    table = Table(["reader", "own passage read", "answer read", "own passage best", "passages"], rows)
+    return [Text(text), table] if rows else []
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Several recipes
+# Several recipes, many readers
 # ---------------------------------------------------------------------------------------------------------------
 
 
 def overall_section(recipes: Recipes, retrievals: Sequence[Mapping[str, Any]]) -> Section:
     """A table of all conditions and readers, and a sentence for each reader but the first."""
-    blocks: list[Block] = []
-    sentences = [*_overall_sentences(recipes)]
-    if sentences:
-        blocks.append(Bullets(sentences))
+    sentences = [*_sentences(recipes)]
+    blocks: list[Block] = [Bullets(sentences)] if sentences else []
     if recipes:
         note = "F1 in percent, with 95% intervals; exact match and all else stands under each recipe."
         if sentences:
@@ -204,42 +176,26 @@ def _labels(recipes: Recipes) -> list[str]:
     return list(dict.fromkeys(run.label for one in recipes for run in one.runs))
 
 
+def _named(recipe: str, config: Mapping[str, Any]) -> Group:
+    return Group(": ".join(filter(None, (recipe, str(config.get("description", ""))))))
+
+
 def f1_table(recipes: Recipes) -> Table:
     """F1 with a column for each reader."""
     labels = _labels(recipes)
     rows: list[Row] = []
     for one in recipes:
-        about = str(one.runs[0].result["config"].get("description", ""))
-        rows.append(Group(": ".join(filter(None, (one.recipe, about)))))
+        rows.append(_named(one.recipe, one.runs[0].result["config"]))
         for name, condition in one.conditions.items():
-            cells = {
-                run.label: score(figures["whole"]["f1"], one.gap(place, name, "f1"))
-                for place, run, figures in one.having(name)
-            }
-            rows.append([condition["title"], _counts(one, name), *(cells.get(label, "") for label in labels)])
+            readings = one.readings(name)
+            cells = {reading.label: score(reading.figures["whole"]["f1"], reading.gap("f1")) for reading in readings}
+            rows.append([condition["title"], counts(readings), *(cells.get(label, "") for label in labels)])
     return Table(["condition", "n", *labels], rows)
-
-
-def _overall_sentences(recipes: Recipes) -> Iterator[str]:
-    firsts = " and ".join(f"`{name}`" for name in dict.fromkeys(one.runs[0].label for one in recipes))
-    for label in _labels(recipes):
-        marks = [
-            mark(test)
-            for one in recipes
-            for (place, _), tests in one.gaps.items()
-            for test in tests
-            if (test.measure, test.source) == ("f1", "all") and one.runs[place].label == label
-        ]
-        if marks:
-            yield (
-                f"`{label}` against {firsts}, by F1 under {len(marks)} conditions of all recipes: better in "
-                f"{marks.count('▲')}, worse in {marks.count('▼')}, no difference shown in {marks.count('')}."
-            )
 
 
 def _searches(retrievals: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     for result in retrievals:
-        yield Group(": ".join(filter(None, (str(result["recipe"]), str(result["config"].get("description", ""))))))
+        yield _named(str(result["recipe"]), result["config"])
         for condition in result["conditions"]:
             k, recall = next(reversed(condition["answer_recall"].items()), ("", None))
             recalled = Value(f"{recall['mean']:.1f}", f"in the first {k}\n{interval(recall)}") if recall else ""
@@ -250,17 +206,14 @@ def _searches(retrievals: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
 def readers_table(recipes: Recipes, about: Mapping[str, str]) -> Table:
     """What each reader is and what it read on; ``about`` describes readers by label."""
     read: dict[tuple[str, ...], list[str]] = {}
-    for one in recipes:
-        for run in one.runs:
-            reader, machine = run.result["reader"], run.result["machine"]
-            on = ", ".join(sorted(set(machine["gpus"]))) if reader["device"] != "cpu" else machine["processor"]
-            row = (run.label, about.get(run.label, ""), short_name(str(reader["name"])), millions(reader["parameters"]))
-            read.setdefault((*row, reader["fingerprint"][:12], reader["dtype"], on), []).append(one.recipe)
-    order = _labels(recipes)
-    rows: list[Row] = [
-        [*row, "all" if len(names) == len(recipes) else ", ".join(names)]
-        for row, names in sorted(read.items(), key=lambda item: order.index(item[0][0]))
-    ]
+    for label in _labels(recipes):
+        for one in recipes:
+            for run in (run for run in one.runs if run.label == label):
+                reader, machine = run.result["reader"], run.result["machine"]
+                on = ", ".join(sorted(set(machine["gpus"]))) if reader["device"] != "cpu" else machine["processor"]
+                row = (label, about.get(label, ""), short_name(str(reader["name"])), millions(reader["parameters"]))
+                read.setdefault((*row, reader["fingerprint"][:12], reader["dtype"], on), []).append(one.recipe)
+    rows = [[*row, "all" if len(names) == len(recipes) else ", ".join(names)] for row, names in read.items()]
     head = ["reader", "what it is", "run", "parameters", "fingerprint", "arithmetic", "read on", "recipes"]
     return Table(head, rows, left=len(head))
 
@@ -270,38 +223,31 @@ def f1_figures(recipes: Recipes, name: str) -> Figures:
     labels = _labels(recipes)
     charts = []
     for one in recipes:
-        series: dict[str, list[Point | None]] = {}
+        series = {}
         for condition, values in one.conditions.items():
-            f1 = {run.label: figures["whole"]["f1"] for _, run, figures in one.having(condition)}
-            series[values["title"]] = [
-                Point(0, f1[label]["mean"], f1[label]["low"], f1[label]["high"]) if label in f1 else None
-                for label in labels
-            ]
+            f1 = {reading.label: reading.figures["whole"]["f1"] for reading in one.readings(condition)}
+            points = {label: Point(0, of["mean"], of["low"], of["high"]) for label, of in f1.items()}
+            series[values["title"]] = [points.get(label) for label in labels]
         charts.append(DotChart(f"F1, {one.recipe}", labels, series, f"F1, {one.recipe}"))
-    widest = list(recipes[0].conditions)[-1]
-    speeds = {run.label: figures["tokens_per_second"] / 1000 for _, run, figures in recipes[0].having(widest)}
-    title = f"thousand tokens/s, {recipes[0].conditions[widest]['title']}"
-    points = [Point(0, speeds[label]) if label in speeds else None for label in labels]
-    return Figures([*charts, DotChart(title, labels, {title: points}, "thousand tokens/s", from_zero=True)], name=name)
+    widest, values = [*recipes[0].conditions.items()][-1]
+    title = f"thousand tokens/s, {values['title']}"
+    speeds = {r.label: Point(0, r.figures["tokens_per_second"] / 1000) for r in recipes[0].readings(widest)}
+    speed = DotChart(title, labels, {title: [*map(speeds.get, labels)]}, "thousand tokens/s", from_zero=True)
+    return Figures([*charts, speed], name=name)
 
 
 def seeds_table(seeds: Sequence[Recipes]) -> Table:
     """F1 over the same recipes with readers of several training seeds: mean (lowest-highest)."""
+    titles: list[str] = []
     rows: dict[str, list[Cell]] = {label: [] for label in _labels(seeds[0])}
-    titles = []
     for one in seeds[0]:
         others = [same for recipes in seeds[1:] for same in recipes if same.recipe == one.recipe]
         for name, condition in one.conditions.items():
             if not others or not all(name in other.conditions for other in others):
                 continue
-            titles.append(title_of(seeds[0], one, condition))
+            titles.append(f"{one.recipe}, {condition['title']}")
+            readings = [reading for same in (one, *others) for reading in same.readings(name)]
             for label, cells in rows.items():
-                values = [
-                    figures["whole"]["f1"]["mean"]
-                    for same in (one, *others)
-                    for _, run, figures in same.having(name)
-                    if run.label == label
-                ]
-                ends = f"{min(values, default=0):.1f}–{max(values, default=0):.1f}"
-                cells.append(Value(f"{statistics.mean(values):.1f}", ends) if len(values) > 1 else "")
+                f1 = [reading.figures["whole"]["f1"]["mean"] for reading in readings if reading.label == label]
+                cells.append(Value(f"{statistics.mean(f1):.1f}", f"{min(f1):.1f}–{max(f1):.1f}") if len(f1) > 1 else "")
     return Table(["reader", *titles], [[label, *cells] for label, cells in rows.items() if any(cells)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ragyena.errors import StorageError
+from ragyena.eval.journal import write_text
 from ragyena.eval.results import find_retrievals, find_runs
 from ragyena.report.html import to_html
 from ragyena.report.markdown import to_markdown
@@ -25,16 +25,9 @@ def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -
     Raises PathNotFoundError, DataError, MissingDependencyError (matplotlib, for the charts) and StorageError.
     """
     page = load_page(paths, progress)
-    written = []
-    for name, text in ((HTML, to_html(page)), (MARKDOWN, to_markdown(page))):
-        path = out / name
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
-        written.append(path)
-    return written[0], written[1]
+    write_text(out / HTML, to_html(page))
+    write_text(out / MARKDOWN, to_markdown(page))
+    return out / HTML, out / MARKDOWN
 
 
 def load_page(paths: Sequence[Path], progress: Progress | None = None) -> Page:
