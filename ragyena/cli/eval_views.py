@@ -130,7 +130,7 @@ def summary_line(result: Path, *, kept: bool) -> str:
     else:
         recalls = [(c["name"], c["answer_recall"] or c["passage_recall"] or {}) for c in values["conditions"]]
         figures = ", ".join(f"{name} {e['mean']:.1f} in {k}" for name, of in recalls for k, e in [*of.items()][-1:])
-        said = f"{values['recipe']}: found by {figures}"
+        said = f"{values['recipe']}: retrieved by {figures}"
     return f"  {said}{' (finished before)' if kept else ''}"
 
 
@@ -265,7 +265,7 @@ def _latency(latency: Latency) -> str:
 
 
 def _cost(cost: Cost) -> Iterator[str]:
-    parts = ", ".join(f"{PART_NAMES[part]} {duration(found.p50)}" for part, found in cost.parts.items())
+    parts = ", ".join(f"{PART_NAMES[part]} {duration(times.p50)}" for part, times in cost.parts.items())
     after = f", {duration(cost.per_token.p50)} for each token after it" if cost.per_token else ""
     yield f"of a question (medians): {parts}; first token after {duration(cost.first_token.p50)} of reading{after}"
     state = cost.state

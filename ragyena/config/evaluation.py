@@ -52,12 +52,12 @@ class EvalConfig(Strict):
     prose: tuple[str, ...] = ()
     """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
     documents: tuple[str, ...] = ()
-    """Of ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
+    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
     corpus: tuple[str, ...] = ()
     """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
     that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
     beir: str = ""
-    """Of ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
+    """Task ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
     instead of questions and passages; ``split`` chooses the judgements."""
     masked: Count = 0
     """Questions made by masking spans of the documents of ``corpus``, or of the index of ``--index``, which recur in
@@ -71,24 +71,24 @@ class EvalConfig(Strict):
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
     context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
-    """Of ``open`` and ``positions``: context lengths, each a condition. Hits are searched once, for the longest."""
+    """Tasks ``open`` and ``positions``: context lengths, each a condition. Hits are searched once, for the longest."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
+    """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
     modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
         *("hybrid", "dense", "lexical"),
     )
-    """Of ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
     reranker: str = ""
-    """Of ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
+    """Task ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
     which it orders the first hits of the first of ``modes`` anew. None ships."""
     rerank: Annotated[int, Field(ge=1, le=1000)] = 50
-    """How many hits the ``reranker`` orders; those after them keep their places."""
+    """Number of hits that the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
-    """Of ``retrieval``: numbers of passages among which the right one is looked for."""
+    """Task ``retrieval``: numbers of passages among which the right one is looked for."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     timed: Count = 0
-    """Of each condition, the contexts of so many questions are also read one by one, for latency percentiles: p95 needs
+    """Number of questions of each condition whose contexts are also read one by one, for latency percentiles: p95 needs
     20 of them, p99 100."""
     timed_seconds: Annotated[float, Field(gt=0)] = 120.0
     """No further context of a condition is timed once those that were timed took so long together: a slow reader has

@@ -61,14 +61,14 @@ class DecodeState:
     """Bytes kept from one token of an answer to the next, computed from the architecture, not measured."""
 
     tokens: int
-    """Of the context, padding and question included, that the figures are for."""
+    """Length of the context that the bytes are for, padding and question included."""
     constant: int
-    """Of the decoder's Hyena layers: whatever the context's length. 0 for a reader that only extracts."""
+    """State of the decoder's Hyena layers: whatever the context's length. 0 for a reader that only extracts."""
     memory: int
-    """Of what the decoder attends to: the keys and values of its own layers, the keys it copies by, and the token ids.
+    """Memory of the decoder: the keys and values of its own layers, the keys it copies by, and the token ids.
     0 for a reader that only extracts."""
     attention: int
-    """Of the KV cache that a decoder-only attention reader of the same depth, width and type would hold."""
+    """KV cache that a decoder-only attention reader of the same depth, width and type would hold."""
 
     @property
     def total(self) -> int:
@@ -98,12 +98,12 @@ class Energy:
     """Energy of the whole board by NVML, idle power included, over questions read one after the other."""
 
     joules: float
-    """Of a question."""
+    """Energy of a question."""
     watts: float
     """On average."""
     readings: int
     seconds: float
-    """What all of them took."""
+    """Time of all of them."""
 
 
 def energy_counter(device: str) -> Callable[[], float] | str:
@@ -153,7 +153,7 @@ def measure_energy(reader: Reader, contexts: Sequence[Sequence[Context]], joules
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of contexts read one by one, each once before it is timed."""
+    """Cost of contexts read one by one, each once before it is timed."""
 
     n: int
     """Contexts."""
@@ -178,7 +178,7 @@ class Cost:
     """The most memory of the process resident while one context was read, all it holds included; None where the
     system does not count it."""
     state: DecodeState
-    """Of a context of the median length."""
+    """State for a context of the median length."""
     energy: Energy | None
     """None where it was not measured."""
     no_energy: str

@@ -58,16 +58,16 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """How well confidence separates questions whose context holds the answer from those whose context does not."""
+    """Separation, by confidence, of questions whose context holds the answer from those whose context does not."""
 
     answerable: int
     unanswerable: int
     auroc: float | None
-    """Of ``confidence``, answerable questions as positives."""
+    """AUROC of ``confidence``, answerable questions as positives."""
     auroc_no_answer: float | None
-    """Of ``no_answer_probability``, unanswerable questions as positives."""
+    """AUROC of ``no_answer_probability``, unanswerable questions as positives."""
     auroc_right: float | None
-    """Of ``confidence``, right (exactly matching) answers as positives, all other questions as negatives."""
+    """AUROC of ``confidence``, right (exactly matching) answers as positives, all other questions as negatives."""
     threshold: float
     """The pipeline's ``reader.threshold``, at which the next three hold."""
     answered: float
@@ -85,7 +85,7 @@ class ConditionReport:
     name: str
     title: str
     parameters: Mapping[str, Any]
-    """Of the condition: among how many passages, in how many tokens."""
+    """Numbers that define the condition: passages, context tokens, position."""
     whole: SourceReport
     sources: tuple[SourceReport, ...]
     own_first: Estimate | None
@@ -111,14 +111,14 @@ class ConditionReport:
     """The most memory of the process that was resident while a batch was read, all it holds included; None where the
     system does not count it."""
     latency: Latency | None
-    """Of contexts read one by one; None where none was timed (``timed`` of the recipe)."""
+    """Times of contexts read one by one; None where none was timed (``timed`` of the recipe)."""
     risk_coverage: RiskCoverage
     """Over all questions asked under the condition."""
     abstention: Abstention | None
     tokens_per_second: float
     """Read in batches, padding included; 0 where nothing was read."""
     cost: Cost | None = None
-    """Of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
+    """Cost of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Report:
     recipe: str
     date: str
     answers: str
-    """The file beside the report that holds every answer and its scores."""
+    """The file next to the report that holds every answer and its scores."""
     conditions: tuple[ConditionReport, ...]
     differences: tuple[Difference, ...]
     """Between conditions, where the task is about them."""

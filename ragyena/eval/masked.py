@@ -37,7 +37,7 @@ class Masked:
     question: Question
     """Its ``context_id`` names the passage that answers."""
     own: Passage
-    """That passage."""
+    """The passage that answers."""
     taken_from: int
     """The id of the passage that the sentence was taken from."""
 

@@ -36,7 +36,7 @@ _MOST_POINTS = 101  # a curve of more shows no more
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one answer, each between 0 and 1."""
+    """Exact match and F1 of one answer, each between 0 and 1."""
 
     em: float
     f1: float
@@ -146,7 +146,7 @@ class RiskCoverage:
 
 
 def risk_coverage(confidences: Sequence[float], exact_matches: Sequence[float]) -> RiskCoverage:
-    """How often a reader is wrong if it answers only the questions it is most confident of.
+    """The error rate of a reader that answers only the questions it is most confident of.
 
     Raises ValueError where there is no answer or the two are not of one length.
     """

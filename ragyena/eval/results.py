@@ -1,4 +1,4 @@
-"""Results of evaluations read from their files, with the answers beside them.
+"""Results of evaluations read from their files, with their answers.
 
 Files from before there was a schema lack some fields.
 """

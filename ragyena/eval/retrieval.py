@@ -92,7 +92,7 @@ class RetrievalCondition:
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
-    """Of a search, the embedding of the question and the reranking included."""
+    """Time of a search, the embedding of the question and the reranking included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,10 @@ class RetrievalReport:
     recipe: str
     date: str
     answers: str
-    """The file beside the report that holds the hits of every question."""
+    """The file next to the report that holds the hits of every question."""
     conditions: tuple[RetrievalCondition, ...]
     differences: tuple[Difference, ...]
-    """Of each further way of searching from the first."""
+    """Differences of each further way of searching from the first."""
     config: Mapping[str, Any]
     """The recipe, with the flags given over it."""
     settings: Mapping[str, Any]
@@ -130,7 +130,7 @@ class _Search:
     ranking: Ranking
     seconds: float
     ranks: tuple[int, ...]
-    """Of the passages that hold an answer."""
+    """Ranks of the passages that hold an answer."""
     measures: Mapping[str, float] | None
     """None where the own passages are not known."""
 
@@ -319,7 +319,7 @@ def _condition(
 def _differences(
     searches: Mapping[str, Sequence[_Search]], recall_at: Sequence[int], drawn: Mapping[str, int]
 ) -> Iterator[Difference]:
-    """Of each further way of searching from the first, on the same questions."""
+    """Differences of each further way of searching from the first, on the same questions."""
     (first, base), *others = searches.items()
     for name, of_mode in others:
         pairs = [*zip(of_mode, base, strict=True)]

@@ -65,7 +65,7 @@ class EvaluationResult:
     results: tuple[Finished, ...]
     comparisons: tuple[Comparison, ...]
     together: tuple[Path, ...]
-    """Of several readers, for each part the file of all results and comparisons."""
+    """For each part with several readers, the file of all results and comparisons."""
 
     @property
     def paths(self) -> list[Path]:

@@ -26,7 +26,7 @@ class Target:
 
     measure: str
     k: int | None
-    """Of a recall: among the first k."""
+    """The k of a recall among the first k."""
     condition: str | None
     """None: the first."""
     least: float

@@ -56,7 +56,7 @@ class Timing:
     parts: Mapping[str, float] = field(default_factory=dict)
     """Seconds by part of the reading, as ``ragyena.reader.stopwatch`` names them."""
     tokens_written: int = 0
-    """Of an answer that was written, its end token included."""
+    """Tokens of a written answer, its end token included."""
     peak_memory_gib: float | None = None
     """The most GPU memory allocated while it was read, the reader's own included; None on a CPU."""
     peak_resident_gib: float | None = None
@@ -65,7 +65,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of times, in seconds, each taken alone."""
+    """Percentiles of times in seconds, each taken alone."""
 
     n: int
     p50: float
@@ -81,7 +81,7 @@ class Latency(Percentiles):
     """Seconds from a packed context to its answer, contexts read one by one, each once before it is timed."""
 
     tokens: float
-    """Of a context, padding included: the median."""
+    """Median length of a context, padding included."""
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:

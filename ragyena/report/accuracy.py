@@ -181,7 +181,7 @@ def _risks(curve: Mapping[str, Any] | None) -> list[Point]:
 
 
 def abstention(recipes: Sequence[Compared]) -> list[Block]:
-    """How well answerable questions are told from unanswerable ones, where both were asked."""
+    """Separation of answerable from unanswerable questions, where both were asked."""
 
     def cells(reading: Reading) -> list[list[str]]:
         about = reading.figures.get("abstention")

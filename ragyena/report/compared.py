@@ -59,7 +59,7 @@ class Reading:
 
     label: str
     place: int
-    """Of the run among those of its recipe."""
+    """The run's place among those of its recipe."""
     figures: Mapping[str, Any]
     tests: Sequence[Difference]
 
@@ -118,7 +118,7 @@ class Sweep:
     quantity: str
     """``context_tokens`` or ``among``."""
     about: str
-    """What else tells these conditions from those of other sweeps; may be empty."""
+    """The other parameters, which its conditions share; may be empty."""
     conditions: Mapping[float, str]
     """Names by the quantity, ascending."""
 

@@ -144,7 +144,7 @@ def _tokens(condition: Condition) -> float:
 
 
 def _sentences(compared: Compared) -> Iterator[str]:
-    """How the time of each later reader compares with the first's over the longest sweep that was timed."""
+    """Compare the time of each later reader with the first's over each sweep that was timed."""
     if _machines_differ(compared):
         return
     first = compared.runs[0]

@@ -82,7 +82,7 @@ class SectionOf(_Strict):
     labels: tuple[str, ...] = ()
     """Names for the readers, in their order."""
     about: Mapping[str, str] = {}
-    """What each reader is, by label."""
+    """A description of each reader, by label."""
     show: tuple[Parts, ...] = ()
     picture: str = ""
     """Name of the file of the section's charts."""
@@ -90,7 +90,7 @@ class SectionOf(_Strict):
     """Folders inside with the same results of other training seeds."""
     training: Training | None = None
     benchmarks: bool = False
-    """Whether the files are results of ``ragyena bench train``."""
+    """True if the files are results of ``ragyena bench train``."""
 
 
 class SummaryRow(_Strict):
@@ -116,7 +116,7 @@ class Summary(_Strict):
     benchmark: str
     """A result of ``ragyena bench reader`` whose times are drawn against length."""
     benchmarked: tuple[str, ...]
-    """What the benchmark calls the readers, in the order of the labels."""
+    """The benchmark's names for the readers, in the order of the labels."""
     picture: str
 
 

@@ -52,7 +52,7 @@ def verdict_section(compared: Compared) -> Section:
 
 
 def _sentences(recipes: Recipes) -> Iterator[str]:
-    """How each later reader compares with the first."""
+    """Compare each later reader with the first."""
     firsts = " and ".join(f"`{name}`" for name in dict.fromkeys(one.runs[0].label for one in recipes))
     for label in _labels(recipes):
         readings = [r for one in recipes for name in one.conditions for r in one.readings(name) if r.label == label]
@@ -110,7 +110,7 @@ def sources_table(recipes: Recipes) -> Table | None:
 
 
 def contrasts(recipes: Recipes) -> list[Block]:
-    """How conditions differ from each other for one reader, where the recipe is about that."""
+    """Differences between conditions for one reader, where the recipe tests them."""
     rows: list[Row] = []
     for one in recipes:
         titles = {name: condition["title"] for name, condition in one.conditions.items()}
@@ -204,7 +204,7 @@ def _searches(retrievals: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
 
 
 def readers_table(recipes: Recipes, about: Mapping[str, str]) -> Table:
-    """What each reader is and what it read on; ``about`` describes readers by label."""
+    """Architecture, checkpoint and device of each reader; ``about`` describes readers by label."""
     read: dict[tuple[str, ...], list[str]] = {}
     for label in _labels(recipes):
         for one in recipes:

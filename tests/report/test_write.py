@@ -346,5 +346,10 @@ def test_the_command(folder: Any, tmp_path: Path) -> None:
     assert summary.returncode == 0 and summary.stdout.strip() == f"small/{Path(first).name}"
     unclear = called("alone", "alone")
     assert unclear.returncode == 2 and "--out" in unclear.stderr
+    for old, new in (("eval-compare", "report A.json B.json"), ("plot-training", "report RUN_FOLDER")):
+        gone = subprocess.run(
+            [sys.executable, "-m", "ragyena", old, first], capture_output=True, text=True, check=False
+        )
+        assert gone.returncode == 2 and new in gone.stderr
     nothing = called("nowhere")
     assert nothing.returncode == 3 and "nowhere" in nothing.stderr and "Traceback" not in nothing.stderr
