@@ -93,7 +93,7 @@ class CausalHyena(CausalMixer):
         history = self.max_length - 1 if steps is None else min(steps, self.max_length - 1)
         tails: list[Tensor] = []
 
-        def convolve(*arguments: Tensor, **gates: Tensor | None) -> Tensor:
+        def convolve(*arguments: Tensor, **gates: Any) -> Tensor:
             y_BDL, tail_BDS = long_conv_with_tail(*arguments, history=history, **gates)
             tails.append(tail_BDS)
             return y_BDL
