@@ -19,6 +19,7 @@ from ragyena.cli.options import (
     index_path,
     parse_filters,
 )
+from ragyena.documents.formats import listed
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
@@ -31,10 +32,16 @@ SHOWN = 10
 LISTED = 20
 """Files that ``status`` lists without ``--files``."""
 
+ADD_HELP = f"""Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
+
+Formats: {listed()}. Each document is there whole or not at all, whatever happens; running the same command again
+resumes.
+"""
+
 app = typer.Typer(help="Make an index of documents, look at it, mend it.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(help=ADD_HELP)
 def add(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and folders to walk.")],
     index: IndexOption = None,
@@ -57,11 +64,7 @@ def add(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
-
-    Text, markdown, reStructuredText, HTML, PDF, Word, PowerPoint, Excel, CSV, JSON lines and source code. Each
-    document is there whole or not at all, whatever happens; running the same command again resumes.
-    """
+    """Add documents to an index and print the report."""
     flags = {
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,

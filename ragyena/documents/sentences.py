@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from enum import IntEnum
 
+from ragyena.documents.words import read_words
+
 __all__ = ["Border", "borders", "sentence_span"]
 
 REACH = 400
@@ -36,28 +38,10 @@ _SPACE = re.compile(r"[^\S\n]+")
 _ITEM = re.compile(r"(?:[-*+•‣◦▪–—·|>#]|\d{1,3}[.)]\s|[(]?[A-Za-z][.)]\s|[{}\[\]<@$\\]|//|/\*|```|~~~)")
 _LAST_WORD = re.compile(r"(\S+)\Z")
 
-_ABBREVIATIONS = """
-    mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle
-    vs etc e.g i.e eg ie cf al ca approx viz resp ibid op cit ed eds trans vol vols no nos nr pp p fig figs eq eqs sec
-    secs ch chap art par tab app ref refs dept univ inc ltd co corp bros assn ave blvd rd est min max avg
-    jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
-    u.s u.k u.n e.u a.m p.m b.c a.d ph.d m.d b.a m.a d.c
-    bzw z.b d.h u.a usw ggf evtl str bd hr fr abb
-"""
-_BEFORE_NAME = """
-    mr mrs ms dr prof sr jr st mt gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle e.g i.e eg ie cf vs
-    fig figs eq eqs no nos nr pp p vol sec ch chap art op
-"""
-_STARTERS = frozenset(
-    """
-    The A An He She It They We I You This That These Those His Her Its Their Our There Here In On At By For From With
-    But And Or So If As When While After Before Since Until Although However Then What Who Where Why How
-    """.split()  # noqa: SIM905 -- as a list it would take a line a word
-)
-"""Words that begin a sentence even after an abbreviation: capitals alone may be a name, as in "U.S. Army"."""
 _WORD = re.compile(r"\w+")
-# As sets: words after whose full stop a sentence may go on, and those after which it does even with a capital.
-_ABBREVIATED, _BEFORE_CAPITAL = frozenset(_ABBREVIATIONS.split()), frozenset(_BEFORE_NAME.split())
+_ABBREVIATIONS = frozenset(read_words(__file__, "abbreviations"))
+_BEFORE_NAMES = frozenset(read_words(__file__, "abbreviations_before_names"))
+_STARTERS = frozenset(read_words(__file__, "sentence_starters"))
 
 
 def borders(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Border]]:
@@ -143,9 +127,9 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
         return True
     word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
     word = word_match[1].lstrip("\"'“‘(«[{*_").lower() if word_match else ""
-    if word in _BEFORE_CAPITAL and stop == ".":
+    if word in _BEFORE_NAMES and stop == ".":
         return word in {"no", "p", "art", "st"} and not then.isdigit() and not then.isupper()
-    if word in _ABBREVIATED:
+    if word in _ABBREVIATIONS:
         found = _WORD.match(text, following)
         return found is not None and found[0] in _STARTERS
     if len(word) == 1 and word.isalpha() and stop == ".":  # an initial: J. Smith
