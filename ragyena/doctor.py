@@ -101,7 +101,8 @@ def _convolution(device: str) -> str:
     """Runs a long convolution and compares it with its definition."""
     import torch
 
-    from ragyena.ops.long_conv.op import long_conv, long_conv_reference
+    from ragyena.ops.long_conv import long_conv
+    from ragyena.ops.long_conv.reference import long_conv_reference
 
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(1, 3, 400, generator=generator).to(device)

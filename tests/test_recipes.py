@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from ragyena import recipes
 from ragyena.cli.main import app
-from ragyena.config import EvalConfig, PipelineConfig, SuiteConfig, TrainConfig, parse
+from ragyena.config import DataConfig, EvalConfig, PipelineConfig, StageConfig, SuiteConfig, TrainConfig, parse
+from ragyena.config.renamed import RENAMED_KEYS
 from ragyena.errors import ConfigError, PathNotFoundError
 from ragyena.recipes import load_recipe
 from ragyena.settings import DEFAULT_RECIPE
@@ -236,3 +237,37 @@ def test_an_unknown_name_tells_the_known_ones() -> None:
     with pytest.raises(PathNotFoundError) as error:
         load_recipe("configs/train", "nobody")
     assert "reader" in error.value.hint and "nobody" in error.value.message
+
+
+def test_old_keys_are_read_with_one_note_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stages = [{"name": "one", "twisted": 0.3}, {"name": "two", "twisted": 0.1, "described": 0.2}]
+    old = write(tmp_path, "old", {"data": {"sheets": 5, "twists": 2}, "stages": stages})
+    values, _ = load_recipe("configs/train", old, ["stages.one.described=0.5"])
+    assert values == {
+        "data": {"synthetic_records": 5, "perturbations": 2},
+        "stages": [
+            {"name": "one", "perturbed": 0.3, "entity_bridge": 0.5},
+            {"name": "two", "perturbed": 0.1, "entity_bridge": 0.2},
+        ],
+    }
+    notes = [record.getMessage() for record in caplog.records]
+    assert len(notes) == 5 and sum("'twisted' is now 'perturbed'" in note for note in notes) == 1
+    assert all("old.yaml" in note or "--set" in note for note in notes)
+    extension = write(tmp_path, "new", {"extends": "old", "stages": [{"name": "one", "perturbed": 0.4}]})
+    assert load_recipe("configs/train", extension)[0]["stages"][0] == {"name": "one", "perturbed": 0.4}
+    assert load_recipe("pipelines", old)[0]["data"] == {"sheets": 5, "twists": 2}  # another kind has other keys
+
+
+def test_an_old_key_beside_its_new_one_is_refused(tmp_path: Path) -> None:
+    for data in ({"sheets": 1, "synthetic_records": 2}, {"synthetic_records": 2, "sheets": 1}):
+        with pytest.raises(ConfigError, match="'sheets' is the old name of 'synthetic_records'"):
+            load_recipe("configs/train", write(tmp_path, "both", {"data": data}))
+
+
+def test_renamed_keys_name_settings(tmp_path: Path) -> None:
+    """Every new name is a setting, every old one is none."""
+    known = {"configs/train": (DataConfig, StageConfig)}
+    for kind, renamed in RENAMED_KEYS.items():
+        fields = {name for model in known[kind] for name in model.model_fields}
+        for old, new in renamed.items():
+            assert new in fields and old.rpartition(".")[2] not in fields

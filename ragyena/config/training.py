@@ -10,6 +10,7 @@ from ragyena.config.models import PairModelConfig, ReaderModelConfig
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
 __all__ = [
+    "PERTURBATION_WEIGHTS",
     "AnyStageConfig",
     "ContextStageConfig",
     "DataConfig",
@@ -34,8 +35,8 @@ class DataConfig(Strict):
     """The most prose tokens to use."""
     clozes: Count = 3
     """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
-    sheets: Count = 0
-    """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
+    synthetic_records: Count = 0
+    """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
     """Questions what something is, made on prose that says so, at most."""
     hybrid_questions: tuple[str, ...] = ()
@@ -46,8 +47,8 @@ class DataConfig(Strict):
     ``train``."""
     hybrid_repeat: Positive = 16
     """How often each of ``hybrid_questions`` stands among those that were made."""
-    twists: Positive = 1
-    """Twisted questions made of each, at most; one is drawn each time that a context asks one."""
+    perturbations: Positive = 1
+    """Unanswerable perturbations of each question, at most; one is drawn each time that a context asks one."""
     negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
     passage_tokens: Positive = 200
@@ -98,14 +99,14 @@ class ContextStageConfig(Strict):
     """Fraction of contexts from which the gold passage is left out."""
     sentence_removed: Fraction = 0.05
     """Fraction of contexts whose gold passage loses the sentence that holds the answer."""
-    twisted: Fraction = 0.08
-    """Fraction of contexts whose question is changed until its passage does not answer it."""
+    perturbed: Fraction = 0.08
+    """Fraction of contexts whose question is perturbed until its passage does not answer it."""
     alias: Fraction = 0.2
     """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
     passage explains."""
-    described: Fraction = 0.0
-    """Of those, the fraction in which the name is described instead, by a column of a table row that names it: two rows
-    of a made-up table stand in another passage."""
+    entity_bridge: Fraction = 0.0
+    """Of those, the fraction in which the name is described instead, by a column of a table row that holds it: two rows
+    of a synthetic table stand in another passage."""
     tables: Fraction = 0.0
     """Fraction of contexts of several passages that ask a question on a table with linked articles, whose evidence lies
     in two of them (``data.hybrid_documents``)."""
@@ -205,3 +206,18 @@ class TrainConfig(Strict):
     data: DataConfig
     stages: Annotated[tuple[AnyStageConfig, ...], Field(min_length=1)]
     seed: int = 0
+
+
+PERTURBATION_WEIGHTS = {
+    "mention": 0.35,
+    "neighbour": 0.3,
+    "antonym": 0.6,  # few questions have one
+    "negation": 0.12,
+    "narrowing": 0.12,
+    "year": 0.06,
+    "exchange": 0.25,  # few questions have two names
+    "answer": 0.06,
+    "passage_word": 0.35,
+}
+"""How often each perturbation of a question is tried first (``ragyena.train.augment.perturb``): about as often as the
+annotators of SQuAD 2.0 took it, but a negation, the plainest, only now and then."""

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from ragyena.config import HyenaConfig
 from ragyena.model.decode import HyenaState
 from ragyena.model.layers import Linear
-from ragyena.ops.long_conv.op import long_conv, long_conv_with_tail
-from ragyena.ops.short_conv.op import short_conv, short_conv_history, short_conv_step
-from ragyena.ops.short_gates.op import GatesBackend, causal_gates, causal_gates_backend
+from ragyena.ops.long_conv import long_conv, long_conv_with_tail
+from ragyena.ops.short_conv import short_conv, short_conv_history, short_conv_step
+from ragyena.ops.short_gates import GatesBackend, causal_gates, causal_gates_backend
 
 __all__ = ["CausalHyena", "HyenaState", "ImplicitFilter"]
 

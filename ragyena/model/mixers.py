@@ -21,10 +21,9 @@ from ragyena.config import ReaderModelConfig
 from ragyena.model.filters import TwoSidedFilter
 from ragyena.model.layers import Linear
 from ragyena.ops.backends import choose_backend, prefers_triton
-from ragyena.ops.long_conv.op import long_conv
-from ragyena.ops.passage_conv import triton_op as slot_conv_triton
-from ragyena.ops.passage_conv.op import gated_slot_conv, slot_conv
-from ragyena.ops.short_gates.op import GatesBackend, short_gates, short_gates_by_position
+from ragyena.ops.long_conv import long_conv
+from ragyena.ops.passage_conv import gated_passage_conv, passage_conv, triton_unavailable
+from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position
 
 __all__ = ["AttentionMixer", "HyenaMixer", "build_mixer"]
 
@@ -164,7 +163,7 @@ class HyenaMixer(nn.Module):
         wish, operation = self.passage_backend, "passage_scope"
         if wish == "auto" and not prefers_triton(operation, projected_p):
             return choose_backend(operation, wish, ("torch",), "torch")
-        reason = slot_conv_triton.refusal(projected_p, projected_p.shape[1])
+        reason = triton_unavailable(projected_p, projected_p.shape[1])
         if self.context_channels:
             reason = "some channels have the scope of the context"
         available = ("torch",) if reason else ("torch", "triton")
@@ -180,9 +179,9 @@ class HyenaMixer(nn.Module):
         """
         question, slot = gated_q.shape[1], projected_p.shape[1]
         taps = self.passage_filter(max(question, slot))
-        mixed_q = slot_conv(gated_q, _crop(taps, question))
+        mixed_q = passage_conv(gated_q, _crop(taps, question))
         gate_1DL, gated_1DL = short_gates(projected_p, self.short, mask_NS, backend="triton")
-        mixed_1DL = gated_slot_conv(
+        mixed_1DL = gated_passage_conv(
             gated_1DL, _crop(taps, slot), slot_tokens=slot, gate_out_BDL=gate_1DL, backend="triton"
         )
         weight = self.out.weight.to(mixed_1DL.dtype)
@@ -210,8 +209,8 @@ class HyenaMixer(nn.Module):
         if split:
             longest = max(question_BQD.shape[1], slots_NSD.shape[1])
             taps = self.passage_filter(longest)
-            parts_q.append(slot_conv(question_BQD[..., :split], _crop(taps, question_BQD.shape[1])))
-            parts_p.append(slot_conv(slots_NSD[..., :split], _crop(taps, slots_NSD.shape[1])))
+            parts_q.append(passage_conv(question_BQD[..., :split], _crop(taps, question_BQD.shape[1])))
+            parts_p.append(passage_conv(slots_NSD[..., :split], _crop(taps, slots_NSD.shape[1])))
         if self.context_channels:
             across_q, across_p = self._convolve_context(question_BQD[..., split:], slots_NSD[..., split:], passages)
             parts_q.append(across_q)
@@ -225,7 +224,7 @@ class HyenaMixer(nn.Module):
         slot = slots_NSC.shape[1]
         if self.boundary == "reset":
             taps = self.context_filter(max(length, slot))
-            return slot_conv(question_BQC, _crop(taps, length)), slot_conv(slots_NSC, _crop(taps, slot))
+            return passage_conv(question_BQC, _crop(taps, length)), passage_conv(slots_NSC, _crop(taps, slot))
         # The question keeps its own states: it is heard by the passages but does not hear them.
         u_BCL = torch.cat([question_BQC, slots_NSC.reshape(batch, passages * slot, channels)], 1).transpose(1, 2)
         filter_CK = self.context_filter(u_BCL.shape[-1])
@@ -234,7 +233,7 @@ class HyenaMixer(nn.Module):
         else:
             y_BCL = long_conv(u_BCL, filter_CK, direction="two_sided")
         y_BLC = y_BCL.transpose(1, 2)
-        own_q = slot_conv(question_BQC, _crop(filter_CK, length))
+        own_q = passage_conv(question_BQC, _crop(filter_CK, length))
         return own_q, y_BLC[:, length:].reshape(batch * passages, slot, channels)
 
     def _modulated(self, u_BCL: Tensor, filter_CK: Tensor, question_tokens: int, passages: int) -> Tensor:

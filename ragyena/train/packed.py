@@ -20,15 +20,24 @@ from ragyena.train.arrays import read_arrays
 __all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
-    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks", "table_plain"),
+    *("questions", "perturbed", "answers", "passages", "headers", "alias_phrases", "blanks", "table_plain"),
     *("row_heads", "row_keys", "row_values", "row_words"),
 )
 _ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
 _CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
-_TABLES = ("table_question", "table_told", "table_others")
+_TABLES = ("table_question", "table_evidence", "table_negatives")
 _PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
 _ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_TABLES, *_PIECES)
-"""What ``prepare`` writes."""
+"""The arrays that ``prepare`` writes."""
+_RENAMED = {
+    "sayings": "alias_phrases",
+    "sayings_offsets": "alias_phrases_offsets",
+    "table_others": "table_negatives",
+    "table_told": "table_evidence",
+    "twisted": "perturbed",
+    "twisted_offsets": "perturbed_offsets",
+}
+"""Arrays by their names in files of the version before, which are read as well."""
 
 ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
 
@@ -63,8 +72,8 @@ class PackedData:
     @classmethod
     def load(cls, path: Path, device: torch.device | str, *, cls_id: int, sep_id: int) -> PackedData:
         """Arrays written by ``ragyena.train.prepare``; DataError where the file is not of those, or lacks some."""
-        found = read_arrays(path, _ARRAYS, "packed training data")
-        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in found.items()}
+        read = read_arrays(path, _ARRAYS, "packed training data", _RENAMED)
+        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in read.items()}
         return cls(arrays, cls_id, sep_id)
 
     def joined(self, more: Mapping[str, Tensor]) -> PackedData:

@@ -1,4 +1,4 @@
-"""Training data from rows of text to packed token arrays: questions, their passages, and what is made up beside them.
+"""Preparation of training data: rows of text become packed token arrays of questions, passages and synthetic data.
 
 Everything slow happens once: the result is one ``.npz`` file named by what it was made from. Hard negatives are mined
 where the training runs (``ragyena.train.mining``).
@@ -25,9 +25,10 @@ from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_ques
 from ragyena.documents.sentences import sentence_span
 from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.errors import DataError
-from ragyena.train.augment.perturb import Twister
-from ragyena.train.augment.records import definitions, sheets
+from ragyena.train.augment.perturb import Perturber
+from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
+from ragyena.train.augment.words import word_lists
 from ragyena.train.cutting import Cut, encode, flat, token_range
 from ragyena.train.packed import ANSWER_TOKENS
 from ragyena.types import Document, Progress
@@ -35,26 +36,9 @@ from ragyena.types import Document, Progress
 __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
-_ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
-# Of made-up table rows: what a name is of, columns beside it, and what stands in them beside numbers.
-_ROW_HEADS = """
-    name player person artist title film city place team club school university country company author actor director
-    driver rider winner candidate album song ship station building river mountain lake award event character writer
-    member district location athlete model language species
-"""
-_ROW_KEYS = """
-    rank year number position round season result group score time code class series role status division points type
-    date category region age weight height length area population capacity rating seed heat lane pick edition order
-"""
-_ROW_VALUES = """
-    first second third fourth fifth won lost retired active north south east west red blue green gold silver bronze
-    a b c d e f men women senior junior open final spring summer autumn winter large small north-east unknown
-"""
-# In the order in which ``hidden_names`` takes them.
-_ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
-_BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
+_BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _MADE = "8"  # to be raised when the same settings and files give other data
-_NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
+_NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +55,19 @@ class PreparedReport:
 
 
 def prepare(
-    config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress, *, near: Mapping[str, Sequence[str]]
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    cache: Path,
+    progress: Progress,
+    *,
+    neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
-    """The packed file for ``config``, made in ``cache`` unless it is there already. ``near``: of each word others that
-    stand near it and are not its synonyms, to twist questions with (``ragyena.train.augment.near_words``).
+    """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
+    questions (``ragyena.train.augment.word_neighbours``).
 
     Raises DataError where no question is usable.
     """
-    path = cache / f"packed-{_fingerprint(config, tokenizer, near)}.npz"
+    path = cache / f"packed-{_fingerprint(config, tokenizer, neighbours)}.npz"
     report = path.with_suffix(".json")
     if path.is_file() and report.is_file():
         values = json.loads(report.read_text(encoding="utf-8"))
@@ -92,18 +81,20 @@ def prepare(
             cut.add(key, _document(row))
             progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
-    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
-    pool = pool or ["Nobody"]
-    made_contexts, made = sheets(config.sheets, pool, [passage.text[:_NOTE] for passage in cut.passages])
-    for row in made_contexts:
+    names = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
+    names = names or ["Nobody"]
+    record_contexts, synthetic = synthetic_records(
+        config.synthetic_records, names, [passage.text[:_NOTE] for passage in cut.passages]
+    )
+    for row in record_contexts:
         cut.add(row.id, _document(row))
     prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
-    made += definitions(prose, config.definitions)
+    synthetic += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
     tables = Tables.read(cut, config, left_out)
-    made += tables.questions()
-    twister = Twister(pool, near)
-    kept, arrays = _questions([*rows.questions, *made], cut, twister, tokenizer, config, left_out, progress)
+    synthetic += tables.questions()
+    perturber = Perturber(names, neighbours)
+    kept, arrays = _questions([*rows.questions, *synthetic], cut, perturber, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
@@ -135,10 +126,10 @@ def prepare(
     return PreparedReport(path=path, **values)
 
 
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Sequence[str]]) -> str:
-    """Names the packed file: how data are made, the settings, the tokenizer, the words to twist with, and size and time
-    of every local file read."""
-    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(near, sort_keys=True)]
+def _fingerprint(config: DataConfig, tokenizer: Tokenizer, neighbours: Mapping[str, Sequence[str]]) -> str:
+    """A digest of the way data are made, the settings, the tokenizer, the words' neighbours, and size and time of every
+    local file read."""
+    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True)]
     hybrid = (*config.hybrid_questions, *config.hybrid_documents)
     for name in (*config.questions, *config.passages, *config.prose, *hybrid):
         file = Path(name)
@@ -168,17 +159,17 @@ class _Place:
 def _questions(
     questions: Sequence[Question],
     cut: Cut,
-    twister: Twister,
+    perturber: Perturber,
     tokenizer: Tokenizer,
     config: DataConfig,
     left_out: Counter[str],
     progress: Progress,
 ) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
-    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted questions."""
+    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, perturbations."""
     progress.start("placing answers", len(questions), "questions")
     chooser = random.Random(0)
     kept: list[Question] = []
-    words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
+    words, perturbed, answers, places, name_ranges, polar = [], [], [], [], [], []
     encodings = encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
@@ -210,15 +201,15 @@ def _questions(
             if name is not None:
                 start = question.question.index(name)
                 name_ranges[-1] = token_range(encoding, start, start + len(name))
-            others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
+            others = perturber.several(question.question, text, question.answers[0], config.perturbations, chooser)
         rows = (tokenizer.encode(other).ids for other in others)
         fitting = [ids for ids in rows if len(ids) <= config.question_tokens and not np.array_equal(ids, encoding.ids)]
         fitting = fitting or [np.zeros(0, np.int32)]
-        # As many rows for each question: where there are fewer twists, they come again.
-        twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
+        # As many rows for each question: where there are fewer perturbations, they come again.
+        perturbed += [fitting[k % len(fitting)] for k in range(config.perturbations)]
     return kept, {
         **flat("questions", words),
-        **flat("twisted", twisted),
+        **flat("perturbed", perturbed),
         **flat("answers", answers),
         "gold": np.array([place.passage for place in places], np.int32),
         "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
@@ -304,29 +295,26 @@ def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tu
 
 
 def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
-    """What sampled questions are built with: blanks, ways to say that a name has an alias, pieces of invented names."""
+    """Tokens that sampled questions are built with: blanks, alias phrases, pieces of names, words of table rows."""
     vocabulary = tokenizer.vocabulary()
     heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
     tails = [i for word, i in vocabulary.items() if re.fullmatch(r"##[a-z]{2,4}", word)]
-    sayings = [tokenizer.encode(saying).ids for saying in _ALIAS_SAYINGS]
-    blanks = [tokenizer.encode(word).ids for words in _BLANKS for word in words]
-    kinds = [kind for kind, words in enumerate(_BLANKS) for _ in words]
-    if "[MASK]" in vocabulary:  # what a masked language model's encoder knows a blank as
-        blanks += [np.array([vocabulary["[MASK]"]], np.int32)] * len(KINDS)
-        kinds += range(len(KINDS))
-    values = [*_ROW_VALUES.split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))]
-    rows = {
-        "row_heads": _ROW_HEADS.split(),
-        "row_keys": _ROW_KEYS.split(),
-        "row_values": values,
-        "row_words": _ROW_WORDS,
+    words = word_lists("sampling")
+    blanks = [(kind, tokenizer.encode(word).ids) for kind, name in enumerate(KINDS) for word in words["blanks"][name]]
+    if "[MASK]" in vocabulary:  # a blank as a masked language model's encoder knows it
+        blanks += [(kind, np.array([vocabulary["[MASK]"]], np.int32)) for kind in range(len(KINDS))]
+    texts = {
+        "row_heads": words["row_heads"].split(),
+        "row_keys": words["row_keys"].split(),
+        "row_values": [*words["row_values"].split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))],
+        "row_words": _BRIDGE_WORDS,
+        "alias_phrases": words["alias_phrases"],
     }
-    texts = {name: [tokenizer.encode(word).ids for word in words] for name, words in rows.items()}
-    return {
-        **{key: value for name, ids in texts.items() for key, value in flat(name, ids).items()},
-        **flat("sayings", sayings),
-        **flat("blanks", blanks),
-        "blank_kinds": np.array(kinds, np.int8),
+    arrays = flat("blanks", [ids for _, ids in blanks])
+    for name, some in texts.items():
+        arrays |= flat(name, [tokenizer.encode(text).ids for text in some])
+    return arrays | {
+        "blank_kinds": np.array([kind for kind, _ in blanks], np.int8),
         "name_heads": np.array(sorted(heads), np.int32),
         "name_tails": np.array(sorted(tails), np.int32),
         "full_stop": tokenizer.encode(".").ids.astype(np.int32),

@@ -38,7 +38,7 @@ from ragyena.errors import (
     UsageError,
 )
 from ragyena.model.checkpoint import file_sha256, load_config
-from ragyena.train.augment.near_words import near_words
+from ragyena.train.augment.word_neighbours import word_neighbours
 from ragyena.train.lm_data import Stream, prepare_prose
 from ragyena.train.lm_task import LanguageTask
 from ragyena.train.loop import StageResult, finished, run
@@ -120,8 +120,8 @@ def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
 
 
 def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encoder: Path | None = None) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words twist a
-    reader's questions.
+    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words'
+    neighbours perturb a reader's questions.
 
     Raises UsageError for a recipe that needs no data.
     """
@@ -135,8 +135,8 @@ def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encode
             f"of {prose.dev_documents:,} held out"
         )
         return Packed(prose.path, summary)
-    near = near_words(encoder or _bundled_encoder(), tokenizer)
-    report = prepare(config.data, tokenizer, cache, progress, near=near)
+    neighbours = word_neighbours(encoder or _bundled_encoder(), tokenizer)
+    report = prepare(config.data, tokenizer, cache, progress, neighbours=neighbours)
     summary = (
         f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
         f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}"

@@ -3,13 +3,12 @@
 Legend: B contexts, Q question tokens, P passages, S slot tokens.
 
 A step's batch is a function of (seed, step) alone, so that a resumed run sees the batches the first would have seen.
-Questions are asked among their hard negatives, slots shuffled; where a context has more passages than those, among
-hard negatives of related questions and random passages too. Some contexts are changed so that they hold no answer:
-the gold passage is left out, the answer's sentence is taken out of it, or the question is twisted. In some of several
-passages a name of the question becomes an invented alias, or a description by a column of a table, which another
-passage explains: two passages have to be joined. Some contexts of several passages are the parts of a table with
-linked articles, asked what a row and an article tell together. Cloze questions on plain text are asked of another
-place that holds the blanked string.
+A context is a question's gold passage among its hard negatives, slots shuffled; where there are more passages than
+those, hard negatives of related questions and random passages too. Some questions are made unanswerable: the gold
+passage is left out, the answer's sentence is taken out of it, or the question is perturbed. In some contexts of several
+passages a name of the question becomes an alias that another passage explains (two hops). Some are parts of a table
+with linked articles, whose question needs a row and an article. Cloze questions on plain text find their answer in
+another place that holds the blanked string.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from torch import Tensor
 from ragyena.config import ContextStageConfig
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
-from ragyena.train.augment.aliases import HiddenNames
+from ragyena.train.augment.aliases import Aliases
 from ragyena.train.packed import ANSWER_TOKENS, Batch, Edit, PackedData, either
 
 __all__ = ["Sampler"]
@@ -53,8 +52,8 @@ class _Target:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What else than the gold passage a question needs: the place of a passage in the context, and tokens of it."""
+class _Evidence:
+    """Evidence outside the gold passage: the slot of a passage in the context, and tokens of it."""
 
     slot: Tensor
     """[B]; -1 for nothing."""
@@ -94,16 +93,18 @@ class Sampler:
         self.table_of = torch.full((len(held_out),), -1, device=self.device)  # of each question, -1 for none
         self.table_of[self.tables] = torch.arange(len(self.tables), device=self.device)
         self.negatives = data["negatives"].long().clone()
-        others = data["table_others"].long()[:, : self.negatives.shape[1]]
-        mined = self.negatives[self.tables, : others.shape[1]]
-        self.negatives[self.tables, : others.shape[1]] = torch.where(others >= 0, others, mined)
+        table_negatives = data["table_negatives"].long()[:, : self.negatives.shape[1]]
+        mined = self.negatives[self.tables, : table_negatives.shape[1]]
+        self.negatives[self.tables, : table_negatives.shape[1]] = torch.where(
+            table_negatives >= 0, table_negatives, mined
+        )
         kept_back = torch.zeros(int(data["context_of"].max()) + 1, dtype=torch.bool, device=self.device)
         kept_back[data["context_of"].long()[data["gold"].long()[self.held_out]]] = True
         usable = (data["cloze_gold"] >= 0) & ~kept_back[data["context_of"].long()[data["cloze_passage"].long()]]
         self.clozes, self.cloze_weights = self._by_slot(data["cloze_gold"].long().clamp(min=0), usable)
         if stage.cloze and not bool(usable.any()):
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
-        self.hidden_names = HiddenNames(data, described=stage.described)
+        self.aliases = Aliases(data, entity_bridge=stage.entity_bridge)
         self.most_passages = int(self.negatives.shape[1])
         self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
         trained = (~held_out & ~of_table).nonzero()[:, 0]
@@ -172,51 +173,53 @@ class Sampler:
         span, sentence = data["span"].long()[question], data["sentence"].long()[question]
         bound = stage.unanswerable + stage.sentence_removed
         cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)
-        # Each question's twists stand together, as many for each; none have tokens where it has none.
-        twists = len(data["twisted_offsets"]) // len(data["gold"])
-        twist = question * twists + self._below(twists, (batch,), generator)
-        twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[twist] > 0)
+        # Each question's perturbations stand together, as many for each; they are empty where it has none.
+        each = len(data["perturbed_offsets"]) // len(data["gold"])
+        row = question * each + self._below(each, (batch,), generator)
+        perturbed = (draw >= bound) & (draw < bound + stage.perturbed) & (data.lengths("perturbed")[row] > 0)
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
-        told: _Told | None = None
+        evidence: _Evidence | None = None
         if stage.tables and passages > 1:
-            chosen, told = self._tell(chosen, place, question, generator)
+            chosen, evidence = self._put_evidence(chosen, place, question, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
-            aliased = (draw >= bound + stage.twisted) & self.hidden_names.named[question]
+            aliased = (draw >= bound + stage.perturbed) & self.aliases.named[question]
             aliased &= self._random((batch,), generator) < stage.alias
-            edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
-        other = data.rows("twisted", twist, self.question_tokens)
-        plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
-        if told is not None:
+            edit, inserted, explains = self.aliases.edits(question, aliased, place, passages, generator)
+        other = data.rows("perturbed", row, self.question_tokens)
+        plain = either(perturbed, other, data.rows("questions", question, self.question_tokens))
+        if evidence is not None:
             table = self.table_of[question]
             named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
             plain = either(table >= 0, named, plain)
-        asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
+        asked = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
-        target = _Target(gold, span, gone, absent | cut | twisted, absent)
+        target = _Target(gold, span, gone, absent | cut | perturbed, absent)
         answers = data.rows("answers", question, ANSWER_TOKENS)
         return self._context(
-            asked, plain, chosen, place, target, inserted, explains, told, slot, answers,
+            asked, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
-    def _tell(
+    def _put_evidence(
         self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, _Told]:
-        """``chosen`` [B, P] with the passage that tells what a question on a table is about in another slot than the
-        gold one's ``place`` [B], and where it is."""
+    ) -> tuple[Tensor, _Evidence]:
+        """``chosen`` [B, P] with the other passage that a question on a table needs in another slot than the gold one's
+        ``place`` [B], and where it is."""
         batch, passages = chosen.shape
         table = self.table_of[question]
-        passage, first, end = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table], -1).unbind(1)
+        passage, first, end = torch.where((table >= 0)[:, None], self.data["table_evidence"].long()[table], -1).unbind(
+            1
+        )
         slots = torch.arange(passages, device=self.device)
         at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
         twice = (chosen == passage[:, None]) & (slots != place[:, None])
         chosen = torch.where(twice, self._below(self.data.passages, (batch, passages), generator), chosen)
         here = (slots == at[:, None]) & (passage >= 0)[:, None]
         chosen = torch.where(here, passage[:, None], chosen)
-        return chosen, _Told(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
+        return chosen, _Evidence(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
 
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
@@ -302,15 +305,15 @@ class Sampler:
         target: _Target,
         inserted: Edit,
         explains: Tensor,
-        told: _Told | None,
+        other_evidence: _Evidence | None,
         slot: int,
         answers: tuple[Tensor, Tensor],
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
         """Slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits passages
-        other than the gold one; where one ``explains`` [B, P], what was put in front of it is evidence, and so is what
-        is ``told``."""
+        other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
+        ``other_evidence``."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)
         is_gold = (slots == place[:, None]) & ~target.absent[:, None]
@@ -334,8 +337,8 @@ class Sampler:
         position = torch.arange(slot, device=self.device)
         near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
         evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
-        if told is not None:
-            evidence = evidence | (told.mask(text_start, slot) & text_mask & found[:, None, None])
+        if other_evidence is not None:
+            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & found[:, None, None])
         front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
         return Batch(
             inputs=inputs,

@@ -1,15 +1,14 @@
 # mypy: ignore-errors
-"""The Triton kernels of short convolution and gates: a position's channels come in side by side, a channel's positions
-go out, transposed on chip.
+"""Triton kernels of short convolution and gates, from a position's channels contiguous to a channel's positions.
 
 Legend: a slot has ``size`` positions; T of them and C channels make a tile. The projection holds three thirds of
-``width`` channels a position: those of gate_in, gate_out and value, in an order the caller gives. Tap j of three meets
-the input ``FIRST - j`` positions back, so that FIRST is 1 around a position and 2 for causal taps. Slot ``n`` of
-channel ``c`` goes to ``((n // per_example) * width + c) * per_example * size + (n % per_example) * size``.
+``width`` channels a position, gate_in, gate_out and value, in an order the caller gives. Tap j of three multiplies the
+input ``FIRST - j`` positions back: FIRST is 1 for centred and 2 for causal taps. Slot ``n`` of channel ``c`` is written
+to ``((n // per_example) * width + c) * per_example * size + (n % per_example) * size``.
 
 - ``gates_forward``: ``gate_out`` and ``gate_in * value`` of the convolved thirds.
-- ``by_position``: the outputs' gradients with a position's channels side by side, as ``gates_backward`` reads them.
-- ``gates_backward``: gradients of the projection, and sums for those of taps and bias, one a program.
+- ``by_position``: the outputs' gradients transposed to what ``gates_backward`` reads.
+- ``gates_backward``: gradients of the projection, and sums for those of taps and bias, one row a program.
 
 Sums are fp32, in a fixed order. What is masked or outside its slot is never read.
 """
@@ -23,8 +22,8 @@ __all__ = ["by_position", "gates_backward", "gates_forward"]
 
 
 @triton.jit
-def _present(mask, first, place, size, HAS_MASK: tl.constexpr):
-    """Which places stand in the slot, and are not masked."""
+def _inside_slot(mask, first, place, size, HAS_MASK: tl.constexpr):
+    """Mask of the positions that are inside the slot and not masked."""
     keep = (place >= 0) & (place < size)
     if HAS_MASK:
         keep = keep & (tl.load(mask + first + place, mask=keep, other=0) != 0)
@@ -50,10 +49,10 @@ def _taps(taps, column, inside, width):
 
 @triton.jit
 def _bias(bias, column, inside, HAS_BIAS: tl.constexpr):
-    found = 0.0
+    value = 0.0
     if HAS_BIAS:
-        found = tl.load(bias + column, mask=inside, other=0.0).to(tl.float32)[None, :]
-    return found
+        value = tl.load(bias + column, mask=inside, other=0.0).to(tl.float32)[None, :]
+    return value
 
 
 @triton.jit
@@ -61,7 +60,7 @@ def _convolved(
     projected, taps, bias, first, place, keep_0, keep_1, keep_2, column, inside, width,
     FIRST: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
-    """A third after its short convolution."""
+    """A third of the projection after its short convolution."""
     w_0, w_1, w_2 = _taps(taps, column, inside, width)
     z = _inputs(projected, first, place - FIRST, keep_0, column, inside, width) * w_0
     z += _inputs(projected, first, place - FIRST + 1, keep_1, column, inside, width) * w_1
@@ -75,16 +74,16 @@ def gates_forward(
     FIRST: tl.constexpr, GATE_IN: tl.constexpr, GATE_OUT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_MASK: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """Grid: tiles of channels, the fastest, x tiles of a slot's positions x slots, as one number."""
+    """Grid, flattened: tiles of channels (fastest) x tiles of a slot's positions x slots."""
     blocks, tiles = tl.cdiv(width, BLOCK_C), tl.cdiv(size, BLOCK_T)
     channel = tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C)
     task = tl.program_id(0) // blocks
     slot = (task // tiles).to(tl.int64)
     place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
     first, inside = slot * size, channel < width
-    keep_0 = _present(mask, first, place - FIRST, size, HAS_MASK)
-    keep_1 = _present(mask, first, place - FIRST + 1, size, HAS_MASK)
-    keep_2 = _present(mask, first, place - FIRST + 2, size, HAS_MASK)
+    keep_0 = _inside_slot(mask, first, place - FIRST, size, HAS_MASK)
+    keep_1 = _inside_slot(mask, first, place - FIRST + 1, size, HAS_MASK)
+    keep_2 = _inside_slot(mask, first, place - FIRST + 2, size, HAS_MASK)
     to = (slot // per_example) * width * per_example * size + (slot % per_example) * size
     cell = to + channel.to(tl.int64)[None, :] * (per_example * size) + place[:, None]
     kept = (place < size)[:, None] & inside[None, :]
@@ -102,13 +101,13 @@ def gates_forward(
         HAS_BIAS,
     )  # fmt: skip
     if HAS_MASK:
-        p = tl.where(_present(mask, first, place, size, HAS_MASK)[:, None], p, 0.0)
+        p = tl.where(_inside_slot(mask, first, place, size, HAS_MASK)[:, None], p, 0.0)
     tl.store(gated + cell, p.to(gated.dtype.element_ty), mask=kept)
 
 
 @triton.jit
 def _input_gradient(d_0, d_1, d_2, w_0, w_1, w_2):
-    """Of a third's input, from the gradients of its convolution at ``place + FIRST - j``."""
+    """Gradient of a third's input, from those of its convolution at ``place + FIRST - j``."""
     return d_0 * w_0 + d_1 * w_1 + d_2 * w_2
 
 
@@ -116,8 +115,8 @@ def _input_gradient(d_0, d_1, d_2, w_0, w_1, w_2):
 def by_position(
     one, other, to_one, to_other, positions, width, BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr
 ):  # fmt: skip
-    """[R, width, positions] -> [R, positions, width] of two arrays. Grid: tiles of channels, the fastest, x tiles of
-    positions x R, as one number."""
+    """[R, width, positions] -> [R, positions, width] of two arrays. Grid, flattened: tiles of channels (fastest) x
+    tiles of positions x R."""
     blocks, tiles = tl.cdiv(width, BLOCK_C), tl.cdiv(positions, BLOCK_T)
     channel = tl.program_id(0) % blocks * BLOCK_C + tl.arange(0, BLOCK_C)
     task = tl.program_id(0) // blocks
@@ -137,7 +136,7 @@ def _gradients(gradient, first, place, keep, channel, inside, width):
 
 
 @triton.jit
-def _keep_sums(sums, column, inside, width, s_0, s_1, s_2, s_bias):
+def _store_sums(sums, column, inside, width, s_0, s_1, s_2, s_bias):
     tl.store(sums + column, tl.sum(s_0, 0), mask=inside)
     tl.store(sums + 3 * width + column, tl.sum(s_1, 0), mask=inside)
     tl.store(sums + 6 * width + column, tl.sum(s_2, 0), mask=inside)
@@ -150,10 +149,10 @@ def gates_backward(
     FIRST: tl.constexpr, GATE_IN: tl.constexpr, GATE_OUT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_MASK: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
-    """``sums`` [programs, 4, 3 width]: of the three taps and the bias. Grid: tiles of channels x programs that share
-    the tiles of positions. The outputs' gradients are [slots size, width], as ``by_position`` leaves them.
+    """``sums`` [programs, 4, 3 width]: of the three taps and the bias. The outputs' gradients are [slots size, width].
 
-    An input hears the gradients at three places, each of which needs its own gates: five inputs of either.
+    Grid: tiles of channels x programs that share the tiles of positions. An input reaches outputs at three positions,
+    whose gates need five inputs of the other third.
     """
     channel = tl.program_id(0) * BLOCK_C + tl.arange(0, BLOCK_C)
     inside = channel < width
@@ -163,22 +162,22 @@ def gates_backward(
     o_0, o_1, o_2 = _taps(taps, column_out, inside, width)
     bias_in = _bias(bias, column_in, inside, HAS_BIAS)
     bias_v = _bias(bias, column_v, inside, HAS_BIAS)
-    # Sums stay apart by place until all tiles are through: a sum over a tile takes shuffles, barriers and, of twelve,
-    # more time than the rest.
+    # Summed over positions only after the last tile: twelve sums over each tile, with their shuffles and barriers, take
+    # more time than all the rest.
     none = tl.zeros((BLOCK_T, BLOCK_C), tl.float32)
     in_0, in_1, in_2, in_b = none, none, none, none
     out_0, out_1, out_2, out_b = none, none, none, none
-    of_0, of_1, of_2, of_b = none, none, none, none
+    value_0, value_1, value_2, value_b = none, none, none, none
     tiles = tl.cdiv(size, BLOCK_T)
     for task in range(tl.program_id(1), slots * tiles, tl.num_programs(1)):
         slot = (task // tiles).to(tl.int64)
         place = task % tiles * BLOCK_T + tl.arange(0, BLOCK_T)
         first = slot * size
-        keep = _present(mask, first, place, size, HAS_MASK)
-        back_1 = _present(mask, first, place - 1, size, HAS_MASK)
-        back_2 = _present(mask, first, place - 2, size, HAS_MASK)
-        next_1 = _present(mask, first, place + 1, size, HAS_MASK)
-        next_2 = _present(mask, first, place + 2, size, HAS_MASK)
+        keep = _inside_slot(mask, first, place, size, HAS_MASK)
+        back_1 = _inside_slot(mask, first, place - 1, size, HAS_MASK)
+        back_2 = _inside_slot(mask, first, place - 2, size, HAS_MASK)
+        next_1 = _inside_slot(mask, first, place + 1, size, HAS_MASK)
+        next_2 = _inside_slot(mask, first, place + 2, size, HAS_MASK)
 
         x_0 = _inputs(projected, first, place, keep, column_in, inside, width)
         x_b1 = _inputs(projected, first, place - 1, back_1, column_in, inside, width)
@@ -209,10 +208,10 @@ def gates_backward(
         d_1 = g_1 * (x_b1 * a_0 + x_0 * a_1 + x_n1 * a_2 + bias_in)
         d_2 = g_2 * (x_b2 * a_0 + x_b1 * a_1 + x_0 * a_2 + bias_in)
         dy = _input_gradient(d_0, d_1, d_2, v_0, v_1, v_2)
-        of_0, of_1, of_2 = of_0 + d_0 * y_0, of_1 + d_1 * y_0, of_2 + d_2 * y_0
+        value_0, value_1, value_2 = value_0 + d_0 * y_0, value_1 + d_1 * y_0, value_2 + d_2 * y_0
         if HAS_BIAS:
-            of_b += d_1 if FIRST == 1 else d_2
-        # The outer gate is not masked: it has a gradient wherever its slot has a place.
+            value_b += d_1 if FIRST == 1 else d_2
+        # The outer gate is not masked: it has a gradient at every position of its slot.
         around_0 = (place + FIRST >= 0) & (place + FIRST < size)
         around_1 = (place + FIRST - 1 >= 0) & (place + FIRST - 1 < size)
         around_2 = (place + FIRST - 2 >= 0) & (place + FIRST - 2 < size)
@@ -232,6 +231,6 @@ def gates_backward(
         tl.store(row + column_v[None, :], tl.where(keep[:, None], dy, 0.0).to(kind), mask=kept)
         tl.store(row + column_out[None, :], tl.where(keep[:, None], dz, 0.0).to(kind), mask=kept)
     mine = sums + tl.cast(tl.program_id(1), tl.int64) * (12 * width)
-    _keep_sums(mine, column_in, inside, width, in_0, in_1, in_2, in_b)
-    _keep_sums(mine, column_out, inside, width, out_0, out_1, out_2, out_b)
-    _keep_sums(mine, column_v, inside, width, of_0, of_1, of_2, of_b)
+    _store_sums(mine, column_in, inside, width, in_0, in_1, in_2, in_b)
+    _store_sums(mine, column_out, inside, width, out_0, out_1, out_2, out_b)
+    _store_sums(mine, column_v, inside, width, value_0, value_1, value_2, value_b)

@@ -1,7 +1,7 @@
-"""Words that stand near one another in an encoder's word embeddings: river and lake, physician and surgeon.
+"""Words near one another in an encoder's word embeddings (river and lake, physician and surgeon).
 
-Near but not the same: a question with one in the other's place reads well, and asks for something else. What is nearer
-still are inflections and synonyms, which ask for the same.
+A question with one in the other's place reads well and asks for something else. Nearer still are inflections and
+synonyms, which ask for the same: they are left out.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError
 from ragyena.train.augment.perturb import STEM
 
-__all__ = ["near_words"]
+__all__ = ["word_neighbours"]
 
 _NAME = "embeddings.word_embeddings.weight"
-_NEAREST, _FARTHEST = 0.5, 0.33  # cosines between which a word is another, and still fits
-_KEPT = 10  # of the nearest words between them
+_NEAREST, _FARTHEST = 0.5, 0.33  # cosines between which a word means something else and still fits
+_KEPT = 10  # neighbours of a word
 _SHORTEST = 4  # letters
 _BLOCK = 1024
 
 
-def near_words(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]]:
-    """Of each whole word of the vocabulary those near it, the nearest first; words that have none are left out.
+def word_neighbours(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]]:
+    """The neighbours of each whole word of the vocabulary, the nearest first; words without any are left out.
 
     ``encoder`` is a BERT-layout model.safetensors over the tokenizer's vocabulary. Raises CheckpointError.
     """
@@ -40,9 +40,9 @@ def near_words(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]
             hint="name an encoder of the reader's own vocabulary",
         )
     ids = torch.tensor([vocabulary[word] for word in words], dtype=torch.long)
-    # Less their mean, which all share, embeddings differ more.
+    # Embeddings differ more without the mean that all share.
     unit_WD = F.normalize((embeddings_VD - embeddings_VD.mean(0))[ids], dim=1)
-    found: dict[str, tuple[str, ...]] = {}
+    neighbours: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(words), _BLOCK):
         cosine = unit_WD[start : start + _BLOCK] @ unit_WD.T
         cosine.masked_fill_((cosine > _NEAREST) | (cosine < _FARTHEST), -1.0)
@@ -51,8 +51,8 @@ def near_words(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]
             word = words[start + row]
             others = [words[i] for value, i in zip(values, places) if value > 0 and words[i][:STEM] != word[:STEM]]
             if others:
-                found[word] = tuple(others[:_KEPT])
-    return found
+                neighbours[word] = tuple(others[:_KEPT])
+    return neighbours
 
 
 def _embeddings(encoder: Path) -> Tensor:

@@ -1,15 +1,12 @@
 # mypy: ignore-errors
-"""The Triton kernels of the convolution inside slots: products with a channel's Toeplitz matrix, gates fused.
+"""Triton kernels of the convolution inside slots: products with a channel's Toeplitz matrix, gates fused.
 
-Legend: a slot has ``size`` positions, at most SIZE, a power of two; row: one slot of one channel. Slot ``r`` stands at
+Legend: a slot has ``size`` positions, at most SIZE, a power of two; row: one slot of one channel. Slot ``r`` begins at
 ``((r // per_example) * channels + channel) * length + (r % per_example) * size`` of the arguments; positions past
-``size`` or ``length`` are zeros that are never read. A filter holds the lags -reach .. reach.
+``size`` or ``length`` count as zeros and are never read. A filter holds the lags -reach .. reach.
 
-Slots of several lengths (HAS_STARTS) stand where the table ``starts`` says, which has ``per_example + 1`` places: the
-last is the end. A row is a tile of SIZE positions all the same.
-
-- ``toeplitz_taps``: a filter in COPIES, each begun one lag later, so that every row of its Toeplitz matrix is a row of
-  some copy from an aligned place on, and is read in the widest accesses there are.
+- ``toeplitz_taps``: a filter in COPIES, each starting one lag later, so that every row of its Toeplitz matrix is an
+  aligned part of some copy, read in the widest accesses there are.
 - ``toeplitz_conv``: ``Y [slots, t] = P [slots, s] @ T [s, t]``, ``T[s, t] = filter[t - s]``, for one channel.
 - ``toeplitz_lags``: the filter's gradient, sums over the diagonals of ``P^T [s, slots] @ Q [slots, t]``.
 
@@ -22,31 +19,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from ragyena.ops.triton_parts import above, gated, inverse, largest
+from ragyena.ops.triton_parts import load_gated, max_abs, power_above, reciprocal
 
 __all__ = ["toeplitz_conv", "toeplitz_lags", "toeplitz_taps"]
 
 
 @triton.jit
-def _bounds(row, starts, per_example, size, HAS_STARTS: tl.constexpr):
-    """Where in its example each row's slot begins, and ends if the next begins there."""
-    index = row % per_example
-    first = index * size
-    end = first + size
-    if HAS_STARTS:
-        first = tl.load(starts + index)
-        end = tl.load(starts + index + 1)
-    return first, end
-
-
-@triton.jit
-def _inside(row, first, end, place, slots, length, size, HAS_STARTS: tl.constexpr):
-    """[rows, places]. Equal slots are asked about ``size`` and ``length``, whose factors the compiler knows."""
-    if HAS_STARTS:
-        keep = (row < slots)[:, None] & (first[:, None] + place[None, :] < end[:, None])
-    else:
-        keep = (row < slots)[:, None] & (place < size)[None, :] & (first[:, None] + place[None, :] < length)
-    return keep
+def _inside(row, first, place, slots, length, size):
+    """[rows, places]: mask of the positions inside their slot and their example."""
+    return (row < slots)[:, None] & (place < size)[None, :] & (first[:, None] + place[None, :] < length)
 
 
 @triton.jit(do_not_specialize=["reach"])
@@ -65,8 +46,8 @@ def toeplitz_taps(
     taps = filter_ + tl.cast(channel, tl.int64) * (2 * reach + 1)
     h = tl.load(taps + lag + reach, mask=(lag <= reach) & (lag >= -reach), other=0.0).to(tl.float32)
     if SCALED:
-        power = above(largest(h))
-        h *= inverse(power)
+        power = power_above(max_abs(h))
+        h *= reciprocal(power)
         tl.store(powers + channel, power)
     cell = tl.cast(channel, tl.int64) * (COPIES * 2 * SIZE) + copy * (2 * SIZE) + place
     tl.store(table + cell, h.to(table.dtype.element_ty))
@@ -74,13 +55,13 @@ def toeplitz_taps(
 
 @triton.jit(do_not_specialize=["slots", "per_example", "channels"])
 def toeplitz_conv(
-    u, gate_in, gate_out, other, y, y_other, table, powers, starts, slots, per_example, channels, length, size,
+    u, gate_in, gate_out, other, y, y_other, table, powers, slots, per_example, channels, length, size,
     SIZE: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, COPIES: tl.constexpr, OPERAND: tl.constexpr,
     SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_OTHER: tl.constexpr,
-    HAS_STARTS: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``y = gate_out * s``, ``s`` the convolution of ``gate_in * u``; and ``y_other = s * other`` where it is asked
-    for. Grid: blocks of OUT outputs x channels x programs that share the slots."""
+    """``y = gate_out * s``, ``s`` the convolution of ``gate_in * u``; with HAS_OTHER also ``y_other = s * other``.
+    Grid: blocks of OUT outputs x channels x programs that share the slots."""
     channel = tl.program_id(1)
     source = tl.arange(0, SIZE)
     target = tl.program_id(0) * OUT + tl.arange(0, OUT)
@@ -89,25 +70,25 @@ def toeplitz_conv(
     matrix = tl.load(table + tl.cast(channel, tl.int64) * (COPIES * 2 * SIZE) + begin[:, None] + target[None, :])
     if SCALED:
         matrix_power = tl.load(powers + channel)
-    for block in tl.range(tl.program_id(2), tl.cdiv(slots, ROWS), tl.num_programs(2), num_stages=STAGES):
+    for block in tl.range(tl.program_id(2), tl.cdiv(slots, ROWS), tl.num_programs(2), num_stages=1):
         row = block * ROWS + tl.arange(0, ROWS)
-        first, end = _bounds(row, starts, per_example, size, HAS_STARTS)
+        first = row % per_example * size
         base = ((row // per_example) * channels + channel).to(tl.int64) * length + first
-        p = gated(
+        p = load_gated(
             u, gate_in, 0, base[:, None] + source[None, :],
-            _inside(row, first, end, source, slots, length, size, HAS_STARTS), HAS_GATE_IN,
+            _inside(row, first, source, slots, length, size), HAS_GATE_IN,
         )  # fmt: skip
         if SCALED:
-            power = above(tl.max(tl.abs(p), 1))
-            s = tl.dot((p * inverse(power)[:, None]).to(OPERAND), matrix, input_precision=PRECISION)
+            power = power_above(tl.max(tl.abs(p), 1))
+            s = tl.dot((p * reciprocal(power)[:, None]).to(OPERAND), matrix, input_precision=PRECISION)
             s *= (power * matrix_power)[:, None]
         else:
             s = tl.dot(p.to(OPERAND), matrix, input_precision=PRECISION)
         cell = base[:, None] + target[None, :]
-        keep = _inside(row, first, end, target, slots, length, size, HAS_STARTS)
+        keep = _inside(row, first, target, slots, length, size)
         if HAS_OTHER:
-            beside = tl.load(other + cell, mask=keep, other=0.0).to(tl.float32)
-            tl.store(y_other + cell, (s * beside).to(y_other.dtype.element_ty), mask=keep)
+            factor = tl.load(other + cell, mask=keep, other=0.0).to(tl.float32)
+            tl.store(y_other + cell, (s * factor).to(y_other.dtype.element_ty), mask=keep)
         if HAS_GATE_OUT:
             s *= tl.load(gate_out + cell, mask=keep, other=0.0).to(tl.float32)
         tl.store(y + cell, s.to(y.dtype.element_ty), mask=keep)
@@ -115,15 +96,14 @@ def toeplitz_conv(
 
 @triton.jit(do_not_specialize=["slots", "per_example", "channels"])
 def toeplitz_lags(
-    u, gate_in, dy, gate_out, scratch, lags, starts, slots, per_example, channels, length, size, sources, targets,
+    u, gate_in, dy, gate_out, scratch, lags, slots, per_example, channels, length, size, sources, targets,
     SOURCE: tl.constexpr, TARGET: tl.constexpr, ROWS: tl.constexpr, CHUNK: tl.constexpr, OPERAND: tl.constexpr,
-    SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, HAS_STARTS: tl.constexpr,
-    PRECISION: tl.constexpr,
+    SCALED: tl.constexpr, HAS_GATE_IN: tl.constexpr, HAS_GATE_OUT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """``lags[channel, i, j, k]``: the gradient's share, at the lag of ``k``, of sources of block i and targets of
-    block j: the sum over the diagonal ``t - s = j TARGET - i SOURCE + k - (SOURCE - 1)``.
+    """``lags[channel, i, j, k]``: part of the gradient from sources of block i and targets of block j, the sum over
+    the diagonal ``t - s = j TARGET - i SOURCE + k - (SOURCE - 1)``.
 
-    ``scratch`` has SOURCE x TARGET places a program: a diagonal is read from memory, for registers have no diagonals.
+    Diagonals are read back from memory: ``scratch`` has SOURCE x TARGET elements a program.
     Grid: programs that share the tasks, ``channels x sources x targets``.
     """
     mine = scratch + tl.cast(tl.program_id(0), tl.int64) * (SOURCE * TARGET)
@@ -137,21 +117,21 @@ def toeplitz_lags(
         total = tl.zeros((SOURCE, TARGET), tl.float32)
         for block in range(0, tl.cdiv(slots, ROWS)):
             row = block * ROWS + tl.arange(0, ROWS)
-            first, end = _bounds(row, starts, per_example, size, HAS_STARTS)
+            first = row % per_example * size
             base = ((row // per_example) * channels + channel).to(tl.int64) * length + first
-            p = gated(
+            p = load_gated(
                 u, gate_in, 0, base[:, None] + source[None, :],
-                _inside(row, first, end, source, slots, length, size, HAS_STARTS), HAS_GATE_IN,
+                _inside(row, first, source, slots, length, size), HAS_GATE_IN,
             )  # fmt: skip
-            q = gated(
+            q = load_gated(
                 dy, gate_out, 0, base[:, None] + target[None, :],
-                _inside(row, first, end, target, slots, length, size, HAS_STARTS), HAS_GATE_OUT,
+                _inside(row, first, target, slots, length, size), HAS_GATE_OUT,
             )  # fmt: skip
             if SCALED:
-                p_power = above(tl.max(tl.max(tl.abs(p), 1), 0))
-                q_power = above(tl.max(tl.max(tl.abs(q), 1), 0))
-                p = (p * inverse(p_power)).to(OPERAND)
-                q = (q * inverse(q_power)).to(OPERAND)
+                p_power = power_above(tl.max(tl.max(tl.abs(p), 1), 0))
+                q_power = power_above(tl.max(tl.max(tl.abs(q), 1), 0))
+                p = (p * reciprocal(p_power)).to(OPERAND)
+                q = (q * reciprocal(q_power)).to(OPERAND)
                 total += tl.dot(tl.trans(p), q, input_precision=PRECISION) * (p_power * q_power)
             else:
                 total = tl.dot(tl.trans(p.to(OPERAND)), q.to(OPERAND), total, input_precision=PRECISION)

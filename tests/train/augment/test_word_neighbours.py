@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from ragyena import recipes
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError
-from ragyena.train.augment.near_words import near_words
+from ragyena.train.augment.word_neighbours import word_neighbours
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.from_folder(recipes.asset("reader"))
 
 
-def test_near_words_are_neither_inflections_nor_synonyms_nor_far(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_word_neighbours_are_neither_inflections_nor_synonyms_nor_far(tokenizer: Tokenizer, tmp_path: Path) -> None:
     vocabulary = tokenizer.vocabulary()
     # All words far from one another but for a few, whose cosines to "river" are chosen.
     embeddings = torch.zeros(len(vocabulary), 64)
@@ -32,14 +32,14 @@ def test_near_words_are_neither_inflections_nor_synonyms_nor_far(tokenizer: Toke
         embeddings[vocabulary[word]] = 20 * row
     file = tmp_path / "model.safetensors"
     save_file({"embeddings.word_embeddings.weight": embeddings}, file)
-    assert near_words(file, tokenizer)["river"] == ("lake",)
+    assert word_neighbours(file, tokenizer)["river"] == ("lake",)
 
 
 def test_a_file_that_is_no_encoder_is_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(3)}, file)
     with pytest.raises(CheckpointError, match=r"other\.safetensors has no embeddings"):
-        near_words(file, tokenizer)
+        word_neighbours(file, tokenizer)
     save_file({"embeddings.word_embeddings.weight": torch.zeros(3, 4)}, file)
     with pytest.raises(CheckpointError, match="3 word embeddings"):
-        near_words(file, tokenizer)
+        word_neighbours(file, tokenizer)

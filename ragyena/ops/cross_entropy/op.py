@@ -1,7 +1,7 @@
-"""Cross-entropy of a linear layer's logits that never holds them all: chunk by chunk, gradients in the forward pass.
+"""Cross-entropy of a linear layer, chunk by chunk, with gradients in the forward pass: the logits never exist at once.
 
 Shape suffixes: N positions, D channels, V classes. At 64K positions and 30K classes fp32 logits alone take 8 GB, and
-several passes over them as much time as a layer; a chunk's logits are written once, read once, and gone.
+several passes over them as much time as a layer.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["linear_cross_entropy", "linear_cross_entropy_reference"]
+__all__ = ["linear_cross_entropy"]
 
-_CHUNK = 8192  # positions at once: enough to keep a large GPU busy, half a gigabyte of bf16 logits
+_CHUNK = 8192  # positions; keeps a large GPU busy with half a gigabyte of bf16 logits
 
 
 def linear_cross_entropy(
     x_ND: Tensor, weight_VD: Tensor, target_N: Tensor, *, chunk: int = _CHUNK, compiled: bool = False
 ) -> Tensor:
-    """Mean over positions of -log softmax(x weight^T)[target], fp32; positions whose target is below 0 do not count.
+    """Mean over positions of -log softmax(x weight^T)[target], fp32; positions with a negative target do not count.
 
     Products are in the type of ``x``, softmax and sums in fp32; the weight's gradient adds up in the weight's own
     type. ``compiled`` runs the softmax through ``torch.compile``. Differentiable once, in ``x`` and ``weight``.
@@ -36,22 +35,17 @@ def linear_cross_entropy(
     return total
 
 
-def linear_cross_entropy_reference(x_ND: Tensor, weight_VD: Tensor, target_N: Tensor) -> Tensor:
-    """The definition in fp64."""
-    return F.cross_entropy(x_ND.double() @ weight_VD.double().t(), target_N.clamp(min=-1), ignore_index=-1)
-
-
 def _zero(x_ND: Tensor) -> Tensor:
     return torch.zeros((), device=x_ND.device, dtype=torch.promote_types(x_ND.dtype, torch.float32))
 
 
 def _scale(x_ND: Tensor, target_N: Tensor) -> Tensor:
-    """The weight of a position that counts."""
+    """1 / the number of positions that count."""
     return (_zero(x_ND) + 1.0) / (target_N >= 0).sum().clamp(min=1)
 
 
 def _softmax_step(logits_NV: Tensor, target_N: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """A chunk's share of the loss, and the gradient of its logits."""
+    """A chunk's part of the loss, and the gradient of its logits."""
     logits = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
     logsum_N1 = logits.logsumexp(1, keepdim=True)
     weight_N1 = (target_N >= 0)[:, None] * scale
