@@ -10,7 +10,9 @@ from typing import Any
 
 import ragyena
 
-SECTIONS = re.compile(r"^(Args|Returns|Raises|Example|Yields):$", re.MULTILINE)
+SECTION = re.compile(r"^(Args|Returns|Raises|Example|Yields):\n((?:[ ]{4}.*\n?|\n(?=[ ]{4}))+)", re.MULTILINE)
+ENTRY = re.compile(r"^([\w, ]+): ", re.MULTILINE)
+FIELD = re.compile(r'^    (\w+): ([^=\n]+?)(?: = [^\n]+)?\n(?:    """(.+?)""")?', re.MULTILINE | re.DOTALL)
 
 
 def api_page() -> str:
@@ -28,9 +30,10 @@ def api_page() -> str:
 def _class(name: str, value: type[Any]) -> Iterator[str]:
     yield f"## class `ragyena.{name}`\n\n{_docstring(value)}\n"
     if is_dataclass(value):
-        source = inspect.getsource(value)
-        fields = re.findall(r'^    (\w+): ([^=\n]+?)(?: = [^\n]+)?\n(?:    """(.+?)""")?', source, re.MULTILINE | re.DOTALL)
-        rows = [f"| `{field}` | `{kind.replace('|', chr(92) + '|')}` | {' '.join(text.split())} |" for field, kind, text in fields]
+        rows = [
+            f"| `{field}` | `{kind.replace('|', chr(92) + '|')}` | {' '.join(text.replace('``', '`').split())} |"
+            for field, kind, text in FIELD.findall(inspect.getsource(value))
+        ]
         yield "\n".join(["| field | type | |", "| --- | --- | --- |", *rows, ""])
     for method, member in vars(value).items():
         if method.startswith("_"):
@@ -49,10 +52,15 @@ def _signature(function: Any) -> str:
 
 
 def _docstring(value: Any) -> str:
-    """The docstring with its sections in bold and its examples fenced."""
-    text = SECTIONS.sub(r"**\1**\n", (inspect.getdoc(value) or "").replace("``", "`"))
-    return re.sub(r"((?:^ *(?:>>>|\.\.\.) ?.*\n?(?:^ +(?!>>>).+\n?)*)+)", _fenced, text, flags=re.MULTILINE)
+    """The docstring as Markdown: entries of its sections as a list, examples fenced."""
+    return SECTION.sub(_section, (inspect.getdoc(value) or "").replace("``", "`") + "\n").rstrip()
 
 
-def _fenced(match: re.Match[str]) -> str:
-    return f"```python\n{inspect.cleandoc(match.group(1))}\n```\n"
+def _section(match: re.Match[str]) -> str:
+    title, body = match.group(1), inspect.cleandoc(match.group(2))
+    if title == "Example":
+        return f"```python\n{body}\n```\n"
+    if title in ("Args", "Raises"):
+        listed = ENTRY.sub(r"- `\1`: ", body)
+        return f"{title}:\n\n{listed}\n"
+    return f"{title}: {body}\n"

@@ -54,7 +54,11 @@ def _run(words: list[str], index: str) -> list[Text]:
         check=True,
     )
     typed = " ".join(f'"{word}"' if " " in word else word for word in words)
-    return [Text(f"$ ragyena {typed}", style="bold"), *Text.from_ansi(done.stdout.replace(index, "demo")).split(), Text()]
+    return [
+        Text(f"$ ragyena {typed}", style="bold"),
+        *Text.from_ansi(done.stdout.replace(index, "demo")).split(),
+        Text(),
+    ]
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import yaml
 from ragyena.config.renamed import current_key
 from ragyena.errors import ConfigError, PathNotFoundError
 
-__all__ = ["asset", "load_recipe", "names", "recipe_folder", "source_of"]
+__all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source_of"]
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ def load_recipe(kind: str, name: str, overrides: Sequence[str] = ()) -> tuple[di
         known = ", ".join(names(kind)) or "none"
         raise PathNotFoundError(f"no recipe '{name}' in {kind}", hint=f"known: {known}; or give a .yaml file")
     values = _extended(kind, path, ())
-    for override in overrides:
-        _override(values, override, kind)
+    for text in overrides:
+        override(values, text, kind)
     return values, path
 
 
@@ -188,7 +188,8 @@ def _current_key(kind: str, path: tuple[str, ...], source: str, noted: set[str])
 # --- overrides -------------------------------------------------------------------------------------------------
 
 
-def _override(values: dict[str, Any], text: str, kind: str) -> None:
+def override(values: dict[str, Any], text: str, kind: str) -> None:
+    """Sets one ``KEY=VALUE`` in the values of a recipe. Raises ConfigError as ``load_recipe``."""
     key, equals, written = text.partition("=")
     *sections, last = key.split(".")
     if not (equals and last and all(sections)):
@@ -203,10 +204,10 @@ def _override(values: dict[str, Any], text: str, kind: str) -> None:
     for depth, section in enumerate([*sections, last]):
         if isinstance(node, list):
             stages = {_name_of(stage, f"--set {text}"): stage for stage in node}
-            if section not in stages or depth == len(sections):
-                raise ConfigError(
-                    f"--set {text}: no stage of that name or no key of it", hint=f"stages: {', '.join(stages)}"
-                )
+            if section not in stages:
+                raise ConfigError(f"--set {text}: no stage '{section}'", hint=f"stages: {', '.join(stages)}")
+            if depth == len(sections):
+                raise ConfigError(f"--set {text}: '{section}' is a stage", hint=f"set a key of it: {key}.tokens=...")
             node = stages[section]
         elif depth == len(sections):
             node[_current_key(kind, (*sections, last), f"--set {text}", set())] = value

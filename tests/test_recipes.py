@@ -17,7 +17,7 @@ from ragyena.config import DataConfig, EvalConfig, PipelineConfig, StageConfig, 
 from ragyena.config.renamed import RENAMED_KEYS
 from ragyena.errors import ConfigError, PathNotFoundError
 from ragyena.recipes import load_recipe
-from ragyena.settings import DEFAULT_RECIPE
+from ragyena.settings import DEFAULT_RECIPE, load_settings
 from ragyena.train.run import KINDS, load
 
 MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
@@ -26,7 +26,7 @@ MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/ev
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODELS for name in recipes.names(kind)])
 def test_a_shipped_recipe_loads_and_describes_itself(kind: str, name: str) -> None:
     values, path = recipes.load_recipe(kind, name)
-    model = KINDS[values.get("kind", "reader")] if kind == "configs/train" else MODELS[kind]
+    model = KINDS[values.get("kind", "reader")].config if kind == "configs/train" else MODELS[kind]
     if kind == "configs/eval" and values.get("task") == "suite":
         model = SuiteConfig
     config = parse(model, values, source=str(path))
@@ -96,6 +96,13 @@ def test_extensions_of_extensions_and_of_paths(tmp_path: Path) -> None:
     assert (values["seed"], values["data"]["clozes"], str(source)) == (2, 1, path)
     shipped, _ = load_recipe("configs/train", write(tmp_path, "mine", {"extends": "reader"}))
     assert shipped == load_recipe("configs/train", "reader")[0]
+
+
+def test_settings_of_a_pipeline_may_extend_another(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine", {"extends": "long", "packer": {"order": "score"}})
+    settings = load_settings({}, pipeline=path, environ={}, folder=tmp_path)
+    packer, long = settings.config.packer, load_settings({}, pipeline="long", environ={}, folder=tmp_path).config.packer
+    assert packer.order == "score" and packer == long.model_copy(update={"order": "score"})
 
 
 @pytest.mark.parametrize(
@@ -189,8 +196,8 @@ def test_an_override_of_one_stage_leaves_those_that_share_its_anchor(tmp_path: P
         ("seed=[1", r"--set seed=\[1: the value is not valid YAML"),
         ("seed.deep=1", r"--set seed\.deep=1: 'seed' holds no keys"),
         ("data.questions.deep=1", "'questions' holds no keys"),
-        ("stages.three.tokens=1", r"--set stages\.three\.tokens=1: no stage of that name"),
-        ("stages.two=1", r"--set stages\.two=1: no stage of that name or no key of it"),
+        ("stages.three.tokens=1", r"--set stages\.three\.tokens=1: no stage 'three'"),
+        ("stages.two=1", r"--set stages\.two=1: 'two' is a stage"),
     ],
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override: str, problem: str) -> None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragyena.config import IndexConfig
+from ragyena.documents.decoding import replace_surrogates
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["load"]
+__all__ = ["load", "valid_unicode"]
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
@@ -28,7 +29,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     has_text = False
     try:
         for document in chosen.load(path, config):
-            document = _valid_unicode(document)
+            document = valid_unicode(document)
             if any(char.isalnum() for char in document.text):
                 has_text = True
                 yield document if document.title else replace(document, title=_title_of(path))
@@ -40,7 +41,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise UnreadableDocumentError(
             f"{path} is damaged, or not what its suffix {path.suffix} says: {reason}",
-            hint=way_out(path) or "open it in its own program and save it again, or leave it out",
+            hint=way_out(path) or "open it in its own program and save it again, or copy it again",
         ) from error
     if not has_text:
         raise UnreadableDocumentError(f"{path} holds no text", hint="leave it out with an exclude pattern")
@@ -89,14 +90,8 @@ def _title_of(path: Path) -> str:
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
 
 
-def _valid_unicode(document: Document) -> Document:
-    """The document with half surrogate pairs replaced: JSON can spell them, UTF-8 and with it the store cannot."""
-    replacement = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
-    try:
-        for part in (document.text, document.title, *document.metadata, *document.metadata.values()):
-            part.encode("utf-8")
-    except UnicodeEncodeError:
-        text, title = document.text.translate(replacement), document.title.translate(replacement)
-        metadata = {k.translate(replacement): v.translate(replacement) for k, v in document.metadata.items()}
-        return replace(document, text=text, title=title, metadata=metadata)
-    return document
+def valid_unicode(document: Document) -> Document:
+    """The document without lone surrogates, which neither UTF-8 nor a tokenizer takes."""
+    metadata = {replace_surrogates(key): replace_surrogates(value) for key, value in document.metadata.items()}
+    text, title = replace_surrogates(document.text), replace_surrogates(document.title)
+    return replace(document, text=text, title=title, metadata=metadata)

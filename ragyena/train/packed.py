@@ -1,4 +1,4 @@
-"""Packed training data: every text as token ids in flat arrays on the training device, and what a batch of it is.
+"""Packed training data: every text as token ids in flat arrays on the training device, and batches of them.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens, T answer tokens.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.arrays import read_arrays
 
-__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
+__all__ = ["Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
     *("questions", "perturbed", "answers", "passages", "headers", "alias_phrases", "blanks", "table_plain"),
@@ -38,8 +38,6 @@ _RENAMED = {
     "twisted_offsets": "perturbed_offsets",
 }
 """Arrays by their names in files of the version before, which are read as well."""
-
-ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class Batch:
     has_span: Tensor
     """[B] bool; False where the answer is no span of the context (and the context does hold it)."""
     evidence: Tensor
-    """[B, P, S] bool: tokens around the answer, and what else is needed to find it."""
+    """[B, P, S] bool: tokens around the answer, and others that are needed to find it."""
     answer_ids: Tensor
     """[B, T] int64: the answer to write and its end token, padded with 0."""
     answer_mask: Tensor
@@ -149,7 +147,7 @@ class Batch:
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
     plain_ids: Tensor
-    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that sees each
+    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that reads each
     passage alone and cannot resolve those."""
     plain_mask: Tensor
     """[B, Q] bool."""

@@ -19,18 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import DataConfig
+from ragyena.config.training import Sampling
 from ragyena.data.alias import question_name
-from ragyena.data.clozes import KINDS, Cloze, clozes, mentions
+from ragyena.data.clozes import KINDS, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.documents.sentences import sentence_span
-from ragyena.documents.tokenizer import Encoding, Tokenizer
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
 from ragyena.train.augment.perturb import Perturber
 from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
 from ragyena.train.augment.words import word_lists
 from ragyena.train.cutting import Cut, encode, flat, token_range
-from ragyena.train.packed import ANSWER_TOKENS
 from ragyena.types import Document, Progress
 
 __all__ = ["PreparedReport", "prepare"]
@@ -88,7 +88,7 @@ def prepare(
     )
     for row in record_contexts:
         cut.add(row.id, _document(row))
-    prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
+    prose, prose_tokens = _add_prose(cut, config, progress)
     synthetic += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
     tables = Tables.read(cut, config, left_out)
@@ -184,13 +184,13 @@ def _questions(
             left_out["answer crosses a passage border"] += 1
             continue
         answer = tokenizer.encode(question.answers[0]).ids
-        if place.answer is None and len(answer) >= ANSWER_TOKENS:
+        if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1
             continue
         kept.append(question)
         places.append(place)
         words.append(encoding.ids)
-        answers.append(np.append(answer[: ANSWER_TOKENS - 1], tokenizer.sep_id))
+        answers.append(np.append(answer[: Sampling.ANSWER_TOKENS - 1], tokenizer.sep_id))
         is_polar = question.answers[0].lower() in _POLAR
         polar.append(0 if place.answer is not None else 1 if is_polar else -1)
         name_ranges.append((-1, -1))
@@ -245,8 +245,8 @@ def _place(question: Question, cut: Cut) -> _Place | None:
 # -- prose -------------------------------------------------------------------------------------------------------
 
 
-def _add_prose(cut: Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
-    """Cuts prose to passages beside those of the questions, evenly from the files; its rows, and how many tokens."""
+def _add_prose(cut: Cut, config: DataConfig, progress: Progress) -> tuple[list[ContextRow], int]:
+    """Cuts prose to passages, evenly from the files; its rows, and their number of tokens."""
     kept: list[ContextRow] = []
     progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
     total, left = 0, config.prose_tokens
@@ -269,26 +269,24 @@ def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.N
     """Cloze questions on every passage, as token ranges of it."""
     progress.start("making cloze questions", len(cut.passages), "passages")
     chooser = random.Random(1)
-    rows: list[tuple[int, tuple[int, int], tuple[int, int], tuple[int, int], int]] = []
+    passages, ranges, kinds = [], [], []
     for index, (passage, encoding) in enumerate(zip(cut.passages, cut.encodings)):
         progress.advance(1)
         for cloze in clozes(passage.text, chooser, config.clozes) if config.clozes else ():
-            ranges = _cloze_ranges(cloze, encoding)
-            sentence, answer, _ = ranges
+            sentence, answer = token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer)
             if answer[0] < answer[1] and sentence[1] - sentence[0] <= config.question_tokens:
-                rows.append((index, *ranges, KINDS.index(cloze.kind)))
+                elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
+                passages.append(index)
+                ranges.append((sentence, answer, elsewhere))
+                kinds.append(KINDS.index(cloze.kind))
+    columns = np.array(ranges, np.int16).reshape(-1, 3, 2)
     return {
-        "cloze_passage": np.array([row[0] for row in rows], np.int32),
-        "cloze_sentence": np.array([row[1] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_answer": np.array([row[2] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_elsewhere": np.array([row[3] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_kind": np.array([row[4] for row in rows], np.int8),
+        "cloze_passage": np.array(passages, np.int32),
+        "cloze_sentence": columns[:, 0],
+        "cloze_answer": columns[:, 1],
+        "cloze_elsewhere": columns[:, 2],
+        "cloze_kind": np.array(kinds, np.int8),
     }
-
-
-def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
-    return token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer), elsewhere
 
 
 # -- words -------------------------------------------------------------------------------------------------------

@@ -22,22 +22,18 @@ import torch
 from torch import Tensor
 
 from ragyena.config import ContextStageConfig
+from ragyena.config.training import Sampling
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.augment.aliases import Aliases
-from ragyena.train.packed import ANSWER_TOKENS, Batch, Edit, PackedData, either
+from ragyena.train.packed import Batch, Edit, PackedData, either
 
 __all__ = ["Sampler"]
-
-_SLOT_LENGTHS = (128, 176, 240)  # slots of single-passage batches; few, since each shape is compiled once
-_RANDOM_NEGATIVE = 0.15  # of the negatives, drawn from all passages instead of the retriever's hits
-_EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
-_ANSWER_PIECES = 8  # of an answer, compared to tell whether a passage holds it
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where the answers of a batch are, before they are put in context."""
+    """The answers of a batch, before they are put in context."""
 
     gold: Tensor
     """[B] passage."""
@@ -113,18 +109,18 @@ class Sampler:
     def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
         """Rows whose gold passage fits each slot length and none shorter, and the share of steps they get."""
         length = (self.data.lengths("passages") + 1 + self.data.lengths("headers") + 1)[gold]
-        if bool((usable & (length > _SLOT_LENGTHS[-1])).any()):
+        if bool((usable & (length > Sampling.SLOT_TOKENS[-1])).any()):
             raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")
-        edges = (0, *_SLOT_LENGTHS)
+        edges = (0, *Sampling.SLOT_TOKENS)
         rows = [((length > low) & (length <= high) & usable).nonzero()[:, 0] for low, high in itertools.pairwise(edges)]
         # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
-        weights = np.array([len(bucket) * high for bucket, high in zip(rows, _SLOT_LENGTHS)], float)
+        weights = np.array([len(bucket) * high for bucket, high in zip(rows, Sampling.SLOT_TOKENS)], float)
         return rows, weights / max(weights.sum(), 1.0)
 
     def shapes(self) -> list[tuple[int, int]]:
-        """The (passages, slot tokens) that batches can have: what is compiled before the clock starts."""
-        single = [(1, slot) for slot in _SLOT_LENGTHS] if 1 in self.stage.passages else []
-        return single + [(count, _SLOT_LENGTHS[-1]) for count in self.stage.passages if count > 1]
+        """The (passages, slot tokens) that batches can have, to compile beforehand."""
+        single = [(1, slot) for slot in Sampling.SLOT_TOKENS] if 1 in self.stage.passages else []
+        return single + [(count, Sampling.SLOT_TOKENS[-1]) for count in self.stage.passages if count > 1]
 
     def batch(self, step: int, *, shape: tuple[int, int] | None = None) -> Batch:
         """The batch of a step; ``shape`` forces its passages and slot tokens (to compile for it)."""
@@ -136,8 +132,8 @@ class Sampler:
         buckets, shares = (self.clozes, self.cloze_weights) if is_cloze else (self.rows, self.weights)
         bucket = int(chooser.choice(len(buckets), p=shares))
         if shape is not None:
-            passages, bucket = shape[0], _SLOT_LENGTHS.index(shape[1])
-        slot = _SLOT_LENGTHS[bucket] if passages == 1 else _SLOT_LENGTHS[-1]
+            passages, bucket = shape[0], Sampling.SLOT_TOKENS.index(shape[1])
+        slot = Sampling.SLOT_TOKENS[bucket] if passages == 1 else Sampling.SLOT_TOKENS[-1]
         of = buckets[bucket] if passages == 1 else torch.cat(buckets)
         if not len(of):  # only when compiling for a shape that no row has
             of = torch.cat(buckets)
@@ -148,9 +144,9 @@ class Sampler:
         return self._cloze(rows, passages, slot, generator) if is_cloze else self._ask(rows, passages, slot, generator)
 
     def held_out_batch(self, step: int, passages: int) -> Batch:
-        """Contexts of questions never trained on; like ``batch``, the same whenever it is called."""
+        """Contexts of held-out questions; like ``batch``, the same whenever it is called."""
         generator = torch.Generator(self.device).manual_seed(step)
-        slot = _SLOT_LENGTHS[-1]
+        slot = Sampling.SLOT_TOKENS[-1]
         return self._ask(self._draw(self.held_out, passages, slot, generator), passages, slot, generator)
 
     def _draw(self, rows: Tensor, passages: int, slot: int, generator: torch.Generator) -> Tensor:
@@ -197,7 +193,7 @@ class Sampler:
         asked = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
         target = _Target(gold, span, gone, absent | cut | perturbed, absent)
-        answers = data.rows("answers", question, ANSWER_TOKENS)
+        answers = data.rows("answers", question, Sampling.ANSWER_TOKENS)
         return self._context(
             asked, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
             data["polar"].float()[question], generator,
@@ -224,8 +220,8 @@ class Sampler:
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """[B, P] passages, and the slot [B] of the gold one [B] (or that it would have). ``span`` [B, 2] is the answer
-        in the gold one; ``hard`` [B, N] are negatives."""
+        """Passages [B, P], and the slot [B] that the ``gold`` one [B] has (or would have). ``span`` [B, 2] is the
+        answer in it; ``hard`` [B, N] are negatives."""
         batch, count = gold.shape[0], self.data.passages
         hard = hard.long()
         order = self._random(tuple(hard.shape), generator).argsort(1)[:, :passages]
@@ -238,15 +234,15 @@ class Sampler:
             mixed = self._random(tuple(chosen.shape), generator).argsort(1)
             chosen = chosen.gather(1, mixed)
         anything = self._below(count, tuple(chosen.shape), generator)
-        chosen = torch.where(self._random(tuple(chosen.shape), generator) < _RANDOM_NEGATIVE, anything, chosen)
+        chosen = torch.where(self._random(tuple(chosen.shape), generator) < Sampling.RANDOM_NEGATIVES, anything, chosen)
         chosen = torch.where(chosen == gold[:, None], (chosen + 1) % count, chosen)
         place = self._below(passages, (batch,), generator)
         here = (torch.arange(passages, device=self.device) == place[:, None]) & ~absent[:, None]
         return torch.where(here, gold[:, None], chosen), place
 
     def _related(self, gold: Tensor, span: Tensor, hard: Tensor, other: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, M] passages as ``other``, some replaced by hard negatives of a question that is asked of a hard negative:
-        near the question in what they are about. None holds the answer; what has no such question stays."""
+        """Passages [B, M]: those of ``other``, some replaced by hard negatives of a question on one of the ``hard``
+        negatives, which are near in topic. None of these holds the answer."""
         negatives = self.negatives
         neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
@@ -254,14 +250,14 @@ class Sampler:
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
 
     def _holds(self, passage: Tensor, gold: Tensor, span: Tensor) -> Tensor:
-        """[B, M] whether passages hold the first tokens of an answer, the tokens ``span`` [B, 2] of ``gold`` [B]."""
+        """Whether passages hold the first tokens of an answer (``span`` [B, 2] of ``gold`` [B]): [B, M] bool."""
         data = self.data
         begin = data["passages_offsets"].long()[gold]
-        answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], _ANSWER_PIECES)
-        ids, mask = data.rows("passages", passage, _SLOT_LENGTHS[-1])
+        answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], Sampling.COMPARED_TOKENS)
+        ids, mask = data.rows("passages", passage, Sampling.SLOT_TOKENS[-1])
         ids = ids.masked_fill(~mask, -1)
         match = (span[:, 0] >= 0)[:, None, None] & mask
-        for piece in range(_ANSWER_PIECES):
+        for piece in range(Sampling.COMPARED_TOKENS):
             same = torch.nn.functional.pad(ids[..., piece:] == answer[:, piece, None, None], (0, piece))
             match = match & (same | ~known[:, piece, None, None])
         return match.any(-1)
@@ -269,13 +265,13 @@ class Sampler:
     # -- cloze questions -----------------------------------------------------------------------------------------
 
     def _cloze(self, row: Tensor, passages: int, slot: int, generator: torch.Generator) -> Batch:
-        """Contexts for cloze rows [B]: a sentence with a blank, asked of another place that holds the string."""
+        """Contexts for cloze rows [B]: a sentence with a blank, answered by another place that holds the string."""
         data, batch = self.data, row.shape[0]
         own, gold = data["cloze_passage"].long()[row], data["cloze_gold"].long()[row]
         sentence, answer = data["cloze_sentence"].long()[row], data["cloze_answer"].long()[row]
         begin = data["passages_offsets"].long()[own]
         kind = data["cloze_kind"].long()[row]
-        # a blank that suits the kind of answer: the best of random scores among those of the kind
+        # A blank of the kind of the answer: the best of random scores among those of the kind.
         score = self._random((batch, len(data["blank_kinds"])), generator)
         blank = (score - 2.0 * (data["blank_kinds"] != kind[:, None])).argmax(1)
         blank_ids, blank_mask = data.rows("blanks", blank, 3)
@@ -287,7 +283,7 @@ class Sampler:
         chosen, place = self._passages(gold, span, hard, passages, absent, generator)
         gone = torch.where((own == gold)[:, None], sentence, 0)
         target = _Target(gold, span, gone, absent, absent)
-        nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
+        nothing = torch.zeros(batch, Sampling.ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
             asked, asked, chosen, place, target, Edit.none(chosen), explains, None, slot, (nothing, nothing.bool()),
@@ -311,8 +307,8 @@ class Sampler:
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
-        """Slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits passages
-        other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
+        """The slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits
+        passages other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
         ``other_evidence``."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)
@@ -335,7 +331,8 @@ class Sampler:
         found = is_span & ~target.missing
         offset = 1 + place * slot
         position = torch.arange(slot, device=self.device)
-        near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
+        reach = Sampling.EVIDENCE_REACH
+        near = (position >= (first - reach)[:, None]) & (position <= (last + reach)[:, None])
         evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
         if other_evidence is not None:
             evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & found[:, None, None])

@@ -75,8 +75,8 @@ def test_markdown_headings_lie_at_their_lines(tmp_path: Path) -> None:
     )
     document = one(path)
     assert document.title == "Front matter"
-    found = [(document.text[h.start :].split("\n")[0], h.level, h.text) for h in document.headings]
-    assert found == [("Setext", 1, "Setext"), ("### Deep `code` *it*", 3, "Deep code it")]
+    headings = [(document.text[h.start :].split("\n")[0], h.level, h.text) for h in document.headings]
+    assert headings == [("Setext", 1, "Setext"), ("### Deep `code` *it*", 3, "Deep code it")]
 
 
 def test_rst_headings_survive_sphinx_markup(tmp_path: Path) -> None:
@@ -267,4 +267,4 @@ def test_the_readme_and_the_help_list_every_format() -> None:
     assert listed() in ADD_HELP
     readme = Path(__file__).resolve().parents[2] / "README.md"
     if readme.is_file():
-        assert listed() in " ".join(readme.read_text(encoding="utf-8").split())
+        assert listed() in " ".join(readme.read_text(encoding="utf-8").split()), f"README.md names: {listed()}"

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ragyena.config import PipelineConfig, RetrieverConfig
+from ragyena import Index
 from ragyena.documents import formats
 from ragyena.errors import UnreadableDocumentError
-from ragyena.index.use_cases import add, search
 
 ROOT = Path(__file__).resolve().parents[2]
 SAYINGS = "A rolling stone gathers no moss.\n%\nThe lamp of Oldtown was lit in 1698.\n%\n"
@@ -54,12 +53,13 @@ def corpus(tmp_path: Path) -> Path:
 def test_a_file_of_it_is_indexed_and_searched_and_a_broken_one_named(
     plugin: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    report = add([corpus], tmp_path / "index", PipelineConfig())
+    with Index.create(tmp_path / "index") as index:
+        report = index.add([corpus])
+        (hit,) = index.search("When was the lamp lit?", k=1)
     assert (report.files, report.added, report.documents) == (2, 1, 2)
     (failure,) = report.failed
     assert failure.path == str(corpus / "broken.fortune") and "is cut short" in failure.message
     assert failure.hint == "end every saying with a line that holds % alone"
-    (hit,) = search(tmp_path / "index", "When was the lamp lit?", RetrieverConfig(), top_k=1)
     assert hit.passage.source == f"{corpus / 'sayings.fortune'}#2"
     assert (hit.passage.title, hit.passage.text) == ("sayings", "The lamp of Oldtown was lit in 1698.")
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numeric import relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
@@ -22,12 +23,6 @@ from ragyena.ops.long_conv.reference import long_conv_reference
 # Relative L2 error against fp64, for inputs already rounded to the type: the sums themselves run in fp32.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4e-3}
 SHAPES = [(1, 1), (1, 5), (2, 1), (7, 7), (33, 5), (33, 101), (257, 257), (300, 1001), (1021, 31)]
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    return float(
-        (actual.double() - expected.double()).norm().detach() / expected.double().norm().detach().clamp_min(1e-30)
-    )
 
 
 def inputs(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
@@ -22,8 +23,6 @@ from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
 NAMES = ["u", "filter", "skip", "gate_in", "gate_out"]
 
 
@@ -35,11 +34,6 @@ def small_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_WHOLE", {})
     monkeypatch.setattr(plans, "_SPLIT_FP32", {})
     monkeypatch.setattr(plans, "_SPLIT", {plan.size: plan})
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    difference = (actual.detach().double().cpu() - expected.detach().double().cpu()).norm()
-    return float(difference / expected.detach().double().cpu().norm().clamp_min(1e-300))
 
 
 def inputs(length: int, taps: int, dtype: torch.dtype, *, batch: int = 1, channels: int = 2) -> list[Tensor]:
@@ -66,13 +60,13 @@ def check(arguments: list[Tensor], direction: str) -> None:
     actual = long_conv(*arguments[:2], **options(arguments, direction), backend="triton")
     dtype = arguments[0].dtype
     assert actual.dtype == dtype
-    assert relative(actual, expected) <= TOLERANCE[dtype]
+    assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     wanted = torch.autograd.grad(expected, doubles, cotangent.double())
     found = torch.autograd.grad(actual, arguments, cotangent.to(DEVICE))
     for name, f, w, a in zip(NAMES, found, wanted, arguments):
         assert f.dtype == a.dtype
-        assert relative(f, w) <= TOLERANCE[dtype], name
+        assert relative(f, w) <= TRITON_TOLERANCE[dtype], name
 
 
 @pytest.mark.parametrize(
@@ -113,7 +107,7 @@ def test_groups_and_batches_in_three_kernels(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="too slow to interpret")
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("dtype", list(TRITON_TOLERANCE), ids=str)
 @pytest.mark.parametrize("length", [2048, 4000, 8192, 16_384, 32_767, 65_536, 100_003, 131_072, 262_144])
 @pytest.mark.parametrize("direction", ["causal", "two_sided"])
 def test_every_size_of_every_type(length: int, dtype: torch.dtype, direction: str) -> None:
@@ -149,7 +143,7 @@ def _extremes(u: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("change", [_mean, _range, _extremes])
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("dtype", list(TRITON_TOLERANCE), ids=str)
 def test_means_and_dynamic_range(change: Any, dtype: torch.dtype) -> None:
     u, taps, *_ = (a.detach() for a in inputs(500, 500, torch.float32))
     u, taps = change(u, taps)
@@ -157,7 +151,7 @@ def test_means_and_dynamic_range(change: Any, dtype: torch.dtype) -> None:
     actual = long_conv(u, taps, direction="causal", backend="triton")
     expected = long_conv_reference(u, taps, direction="causal")
     assert torch.isfinite(actual).all()
-    assert relative(actual, expected) <= TOLERANCE[dtype]
+    assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
 
 
 @pytest.mark.usefixtures("small_split")
@@ -177,7 +171,7 @@ def test_a_filter_of_zeros_gives_zeros(dtype: torch.dtype) -> None:
     taps[1] = 0
     y = long_conv(u, taps, direction="causal", backend="triton")
     assert not y[:, 1].any()
-    assert relative(y, long_conv_reference(u, taps, direction="causal")) <= TOLERANCE[dtype]
+    assert relative(y, long_conv_reference(u, taps, direction="causal")) <= TRITON_TOLERANCE[dtype]
 
 
 def test_causality() -> None:

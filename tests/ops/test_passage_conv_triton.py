@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
@@ -15,14 +16,6 @@ from ragyena.ops.passage_conv.reference import gated_passage_conv_reference
 from ragyena.ops.passage_conv.triton_op import MAX_SLOT, slot_plan
 
 pytest.importorskip("triton", reason="Triton is not installed")
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    actual, expected = actual.detach().double().cpu(), expected.detach().double().cpu()
-    return float((actual - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
 def inputs(batch: int, channels: int, length: int, slot: int, dtype: torch.dtype) -> list[Tensor]:
@@ -58,17 +51,17 @@ def test_matches_fp64(batch: int, channels: int, length: int, slot: int, dtype: 
     actual = gated_passage_conv(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend="triton")
     expected = gated_passage_conv_reference(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
     assert actual.dtype == dtype
-    assert relative(actual, expected) <= TOLERANCE[dtype]
+    assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(u.shape, generator=torch.Generator().manual_seed(0)).to(dtype).to(DEVICE)
     found = torch.autograd.grad(actual, arguments, cotangent)
     wanted = torch.autograd.grad(expected, arguments, cotangent.double())
     for name, f, w, a in zip(("u", "filter", "gate_in", "gate_out"), found, wanted, arguments):
         assert f.dtype == a.dtype
-        assert relative(f, w) <= TOLERANCE[dtype], name
+        assert relative(f, w) <= TRITON_TOLERANCE[dtype], name
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="too slow to interpret")
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("dtype", list(TRITON_TOLERANCE), ids=str)
 @pytest.mark.parametrize("slot", [16, 31, 64, 100, 128, 200, 256, 300, 320, 512])
 def test_every_plan_of_every_type(slot: int, dtype: torch.dtype) -> None:
     test_matches_fp64(2, 5, 9 * slot + 3, slot, dtype)

@@ -32,7 +32,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragyena.train.calibration._STEPS", 2)
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
 
 
 def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) -> list[StageResult]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pypdf import PdfReader
 
 SUFFIXES = (".pdf",)
-WAY_OUT = {".djvu": "convert it to .pdf"}
+WAY_OUT = {".pdf": "open it in a viewer and save it again, or copy it again", ".djvu": "convert it to .pdf"}
 
 _log = logging.getLogger(__name__)
 logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every small flaw that it gets over
@@ -49,7 +49,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
 
 def _open(file: Any, path: Path) -> PdfReader:
     from pypdf import PdfReader
-    from pypdf.errors import FileNotDecryptedError, PyPdfError
+    from pypdf.errors import FileNotDecryptedError
 
     encrypted = UnreadableDocumentError(
         f"{path} is encrypted with a password",
@@ -62,11 +62,6 @@ def _open(file: Any, path: Path) -> PdfReader:
         len(reader.pages)
     except FileNotDecryptedError as error:
         raise encrypted from error
-    except PyPdfError as error:
-        raise UnreadableDocumentError(
-            f"{path} is damaged: it is not a valid PDF ({error})",
-            hint="open it in a viewer and save it again, or copy it again",
-        ) from error
     return reader
 
 

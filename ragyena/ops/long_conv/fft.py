@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import empty_gradient, register
 
 __all__ = ["convolve", "direct_conv", "fft_conv", "fft_size", "finish", "gated"]
 
@@ -133,11 +133,7 @@ def _backward(
     first, end = _reach(filter_DK.shape[1], length, causal, length)
     size = _size(length, end - first, causal, device)
     du, dfilter = empty_gradient(u_BDL, u_BDL), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    dskip, dgate_in, dgate_out = (
-        empty_gradient(skip_D, u_BDL),
-        empty_gradient(gate_in_BDL, u_BDL),
-        empty_gradient(gate_out_BDL, u_BDL),
-    )
+    dskip, dgate_in, dgate_out = (empty_gradient(x, u_BDL) for x in (skip_D, gate_in_BDL, gate_out_BDL))
     for group in _groups(batch, channels, size, device):
         dy = dy_BDL[:, group].to(work)
         p = gated(u_BDL[:, group], None if gate_in_BDL is None else gate_in_BDL[:, group])

@@ -195,7 +195,7 @@ def filter_spectrum(filter_DK: Tensor, plan: FftPlan, operand: torch.dtype, *, c
     wrapped_DM[:, :ahead] = filter_DK[:, middle : middle + ahead] * w_M[:ahead]
     if behind:
         # Lag -k is at M - k with the weight w^-k, which is exact because ``x^M = i``.
-        # (A lazy conj() is lost where a compiled graph runs this operator.)
+        # conj_physical: a compiled graph loses a lazy conj().
         back_M = torch.conj_physical(w_M[1 : behind + 1].flip(0))
         wrapped_DM[:, plan.size - behind :] += filter_DK[:, middle - behind : middle] * back_M
     H_DBAN = torch.fft.fft(wrapped_DM).view(channels, plan.columns, plan.rows, plan.outer)

@@ -1,7 +1,6 @@
 """The long convolution as a custom operator on Triton kernels, and filters prepared for inference.
 
-Shape suffixes: B batch, D channels, L positions, K filter taps. Triton is imported at the first launch, so that the
-operator exists without it.
+Shape suffixes: B batch, D channels, L positions, K filter taps.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ragyena.ops import backends
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import empty_gradient, operand_type, register
 from ragyena.ops.long_conv.plan import MAX_FFT_SIZE, Spectrum, fft_plan, filter_spectrum
-from ragyena.ops.long_conv.triton_launch import Gradients, Launcher, contiguous, operand_type
+from ragyena.ops.long_conv.triton_launch import Arguments, Gradients, Launcher
 
 __all__ = ["PreparedFilter", "conv", "prepare_filter", "prepared_conv", "triton_unavailable"]
 
@@ -66,9 +65,9 @@ def prepared_conv(
         raise ValueError(f"the filter was prepared for {spectrum.real.shape[0]} channels; the input has {channels}")
     launcher = Launcher(u_BDL, spectrum.plan)
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-    u, gate_in, gate_out = contiguous(u_BDL), contiguous(gate_in_BDL), contiguous(gate_out_BDL)
+    arguments = Arguments.of(u_BDL, gate_in_BDL, gate_out_BDL, skip_D)
     for group in launcher.groups():
-        launcher.convolve(group, spectrum.channels(group), u, gate_in, gate_out, contiguous(skip_D), y_BDL)
+        launcher.convolve(group, spectrum.channels(group), arguments, y_BDL)
     return y_BDL
 
 
@@ -83,13 +82,12 @@ def conv(
 ) -> Tensor:
     """``gate_out * (filter * p + skip * p)``, ``p = gate_in * u``, as [B, D, L] in the type of ``u``."""
     length = u_BDL.shape[2]
-    plan = fft_plan(length, operand_type(u_BDL.dtype))
-    launcher = Launcher(u_BDL, plan)
+    launcher = Launcher(u_BDL, fft_plan(length, operand_type(u_BDL.dtype)))
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-    u, gate_in, gate_out, skip = (contiguous(x) for x in (u_BDL, gate_in_BDL, gate_out_BDL, skip_D))
+    arguments = Arguments.of(u_BDL, gate_in_BDL, gate_out_BDL, skip_D)
     for group in launcher.groups():
         spectrum = launcher.spectrum(group, filter_DK, causal=causal, reach=length)
-        launcher.convolve(group, spectrum, u, gate_in, gate_out, skip, y_BDL)
+        launcher.convolve(group, spectrum, arguments, y_BDL)
     return y_BDL
 
 
@@ -105,22 +103,21 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of u, filter, skip, gate_in, gate_out; empty for an argument that is None."""
     length = u_BDL.shape[2]
-    plan = fft_plan(length, operand_type(u_BDL.dtype))
-    launcher = Launcher(u_BDL, plan)
-    u, gate_in, gate_out, skip = (contiguous(x) for x in (u_BDL, gate_in_BDL, gate_out_BDL, skip_D))
-    assert u is not None
+    launcher = Launcher(u_BDL, fft_plan(length, operand_type(u_BDL.dtype)))
+    arguments = Arguments.of(u_BDL, gate_in_BDL, gate_out_BDL, skip_D)
+    u = arguments.u
     dy = dy_BDL.to(u.dtype).contiguous()
     out = Gradients(
         empty_gradient(u, u),
         torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device),
         torch.empty(filter_DK.shape[0], dtype=torch.float32, device=u.device),
-        empty_gradient(gate_in, u),
-        empty_gradient(gate_out, u),
+        empty_gradient(gate_in_BDL, u),
+        empty_gradient(gate_out_BDL, u),
     )
     for group in launcher.groups():
         spectrum = launcher.spectrum(group, filter_DK, causal=causal, reach=length)
-        launcher.gradients(group, spectrum, dy, u, gate_in, gate_out, skip, out, causal=causal)
-    dskip = u.new_empty(0) if skip is None else out.skip.to(skip.dtype, copy=True)
+        launcher.gradients(group, spectrum, dy, arguments, out, causal=causal)
+    dskip = u.new_empty(0) if skip_D is None else out.skip.to(skip_D.dtype, copy=True)
     return out.u, out.filter.to(filter_DK.dtype), dskip, out.gate_in, out.gate_out
 
 

@@ -70,7 +70,7 @@ def _dft_save(ctx: Any, inputs: tuple[Tensor, bool], output: Tensor) -> None:
 
 
 def _dft_grad(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-    # The adjoint of the unscaled transform is the unscaled transform the other way.
+    # The adjoint of an unscaled transform is the unscaled inverse.
     return _dft(gradient.contiguous(), not ctx.inverse), None
 
 

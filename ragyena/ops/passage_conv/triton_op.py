@@ -2,8 +2,6 @@
 
 Shape suffixes: B batch, D channels, L positions, K = 2 S - 1 lags. A slot is ``slot_tokens`` neighbouring positions;
 the last one of an example may be shorter.
-
-Triton is imported at the first launch, so that the operator exists without it.
 """
 
 from __future__ import annotations
@@ -11,23 +9,22 @@ from __future__ import annotations
 import functools
 import importlib
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ragyena.ops import backends
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, pointer, register
 
 __all__ = ["MAX_SLOT", "SlotPlan", "conv", "slot_plan", "triton_unavailable"]
 
 MAX_SLOT = 512
+_KERNELS = "passage_conv.triton_kernels"
 # Copies of a filter, each starting one lag later: the widest access, 16 bytes, holds as many half-precision taps.
 _COPIES = 8
 # At most so many programs share the slots of all channels: several on each of some 130 multiprocessors.
 _PROGRAMS = 1056
-_OPERANDS = {torch.float16: torch.float16, torch.bfloat16: torch.float16, torch.float32: torch.float32}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +69,6 @@ def triton_unavailable(u: Tensor, slot_tokens: int) -> str | None:
 
 
 @functools.cache
-def _kernels() -> ModuleType:
-    return importlib.import_module("ragyena.ops.passage_conv.triton_kernels")
-
-
-@functools.cache
 def _triton_type(dtype: torch.dtype) -> Any:
     return getattr(importlib.import_module("triton.language"), str(dtype).removeprefix("torch."))
 
@@ -102,7 +94,7 @@ class _Sizes:
 
     @property
     def operands(self) -> dict[str, Any]:
-        operand = _OPERANDS[self.dtype]
+        operand = operand_type(self.dtype)
         return {
             "OPERAND": _triton_type(operand),
             "SCALED": operand == torch.float16,
@@ -124,27 +116,25 @@ def _convolve(
     y: Tensor,
     *,
     adjoint: bool = False,
-    other: Tensor | None = None,
-    y_other: Tensor | None = None,
+    product: tuple[Tensor, Tensor] | None = None,
 ) -> None:
-    """Fill ``y``, and ``y_other`` with the convolution times ``other`` if given; all contiguous."""
-    plan = sizes.plan
+    """Fill ``y``; ``product`` holds a factor and the memory for its product with the convolution. All contiguous."""
+    plan, (other, y_other) = sizes.plan, product or (u, y)
     blocks = -(-sizes.slot // plan.out)
     tiles = -(-sizes.slots // plan.rows)
     share = max(1, min(tiles, _PROGRAMS // (blocks * sizes.channels)))
-    operand = _OPERANDS[sizes.dtype]
+    operand = operand_type(sizes.dtype)
     table = torch.empty(sizes.channels, _COPIES, 2 * plan.size, dtype=operand, device=u.device)
     powers = torch.empty(sizes.channels, dtype=torch.float32, device=u.device)
-    _kernels().toeplitz_taps[(sizes.channels,)](
+    kernels(_KERNELS).toeplitz_taps[(sizes.channels,)](
         filter_DK, table, powers, filter_DK.shape[1] // 2, SIZE=plan.size, COPIES=_COPIES, REVERSED=adjoint,
         SCALED=operand == torch.float16,
     )  # fmt: skip
-    _kernels().toeplitz_conv[blocks, sizes.channels, share](
-        u, u if gate_in is None else gate_in, u if gate_out is None else gate_out, u if other is None else other, y,
-        y if y_other is None else y_other, table, powers, sizes.slots, sizes.per_example, sizes.channels, sizes.length,
-        sizes.slot, SIZE=plan.size, OUT=plan.out, ROWS=plan.rows, COPIES=_COPIES, HAS_GATE_IN=gate_in is not None,
-        HAS_GATE_OUT=gate_out is not None, HAS_OTHER=y_other is not None, num_warps=plan.warps, num_stages=1,
-        **sizes.operands,
+    kernels(_KERNELS).toeplitz_conv[blocks, sizes.channels, share](
+        u, pointer(gate_in, u), pointer(gate_out, u), other, y, y_other, table, powers, sizes.slots, sizes.per_example,
+        sizes.channels, sizes.length, sizes.slot, SIZE=plan.size, OUT=plan.out, ROWS=plan.rows, COPIES=_COPIES,
+        HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None, HAS_OTHER=product is not None,
+        num_warps=plan.warps, num_stages=1, **sizes.operands,
     )  # fmt: skip
 
 
@@ -157,12 +147,11 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
     both = plan.source + plan.target
     scratch = torch.empty(programs, plan.source, plan.target, dtype=torch.float32, device=u.device)
     lags = torch.empty(sizes.channels, sources, targets, both, dtype=torch.float32, device=u.device)
-    _kernels().toeplitz_lags[(programs,)](
-        u, u if gate_in is None else gate_in, dy, dy if gate_out is None else gate_out, scratch, lags,
-        sizes.slots, sizes.per_example, sizes.channels, sizes.length, sizes.slot, sources, targets,
-        SOURCE=plan.source, TARGET=plan.target, ROWS=plan.gradient_rows,
-        CHUNK=min(64, both & -both), HAS_GATE_IN=gate_in is not None, HAS_GATE_OUT=gate_out is not None,
-        num_warps=plan.gradient_warps, num_stages=1, **sizes.operands,
+    kernels(_KERNELS).toeplitz_lags[(programs,)](
+        u, pointer(gate_in, u), dy, pointer(gate_out, dy), scratch, lags, sizes.slots, sizes.per_example,
+        sizes.channels, sizes.length, sizes.slot, sources, targets, SOURCE=plan.source, TARGET=plan.target,
+        ROWS=plan.gradient_rows, CHUNK=min(64, both & -both), HAS_GATE_IN=gate_in is not None,
+        HAS_GATE_OUT=gate_out is not None, num_warps=plan.gradient_warps, num_stages=1, **sizes.operands,
     )  # fmt: skip
     # Blocks overlap in their lags; k = 0 of the last block of sources is the lowest.
     lowest = sources * plan.source - 1
@@ -174,17 +163,13 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
     return total[:, lowest - (slot - 1) : lowest + slot]
 
 
-def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
-
-
 @torch.library.custom_op("ragyena::passage_conv_triton", mutates_args=())
 def conv(
     u_BDL: Tensor, filter_DK: Tensor, slot_tokens: int, gate_in_BDL: Tensor | None, gate_out_BDL: Tensor | None
 ) -> Tensor:
     """``gate_out * (filter * (gate_in * u))`` inside slots, as [B, D, L] in the type of ``u``."""
     y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-    gates = _contiguous(gate_in_BDL), _contiguous(gate_out_BDL)
+    gates = contiguous(gate_in_BDL), contiguous(gate_out_BDL)
     _convolve(_sizes(u_BDL, slot_tokens), u_BDL.contiguous(), filter_DK.contiguous(), *gates, y_BDL)
     return y_BDL
 
@@ -201,14 +186,14 @@ def _backward(
     """Gradients of u, filter, gate_in, gate_out; empty for an argument that is None."""
     sizes = _sizes(u_BDL, slot_tokens)
     u, taps = u_BDL.contiguous(), filter_DK.contiguous()
-    gate_in, gate_out = _contiguous(gate_in_BDL), _contiguous(gate_out_BDL)
+    gate_in, gate_out = contiguous(gate_in_BDL), contiguous(gate_out_BDL)
     dy = dy_BDL.to(u.dtype).contiguous()
     du, dgate_in, dgate_out = empty_gradient(u, u), empty_gradient(gate_in, u), empty_gradient(gate_out, u)
     if gate_out is not None:
         _convolve(sizes, u, taps, gate_in, dy, dgate_out)
     # The adjoint reverses the filter; the gates change places.
-    other, d_other = (None, None) if gate_in is None else (u, dgate_in)
-    _convolve(sizes, dy, taps, gate_out, gate_in, du, adjoint=True, other=other, y_other=d_other)
+    product = None if gate_in is None else (u, dgate_in)
+    _convolve(sizes, dy, taps, gate_out, gate_in, du, adjoint=True, product=product)
     dfilter = _filter_gradient(sizes, u, gate_in, dy, gate_out).to(filter_DK.dtype).contiguous()
     return du, dfilter, dgate_in, dgate_out
 

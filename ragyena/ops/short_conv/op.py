@@ -24,7 +24,7 @@ def short_conv(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tenso
 
 
 def _shifted(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:
-    """A sum over shifts, which a compiler fuses with its neighbours; a library's convolution stands alone, and its
+    """A sum over shifts, which a compiler fuses with its neighbours; a library's convolution is not fused, and its
     gradient of the weights is slow."""
     length, taps = u_BCL.shape[2], weight_CT.shape[1]
     y_BCL = u_BCL * weight_CT[:, -1:]

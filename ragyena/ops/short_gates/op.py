@@ -26,7 +26,7 @@ __all__ = ["GatesBackend", "causal_gates", "causal_gates_backend", "short_gates"
 
 GatesBackend = Literal["auto", "torch", "triton"]
 
-_TAPS = 3  # what the kernels are written for
+_TAPS = 3  # of the kernels
 
 
 def short_gates(

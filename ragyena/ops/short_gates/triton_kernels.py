@@ -10,7 +10,7 @@ to ``((n // per_example) * width + c) * per_example * size + (n % per_example) *
 - ``by_position``: the outputs' gradients transposed to what ``gates_backward`` reads.
 - ``gates_backward``: gradients of the projection, and sums for those of taps and bias, one row a program.
 
-Sums are fp32, in a fixed order. What is masked or outside its slot is never read.
+Sums are fp32, in a fixed order. Positions masked or outside their slot are never read.
 """
 
 from __future__ import annotations

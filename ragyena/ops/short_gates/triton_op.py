@@ -6,28 +6,24 @@ positions.
 ``causal`` selects the layout. False, the reader's: taps at lags 1, 0, -1, thirds gate_in, gate_out, value, outputs
 [1, D, N S], the layout of ``gated_passage_conv``. True, the published operator's: taps at lags 2, 1, 0, thirds
 gate_out, gate_in, value, outputs [N, D, S], the layout of ``long_conv``.
-
-Triton is imported at the first launch, so that the operator exists without it.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ragyena.ops.autograd import empty_gradient, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, pointer, register
 
 __all__ = ["gates"]
 
+_KERNELS = "short_gates.triton_kernels"
 
-@dataclass(frozen=True, slots=True)
-class _Tiling:
+
+class _Tiling(NamedTuple):
     """Positions and channels of a tile, warps of a program."""
 
     positions: int
@@ -42,11 +38,6 @@ _TRANSPOSE = _Tiling(64, 64, 8)
 _BACKWARD = _Tiling(8, 32, 2)
 # At most so many programs share the tiles of positions; each leaves a row of sums.
 _PROGRAMS = 1584
-
-
-@functools.cache
-def _kernels() -> ModuleType:
-    return importlib.import_module("ragyena.ops.short_gates.triton_kernels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +96,9 @@ def gates(
         return gate_out, gated
     projected, mask = projected_NSC.contiguous(), _as_bytes(mask_NS)
     positions, channels, tiles, blocks = sizes.tiles(_FORWARD)
-    _kernels().gates_forward[(tiles * blocks,)](
-        projected, taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
-        projected if mask is None else mask, gate_out, gated, sizes.per_example, sizes.size, sizes.width,
+    kernels(_KERNELS).gates_forward[(tiles * blocks,)](
+        projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected), pointer(mask, projected), gate_out,
+        gated, sizes.per_example, sizes.size, sizes.width,
         BLOCK_T=positions, BLOCK_C=channels, num_warps=_FORWARD.warps, **sizes.flags(bias_C, mask_NS),
     )  # fmt: skip
     return gate_out, gated
@@ -134,9 +125,9 @@ def _backward(
     else:
         sums = torch.empty(programs, 4, 3 * sizes.width, dtype=torch.float32, device=projected.device)
         dgate_out, dgated = _by_position(sizes, dgate_out_RDP.to(projected.dtype), dgated_RDP.to(projected.dtype))
-        _kernels().gates_backward[(blocks, programs)](
-            dgate_out, dgated, projected, taps_3C.contiguous(), projected if bias_C is None else bias_C.contiguous(),
-            projected if mask is None else mask, dprojected, sums, sizes.slots, sizes.size, sizes.width,
+        kernels(_KERNELS).gates_backward[(blocks, programs)](
+            dgate_out, dgated, projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected),
+            pointer(mask, projected), dprojected, sums, sizes.slots, sizes.size, sizes.width,
             BLOCK_T=positions, BLOCK_C=channels, num_warps=_BACKWARD.warps, num_stages=1,
             **sizes.flags(bias_C, mask_NS),
         )  # fmt: skip
@@ -153,7 +144,7 @@ def _by_position(sizes: _Sizes, one_RDP: Tensor, other_RDP: Tensor) -> tuple[Ten
     rows, width, length = sizes.outputs
     one, other = (one_RDP.new_empty(rows, length, width) for _ in range(2))
     blocks, tiles = -(-width // _TRANSPOSE.channels), -(-length // _TRANSPOSE.positions)
-    _kernels().by_position[(blocks * tiles * rows,)](
+    kernels(_KERNELS).by_position[(blocks * tiles * rows,)](
         one_RDP.contiguous(), other_RDP.contiguous(), one, other, length, width,
         BLOCK_T=_TRANSPOSE.positions, BLOCK_C=_TRANSPOSE.channels, num_warps=_TRANSPOSE.warps,
     )  # fmt: skip
