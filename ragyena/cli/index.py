@@ -24,7 +24,7 @@ from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
     from ragyena.index.add import AddReport
-    from ragyena.index.status import IndexStatus
+    from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
 
@@ -191,7 +191,7 @@ def verify(
     """Check every file, row, offset and vector of an index."""
     path = index_path(index, configure(None))
     with TerminalProgress(quiet=quiet) as progress:
-        from ragyena.index.verify import verify as check
+        from ragyena.index.inspection import verify as check
 
         report = check(path, repair=repair, progress=progress)
     if json:

@@ -57,7 +57,7 @@ def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> Pipe
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:
     """The folder that ``--index`` means."""
-    from ragyena.index.locate import locate
+    from ragyena.index.storage import locate
 
     return locate(index, config)
 
