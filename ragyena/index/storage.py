@@ -105,7 +105,7 @@ def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:
 def _os_error(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = "make room and run the command again: it goes on where it stopped"
+        hint = "make room and run the command again: it resumes"
     else:
         hint = "check that the folder exists and may be written"
     return StorageError(f"{path} cannot be used: {reason}", hint=hint)
