@@ -148,7 +148,7 @@ def _reader(config: PipelineConfig) -> Check:
 
 def _index(index: Path) -> Check:
     from ragyena.index.index import Index
-    from ragyena.index.verify import verify
+    from ragyena.index.inspection import verify
 
     try:
         with Index.open(index, lazy=True) as opened:

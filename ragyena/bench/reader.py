@@ -177,7 +177,7 @@ class _Prefill:
     milliseconds: float
     samples: int
     peak_gib: float | None
-    """Of the device; of the process, weights and libraries included, where the device is a CPU."""
+    """Memory of the device; on a CPU, of the process with weights and libraries."""
     backends: dict[str, str]
     """The backend of each shape of attention."""
 

@@ -1,4 +1,4 @@
-"""Which questions are asked, on which contexts, and how answers are kept."""
+"""Choice of questions, construction of contexts, and the journal of answers."""
 
 from __future__ import annotations
 

@@ -112,10 +112,10 @@ def test_equals_its_definition(order: int, length: int) -> None:
     assert relative(actual, expected) <= 1e-12
     cotangent = torch.randn_like(x)
     needed = [x, *mixer.parameters()]
-    for found, wanted in zip(
+    for gradient, wanted in zip(
         torch.autograd.grad(actual, needed, cotangent), torch.autograd.grad(expected, needed, cotangent)
     ):
-        assert (found - wanted).norm() <= 1e-10 * (1 + wanted.norm())
+        assert (gradient - wanted).norm() <= 1e-10 * (1 + wanted.norm())
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -130,7 +130,7 @@ def test_causality(order: int) -> None:
         assert change[:, t].max() > 0
 
 
-def test_filter_decays_unless_told_not_to() -> None:
+def test_the_filter_decays_by_default() -> None:
     torch.manual_seed(0)
     decaying = CausalHyena(CausalModelConfig(width=64, max_length=512))
     flat = CausalHyena(CausalModelConfig(width=64, max_length=512, modulate=False))
@@ -172,5 +172,5 @@ def test_compiles_as_one_graph() -> None:
     y, expected = compiled(x), mixer(x)
     assert relative(y, expected) <= 1e-6
     needed = [x, *mixer.parameters()]
-    for found, wanted in zip(torch.autograd.grad(y.sum(), needed), torch.autograd.grad(expected.sum(), needed)):
-        assert relative(found, wanted) <= 1e-5
+    for gradient, wanted in zip(torch.autograd.grad(y.sum(), needed), torch.autograd.grad(expected.sum(), needed)):
+        assert relative(gradient, wanted) <= 1e-5

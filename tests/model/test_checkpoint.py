@@ -1,4 +1,4 @@
-"""Checkpoints on disk: what is saved comes back, what is damaged is named, a failed save leaves the old one."""
+"""Checkpoints on disk: round trips, reported damage, and failed saves that leave the old one."""
 
 from __future__ import annotations
 

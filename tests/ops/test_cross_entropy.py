@@ -25,8 +25,8 @@ def test_value_and_gradients_match_the_definition(dtype: torch.dtype, chunk: int
     assert actual.dtype == kept
     assert relative(actual.detach(), expected.detach()) <= TOLERANCE[dtype]
     wanted = torch.autograd.grad(3 * expected, [x, weight])
-    found = torch.autograd.grad(3 * actual, [x, weight])
-    for f, w, a in zip(found, wanted, (x, weight)):
+    gradients = torch.autograd.grad(3 * actual, [x, weight])
+    for f, w, a in zip(gradients, wanted, (x, weight)):
         assert f.dtype == a.dtype
         assert relative(f, w) <= TOLERANCE[dtype]
     with torch.no_grad():

@@ -63,8 +63,8 @@ def check(arguments: list[Tensor], direction: str) -> None:
     assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     wanted = torch.autograd.grad(expected, doubles, cotangent.double())
-    found = torch.autograd.grad(actual, arguments, cotangent.to(DEVICE))
-    for name, f, w, a in zip(NAMES, found, wanted, arguments):
+    gradients = torch.autograd.grad(actual, arguments, cotangent.to(DEVICE))
+    for name, f, w, a in zip(NAMES, gradients, wanted, arguments):
         assert f.dtype == a.dtype
         assert relative(f, w) <= TRITON_TOLERANCE[dtype], name
 
@@ -123,8 +123,8 @@ def test_each_optional_argument_alone(given_arguments: tuple[str, ...]) -> None:
     actual = long_conv(u, taps, direction="two_sided", backend="triton", **chosen)
     expected = long_conv_reference(u, taps, direction="two_sided", **chosen)
     assert relative(actual, expected) <= 1e-6
-    found = torch.autograd.grad(actual.sum(), needed)
-    for f, w in zip(found, torch.autograd.grad(expected.sum(), needed)):
+    gradients = torch.autograd.grad(actual.sum(), needed)
+    for f, w in zip(gradients, torch.autograd.grad(expected.sum(), needed)):
         assert relative(f, w) <= 2e-6
 
 
@@ -175,7 +175,7 @@ def test_a_filter_of_zeros_gives_zeros(dtype: torch.dtype) -> None:
 
 
 def test_causality() -> None:
-    """What comes at t moves outputs before t by rounding alone, as in every transform.
+    """An input at t changes outputs before t by rounding alone, as in every transform.
 
     A transform's rounding is spread over all positions: at most 1e-6 of the change's energy, ``|du| |h|``.
     """

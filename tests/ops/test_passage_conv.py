@@ -38,7 +38,7 @@ def test_half_precision_stays_within_its_rounding() -> None:
         assert (y.double() - expected).norm() <= 6e-3 * expected.norm()
 
 
-def test_a_slot_does_not_hear_another() -> None:
+def test_slots_are_independent() -> None:
     u, taps = torch.randn(3, 20, 4), torch.randn(4, 39)
     changed = u.clone()
     changed[1, 7] += 1

@@ -1,4 +1,4 @@
-"""Reports of small evaluations: what is in the results is on the page, what is not is not."""
+"""Reports of small evaluations show every part of the results, and nothing that was not measured."""
 
 from __future__ import annotations
 
@@ -130,9 +130,7 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(results: Path, tmp_p
         assert 'name="viewport"' in html and "prefers-color-scheme: dark" in html and "@media print" in html
 
 
-def test_sections_stand_in_the_order_of_questions_people_ask_and_only_where_there_is_data(
-    results: Path, tmp_path: Path
-) -> None:
+def test_sections_have_a_fixed_order_and_appear_only_with_data(results: Path, tmp_path: Path) -> None:
     measured = "How it was measured"
     wanted = {
         "open": [
@@ -184,8 +182,8 @@ def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, 
     )
 
 
-def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> None:
-    """Only the recipe "open" times readings, and none so many that a tail can be told."""
+def test_measures_that_were_not_taken_have_no_column(results: Path, tmp_path: Path) -> None:
+    """Only the recipe "open" times readings, and too few for a p95."""
     for task in TASKS:
         page, markdown = report([results / task], tmp_path)
         for text in (markdown.read_text(encoding="utf-8"), " ".join(read(page)[0].text)):
@@ -204,7 +202,7 @@ def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
     assert r"\<b\>bridge\</b\>" in markdown.read_text(encoding="utf-8")
 
 
-def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_path: Path) -> None:
+def test_a_significantly_better_reader_is_marked(folder: Any, tmp_path: Path) -> None:
     place = folder("open")
     first, second = sorted(place.glob("*.answers.jsonl"), key=lambda path: "-one-" not in path.name)
     for path, em in ((first, 0.0), (second, 1.0)):
@@ -224,8 +222,8 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     assert "`one` against `two`, by F1 under 3 conditions: better in 0, worse in 3" in markdown.read_text("utf-8")
 
 
-def test_the_length_at_which_a_reader_becomes_the_faster_one_is_said(folder: Any, tmp_path: Path) -> None:
-    """Constructed times: the one grows with the length, the other with its square; equal at 1,000 tokens."""
+def test_the_length_at_which_a_reader_becomes_the_faster_is_shown(folder: Any, tmp_path: Path) -> None:
+    """Constructed times, one linear and one quadratic in the length; equal at 1,000 tokens."""
     place = folder("open")
     for reader, power in (("one", 2), ("two", 1)):
 
@@ -289,7 +287,7 @@ def test_without_answers_beside_it_a_result_has_its_figures_alone(folder: Any, t
     assert "two: no differences, for want of answers" in html
 
 
-def test_two_runs_of_one_reader_are_told_apart_and_several_recipes_are_one_page(
+def test_two_runs_of_one_reader_have_distinct_names_and_recipes_share_a_page(
     results: Path, folder: Any, tmp_path: Path
 ) -> None:
     again = folder("open")
@@ -312,7 +310,7 @@ def test_of_one_readers_runs_the_newest_counts(folder: Any, tmp_path: Path) -> N
     assert "2001-01-01" not in text and newest.name in text.replace("\\", "")
 
 
-def test_what_is_no_result_is_named(results: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_result_is_named(results: Path, tmp_path: Path) -> None:
     with pytest.raises(PathNotFoundError, match=r"none\.json"):
         report([tmp_path / "none.json"], tmp_path)
     (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
