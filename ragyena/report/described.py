@@ -139,7 +139,7 @@ def make_described(description: Description, results: Path) -> Page:
     """The page; a section whose results are not there is left out. Raises DataError."""
     sections = [made for section in description.sections if (made := _section(section, results))]
     intro = Section("", [Text(description.intro)])
-    return Page(description.title, "", [intro, *sections]).without_empty_columns()
+    return Page(description.title, "", [intro, *sections])
 
 
 def _newest(results: Path, name: str) -> list[Path]:

@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-__all__ = [
-    "Axis",
-    "Block",
-    "Bullets",
-    "Cell",
-    "Chart",
-    "Code",
-    "DotChart",
-    "Example",
-    "ExampleAnswer",
-    "Examples",
-    "Figures",
-    "Group",
-    "HeatMap",
-    "LineChart",
-    "Mark",
-    "Page",
-    "Point",
-    "Row",
-    "Section",
-    "Series",
-    "Table",
-    "Text",
-    "Value",
-]
+__all__ = ["Axis", "Block", "Bullets", "Cell", "Chart", "Code", "DotChart", "Example", "ExampleAnswer", "Examples"]
+__all__ += ["Figures", "Group", "HeatMap", "LineChart", "Mark", "Page", "Point", "Row", "Section", "Series", "Table"]
+__all__ += ["Text", "Value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +34,22 @@ Row = Sequence[Cell] | Group
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first ``left`` columns hold words, the others numbers. A row shorter than the head leaves cells empty."""
+    """The first ``left`` columns hold words, the others numbers. A row shorter than the head leaves cells empty; columns
+    in which no row has anything are dropped."""
 
     head: Sequence[str]
     rows: Sequence[Row]
     left: int = 1
 
-    def without_empty(self) -> Table:
-        """Drop the columns in which no row has anything."""
+    def __post_init__(self) -> None:
         rows = [row for row in self.rows if not isinstance(row, Group)]
         kept = [place for place in range(len(self.head)) if any(len(row) > place and row[place] for row in rows)]
         if not rows or len(kept) == len(self.head):
-            return self
+            return
         thin = [row if isinstance(row, Group) else [row[at] for at in kept if at < len(row)] for row in self.rows]
-        return Table([self.head[at] for at in kept], thin, sum(at < self.left for at in kept))
+        object.__setattr__(self, "left", sum(at < self.left for at in kept))
+        object.__setattr__(self, "head", [self.head[at] for at in kept])
+        object.__setattr__(self, "rows", thin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +224,7 @@ class Section:
 class Page:
     title: str
     subtitle: str
-    sections: Sequence[Section] = field(default_factory=tuple)
-
-    def without_empty_columns(self) -> Page:
-        """The page with every table's empty columns dropped."""
-        return replace(self, sections=[replace(s, blocks=[*map(_thin, s.blocks)]) for s in self.sections])
+    sections: Sequence[Section]
 
     def pictures(self) -> Iterator[Figures]:
         """The figures that have a file name."""
@@ -256,11 +232,3 @@ class Page:
             for block in section.blocks:
                 if isinstance(block, Figures) and block.name:
                     yield block
-
-
-def _thin(block: Block) -> Block:
-    if isinstance(block, Table):
-        return block.without_empty()
-    if isinstance(block, Figures) and block.table:
-        return replace(block, table=block.table.without_empty())
-    return block
