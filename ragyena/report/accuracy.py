@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.results import Run
-from ragyena.report.compared import Compared, Reading, Sweep, chart_of, grouped, sweeps_of
+from ragyena.report.compared import Compared, Reading, Sweep, chart_of, explained, grouped, point_of, sweeps_of
 from ragyena.report.model import Axis, Block, Figures, Group, HeatMap, LineChart, Point, Row, Section, Table, Text
 from ragyena.report.numbers import compact, number, score
 
-__all__ = ["abstention", "coverage_section", "length_charts", "lengths_section", "needle_section", "positions_section"]
+__all__ = ["abstention", "coverage_section", "length_chart", "lengths_section", "needle_section", "positions_section"]
 
 _QUANTITIES = {"context_tokens": "tokens of context", "among": "passages in the context"}
 _LABELS = {"em": "exact match, %", "f1": "F1, %"}
@@ -21,43 +22,27 @@ _COVERAGES = (0.5, 0.8, 1.0)
 
 def lengths_section(compared: Compared) -> Section | None:
     """EM and F1 of each reader against the length of the context, or the number of passages."""
-    blocks: list[Block] = []
-    for sweep in _without_positions(compared):
-        charts = [chart for measure in _LABELS if (chart := _length_chart(compared, sweep, measure))]
+    blocks = []
+    for sweep in sweeps_of(compared, positions=False):
+        charts = [length_chart(compared, sweep, measure) for measure in _LABELS]
         rows = [row for at, name in sweep.conditions.items() for row in _scores(compared, name, compact(at))]
         blocks.append(Figures(charts, Table(["reader", _QUANTITIES[sweep.quantity], "EM", "F1"], rows)))
     return Section("Accuracy and the length of the context", blocks) if blocks else None
 
 
-def length_charts(recipes: Sequence[Compared]) -> list[LineChart]:
-    """F1 over each sweep over lengths or numbers of passages."""
-    sweeps = [(one, sweep) for one in recipes for sweep in _without_positions(one)]
-    return [chart for one, sweep in sweeps if (chart := _length_chart(one, sweep, "f1"))]
-
-
-def _length_chart(compared: Compared, sweep: Sweep, measure: str) -> LineChart | None:
-    what = _QUANTITIES[sweep.quantity] + (f" ({sweep.about})" if sweep.about else "")
-    title = f"{_LABELS[measure].partition(',')[0]} against {what}; bands are 95% intervals"
+def length_chart(compared: Compared, sweep: Sweep, measure: str = "f1") -> LineChart:
+    """Scores over a sweep over lengths or numbers of passages."""
+    over = _QUANTITIES[sweep.quantity] + (f" ({sweep.about})" if sweep.about else "")
+    title = f"{_LABELS[measure].partition(',')[0]} against {over}; bands are 95% intervals"
     points = _points(compared, sweep.conditions, measure)
-    return chart_of(compared, title, points, Axis(what, log=True), Axis(_LABELS[measure]))
-
-
-def _without_positions(compared: Compared) -> list[Sweep]:
-    parameters = {name: condition["parameters"] for name, condition in compared.conditions.items()}
-    sweeps = sweeps_of(compared)
-    return [s for s in sweeps if not any("position" in parameters[name] for name in s.conditions.values())]
+    return chart_of(compared, title, points, Axis(over, log=True), Axis(_LABELS[measure]))
 
 
 def _points(compared: Compared, conditions: Mapping[float, str], measure: str) -> list[list[Point]]:
     """Each run's scores at each place."""
-
-    def point(at: float, estimate: Mapping[str, float]) -> Point:
-        return Point(at, estimate["mean"], estimate["low"], estimate["high"])
-
-    return [
-        [point(at, run.conditions[name]["whole"][measure]) for at, name in conditions.items() if name in run.conditions]
-        for run in compared.runs
-    ]
+    runs = [run.conditions for run in compared.runs]
+    places = conditions.items()
+    return [[point_of(at, run[name]["whole"][measure]) for at, name in places if name in run] for run in runs]
 
 
 def _scores(compared: Compared, condition: str, *at: str) -> Iterator[Row]:
@@ -76,10 +61,9 @@ def positions_section(compared: Compared) -> Section | None:
     rows: list[Row] = []
     x = Axis("position of the own passage (0 first, 1 last)", low=0.0, high=1.0)
     for length, names in _positions(compared).items():
-        title = f"exact match against the position of the own passage in {length:,} tokens"
-        chart = chart_of(compared, title, _points(compared, names, "em"), x, Axis("exact match, %"))
-        if chart and len(names) > 1:
-            charts.append(chart)
+        if len(names) > 1:
+            title = f"exact match against the position of the own passage in {length:,} tokens"
+            charts.append(chart_of(compared, title, _points(compared, names, "em"), x, Axis(_LABELS["em"])))
             rows += [row for at, name in names.items() for row in _scores(compared, name, f"{length:,}", f"{at:g}")]
     if not charts:
         return None
@@ -94,8 +78,7 @@ def _spreads(compared: Compared) -> list[Block]:
             length = f"{run.conditions[spread['conditions'][0]]['parameters']['context_tokens']:,}"
             rows.append([run.label, length, f"{len(spread['conditions'])}", score(spread["em"]), score(spread["f1"])])
     text = "The spread is the greatest mean less the least over the positions; chance alone makes it greater than 0."
-    table = Table(["reader", "tokens", "positions", "EM spread", "F1 spread"], rows)
-    return [Text(text), table] if rows else []
+    return explained(text, Table(["reader", "tokens", "positions", "EM spread", "F1 spread"], rows))
 
 
 def needle_section(compared: Compared) -> Section | None:
@@ -140,17 +123,19 @@ def coverage_section(compared: Compared) -> Section | None:
     rows: list[Row] = []
     axes = Axis("fraction answered, most confident first", low=0.0, high=1.0), Axis("of these wrong", low=0.0)
     for name, condition in compared.conditions.items():
-        curves = {run.label: _curve(run, name) for run in compared.runs}
-        title = f"risk against coverage, {condition['title']}"
-        chart = chart_of(compared, title, [*map(_risks, curves.values())], *axes, markers=False)
-        if chart is None:
+        curves = [_curve(run, name) for run in compared.runs]
+        points = [[Point(point["coverage"], point["risk"]) for point in curve.get("points", ())] for curve in curves]
+        if not any(points):
             continue
-        charts += [chart][: _MOST_CURVES - len(charts)]
+        if len(charts) < _MOST_CURVES:
+            title = f"risk against coverage, {condition['title']}"
+            charts.append(chart_of(compared, title, points, *axes, markers=False))
         rows.append(Group(condition["title"]))
-        for label, curve in ((label, curve) for label, curve in curves.items() if curve):
-            risks = [next((p.y for p in _risks(curve) if p.x >= coverage - 1e-9), None) for coverage in _COVERAGES]
-            numbers = [number(risk, ".3f") for risk in (curve["aurc"], *risks)]
-            rows.append([label, f"{curve['n']:,}", *numbers])
+        for run, curve, own in zip(compared.runs, curves, points):
+            if curve:
+                risks = [next((p.y for p in own if p.x >= coverage - 1e-9), None) for coverage in _COVERAGES]
+                figures = (number(figure, ".3f") for figure in (curve["aurc"], *risks))
+                rows.append([run.label, f"{curve['n']:,}", *figures])
     if not charts:
         return None
     text = (
@@ -162,22 +147,13 @@ def coverage_section(compared: Compared) -> Section | None:
     return Section("Confidence", [Text(text), Figures(charts, table), *abstention([compared])])
 
 
-def _curve(run: Run, condition: str) -> Mapping[str, Any] | None:
-    """The curve of a result; of a result from before there were curves, made from its answers."""
+def _curve(run: Run, condition: str) -> Mapping[str, Any]:
+    """The curve of a result, which before the first schema is made from its answers; empty without either."""
     figures = run.conditions.get(condition, {})
-    if "risk_coverage" in figures:
-        stored: Mapping[str, Any] = figures["risk_coverage"]
-        return stored
     rows = [row for row in run.rows or () if row["condition"] == condition]
-    if not rows:
-        return None
-    curve = risk_coverage([row["confidence"] for row in rows], [row.get("em", 0.0) for row in rows])
-    points = [{"coverage": point.coverage, "risk": point.risk} for point in curve.points]
-    return {"n": curve.n, "aurc": curve.aurc, "points": points}
-
-
-def _risks(curve: Mapping[str, Any] | None) -> list[Point]:
-    return [Point(point["coverage"], point["risk"]) for point in curve["points"]] if curve else []
+    if "risk_coverage" in figures or not rows:
+        return figures.get("risk_coverage") or {}
+    return asdict(risk_coverage([row["confidence"] for row in rows], [row.get("em", 0.0) for row in rows]))
 
 
 def abstention(recipes: Sequence[Compared]) -> list[Block]:
@@ -199,5 +175,4 @@ def abstention(recipes: Sequence[Compared]) -> list[Block]:
         "latter are withheld."
     )
     head = ["reader", "with / without", "confidence", "no-answer", "right", "threshold", "answered", "EM", "withheld"]
-    rows = grouped(recipes, cells)
-    return [Text(text), Table(head, rows)] if rows else []
+    return explained(text, Table(head, grouped(recipes, cells)))

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ragyena.eval.metrics import Estimate
 from ragyena.eval.results import Run, label_runs, scores_of
 from ragyena.eval.significance import Difference, corrected, differences
-from ragyena.report.model import Axis, Cell, Group, LineChart, Mark, Point, Row, Series
+from ragyena.report.model import Axis, Block, Cell, Group, LineChart, Mark, Point, Row, Series, Table, Text
 from ragyena.types import Progress
 
-__all__ = [
-    "Compared",
-    "Reading",
-    "Sweep",
-    "chart_of",
-    "compare_runs",
-    "counts",
-    "grouped",
-    "stored_difference",
-    "sweeps_of",
-]
+__all__ = ["Compared", "Reading", "Sweep", "chart_of", "compare_runs", "counts", "explained", "grouped"]
+__all__ += ["point_of", "stored_difference", "sweeps_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +37,10 @@ class Compared:
 
     def readings(self, condition: str) -> list[Reading]:
         """The runs that have a condition."""
-        having = [(place, run) for place, run in enumerate(self.runs) if condition in run.conditions]
         return [
-            Reading(run.label, place, run.conditions[condition], self.gaps.get((place, condition), ()))
-            for place, run in having
+            Reading(run.label, run.conditions[condition], self.gaps.get((place, condition), ()))
+            for place, run in enumerate(self.runs)
+            if condition in run.conditions
         ]
 
 
@@ -58,8 +49,6 @@ class Reading:
     """One run under one condition."""
 
     label: str
-    place: int
-    """The run's place among those of its recipe."""
     figures: Mapping[str, Any]
     tests: Sequence[Difference]
 
@@ -70,7 +59,7 @@ class Reading:
 
 def grouped(
     recipes: Sequence[Compared],
-    cells: Callable[[Reading], Sequence[Sequence[Cell]]],
+    cells: Callable[[Reading], Iterable[Sequence[Cell]]],
     *,
     counted: bool = False,
     in_order: bool = False,
@@ -90,9 +79,18 @@ def grouped(
     return rows
 
 
+def explained(text: str, table: Table) -> list[Block]:
+    """A table under its explanation; nothing where it has no rows."""
+    return [Text(text), table] if table.rows else []
+
+
 def counts(readings: Sequence[Reading]) -> str:
     """The number of questions; several where the readers' differ."""
     return ", ".join(dict.fromkeys(f"{reading.figures['whole']['n']:,}" for reading in readings))
+
+
+def point_of(x: float, estimate: Mapping[str, float]) -> Point:
+    return Point(x, estimate["mean"], estimate["low"], estimate["high"])
 
 
 def chart_of(
@@ -104,11 +102,10 @@ def chart_of(
     *,
     markers: bool = True,
     marks: Sequence[Mark] = (),
-) -> LineChart | None:
-    """A line for each run, whose ``points`` stand in the order of the runs; None where there are none."""
+) -> LineChart:
+    """A line for each run that has any of the ``points``, which stand in the order of the runs."""
     runs = enumerate(zip(compared.runs, points, strict=True))
-    lines = [Series(run.label, place, own, markers) for place, (run, own) in runs if own]
-    return LineChart(title, lines, x, y, marks) if lines else None
+    return LineChart(title, [Series(run.label, n, own, markers) for n, (run, own) in runs if own], x, y, marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,24 +136,23 @@ def compare_runs(runs: Sequence[Run], progress: Progress | None = None) -> list[
 def _gaps(group: Sequence[Run], progress: Progress | None) -> dict[tuple[int, str], list[Difference]]:
     first, first_scores = group[0], scores_of(group[0])
     config = first.result["config"]
-    gaps: dict[tuple[int, str], list[Difference]] = {}
+    computed: dict[tuple[int, str], list[Difference]] = {}
     stored: dict[tuple[int, str], list[Difference]] = {}
     for place, run in enumerate(group[1:], 1):
-        scores = scores_of(run)
-        names = run.label, first.label
+        scores, names = scores_of(run), (run.label, first.label)
         for condition in run.conditions:
             mine, base = scores.get(condition, {}), first_scores.get(condition, {})
             if mine.keys() & base.keys():
                 ordered = {question: mine[question] for question in base if question in mine}
                 seeded = {"resamples": config["resamples"], "seed": config["seed"]}
-                gaps[place, condition] = differences(ordered, base, names, **seeded)
+                computed[place, condition] = differences(ordered, base, names, **seeded)
             elif run.comparison.get("first", {}).get("fingerprint") == first.result["reader"]["fingerprint"]:
                 tests = run.comparison["conditions"].get(condition, ())
                 stored[place, condition] = [stored_difference(test, turned=True) for test in tests]
         if progress:
             progress.advance(1)
-    coming = iter(corrected([test for tests in gaps.values() for test in tests]))
-    return {key: [next(coming) for _ in tests] for key, tests in gaps.items()} | stored
+    coming = iter(corrected([test for tests in computed.values() for test in tests]))
+    return {key: [next(coming) for _ in tests] for key, tests in computed.items()} | stored
 
 
 def stored_difference(values: Mapping[str, Any], *, turned: bool = False) -> Difference:
@@ -177,19 +173,16 @@ def stored_difference(values: Mapping[str, Any], *, turned: bool = False) -> Dif
     )
 
 
-def sweeps_of(compared: Compared) -> list[Sweep]:
-    """The sweeps over context lengths and numbers of passages; of several positions the first alone counts."""
-    grouped: dict[tuple[str, str], dict[float, str]] = {}
+def sweeps_of(compared: Compared, *, positions: bool = True) -> list[Sweep]:
+    """The sweeps over context lengths and numbers of passages; of several positions the first alone counts, or with
+    ``positions`` false none."""
+    sweeps: dict[tuple[str, str], dict[float, str]] = {}
     for name, condition in compared.conditions.items():
         parameters = dict(condition["parameters"])
-        parameters.pop("position", None)
         quantity = next((key for key in ("context_tokens", "among") if key in parameters), None)
-        if quantity is not None:
-            at = parameters.pop(quantity)
-            about = ", ".join(f"{value} {key}" for key, value in parameters.items())
-            grouped.setdefault((quantity, about), {}).setdefault(at, name)
-    return [
-        Sweep(quantity, about, {at: names[at] for at in sorted(names)})
-        for (quantity, about), names in grouped.items()
-        if len(names) > 1
-    ]
+        if quantity is None or (parameters.pop("position", None) is not None and not positions):
+            continue
+        at = parameters.pop(quantity)
+        about = ", ".join(f"{value} {key}" for key, value in parameters.items())
+        sweeps.setdefault((quantity, about), {}).setdefault(at, name)
+    return [Sweep(*key, dict(sorted(names.items()))) for key, names in sweeps.items() if len(names) > 1]

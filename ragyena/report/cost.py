@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.crossover import crossovers
+from ragyena.eval.crossover import Crossover, crossovers
 from ragyena.eval.results import Run
-from ragyena.report.compared import Compared, Sweep, chart_of, grouped, sweeps_of
-from ragyena.report.model import (
-    Axis,
-    Block,
-    Bullets,
-    Figures,
-    LineChart,
-    Mark,
-    Point,
-    Row,
-    Section,
-    Table,
-    Text,
-)
+from ragyena.report.compared import Compared, Reading, Sweep, chart_of, explained, grouped, sweeps_of
+from ragyena.report.model import Axis, Block, Bullets, Figures, LineChart, Mark, Point, Section, Table, Text
 from ragyena.report.numbers import duration, mebibytes, number
 
 __all__ = ["PART_NAMES", "cost_section", "cost_table"]
@@ -37,6 +25,7 @@ PART_NAMES = {
 """Names of the parts of a question, in their order."""
 
 _TOKENS = Axis("tokens of a context, padding included", log=True)
+_PERCENTILES = ("p50", "p95", "p99")
 _GPU = "GPU memory is the most that was allocated while a batch was read. "
 _TIMES = (
     "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once before it "
@@ -64,123 +53,21 @@ def cost_section(compared: Compared) -> Section | None:
     table = cost_table([compared])
     if not table.rows:
         return None
-    sentences = [*_sentences(compared)]
-    charts = [chart for sweep in sweeps_of(compared) for chart in _charts(compared, sweep)]
-    conditions = [condition for run in compared.runs for condition in run.conditions.values()]
-    timed = any(condition.get("latency") for condition in conditions)
+    differ = _machines_differ(compared)
+    sentences = [] if differ else [*_sentences(compared)]
+    charts = [chart for sweep in sweeps_of(compared) for chart in _charts(compared, sweep, marked=not differ)]
+    timed = any(condition.get("latency") for run in compared.runs for condition in run.conditions.values())
     on_gpu = any(run.result["reader"]["device"] != "cpu" for run in compared.runs)
+    text = (
+        f"{_TIMES if timed else ''}Tokens a second are of reading in batches, padding included. "
+        f"{_GPU if on_gpu else ''}Resident memory is the most of the whole process while a batch was read, data and "
+        "index included."
+    )
     blocks: list[Block] = [Bullets(sentences)] if sentences else []
-    blocks += [
-        Figures(charts, table) if charts else table,
-        Text(
-            f"{_TIMES if timed else ''}Tokens a second are of reading in batches, padding included. "
-            f"{_GPU if on_gpu else ''}Resident memory is the most of the whole process while a batch was read, data "
-            "and index included."
-        ),
-        *_parts(compared),
-        *_state(compared),
-    ]
-    if _machines_differ(compared):
+    blocks += [Figures(charts, table) if charts else table, Text(text), *_parts(compared), *_state(compared)]
+    if differ:
         blocks.append(Text("The readers ran on machines that differ: their times do not compare."))
     return Section("Cost", blocks)
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Charts and sentences
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def _charts(compared: Compared, sweep: Sweep) -> Iterator[LineChart]:
-    """Latency, throughput and memory over one sweep, each where it was measured at two lengths or more."""
-    over = "against the length of a context"
-    gpu, resident = (Axis(f"{kind} memory, GiB", low=0.0) for kind in ("GPU", "resident"))
-    time = "time of reading one context against its length: the median; bands reach to p95 where it was measured"
-    rate = f"tokens a second, read in batches, {over}"
-    for value, title, y in (
-        (_latency, time, Axis("time", log=True, unit="s")),
-        (_throughput, rate, Axis("tokens/s", log=True)),
-        (_memory("peak_memory_gib"), f"GPU memory at most, {over}", gpu),
-        (_memory("peak_resident_gib"), f"resident memory at most, {over}", resident),
-    ):
-        curves = [_curve(run, sweep, value) for run in compared.runs]
-        if any(len(curve) > 1 for curve in curves):
-            marks = _marks(compared, curves) if y.log else []
-            if chart := chart_of(compared, title, curves, _TOKENS, y, marks=marks):
-                yield chart
-            if not y.log:  # of memory one kind
-                return
-
-
-def _curve(run: Run, sweep: Sweep, value: Callable[[Condition], Point | None]) -> list[Point]:
-    conditions = [run.conditions[name] for name in sweep.conditions.values() if name in run.conditions]
-    return [point for condition in conditions if (point := value(condition))]
-
-
-def _latency(condition: Condition) -> Point | None:
-    latency = condition.get("latency")
-    if not latency:
-        return None
-    low, high = (latency["p50"], latency["p95"]) if latency["p95"] else (None, None)
-    return Point(latency["tokens"], latency["p50"], low, high)
-
-
-def _throughput(condition: Condition) -> Point | None:
-    rate = condition["tokens_per_second"]
-    return Point(_tokens(condition), rate) if rate and condition["tokens"] else None
-
-
-def _memory(key: str) -> Callable[[Condition], Point | None]:
-    def value(condition: Condition) -> Point | None:
-        measured = condition.get(key)
-        return Point(_tokens(condition), measured) if measured is not None and condition["tokens"] else None
-
-    return value
-
-
-def _tokens(condition: Condition) -> float:
-    """Tokens of a context, on average, padding included."""
-    read = int(condition["whole"]["n"]) - int(condition["unasked"])
-    return float(condition["tokens"]) / max(read, 1)
-
-
-def _sentences(compared: Compared) -> Iterator[str]:
-    """Compare the time of each later reader with the first's over each sweep that was timed."""
-    if _machines_differ(compared):
-        return
-    first = compared.runs[0]
-    for sweep in sweeps_of(compared):
-        base = _curve(first, sweep, _latency)
-        for run in compared.runs[1:]:
-            other = _curve(run, sweep, _latency)
-            if len(base) < 2 or len(other) < 2:
-                continue
-            text = (
-                f"`{run.label}` takes {other[0].y / base[0].y:.2f} times as long as `{first.label}` for a context of "
-                f"{base[0].x:,.0f} tokens, {other[-1].y / base[-1].y:.2f} times as long for one of {base[-1].x:,.0f} "
-                "(medians)"
-            )
-            for crossing in crossovers(_places(base), _places(other)):
-                faster = first.label if crossing.lower_after == 0 else run.label
-                text += (
-                    f"; the two cross at about {crossing.x:,.0f} tokens (measured between {crossing.after:,.0f} and "
-                    f"{crossing.before:,.0f}), beyond which `{faster}` is faster"
-                )
-            yield text + "."
-
-
-def _marks(compared: Compared, curves: Sequence[Sequence[Point]]) -> list[Mark]:
-    """The lengths at which a later reader's curve crosses the first's."""
-    if _machines_differ(compared):
-        return []
-    return [
-        Mark(crossing.x, f"cross at {crossing.x:,.0f}")
-        for curve in curves[1:]
-        for crossing in crossovers(_places(curves[0]), _places(curve))
-    ]
-
-
-def _places(points: Sequence[Point]) -> list[tuple[float, float]]:
-    return [(point.x, point.y) for point in points]
 
 
 def _machines_differ(compared: Compared) -> bool:
@@ -194,69 +81,124 @@ def _machines_differ(compared: Compared) -> bool:
 
 
 # ---------------------------------------------------------------------------------------------------------------
+# Charts and sentences
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _charts(compared: Compared, sweep: Sweep, *, marked: bool) -> Iterator[LineChart]:
+    """Latency, throughput and memory over one sweep, each where it was measured at two lengths or more; ``marked`` are
+    the lengths at which a later reader's curve crosses the first's."""
+    over = "against the length of a context"
+    time = "time of reading one context against its length: the median; bands reach to p95 where it was measured"
+    for key, title, y in (
+        ("latency", time, Axis("time", log=True, unit="s")),
+        ("tokens_per_second", f"tokens a second, read in batches, {over}", Axis("tokens/s", log=True)),
+        ("peak_memory_gib", f"GPU memory at most, {over}", Axis("GPU memory, GiB", low=0.0)),
+        ("peak_resident_gib", f"resident memory at most, {over}", Axis("resident memory, GiB", low=0.0)),
+    ):
+        curves = [_curve(run, sweep, key) for run in compared.runs]
+        if any(len(curve) > 1 for curve in curves):
+            crossings = [c for curve in curves[1:] for c in _crossings(curves[0], curve)] if marked and y.log else []
+            marks = [Mark(crossing.x, f"cross at {crossing.x:,.0f}") for crossing in crossings]
+            yield chart_of(compared, title, curves, _TOKENS, y, marks=marks)
+            if not y.log:  # of memory one kind
+                return
+
+
+def _curve(run: Run, sweep: Sweep, key: str) -> list[Point]:
+    """A quantity by the length of the context, where it was measured."""
+    conditions = [run.conditions[name] for name in sweep.conditions.values() if name in run.conditions]
+    if key == "latency":
+        times = [time for condition in conditions if (time := condition.get("latency"))]
+        return [Point(t["tokens"], t["p50"], t["p50"] if t["p95"] else None, t["p95"] or None) for t in times]
+    return [Point(_tokens(read), read[key]) for read in conditions if read["tokens"] and read.get(key)]
+
+
+def _tokens(condition: Condition) -> float:
+    """Tokens of a context, on average, padding included."""
+    read = int(condition["whole"]["n"]) - int(condition["unasked"])
+    return float(condition["tokens"]) / max(read, 1)
+
+
+def _crossings(base: Sequence[Point], other: Sequence[Point]) -> list[Crossover]:
+    return crossovers([(point.x, point.y) for point in base], [(point.x, point.y) for point in other])
+
+
+def _sentences(compared: Compared) -> Iterator[str]:
+    """Compare the time of each later reader with the first's over each sweep that was timed."""
+    first = compared.runs[0]
+    for sweep in sweeps_of(compared):
+        base = _curve(first, sweep, "latency")
+        for run in compared.runs[1:]:
+            other = _curve(run, sweep, "latency")
+            if len(base) < 2 or len(other) < 2:
+                continue
+            text = (
+                f"`{run.label}` takes {other[0].y / base[0].y:.2f} times as long as `{first.label}` for a context of "
+                f"{base[0].x:,.0f} tokens, {other[-1].y / base[-1].y:.2f} times as long for one of {base[-1].x:,.0f} "
+                "(medians)"
+            )
+            for crossing in _crossings(base, other):
+                faster = first.label if crossing.lower_after == 0 else run.label
+                text += (
+                    f"; the two cross at about {crossing.x:,.0f} tokens (measured between {crossing.after:,.0f} and "
+                    f"{crossing.before:,.0f}), beyond which `{faster}` is faster"
+                )
+            yield text + "."
+
+
+# ---------------------------------------------------------------------------------------------------------------
 # Tables
 # ---------------------------------------------------------------------------------------------------------------
 
 
 def cost_table(recipes: Sequence[Compared]) -> Table:
     """Time, throughput and memory of every condition that was read."""
-    head = ["reader", "tokens a context", "p50", "p95", "p99", "timed", "tokens/s", "GPU GiB", "resident GiB"]
-    return Table(head, _rows(recipes, lambda condition: _reading(condition) if condition["tokens"] else None))
 
+    def cells(reading: Reading) -> list[list[str]]:
+        condition = reading.figures
+        if not condition["tokens"]:
+            return []
+        latency = condition.get("latency") or {}
+        times = (duration(latency.get(key)) for key in _PERCENTILES)
+        memory = (number(condition.get(key), ".2f") for key in ("peak_memory_gib", "peak_resident_gib"))
+        timed, rate = number(latency.get("n"), ","), f"{condition['tokens_per_second']:,.0f}"
+        return [[reading.label, f"{_tokens(condition):,.0f}", *times, timed, rate, *memory]]
 
-def _rows(recipes: Sequence[Compared], cells: Callable[[Condition], Sequence[str] | None]) -> list[Row]:
-    """A row for each reading that has cells."""
-    return grouped(recipes, lambda r: [[r.label, *line]] if (line := cells(r.figures)) else [])
-
-
-def _reading(condition: Condition) -> list[str]:
-    latency = condition.get("latency") or {}
-    return [
-        f"{_tokens(condition):,.0f}",
-        *(duration(latency.get(key)) for key in ("p50", "p95", "p99")),
-        f"{latency['n']:,}" if latency else "",
-        f"{condition['tokens_per_second']:,.0f}",
-        number(condition.get("peak_memory_gib"), ".2f"),
-        number(condition.get("peak_resident_gib"), ".2f"),
-    ]
+    head = ["reader", "tokens a context", *_PERCENTILES, "timed", "tokens/s", "GPU GiB", "resident GiB"]
+    return Table(head, grouped(recipes, cells))
 
 
 def _parts(compared: Compared) -> list[Block]:
     """Medians of the parts, and percentiles of the first token; nothing where no reading was timed in parts."""
 
-    def cells(condition: Condition) -> list[str] | None:
-        cost = condition.get("cost")
-        return cost and [
-            *(duration(cost["parts"][part]["p50"]) if part in cost["parts"] else "" for part in PART_NAMES),
-            *(duration(cost["first_token"][key]) for key in ("p50", "p95", "p99")),
-            duration(cost["per_token"]["p50"]) if cost["per_token"] else "",
-            f"{cost['tokens_per_second']:,.0f}",
-        ]
+    def cells(reading: Reading) -> list[list[str]]:
+        cost = reading.figures.get("cost")
+        if not cost:
+            return []
+        parts = (duration(cost["parts"].get(part, {}).get("p50")) for part in PART_NAMES)
+        first = (duration(cost["first_token"][key]) for key in _PERCENTILES)
+        after = duration((cost["per_token"] or {}).get("p50"))
+        return [[reading.label, *parts, *first, after, f"{cost['tokens_per_second']:,.0f}"]]
 
     head = ["reader", *PART_NAMES.values(), "first token p50", "p95", "p99", "each token after", "tokens/s alone"]
-    rows = _rows([compared], cells)
-    return [Text(_PARTS), Table(head, rows)] if rows else []
+    return explained(_PARTS, Table(head, grouped([compared], cells)))
 
 
 def _state(compared: Compared) -> list[Block]:
     """Memory of one reading, what is kept to write an answer, energy; nothing where no reading was timed in parts."""
+    reasons = set()
 
-    def cells(condition: Condition) -> list[str] | None:
-        cost = condition.get("cost")
-        return cost and [
-            number(cost["peak_memory_gib"], ".2f"),
-            number(cost["peak_resident_gib"], ".2f"),
-            mebibytes(cost["state"]["constant"] + cost["state"]["memory"]),
-            mebibytes(cost["state"]["memory"]),
-            mebibytes(cost["state"]["attention"]),
-            number(cost["energy"] and cost["energy"]["joules"], ",.3g"),
-        ]
+    def cells(reading: Reading) -> list[list[str]]:
+        cost = reading.figures.get("cost")
+        if not cost:
+            return []
+        reasons.update([cost["no_energy"]] if cost["no_energy"] else [])
+        memory = (number(cost[key], ".2f") for key in ("peak_memory_gib", "peak_resident_gib"))
+        state = cost["state"]
+        kept = map(mebibytes, (state["constant"] + state["memory"], state["memory"], state["attention"]))
+        return [[reading.label, *memory, *kept, number(cost["energy"] and cost["energy"]["joules"], ",.3g")]]
 
-    rows = _rows([compared], cells)
-    if not rows:
-        return []
-    costs = [figures.get("cost") for run in compared.runs for figures in run.conditions.values()]
-    reasons = sorted({cost["no_energy"] for cost in costs if cost and cost["no_energy"]})
-    text = _STATE + (f" Energy was not measured: {'; '.join(reasons)}." if reasons else "")
     head = ["reader", "GPU GiB", "resident GiB", "kept to write", "grows with the context", "attention would keep", "J"]
-    return [Text(text), Table(head, rows)]
+    table = Table(head, grouped([compared], cells))
+    return explained(_STATE + (f" Energy was not measured: {'; '.join(sorted(reasons))}." if reasons else ""), table)

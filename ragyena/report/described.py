@@ -18,8 +18,8 @@ import yaml
 
 from ragyena.errors import DataError
 from ragyena.eval.results import find_runs
-from ragyena.report.accuracy import abstention, length_charts
-from ragyena.report.compared import Compared, compare_runs
+from ragyena.report.accuracy import abstention, length_chart
+from ragyena.report.compared import Compared, compare_runs, explained, sweeps_of
 from ragyena.report.cost import cost_table
 from ragyena.report.model import (
     Axis,
@@ -153,8 +153,8 @@ def _newest(results: Path, name: str) -> list[Path]:
 def _section(section: SectionOf, results: Path) -> Section | None:
     paths = _newest(results, section.results)
     blocks: list[Block] = []
-    if section.benchmarks:
-        blocks += [throughput_table([json.loads(path.read_text(encoding="utf-8")) for path in paths])] if paths else []
+    if section.benchmarks and paths:
+        blocks.append(throughput_table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
     recipes = [recipe for path in paths if path.is_dir() for recipe in _recipes(path, section.recipes, section.labels)]
     if recipes:
         for part in section.show:
@@ -162,12 +162,9 @@ def _section(section: SectionOf, results: Path) -> Section | None:
         seeds = sorted(path for path in paths[0].glob(section.seeds) if path.is_dir()) if section.seeds else []
         if seeds:
             others = [_recipes(path, section.recipes, section.labels) for path in seeds]
-            blocks += [
-                Text(f"F1 over {len(seeds) + 1} training seeds, mean and range:"),
-                seeds_table([recipes, *others]),
-            ]
-    if section.training:
-        wanted = section.training
+            title = f"F1 over {len(seeds) + 1} training seeds, mean and range:"
+            blocks += [Text(title), seeds_table([recipes, *others])]
+    if wanted := section.training:
         logs = [log for name in wanted.logs for path in paths for log in sorted(path.glob(f"{name}.jsonl"))]
         stages = find_stages(list(dict.fromkeys(logs)))
         if stages:
@@ -200,15 +197,18 @@ def _part(part: Parts, recipes: Sequence[Compared], section: SectionOf) -> list[
         case "scores":
             return [scores_table(recipes)]
         case "sources":
-            table = sources_table(recipes)
-            return [Text("By source of the questions:"), table] if table else []
+            return explained("By source of the questions:", sources_table(recipes))
         case "cost":
             return [Text("Reading in batches:"), cost_table(recipes)]
         case "lengths":
-            charts = length_charts(recipes)
+            charts = _length_charts(recipes)
             return [Figures(charts, name=section.picture)] if charts else []
         case _:
             return {"contrasts": contrasts, "passages": passages, "abstention": abstention}[part](recipes)
+
+
+def _length_charts(recipes: Sequence[Compared]) -> list[LineChart]:
+    return [length_chart(one, sweep) for one in recipes for sweep in sweeps_of(one, positions=False)]
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -230,32 +230,29 @@ def make_summary(summary: Summary, results: Path) -> list[Block]:
         elif row.benchmark:
             times = _times(results, row.benchmark, summary.benchmarked)
             rows.append([row.text, "", *(duration(dict(times[name]).get(row.tokens)) for name in summary.benchmarked)])
-    head = ["EM / F1", "n", *summary.labels, "shipped reader"]
-    charts = length_charts([recipes[summary.lengths]]) if summary.lengths in recipes else []
+    charts = _length_charts([recipes[summary.lengths]] if summary.lengths in recipes else [])
     times = _times(results, summary.benchmark, summary.benchmarked)
-    series = [
-        Series(label, place, [Point(*at) for at in times[name]])
-        for place, (label, name) in enumerate(zip(summary.labels, summary.benchmarked, strict=True))
-        if times[name]
-    ]
+    readers = enumerate(zip(summary.labels, summary.benchmarked, strict=True))
+    series = [Series(label, n, [Point(*at) for at in times[name]]) for n, (label, name) in readers if times[name]]
     if series:
         x, y = Axis("tokens of context", log=True), Axis("time to read the context", log=True, unit="s")
         charts.append(LineChart("time to read a context against its length", series, x, y))
+    head = ["EM / F1", "n", *summary.labels, "shipped reader"]
     return [Text(summary.text), Table(head, rows, left=len(head)), Figures(charts, name=summary.picture)]
 
 
 def _scored(row: SummaryRow, one: Compared, results: Path) -> list[Cell]:
     count = one.conditions[row.condition]["whole"]["n"]
-    cells: list[Cell] = []
+    cells: list[Cell] = [row.text, f"{count:,}"]
     for reading in one.readings(row.condition):
         gap = reading.gap("f1")
-        p = [] if gap is None else [f"p {p_value(gap.p if gap.p_holm is None else gap.p_holm)}"]
+        p = [f"p {p_value(gap.p if gap.p_holm is None else gap.p_holm)}"] if gap else []
         cells.append(_em_f1(reading.figures["whole"], count, *p))
     if row.shipped:
         folder, _, name = row.shipped.partition("/")
         (run,) = find_runs([_newest(results, folder)[0] / name])
         cells.append(_em_f1(run.conditions[row.condition]["whole"], count))
-    return [row.text, f"{count:,}", *cells]
+    return cells
 
 
 def _em_f1(part: Mapping[str, Any], count: int, *notes: str) -> Value:

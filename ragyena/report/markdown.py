@@ -6,20 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from ragyena.report.model import (
-    Block,
-    Bullets,
-    Cell,
-    Code,
-    Example,
-    Examples,
-    Figures,
-    Group,
-    Page,
-    Table,
-    Text,
-    Value,
-)
+from ragyena.report.model import Block, Bullets, Cell, Code, Example, Examples, Figures, Group, Page, Table, Text, Value
 
 __all__ = ["blocks_to_markdown", "to_markdown"]
 

@@ -34,8 +34,8 @@ Row = Sequence[Cell] | Group
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first ``left`` columns hold words, the others numbers. A row shorter than the head leaves cells empty; columns
-    in which no row has anything are dropped."""
+    """The first ``left`` columns hold words, the others numbers. A row shorter than the head leaves cells empty;
+    columns in which no row has anything are dropped."""
 
     head: Sequence[str]
     rows: Sequence[Row]

@@ -8,20 +8,7 @@ from typing import Any
 from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.compared import stored_difference
 from ragyena.report.facts import as_yaml
-from ragyena.report.model import (
-    Axis,
-    Block,
-    Cell,
-    Code,
-    Figures,
-    LineChart,
-    Point,
-    Row,
-    Section,
-    Series,
-    Table,
-    Text,
-)
+from ragyena.report.model import Axis, Block, Cell, Code, Figures, LineChart, Point, Row, Section, Series, Table, Text
 from ragyena.report.numbers import difference, score
 
 __all__ = ["retrieval_sections"]

@@ -10,26 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ragyena.eval.results import short_name
-from ragyena.eval.significance import SIGNIFICANT
-from ragyena.report.compared import Compared, counts, grouped, stored_difference
+from ragyena.eval.significance import SIGNIFICANT, Difference
+from ragyena.report.compared import Compared, Reading, counts, explained, grouped, point_of, stored_difference
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
 from ragyena.report.numbers import difference, interval, mark, millions, p_values, score, signed
 
-__all__ = [
-    "contrasts",
-    "f1_figures",
-    "f1_table",
-    "overall_section",
-    "passages",
-    "readers_table",
-    "scores_table",
-    "seeds_table",
-    "sources_table",
-    "verdict_section",
-]
+__all__ = ["contrasts", "f1_figures", "f1_table", "overall_section", "passages", "readers_table", "scores_table"]
+__all__ += ["seeds_table", "sources_table", "verdict_section"]
 
 Recipes = Sequence[Compared]
 _MEASURES = ("em", "f1")
+_HEAD = ("EM", "F1", "EM difference", "F1 difference")
 
 
 def verdict_section(compared: Compared) -> Section:
@@ -74,39 +65,31 @@ def scores_table(recipes: Recipes) -> Table:
     """EM and F1 under every condition; of several readers, how each differs from the first."""
     if len(recipes) == 1 and len(recipes[0].runs) == 1:
         conditions = recipes[0].conditions.values()
-        alone = [[c["title"], f"{c['whole']['n']:,}", *(score(c["whole"][m]) for m in _MEASURES)] for c in conditions]
+        alone = [[c["title"], f"{c['whole']['n']:,}", *_scores(c["whole"])] for c in conditions]
         return Table(["condition", "n", "EM", "F1"], alone)
-    rows = grouped(
-        recipes,
-        lambda reading: [
-            [
-                reading.label,
-                *(score(reading.figures["whole"][measure], reading.gap(measure)) for measure in _MEASURES),
-                *(difference(reading.gap(measure)) for measure in _MEASURES),
-            ]
-        ],
-        counted=True,
-    )
-    return Table(["reader", "EM", "F1", "EM difference", "F1 difference"], rows)
+
+    def cells(reading: Reading) -> list[list[Cell]]:
+        gaps = [reading.gap(measure) for measure in _MEASURES]
+        return [[reading.label, *_scores(reading.figures["whole"], gaps), *map(difference, gaps)]]
+
+    return Table(["reader", *_HEAD], grouped(recipes, cells, counted=True))
 
 
-def sources_table(recipes: Recipes) -> Table | None:
+def sources_table(recipes: Recipes) -> Table:
     """Scores by the source of the questions, where there are several."""
-    rows = grouped(
-        recipes,
-        lambda reading: [
-            [
-                *(part["source"], reading.label, f"{part['n']:,}"),
-                *(score(part[measure]) for measure in _MEASURES),
-                *(difference(reading.gap(measure, part["source"])) for measure in _MEASURES),
-            ]
-            for part in reading.figures["sources"]
-            if len(reading.figures["sources"]) > 1
-        ],
-        in_order=True,
-    )
-    head = ["source", "reader", "n", "EM", "F1", "EM difference", "F1 difference"]
-    return Table(head, rows, left=2) if rows else None
+
+    def cells(reading: Reading) -> Iterator[list[Cell]]:
+        parts = reading.figures["sources"]
+        for part in parts if len(parts) > 1 else ():
+            gaps = (reading.gap(measure, part["source"]) for measure in _MEASURES)
+            yield [part["source"], reading.label, f"{part['n']:,}", *_scores(part), *map(difference, gaps)]
+
+    return Table(["source", "reader", "n", *_HEAD], grouped(recipes, cells, in_order=True), left=2)
+
+
+def _scores(part: Mapping[str, Any], gaps: Sequence[Difference | None] = (None, None)) -> list[Cell]:
+    """EM and F1."""
+    return [score(part[measure], gap) for measure, gap in zip(_MEASURES, gaps, strict=True)]
 
 
 def contrasts(recipes: Recipes) -> list[Block]:
@@ -127,26 +110,23 @@ def contrasts(recipes: Recipes) -> list[Block]:
         "The same reader on the same questions under two conditions. ▲ and ▼ stand where the first condition is "
         f"better or worse with p < {SIGNIFICANT:g} after Holm's correction for the reader's tests."
     )
-    table = Table(["reader", "questions", "n", "EM difference", "F1 difference"], rows, left=2)
-    return [Text(text), table] if rows else []
+    return explained(text, Table(["reader", "questions", "n", *_HEAD[2:]], rows, left=2))
 
 
 def passages(recipes: Recipes) -> list[Block]:
     """For how many questions the right passage was read, and was ranked first."""
-    keys = ("own_packed", "answer_packed", "own_first")
-    rows = grouped(
-        recipes,
-        lambda reading: [
-            [reading.label, *(score(reading.figures.get(k)) for k in keys), f"{reading.figures['passages']:.1f}"]
-            for _ in range(any(reading.figures.get(key) for key in keys))
-        ],
-    )
+
+    def cells(reading: Reading) -> Iterator[list[Cell]]:
+        values = [reading.figures.get(key) for key in ("own_packed", "answer_packed", "own_first")]
+        if any(values):
+            yield [reading.label, *map(score, values), f"{reading.figures['passages']:.1f}"]
+
     text = (
         "Percent of the questions for which a passage of their own context, or an answer as a string, stands in what "
         "is read, and for which the reader's best passage is of their own context; passages in a context, on average."
     )
-    table = Table(["reader", "own passage read", "answer read", "own passage best", "passages"], rows)
-    return [Text(text), table] if rows else []
+    head = ["reader", "own passage read", "answer read", "own passage best", "passages"]
+    return explained(text, Table(head, grouped(recipes, cells)))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -225,9 +205,8 @@ def f1_figures(recipes: Recipes, name: str) -> Figures:
     for one in recipes:
         series = {}
         for condition, values in one.conditions.items():
-            f1 = {reading.label: reading.figures["whole"]["f1"] for reading in one.readings(condition)}
-            points = {label: Point(0, of["mean"], of["low"], of["high"]) for label, of in f1.items()}
-            series[values["title"]] = [points.get(label) for label in labels]
+            points = {reading.label: point_of(0, reading.figures["whole"]["f1"]) for reading in one.readings(condition)}
+            series[values["title"]] = [*map(points.get, labels)]
         charts.append(DotChart(f"F1, {one.recipe}", labels, series, f"F1, {one.recipe}"))
     widest, values = [*recipes[0].conditions.items()][-1]
     title = f"thousand tokens/s, {values['title']}"

@@ -81,19 +81,18 @@ def _page(
 def _sections(compared: Compared, *, named: bool) -> list[Section]:
     """The sections of a recipe, in the order in which people ask; ``named`` puts its name into their titles."""
     sources = sources_table([compared])
-    between, read = contrasts([compared]), passages([compared])
     sections = [
         verdict_section(compared),
-        Section("By source", [sources], level=3) if sources else None,
+        Section("By source", [sources] if sources.rows else [], level=3),
         lengths_section(compared),
-        Section("Conditions compared", between) if between else None,
+        Section("Conditions compared", contrasts([compared])),
         cost_section(compared),
         positions_section(compared),
         needle_section(compared),
         coverage_section(compared),
-        Section("What was read", read) if read else None,
+        Section("What was read", passages([compared])),
         examples_section(compared),
         facts_section(compared),
     ]
-    kept = [section for section in sections if section is not None]
+    kept = [section for section in sections if section and section.blocks]
     return [replace(one, title=f"{compared.recipe}: {one.title}") for one in kept] if named else kept
