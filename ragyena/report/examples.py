@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ragyena.report.compared import Compared
@@ -19,27 +19,24 @@ Row = Mapping[str, Any]
 def examples_section(compared: Compared) -> Section | None:
     """Questions on which readers differ, then ones that none gets right, then ones that all do. None where no run has
     its answers beside it."""
-    runs = [(place, run) for place, run in enumerate(compared.runs) if run.rows]
-    if not runs:
-        return None
-    answered: dict[tuple[str, str], dict[int, Row]] = {}
-    for place, run in runs:
+    runs = [run for run in compared.runs if run.rows]
+    answered: dict[tuple[str, str], dict[str, Row]] = {}
+    for run in runs:
         for row in run.rows or ():
-            answered.setdefault((row["condition"], row["question_id"]), {})[place] = row
-    order = list(compared.conditions)
-    shared = [(key, rows) for key, rows in answered.items() if len(rows) == len(runs) and key[0] in order]
-    chosen: dict[str, list[tuple[tuple[str, str], dict[int, Row]]]] = {}
+            answered.setdefault((row["condition"], row["question_id"]), {})[run.label] = row
+    conditions = compared.conditions
+    chosen: dict[str, list[Example]] = {}
     used: set[str] = set()
-    for key, rows in sorted(shared, key=lambda one: (_draw(one[0]), one[0])):
-        kind = _kind([rows[place] for place, _ in runs], [compared.runs[place].label for place, _ in runs])
-        if key[1] not in used and len(chosen.setdefault(kind, [])) < _OF_EACH_KIND:
-            chosen[kind].append((key, rows))
-            used.add(key[1])
-    examples = [
-        _example(kind, compared, key, rows)
-        for kind in sorted(chosen, key=lambda kind: (kind.startswith(("all", "right")), kind.startswith("none"), kind))
-        for key, rows in chosen[kind]
-    ]
+    for condition, question in sorted(answered, key=lambda key: (_draw(key), key)):
+        rows = answered[condition, question]
+        if len(rows) < len(runs) or condition not in conditions or question in used:
+            continue
+        of_kind = chosen.setdefault(kind := _kind(rows), [])
+        if len(of_kind) < _OF_EACH_KIND:
+            of_kind.append(_example(kind, conditions[condition]["title"], rows))
+            used.add(question)
+    kinds = sorted(chosen, key=lambda kind: (kind.startswith(("all", "right")), kind.startswith("none"), kind))
+    examples = [example for kind in kinds for example in chosen[kind]]
     text = (
         "Drawn by a hash of condition and question, at most two of each kind. Evidence is the sentence that a reader's "
         "best span stands in. Right is an exact match with one of the gold answers."
@@ -47,10 +44,10 @@ def examples_section(compared: Compared) -> Section | None:
     return Section("Examples", [Text(text), Examples(examples)]) if examples else None
 
 
-def _kind(rows: Sequence[Row], labels: Sequence[str]) -> str:
-    if "em" not in rows[0]:
+def _kind(rows: Mapping[str, Row]) -> str:
+    right = [label for label, row in rows.items() if row.get("em")]
+    if "em" not in next(iter(rows.values())):
         return "no answer in the context"
-    right = [label for row, label in zip(rows, labels) if row["em"]]
     if len(rows) == 1:
         return "right" if right else "wrong"
     if len(right) in (0, len(rows)):
@@ -62,21 +59,10 @@ def _draw(key: tuple[str, str]) -> str:
     return hashlib.sha256("\0".join(key).encode(errors="surrogatepass")).hexdigest()
 
 
-def _example(kind: str, compared: Compared, key: tuple[str, str], rows: Mapping[int, Row]) -> Example:
+def _example(kind: str, condition: str, rows: Mapping[str, Row]) -> Example:
+    answers = [
+        ExampleAnswer(label, row["answer"], bool(row.get("em")), row["confidence"], row.get("evidence", ""))
+        for label, row in rows.items()
+    ]
     first = next(iter(rows.values()))
-    return Example(
-        kind=kind,
-        question=first["question"],
-        condition=compared.conditions[key[0]]["title"],
-        gold=first["answers"],
-        answers=[
-            ExampleAnswer(
-                reader=compared.runs[place].label,
-                text=row["answer"],
-                right=bool(row.get("em")),
-                confidence=row["confidence"],
-                evidence=row.get("evidence", ""),
-            )
-            for place, row in sorted(rows.items())
-        ],
-    )
+    return Example(kind, first["question"], condition, first["answers"], answers)

@@ -13,21 +13,22 @@ from ragyena.report.model import Block, Bullets, Code, Section, Table, Text
 
 __all__ = ["as_yaml", "facts_section"]
 
+_SETTINGS = {"Recipe": "config", "Settings of the contexts": "settings", "Settings of reading": "reading"}
+
 
 def facts_section(compared: Compared) -> Section:
     """Readers, machines, versions, hashes, the recipe and the settings; settings that all runs share stand once."""
     head = ["", *(run.label for run in compared.runs)]
     rows = [[name, *values] for name, values in _facts(compared.runs).items() if any(values)]
     blocks: list[Block] = [Table(head, rows, left=len(head))]
-    left_out = [*_left_out(compared.runs)]
+    left_out = dict.fromkeys(row for run in compared.runs for row in run.result["data"].get("left_out_first", ()))
     if left_out:
-        blocks += [Text("Rows of the data that were left out; the first of them:"), Bullets(left_out)]
-    for title, key in (
-        ("Recipe", "config"),
-        ("Settings of the contexts", "settings"),
-        ("Settings of reading", "reading"),
-    ):
-        blocks += _settings(title, key, compared.runs)
+        blocks += [Text("Rows of the data that were left out; the first of them:"), Bullets([*left_out])]
+    for title, key in _SETTINGS.items():
+        texts = {run.label: as_yaml(run.result[key]) if run.result.get(key) else "" for run in compared.runs}
+        if len(set(texts.values())) == 1:
+            texts = {"": texts[compared.runs[0].label]}
+        blocks += [Code(f"{title}, {label}" if label else title, text) for label, text in texts.items() if text]
     return Section("How it was measured", blocks)
 
 
@@ -58,17 +59,6 @@ def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
         for name, value in values.items():
             facts.setdefault(name, []).append(str(value))
     return facts
-
-
-def _left_out(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(problem for run in runs for problem in run.result["data"].get("left_out_first", ())))
-
-
-def _settings(title: str, key: str, runs: Sequence[Run]) -> list[Block]:
-    texts = [as_yaml(run.result[key]) if run.result.get(key) else "" for run in runs]
-    if len(set(texts)) == 1:
-        return [Code(title, texts[0])] if texts[0] else []
-    return [Code(f"{title}, {run.label}", text) for run, text in zip(runs, texts) if text]
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ragyena.eval.significance import SIGNIFICANT
-from ragyena.report.compared import stored_difference
+from ragyena.report.compared import point_of, stored_difference
 from ragyena.report.facts import as_yaml
-from ragyena.report.model import Axis, Block, Cell, Code, Figures, LineChart, Point, Row, Section, Series, Table, Text
+from ragyena.report.model import Axis, Block, Cell, Code, Figures, LineChart, Row, Section, Series, Table, Text
 from ragyena.report.numbers import difference, score
 
 __all__ = ["retrieval_sections"]
 
 Condition = Mapping[str, Any]
+
+_RECALLS = {"answer_recall": "answer retrieved, %", "passage_recall": "own passages retrieved, %"}
 
 
 def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Section]:
@@ -34,13 +36,9 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
         corrected = all(test.get("p_holm") is not None for test in tests)
         text += " after Holm's correction for all tests below." if corrected else "."
     blocks: list[Block] = [Table(head, [_row(condition, tests) for condition in conditions]), Text(text)]
-    charts = [
-        _curve(conditions, key, label)
-        for key, label in (("answer_recall", "answer retrieved, %"), ("passage_recall", "own passages retrieved, %"))
-        if all(condition[key] for condition in conditions)
-    ]
-    if charts:
-        blocks.append(Figures(charts, _recalls(conditions)))
+    measured = {key: label for key, label in _RECALLS.items() if all(condition[key] for condition in conditions)}
+    if measured:
+        blocks.append(Figures([_curve(conditions, *one) for one in measured.items()], _recalls(conditions)))
     if tests:
         blocks.append(_gaps(tests))
     yield Section(f"{prefix}Retrieval", blocks)
@@ -70,11 +68,7 @@ def _row(condition: Condition, tests: list[Mapping[str, Any]]) -> list[Cell]:
 
 def _curve(conditions: list[Condition], key: str, label: str) -> LineChart:
     series = [
-        Series(
-            condition["title"],
-            place,
-            [Point(int(k), e["mean"], e["low"], e["high"]) for k, e in condition[key].items()],
-        )
+        Series(condition["title"], place, [point_of(int(k), recall) for k, recall in condition[key].items()])
         for place, condition in enumerate(conditions)
     ]
     title = f"{label.partition(',')[0]} among the first k passages"
@@ -83,13 +77,12 @@ def _curve(conditions: list[Condition], key: str, label: str) -> LineChart:
 
 def _recalls(conditions: list[Condition]) -> Table:
     """The numbers behind the curves."""
-    keys = ("answer_recall", "passage_recall")
     rows: list[Row] = [
-        [condition["title"], str(k), *(score(condition[key][k]) if condition[key] else "" for key in keys)]
+        [condition["title"], str(k), *(score(condition[key][k]) if condition[key] else "" for key in _RECALLS)]
         for condition in conditions
         for k in condition["answer_recall"] or condition["passage_recall"] or ()
     ]
-    return Table(["search", "first k", "answer retrieved, %", "own passages retrieved, %"], rows)
+    return Table(["search", "first k", *_RECALLS.values()], rows)
 
 
 def _gaps(tests: list[Mapping[str, Any]]) -> Table:

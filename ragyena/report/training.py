@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError
-from ragyena.report.model import Axis, Block, Figures, LineChart, Point, Row, Section, Series, Table
+from ragyena.report.model import Axis, Block, Cell, Figures, LineChart, Point, Section, Series, Table
 from ragyena.report.numbers import number
 from ragyena.train.log import LOG_FILE, read_log
 
 __all__ = ["Stage", "find_stages", "throughput_table", "training_blocks", "training_section"]
 
 _MOST_MEASURES = 4  # that are drawn unless they are named
-_BENCHMARKED = {
-    "the loop without our logging": "bare tokens/s",
-    "ours, with log and TensorBoard": "our tokens/s",
-    "MFU, ours": "MFU",
-    "peak memory": "GiB",
+_BENCHMARKED = {  # head of the column -> name of the figure and its format
+    "bare tokens/s": ("the loop without our logging", ",.0f"),
+    "our tokens/s": ("ours, with log and TensorBoard", ",.0f"),
+    "MFU, %": ("MFU, ours", ".1f"),
+    "GiB": ("peak memory", ".1f"),
 }
 
 
@@ -122,22 +122,20 @@ def _charts(stages: Sequence[Stage], measure: str) -> list[LineChart]:
 
 
 def _table(stages: Sequence[Stage], measures: Sequence[str]) -> Table:
-    rows: list[Row] = []
-    for stage in stages:
-        last = stage.last
-        petaflop = last["flops"] / 1e15
-        rows.append(
-            [
-                stage.name,
-                f"{last['tokens'] / 1e6:,.1f}M",
-                f"{petaflop:,.3g}" if petaflop < 1000 else f"{petaflop:,.0f}",
-                f"{last['seconds']:,.0f}",
-                number(stage.median("tokens_per_second"), ",.0f"),
-                number(stage.median("mfu"), ".1%"),
-                *(number(stage.measured.get(measure), _form(measure)) for measure in measures),
-            ]
-        )
-    return Table(["stage", "tokens", "model PFLOP", "seconds", "tokens/s", "MFU", *measures], rows)
+    def cells(stage: Stage) -> list[Cell]:
+        last, petaflop = stage.last, stage.last["flops"] / 1e15
+        return [
+            stage.name,
+            f"{last['tokens'] / 1e6:,.1f}M",
+            f"{petaflop:,.3g}" if petaflop < 1000 else f"{petaflop:,.0f}",
+            f"{last['seconds']:,.0f}",
+            number(stage.median("tokens_per_second"), ",.0f"),
+            number(stage.median("mfu"), ".1%"),
+            *(number(stage.measured.get(measure), _form(measure)) for measure in measures),
+        ]
+
+    head = ["stage", "tokens", "model PFLOP", "seconds", "tokens/s", "MFU", *measures]
+    return Table(head, [cells(stage) for stage in stages])
 
 
 def _form(measure: str) -> str:
@@ -147,16 +145,12 @@ def _form(measure: str) -> str:
 
 def throughput_table(benchmarks: Sequence[Mapping[str, Any]]) -> Table:
     """Training speed by `ragyena bench train`: with logging and checks, and as a bare loop."""
-    rows: list[Row] = []
-    for result in sorted(
-        benchmarks, key=lambda b: (Path(b["setting"]["recipe"]).stem, b["setting"]["sequence_tokens"])
-    ):
+
+    def cells(result: Mapping[str, Any]) -> list[Cell]:
         setting, values = result["setting"], {figure["name"]: figure["value"] for figure in result["figures"]}
-        forms = {"MFU": ".1f", "GiB": ".1f"}
-        cells = [number(values.get(name), forms.get(head, ",.0f")) for name, head in _BENCHMARKED.items()]
-        parameters = f"{setting['parameters'] / 1e6:.1f}M"
-        rows.append(
-            [Path(setting["recipe"]).stem, setting["device"], f"{setting['sequence_tokens']:,}", parameters, *cells]
-        )
-    head = [name if name != "MFU" else "MFU, %" for name in _BENCHMARKED.values()]
-    return Table(["recipe", "device", "sequence", "parameters", *head], rows, left=2)
+        measured = (number(values.get(name), form) for name, form in _BENCHMARKED.values())
+        sizes = f"{setting['sequence_tokens']:,}", f"{setting['parameters'] / 1e6:.1f}M"
+        return [Path(setting["recipe"]).stem, setting["device"], *sizes, *measured]
+
+    ordered = sorted(benchmarks, key=lambda b: (Path(b["setting"]["recipe"]).stem, b["setting"]["sequence_tokens"]))
+    return Table(["recipe", "device", "sequence", "parameters", *_BENCHMARKED], [*map(cells, ordered)], left=2)
