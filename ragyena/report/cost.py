@@ -9,7 +9,7 @@ from ragyena.eval.crossover import Crossover, crossovers
 from ragyena.eval.results import Run
 from ragyena.report.compared import Compared, Reading, Sweep, chart_of, explained, grouped, sweeps_of
 from ragyena.report.model import Axis, Block, Bullets, Figures, LineChart, Mark, Point, Section, Table, Text
-from ragyena.report.numbers import duration, mebibytes, number
+from ragyena.report.numbers import duration, number
 
 __all__ = ["PART_NAMES", "cost_section", "cost_table"]
 
@@ -196,9 +196,13 @@ def _state(compared: Compared) -> list[Block]:
         reasons.update([cost["no_energy"]] if cost["no_energy"] else [])
         memory = (number(cost[key], ".2f") for key in ("peak_memory_gib", "peak_resident_gib"))
         state = cost["state"]
-        kept = map(mebibytes, (state["constant"] + state["memory"], state["memory"], state["attention"]))
+        kept = map(_mebibytes, (state["constant"] + state["memory"], state["memory"], state["attention"]))
         return [[reading.label, *memory, *kept, number(cost["energy"] and cost["energy"]["joules"], ",.3g")]]
 
     head = ["reader", "GPU GiB", "resident GiB", "kept to write", "grows with the context", "attention would keep", "J"]
     table = Table(head, grouped([compared], cells))
     return explained(_STATE + (f" Energy was not measured: {'; '.join(sorted(reasons))}." if reasons else ""), table)
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.3g} MiB" if count else "0"

@@ -7,20 +7,7 @@ from collections.abc import Mapping
 from ragyena.eval.significance import Difference
 from ragyena.report.model import Cell, Value
 
-__all__ = [
-    "compact",
-    "difference",
-    "duration",
-    "interval",
-    "mark",
-    "mebibytes",
-    "millions",
-    "number",
-    "p_value",
-    "p_values",
-    "score",
-    "signed",
-]
+__all__ = ["compact", "difference", "duration", "interval", "mark", "number", "p_value", "p_values", "score", "signed"]
 
 
 def number(value: float | None, form: str) -> str:
@@ -46,13 +33,13 @@ def difference(gap: Difference | None) -> Cell:
     """A difference with its interval and p-values."""
     if gap is None:
         return ""
-    low, high = gap.difference.low, gap.difference.high
-    below = f"{low:+.1f} to {high:+.1f}\n{', '.join(p_values(gap))}"
-    return Value(f"{gap.difference.mean:+.1f}", below, mark(gap))
+    mean, ends = signed(gap)
+    return Value(mean, f"{ends}\n{', '.join(p_values(gap))}", mark(gap))
 
 
-def signed(gap: Difference) -> str:
-    return f"{gap.difference.mean:+.1f} ({gap.difference.low:+.1f} to {gap.difference.high:+.1f})"
+def signed(gap: Difference) -> tuple[str, str]:
+    """The mean and its interval."""
+    return f"{gap.difference.mean:+.1f}", f"{gap.difference.low:+.1f} to {gap.difference.high:+.1f}"
 
 
 def p_values(gap: Difference) -> list[str]:
@@ -62,14 +49,6 @@ def p_values(gap: Difference) -> list[str]:
 
 def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.9995 else "1"
-
-
-def millions(count: int) -> str:
-    return f"{count / 1e6:.2f}M"
-
-
-def mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.3g} MiB" if count else "0"
 
 
 def duration(seconds: float | None) -> str:

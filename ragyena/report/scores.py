@@ -13,7 +13,7 @@ from ragyena.eval.results import short_name
 from ragyena.eval.significance import SIGNIFICANT, Difference
 from ragyena.report.compared import Compared, Reading, counts, explained, grouped, point_of, stored_difference
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
-from ragyena.report.numbers import difference, interval, mark, millions, p_values, score, signed
+from ragyena.report.numbers import difference, interval, mark, p_values, score, signed
 
 __all__ = ["contrasts", "f1_figures", "f1_table", "overall_section", "passages", "readers_table", "scores_table"]
 __all__ += ["seeds_table", "sources_table", "verdict_section"]
@@ -51,8 +51,8 @@ def _sentences(recipes: Recipes) -> Iterator[str]:
         marks = [mark(gap) for gap in gaps]
         if len(gaps) == 1 and len(recipes) == 1:
             verb = {"▲": "answers better than", "▼": "answers worse than", "": "is not shown to differ from"}[marks[0]]
-            said = ", ".join([signed(gaps[0]), *p_values(gaps[0])])
-            yield f"`{label}` {verb} {firsts}: F1 {said}, n {gaps[0].n:,}."
+            mean, ends = signed(gaps[0])
+            yield f"`{label}` {verb} {firsts}: F1 {mean} ({ends}), {', '.join(p_values(gaps[0]))}, n {gaps[0].n:,}."
         elif gaps:
             yield (
                 f"`{label}` against {firsts}, by F1 under {len(gaps)} conditions"
@@ -186,13 +186,14 @@ def _searches(retrievals: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
 def readers_table(recipes: Recipes, about: Mapping[str, str]) -> Table:
     """Architecture, checkpoint and device of each reader; ``about`` describes readers by label."""
     read: dict[tuple[str, ...], list[str]] = {}
-    for label in _labels(recipes):
-        for one in recipes:
-            for run in (run for run in one.runs if run.label == label):
-                reader, machine = run.result["reader"], run.result["machine"]
-                on = ", ".join(sorted(set(machine["gpus"]))) if reader["device"] != "cpu" else machine["processor"]
-                row = (label, about.get(label, ""), short_name(str(reader["name"])), millions(reader["parameters"]))
-                read.setdefault((*row, reader["fingerprint"][:12], reader["dtype"], on), []).append(one.recipe)
+    runs = [(one.recipe, run) for one in recipes for run in one.runs]
+    order = _labels(recipes)
+    for recipe, run in sorted(runs, key=lambda each: order.index(each[1].label)):
+        reader, machine = run.result["reader"], run.result["machine"]
+        on = ", ".join(sorted(set(machine["gpus"]))) if reader["device"] != "cpu" else machine["processor"]
+        named = run.label, about.get(run.label, ""), short_name(str(reader["name"]))
+        weights = f"{reader['parameters'] / 1e6:.2f}M", reader["fingerprint"][:12], reader["dtype"]
+        read.setdefault((*named, *weights, on), []).append(recipe)
     rows = [[*row, "all" if len(names) == len(recipes) else ", ".join(names)] for row, names in read.items()]
     head = ["reader", "what it is", "run", "parameters", "fingerprint", "arithmetic", "read on", "recipes"]
     return Table(head, rows, left=len(head))

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ragyena.eval.journal import write_text
-from ragyena.eval.results import Run, find_retrievals, find_runs
+from ragyena.eval.results import find_retrievals, find_runs
 from ragyena.report.accuracy import coverage_section, lengths_section, needle_section, positions_section
 from ragyena.report.compared import Compared, compare_runs
 from ragyena.report.cost import cost_section
@@ -22,7 +21,7 @@ from ragyena.report.markdown import to_markdown
 from ragyena.report.model import Page, Section
 from ragyena.report.retrieval import retrieval_sections
 from ragyena.report.scores import contrasts, overall_section, passages, sources_table, verdict_section
-from ragyena.report.training import Stage, find_stages, training_section
+from ragyena.report.training import find_stages, training_section
 from ragyena.types import Progress
 
 __all__ = ["HTML", "MARKDOWN", "load_page", "report"]
@@ -43,38 +42,27 @@ def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -
 
 
 def load_page(paths: Sequence[Path], progress: Progress | None = None) -> Page:
-    """The report of results, their folders, training runs and their logs. Raises PathNotFoundError and DataError."""
+    """The report of results, their folders, training runs and their logs; a section is left out where the
+    results do not hold what it is made from. Raises PathNotFoundError and DataError."""
     stages, results = [], []
     for path in paths:
         trained = find_stages([path])
         stages += trained
         results += [] if trained else [path]
-    return _page(find_runs(results), find_retrievals(results), stages, progress)
-
-
-def _page(
-    runs: Sequence[Run],
-    retrievals: Sequence[Mapping[str, Any]],
-    stages: Sequence[Stage] = (),
-    progress: Progress | None = None,
-) -> Page:
-    """A section is left out where the results do not hold what it is made from."""
+    runs, retrievals = find_runs(results), find_retrievals(results)
     compared = compare_runs(runs, progress)
     recipes = [*(one.recipe for one in compared), *(str(result["recipe"]) for result in retrievals)]
-    sections = [section for one in compared for section in _sections(one, named=len(recipes) > 1)]
-    for result in retrievals:
-        sections += retrieval_sections(result, named=len(recipes) > 1)
-    if len(recipes) > 1:
+    named = len(recipes) > 1
+    sections = [section for one in compared for section in _sections(one, named=named)]
+    sections += [section for result in retrievals for section in retrieval_sections(result, named=named)]
+    if named:
         sections.insert(0, overall_section(compared, retrievals))
     if stages:
         sections.append(training_section(stages))
     dates = sorted({str(result["date"]) for result in (*(run.result for run in runs), *retrievals)})
     readers = list(dict.fromkeys(run.label for one in compared for run in one.runs))
     names = ", ".join(recipes) if len(recipes) <= _NAMED else f"{len(recipes)} recipes"
-    subjects = [
-        " and ".join(readers or [stage.name for stage in stages]),
-        " to ".join(sorted({*dates[:1], *dates[-1:]})),
-    ]
+    subjects = " and ".join(readers or [stage.name for stage in stages]), " to ".join(sorted({*dates[:1], *dates[-1:]}))
     return Page(f"Evaluation: {names}" if recipes else "Training", "; ".join(filter(None, subjects)), sections)
 
 
