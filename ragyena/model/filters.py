@@ -26,7 +26,7 @@ class TwoSidedFilter(nn.Module):
     """Filters h_c(lag) for all lags of a sequence, in fp32 whatever the model's dtype.
 
     ``h = taps + scale * window * network(features(lag))``. The network's output layer starts at zero, so that a new
-    filter is its taps: filters of unit norm swamp the rest and training does not mend it.
+    filter is its taps: filters of unit norm swamp the rest, and training does not recover.
     """
 
     frequencies: Tensor
