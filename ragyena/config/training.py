@@ -26,6 +26,9 @@ class DataConfig(Strict):
     questions: tuple[str, ...]
     """Question rows ``{id, source, passage_id | context, question, answers, answer_start, split}``: JSON lines (also
     .xz), SQuAD JSON, or the name of a Hugging Face dataset in SQuAD layout."""
+    unanswerable: tuple[str, ...] = ()
+    """Question rows whose context holds no answer; its passage nearest to the question stands in the gold one's
+    place."""
     passages: tuple[str, ...] = ()
     """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
     prose: tuple[str, ...] = ()
@@ -46,6 +49,13 @@ class DataConfig(Strict):
     ``train``."""
     hybrid_repeat: Positive = 16
     """How often each of ``hybrid_questions`` stands among those that were made."""
+    document_questions: tuple[str, ...] = ()
+    """Question rows ``{id, source, document_id, question, answers, answer_type, spans, evidence, near, split}`` on
+    ``documents``; ``answer_type`` is span, list, yes, no, compare or none."""
+    documents: tuple[str, ...] = ()
+    """Document rows ``{id, source, title, text, split}``, cut as files of them would be."""
+    document_repeat: Positive = 1
+    """How often each of ``document_questions`` stands among the questions that contexts are drawn of."""
     twists: Positive = 1
     """Twisted questions made of each, at most; one is drawn each time that a context asks one."""
     negatives: Positive = 31

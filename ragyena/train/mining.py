@@ -113,7 +113,9 @@ class _Miner:
         data = self.data
         gold, context_of = data["gold"].long(), data["context_of"].long()
         own_context = context_of[gold]
-        spanned = data["span"][:, 0] >= 0
+        # A yes/no question's span is its evidence, and where it stands is known.
+        spanned = (data["span"][:, 0] >= 0) & (data["polar"] != 1)
+        unsettled = ~data["settled"].bool()
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
         answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), _ANSWER_TOKENS)
         settled, chosen = gold.clone(), []
@@ -125,8 +127,8 @@ class _Miner:
             own = context_of[hits] == own_context[rows, None]
             # An answer that is no span: of its context's passages, the nearest is the gold one, and none is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
-            settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
-            bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
+            settled[rows] = torch.where(unsettled[rows] & own.any(1), nearest, settled[rows])
+            bad = holds | (hits == settled[rows, None]) | (unsettled[rows, None] & own)
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
         return {"gold": settled, "negatives": torch.cat(chosen)}

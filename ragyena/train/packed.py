@@ -23,7 +23,10 @@ _FLAT = (
     *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks", "table_plain"),
     *("row_heads", "row_keys", "row_values", "row_words"),
 )
-_ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
+_ROWS = (
+    *("gold", "span", "sentence", "more_spans", "told", "missing", "settled", "repeat"),
+    *("name", "polar", "held_out", "context_of", "idf"),
+)
 _CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
 _TABLES = ("table_question", "table_told", "table_others")
 _PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
@@ -131,6 +134,8 @@ class Batch:
     """[B] int64 flattened position of the answer's last token."""
     has_span: Tensor
     """[B] bool; False where the answer is no span of the context (and the context does hold it)."""
+    more: Tensor
+    """[B, K, 2] int64: start and end of the other items where the answer is a list; -1 where there are fewer."""
     evidence: Tensor
     """[B, P, S] bool: tokens around the answer, and what else is needed to find it."""
     answer_ids: Tensor

@@ -85,7 +85,10 @@ def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainCo
     config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
-    reader_keys = ("questions", "passages", "prose", "hybrid_questions", "hybrid_documents")
+    reader_keys = (
+        *("questions", "unanswerable", "passages", "prose"),
+        *("hybrid_questions", "hybrid_documents", "document_questions", "documents"),
+    )
     keys = reader_keys if isinstance(config, TrainConfig) else ("prose",)
     data = config.data.model_dump()
     for key in keys:

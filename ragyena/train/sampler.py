@@ -27,6 +27,7 @@ from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.augment.aliases import HiddenNames
 from ragyena.train.packed import ANSWER_TOKENS, Batch, Edit, PackedData, either
+from ragyena.train.places import MORE_SPANS
 
 __all__ = ["Sampler"]
 
@@ -50,6 +51,8 @@ class _Target:
     """[B] bool: the context is to hold no answer."""
     absent: Tensor
     """[B] bool: the context is to hold no gold passage."""
+    more: Tensor
+    """[B, K, 2] tokens of the passage: the other items of a list; negative for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Sampler:
         self.tables = data["table_question"].long()
         of_table = torch.zeros_like(held_out)
         of_table[self.tables] = True
-        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table)
+        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table, data["repeat"].long())
+        self.tells = bool((data["told"][:, 0] >= 0).any())
         if stage.tables and not len(self.tables):
             raise DataError(
                 "there are no questions on tables", hint="name data.hybrid_documents, or set the stage's tables to 0"
@@ -109,13 +113,18 @@ class Sampler:
         trained = (~held_out & ~of_table).nonzero()[:, 0]
         self.asked_of.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
 
-    def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
-        """Rows whose gold passage fits each slot length and none shorter, and the share of steps they get."""
+    def _by_slot(
+        self, gold: Tensor, usable: Tensor, repeat: Tensor | None = None
+    ) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
+        """Rows whose gold passage fits each slot length and none shorter, each ``repeat`` times, and the share of steps
+        they get."""
         length = (self.data.lengths("passages") + 1 + self.data.lengths("headers") + 1)[gold]
         if bool((usable & (length > _SLOT_LENGTHS[-1])).any()):
             raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")
         edges = (0, *_SLOT_LENGTHS)
         rows = [((length > low) & (length <= high) & usable).nonzero()[:, 0] for low, high in itertools.pairwise(edges)]
+        if repeat is not None:
+            rows = [of.repeat_interleave(repeat[of]) for of in rows]
         # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
         weights = np.array([len(bucket) * high for bucket, high in zip(rows, _SLOT_LENGTHS)], float)
         return rows, weights / max(weights.sum(), 1.0)
@@ -179,7 +188,7 @@ class Sampler:
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
         told: _Told | None = None
-        if stage.tables and passages > 1:
+        if (stage.tables or self.tells) and passages > 1:
             chosen, told = self._tell(chosen, place, question, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
@@ -189,13 +198,15 @@ class Sampler:
             edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
         other = data.rows("twisted", twist, self.question_tokens)
         plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
-        if told is not None:
+        if stage.tables and told is not None:
             table = self.table_of[question]
             named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
             plain = either(table >= 0, named, plain)
         asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
-        target = _Target(gold, span, gone, absent | cut | twisted, absent)
+        missing = data["missing"][question].bool()
+        more = data["more_spans"].long()[question]
+        target = _Target(gold, span, gone, absent | cut | twisted | missing, absent, more)
         answers = data.rows("answers", question, ANSWER_TOKENS)
         return self._context(
             asked, plain, chosen, place, target, inserted, explains, told, slot, answers,
@@ -205,11 +216,14 @@ class Sampler:
     def _tell(
         self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, _Told]:
-        """``chosen`` [B, P] with the passage that tells what a question on a table is about in another slot than the
-        gold one's ``place`` [B], and where it is."""
+        """``chosen`` [B, P] with the other passage that an answer needs (of a question on a table, the one that tells
+        what it is about) in another slot than the gold one's ``place`` [B], and where it is."""
         batch, passages = chosen.shape
-        table = self.table_of[question]
-        passage, first, end = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table], -1).unbind(1)
+        needed = self.data["told"].long()[question]
+        if len(self.tables):
+            table = self.table_of[question]
+            needed = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table.clamp(min=0)], needed)
+        passage, first, end = needed.unbind(1)
         slots = torch.arange(passages, device=self.device)
         at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
         twice = (chosen == passage[:, None]) & (slots != place[:, None])
@@ -283,7 +297,9 @@ class Sampler:
         span, hard = data["cloze_span"].long()[row], data["cloze_negatives"][row]
         chosen, place = self._passages(gold, span, hard, passages, absent, generator)
         gone = torch.where((own == gold)[:, None], sentence, 0)
-        target = _Target(gold, span, gone, absent, absent)
+        target = _Target(
+            gold, span, gone, absent, absent, data["more_spans"].new_full((batch, MORE_SPANS, 2), -1).long()
+        )
         nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
@@ -331,8 +347,14 @@ class Sampler:
         is_span = target.span[:, 0] >= 0
         found = is_span & ~target.missing
         offset = 1 + place * slot
+        in_text = text_start.gather(1, place[:, None])[:, 0] + offset
+        listed = (target.more[..., 0] >= 0) & found[:, None]
+        more = target.more + in_text[:, None, None] - target.more.new_tensor([0, 1])
         position = torch.arange(slot, device=self.device)
         near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
+        items = (more - offset[:, None, None])[..., None]
+        near_item = (position >= items[:, :, 0] - _EVIDENCE_REACH) & (position <= items[:, :, 1] + _EVIDENCE_REACH)
+        near = near | (near_item & listed[..., None]).any(1)
         evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
         if told is not None:
             evidence = evidence | (told.mask(text_start, slot) & text_mask & found[:, None, None])
@@ -342,6 +364,7 @@ class Sampler:
             start=torch.where(found, offset + first, 0),
             end=torch.where(found, offset + last, 0),
             has_span=is_span | target.missing,
+            more=torch.where(listed[..., None], more, -1),
             evidence=evidence | (front & explains[..., None]),
             answer_ids=answers[0],
             answer_mask=answers[1] & ~target.missing[:, None],
