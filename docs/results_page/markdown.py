@@ -91,6 +91,7 @@ def training_table(stages: Sequence[Training], measures: Mapping[str, str]) -> s
     for stage in stages:
         last = stage.last
         speeds = [row["tokens_per_second"] for row in stage.points]
+        medians = stage.points[-1].get("medians", {}) if stage.points else {}
         mfus = [row["mfu"] for row in stage.points if row["mfu"] is not None]
         rows.append(
             [
@@ -98,8 +99,8 @@ def training_table(stages: Sequence[Training], measures: Mapping[str, str]) -> s
                 f"{last['tokens'] / 1e6:,.1f}M",
                 f"{last['flops'] / 1e15:,.3g}" if last["flops"] < 1e18 else f"{last['flops'] / 1e15:,.0f}",
                 f"{last['seconds']:,.0f}",
-                f"{statistics.median(speeds):,.0f}" if speeds else "",
-                f"{statistics.median(mfus):.1%}" if mfus else "",
+                f"{medians.get('tokens_per_second', statistics.median(speeds)):,.0f}" if speeds else "",
+                f"{medians.get('mfu', statistics.median(mfus)):.1%}" if mfus else "",
                 *(
                     format(stage.measured[name], form) if name in stage.measured else ""
                     for name, form in measures.items()

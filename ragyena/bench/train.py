@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def bench_train(
     recipe: str,
     folder: Path,
     *,
+    overrides: Sequence[str] = (),
     stage: str | None,
     packed: Path | None,
     sequence_tokens: int | None,
@@ -46,7 +48,7 @@ def bench_train(
     random tokens take as long. ``sequence_tokens`` replaces a language model's, and its filters' reach; a step keeps
     its tokens. ``folder`` is for what is written meanwhile.
     """
-    config = load(recipe, Path(), check_data=False)
+    config = load(recipe, Path(), overrides, check_data=False)
     device = chosen_device(device)
     chosen = _stage(config, stage)
     if sequence_tokens is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible, output, short_path
-from ragyena.cli.options import PipelineOption, QuietOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure
 
 if TYPE_CHECKING:
     from ragyena.bench.figures import Benchmark, Figure
@@ -71,6 +71,7 @@ def ask(
 @app.command("train")
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
+    overrides: SetOption = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each loop in a round.")] = 50,
     rounds: Annotated[int, typer.Option(min=1, help="How often each loop is timed.")] = 3,
     stage: Annotated[str | None, typer.Option(help="A stage by name; the last where not given.")] = None,
@@ -95,6 +96,7 @@ def train(
         result = bench_train(
             recipe,
             Path(folder),
+            overrides=overrides or (),
             stage=stage,
             packed=packed,
             sequence_tokens=sequence_tokens,

@@ -18,6 +18,7 @@ __all__ = [
     "JsonOption",
     "PipelineOption",
     "QuietOption",
+    "SetOption",
     "WhereOption",
     "configure",
     "index_path",
@@ -35,6 +36,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, described 
 WhereOption = Annotated[
     list[str] | None,
     typer.Option("--filter", metavar="KEY=VALUE", help="Only passages with this metadata; repeatable."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the recipe, over what it says (stages.NAME.tokens=1000000); repeatable.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 

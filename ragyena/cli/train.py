@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible
-from ragyena.cli.options import QuietOption
+from ragyena.cli.options import QuietOption, SetOption
 
 __all__ = ["command"]
 
@@ -18,6 +18,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The run's folder; runs/RECIPE where not given.")
     ] = None,
+    overrides: SetOption = None,
     data_root: Annotated[Path, typer.Option(help="The folder that the recipe's data paths are under.")] = Path(),
     packed: Annotated[
         Path | None, typer.Option(help="Packed data made before (by --pack-only), to train from as it is.")
@@ -42,7 +43,7 @@ def command(
     """
     from ragyena.train import run as train
 
-    config = train.load(recipe, data_root, check_data=packed is None)
+    config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
         config = train.started_from(config, start)
     folder = out or Path("runs") / Path(recipe).stem

@@ -32,7 +32,7 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
     except ValidationError as error:
         problems = []
         for item in error.errors():
-            key = ".".join(str(part) for part in item["loc"])
+            key = _key(item["loc"], values)
             if not key:  # of several settings together: the message names them
                 problems.append(item["msg"].removeprefix("Value error, "))
             elif item["type"] == "extra_forbidden":
@@ -42,3 +42,18 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
         raise ConfigError(
             f"{source}: {'; '.join(problems)}", hint="`ragyena config show` lists every setting with its meaning"
         ) from error
+
+
+def _key(loc: tuple[int | str, ...], values: Any) -> str:
+    """The dotted key that pydantic's ``loc`` stands for: items of lists by their ``name``, kinds of unions left out."""
+    parts = []
+    for place, part in enumerate(loc):
+        if isinstance(values, list | tuple) and isinstance(part, int):
+            values = values[part]
+            parts.append(str(values.get("name", part) if isinstance(values, dict) else part))
+        elif isinstance(values, dict) and part in values:
+            values = values[part]
+            parts.append(str(part))
+        elif place == len(loc) - 1:
+            parts.append(str(part))
+    return ".".join(parts)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -72,17 +72,19 @@ class Packed:
     summary: str
 
 
-def load(recipe: str, data_root: Path, *, check_data: bool = True) -> AnyTrainConfig:
-    """A training recipe by name or path; relative data paths are under ``data_root``.
+def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_data: bool = True) -> AnyTrainConfig:
+    """A training recipe by name or path, with ``overrides`` (``KEY=VALUE``); relative data paths are under
+    ``data_root``.
 
     Raises PathNotFoundError for a data file that is not there, unless packed data stand in for them
     (``check_data`` False); ConfigError for a recipe of no known kind.
     """
-    values, path = recipes.load_recipe("configs/train", recipe)
+    values, path = recipes.load_recipe("configs/train", recipe, overrides)
+    source = recipes.source_of(path, overrides)
     kind = values.get("kind", "reader")
     if kind not in KINDS:
-        raise ConfigError(f"{path}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
-    config: AnyTrainConfig = parse(KINDS[kind], values, source=str(path))
+        raise ConfigError(f"{source}: unknown kind {kind!r} of training", hint=f"known: {', '.join(KINDS)}")
+    config: AnyTrainConfig = parse(KINDS[kind], values, source=source)
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
     reader_keys = (
@@ -198,7 +200,7 @@ def _check_pair_encoder(config: AnyTrainConfig, folder: Path, pair_encoder: Path
             raise UsageError(
                 f"stage {stage.name} starts from an encoder that does not ship with ragyena",
                 hint="fetch one (hf download sentence-transformers/all-mpnet-base-v2 --local-dir FOLDER) and name it: "
-                "--pair-encoder FOLDER; or take a recipe without such a stage (reader-alone)",
+                "--pair-encoder FOLDER; or take a recipe without such a stage (reader-bundled-encoder)",
             )
         check_encoder(stage, pair_encoder)
 

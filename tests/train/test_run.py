@@ -103,7 +103,8 @@ def test_the_pair_differs_in_its_mixers_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "of_its_own", "mixer"), [("twin", "twin", "attention"), ("local-twin", "local", "local_attention")]
+    ("name", "of_its_own", "mixer"),
+    [("reader-attention", "twin", "attention"), ("reader-fid", "local", "local_attention")],
 )
 def test_rivals_of_the_reader_differ_from_it_in_their_mixers_alone(name: str, of_its_own: str, mixer: str) -> None:
     reader, rival = (load(recipe, Path(), check_data=False) for recipe in ("reader", name))
@@ -140,7 +141,7 @@ def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path
     assert (one.start, two.start) == (str(tmp_path / "twin"), first.name) and one.model == two.model == other
     with pytest.raises(CheckpointError, match=r"config\.json"):
         started_from(config, tmp_path)
-    after_pair = load("reader-more", Path(), check_data=False)
+    after_pair = load("reader-continued", Path(), check_data=False)
     assert isinstance(after_pair, TrainConfig)
     went_on, *_ = [s for s in started_from(after_pair, tmp_path / "twin").stages if isinstance(s, StageConfig)]
     assert went_on.start == str(tmp_path / "twin") and went_on.model == other
@@ -174,7 +175,7 @@ def test_an_encoder_that_a_stage_needs_is_looked_at_before_any_work(tmp_path: Pa
 def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
     config = load(language(tmp_path), tmp_path)
     packed = pack_data(config, tmp_path, Quiet()).path
-    reader = load("reader-alone", tmp_path, check_data=False)
+    reader = load("reader-bundled-encoder", tmp_path, check_data=False)
     with pytest.raises(DataError, match="holds no questions"):
         train(reader, tmp_path / "run", packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=Quiet())
     with pytest.raises(DataError, match="no packed data at"):
