@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypedDict
@@ -24,11 +25,15 @@ from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reading
 from ragyena.types import Context, Passage, Progress
 
-__all__ = ["LIST_RIGHT", "SPAN_RIGHT", "DocumentAnswer", "ask", "freeze_documents", "list_items", "score", "summarize"]
+__all__ = [
+    "LIST_RIGHT", "SPAN_RIGHT", "DocumentAnswer", "ask", "freeze_documents", "list_items", "packed_contexts", "score",
+    "summarize",
+]  # fmt: skip
 
 SPAN_RIGHT, LIST_RIGHT = 0.6, 0.7
 """The F1 from which a span or comparison, and the mean best F1 over its items from which a list counts as right."""
-_ITEM_BORDER = re.compile(r"\n+|;|,(?!\d)|\|| and | or |(?:^|\s)[-*•]\s")
+_ITEM_BORDER = re.compile(r"\n+|;|,(?!\d)|\|| and | or ")
+_BULLET = re.compile(r"^(?:[-*•]|and |or )\s*")
 _SPANS_KEPT = 8
 _BATCH = 64  # questions packed before they are read
 
@@ -122,33 +127,39 @@ def _question(row: DocumentQuestion) -> Question:
     return Question(row.id, row.source, row.question, row.answers, row.document_id, -1, row.split)
 
 
+def packed_contexts(
+    rows: Sequence[DocumentQuestion], frozen: Frozen, tokenizer: Tokenizer, settings: PipelineConfig
+) -> Iterator[Context]:
+    """What is read for each of ``rows``: what was found for it, as much as ``settings.packer.context_tokens`` hold."""
+    known = {question.id: question for question in (*frozen.answerable, *frozen.unanswerable)}
+    for row in rows:
+        yield pack(
+            row.question,
+            frozen.found(known[row.id]),
+            tokenizer,
+            settings.packer,
+            max_question_tokens=settings.reader.max_question_tokens,
+        )
+
+
 def ask(
     rows: Sequence[DocumentQuestion],
-    frozen: Frozen,
-    tokenizer: Tokenizer,
-    settings: PipelineConfig,
+    contexts: Iterable[Context],
     read: Callable[[Sequence[Context]], Sequence[Reading]],
     progress: Progress,
+    *,
+    threshold: float,
 ) -> list[DocumentAnswer]:
-    """The answers to ``rows`` from the contexts of ``frozen``. ``read`` withholds nothing: answers less probable than
-    ``settings.reader.threshold`` are marked here."""
+    """The answers to ``rows`` in their ``contexts``. ``read`` withholds nothing: answers less probable than
+    ``threshold`` are marked here."""
     progress.start("reading", len(rows), "questions")
-    known = {question.id: question for question in (*frozen.answerable, *frozen.unanswerable)}
     answers: list[DocumentAnswer] = []
+    remaining = iter(contexts)
     for begin in range(0, len(rows), _BATCH):
         some = rows[begin : begin + _BATCH]
-        contexts = [
-            pack(
-                row.question,
-                frozen.found(known[row.id]),
-                tokenizer,
-                settings.packer,
-                max_question_tokens=settings.reader.max_question_tokens,
-            )
-            for row in some
-        ]
-        for row, context, reading in zip(some, contexts, read(contexts), strict=True):
-            answers.append(_answer(row, context, reading, settings.reader.threshold))
+        of_some = list(islice(remaining, len(some)))
+        for row, context, reading in zip(some, of_some, read(of_some), strict=True):
+            answers.append(_answer(row, context, reading, threshold))
         progress.advance(len(some))
     return answers
 
@@ -222,7 +233,8 @@ def score(row: DocumentQuestion, text: str) -> tuple[bool, float]:
 
 def list_items(text: str) -> list[str]:
     """A text and its parts between commas, semicolons, bars, line breaks, "and" and "or"."""
-    return [text, *(part.strip() for part in _ITEM_BORDER.split(text) if part.strip() and part.strip() != text)]
+    parts = (_BULLET.sub("", part.strip()).strip() for part in _ITEM_BORDER.split(text))
+    return [text, *(part for part in parts if part and part != text)]
 
 
 def _f1(text: str, answer: str) -> float:
@@ -284,7 +296,7 @@ def _reliability(answers: Sequence[DocumentAnswer]) -> dict[str, Any]:
         truth.append((answer["confidence"], f1 >= SPAN_RIGHT))
     bins = []
     error = 0.0
-    for low, high in zip(_BINS, _BINS[1:]):
+    for low, high in pairwise(_BINS):
         inside = [(c, ok) for c, ok in truth if low <= c < high]
         if inside:
             confidence, right = (float(np.mean(values)) for values in zip(*inside))
