@@ -1,7 +1,6 @@
-"""Writes the generated pages of docs/ anew: help pages, JSON schemas, results with their plots; and the results in the
-README. ``make docs`` runs it.
+"""Write the generated pages of docs/ anew: help, JSON schemas, results with their plots; and the README's results.
 
-``pages()``, ``readme()`` and ``plots()`` are also what the tests compare the files with.
+``make docs`` runs it. ``pages()``, ``readme()`` and ``plots()`` are also what the tests compare the files with.
 """
 
 from __future__ import annotations
@@ -10,56 +9,65 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 PLOTS = DOCS / "plots"
 README = DOCS.parent / "README.md"
 RESULTS = DOCS.parent / "benchmarks" / "results"
+BEGIN, END = "<!-- results: made by `make docs`, not by hand -->", "<!-- end of results -->"
 
 
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.cli.schemas import AnswerJson, ErrorJson
-    from ragyena.eval.schemas import answers_schema, results_schema, retrieval_schema
+    from ragyena.eval.layout import AnswerRow, Report, schema_of
+    from ragyena.eval.retrieval import RetrievalReport
+    from ragyena.report.described import load, make_described
+    from ragyena.report.markdown import to_markdown
 
-    results = _results().text
     return {
-        **({"results.md": results} if results else {}),
+        "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "error.schema.json": _schema(ErrorJson.model_json_schema(by_alias=True)),
-        "eval-results.schema.json": _schema(results_schema()),
-        "eval-answers.schema.json": _schema(answers_schema()),
-        "eval-retrieval.schema.json": _schema(retrieval_schema()),
+        "eval-results.schema.json": _schema(schema_of(Report)),
+        "eval-answers.schema.json": _schema(schema_of(AnswerRow)),
+        "eval-retrieval.schema.json": _schema(schema_of(RetrievalReport)),
     }
 
 
-def readme() -> str:
-    """The README, its results those of the files; as it is where there are none."""
-    page = _results_page()
-    text, made = README.read_text(encoding="utf-8"), page.summary(RESULTS)[0]
-    new: str = page.within(text, made) if made else text
-    return new
+def readme(results: Path = RESULTS) -> str:
+    """The README with its results made anew."""
+    from ragyena.report.described import load, make_summary
+    from ragyena.report.markdown import blocks_to_markdown
+
+    made = blocks_to_markdown(make_summary(load(DOCS / "results.yaml").summary, results), pictures="docs/plots")
+    return between_marks(README.read_text(encoding="utf-8"), made)
 
 
-def plots() -> Mapping[str, Callable[[Path], None]]:
-    """File name in docs/plots/ -> what draws it to a path."""
-    return {**_results().plots, **_results_page().summary(RESULTS)[1]}
+def between_marks(text: str, made: Sequence[str]) -> str:
+    """``text`` with the lines between the two marks replaced. Raises DataError where it lacks the marks."""
+    from ragyena.errors import DataError
+
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise DataError(f"the README has no lines '{BEGIN}' and '{END}'", hint="put them where the results stand")
+    return "\n\n".join([before + BEGIN, *made, END + after])
 
 
-def _results() -> Any:
-    return _results_page().page(RESULTS)
+def plots() -> dict[str, str]:
+    """File name in docs/plots/ -> SVG."""
+    from ragyena.report.described import load, make_described, make_summary
+    from ragyena.report.draw import to_svg
+    from ragyena.report.model import Figures
 
-
-def _results_page() -> Any:
-    if str(DOCS) not in sys.path:
-        sys.path.insert(0, str(DOCS))
-    import results_page
-
-    return results_page
+    description = load(DOCS / "results.yaml")
+    named = [*make_described(description, RESULTS).pictures()]
+    named += [block for block in make_summary(description.summary, RESULTS) if isinstance(block, Figures)]
+    return {f"{figures.name}.svg": to_svg(figures.charts) for figures in named}
 
 
 def _schema(schema: dict[str, object]) -> str:
@@ -84,19 +92,13 @@ def _help(words: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Writes pages and plots; what the results no longer give is taken away."""
-    written, drawn = pages(), plots()
-    for name, draw in drawn.items():
-        draw(PLOTS / name)
-        print(PLOTS / name)
-    for name, text in written.items():
-        (DOCS / name).write_text(text, encoding="utf-8")
-        print(DOCS / name)
-    README.write_text(readme(), encoding="utf-8")
-    print(README)
-    for stale in [*(path for path in PLOTS.glob("*.svg") if path.name not in drawn), DOCS / "results.md"]:
-        if stale.name not in written:
-            stale.unlink(missing_ok=True)
+    """Write pages, plots and the README."""
+    written = {DOCS / name: text for name, text in pages().items()}
+    written |= {PLOTS / name: text for name, text in plots().items()}
+    written[README] = readme()
+    for path, text in written.items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
 
 
 if __name__ == "__main__":

@@ -1,47 +1,69 @@
-"""ragyena answers questions over document collections with a Hyena reader and exact citations.
+"""Answer questions over document collections with a Hyena reader and exact citations.
 
-    import ragyena
-    answer = ragyena.open("my-index").ask("When was the bridge built?")
+    >>> from ragyena import Index, Pipeline
+    >>> with Index.create("./towns") as index:
+    ...     report = index.add({"town": "The bridge of Oldtown was built in 1932.", "tea": "Brew tea at 70 degrees."})
+    >>> with Pipeline.open("./towns") as pipeline:
+    ...     answer = pipeline.ask("When was the bridge of Oldtown built?")
+    >>> answer.text, answer.citations[0].quote
+    ('1932', 'The bridge of Oldtown was built in 1932.')
 
-``ragyena.open`` and the value types are all most programs need; importing this package loads no torch.
+Any setting is overridden by ``settings=``, where an index or a pipeline is opened or for one call:
+``pipeline.ask(question, settings={"packer.context_tokens": 4096})``; ``ragyena config show`` lists them. Importing this
+package loads no torch.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
 
+    from ragyena.errors import RagyenaError
+    from ragyena.index.index import Index
     from ragyena.pipeline import Pipeline
+    from ragyena.settings import Overrides
     from ragyena.types import Answer, Citation, Document, Passage, ScoredPassage
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "Citation", "Document", "Passage", "ScoredPassage", "__version__", "open"]
+__all__ = [
+    "Answer",
+    "Citation",
+    "Document",
+    "Index",
+    "Passage",
+    "Pipeline",
+    "RagyenaError",
+    "ScoredPassage",
+    "__version__",
+    "open",
+]
+
+_HOMES = {"Index": "ragyena.index.index", "Pipeline": "ragyena.pipeline", "RagyenaError": "ragyena.errors"}
 
 
-def open(index: str | os.PathLike[str] | None = None, *, pipeline: str | None = None) -> Pipeline:
-    """Opens an index, by name or path, and the reader that goes with it.
+def open(index: str | os.PathLike[str] | None = None, *, settings: Overrides = None) -> Pipeline:
+    """Open an index and the reader: short for ``Pipeline.open``, with the same arguments and errors.
 
-    ``index`` is what ``--index`` is on the command line (None for the default index), ``pipeline`` a recipe's name or
-    path. Settings come from the environment, the project file and the user file, as they do for the command line.
-
-    Raises IndexProblem, ConfigError, CheckpointError or MissingDependencyError, all in ``ragyena.errors``.
+    Example:
+        >>> import ragyena
+        >>> with ragyena.open("./bridges", settings={"pipeline": "quick"}) as pipeline:
+        ...     pipeline.ask("When was the bridge built?").text
+        '1932'
     """
-    import os
-
-    from ragyena.index.use_cases import resolve_index
     from ragyena.pipeline import Pipeline
-    from ragyena.settings import load_settings
 
-    config = load_settings(pipeline=pipeline).config
-    return Pipeline.open(resolve_index(None if index is None else os.fspath(index), config), config)
+    return Pipeline.open(index, settings=settings)
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:
-    """The value types, imported on first use: numpy comes with them."""
+    """Import a public name at its first use: numpy and torch come with them."""
     if name in __all__:
-        from ragyena import types
-
-        return getattr(types, name)
+        return getattr(importlib.import_module(_HOMES.get(name, "ragyena.types")), name)
     raise AttributeError(f"module 'ragyena' has no attribute '{name}'")

@@ -1,9 +1,8 @@
-"""The demonstration: index the shipped corpus, ask the shipped questions, and say how many answers were right."""
+"""The demonstration: index the shipped corpus, ask the shipped questions, count the correct answers."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.errors import PathNotFoundError
 from ragyena.eval.metrics import exact_match
-from ragyena.index.use_cases import AddReport, add
+from ragyena.index.add import AddReport
+from ragyena.index.index import Index
 from ragyena.pipeline import Pipeline
 from ragyena.types import Answer, Progress
 
-__all__ = ["DemoAnswer", "DemoBuild", "DemoQuestion", "ask_all", "build", "corpus", "load_questions"]
+__all__ = ["DemoAnswer", "DemoQuestion", "ask_all", "build", "corpus", "load_questions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,12 @@ class DemoQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class DemoBuild:
-    """What indexing the demo corpus came to."""
-
-    report: AddReport
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class DemoAnswer:
-    """One question asked. ``right``: an accepted answer, or an abstention where the corpus holds none."""
+    """The answer to a demo question; ``correct`` for an accepted answer, or none where the corpus holds none."""
 
-    asked: DemoQuestion
+    question: DemoQuestion
     answer: Answer
-    right: bool
+    correct: bool
 
 
 def corpus() -> Path:
@@ -59,22 +51,21 @@ def load_questions() -> list[DemoQuestion]:
     return [DemoQuestion(row["question"], tuple(row["answers"])) for row in rows]
 
 
-def build(index: Path, config: PipelineConfig, progress: Progress | None = None) -> DemoBuild:
-    """Indexes the demo corpus into the folder ``index``. Raises what ``ragyena index add`` raises."""
-    began = time.perf_counter()
-    report = add([corpus()], index, config, prune=False, progress=progress)
-    return DemoBuild(report, time.perf_counter() - began)
+def build(index: Path, config: PipelineConfig, progress: Progress | None = None) -> AddReport:
+    """Index the demo corpus into the folder ``index``. Raises what ``Index.add`` raises."""
+    with Index.open(index, create=True, lazy=True, settings=config) as opened:
+        return opened.add(corpus(), progress=progress)
 
 
 def ask_all(index: Path, config: PipelineConfig) -> Iterator[DemoAnswer]:
-    """Asks each shipped question, one at a time. Raises what ``Pipeline.open`` and ``Pipeline.ask`` raise."""
-    with Pipeline.open(index, config) as pipeline:
-        for asked in load_questions():
-            answer = pipeline.ask(asked.question)
-            yield DemoAnswer(asked, answer, _right(answer, asked))
+    """Ask each shipped question. Raises what ``Pipeline.open`` and ``Pipeline.ask`` raise."""
+    with Pipeline.open(index, settings=config) as pipeline:
+        for question in load_questions():
+            answer = pipeline.ask(question.question)
+            yield DemoAnswer(question, answer, _is_correct(answer, question))
 
 
-def _right(answer: Answer, asked: DemoQuestion) -> bool:
-    if not asked.answers or answer.kind == "abstained":
-        return not asked.answers and answer.kind == "abstained"
-    return exact_match(answer.text, asked.answers) == 1.0
+def _is_correct(answer: Answer, question: DemoQuestion) -> bool:
+    if not question.answers or answer.kind == "abstained":
+        return not question.answers and answer.kind == "abstained"
+    return exact_match(answer.text, question.answers) == 1.0

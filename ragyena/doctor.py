@@ -1,4 +1,4 @@
-"""Is this installation sound? One check a part, each of which runs the part rather than look at it."""
+"""Checks of an installation; each runs the part that it checks."""
 
 from __future__ import annotations
 
@@ -19,33 +19,29 @@ __all__ = ["Check", "examine"]
 
 Verdict = Literal["ok", "absent", "unsound"]
 
-SAMPLE = (
-    (
-        "Where is the harbour bridge?",
-        "The harbour bridge stands at the mouth of the river, next to the old light house.",
-    ),
-    ("Where is the harbour bridge?", "Compilers translate source code into instructions for a machine."),
-)
+QUESTION = "Where is the harbour bridge?"
+RELATED = "The harbour bridge stands at the mouth of the river, next to the old light house."
+UNRELATED = "Compilers translate source code into instructions for a machine."
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part: what was found, and what to do where it is ``unsound``. ``absent`` parts are optional."""
+    """The state of one part, and what to do where it is ``unsound``. ``absent`` parts are optional."""
 
     name: str
     verdict: Verdict
-    found: str
+    result: str
     hint: str = ""
 
 
 def examine(config: PipelineConfig, index: Path | None) -> Iterator[Check]:
-    """Checks every part, one after another; ``index`` is the index to look at, None for none."""
+    """Check every part in turn, and the index at ``index`` unless it is None."""
     yield _python()
     yield from _packages()
     yield _guarded("device", _device)
     yield _guarded("embedder", lambda: _embedder(config))
     yield _guarded("reader", lambda: _reader(config))
-    yield _guarded("index", lambda: _index(index)) if index else Check("index", "absent", "none asked for")
+    yield _guarded("index", lambda: _index(index)) if index else Check("index", "absent", "none given")
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
@@ -69,7 +65,7 @@ def _python() -> Check:
 
 
 def _packages() -> Iterator[Check]:
-    """Every package that ragyena says it needs or can use, at its installed version."""
+    """Required and optional packages with their installed versions."""
     for requirement in importlib.metadata.requires("ragyena") or []:
         name, extra = _parse(requirement)
         try:
@@ -98,10 +94,11 @@ def _device() -> Check:
 
 
 def _convolution(device: str) -> str:
-    """Runs a long convolution and compares it with its definition."""
+    """Compare a long convolution with its definition."""
     import torch
 
-    from ragyena.ops.long_conv.op import long_conv, long_conv_reference
+    from ragyena.ops.long_conv import long_conv
+    from ragyena.ops.long_conv.reference import long_conv_reference
 
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(1, 3, 400, generator=generator).to(device)
@@ -118,15 +115,13 @@ def _embedder(config: PipelineConfig) -> Check:
 
     began = time.perf_counter()
     embedder = Embedder.open(config.index.embedder)
-    vectors = embedder.embed([SAMPLE[0][0], SAMPLE[0][1], SAMPLE[1][1]])
-    near, far = float(vectors[0] @ vectors[1]), float(vectors[0] @ vectors[2])
-    if not near > far + 0.1:
-        hint = "choose another embedder (setting index.embedder), or install it again"
-        return Check(
-            "embedder", "unsound", f"{embedder.name} does not tell near from far ({near:.2f}, {far:.2f})", hint
-        )
-    found = f"{embedder.name}, {embedder.dimension} dimensions, weights {embedder.fingerprint[:12]}"
-    return Check("embedder", "ok", f"{found}, {time.perf_counter() - began:.1f} s to load")
+    question, *texts = embedder.embed([QUESTION, RELATED, UNRELATED])
+    related, unrelated = (float(question @ text) for text in texts)
+    if not related > unrelated + 0.1:
+        problem = f"{embedder.name} does not separate related from unrelated texts ({related:.2f}, {unrelated:.2f})"
+        return Check("embedder", "unsound", problem, "choose another (setting index.embedder), or install it again")
+    facts = f"{embedder.name}, {embedder.dimension} dimensions, weights {embedder.fingerprint[:12]}"
+    return Check("embedder", "ok", f"{facts}, {time.perf_counter() - began:.1f} s to load")
 
 
 def _reader(config: PipelineConfig) -> Check:
@@ -137,29 +132,31 @@ def _reader(config: PipelineConfig) -> Check:
     began = time.perf_counter()
     reader = Reader.open(config.reader)
     loaded = time.perf_counter() - began
-    question, text = SAMPLE[0]
+    text = RELATED
     passage = Passage(text, 0, len(text), 1, 1, None, "", (), "self-check", 0, 0)
     limit = config.reader.max_question_tokens
-    context = pack(question, [ScoredPassage(passage, 1.0)], reader.tokenizer, config.packer, max_question_tokens=limit)
+    context = pack(QUESTION, [ScoredPassage(passage, 1.0)], reader.tokenizer, config.packer, max_question_tokens=limit)
     reading = reader.read(context)
-    strayed = [span.text for span in reading.spans if text[span.start : span.end] != span.text]
-    if strayed or not 0.0 <= reading.confidence <= 1.0:
-        hint = "install ragyena again, or train the checkpoint anew"
-        return Check("reader", "unsound", f"{reader.name} reads wrongly: {strayed or reading.confidence}", hint)
-    found = f"{reader.name}, {reader.parameters / 1e6:.1f}M parameters, {reader.dtype} on {reader.device}"
+    misplaced = [span.text for span in reading.spans if text[span.start : span.end] != span.text]
+    if misplaced or not 0.0 <= reading.confidence <= 1.0:
+        hint = "install ragyena again, or train the checkpoint again"
+        return Check("reader", "unsound", f"{reader.name} reads wrongly: {misplaced or reading.confidence}", hint)
+    facts = f"{reader.name}, {reader.parameters / 1e6:.1f}M parameters, {reader.dtype} on {reader.device}"
     best = reading.spans[0].text if reading.spans else "nothing"
-    return Check("reader", "ok", f"{found}, {loaded:.1f} s to load; read '{best}' in its self-check")
+    return Check("reader", "ok", f"{facts}, {loaded:.1f} s to load; read '{best}' in its self-check")
 
 
 def _index(index: Path) -> Check:
-    from ragyena.index.use_cases import status, verify
+    from ragyena.index.index import Index
+    from ragyena.index.verify import verify
 
     try:
-        found = status(index)
+        with Index.open(index, lazy=True) as opened:
+            counts = opened.status().counts
     except IndexNotFoundError:
         return Check("index", "absent", f"none at {index} yet; make one with: ragyena index add PATH")
     report = verify(index)
-    described = f"{index}: {found.counts.documents:,} documents, {found.counts.passages:,} passages"
+    described = f"{index}: {counts.documents:,} documents, {counts.passages:,} passages"
     if report.problems:
         return Check("index", "unsound", f"{described}; {'; '.join(report.problems)}", "ragyena index verify")
     return Check("index", "ok", described)

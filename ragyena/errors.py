@@ -1,7 +1,7 @@
 """Everything ragyena raises on purpose.
 
     RagyenaError                    exit code 1
-    ├── UsageError                  2   what was asked for cannot be done as asked
+    ├── UsageError                  2   the request cannot be carried out as given
     │   ├── EmptyQuestionError
     │   ├── QuestionTooLongError
     │   └── BudgetError                 context_tokens too small for the question, or out of range

@@ -1,37 +1,39 @@
-"""Ask an index a question: retrieve, pack, read, cite.
+"""The pipeline: retrieve, pack, read, cite.
 
-    with Pipeline.open(Path("my-index"), config) as pipeline:
-        answer = pipeline.ask("When was the bridge built?")
-
-A pipeline keeps the index and the reader open between questions; its four steps are methods of their own, so that
-others (adapters, benchmarks) can take them one at a time.
+A pipeline keeps an index and a reader open between questions. Its four steps are methods of their own, for adapters and
+benchmarks that take them one at a time.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
+from operator import attrgetter
 
 import numpy as np
 
-from ragyena.config import PackerConfig, PipelineConfig, parse
-from ragyena.errors import EmptyQuestionError, IndexMismatchError
+from ragyena.config import PipelineConfig
+from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError
 from ragyena.index.index import Index
 from ragyena.reader import packing
 from ragyena.reader.citing import DocumentStore, cite
 from ragyena.reader.reader import Reader, Reading
+from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Context, Document, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
+_FIXED = ("index", "reader.checkpoint", "reader.device", "reader.dtype")
+
 
 def checked_question(question: str) -> str:
-    """The question without surrounding white space. Raises EmptyQuestionError where nothing is left."""
+    """The question with white space normalised. Raises EmptyQuestionError where no word is left."""
     question = " ".join(question.split())
     if not any(character.isalnum() for character in question):
         raise EmptyQuestionError("the question is empty", hint='ask something: ragyena ask "When was it built?"')
@@ -39,7 +41,7 @@ def checked_question(question: str) -> str:
 
 
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
-    """What was read, with at most ``limit`` citations from ``store``; without timings."""
+    """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
     return Answer(
         question=context.question,
@@ -55,10 +57,18 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
 
 
 class Pipeline:
-    """An open index and a loaded reader. Make one with ``Pipeline.open``; it is a context manager."""
+    """An open index and a loaded reader that answer questions. Make one with ``Pipeline.open``; a context manager.
+
+    Example:
+        >>> from ragyena import Pipeline
+        >>> with Pipeline.open("./bridges") as pipeline:
+        ...     answer = pipeline.ask("When was the iron bridge built?")
+        >>> answer.text, answer.citations[0].source
+        ('1932', 'iron')
+    """
 
     def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
-        """Raises IndexMismatchError where the index was cut by another tokenizer than the reader's."""
+        """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
         cut_by, read_by = index.manifest.tokenizer_fingerprint, reader.tokenizer.fingerprint
         if cut_by != read_by:
             raise IndexMismatchError(
@@ -69,103 +79,193 @@ class Pipeline:
         self.index = index
         self.reader = reader
         self.config = config
+        self._owns_index = True
+        self._turn = threading.Lock()
 
     @classmethod
-    def open(cls, index: Path, config: PipelineConfig) -> Pipeline:
-        """Opens the index at ``index`` and loads the reader, side by side.
+    def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
+        """Open an index and load the reader, side by side.
 
-        Raises IndexProblem (not there, damaged, of another format, embedder or tokenizer), CheckpointError and
-        MissingDependencyError.
+        Args:
+            index: An index by name or path, None for the default index; or an open one, which stays the caller's to
+                close and whose settings are the base of ``settings``.
+            settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
+                ``PipelineConfig``.
+
+        Returns:
+            The pipeline.
+
+        Raises:
+            IndexProblem: The index is not there, damaged, or of another format, embedder or tokenizer.
+            ConfigError, CheckpointError, MissingDependencyError: A setting is wrong, the reader or a device not there.
+
+        Example:
+            >>> with Pipeline.open("./bridges", settings={"packer.context_tokens": 2048}) as pipeline:
+            ...     pipeline.config.packer.context_tokens
+            2048
         """
-        opened = Index.open(index)
+        config = resolve(settings, index.settings if isinstance(index, Index) else None)
+        opened = index if isinstance(index, Index) else Index.open(index, settings=config)
         try:
             with ThreadPoolExecutor(max_workers=1) as background:
                 loading = background.submit(Reader.open, config.reader)
                 if config.retriever.mode != "lexical":
                     opened.embedder()
-                return cls(opened, loading.result(), config)
+                pipeline = cls(opened, loading.result(), config)
         except BaseException:
-            opened.close()
+            if opened is not index:
+                opened.close()
             raise
+        pipeline._owns_index = opened is not index
+        return pipeline
 
-    def ask(
-        self,
-        question: str,
-        *,
-        context_tokens: int | None = None,
-        top_k: int | None = None,
-        filters: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """The answer to ``question``, with citations and seconds by stage.
+    def ask(self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None) -> Answer:
+        """Answer a question. Questions from several threads take turns.
 
-        ``context_tokens`` and ``top_k`` replace the configured values for this question; ``filters`` keeps to
-        passages whose metadata has these values.
+        Args:
+            question: A question in words.
+            filters: Keep to documents whose ``source``, ``title`` or metadata field matches a value.
+            settings: Overrides for this question, such as ``{"packer.context_tokens": 4096}``. Settings of the index
+                and the reader's checkpoint, device and dtype cannot change once a pipeline is open.
 
-        Raises EmptyQuestionError, QuestionTooLongError, BudgetError, ConfigError (a value out of range) and
-        IndexCorruptError.
+        Returns:
+            The answer with citations and seconds by stage; ``kind`` is ``abstained`` where it was withheld.
+
+        Raises:
+            EmptyQuestionError, QuestionTooLongError, BudgetError: The question cannot be asked.
+            ConfigError: A setting is wrong.
+            IndexCorruptError: The index is damaged.
+
+        Example:
+            >>> pipeline.ask("When was the bridge built?", settings={"reader.threshold": 1.0}).kind
+            'abstained'
         """
-        question = checked_question(question)
-        began = time.perf_counter()
-        candidates = self.retrieve(question, context_tokens=context_tokens, top_k=top_k, filters=filters)
-        retrieved = time.perf_counter()
-        context = self.pack(question, candidates, context_tokens=context_tokens)
-        packed = time.perf_counter()
-        reading = self.reader.read(context)
-        read = time.perf_counter()
-        answer = self.answer(context, reading)
-        timings = {"retrieve": retrieved - began, "pack": packed - retrieved, "read": read - packed}
-        return replace(answer, timings={**timings, "total": time.perf_counter() - began})
+        (result,) = self.answers([question], filters=filters, settings=settings)
+        if isinstance(result, RagyenaError):
+            raise result
+        return result
+
+    def ask_batch(
+        self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> list[Answer]:
+        """Answer several questions, whose contexts are read together.
+
+        Args:
+            questions: Questions in words.
+            filters: As for ``ask``.
+            settings: As for ``ask``.
+
+        Returns:
+            An answer to each question; ``read`` in its timings is its share of the time of all.
+
+        Raises:
+            RagyenaError: As ``ask`` raises, for the first question that cannot be asked.
+
+        Example:
+            >>> [answer.text for answer in pipeline.ask_batch(["When was the iron bridge built?"])]
+            ['1932']
+        """
+        answers = []
+        for result in self.answers(questions, filters=filters, settings=settings):
+            if isinstance(result, RagyenaError):
+                raise result
+            answers.append(result)
+        return answers
+
+    async def aask(
+        self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> Answer:
+        """Answer a question in a thread of its own, so that the event loop goes on.
+
+        Arguments, result and errors are those of ``ask``.
+
+        Example:
+            >>> import asyncio
+            >>> asyncio.run(pipeline.aask("When was the iron bridge built?")).text
+            '1932'
+        """
+        return await asyncio.to_thread(self.ask, question, filters=filters, settings=settings)
+
+    def answers(
+        self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> list[Answer | RagyenaError]:
+        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked."""
+        config = self._at_call(settings)
+        reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
+        results: dict[int, Answer | RagyenaError] = {}
+        ready: dict[int, tuple[Context, dict[str, float]]] = {}
+        with self._turn:
+            for position, question in enumerate(questions):
+                try:
+                    began = time.perf_counter()
+                    question = checked_question(question)
+                    candidates = self.retrieve(question, filters=filters, settings=config)
+                    retrieved = time.perf_counter()
+                    context = self.pack(question, candidates, settings=config)
+                    timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
+                    ready[position] = context, timings
+                except RagyenaError as error:
+                    results[position] = error
+            began = time.perf_counter()
+            readings = reader.read_batch([context for context, _ in ready.values()])
+            share = (time.perf_counter() - began) / max(len(ready), 1)
+            for (position, (context, timings)), reading in zip(ready.items(), readings, strict=True):
+                began = time.perf_counter()
+                answer = self.answer(context, reading, settings=config)
+                timings["read"] = share
+                timings["total"] = sum(timings.values()) + time.perf_counter() - began
+                results[position] = replace(answer, timings=timings)
+        return [results[position] for position in range(len(questions))]
 
     def retrieve(
-        self,
-        question: str,
-        *,
-        context_tokens: int | None = None,
-        top_k: int | None = None,
-        filters: Mapping[str, str] | None = None,
+        self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
     ) -> list[ScoredPassage]:
-        """The passages to pack, best first: ``top_k`` of them, or as many as the budget could ever hold."""
-        top_k = self.config.retriever.top_k if top_k is None else top_k
-        if top_k == 0:
-            top_k = packing.capacity(self._packer(context_tokens))
-        return self.index.search(question, self.config.retriever, top_k=top_k, filters=filters)
+        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
+        config = self._at_call(settings)
+        k = config.retriever.top_k or packing.capacity(config.packer)
+        return self.index.search(question, k=k, filters=filters, settings=config)
 
-    def pack(self, question: str, candidates: list[ScoredPassage], *, context_tokens: int | None = None) -> Context:
-        """The question and as many of ``candidates`` as the budget holds."""
+    def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
+        """Pack the question and as many of ``candidates`` as the budget holds."""
+        config = self._at_call(settings)
         return packing.pack(
             question,
             candidates,
             self.reader.tokenizer,
-            self._packer(context_tokens),
-            max_question_tokens=self.config.reader.max_question_tokens,
+            config.packer,
+            max_question_tokens=config.reader.max_question_tokens,
             neighbours=self.index.neighbours,
         )
 
-    def answer(self, context: Context, reading: Reading) -> Answer:
-        """What was read, with citations from the store; without timings."""
-        return make_answer(context, reading, _StoredDocuments(self.index), limit=self.config.reader.citations)
+    def answer(self, context: Context, reading: Reading, *, settings: Overrides = None) -> Answer:
+        """An answer from what was read, with citations from the index; without timings."""
+        limit = self._at_call(settings).reader.citations
+        return make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
 
     def close(self) -> None:
-        """Closes the index."""
-        self.index.close()
+        """Close the index, unless it was open when the pipeline was made."""
+        if self._owns_index:
+            self.index.close()
 
     def __enter__(self) -> Pipeline:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _packer(self, context_tokens: int | None) -> PackerConfig:
-        if context_tokens is None:
-            return self.config.packer
-        values = {**self.config.packer.model_dump(), "context_tokens": context_tokens}
-        return parse(PackerConfig, values, source="ask")
+    def _at_call(self, settings: Overrides) -> PipelineConfig:
+        """The configuration of one call. Raises ConfigError for a setting that is fixed once a pipeline is open."""
+        config = resolve(settings, self.config)
+        for name in _FIXED:
+            if attrgetter(name)(config) != attrgetter(name)(self.config):
+                raise ConfigError(
+                    f"settings: '{name}' cannot change in an open pipeline", hint="give it to Pipeline.open"
+                )
+        return config
 
 
 class _StoredDocuments:
-    """A ``reader.citing.DocumentStore`` on an index; keeps what one answer cites, which is a few documents."""
+    """A ``reader.citing.DocumentStore`` on an index; keeps the few documents that one answer cites."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -181,5 +281,5 @@ class _StoredDocuments:
 
     def _document(self, document_id: int) -> Document:
         if document_id not in self._documents:
-            self._documents[document_id] = self._index.store.document(document_id)
+            self._documents[document_id] = self._index.document(document_id)
         return self._documents[document_id]

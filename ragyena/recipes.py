@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
+from ragyena.config.renamed import current_key
 from ragyena.errors import ConfigError, PathNotFoundError
 
-__all__ = ["asset", "load_recipe", "names", "recipe_folder", "source_of"]
+__all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source_of"]
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,9 @@ def load_recipe(kind: str, name: str, overrides: Sequence[str] = ()) -> tuple[di
     if path is None:
         known = ", ".join(names(kind)) or "none"
         raise PathNotFoundError(f"no recipe '{name}' in {kind}", hint=f"known: {known}; or give a .yaml file")
-    values = _unshared(_extended(kind, path, ()))
-    for override in overrides:
-        _override(values, override)
+    values = _extended(kind, path, ())
+    for text in overrides:
+        override(values, text, kind)
     return values, path
 
 
@@ -95,7 +96,7 @@ def _file_of(kind: str, name: str, beside: Path | None = None) -> Path | None:
 
 def _extended(kind: str, path: Path, extensions: tuple[Path, ...]) -> dict[str, Any]:
     """The values of a file over those of its bases; ``extensions`` are the files that extend it."""
-    values = _read(path)
+    values: dict[str, Any] = _with_current_keys(kind, _read(path), (), str(path), set())
     if "extends" not in values:
         return values
     base = values.pop("extends")
@@ -158,17 +159,37 @@ def _name_of(stage: Any, source: str) -> str:
     return str(stage["name"])
 
 
-def _unshared(value: Any) -> Any:
-    """A copy in which nothing stands twice: YAML's anchors make one object of several values."""
-    if isinstance(value, dict):
-        return {key: _unshared(item) for key, item in value.items()}
-    return [_unshared(item) for item in value] if isinstance(value, list) else value
+def _with_current_keys(kind: str, value: Any, path: tuple[str, ...], source: str, noted: set[str]) -> Any:
+    """A copy of the value at ``path`` of a recipe, with old keys under their new names, each noted once.
+
+    Nothing stands twice in it, though YAML's anchors make one object of several values.
+    """
+    if isinstance(value, list):
+        return [_with_current_keys(kind, item, (*path, "*"), source, noted) for item in value]
+    if not isinstance(value, dict):
+        return value
+    current: dict[str, Any] = {}
+    for key, item in value.items():
+        new = _current_key(kind, (*path, str(key)), source, noted)
+        if new in current or (new != key and new in value):
+            raise ConfigError(f"{source}: '{key}' is the old name of '{new}', and both are there", hint="keep one")
+        current[new] = _with_current_keys(kind, item, (*path, str(key)), source, noted)
+    return current
+
+
+def _current_key(kind: str, path: tuple[str, ...], source: str, noted: set[str]) -> str:
+    old, new = path[-1], current_key(kind, path)
+    if new != old and old not in noted:
+        noted.add(old)
+        log.warning("note: %s: '%s' is now '%s'; the next version drops the old name", source, old, new)
+    return new
 
 
 # --- overrides -------------------------------------------------------------------------------------------------
 
 
-def _override(values: dict[str, Any], text: str) -> None:
+def override(values: dict[str, Any], text: str, kind: str) -> None:
+    """Sets one ``KEY=VALUE`` in the values of a recipe. Raises ConfigError as ``load_recipe``."""
     key, equals, written = text.partition("=")
     *sections, last = key.split(".")
     if not (equals and last and all(sections)):
@@ -183,13 +204,13 @@ def _override(values: dict[str, Any], text: str) -> None:
     for depth, section in enumerate([*sections, last]):
         if isinstance(node, list):
             stages = {_name_of(stage, f"--set {text}"): stage for stage in node}
-            if section not in stages or depth == len(sections):
-                raise ConfigError(
-                    f"--set {text}: no stage of that name or no key of it", hint=f"stages: {', '.join(stages)}"
-                )
+            if section not in stages:
+                raise ConfigError(f"--set {text}: no stage '{section}'", hint=f"stages: {', '.join(stages)}")
+            if depth == len(sections):
+                raise ConfigError(f"--set {text}: '{section}' is a stage", hint=f"set a key of it: {key}.tokens=...")
             node = stages[section]
         elif depth == len(sections):
-            node[section] = value
+            node[_current_key(kind, (*sections, last), f"--set {text}", set())] = value
         else:
             node = node.setdefault(section, {})
             if not isinstance(node, dict) and not (section == "stages" and isinstance(node, list)):

@@ -1,7 +1,8 @@
-"""Where settings come from: the layers over the defaults, merged, each value with its origin.
+"""Settings from their layers over the defaults, merged, each value with its origin.
 
 From strongest to weakest:
 
+    Python                      ``settings={"packer.context_tokens": 4096}``
     flag                        ``--context-tokens 4096``
     environment                 ``RAGYENA_PACKER__CONTEXT_TOKENS=4096``
     project file                ``ragyena.yaml`` in the working directory or the nearest folder above it
@@ -10,11 +11,16 @@ From strongest to weakest:
     default                     ``ragyena.config``
 
 Each layer is checked on its own, so that a misspelt key is reported with the file or variable it stands in.
+
+In Python there is one way to override a setting: ``settings=``, a mapping of dotted names to values. Where an index or
+a pipeline is opened it lies over all other layers, and the name ``pipeline`` chooses the recipe; at a call it lies over
+the settings that the object was opened with. A whole ``PipelineConfig`` in its place is used as it is.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,11 +35,27 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig, parse
 from ragyena.errors import ConfigError
 
-__all__ = ["DEFAULT_RECIPE", "PROJECT_FILE", "Setting", "Settings", "load_settings", "user_file"]
+__all__ = [
+    "DEFAULT_RECIPE",
+    "PROJECT_FILE",
+    "Overrides",
+    "Setting",
+    "Settings",
+    "load_settings",
+    "resolve",
+    "user_file",
+]
+
+Overrides = Mapping[str, object] | PipelineConfig | None
+"""The type of a ``settings=`` argument: dotted names and values, or a whole configuration."""
+
+log = logging.getLogger(__name__)
 
 PROJECT_FILE = "ragyena.yaml"
 DEFAULT_RECIPE = "default"
 PREFIX = "RAGYENA_"
+RENAMED: dict[str, str] = {}
+"""Old dotted name of a setting -> its present one. The old name is read, with a note, for one version."""
 NOT_SETTINGS = frozenset({"RAGYENA_DEBUG", "RAGYENA_PIPELINE"})
 """Variables that are read elsewhere: the traceback switch and the choice of recipe."""
 
@@ -75,28 +97,56 @@ class _Layer:
     """Nested as in the YAML files."""
 
 
+def resolve(settings: Overrides, base: PipelineConfig | None = None) -> PipelineConfig:
+    """The configuration that a ``settings=`` argument stands for.
+
+    A mapping lies over ``base``, or over all layers where there is none. Raises what ``load_settings`` raises.
+    """
+    if isinstance(settings, PipelineConfig):
+        return settings
+    values = dict(settings or {})
+    if base is None:
+        recipe = values.pop("pipeline", None)
+        return load_settings(values, pipeline=None if recipe is None else str(recipe), origin="settings").config
+    if not values:
+        return base
+    merged = base.model_dump()
+    for given, wanted in values.items():
+        for name, value in _flatten(_checked(_nested("settings", given, wanted)).values):
+            _put(merged, name, value)
+    return parse(PipelineConfig, merged, source="settings")
+
+
 def load_settings(
-    flags: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
     *,
     pipeline: str | None = None,
+    origin: str | None = None,
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Settings:
-    """Merges every layer. ``flags`` maps dotted names (``packer.context_tokens``) to values; None means not given.
+    """Merge every layer. ``values`` maps dotted names (``packer.context_tokens``) to values, None for not given; they
+    come from flags of the command line unless ``origin`` says otherwise.
 
-    ``pipeline`` is the recipe asked for by flag; ``environ`` and ``folder`` stand for the process's own environment
+    ``pipeline`` is the recipe chosen with them; ``environ`` and ``folder`` stand for the process's own environment
     and working directory. Raises ConfigError naming the file, variable or flag that holds a wrong key or value, and
     PathNotFoundError for an unknown recipe.
     """
     environ = os.environ if environ is None else environ
     files = [layer for layer in (_project_layer(folder or Path.cwd()), _file_layer(user_file())) if layer]
-    recipe, recipe_origin = _choose_recipe(pipeline, environ, files)
+    recipe, recipe_origin = _choose_recipe(environ, files)
+    if pipeline:
+        recipe, recipe_origin = pipeline, origin or "--pipeline"
     recipe_values, recipe_path = recipes.load_recipe("pipelines", recipe)
 
     layers = [_checked(_Layer(f"recipe {recipe}", recipe_values), source=str(recipe_path))]
     layers += [_checked(layer) for layer in reversed(files)]
     layers += _environment_layers(environ)
-    layers += _flag_layers(flags or {})
+    layers += [
+        _checked(_nested(origin or _flag(name), name, value))
+        for name, value in (values or {}).items()
+        if value is not None
+    ]
 
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -128,12 +178,12 @@ def _file_layer(path: Path) -> _Layer | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="mend the file or remove it") from error
+        raise ConfigError(f"cannot read {path}: {error}", hint="correct the file or remove it") from error
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {problem}", hint="mend the file or remove it") from error
+        raise ConfigError(f"{path} is not valid YAML: {problem}", hint="correct the file or remove it") from error
     if values is None:
         return None
     if not isinstance(values, dict):
@@ -152,7 +202,7 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _choose_recipe(flag: str | None, environ: Mapping[str, str], files: list[_Layer]) -> tuple[str, str]:
+def _choose_recipe(environ: Mapping[str, str], files: list[_Layer]) -> tuple[str, str]:
     """The recipe and where the choice comes from; takes the ``pipeline`` key out of the files' values."""
     chosen = (DEFAULT_RECIPE, "default")
     for layer in reversed(files):
@@ -160,7 +210,7 @@ def _choose_recipe(flag: str | None, environ: Mapping[str, str], files: list[_La
             chosen = (str(layer.values.pop("pipeline")), layer.origin)
     if environ.get("RAGYENA_PIPELINE"):
         chosen = (environ["RAGYENA_PIPELINE"], "RAGYENA_PIPELINE")
-    return (flag, "--pipeline") if flag else chosen
+    return chosen
 
 
 def _environment_layers(environ: Mapping[str, str]) -> list[_Layer]:
@@ -170,11 +220,6 @@ def _environment_layers(environ: Mapping[str, str]) -> list[_Layer]:
             name = variable.removeprefix(PREFIX).lower().replace("__", ".")
             layers.append(_checked(_nested(variable, name, environ[variable])))
     return layers
-
-
-def _flag_layers(flags: Mapping[str, Any]) -> list[_Layer]:
-    given = {name: value for name, value in flags.items() if value is not None}
-    return [_checked(_nested(_flag(name), name, value)) for name, value in given.items()]
 
 
 def _flag(name: str) -> str:
@@ -190,7 +235,8 @@ def _nested(origin: str, name: str, value: Any) -> _Layer:
 
 
 def _checked(layer: _Layer, source: str | None = None) -> _Layer:
-    """The layer, if its keys and values are right on their own; else a ConfigError with the nearest right key."""
+    """The layer with present names, if its keys and values are right; else a ConfigError with the nearest right key."""
+    layer = _with_present_names(layer, source or layer.origin)
     known = [name for name, _ in _leaves(PipelineConfig)]
     sections = {name.rpartition(".")[0] for name in known} - {""}
     for name, _ in _flatten(layer.values):
@@ -200,6 +246,17 @@ def _checked(layer: _Layer, source: str | None = None) -> _Layer:
             raise ConfigError(f"{source or layer.origin}: unknown setting '{name}'", hint=hint)
     parse(PipelineConfig, layer.values, source=source or layer.origin)
     return layer
+
+
+def _with_present_names(layer: _Layer, source: str) -> _Layer:
+    values: dict[str, Any] = {}
+    for name, value in _flatten(layer.values):
+        if name in RENAMED:
+            log.warning(
+                "%s: setting '%s' is now '%s'; the old name is read in this version", source, name, RENAMED[name]
+            )
+        _put(values, RENAMED.get(name, name), value)
+    return _Layer(layer.origin, values)
 
 
 # --- dotted names ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""The values that travel between the parts of ragyena. All are frozen; arrays in them are not to be written to.
+"""Value types shared by the parts of ragyena. All are frozen; do not write to their arrays.
 
-A question's way: ``Document`` -> ``Passage`` (cut, stored) -> ``ScoredPassage`` (retrieved) -> ``Context``
+A question passes through ``Document`` -> ``Passage`` (cut, stored) -> ``ScoredPassage`` (retrieved) -> ``Context``
 (packed) -> ``Span`` (read) -> ``Citation`` and ``Answer``.
 
 Character offsets are Python string indices, start inclusive, end exclusive. Line and page numbers count from 1.
@@ -49,7 +49,7 @@ class Document:
     """One text with its origin. A file is one document, or several (rows of a csv or jsonl file)."""
 
     source: str
-    """Where the text came from: an absolute path, followed by ``#row`` for one row of a table-like file."""
+    """An absolute path, followed by ``#row`` for one row of a table-like file."""
     text: str
     """The whole text. Every offset elsewhere is an index into it."""
     title: str = ""
@@ -87,14 +87,14 @@ class Passage:
 
     @property
     def header(self) -> str:
-        """Title and heading path in one line: what the passage is about, where its own text does not say so."""
+        """Title and heading path in one line: the subject of the passage, which its text may not name."""
         parts = [self.title, *(h for h in self.heading_path if h != self.title)]
         return " > ".join(p for p in parts if p)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
-    """A passage found by a search, with the score that ranks it and the scores it was made from."""
+    """A passage retrieved by a search, with the score that ranks it and its component scores."""
 
     passage: Passage
     score: float
@@ -110,24 +110,24 @@ PackingOutcome = Literal["packed", "duplicate", "over budget", "neighbour"]
 
 @dataclass(frozen=True, slots=True)
 class PackingLogEntry:
-    """What became of one candidate passage."""
+    """The outcome for one candidate passage."""
 
     passage_id: int
     source: str
     score: float
     outcome: PackingOutcome
-    """``neighbour`` is a passage that entered because it adjoins a hit; every other outcome speaks for itself."""
+    """``neighbour`` is a passage that entered because it adjoins a hit."""
     slot: int | None
     """The slot the passage sits in, None if it did not enter."""
     tokens: int
     """Tokens of the passage, its header included."""
     detail: str = ""
-    """Why, where the outcome needs a reason: ``same text as passage 17``."""
+    """The reason, where there is one: ``nearly the text of passage 17``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackingLog:
-    """How a context was filled: one entry a candidate, and the account of the budget."""
+    """The record of filling a context: one entry a candidate, and the use of the budget."""
 
     entries: tuple[PackingLogEntry, ...]
     context_tokens: int
@@ -144,7 +144,7 @@ class PackingLog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """A question and passages as token ids in slots: what a reader reads.
+    """A question and passages as token ids in slots (padded passages): the input of a reader.
 
     P passages, S slot tokens, Q question tokens.
     """
@@ -214,7 +214,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to."""
+    """The answer to a question, with its evidence."""
 
     question: str
     text: str
@@ -227,7 +227,7 @@ class Answer:
     citations: tuple[Citation, ...]
     """Evidence, best first; empty when the reader abstained."""
     passages: tuple[ScoredPassage, ...]
-    """The packed passages, best first by the reader's own scores: what to look at when it abstained."""
+    """The packed passages, best first by the reader's scores; look here when it abstained."""
     alternatives: tuple[Span, ...] = ()
     """Other spans the reader considered, best first."""
     timings: Mapping[str, float] = field(default_factory=dict)
@@ -236,20 +236,20 @@ class Answer:
 
 
 class Progress(Protocol):
-    """Told how far a long task has come. The command line draws it; ``None`` in its place means nobody watches."""
+    """Receives the progress of a long task. The command line draws it; ``Silent`` shows nothing."""
 
     def start(self, description: str, total: int | None, unit: str) -> None:
-        """A new stage begins: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
+        """Begin a stage: ``total`` is in ``unit``s (``passages``, ``tokens``), None where it is not known yet."""
 
     def advance(self, amount: int, status: str = "") -> None:
-        """``amount`` more units are done; ``status`` is how it goes just now, shown beside the rate."""
+        """Count ``amount`` more units as done; ``status`` is shown next to the rate."""
 
     def note(self, text: str) -> None:
-        """A line worth keeping on the screen."""
+        """Print a line that stays on the screen."""
 
 
 class Silent:
-    """Progress that nobody watches, for what insists on telling it."""
+    """The ``Progress`` that shows nothing."""
 
     def start(self, description: str, total: int | None, unit: str) -> None: ...
 

@@ -44,11 +44,12 @@ def small_index(small_config: PipelineConfig, tmp_path_factory: pytest.TempPathF
     """An index of ``FACTS``, with embeddings."""
     from small_world import FACTS
 
-    from ragyena.index.use_cases import add
+    from ragyena.index.index import Index
 
     folder = tmp_path_factory.mktemp("facts")
     for name, text in FACTS.items():
         (folder / name).write_text(text, encoding="utf-8")
     index = tmp_path_factory.mktemp("indexes") / "facts"
-    add([folder], index, small_config)
+    with Index.create(index, settings=small_config) as made:
+        made.add([folder])
     return index

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
+import inspect
 import pkgutil
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import ragyena
 from ragyena import types
 
+API = ("ragyena", "ragyena.index.index", "ragyena.pipeline")
+"""The modules of the public API."""
 HEAVY = ("torch", "faiss", "sentence_transformers", "transformers", "numpy", "langchain_core")
 
 
@@ -22,8 +29,50 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split("\n")[-2].split())
 
 
+def examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    return [test for name in API for test in finder.find(importlib.import_module(name), name) if test.examples]
+
+
+@pytest.fixture(scope="module")
+def bridges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index that the examples go on from."""
+    folder = tmp_path_factory.mktemp("examples") / "bridges"
+    with ragyena.Index.create(folder) as index:
+        index.add({"iron": "The iron bridge was built in 1932.", "tea": "Brew tea at 70 degrees."})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pipeline(bridges: Path) -> Iterator[ragyena.Pipeline]:
+    with ragyena.Pipeline.open(bridges) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_the_examples_of_the_api_are_true(
+    example: doctest.DocTest,
+    bridges: Path,
+    pipeline: ragyena.Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(bridges, tmp_path / "bridges")
+    monkeypatch.chdir(tmp_path)
+    example.globs |= {"Index": ragyena.Index, "Pipeline": ragyena.Pipeline, "pipeline": pipeline}
+    assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example).failed == 0
+
+
+@pytest.mark.parametrize("holder", [ragyena, ragyena.Index, ragyena.Pipeline], ids=lambda holder: holder.__name__)
+def test_every_public_function_is_documented(holder: object) -> None:
+    for name, member in inspect.getmembers(holder, inspect.isroutine):
+        if not name.startswith("_"):
+            assert inspect.getdoc(member), name
+
+
 def test_the_exported_names() -> None:
-    assert ragyena.__all__ == ["Answer", "Citation", "Document", "Passage", "ScoredPassage", "__version__", "open"]
+    values = ["Answer", "Citation", "Document", "Passage", "ScoredPassage"]
+    assert sorted(ragyena.__all__) == sorted([*values, "Index", "Pipeline", "RagyenaError", "__version__", "open"])
     for name in ragyena.__all__:
         assert getattr(ragyena, name) is not None
     assert ragyena.Answer is types.Answer
@@ -62,7 +111,8 @@ def test_frozen_contexts_are_evaluated_without_faiss() -> None:
 
 def test_every_module_declares_what_it_exports() -> None:
     for info in pkgutil.walk_packages(ragyena.__path__, "ragyena."):
-        if info.ispkg or info.name.endswith(".__main__"):
+        # A format has names of its own by which it is used: SUFFIXES, load and others of ragyena.documents.formats.
+        if info.ispkg or info.name.endswith(".__main__") or info.name.startswith("ragyena.documents.formats."):
             continue
         try:
             module = importlib.import_module(info.name)

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from ragyena import recipes
 from ragyena.cli.main import app
-from ragyena.config import EvalConfig, PipelineConfig, SuiteConfig, TrainConfig, parse
+from ragyena.config import DataConfig, EvalConfig, PipelineConfig, StageConfig, SuiteConfig, TrainConfig, parse
+from ragyena.config.renamed import RENAMED_KEYS
 from ragyena.errors import ConfigError, PathNotFoundError
 from ragyena.recipes import load_recipe
-from ragyena.settings import DEFAULT_RECIPE
+from ragyena.settings import DEFAULT_RECIPE, load_settings
 from ragyena.train.run import KINDS, load
 
 MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
@@ -25,7 +26,7 @@ MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/ev
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in MODELS for name in recipes.names(kind)])
 def test_a_shipped_recipe_loads_and_describes_itself(kind: str, name: str) -> None:
     values, path = recipes.load_recipe(kind, name)
-    model = KINDS[values.get("kind", "reader")] if kind == "configs/train" else MODELS[kind]
+    model = KINDS[values.get("kind", "reader")].config if kind == "configs/train" else MODELS[kind]
     if kind == "configs/eval" and values.get("task") == "suite":
         model = SuiteConfig
     config = parse(model, values, source=str(path))
@@ -95,6 +96,13 @@ def test_extensions_of_extensions_and_of_paths(tmp_path: Path) -> None:
     assert (values["seed"], values["data"]["clozes"], str(source)) == (2, 1, path)
     shipped, _ = load_recipe("configs/train", write(tmp_path, "mine", {"extends": "reader"}))
     assert shipped == load_recipe("configs/train", "reader")[0]
+
+
+def test_settings_of_a_pipeline_may_extend_another(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine", {"extends": "long", "packer": {"order": "score"}})
+    settings = load_settings({}, pipeline=path, environ={}, folder=tmp_path)
+    packer, long = settings.config.packer, load_settings({}, pipeline="long", environ={}, folder=tmp_path).config.packer
+    assert packer.order == "score" and packer == long.model_copy(update={"order": "score"})
 
 
 @pytest.mark.parametrize(
@@ -188,8 +196,8 @@ def test_an_override_of_one_stage_leaves_those_that_share_its_anchor(tmp_path: P
         ("seed=[1", r"--set seed=\[1: the value is not valid YAML"),
         ("seed.deep=1", r"--set seed\.deep=1: 'seed' holds no keys"),
         ("data.questions.deep=1", "'questions' holds no keys"),
-        ("stages.three.tokens=1", r"--set stages\.three\.tokens=1: no stage of that name"),
-        ("stages.two=1", r"--set stages\.two=1: no stage of that name or no key of it"),
+        ("stages.three.tokens=1", r"--set stages\.three\.tokens=1: no stage 'three'"),
+        ("stages.two=1", r"--set stages\.two=1: 'two' is a stage"),
     ],
 )
 def test_a_wrong_override_is_named(tmp_path: Path, override: str, problem: str) -> None:
@@ -236,3 +244,37 @@ def test_an_unknown_name_tells_the_known_ones() -> None:
     with pytest.raises(PathNotFoundError) as error:
         load_recipe("configs/train", "nobody")
     assert "reader" in error.value.hint and "nobody" in error.value.message
+
+
+def test_old_keys_are_read_with_one_note_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stages = [{"name": "one", "twisted": 0.3}, {"name": "two", "twisted": 0.1, "described": 0.2}]
+    old = write(tmp_path, "old", {"data": {"sheets": 5, "twists": 2}, "stages": stages})
+    values, _ = load_recipe("configs/train", old, ["stages.one.described=0.5"])
+    assert values == {
+        "data": {"synthetic_records": 5, "perturbations": 2},
+        "stages": [
+            {"name": "one", "perturbed": 0.3, "entity_bridge": 0.5},
+            {"name": "two", "perturbed": 0.1, "entity_bridge": 0.2},
+        ],
+    }
+    notes = [record.getMessage() for record in caplog.records]
+    assert len(notes) == 5 and sum("'twisted' is now 'perturbed'" in note for note in notes) == 1
+    assert all("old.yaml" in note or "--set" in note for note in notes)
+    extension = write(tmp_path, "new", {"extends": "old", "stages": [{"name": "one", "perturbed": 0.4}]})
+    assert load_recipe("configs/train", extension)[0]["stages"][0] == {"name": "one", "perturbed": 0.4}
+    assert load_recipe("pipelines", old)[0]["data"] == {"sheets": 5, "twists": 2}  # another kind has other keys
+
+
+def test_an_old_key_beside_its_new_one_is_refused(tmp_path: Path) -> None:
+    for data in ({"sheets": 1, "synthetic_records": 2}, {"synthetic_records": 2, "sheets": 1}):
+        with pytest.raises(ConfigError, match="'sheets' is the old name of 'synthetic_records'"):
+            load_recipe("configs/train", write(tmp_path, "both", {"data": data}))
+
+
+def test_renamed_keys_name_settings(tmp_path: Path) -> None:
+    """Every new name is a setting, every old one is none."""
+    known = {"configs/train": (DataConfig, StageConfig)}
+    for kind, renamed in RENAMED_KEYS.items():
+        fields = {name for model in known[kind] for name in model.model_fields}
+        for old, new in renamed.items():
+            assert new in fields and old.rpartition(".")[2] not in fields

@@ -10,7 +10,7 @@ import pytest
 from ragyena import settings
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, PathNotFoundError
-from ragyena.settings import load_settings
+from ragyena.settings import load_settings, resolve
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +145,32 @@ def test_every_setting_has_a_meaning_and_fits_json(tmp_path: Path) -> None:
     assert all(row.meaning for row in rows)
     assert len({row.name for row in rows}) == len(rows)
     json.dumps([str(row.value) for row in rows])
+
+
+def test_a_renamed_setting_is_read_by_its_old_name_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(settings.RENAMED, "packer.budget", "packer.context_tokens")
+    project = write(tmp_path / "ragyena.yaml", "packer:\n  budget: 6000\n")
+    loaded = load_settings(environ={}, folder=tmp_path)
+    assert loaded.config.packer.context_tokens == 6000
+    assert origin(loaded, "packer.context_tokens") == str(project)
+    assert caplog.messages == [
+        f"{project}: setting 'packer.budget' is now 'packer.context_tokens'; the old name is read in this version"
+    ]
+    environ = {"RAGYENA_PACKER__BUDGET": "7000"}
+    assert load_settings(environ=environ, folder=tmp_path).config.packer.context_tokens == 7000
+
+
+def test_overrides_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "ragyena.yaml", "packer:\n  context_tokens: 6000\n  neighbours: 2\n")
+    config = resolve({"pipeline": "lexical", "packer.context_tokens": 7000})
+    assert (config.packer.context_tokens, config.packer.neighbours, config.retriever.mode) == (7000, 2, "lexical")
+    at_call = resolve({"packer.neighbours": 1}, config)
+    assert (at_call.packer.context_tokens, at_call.packer.neighbours) == (7000, 1)
+    assert resolve(None, config) is config and resolve(config) is config
+    with pytest.raises(ConfigError, match=r"settings: unknown setting 'packer\.neighbors'"):
+        resolve({"packer.neighbors": 1})
+    with pytest.raises(ConfigError, match=r"settings: 'packer\.neighbours'"):
+        resolve({"packer.neighbours": 99}, config)

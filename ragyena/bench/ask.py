@@ -1,4 +1,4 @@
-"""The use cases of ``ragyena bench``: how fast indexing and asking are here, beside what is asked of them.
+"""The use cases of ``ragyena bench embed`` and ``ragyena bench ask``: the speed of indexing and asking on this machine.
 
 Every figure is measured in the run that reports it, on the shipped demo corpus; comparisons alternate, so that both
 sides see the same machine.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ragyena import demo, recipes
-from ragyena.bench.figures import Benchmark, Figure, benchmark, spread, write
+from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread, write
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.documents.loading import load
 from ragyena.documents.tokenizer import Tokenizer
@@ -28,13 +27,13 @@ from ragyena.types import Progress
 __all__ = ["Benchmark", "Figure", "bench_ask", "bench_embed", "write"]
 
 COMMAND = [sys.executable, "-m", "ragyena"]
-"""The ``ragyena`` command of this installation, whether or not its script is on the path."""
+"""The ``ragyena`` command of this installation, on the path or not."""
 
 
 def bench_embed(
     config: IndexConfig, *, passages: int, passage_tokens: int, rounds: int, progress: Progress | None
 ) -> Benchmark:
-    """Passages a second of our embedder and of ``sentence-transformers`` alone, in turns, each on the same texts.
+    """Passages a second of our embedder and of ``sentence-transformers`` alone, in turns, on the same texts.
 
     ``passages`` texts of exactly ``passage_tokens`` tokens are cut from the demo corpus. Raises
     MissingDependencyError, and ConfigError for an embedder that is not there.
@@ -52,31 +51,22 @@ def bench_embed(
     def encode_plainly() -> Any:
         return plain.encode(texts, normalize_embeddings=True, show_progress_bar=False)
 
-    found = ours.embed(texts)  # both warm up on the whole: the first call of a shape is slower
-    expected = encode_plainly()
-    cosine = float((found * expected).sum(1).min())
-    our_seconds, plain_seconds = [], []
+    # Both warm up on the whole: the first call of a shape is slower.
+    cosine = float((ours.embed(texts) * encode_plainly()).sum(1).min())
+    our_rates, plain_rates = [], []
     if progress:
         progress.start("embedding in turns", rounds, "rounds")
     for _ in range(rounds):
-        our_seconds.append(_seconds(lambda: ours.embed(texts)))
-        plain_seconds.append(_seconds(encode_plainly))
+        our_rates.append(passages / seconds(lambda: ours.embed(texts)))
+        plain_rates.append(passages / seconds(encode_plainly))
         if progress:
             progress.advance(1)
-    our_rates = [passages / s for s in our_seconds]
-    plain_rates = [passages / s for s in plain_seconds]
-    plain_rate = statistics.median(plain_rates)
+    rate, plain_rate = statistics.median(our_rates), statistics.median(plain_rates)
+    name, target = f"passages of {passage_tokens} tokens embedded", min(60.0, plain_rate)
     return benchmark(
         "embed",
         [
-            Figure(
-                f"passages of {passage_tokens} tokens embedded",
-                statistics.median(our_rates),
-                "passages/s",
-                limit=min(60.0, plain_rate),
-                better="higher",
-                samples=rounds,
-            ),
+            Figure(name, rate, "passages/s", limit=target, better="higher", samples=rounds),
             Figure("the same by sentence-transformers alone", plain_rate, "passages/s", samples=rounds),
             Figure("least cosine between the two", cosine, "", limit=0.999, better="higher", samples=passages),
         ],
@@ -94,41 +84,35 @@ def bench_ask(
     """
     if not (index / "manifest.json").is_file():
         demo.build(index, config, progress)
-    questions = [asked.question for asked in demo.load_questions()]
-    retrieving, packing, reading, lengths = [], [], [], []
-    with Pipeline.open(index, config) as pipeline:
+    questions = [row.question for row in demo.load_questions()]
+    with Pipeline.open(index, settings=config) as pipeline:
         pipeline.ask(questions[0])  # the first question pays for what is loaded and compiled once
+        answers = []
         if progress:
             progress.start("asking", rounds * len(questions), "questions")
         for _ in range(rounds):
             for question in questions:
-                answer = pipeline.ask(question)
-                retrieving.append(answer.timings["retrieve"])
-                packing.append(answer.timings["pack"])
-                reading.append(answer.timings["read"])
-                lengths.append(answer.log.used_tokens if answer.log else 0)
+                answers.append(pipeline.ask(question))
                 if progress:
                     progress.advance(1)
         reader = {"reader": pipeline.reader.name, "dtype": pipeline.reader.dtype, "device": pipeline.reader.device}
-    ask = ["ask", questions[0], "--index", str(index), "--context-tokens", str(config.packer.context_tokens)]
-    cold = _commands([*ask, "--quiet", "--json"], cold_runs, progress, "ragyena ask, cold")
-    starts = _commands(["--help"], cold_runs, progress, "ragyena --help")
-    both = [1000 * (r + p) for r, p in zip(retrieving, packing)]
+    retrieving, packing = ([1000 * answer.timings[part] for answer in answers] for part in ("retrieve", "pack"))
     budget = config.packer.context_tokens
+    ask = ["ask", questions[0], "--index", str(index), "--context-tokens", str(budget), "--quiet", "--json"]
     return benchmark(
         "ask",
         [
-            spread("retrieval and packing, index open", both, "ms", 150.0),
-            spread("  of that, retrieval", [1000 * s for s in retrieving], "ms"),
-            spread("  of that, packing", [1000 * s for s in packing], "ms"),
-            spread(f"reading {budget:,} tokens of context", reading, "s", 3.0),
-            spread("cold `ragyena ask`", cold, "s", 8.0),
-            spread("`ragyena --help`", starts, "s", 0.5),
+            spread("retrieval and packing, index open", [r + p for r, p in zip(retrieving, packing)], "ms", 150.0),
+            spread("  of that, retrieval", retrieving, "ms"),
+            spread("  of that, packing", packing, "ms"),
+            spread(f"reading {budget:,} tokens of context", [answer.timings["read"] for answer in answers], "s", 3.0),
+            spread("cold `ragyena ask`", _commands(ask, cold_runs, progress, "ragyena ask, cold"), "s", 8.0),
+            spread("`ragyena --help`", _commands(["--help"], cold_runs, progress, "ragyena --help"), "s", 0.5),
         ],
         {
             **reader,
             "context_tokens": budget,
-            "tokens_read": statistics.fmean(lengths),
+            "tokens_read": statistics.fmean(answer.log.used_tokens if answer.log else 0 for answer in answers),
             "questions": len(questions),
             "rounds": rounds,
             "corpus": "the shipped demo corpus",
@@ -148,29 +132,25 @@ def _texts(config: IndexConfig, count: int, tokens: int) -> list[str]:
                 if len(texts) == count:
                     return texts
     raise PathNotFoundError(
-        f"the demo corpus holds {len(texts)} passages of {tokens} tokens, not {count}", hint="ask for fewer: --passages"
+        f"the demo corpus holds {len(texts)} passages of {tokens} tokens, not {count}", hint="use fewer: --passages"
     )
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def _commands(arguments: Sequence[str], runs: int, progress: Progress | None, name: str) -> list[float]:
-    """Seconds of the whole command, from start to end, in a process of its own. One run before them is not counted:
-    it fills the system's file cache."""
-    if progress:
-        progress.start(name, runs + 1, "runs")
-    seconds = []
-    for _ in range(runs + 1):
-        began = time.perf_counter()
+    """Seconds of the whole command, in a process of its own. One run before them is not counted: it fills the system's
+    file cache."""
+
+    def command() -> None:
         done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
-        seconds.append(time.perf_counter() - began)
         if done.returncode:
             problem = done.stderr.strip().splitlines()[-1:] or ["no message"]
             raise RagyenaError(f"`ragyena {arguments[0]}` failed: {problem[0]}", hint="run the command by itself")
+
+    if progress:
+        progress.start(name, runs + 1, "runs")
+    times = []
+    for _ in range(runs + 1):
+        times.append(seconds(command))
         if progress:
             progress.advance(1)
-    return seconds[1:]
+    return times[1:]

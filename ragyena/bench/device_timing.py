@@ -1,4 +1,4 @@
-"""What the benchmarks of a CUDA device share: times by events, graphs, the copy bandwidth, and the device's name."""
+"""Timing on a CUDA device: events, captured graphs, the copy bandwidth, and the device's name."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import torch
 
 __all__ = ["captured", "copy_bandwidth", "device_suffix", "event_times", "milliseconds"]
 
-_RUN_MS = 30.0  # how long one timing goes on, at most
+_RUN_MS = 30.0  # a timing lasts at most so long
 _SLOW_MS = 50.0  # a call of this length is repeated once
-_GRAPH_MS = 0.5  # how long a graph's work must last for its own launch, some microseconds, to be nothing beside it
+_GRAPH_MS = 0.5  # a graph lasts at least so long, so that its own launch, some microseconds, does not count
 _MOST_CALLS = 64
 
 
 def milliseconds(work: Callable[[], object], *, graph: bool = True) -> float:
-    """The median of several runs: of a captured graph, whose launches cost nothing, or plain where none can be made.
-
-    A graph holds as many calls, one after another, as last half a millisecond.
-    """
+    """Median time of a call, replayed as a CUDA graph where one can be captured; a graph holds several short calls."""
     work()
     torch.cuda.synchronize()
     once = event_times(work, 1)[0]
-    if once > _SLOW_MS:  # launches are nothing beside it
+    if once > _SLOW_MS:  # launches do not count
         return statistics.median([once, *event_times(work, 2)])
     calls = min(_MOST_CALLS, max(1, round(_GRAPH_MS / max(once, 1e-3)))) if graph else 1
     recorded = captured(work, calls) if graph else None
@@ -36,7 +33,7 @@ def milliseconds(work: Callable[[], object], *, graph: bool = True) -> float:
 
 
 def captured(work: Callable[[], object], calls: int = 1) -> Callable[[], object] | None:
-    """A replay of calls, one after another, as a CUDA graph; None where it cannot be captured."""
+    """The replay of a CUDA graph of consecutive calls; None if it cannot be captured."""
     graph = torch.cuda.CUDAGraph()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -56,7 +53,7 @@ def captured(work: Callable[[], object], calls: int = 1) -> Callable[[], object]
 
 
 def event_times(work: Callable[[], object], runs: int) -> list[float]:
-    """Milliseconds of each of several runs, between CUDA events."""
+    """Milliseconds of each run, between CUDA events."""
     times = []
     for _ in range(runs):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
@@ -69,7 +66,7 @@ def event_times(work: Callable[[], object], runs: int) -> list[float]:
 
 
 def copy_bandwidth() -> float:
-    """Bytes a second of a copy on the device, read and written, of far more than its caches hold."""
+    """Bytes a second, read and written, of a copy on the device that is far larger than its caches."""
     source = torch.randint(0, 255, (1 << 30,), dtype=torch.uint8, device="cuda")
     target = torch.empty_like(source)
     target.copy_(source)
@@ -77,8 +74,8 @@ def copy_bandwidth() -> float:
 
 
 def device_suffix(device: str) -> str:
-    """What names a device in a result's file: ``h100`` of "NVIDIA H100 80GB HBM3", ``cpu``."""
+    """The device's name in a result's file: ``h100`` of "NVIDIA H100 80GB HBM3", ``cpu``."""
     if not device.startswith("cuda"):
         return device
-    found = re.search(r"\b([A-Z]+\d+[A-Z]*)\b", torch.cuda.get_device_name(device))
-    return found.group(1).lower() if found else "cuda"
+    match = re.search(r"\b([A-Z]+\d+[A-Z]*)\b", torch.cuda.get_device_name(device))
+    return match.group(1).lower() if match else "cuda"

@@ -1,49 +1,54 @@
-"""What a benchmark yields: figures beside their limits, and the dated JSON they are written to with their machine."""
+"""The result of a benchmark: figures with their targets, and the dated JSON that keeps them with their machine."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from ragyena.errors import StorageError
 from ragyena.eval import machine
 
-__all__ = ["Benchmark", "Figure", "benchmark", "spread", "write"]
+__all__ = ["Benchmark", "Figure", "benchmark", "seconds", "spread", "write"]
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured quantity beside its limit."""
+    """One measured quantity and its target."""
 
     name: str
     value: float
     """The median over ``samples``; in ``unit``."""
     unit: str
     limit: float | None = None
-    """What is asked for; None where nothing is."""
+    """The target; None without one."""
     better: Literal["lower", "higher"] = "lower"
     p95: float | None = None
-    """The 95th percentile, where there are enough samples to speak of one."""
+    """The 95th percentile of at least 20 samples."""
     samples: int = 1
 
     @property
     def met(self) -> bool | None:
-        """Whether the value keeps the limit; None without one."""
+        """True where the value meets its target; None without one."""
         if self.limit is None:
             return None
         return self.value <= self.limit if self.better == "lower" else self.value >= self.limit
 
+    def __str__(self) -> str:
+        verdict = {None: "", True: " met", False: f" MISSED ({self.limit:.3g})" if self.limit else ""}[self.met]
+        return f"{self.name} {self.value:.4g} {self.unit}{verdict}"
+
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One benchmark's figures, and what they were measured on."""
+    """The figures of one benchmark, its settings, and the machine it ran on."""
 
     name: str
     date: str
@@ -52,8 +57,31 @@ class Benchmark:
     machine: dict[str, Any]
 
 
+def benchmark(name: str, figures: Sequence[Figure], setting: dict[str, Any]) -> Benchmark:
+    """A benchmark of today, on this machine."""
+    return Benchmark(name, time.strftime("%Y-%m-%d"), tuple(figures), setting, machine.describe())
+
+
+def spread(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> Figure:
+    """The median of several samples, and their 95th percentile where there are enough."""
+    p95 = float(np.percentile(values, 95)) if len(values) >= 20 else None
+    return Figure(name, statistics.median(values), unit, limit=limit, p95=p95, samples=len(values))
+
+
+def seconds(work: Callable[[], object], device: str = "cpu") -> float:
+    """Seconds of one call, until the device is done with it."""
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    if cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
 def write(benchmark: Benchmark, folder: Path) -> Path:
-    """The benchmark as dated JSON in ``folder``. Raises StorageError."""
+    """Writes the benchmark as dated JSON in ``folder``; the file. Raises StorageError."""
     path = folder / f"{benchmark.date}-{benchmark.name}.json"
     values = asdict(benchmark)
     for figure, written in zip(benchmark.figures, values["figures"]):
@@ -64,12 +92,3 @@ def write(benchmark: Benchmark, folder: Path) -> Path:
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
     return path
-
-
-def spread(name: str, values: Sequence[float], unit: str, limit: float | None = None) -> Figure:
-    p95 = float(np.percentile(values, 95)) if len(values) >= 20 else None
-    return Figure(name, statistics.median(values), unit, limit=limit, p95=p95, samples=len(values))
-
-
-def benchmark(name: str, figures: Sequence[Figure], setting: dict[str, Any]) -> Benchmark:
-    return Benchmark(name, time.strftime("%Y-%m-%d"), tuple(figures), setting, machine.describe())

@@ -1,9 +1,9 @@
-"""The use case of ``ragyena bench operator``: the long convolution beside attention and beside the memory's own speed.
+"""Benchmark of the convolutions on CUDA: ``ragyena bench operator``.
 
 Shape suffixes: B batch, D channels, L positions, K filter taps, H heads.
 
-Each size is checked before it is timed: a row of a convolution that is wrong against fp64, or that fails to compile or
-to launch, says so instead of a time, and the rest goes on.
+Each size is checked against its fp64 reference before it is timed. A size that is wrong, or that fails to compile or to
+launch, reports the failure instead of times, and the others go on.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from torch.nn.functional import scaled_dot_product_attention
 from ragyena.bench.device_timing import copy_bandwidth, device_suffix, milliseconds
 from ragyena.bench.figures import Benchmark, Figure, benchmark
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.long_conv.op import Direction, long_conv
+from ragyena.ops.long_conv import Direction, long_conv
+from ragyena.ops.long_conv.plan import MAX_FFT_SIZE
+from ragyena.ops.long_conv.reference import long_conv_reference
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
-from ragyena.ops.long_conv.weighted_fft import MAX_RING
-from ragyena.ops.passage_conv.op import gated_slot_conv
+from ragyena.ops.passage_conv import gated_passage_conv
+from ragyena.ops.passage_conv.reference import gated_passage_conv_reference
 
 __all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
 
@@ -38,13 +40,13 @@ _HEADS = (64, 128)  # channels of a head; the faster counts
 _ATTENTION = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
 _TREND_WIDTH = 768
 
-# What is asked of the forward pass at width 768, batch 1: times the fastest SDPA backend for the same mask.
-_ASKED = {("two_sided", 131_072): 60, ("two_sided", 65_536): 35,
-          ("causal", 131_072): 30, ("causal", 65_536): 18, ("causal", 8_192): 1.5}  # fmt: skip
-_ASKED_BOTH = {("causal", 131_072): 25}
-_ASKED_FFT = 4  # forward, from 8,192 positions
-_ASKED_FLOOR = 2  # forward in passage scope, over the floor
-_ASKED_TREND = 1.5  # time a position and channel, over that at width 768 and batch 1
+# Targets of the forward pass at width 768, batch 1: times the fastest SDPA backend for the same mask.
+_TARGETS = {("two_sided", 131_072): 60, ("two_sided", 65_536): 35,
+            ("causal", 131_072): 30, ("causal", 65_536): 18, ("causal", 8_192): 1.5}  # fmt: skip
+_TARGETS_BOTH = {("causal", 131_072): 25}
+_TARGET_FFT = 4  # forward, from 8,192 positions
+_TARGET_FLOOR = 2  # forward in passage scope, over the floor
+_TARGET_TREND = 1.5  # time a position and channel, over that at width 768 and batch 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ class OperatorSize:
     batch: int = 1
     direction: Scope = "causal"
     slot_tokens: int = 256
-    """Of passage scope."""
+    """Positions of a slot in passage scope."""
     attention: bool = True
-    """Whether attention with the same mask is timed beside it."""
+    """Time attention with the same mask too."""
 
     def __str__(self) -> str:
         scope = f"slots of {self.slot_tokens}" if self.direction == "passage" else self.direction.replace("_", "-")
@@ -67,7 +69,7 @@ class OperatorSize:
 
 @dataclass(slots=True)
 class _Row:
-    """What one size yields."""
+    """Results of one size."""
 
     figures: list[Figure] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class _Row:
 def bench_operator(
     sizes: Sequence[OperatorSize], *, dtype: torch.dtype, workers: int, seconds: float, say: Callable[[str], None]
 ) -> Benchmark:
-    """Milliseconds of forward and of forward and backward at each size, with ``say`` called as each finishes.
+    """Milliseconds of forward and of forward and backward at each size; ``say`` prints a line as each finishes.
 
     ``workers`` processes compile the kernels beforehand, 0 for none. After ``seconds`` no further size is begun; those
     left out are named. Raises MissingDependencyError without CUDA.
@@ -90,8 +92,7 @@ def bench_operator(
         _compile(sizes, dtype, workers, say)
     bandwidth = copy_bandwidth()
     say(f"copy bandwidth {bandwidth / 1e12:.2f} TB/s; {time.perf_counter() - began:.0f} s so far")
-    figures = [Figure("copy bandwidth", bandwidth / 1e12, "TB/s")]
-    failures: dict[str, str] = {}
+    total = _Row([Figure("copy bandwidth", bandwidth / 1e12, "TB/s")])
     pace: dict[tuple[Scope, int], float] = {}
     for size in sizes:
         if time.perf_counter() - began > seconds:
@@ -104,13 +105,13 @@ def bench_operator(
         say(_line(size, row))
         for name, reason in row.failures.items():
             say(f"  {name}: FAILED, {reason}")
-        figures += row.figures
-        failures |= row.failures
+        total.figures += row.figures
+        total.failures |= row.failures
         torch.cuda.empty_cache()
     say(f"{time.perf_counter() - began:.0f} s in all")
     return benchmark(
         f"operator-{device_suffix('cuda')}",
-        figures,
+        total.figures,
         {
             "device": torch.cuda.get_device_name(),
             "dtype": str(dtype),
@@ -118,7 +119,7 @@ def bench_operator(
             "timing": "CUDA events around replays of a CUDA graph, of several calls where they are short; medians",
             "forward": "with the filter's spectrum computed before; forward + backward computes it twice",
             "attention_heads": _HEADS,
-            "failures": failures,
+            "failures": total.failures,
         },
     )
 
@@ -132,49 +133,31 @@ def _line(size: OperatorSize, row: _Row) -> str:
     return f"{size}: " + "; ".join(parts)
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# correct first
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[str, float]:
-    """Relative L2 error of the output and of each gradient against an fp64 transform, of a few fresh channels.
+    """Relative L2 error of the output and of each gradient against the fp64 reference, of a few random channels.
 
-    Inputs have a mean of 1; outputs are poisoned with NaN beforehand.
+    Inputs have a mean of 1; memory for the outputs holds NaN beforehand.
     """
     few = replace(size, width=min(size.width, _CHECKED_CHANNELS), batch=min(size.batch, 2))
     arguments = _arguments(few, dtype, device)
     doubles = [a.detach().double().requires_grad_() for a in arguments]
     poison = [torch.full_like(a, float("nan")) for a in arguments for _ in range(4)]
-    del poison  # the caching allocator gives this memory to what comes next
-    found = _call(few, arguments, "triton")
-    expected = _passage_fp64(few, doubles) if few.direction == "passage" else _call(few, doubles, "fft")
-    cotangent = torch.randn_like(found)
-    gradients = torch.autograd.grad(found, arguments, cotangent)
-    wanted = torch.autograd.grad(expected, doubles, cotangent.double())
+    del poison  # the caching allocator hands this memory to the outputs
+    actual, expected = _call(few, arguments, "triton"), _reference(few, doubles)
+    cotangent = torch.randn_like(actual)
+    gradients = torch.autograd.grad(actual, arguments, cotangent)
+    expected_gradients = torch.autograd.grad(expected, doubles, cotangent.double())
     names = ["output", "du", "dfilter", "dgate_in", "dgate_out"]
     if few.direction != "passage":
         names.insert(3, "dskip")
     return {
-        name: float((f.detach().double() - w.detach()).norm() / w.detach().norm())
-        for name, f, w in zip(names, [found, *gradients], [expected, *wanted])
+        name: float((a.detach().double() - e.detach()).norm() / e.detach().norm())
+        for name, a, e in zip(names, [actual, *gradients], [expected, *expected_gradients])
     }
 
 
-def _passage_fp64(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
-    """The passage scope as transforms of twice a slot, in fp64: nothing of the tested path is in it."""
-    u, filter_DK, gate_in, gate_out = doubles
-    slot = size.slot_tokens
-    slots = -(-size.length // slot)
-    p = torch.nn.functional.pad(u * gate_in, (0, slots * slot - size.length)).view(*u.shape[:2], slots, slot)
-    spectrum = torch.fft.rfft(filter_DK, n=3 * slot)[:, None]
-    y: Tensor = torch.fft.irfft(torch.fft.rfft(p, n=3 * slot) * spectrum, n=3 * slot)[..., slot - 1 : 2 * slot - 1]
-    return y.flatten(2)[..., : size.length] * gate_out
-
-
 def _arguments(size: OperatorSize, dtype: torch.dtype, device: str) -> list[Tensor]:
-    """u, filter, skip (not in passage scope), gate_in, gate_out; the filter as long as the input (or slot) and
-    decaying, as a trained one is."""
+    """u, filter, skip (not in passage scope), gate_in, gate_out; a decaying filter as long as the input or slot."""
     reach = size.slot_tokens if size.direction == "passage" else size.length
     taps = reach if size.direction == "causal" else 2 * reach - 1
     full = (size.batch, size.width, size.length)
@@ -186,22 +169,25 @@ def _arguments(size: OperatorSize, dtype: torch.dtype, device: str) -> list[Tens
 
 
 def _call(size: OperatorSize, arguments: Sequence[Tensor], backend: str) -> Tensor:
-    """The operator on a backend; passage scope has ``toeplitz`` in place of ``fft``."""
+    """The operator on ``triton``, or on ``library``: ``torch.fft``, in passage scope the Toeplitz product."""
     u, filter_DK, *skip, gate_in, gate_out = arguments
     if size.direction == "passage":
-        return gated_slot_conv(
+        return gated_passage_conv(
             u, filter_DK, slot_tokens=size.slot_tokens, gate_in_BDL=gate_in, gate_out_BDL=gate_out,
             backend="triton" if backend == "triton" else "toeplitz",
         )  # fmt: skip
     return long_conv(
         u, filter_DK, direction=size.direction, skip_D=skip[0], gate_in_BDL=gate_in, gate_out_BDL=gate_out,
-        backend=backend,
+        backend="triton" if backend == "triton" else "fft",
     )  # fmt: skip
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# then fast
-# ---------------------------------------------------------------------------------------------------------------
+def _reference(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
+    u, filter_DK, *skip, gate_in, gate_out = doubles
+    gates = {"gate_in_BDL": gate_in, "gate_out_BDL": gate_out}
+    if size.direction == "passage":
+        return gated_passage_conv_reference(u, filter_DK, slot_tokens=size.slot_tokens, **gates)
+    return long_conv_reference(u, filter_DK, direction=size.direction, skip_D=skip[0], **gates)
 
 
 def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dict[tuple[Scope, int], float]) -> _Row:
@@ -220,31 +206,30 @@ def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dic
     def both(backend: str) -> Callable[[], object]:
         return lambda: torch.autograd.grad(_call(size, arguments, backend), arguments, cotangent)
 
-    forward_work()  # compiled, and the library's workspaces there
+    forward_work()  # compiles, and allocates the libraries' workspaces
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     forward_work()
     peak = (torch.cuda.max_memory_allocated() - before) / (u.numel() * u.element_size())
-    forward = milliseconds(forward_work)
-    whole = milliseconds(both("triton"))
+    forward, whole = milliseconds(forward_work), milliseconds(both("triton"))
     with torch.no_grad():
-        ours_torch = milliseconds(lambda: _call(size, detached, "fft"))
-    both_torch = milliseconds(both("fft"))
+        library_forward = milliseconds(lambda: _call(size, detached, "library"))
+    library_whole = milliseconds(both("library"))
     floor = 4 * u.numel() * u.element_size() / bandwidth * 1e3
     passage, long = size.direction == "passage", size.length >= 8192
     library = "toeplitz" if passage else "torch.fft"
-    asked_fft = _ASKED_FFT if long and not passage else None
+    fft_target = _TARGET_FFT if long and not passage else None
     row = _Row([
         Figure(f"{size}: forward", forward, "ms"),
         Figure(f"{size}: floor", floor, "ms"),
-        Figure(f"{size}: forward over floor", forward / floor, "x", _ASKED_FLOOR if passage and long else None),
-        Figure(f"{size}: {library} forward", ours_torch, "ms"),
-        Figure(f"{size}: {library} over ours, forward", ours_torch / forward, "x", asked_fft, "higher"),
+        Figure(f"{size}: forward over floor", forward / floor, "x", _TARGET_FLOOR if passage and long else None),
+        Figure(f"{size}: {library} forward", library_forward, "ms"),
+        Figure(f"{size}: {library} over ours, forward", library_forward / forward, "x", fft_target, "higher"),
         Figure(f"{size}: extra memory over input", peak, "x", 2.0 if long else None),
         Figure(f"{size}: forward + backward", whole, "ms"),
-        Figure(f"{size}: {library} forward + backward", both_torch, "ms"),
-        Figure(f"{size}: {library} over ours, forward + backward", both_torch / whole, "x", None, "higher"),
+        Figure(f"{size}: {library} forward + backward", library_whole, "ms"),
+        Figure(f"{size}: {library} over ours, forward + backward", library_whole / whole, "x", None, "higher"),
         Figure(f"{size}: largest error", max(errors.values()), "", TOLERANCE[dtype]),
     ])  # fmt: skip
     each = forward * 1e6 / u.numel()
@@ -252,15 +237,15 @@ def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dic
         pace[size.direction, size.length] = each
     elif (size.direction, size.length) in pace:
         trend = each / pace[size.direction, size.length]
-        row.figures.append(Figure(f"{size}: a position over that at width 768", trend, "x", _ASKED_TREND))
+        row.figures.append(Figure(f"{size}: a position over that at width 768", trend, "x", _TARGET_TREND))
     if size.attention and not passage and size.width % _HEADS[-1] == 0 and dtype != torch.float32:
         del cotangent
-        _beside_attention(row, size, dtype, forward, whole)
+        _compare_attention(row, size, dtype, forward, whole)
     return row
 
 
 def _prepared(size: OperatorSize, arguments: Sequence[Tensor], dtype: torch.dtype) -> Callable[[], Tensor]:
-    """The forward pass as inference has it: with a filter's spectrum computed before; a slot's filter needs none."""
+    """The forward pass of inference, with the filter's spectrum computed before; a slot's filter has none."""
     if size.direction == "passage":
         return lambda: _call(size, arguments, "triton")
     u, filter_DK, skip, gate_in, gate_out = arguments
@@ -268,24 +253,21 @@ def _prepared(size: OperatorSize, arguments: Sequence[Tensor], dtype: torch.dtyp
     return lambda: prepared_conv(u, filter_, skip_D=skip, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
 
 
-def _beside_attention(row: _Row, size: OperatorSize, dtype: torch.dtype, forward: float, whole: float) -> None:
-    """Adds how many times longer the fastest attention for the same mask takes."""
-    for name, ours, backward, asked in (
-        ("forward", forward, False, _ASKED),
-        ("forward + backward", whole, True, _ASKED_BOTH),
-    ):
-        times = _attention(size, dtype, backward, row.failures)
+def _compare_attention(row: _Row, size: OperatorSize, dtype: torch.dtype, forward: float, whole: float) -> None:
+    """Add the times of attention with the same mask, and the fastest one over ours."""
+    for name, ours, targets in (("forward", forward, _TARGETS), ("forward + backward", whole, _TARGETS_BOTH)):
+        times = _attention(size, dtype, ours is whole, row.failures)
         if not times:
             continue
-        limit = asked.get((size.direction, size.length)) if (size.width, size.batch) == (768, 1) else None
+        target = targets.get((size.direction, size.length)) if (size.width, size.batch) == (768, 1) else None
         row.figures += [Figure(f"{size}: {key} {name}", value, "ms") for key, value in times.items()]
         row.figures.append(
-            Figure(f"{size}: fastest attention over ours, {name}", min(times.values()) / ours, "x", limit, "higher")
+            Figure(f"{size}: fastest attention over ours, {name}", min(times.values()) / ours, "x", target, "higher")
         )
 
 
 def _attention(size: OperatorSize, dtype: torch.dtype, backward: bool, failures: dict[str, str]) -> dict[str, float]:
-    """Milliseconds of each SDPA backend and head width for the same mask; why one gives none goes to ``failures``."""
+    """Milliseconds of each SDPA backend and head width; the reason why one cannot run goes to ``failures``."""
     times: dict[str, float] = {}
     for head in _HEADS:
         shape = (size.batch, size.width // head, size.length, head)
@@ -307,18 +289,13 @@ def _attention(size: OperatorSize, dtype: torch.dtype, backward: bool, failures:
     return times
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# compiling
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def _compile(sizes: Sequence[OperatorSize], dtype: torch.dtype, workers: int, say: Callable[[str], None]) -> None:
     """Fill Triton's cache on disk, a process for each shape of kernel: compiling is most of a cold run's time."""
     shapes = {}
     for size in sizes:
-        ring = min(MAX_RING, 1 << max(size.length - 1, 0).bit_length())
-        ring = size.slot_tokens if size.direction == "passage" else ring
-        shapes[ring, size.direction] = replace(size, width=1, batch=1)
+        kernel = min(MAX_FFT_SIZE, 1 << max(size.length - 1, 0).bit_length())
+        kernel = size.slot_tokens if size.direction == "passage" else kernel
+        shapes[kernel, size.direction] = replace(size, width=1, batch=1)
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(min(workers, len(shapes)), mp_context=context) as pool:
         waiting = {pool.submit(operator_error, size, dtype, "cuda"): size for size in shapes.values()}

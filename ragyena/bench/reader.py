@@ -1,9 +1,9 @@
-"""The use case of ``ragyena bench reader``: how long a reader takes to read a whole context, beside its attention twin.
+"""The use case of ``ragyena bench reader``: time and memory of reading a whole context, against the attention baseline.
 
-A prefill is what a question costs before its answer is decoded: the states of all layers (``ReaderModel.encode``) and
+A prefill is the cost of a question before its answer is decoded: the states of all layers (``ReaderModel.encode``) and
 the scores of every span. Contexts are full of random word pieces, so that nothing is masked and attention may run
-without a mask, on whichever of PyTorch's backends is fastest for each shape; values narrower than their keys are padded
-where a backend wants them alike. All readers are run so.
+without a mask, on PyTorch's fastest backend for each shape; values narrower than their keys are padded where a backend
+wants one width. All readers are run so.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import resource
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,31 +26,33 @@ from torch.overrides import TorchFunctionMode
 
 from ragyena.bench.device_timing import device_suffix, milliseconds
 from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.bench.figures import seconds as seconds_of
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
+from ragyena.eval import machine
 from ragyena.model.checkpoint import load_config, load_into, load_state
-from ragyena.model.inputs import ReaderInput
+from ragyena.model.inputs import ContextShape, ReaderInput
+from ragyena.model.mixers import READER_MIXERS
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.reader import chosen_dtype
-from ragyena.train.context_task import compiled as compiled_layers
 from ragyena.train.run import chosen_device, load
+from ragyena.train.step_graphs import compiled as compiled_layers
 
-__all__ = ["ARCHITECTURES", "bench_reader"]
-
-ARCHITECTURES = {
-    "attention": ReaderModelConfig(mixers=("attention",) * 6, decoder_layers=0),
-    "local": ReaderModelConfig(mixers=("local_attention",) * 6, decoder_layers=0),
-    "hyena": ReaderModelConfig(decoder_layers=0),
-    "selected": ReaderModelConfig(selected_tokens=(0, 0, 128, 0, 128, 0), decoder_layers=0),
-}
-"""Readers by name, with random weights: the shipped reader's size, mixers in each of the ways it may have."""
+__all__ = ["architectures", "bench_reader"]
 
 _LONG = 131_072
-_ASKED_TWIN = 12.0  # times the attention twin's time, at 131,072 tokens
-_ASKED_SELECTED = 1.3  # time with selected tokens over that with none, at 131,072 tokens
+_TARGET_SPEEDUP = 12.0  # of Hyena over the attention baseline, at 131,072 tokens
+_TARGET_SELECTED = 1.3  # time with selected tokens over that with none, at 131,072 tokens
 _CPU_SECONDS = 3.0  # of repeated runs, at most
-_RESET_PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")  # Linux
-_HOPELESS = 3e15  # operations of one prefill beyond which a CPU is not asked
+_MOST_CPU_FLOPS = 3e15  # of one prefill: hours on a CPU
+
+
+def architectures() -> dict[str, ReaderModelConfig]:
+    """Readers by name, with random weights: of the shipped reader's size, a mixer in all layers; ``selected`` is Hyena
+    with selected tokens. The attention baseline, with which others are compared, comes first."""
+    names = sorted(READER_MIXERS, key=lambda name: name != "attention")
+    plain = {name: ReaderModelConfig(mixers=(name,) * 6, decoder_layers=0) for name in names}
+    return plain | {"selected": ReaderModelConfig(selected_tokens=(0, 0, 128, 0, 128, 0), decoder_layers=0)}
 
 
 def bench_reader(
@@ -67,7 +68,7 @@ def bench_reader(
 ) -> Benchmark:
     """Prefill milliseconds and peak memory of each reader at each length (rounded up to whole slots).
 
-    ``readers`` are names of ``ARCHITECTURES``, ``RECIPE:STAGE``, or checkpoint folders. After ``seconds`` nothing
+    ``readers`` are names of ``architectures``, ``RECIPE:STAGE``, or checkpoint folders. After ``seconds`` nothing
     further is begun; what is left out, and what fails, is named in the setting. Raises UsageError for a reader that is
     none of these, CheckpointError for a folder that does not load.
     """
@@ -80,23 +81,26 @@ def bench_reader(
     times: dict[tuple[str, int], float] = {}
     backends: dict[str, str] = {}
     for length in lengths:
-        slots = math.ceil(length / slot_tokens)
+        shape = ContextShape(question_tokens, math.ceil(length / slot_tokens), slot_tokens)
         for name, model in opened.items():
             label = f"{name}, {length:,} tokens"
             if time.perf_counter() - began > seconds:
                 failures[label] = f"not begun within {seconds:.0f} s"
-            elif device == "cpu" and _attention_operations(model.config, slots * slot_tokens) > _HOPELESS:
+            elif device == "cpu" and model.flops(shape) * shape.tokens > _MOST_CPU_FLOPS:
                 failures[label] = "left out: hours on a CPU"
             else:
                 try:
-                    run = _prefill(model, (question_tokens, slots, slot_tokens), device, dtype, compiled)
+                    run = _prefill(model, shape, device, dtype, compiled)
                 except (RuntimeError, torch.OutOfMemoryError) as error:
                     failures[label] = f"{type(error).__name__}: {error}"[:300]
                 else:
                     times[name, length] = run.milliseconds
                     backends |= run.backends
-                    figures += _figures(label, name, length, run, times, opened)
-            say(_line(label, figures, failures))
+                    measured = _figures(label, model.config, length, run, times)
+                    figures += measured
+                    say(f"{label}: " + "; ".join(str(figure).removeprefix(f"{label}: ") for figure in measured))
+            if label in failures:
+                say(f"{label}: FAILED, {failures[label]}")
     return benchmark(
         "-".join(["reader", *(["compiled"] if compiled else []), device_suffix(device)]),
         figures,
@@ -116,45 +120,21 @@ def bench_reader(
 
 
 def _figures(
-    label: str,
-    name: str,
-    length: int,
-    run: _Prefill,
-    times: dict[tuple[str, int], float],
-    opened: dict[str, ReaderModel],
+    label: str, config: ReaderModelConfig, length: int, run: _Prefill, times: dict[tuple[str, int], float]
 ) -> list[Figure]:
-    figures = [
-        Figure(f"{label}: prefill", run.milliseconds, "ms", samples=run.samples),
-        Figure(f"{label}: peak memory", run.peak_bytes / 2**20, "MiB"),
-    ]
-    twin = times.get(("attention", length))
-    if twin is not None and "attention" not in opened[name].config.mixers:
-        asked = _ASKED_TWIN if length == _LONG and "local_attention" not in opened[name].config.mixers else None
-        figures.append(
-            Figure(f"{label}: the attention twin's time over it", twin / run.milliseconds, "x", asked, "higher")
-        )
-    none = times.get(("hyena", length))
-    if none is not None and opened[name].config.selecting_layers:
-        figures.append(
-            Figure(f"{label}: over that without selected tokens", run.milliseconds / none, "x",
-                   _ASKED_SELECTED if length == _LONG else None)
-        )  # fmt: skip
+    figures = [Figure(f"{label}: prefill", run.milliseconds, "ms", samples=run.samples)]
+    if run.peak_gib is not None:
+        figures.append(Figure(f"{label}: peak memory", 1024 * run.peak_gib, "MiB"))
+    mixers, long = set(config.mixers), length == _LONG
+    baseline, unselected = times.get(("attention", length)), times.get(("hyena", length))
+    if baseline is not None and "attention" not in mixers:
+        name, target = f"{label}: the attention baseline's time over it", _TARGET_SPEEDUP if long else None
+        speedup = baseline / run.milliseconds
+        figures.append(Figure(name, speedup, "x", target if mixers == {"hyena"} else None, "higher"))
+    if unselected is not None and config.selecting_layers:
+        name, target = f"{label}: over that without selected tokens", _TARGET_SELECTED if long else None
+        figures.append(Figure(name, run.milliseconds / unselected, "x", target))
     return figures
-
-
-def _line(label: str, figures: Sequence[Figure], failures: dict[str, str]) -> str:
-    if label in failures:
-        return f"{label}: FAILED, {failures[label]}"
-    parts = []
-    for figure in figures:
-        if figure.name.startswith(f"{label}: "):
-            limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
-            parts.append(f"{figure.name.removeprefix(f'{label}: ')} {figure.value:.4g} {figure.unit}{limit}")
-    return f"{label}: " + "; ".join(parts)
-
-
-def _attention_operations(config: ReaderModelConfig, tokens: int) -> float:
-    return 4.0 * config.width * tokens**2 * config.mixers.count("attention")
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -165,8 +145,9 @@ def _attention_operations(config: ReaderModelConfig, tokens: int) -> float:
 def _open(name: str) -> ReaderModel:
     """A reader by name, recipe and stage, or folder; random weights but for a folder's."""
     torch.manual_seed(0)
-    if name in ARCHITECTURES:
-        return ReaderModel(ARCHITECTURES[name])
+    known = architectures()
+    if name in known:
+        return ReaderModel(known[name])
     folder = Path(name).expanduser()
     if folder.is_dir():
         config = load_config(folder)
@@ -177,16 +158,14 @@ def _open(name: str) -> ReaderModel:
         return model
     recipe, colon, stage = name.rpartition(":")
     if not colon:
-        raise UsageError(
-            f"no reader '{name}'", hint=f"give a folder, RECIPE:STAGE, or one of: {', '.join(ARCHITECTURES)}"
-        )
+        raise UsageError(f"no reader '{name}'", hint=f"give a folder, RECIPE:STAGE, or one of: {', '.join(known)}")
     training = load(recipe, Path(), check_data=False)
     stages = {s.name: s.model for s in training.stages} if isinstance(training, TrainConfig) else {}
-    found = stages.get(stage)
-    if not isinstance(found, ReaderModelConfig):
+    chosen = stages.get(stage)
+    if not isinstance(chosen, ReaderModelConfig):
         names = [key for key, model in stages.items() if isinstance(model, ReaderModelConfig)]
         raise UsageError(f"{recipe} has no reader stage '{stage}'", hint=f"it has: {', '.join(names) or 'none'}")
-    return ReaderModel(found)
+    return ReaderModel(chosen)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -198,15 +177,13 @@ def _open(name: str) -> ReaderModel:
 class _Prefill:
     milliseconds: float
     samples: int
-    peak_bytes: int
+    peak_gib: float | None
     """Of the device; of the process, weights and libraries included, where the device is a CPU."""
     backends: dict[str, str]
-    """What each shape of attention ran on."""
+    """The backend of each shape of attention."""
 
 
-def _prefill(
-    model: ReaderModel, shape: tuple[int, int, int], device: str, dtype: torch.dtype, compiled: bool
-) -> _Prefill:
+def _prefill(model: ReaderModel, shape: ContextShape, device: str, dtype: torch.dtype, compiled: bool) -> _Prefill:
     model = model.to(device).eval().requires_grad_(False)
     model.prepare_inference(dtype)
     batch = _random_context(model.config, shape, device)
@@ -218,17 +195,17 @@ def _prefill(
         return model.span_scores(model.encode(batch, layers=layers), batch.text_mask)
 
     try:
-        with _attention_mode(attention, compiled):
+        # Compiled layers run as they are written: the mode would break their graphs.
+        with contextlib.nullcontext() if compiled else attention:
             work()  # chooses backends, compiles
+            machine.forget_peak_memory(device)
             if not device.startswith("cuda"):
-                with contextlib.suppress(OSError):
-                    _RESET_PEAK.write_text("5")
-                times = _wall_times(work)
-                return _Prefill(statistics.median(times), len(times), _process_peak(), attention.chosen)
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
+                times = [1e3 * seconds_of(work)]
+                while sum(times) < 1e3 * _CPU_SECONDS:
+                    times.append(1e3 * seconds_of(work))
+                return _Prefill(statistics.median(times), len(times), machine.peak_resident_gib(), attention.chosen)
             work()
-            peak = torch.cuda.max_memory_allocated()
+            peak = machine.peak_memory_gib(device)  # before graphs are captured
             return _Prefill(milliseconds(work), 1, peak, attention.chosen)
     finally:
         model.to("cpu")
@@ -236,7 +213,7 @@ def _prefill(
             torch.cuda.empty_cache()
 
 
-def _random_context(config: ReaderModelConfig, shape: tuple[int, int, int], device: str) -> ReaderInput:
+def _random_context(config: ReaderModelConfig, shape: ContextShape, device: str) -> ReaderInput:
     question, slots, slot = shape
     if slot > config.max_slot_tokens or question > config.max_question_tokens:
         raise UsageError(
@@ -244,41 +221,10 @@ def _random_context(config: ReaderModelConfig, shape: tuple[int, int, int], devi
             hint=f"this reader takes {config.max_slot_tokens} and {config.max_question_tokens} at most",
         )
     generator = torch.Generator().manual_seed(0)
-
-    def ids(*shape: int) -> Tensor:
-        return torch.randint(config.vocab_size, shape, generator=generator).to(device)
-
-    def all_of(*shape: int) -> Tensor:
-        return torch.ones(shape, dtype=torch.bool, device=device)
-
-    return ReaderInput(
-        ids(1, question), all_of(1, question), ids(1, slots, slot), all_of(1, slots, slot), all_of(1, slots, slot)
-    )
-
-
-def _wall_times(work: Callable[[], object]) -> list[float]:
-    times: list[float] = []
-    while not times or sum(times) < _CPU_SECONDS * 1e3:
-        began = time.perf_counter()
-        work()
-        times.append((time.perf_counter() - began) * 1e3)
-    return times
-
-
-def _process_peak() -> int:
-    """Bytes of the process's memory at its peak, since the last reset where the system has one."""
-    with contextlib.suppress(OSError):
-        for line in _STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-@contextlib.contextmanager
-def _attention_mode(mode: _FastestAttention, compiled: bool) -> Iterator[None]:
-    """``mode``, but for compiled layers, whose graphs it would break: they run as they are written."""
-    with contextlib.nullcontext() if compiled else mode:
-        yield
+    ids = [torch.randint(config.vocab_size, size, generator=generator) for size in ((1, question), (1, slots, slot))]
+    of_question, of_passages = (tensor.to(device) for tensor in ids)
+    every = torch.ones_like(of_passages, dtype=torch.bool)
+    return ReaderInput(of_question, torch.ones_like(of_question, dtype=torch.bool), of_passages, every, every)
 
 
 class _FastestAttention(TorchFunctionMode):
@@ -305,11 +251,9 @@ class _FastestAttention(TorchFunctionMode):
         shape = (tuple(query.shape), tuple(key.shape), tuple(value.shape))
         if shape not in self._choices:
             self._choices[shape] = self._fastest(query, key, value, scale) if query.is_cuda else None
-            found = self._choices[shape]
-            name = "default" if found is None else found.name.lower()
-            self.chosen[f"queries {query.shape[2]} x {query.shape[3]}, keys {key.shape[2]}, batch {query.shape[0]}"] = (
-                name
-            )
+            choice = self._choices[shape]
+            label = f"queries {query.shape[2]} x {query.shape[3]}, keys {key.shape[2]}, batch {query.shape[0]}"
+            self.chosen[label] = "default" if choice is None else choice.name.lower()
         return self._on(self._choices[shape], query, key, value, scale)
 
     def _fastest(self, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> SDPBackend | None:

@@ -1,25 +1,33 @@
-"""The use case of ``ragyena bench train``: how fast a recipe's stage trains here, and what our own work costs it."""
+"""The use case of ``ragyena bench train``: the speed of a recipe's stage, and the cost of logging and checkpoints."""
 
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from ragyena.bench.figures import Benchmark, Figure, benchmark, spread
-from ragyena.config import LanguageStageConfig, LanguageTrainConfig, RecallTrainConfig, TrainConfig, parse
+from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread
+from ragyena.config import (
+    LanguageStageConfig,
+    LanguageTrainConfig,
+    PairStageConfig,
+    RecallTrainConfig,
+    TrainConfig,
+    TrainingStage,
+    parse,
+)
 from ragyena.errors import UsageError
-from ragyena.train.flops import peak_flops
+from ragyena.model.flops import peak_flops
+from ragyena.train.kinds import AnyTrainConfig, RunContext
 from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
-from ragyena.train.run import AnyTrainConfig, chosen_device, load, tasks
-from ragyena.train.task import Stage, Task
+from ragyena.train.run import chosen_device, load, tasks
+from ragyena.train.task import Task
 from ragyena.types import Progress, Silent
 
 __all__ = ["bench_train"]
@@ -43,24 +51,23 @@ def bench_train(
 ) -> Benchmark:
     """Tokens a second of one stage, alternately by a bare loop and by ours with its log, TensorBoard and checks.
 
-    A checkpoint and a look at the held-out loss are timed by themselves; what they cost at the recipe's intervals is
-    computed from that. ``stage`` is a stage's name, the last for None. ``packed`` may be None for a language model:
-    random tokens take as long. ``sequence_tokens`` replaces a language model's, and its filters' reach; a step keeps
-    its tokens. ``folder`` is for what is written meanwhile.
+    A checkpoint and a held-out measurement are timed alone, and their cost at the recipe's intervals computed.
+    ``stage`` None is the last stage. ``packed`` may be None for a language model: random tokens take as long.
+    ``sequence_tokens`` replaces a language model's, and its filters' reach; a step keeps its tokens. ``folder`` is
+    scratch space. A stage that starts from an earlier one starts from random weights.
     """
     config = load(recipe, Path(), overrides, check_data=False)
     device = chosen_device(device)
     chosen = _stage(config, stage)
     if sequence_tokens is not None:
         chosen = _with_length(chosen, sequence_tokens)
+    folder.mkdir(parents=True, exist_ok=True)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(
-        config, data, folder, encoder=None, pair_encoder=None, device=device, ranks=Ranks(), progress=progress
-    )
+    make_task = tasks(config, RunContext(folder, data, None, None, device, Ranks(), progress))
     torch.manual_seed(config.seed)
     task = make_task(chosen)
     task.recordable = False  # both loops launch their kernels alike
-    short = chosen.model_copy(  # type: ignore[attr-defined]
+    short = chosen.model_copy(
         update={"tokens": steps * chosen.tokens_per_step, "held_out_tokens": 0, "checkpoint_seconds": _NEVER}
     )
     for batch in task.every_shape():
@@ -74,22 +81,25 @@ def bench_train(
         progress.advance(1)
         task.model.train()
         tokens, flops = ours.tokens, sum(task.flops(task.batch(step)) for step in range(ours.steps))
-        bare_rates.append(ours.tokens / _bare(task, chosen, None, device, steps=ours.steps))
+        bare_rates.append(ours.tokens / _bare(task, chosen, map(task.batch, range(ours.steps)), device))
         progress.advance(1)
     bare, rate = statistics.median(bare_rates), statistics.median(our_rates)
-    checkpoint, held_out = _checkpoint_seconds(task, chosen, folder, device), _held_out_seconds(task, device)
+    checkpoint = _checkpoint_seconds(task, chosen, folder, device)
+    task.model.eval()
+    task.held_out()  # compiles
+    held_out = seconds(task.held_out, device)
     seconds_per_token = (1 + checkpoint / chosen.checkpoint_seconds) / rate
     if chosen.held_out_tokens:
         seconds_per_token += held_out / chosen.held_out_tokens
+    whole, target = "  and checkpoints and held-out loss, at their intervals", 0.9 * bare
     figures = [
         spread("the loop without our logging", bare_rates, "tokens/s"),
-        Figure("ours, with log and TensorBoard", rate, "tokens/s", 0.9 * bare, "higher", samples=rounds),
-        Figure("  and checkpoints and held-out loss, at their intervals", 1 / seconds_per_token, "tokens/s",
-               0.9 * bare, "higher"),
+        Figure("ours, with log and TensorBoard", rate, "tokens/s", target, "higher", samples=rounds),
+        Figure(whole, 1 / seconds_per_token, "tokens/s", target, "higher"),
         Figure("a checkpoint to resume from", checkpoint, "s"),
         Figure("a look at the held-out loss", held_out, "s"),
         Figure("model FLOPs", flops / tokens / 1e6, "MFLOP/token"),
-    ]  # fmt: skip
+    ]
     peak = peak_flops(device)
     if peak is not None:
         figures.append(Figure("MFU, ours", 100 * rate * flops / tokens / peak, "%"))
@@ -114,16 +124,18 @@ def bench_train(
     )
 
 
-def _stage(config: AnyTrainConfig, name: str | None) -> Stage:
-    stages: dict[str, Stage] = {stage.name: stage for stage in config.stages}
-    if name is None:
-        return list(stages.values())[-1]
+def _stage(config: AnyTrainConfig, name: str | None) -> TrainingStage:
+    stages: dict[str, TrainingStage] = {stage.name: stage for stage in config.stages}
+    name = name or list(stages)[-1]
     if name not in stages:
         raise UsageError(f"the recipe has no stage '{name}'", hint=f"it has: {', '.join(stages)}")
-    return stages[name]
+    stage = stages[name]
+    if not isinstance(stage, PairStageConfig) and getattr(stage, "start", "") in stages:
+        return stage.model_copy(update={"start": "scratch"})
+    return stage
 
 
-def _with_length(stage: Stage, length: int) -> Stage:
+def _with_length(stage: TrainingStage, length: int) -> TrainingStage:
     if not isinstance(stage, LanguageStageConfig):
         raise UsageError("only a language model's sequences have a length to set", hint="leave --sequence-tokens out")
     model = stage.model.model_copy(update={"max_length": length})
@@ -143,50 +155,35 @@ def _random_prose(config: AnyTrainConfig, folder: Path) -> Path | None:
     size = min(stage.model.vocab_size for stage in config.stages)
     chooser = np.random.default_rng(config.seed)
     train, dev = (chooser.integers(size, size=count, dtype=np.int32) for count in (4_000_000, config.data.dev_tokens))
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "random.npz"
     np.savez(path, train=train, dev=dev, vocab_size=np.array(size))
     return path
 
 
-def _bare(task: Task, stage: Stage, batches: list[object] | None, device: str, *, steps: int = 0) -> float:
-    """Seconds of steps as plain as they can be written; on given batches, or on those of the first steps."""
+def _bare(task: Task, stage: TrainingStage, batches: Iterable[object], device: str) -> float:
+    """Seconds of steps on the batches as plain as they can be written."""
     optimizer = ReaderOptimizer(task.model, stage.optimizer)
-    _settle(device)
-    begun = time.perf_counter()
-    for step in range(steps if batches is None else len(batches)):
-        loss, _ = task.loss(task.batch(step) if batches is None else batches[step], 0.5)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(task.model.parameters(), stage.optimizer.clip_norm)
-        optimizer.step(0.5)
-        optimizer.zero_grad()
-    _settle(device)
-    return time.perf_counter() - begun
+
+    def steps() -> None:
+        for batch in batches:
+            loss, _ = task.loss(batch, 0.5)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(task.model.parameters(), stage.optimizer.clip_norm)
+            optimizer.step(0.5)
+            optimizer.zero_grad()
+
+    return seconds(steps, device)
 
 
-def _checkpoint_seconds(task: Task, stage: Stage, folder: Path, device: str) -> float:
+def _checkpoint_seconds(task: Task, stage: TrainingStage, folder: Path, device: str) -> float:
     optimizer = ReaderOptimizer(task.model, stage.optimizer)
     loss, _ = task.loss(task.batch(0), 0.5)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step(0.0)  # the optimizer has its state from its first step on
     optimizer.zero_grad()
-    _settle(device)
-    begun = time.perf_counter()
-    parts = {"model": task.model.state_dict(), "optimizer": optimizer.state(), "task": task.state()}
-    write_resume(folder / "resume.safetensors", parts, {})
-    return time.perf_counter() - begun
 
+    def save() -> None:
+        parts = {"model": task.model.state_dict(), "optimizer": optimizer.state(), "task": task.state()}
+        write_resume(folder / "resume.safetensors", parts, {})
 
-def _held_out_seconds(task: Task, device: str) -> float:
-    task.model.eval()
-    task.held_out()  # compiles
-    _settle(device)
-    begun = time.perf_counter()
-    task.held_out()
-    _settle(device)
-    return time.perf_counter() - begun
-
-
-def _settle(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+    return seconds(save, device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from ragyena.cli.options import (
     QuietOption,
     WhereOption,
     configure,
-    index_path,
     parse_filters,
 )
 from ragyena.errors import (
@@ -28,12 +26,11 @@ from ragyena.errors import (
     EmptyQuestionError,
     PartialFailureError,
     PathNotFoundError,
-    RagyenaError,
     UsageError,
 )
 
 if TYPE_CHECKING:
-    from ragyena.pipeline import Pipeline
+    from ragyena.config import PipelineConfig
 
 __all__ = ["command"]
 
@@ -58,31 +55,31 @@ def command(
     ] = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what became of every retrieved passage.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the outcome for every retrieved passage.")] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Answer a question from an index, with citations."""
-    flags = {
-        "packer.context_tokens": context_tokens,
-        "retriever.top_k": top_k,
-        "reader.threshold": threshold,
-    }
     if questions is not None and question is not None:
         raise UsageError("a question and --questions were both given", hint="give one of them")
-    config = configure(pipeline, flags)
+    config = configure(
+        pipeline,
+        {"packer.context_tokens": context_tokens, "retriever.top_k": top_k, "reader.threshold": threshold},
+    )
     filters = parse_filters(where or [])
     if questions is not None:
-        rows = list(_rows(questions))
+        rows = _read_rows(questions)
         with interruptible("the answers printed so far are complete"):
-            _batch(rows, index_path(index, config), config, filters, questions, explain=explain, quiet=quiet)
+            _ask_rows(rows, questions, index, config, filters, explain=explain, quiet=quiet)
         return
-    asked = _one_question(question)
+    text = _one_question(question)
     with interruptible("nothing was changed"):
+        from ragyena.pipeline import Pipeline
+
         with _opening(quiet):
-            opened = _open(index_path(index, config), config)
+            opened = Pipeline.open(index, settings=config)
         with opened:
-            answer = opened.ask(asked, filters=filters)
+            answer = opened.ask(text, filters=filters)
     if json:
         from ragyena.cli.schemas import answer_json
 
@@ -107,12 +104,6 @@ def _one_question(question: str | None) -> str:
     return question
 
 
-def _open(path: Path, config: Any) -> Pipeline:
-    from ragyena.pipeline import Pipeline
-
-    return Pipeline.open(path, config)
-
-
 def _opening(quiet: bool) -> AbstractContextManager[Any]:
     """A sign of life while the index and the reader are opened."""
     if quiet or not sys.stderr.isatty():
@@ -122,7 +113,7 @@ def _opening(quiet: bool) -> AbstractContextManager[Any]:
     return Console(stderr=True).status("opening the index and the reader")
 
 
-# --- batches ---------------------------------------------------------------------------------------------------
+# --- files of questions ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +122,20 @@ class _Row:
     id: str | int | None
     question: str
     problem: str
-    """Why the row cannot be asked; empty where it can."""
+    """The reason why the row cannot be asked; empty where it can."""
 
 
-def _rows(path: Path) -> Iterator[_Row]:
+def _read_rows(path: Path) -> list[_Row]:
     if not path.is_file():
         raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl file")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}", hint="save the file as UTF-8 JSON lines") from error
-    found = False
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            found = True
-            yield _row(number, line)
-    if not found:
+    rows = [_row(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not rows:
         raise DataError(f"{path} holds no questions", hint='write one {"question": "..."} a line')
+    return rows
 
 
 def _row(number: int, line: str) -> _Row:
@@ -165,23 +153,31 @@ def _row(number: int, line: str) -> _Row:
     return _Row(number, id, question, "")
 
 
-def _batch(
-    rows: list[_Row], path: Path, config: Any, filters: dict[str, str], file: Path, *, explain: bool, quiet: bool
+def _ask_rows(
+    rows: list[_Row],
+    file: Path,
+    index: str | None,
+    config: PipelineConfig,
+    filters: dict[str, str],
+    *,
+    explain: bool,
+    quiet: bool,
 ) -> None:
-    """Asks every row; a row that cannot be asked is reported where it stands and fails the run at its end."""
+    """Ask every row; one that cannot be asked is reported in its place and fails the run at its end."""
     from ragyena.cli.schemas import ErrorJson, answer_json
+    from ragyena.pipeline import Pipeline
 
     failed: list[int] = []
-    with TerminalProgress(quiet=quiet) as progress, _open(path, config) as opened:
+    with TerminalProgress(quiet=quiet) as progress, Pipeline.open(index, settings=config) as pipeline:
         progress.start("asking", len(rows), "questions")
         for row in rows:
             try:
                 if row.problem:
                     raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
-                answer = opened.ask(row.question, filters=filters)
+                answer = pipeline.ask(row.question, filters=filters)
             except (DataError, UsageError) as error:
                 failed.append(row.line)
-                progress.note(_at(file, row.line, error))
+                progress.note(f"{file}:{row.line}: {error.message}")
                 values = ErrorJson(id=row.id, line=row.line, error=error.message, hint=error.hint)
                 emit_json(values.model_dump(by_alias=True), indent=None)
             else:
@@ -191,9 +187,5 @@ def _batch(
         lines = ", ".join(str(line) for line in failed[:10]) + (", ..." if len(failed) > 10 else "")
         raise PartialFailureError(
             f"{len(failed)} of {len(rows)} rows of {file} could not be asked: line {lines}",
-            hint="mend these lines; the answers to the others were printed",
+            hint="correct these lines; the answers to the others were printed",
         )
-
-
-def _at(file: Path, line: int, error: RagyenaError) -> str:
-    return f"{file}:{line}: {error.message}"

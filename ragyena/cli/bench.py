@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible, output, short_path
-from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
 
 if TYPE_CHECKING:
-    from ragyena.bench.figures import Benchmark, Figure
+    from ragyena.bench.figures import Benchmark
+    from ragyena.types import Progress
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Measure speed on this machine, beside what is asked of it.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed on this machine, against targets.", no_args_is_help=True)
 
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="FOLDER", help="For the dated JSON; benchmarks/results in a checkout."),
 ]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 @app.command("embed")
@@ -33,9 +37,9 @@ def embed(
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Passages embedded a second, beside plain sentence-transformers in the same run."""
+    """Passages embedded a second, against plain sentence-transformers in the same run."""
     config = configure(pipeline)
-    with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
+    with _measuring(quiet) as (progress, _):
         from ragyena.bench.ask import bench_embed
 
         result = bench_embed(
@@ -57,14 +61,10 @@ def ask(
 ) -> None:
     """Retrieval, packing and reading times with the index open, and times of whole commands."""
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
-    with (
-        interruptible("nothing was written"),
-        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
-        TerminalProgress(quiet=quiet) as progress,
-    ):
+    with _measuring(quiet) as (progress, folder):
         from ragyena.bench.ask import bench_ask
 
-        result = bench_ask(config, Path(folder) / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
+        result = bench_ask(config, folder / "index", rounds=rounds, cold_runs=cold_runs, progress=progress)
     _show(result, out)
 
 
@@ -81,21 +81,17 @@ def train(
     sequence_tokens: Annotated[
         int | None, typer.Option(min=2, metavar="N", help="Another length of a language model's sequences.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     out: OutOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Tokens a second of a recipe's training, with our logging and checkpoints and without, and MFU."""
-    with (
-        interruptible("nothing was written"),
-        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
-        TerminalProgress(quiet=quiet) as progress,
-    ):
+    with _measuring(quiet) as (progress, folder):
         from ragyena.bench.train import bench_train
 
         result = bench_train(
             recipe,
-            Path(folder),
+            folder,
             overrides=overrides or (),
             stage=stage,
             packed=packed,
@@ -129,24 +125,20 @@ def operator(
     seconds: Annotated[float, typer.Option(min=1, help="No size is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """The long convolution on CUDA: checked against fp64, timed beside torch.fft, attention and the memory's speed."""
+    """The long convolution on CUDA: checked against fp64, timed against torch.fft, attention and the memory's speed."""
     from ragyena.errors import UsageError
 
     if dtype not in ("float16", "bfloat16", "float32"):
         raise UsageError(f"--dtype is {dtype}", hint="give float16, bfloat16 or float32")
-    chosen, wide, many = (
-        _numbers(name, values) for name, values in (("lengths", lengths), ("widths", widths), ("batches", batches))
-    )
-    if quick:
-        chosen = [8192, 131_072]
+    chosen = [8192, 131_072] if quick else _numbers("--lengths", lengths)
+    wide, many = _numbers("--widths", widths), _numbers("--batches", batches)
     with interruptible("nothing was written"):
         import torch
 
         from ragyena.bench.operator import OperatorSize, Scope, bench_operator
 
         known: dict[str, Scope] = {"causal": "causal", "two_sided": "two_sided", "passage": "passage"}
-        unknown = [name for name in scopes.split(",") if name not in known]
-        if unknown:
+        if unknown := [name for name in scopes.split(",") if name not in known]:
             raise UsageError(f"--scopes has {unknown[0]}", hint=f"give some of {','.join(known)}")
         sizes = [
             OperatorSize(length, width, batch, known[scope], slot_tokens, attention)
@@ -165,7 +157,7 @@ def operator(
             dtype=getattr(torch, dtype),
             workers=workers,
             seconds=seconds,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
     _show(result, out)
 
@@ -175,7 +167,7 @@ def reader(
     readers: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Checkpoint folders, RECIPE:STAGE, or attention, local, hyena, selected; the four if none."
+            help="Checkpoint folders, RECIPE:STAGE, names of mixers, or selected; all mixers and selected if none."
         ),
     ] = None,
     lengths: Annotated[
@@ -183,38 +175,50 @@ def reader(
     ] = "4096,8192,16384,32768,65536,131072",
     slot_tokens: Annotated[int, typer.Option(min=16, help="Tokens of a passage slot.")] = 256,
     question_tokens: Annotated[int, typer.Option(min=3, help="Tokens of the question.")] = 24,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: DeviceOption = "auto",
     compiled: Annotated[bool, typer.Option("--compile", help="Run layers through torch.compile.")] = False,
     seconds: Annotated[float, typer.Option(min=1, help="No reader and length is begun after so long.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """Time and memory of reading a whole context (prefill), against the attention twin, at several lengths."""
-    chosen = _numbers("lengths", lengths)
+    """Time and memory of reading a whole context (prefill), against the attention baseline, at several lengths."""
+    chosen = _numbers("--lengths", lengths)
     with interruptible("nothing was written"):
-        from ragyena.bench.reader import ARCHITECTURES, bench_reader
+        from ragyena.bench.reader import architectures, bench_reader
 
         result = bench_reader(
-            readers or list(ARCHITECTURES),
+            readers or list(architectures()),
             chosen,
             slot_tokens=slot_tokens,
             question_tokens=question_tokens,
             device=device,
             compiled=compiled,
             seconds=seconds,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
     _show(result, out)
 
 
-def _numbers(name: str, values: str) -> list[int]:
+@contextmanager
+def _measuring(quiet: bool) -> Iterator[tuple[Progress, Path]]:
+    """Progress on the terminal and a scratch folder; an interrupt says that nothing was written."""
+    with (
+        interruptible("nothing was written"),
+        tempfile.TemporaryDirectory(prefix="ragyena-bench-") as folder,
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        yield progress, Path(folder)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _numbers(flag: str, values: str) -> list[int]:
     from ragyena.errors import UsageError
 
-    try:
-        numbers = [int(value) for value in values.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise UsageError(f"--{name} is {values}", hint="give numbers by commas, as 8192,65536")
+    numbers = whole_numbers(flag, [values]) or []
+    if min(numbers) < 1:
+        raise UsageError(f"{flag} is {values}", hint="give numbers from 1 on")
     return numbers
 
 
@@ -224,40 +228,28 @@ def _show(benchmark: Benchmark, out: Path | None) -> None:
 
     from ragyena.bench.figures import write
 
+    def amount(value: float | None, unit: str) -> str:
+        if value is None:
+            return ""
+        return f"{value:.3g} {unit}".strip() if value < 100 else f"{value:,.0f} {unit}"
+
     machine = benchmark.machine
     console = output()
     console.print(
         f"bench {benchmark.name}, {benchmark.date}: {machine['processor']}, {machine['cores']} cores, "
         f"{machine['torch_threads']} threads, torch {machine['versions']['torch']}"
     )
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for column in ("median", "p95", "limit"):
+    table = Table("", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("median", "p95", "target"):
         table.add_column(column, justify="right")
     table.add_column("")
     for figure in benchmark.figures:
-        table.add_row(*_row(figure))
+        sign = "under" if figure.better == "lower" else "at least"
+        target = "" if figure.limit is None else f"{sign} {amount(figure.limit, figure.unit)}"
+        verdict = {None: "", True: "met", False: "missed"}[figure.met]
+        p95 = amount(figure.p95, figure.unit)
+        table.add_row(figure.name, amount(figure.value, figure.unit), p95, target, verdict)
     console.print(table)
-    folder = out or (_results() if _results().parent.is_dir() else Path())
+    results = Path("benchmarks") / "results"  # of a checkout; an installed package has no such folder
+    folder = out or (results if results.parent.is_dir() else Path())
     console.print(f"  {short_path(str(write(benchmark, folder).absolute()))}")
-
-
-def _row(figure: Figure) -> tuple[str, str, str, str, str]:
-    def with_unit(value: float | None) -> str:
-        return (
-            ""
-            if value is None
-            else f"{value:.3g} {figure.unit}".strip()
-            if value < 100
-            else f"{value:,.0f} {figure.unit}"
-        )
-
-    sign = "under" if figure.better == "lower" else "at least"
-    limit = "" if figure.limit is None else f"{sign} {with_unit(figure.limit)}"
-    verdict = {None: "", True: "met", False: "missed"}[figure.met]
-    return figure.name, with_unit(figure.value), with_unit(figure.p95), limit, verdict
-
-
-def _results() -> Path:
-    """Where a checkout keeps its results; the folder above it is missing in an installed package."""
-    return Path("benchmarks") / "results"

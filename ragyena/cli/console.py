@@ -1,4 +1,4 @@
-"""What the commands print with: consoles, progress, machine-readable output, small formats."""
+"""Output of the commands: consoles, progress, JSON, and formats of paths and sizes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -104,9 +103,7 @@ class TerminalProgress:
     def __enter__(self) -> TerminalProgress:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._finish()
 
     def start(self, description: str, total: int | None, unit: str) -> None:

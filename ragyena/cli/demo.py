@@ -1,4 +1,4 @@
-"""``ragyena demo``: the whole of ragyena once, on a corpus that ships with it."""
+"""``ragyena demo``: index and ask the shipped corpus."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: Q
         with _folder(index, config) as folder:
             console.print(f"Indexing {short_path(str(demo.corpus()))}")
             with TerminalProgress(quiet=quiet) as progress:
-                built = demo.build(folder, config, progress)
-            held = f"{built.report.total_documents:,} documents, {built.report.total_passages:,} passages"
-            console.print(f"{held} in {built.seconds:.1f} s\n", style="dim")
+                report = demo.build(folder, config, progress)
+            held = f"{report.total_documents:,} documents, {report.total_passages:,} passages"
+            console.print(f"{held} in {report.seconds:.1f} s\n", style="dim")
             results = []
             for result in demo.ask_all(folder, config):
                 results.append(result)
                 _show(result)
-        right = sum(result.right for result in results)
+        right = sum(result.correct for result in results)
         console.print(
             f"{right} of {len(results)} answers right, {time.perf_counter() - began:.0f} s in all", style="bold"
         )
@@ -60,9 +60,9 @@ def _show(result: DemoAnswer) -> None:
     from ragyena.cli.views import answer_view
 
     console = output()
-    console.print(f"> {result.asked.question}", style="cyan")
+    console.print(f"> {result.question.question}", style="cyan")
     console.print(answer_view(result.answer, console))
-    if not result.right:
-        expected = " or ".join(result.asked.answers) or "no answer: the corpus does not hold one"
-        console.print(f"  not what was expected: {expected}", style="red")
+    if not result.correct:
+        expected = " or ".join(result.question.answers) or "no answer: the corpus does not hold one"
+        console.print(f"  expected: {expected}", style="red")
     console.print()

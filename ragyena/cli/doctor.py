@@ -1,8 +1,6 @@
-"""``ragyena doctor``: what is installed, what would be used, and whether it is sound."""
+"""``ragyena doctor``: check packages, device, embedder, reader and index."""
 
 from __future__ import annotations
-
-from dataclasses import asdict
 
 import typer
 
@@ -34,12 +32,13 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, json: Js
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=21)
         grid.add_column(width=7)
-        found = check.found + (f"\nhint: {check.hint}" if check.hint else "")
-        grid.add_row(check.name, Text(check.verdict, style=STYLES[check.verdict]), Text(found))
+        result = check.result + (f"\nhint: {check.hint}" if check.hint else "")
+        grid.add_row(check.name, Text(check.verdict, style=STYLES[check.verdict]), Text(result))
         console.print(grid)
     unsound = [check.name for check in checks if check.verdict == "unsound"]
     if json:
-        emit_json({"schema": "ragyena.doctor/1", "sound": not unsound, "checks": [asdict(check) for check in checks]})
+        rows = [{"name": c.name, "verdict": c.verdict, "found": c.result, "hint": c.hint} for c in checks]
+        emit_json({"schema": "ragyena.doctor/1", "sound": not unsound, "checks": rows})
     elif unsound:
         console.print(f"\nunsound: {', '.join(unsound)}", style="bold red")
     else:

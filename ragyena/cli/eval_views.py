@@ -1,31 +1,88 @@
-"""How evaluations and comparisons look on a terminal."""
+"""Evaluations and comparisons on a terminal."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ragyena.cli.console import size
+from ragyena.cli.console import TerminalProgress, output, size
 from ragyena.eval.compare import Comparison
-from ragyena.eval.comparing import Difference
 from ragyena.eval.cost import Cost
-from ragyena.eval.latency import Latency
+from ragyena.eval.layout import ConditionReport, Report
 from ragyena.eval.metrics import Estimate
-from ragyena.eval.report import ConditionReport, Report
+from ragyena.eval.recipe import Evaluation, Part
 from ragyena.eval.results import short_name
 from ragyena.eval.retrieval import RetrievalReport
-from ragyena.report.cost_parts import PART_NAMES, duration
+from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
+from ragyena.eval.significance import Difference
+from ragyena.eval.timing import Latency
+from ragyena.report.cost import PART_NAMES
+from ragyena.report.numbers import duration
 
-__all__ = ["comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
+__all__ = ["Printer", "comparison_lines", "document_lines", "report_lines", "retrieval_lines", "summary_line"]
+
+
+class Printer(Watcher):
+    """Prints an evaluation as it goes: of one recipe its results in full, of a suite a line each."""
+
+    def __init__(self, progress: TerminalProgress | None) -> None:
+        """``progress`` shows the parts of a suite as they begin."""
+        self._progress = progress
+        self._console = output()
+        self._is_suite = False
+        self._done = self._count = 0
+
+    def started(self, evaluation: Evaluation, folder: Path, count: int, left_out: Sequence[Part]) -> None:
+        self._is_suite, self._count = evaluation.is_suite, count
+        if evaluation.is_suite:
+            recipes = len(evaluation.parts) - len(left_out)
+            self._console.print(f"{evaluation.name}: {recipes} recipes, {count} results to make, in {folder}")
+            for part in left_out:
+                self._console.print(
+                    f"  {part.name}: left out, it searches an index and reads nothing that could be frozen; where data "
+                    f"and index are: ragyena eval {part.name} --data-root FOLDER"
+                )
+
+    def began(self, part: str, reader: str) -> None:
+        if self._progress and self._is_suite:
+            self._progress.note(f"{self._done + 1} of {self._count}: {part}, {reader}")
+
+    def finished(self, result: Finished) -> None:
+        self._done += 1
+        if self._is_suite or result.report is None:
+            self._console.print(summary_line(result.result, kept=result.kept))
+            return
+        report = result.report
+        for line in retrieval_lines(report) if isinstance(report, RetrievalReport) else report_lines(report):
+            self._console.print(line)
+        self._console.print(f"\n  {result.result}\n")
+
+    def compared(self, comparison: Comparison, path: Path) -> None:
+        for line in comparison_lines(comparison):
+            self._console.print(line)
+        self._console.print(f"\n  {path}\n")
+
+    def frozen(self, part: FrozenPart) -> None:
+        self._done += 1
+        self._console.print(
+            f"{part.path}: {part.questions:,} questions, {part.passages:,} passages, "
+            f"{part.path.stat().st_size / 2**20:.1f} MiB{' (frozen before)' if part.kept else ''}"
+        )
+
+    def end(self, result: EvaluationResult, pages: Sequence[Path]) -> None:
+        for path in () if self._is_suite else result.together:
+            self._console.print(f"  all of them together: {path}\n")
+        for path in pages:
+            self._console.print(f"  {path}")
 
 
 def report_lines(report: Report) -> Iterator[Any]:
-    """What to print of a report, in order."""
+    """The lines of a reader's results, in order."""
     yield from _heading(report)
     for condition in report.conditions:
         yield ""
@@ -42,7 +99,7 @@ def report_lines(report: Report) -> Iterator[Any]:
 
 
 def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
-    """What to print of what searches find, in order."""
+    """The lines of the results of retrieval, in order."""
     yield f"{report.recipe}, {report.date}"
     if report.data["left_out"]:
         yield f"  left out {report.data['left_out']:,}; the first: {report.data['left_out_first'][0]}"
@@ -65,7 +122,7 @@ def retrieval_lines(report: RetrievalReport) -> Iterator[Any]:
 
 
 def summary_line(result: Path, *, kept: bool) -> str:
-    """One line of a result of a suite: F1 under each condition, or what each search finds."""
+    """One line of a result of a suite: F1 under each condition, or the recall of each way of searching."""
     values = json.loads(result.read_text(encoding="utf-8"))
     if "reader" in values:
         figures = ", ".join(f"{c['name']} {c['whole']['f1']['mean']:.1f}" for c in values["conditions"])
@@ -73,12 +130,12 @@ def summary_line(result: Path, *, kept: bool) -> str:
     else:
         recalls = [(c["name"], c["answer_recall"] or c["passage_recall"] or {}) for c in values["conditions"]]
         figures = ", ".join(f"{name} {e['mean']:.1f} in {k}" for name, of in recalls for k, e in [*of.items()][-1:])
-        said = f"{values['recipe']}: found by {figures}"
+        said = f"{values['recipe']}: retrieved by {figures}"
     return f"  {said}{' (finished before)' if kept else ''}"
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[Any]:
-    """What to print of a comparison, in order."""
+    """The lines of a comparison, in order."""
     yield f"{comparison.recipe}, {comparison.date}"
     for role, reader in (("first", comparison.first), ("second", comparison.second)):
         yield f"  {role:<8} {reader['name']} ({reader['fingerprint'][:12]}), {reader['date']}"
@@ -208,7 +265,7 @@ def _latency(latency: Latency) -> str:
 
 
 def _cost(cost: Cost) -> Iterator[str]:
-    parts = ", ".join(f"{PART_NAMES[part]} {duration(found.p50)}" for part, found in cost.parts.items())
+    parts = ", ".join(f"{PART_NAMES[part]} {duration(times.p50)}" for part, times in cost.parts.items())
     after = f", {duration(cost.per_token.p50)} for each token after it" if cost.per_token else ""
     yield f"of a question (medians): {parts}; first token after {duration(cost.first_token.p50)} of reading{after}"
     state = cost.state
@@ -219,3 +276,18 @@ def _cost(cost: Cost) -> Iterator[str]:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
+
+
+def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the task ``documents``: a line for each type of answer and each kind of document."""
+    for name, condition in report["conditions"].items():
+        yield f"{report['reader']['name']}, {name}: {condition['questions']:,} questions, in percent (95% interval)"
+        columns = ("right", "f1", "withheld", "evidence_packed", "cited")
+        yield f"  {'':18}{'n':>6}" + "".join(f"{column.replace('_', ' '):>20}" for column in columns)
+        for group, figures in condition["groups"].items():
+            shown = (figures.get(column) for column in columns)
+            cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+            yield f"  {group:18}{figures['n']:>6}" + "".join(f"{cell:>20}" for cell in cells)
+        found = condition["confidence"]
+        ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
+        yield f"  confidence: calibration error {found['calibration_error']:.3f}, AUROC of right answers {ranked}"

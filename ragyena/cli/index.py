@@ -1,4 +1,4 @@
-"""``ragyena index``: make an index of documents, look at it, mend it."""
+"""``ragyena index``: add documents, search, inspect, verify."""
 
 from __future__ import annotations
 
@@ -19,22 +19,30 @@ from ragyena.cli.options import (
     index_path,
     parse_filters,
 )
+from ragyena.documents.formats import listed
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
-    from ragyena.index.use_cases import AddReport, IndexStatus
+    from ragyena.index.add import AddReport
+    from ragyena.index.status import IndexStatus
 
 __all__ = ["app"]
 
-SHOWN = 10
-"""Passages that ``search`` shows where nothing says how many."""
 LISTED = 20
 """Files that ``status`` lists without ``--files``."""
 
-app = typer.Typer(help="Make an index of documents, look at it, mend it.", no_args_is_help=True, rich_markup_mode=None)
+ADD_HELP = f"""Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
+
+Formats: {listed()}. Each document is there whole or not at all, whatever happens; running the same command again
+resumes.
+"""
+
+app = typer.Typer(
+    help="Add documents to an index, search, inspect and verify it.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
-@app.command()
+@app.command(help=ADD_HELP)
 def add(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and folders to walk.")],
     index: IndexOption = None,
@@ -42,7 +50,7 @@ def add(
         bool, typer.Option("--prune", help="Also remove documents of these folders whose file has vanished.")
     ] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Make the index anew, from these paths and the files that are in it.")
+        bool, typer.Option("--rebuild", help="Build the index again, from these paths and the files in it.")
     ] = False,
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Leave out, as in a .gitignore (index.exclude).")
@@ -57,25 +65,24 @@ def add(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
-
-    Text, markdown, reStructuredText, HTML, PDF, Word, PowerPoint, Excel, CSV, JSON lines and source code. Each
-    document is there whole or not at all, whatever happens; running the same command again resumes.
-    """
+    """Add documents to an index and print the report."""
     flags = {
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
         "index.passage_tokens": passage_tokens,
     }
     config = configure(pipeline, flags)
-    path = index_path(index, config)
     with (
         interruptible("what was added so far is kept; run the same command again to add the rest"),
         TerminalProgress(quiet=quiet) as progress,
     ):
-        from ragyena.index import use_cases as use_case
+        from ragyena.index.index import Index
 
-        report = use_case.add(paths, path, config, prune=prune, rebuild=rebuild, progress=progress)
+        if rebuild:
+            report = Index.rebuild(index, paths, settings=config, progress=progress)
+        else:
+            with Index.open(index, create=True, lazy=True, settings=config) as opened:
+                report = opened.add(paths, prune=prune, progress=progress)
         for failure in report.failed:
             progress.note(f"not added: {failure.message}; {failure.hint}")
     if json:
@@ -97,29 +104,29 @@ def status(
     files: Annotated[bool, typer.Option("--files", help="List every file, however many.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Say what an index holds and how it was made."""
-    path = index_path(index, configure(None))
-    from ragyena.index import use_cases as use_case
+    """Show what an index holds and the settings it was made with."""
+    from ragyena.index.index import Index
 
-    found = use_case.status(path)
+    with Index.open(index, lazy=True) as opened:
+        result = opened.status()
     if json:
-        manifest = found.manifest.model_dump(mode="json", exclude={"sources", "documents", "passages"})
+        manifest = result.manifest.model_dump(mode="json", exclude={"sources", "documents", "passages"})
         emit_json(
             {
                 "schema": "ragyena.index.status/1",
-                "index": str(found.index),
-                "files": found.counts.sources,
-                "incomplete": found.counts.incomplete,
-                "documents": found.counts.documents,
-                "passages": found.counts.passages,
-                "pending": found.pending,
-                "bytes": found.size,
+                "index": str(result.index),
+                "files": result.counts.sources,
+                "incomplete": result.counts.incomplete,
+                "documents": result.counts.documents,
+                "passages": result.counts.passages,
+                "pending": result.pending,
+                "bytes": result.size,
                 "manifest": manifest,
-                "sources": [asdict(source) for source in found.sources],
+                "sources": [asdict(source) for source in result.sources],
             }
         )
     else:
-        _print_status(found, len(found.sources) if files else LISTED)
+        _print_status(result, len(result.sources) if files else LISTED)
 
 
 @app.command()
@@ -131,14 +138,14 @@ def rm(
     json: JsonOption = False,
 ) -> None:
     """Remove a document from an index. The file itself stays where it is."""
-    path = index_path(index, configure(None))
-    from ragyena.index import use_cases as use_case
+    from ragyena.index.index import Index
 
-    removed = use_case.remove(path, document)
+    with Index.open(index, lazy=True) as opened:
+        removed, folder = opened.remove(document), str(opened.folder)
     if json:
-        emit_json({"schema": "ragyena.index.rm/1", "index": str(path), "document": document, "removed": removed})
+        emit_json({"schema": "ragyena.index.rm/1", "index": folder, "document": document, "removed": removed})
     else:
-        output().print(f"removed {_count(removed, 'document')} from {short_path(str(path))}")
+        output().print(f"removed {_count(removed, 'document')} from {short_path(folder)}")
 
 
 @app.command()
@@ -155,28 +162,28 @@ def search(
     """Show the passages that a question would retrieve."""
     config = configure(pipeline, {"retriever.top_k": top_k})
     filters = parse_filters(where or [])
-    path = index_path(index, config)
-    from ragyena.index import use_cases as use_case
+    from ragyena.index.index import Index
 
-    found = use_case.search(path, query, config.retriever, top_k=config.retriever.top_k or SHOWN, filters=filters)
+    with Index.open(index, settings=config) as opened:
+        matches = opened.search(query, filters=filters)
     if json:
-        from ragyena.cli.schemas import found_json
+        from ragyena.cli.schemas import match_json
 
-        passages = [found_json(passage).model_dump() for passage in found]
+        passages = [match_json(match).model_dump() for match in matches]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
-    elif found:
+    elif matches:
         from ragyena.cli.views import passages_view
 
-        output().print(passages_view(found))
+        output().print(passages_view(matches))
     else:
-        output().print("nothing found")
+        output().print("no passage matches")
 
 
 @app.command()
 def verify(
     index: IndexOption = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Make the vector file anew where that is what is damaged.")
+        bool, typer.Option("--repair", help="Build the vector file again where that alone is damaged.")
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -184,9 +191,9 @@ def verify(
     """Check every file, row, offset and vector of an index."""
     path = index_path(index, configure(None))
     with TerminalProgress(quiet=quiet) as progress:
-        from ragyena.index import use_cases as use_case
+        from ragyena.index.verify import verify as check
 
-        report = use_case.verify(path, repair=repair, progress=progress)
+        report = check(path, repair=repair, progress=progress)
     if json:
         counts = asdict(report.counts) if report.counts else None
         values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}
@@ -194,7 +201,7 @@ def verify(
     else:
         console = output()
         for repaired in report.repaired:
-            console.print(f"mended: {repaired}")
+            console.print(f"repaired: {repaired}")
         for problem in report.problems:
             console.print(f"unsound: {problem}", style="bold red")
         if report.sound and report.counts:
@@ -203,12 +210,12 @@ def verify(
     if not report.sound:
         raise IndexCorruptError(
             f"{path} has {_count(len(report.problems), 'problem')}: {report.problems[0]}",
-            hint="ragyena index verify --repair mends the vector file; "
+            hint="ragyena index verify --repair repairs the vector file; "
             "for the rest, build it again: ragyena index add PATH --rebuild",
         )
 
 
-# --- what is printed -------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------------------
 
 
 def _print_added(report: AddReport) -> None:
@@ -233,31 +240,31 @@ def _print_added(report: AddReport) -> None:
         console.print(f"  {_count(len(report.duplicates), 'duplicate')}, stored once: {example}")
 
 
-def _print_status(found: IndexStatus, listed: int) -> None:
+def _print_status(result: IndexStatus, listed: int) -> None:
     from rich.table import Table
 
-    console, manifest, counts = output(), found.manifest, found.counts
+    console, manifest, counts = output(), result.manifest, result.counts
     facts = Table.grid(padding=(0, 2))
-    facts.add_row("index", str(found.index))
+    facts.add_row("index", str(result.index))
     files = _count(counts.sources, "file")
     facts.add_row("holds", f"{files}, {_count(counts.documents, 'document')}, {_count(counts.passages, 'passage')}")
     if counts.incomplete:
         facts.add_row("incomplete", f"{_count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
-    facts.add_row("size", size(found.size))
+    facts.add_row("size", size(result.size))
     facts.add_row("embedder", f"{manifest.embedder}, {manifest.dimension} dimensions")
     facts.add_row("passages", f"at most {manifest.config.passage_tokens} tokens")
     if manifest.vectors is not None:
-        pending = f"; {found.pending:,} passages not in it yet, found all the same" if found.pending else ""
+        pending = f"; {result.pending:,} passages not in it yet, searched all the same" if result.pending else ""
         facts.add_row("vectors", f"{manifest.vectors.kind}{pending}")
     facts.add_row("updated", manifest.updated)
     console.print(facts)
     console.print()
-    for source in found.sources[:listed]:
+    for source in result.sources[:listed]:
         documents = f", {source.documents:,} documents" if source.documents != 1 else ""
         unfinished = "" if source.complete else ", incomplete"
         console.print(f"  {short_path(source.path)}  ({size(source.size)}{documents}{unfinished})")
-    if len(found.sources) > listed:
-        console.print(f"  ... and {len(found.sources) - listed:,} more (--files lists them)")
+    if len(result.sources) > listed:
+        console.print(f"  ... and {len(result.sources) - listed:,} more (--files lists them)")
 
 
 def _count(number: int, noun: str) -> str:

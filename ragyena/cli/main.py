@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, eval_compare, index, plot_training, report, train
+from ragyena.cli import ask, bench, config, demo, doctor, index, report, train
 from ragyena.cli import eval as evaluate
 from ragyena.errors import RagyenaError
 
@@ -24,7 +24,7 @@ EXIT_CODES = """\b
 Exit codes:
   0    done
   1    an unexpected error, or `doctor` found something unsound
-  2    what was asked for cannot be done as asked; a wrong setting
+  2    the command cannot be run as given, or a setting is wrong
   3    a document or data file cannot be used (the rest was done)
   4    the index is missing, damaged or of another kind
   5    another process is writing to the index
@@ -36,8 +36,18 @@ Exit codes:
 """
 
 
+MOVED = {"eval-compare": "report A.json B.json", "plot-training": "report RUN_FOLDER"}
+"""Commands of earlier versions and what does their work now."""
+
+
 class Guarded(TyperGroup):
     """Runs a command; what it raises becomes ``error:`` and ``hint:`` lines and an exit code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in MOVED:
+            complain(f"there is no command '{args[0]}' any more", f"ragyena {MOVED[args[0]]}")
+            raise typer.Exit(2)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -61,7 +71,7 @@ class Guarded(TyperGroup):
                 raise
             complain(
                 f"unexpected {type(error).__name__}: {error}",
-                "this is a fault of ragyena; please report it with the output of the same command and RAGYENA_DEBUG=1",
+                "this is a bug in ragyena; please report it with the output of the same command and RAGYENA_DEBUG=1",
             )
             raise typer.Exit(1) from None
 
@@ -75,7 +85,7 @@ def complain(message: str, hint: str | None) -> None:
 
 
 def _is_usage(error: Exception) -> bool:
-    """Whether typer itself reports ``error``: a wrong flag, a missing argument."""
+    """True for an error that typer reports itself: a wrong flag, a missing argument."""
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
 
 
@@ -95,9 +105,7 @@ app.add_typer(index.app, name="index")
 app.command("ask")(ask.command)
 app.command("demo")(demo.command)
 app.command("train")(train.command)
-app.command("plot-training")(plot_training.command)
 app.command("eval")(evaluate.command)
-app.command("eval-compare")(eval_compare.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.command)
@@ -115,8 +123,8 @@ def commands() -> list[tuple[str, ...]]:
     return list(walk(typer.main.get_command(app), ()))
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         from ragyena import __version__
 
         print(f"ragyena {__version__}")

@@ -57,9 +57,9 @@ def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> Pipe
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:
     """The folder that ``--index`` means."""
-    from ragyena.index.use_cases import resolve_index
+    from ragyena.index.locate import locate
 
-    return resolve_index(index, config)
+    return locate(index, config)
 
 
 def parse_filters(pairs: list[str]) -> dict[str, str]:
@@ -77,7 +77,7 @@ def whole_numbers(flag: str, texts: list[str] | None) -> list[int] | None:
     """``["4096,8192", "131072"]`` as numbers; None where the flag was not given. Raises UsageError for what is none."""
     if not texts:
         return None
-    found = []
+    numbers = []
     for text in texts:
         for part in text.split(","):
             if not (part.strip().isascii() and part.strip().isdecimal()):
@@ -85,5 +85,5 @@ def whole_numbers(flag: str, texts: list[str] | None) -> list[int] | None:
                     f"{flag} {text}: '{part.strip()}' is no whole number",
                     hint=f"separate numbers by commas, without spaces: {flag} 4096,8192",
                 )
-            found.append(int(part))
-    return found
+            numbers.append(int(part))
+    return numbers

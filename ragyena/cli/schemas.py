@@ -1,17 +1,17 @@
-"""The JSON of ``ragyena ask --json``: a contract with programs, apart from the types inside.
+"""The JSON of ``ragyena ask --json`` and ``index search --json``: a contract with programs, apart from inner types.
 
 Within a version fields are added, never renamed or taken away. ``docs/answer.schema.json`` is generated from here.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena import types
 
-__all__ = ["AnswerJson", "ErrorJson", "answer_json", "found_json"]
+__all__ = ["AnswerJson", "ErrorJson", "answer_json", "match_json"]
 
 BEST_PASSAGES = 5
 """Passages listed with an answer."""
@@ -21,9 +21,12 @@ class _Json(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
+Form = TypeVar("Form", bound=_Json)
+
+
 class CitationJson(_Json):
     document: str
-    """Where the document came from: a path, followed by `#row` for a row of a table-like file."""
+    """Source of the document: a path, followed by `#row` for a row of a table-like file."""
     title: str
     page: int | None
     """Page of the answer, from 1; null for formats without pages."""
@@ -59,11 +62,11 @@ class PassageJson(_Json):
     passage_id: int
 
 
-class FoundPassageJson(PassageJson):
+class MatchJson(PassageJson):
     dense_score: float | None
-    """Cosine similarity to the query; null where the dense search did not find the passage."""
+    """Cosine similarity to the query; null where the passage is no match of the dense search."""
     lexical_score: float | None
-    """BM25 score; null where the lexical search did not find the passage."""
+    """BM25 score; null where the passage is no match of the lexical search."""
 
 
 class AlternativeJson(_Json):
@@ -111,13 +114,13 @@ class AnswerJson(_Json):
     citations: list[CitationJson]
     """Evidence, best first; empty where the reader abstained."""
     passages: list[PassageJson]
-    """The passages the reader found most promising, best first."""
+    """The most promising passages, best first."""
     alternatives: list[AlternativeJson]
     """Other answers it considered, best first."""
     timings: dict[str, float]
     """Seconds: `retrieve`, `pack`, `read`, `total`."""
     packing: PackingJson | None
-    """What became of every retrieved passage; with `--explain`, else null."""
+    """The outcome for every retrieved passage; with `--explain`, else null."""
 
 
 class ErrorJson(_Json):
@@ -132,80 +135,36 @@ class ErrorJson(_Json):
 
 
 def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: bool = False) -> AnswerJson:
-    """``answer`` as it is printed."""
-    return AnswerJson(
+    """Convert an answer to its JSON form."""
+    log = answer.log if explain else None
+    return _convert(
+        AnswerJson,
+        answer,
         id=id,
-        question=answer.question,
         answer=answer.text if answer.kind != "abstained" else None,
-        kind=answer.kind,
-        confidence=answer.confidence,
-        no_answer_probability=answer.no_answer_probability,
-        citations=[_citation(citation) for citation in answer.citations],
-        passages=[_passage(passage) for passage in answer.passages[:BEST_PASSAGES]],
-        alternatives=[AlternativeJson(text=span.text, score=span.score) for span in answer.alternatives],
+        citations=[_convert(CitationJson, citation, document=citation.source) for citation in answer.citations],
+        passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],
+        alternatives=[_convert(AlternativeJson, span) for span in answer.alternatives],
         timings={stage: round(seconds, 6) for stage, seconds in answer.timings.items()},
-        packing=_packing(answer.log) if explain and answer.log else None,
+        packing=log
+        and _convert(
+            PackingJson,
+            log,
+            entries=[_convert(PackingEntryJson, entry, document=entry.source) for entry in log.entries],
+        ),
     )
 
 
-def found_json(scored: types.ScoredPassage) -> FoundPassageJson:
-    """A passage of a search as it is printed."""
-    scores = {"dense_score": scored.dense_score, "lexical_score": scored.lexical_score}
-    return FoundPassageJson(**_passage(scored).model_dump(), **scores)
+def match_json(match: types.ScoredPassage) -> MatchJson:
+    """Convert a passage of a search to its JSON form."""
+    return _passage(MatchJson, match, dense_score=match.dense_score, lexical_score=match.lexical_score)
 
 
-def _citation(citation: types.Citation) -> CitationJson:
-    return CitationJson(
-        document=citation.source,
-        title=citation.title,
-        page=citation.page,
-        line_start=citation.line_start,
-        line_end=citation.line_end,
-        start=citation.start,
-        end=citation.end,
-        quote=citation.quote,
-        answer_start=citation.answer_start,
-        answer_end=citation.answer_end,
-        score=citation.score,
-        document_id=citation.document_id,
-        passage_id=citation.passage_id,
-    )
+def _passage(model: type[Form], match: types.ScoredPassage, **scores: object) -> Form:
+    return _convert(model, match.passage, document=match.passage.source, score=match.score, **scores)
 
 
-def _passage(scored: types.ScoredPassage) -> PassageJson:
-    passage = scored.passage
-    return PassageJson(
-        document=passage.source,
-        title=passage.title,
-        page=passage.page,
-        line_start=passage.line_start,
-        line_end=passage.line_end,
-        start=passage.start,
-        end=passage.end,
-        text=passage.text,
-        score=scored.score,
-        document_id=passage.document_id,
-        passage_id=passage.passage_id,
-    )
-
-
-def _packing(log: types.PackingLog) -> PackingJson:
-    return PackingJson(
-        context_tokens=log.context_tokens,
-        used_tokens=log.used_tokens,
-        filled_tokens=log.filled_tokens,
-        question_tokens=log.question_tokens,
-        slot_tokens=log.slot_tokens,
-        entries=[
-            PackingEntryJson(
-                passage_id=entry.passage_id,
-                document=entry.source,
-                score=entry.score,
-                outcome=entry.outcome,
-                slot=entry.slot,
-                tokens=entry.tokens,
-                detail=entry.detail,
-            )
-            for entry in log.entries
-        ],
-    )
+def _convert(model: type[Form], value: object, **given: object) -> Form:
+    """A ``model`` of the attributes of ``value`` that bear the names of its fields, and of the values ``given``."""
+    taken = {name: getattr(value, name) for name in model.model_fields if name not in given and hasattr(value, name)}
+    return model.model_validate({**taken, **given})

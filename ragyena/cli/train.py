@@ -21,13 +21,14 @@ def command(
     overrides: SetOption = None,
     data_root: Annotated[Path, typer.Option(help="The folder that the recipe's data paths are under.")] = Path(),
     packed: Annotated[
-        Path | None, typer.Option(help="Packed data made before (by --pack-only), to train from as it is.")
+        Path | None, typer.Option(help="A file of packed data (made by --pack-only) to train from.")
     ] = None,
     pack_only: Annotated[
-        bool, typer.Option("--pack-only", help="Make the packed data, print its path, and stop.")
+        bool, typer.Option("--pack-only", help="Only make the packed data and print the file's path.")
     ] = False,
     start: Annotated[
-        Path | None, typer.Option(help="A reader's checkpoint folder to start from, where a recipe goes on from one.")
+        Path | None,
+        typer.Option(help="A reader's checkpoint folder to start from, where a recipe continues one."),
     ] = None,
     encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
     pair_encoder: Annotated[
@@ -36,23 +37,24 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Train a reader or a language model by a recipe. A run that was stopped goes on where it was.
+    """Train a reader or a language model by a recipe. An interrupted run resumes from its last checkpoint.
 
     Each stage ends in a checkpoint folder under the run's folder; log.jsonl beside it holds its curve, `tensorboard
-    --logdir` and `ragyena plot-training` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
+    --logdir` and `ragyena report` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
+    from ragyena.train.reader_training import started_from
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
-        config = train.started_from(config, start)
+        config = started_from(config, start)
     folder = out or Path("runs") / Path(recipe).stem
-    with interruptible(f"the run goes on from its last checkpoint with the same command ({folder})"):
+    with interruptible(f"the same command resumes the run from its last checkpoint ({folder})"):
         with TerminalProgress(quiet=quiet) as progress:
             if pack_only:
-                made = train.pack_data(config, folder / "data", progress, encoder=encoder)
-                progress.note(made.summary)
-                print(made.path)
+                data = train.pack_data(config, folder / "data", progress, encoder=encoder)
+                progress.note(data.summary)
+                print(data.path)
                 return
             results = train.train(
                 config,

@@ -1,4 +1,4 @@
-"""How answers, passages and packing logs look on a terminal."""
+"""Answers, passages and packing logs on a terminal."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
 
 
 def packing_view(log: PackingLog) -> RenderableType:
-    """What became of every candidate, and the account of the budget."""
+    """The outcome for every candidate, and the use of the budget."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in ("slot", "score", "tokens"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -143,7 +143,7 @@ def _abstention(answer: Answer) -> str:
         return "nothing in the index matches the question"
     if answer.no_answer_probability >= 0.5:
         return f"{answer.no_answer_probability:.0%} sure that the passages read do not hold the answer"
-    return f"the likeliest answer found is {answer.confidence:.0%} sure, too little to give"
+    return f"the likeliest answer is {answer.confidence:.0%} sure, too little to give"
 
 
 def _seconds(spent: float) -> str:

@@ -6,7 +6,7 @@ Unknown keys are refused. The text under a field is its documentation, shown by 
 
 from __future__ import annotations
 
-from ragyena.config.evaluation import EvalConfig, SuiteConfig
+from ragyena.config.evaluation import EVAL_INDEX, EVAL_OUT, EvalConfig, SuiteConfig
 from ragyena.config.language import (
     LanguageDataConfig,
     LanguageStageConfig,
@@ -25,9 +25,12 @@ from ragyena.config.training import (
     PairStageConfig,
     StageConfig,
     TrainConfig,
+    TrainingStage,
 )
 
 __all__ = [
+    "EVAL_INDEX",
+    "EVAL_OUT",
     "AnyStageConfig",
     "CausalModelConfig",
     "ContextStageConfig",
@@ -51,5 +54,6 @@ __all__ = [
     "StageConfig",
     "SuiteConfig",
     "TrainConfig",
+    "TrainingStage",
     "parse",
 ]

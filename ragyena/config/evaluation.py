@@ -1,17 +1,22 @@
-"""What an evaluation asks."""
+"""Evaluation recipes: the questions, the conditions, and where results go."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ragyena.config.strict import Count, Fraction, Strict
 
-__all__ = ["EvalConfig", "SuiteConfig", "Task"]
+__all__ = ["EVAL_INDEX", "EVAL_OUT", "EvalConfig", "SuiteConfig", "Task"]
 
+EVAL_OUT = Path("runs/eval")
+"""The folder for results: of each recipe in a folder of its name."""
+EVAL_INDEX = "runs/eval/index"
+"""The folder for indexes of the passages that are evaluated on."""
 
-Task = Literal["among", "open", "positions", "alias", "hybrid", "retrieval"]
+Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "retrieval"]
 
 _TASK_FIELDS: dict[str, frozenset[str]] = {
     "among": frozenset({"among", "corpus", "masked", "timed", "timed_seconds"}),
@@ -19,9 +24,10 @@ _TASK_FIELDS: dict[str, frozenset[str]] = {
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed", "timed_seconds"}),
     "alias": frozenset({"among", "timed", "timed_seconds"}),
     "hybrid": frozenset({"documents", "prose", "timed", "timed_seconds"}),
+    "documents": frozenset({"documents", "context_tokens"}),
     "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
 }
-"""Which of the fields that belong to some tasks each task knows."""
+"""Fields that belong to some tasks only, by task."""
 
 
 class EvalConfig(Strict):
@@ -32,11 +38,12 @@ class EvalConfig(Strict):
 
     description: str = ""
     task: Task = "among"
-    """What a context is. ``among``: the question's own passages among the retriever's other hits. ``open``: what the
-    pipeline finds and packs for the question alone. ``positions``: the own passages at given depths of a context
-    filled with other hits. ``alias``: as ``among``, with and without a second hop that only another passage resolves.
-    ``hybrid``: documents of tables and linked articles, read whole and passage by passage. ``retrieval``: no reader;
-    what each way of searching finds."""
+    """The kind of contexts. ``among``: the question's own passages among the retriever's other hits. ``open``: the
+    passages that the pipeline retrieves and packs for the question alone. ``positions``: the own passages at given
+    depths of a context filled with other hits. ``alias``: as ``among``, with and without a second hop that only another
+    passage resolves. ``hybrid``: documents of tables and linked articles, read whole and passage by passage.
+    ``documents``: questions on whole documents, asked end to end with all documents in one index. ``retrieval``: no
+    reader; recall and rank of each way of searching."""
     questions: tuple[str, ...] = ()
     """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
     the current folder unless ``--data-root`` names another."""
@@ -47,17 +54,18 @@ class EvalConfig(Strict):
     prose: tuple[str, ...] = ()
     """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
     documents: tuple[str, ...] = ()
-    """Of ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
+    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``. Task
+    ``documents``: rows ``{id, source, title, text, split}`` that question rows name by ``document_id``."""
     corpus: tuple[str, ...] = ()
     """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
     that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
     beir: str = ""
-    """Of ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
-    instead of questions and passages; ``split`` says which judgements count."""
+    """Task ``retrieval``: a folder in the layout of BEIR (``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``),
+    instead of questions and passages; ``split`` chooses the judgements."""
     masked: Count = 0
     """Questions made by masking spans of the documents of ``corpus``, or of the index of ``--index``, which recur in
-    another passage nearby: at most so many, asked beside ``questions``. The passage that a sentence is taken from is
-    not shown."""
+    another passage nearby: at most so many, asked in addition to ``questions``. The passage that a sentence is taken
+    from is not shown."""
     split: str = "dev"
     """Rows of this split are asked, and rows that name none."""
     sources: tuple[str, ...] = ()
@@ -66,24 +74,24 @@ class EvalConfig(Strict):
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
     context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
-    """Of ``open`` and ``positions``: context lengths, each a condition. Hits are found once, for the longest."""
+    """Tasks ``open``, ``positions`` and ``documents``: context lengths, each a condition. Hits are searched once, for the longest."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    """Of ``positions``: where the own passages stand, 0 the first slot and 1 the last; each a condition."""
+    """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
     modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
         *("hybrid", "dense", "lexical"),
     )
-    """Of ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
     reranker: str = ""
-    """Of ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
+    """Task ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
     which it orders the first hits of the first of ``modes`` anew. None ships."""
     rerank: Annotated[int, Field(ge=1, le=1000)] = 50
-    """How many hits the ``reranker`` orders; those after them keep their places."""
+    """Number of hits that the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
-    """Of ``retrieval``: numbers of passages among which the right one is looked for."""
+    """Task ``retrieval``: numbers of passages among which the right one is looked for."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     timed: Count = 0
-    """Of each condition, the contexts of so many questions are also read one by one, for latency percentiles: p95 needs
+    """Number of questions of each condition whose contexts are also read one by one, for latency percentiles: p95 needs
     20 of them, p99 100."""
     timed_seconds: Annotated[float, Field(gt=0)] = 120.0
     """No further context of a condition is timed once those that were timed took so long together: a slow reader has

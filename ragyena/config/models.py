@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
-__all__ = ["CausalModelConfig", "HyenaConfig", "Mixer", "PairModelConfig", "ReaderModelConfig"]
-
-
-Mixer = Literal["hyena", "attention", "local_attention"]
+__all__ = ["CausalModelConfig", "HyenaConfig", "PairModelConfig", "ReaderModelConfig"]
 
 
 class ReaderModelConfig(Strict):
-    """The architecture of a reader (``ragyena.model.reader_model``). The attention twin differs in ``mixers`` alone."""
+    """The architecture of a reader (``ragyena.model.reader_model``). The baselines differ in ``mixers`` alone."""
 
     kind: Literal["reader"] = "reader"
     vocab_size: Positive = 30522
@@ -26,19 +23,20 @@ class ReaderModelConfig(Strict):
     """Heads of every attention, the cross-attention to the question included."""
     ffn_width: Positive = 1536
     """Hidden channels of each feed-forward."""
-    mixers: tuple[Mixer, ...] = ("hyena",) * 6
-    """The mixer of each layer; its length is the depth."""
-    context_channels: tuple[Count, ...] = (0,) * 6
-    """Of each Hyena layer, how many channels have context scope (the rest have passage scope)."""
+    mixers: tuple[str, ...] = ("hyena",) * 6
+    """The mixer of each layer, and so the depth: ``hyena``, ``attention`` (of all passages: the attention baseline),
+    ``local_attention`` (within each passage: the FiD baseline), or another of ``ragyena.model.mixers``."""
+    context_channels: tuple[Count, ...] = ()
+    """For each Hyena layer, the channels with context scope (the others have passage scope). Empty for none."""
     selected_tokens: tuple[Count, ...] = ()
-    """Of each Hyena layer, how many tokens of the whole context are chosen by their evidence score, for all others and
-    the question to attend to: linear in the context. Empty for none in any layer."""
+    """For each Hyena layer, the tokens of the whole context, chosen by their evidence score, that all others and the
+    question attend to: linear in the context. Empty for none."""
     boundary: Literal["none", "reset", "modulated"] = "modulated"
-    """What context-scope filters make of passage boundaries: nothing, a reset, or a learned g(passages apart)."""
+    """Effect of passage boundaries on context-scope filters: none, a reset, or a learned g(passages apart)."""
     near_taps: Annotated[int, Field(ge=0, le=64)] = 12
     """Free filter taps at lags -near_taps ... near_taps."""
     implicit_filter: bool = True
-    """Whether filters have an implicit part beside the free taps."""
+    """Adds an implicit part to the filters' free taps."""
     filter_width: Positive = 64
     """Hidden channels of the filter network."""
     filter_bands: Positive = 14
@@ -52,7 +50,7 @@ class ReaderModelConfig(Strict):
     max_question_tokens: Positive = 128
     """The longest question slot, its begin and end tokens included."""
     match_features: bool = True
-    """Whether exact matches of question words and word pairs are marked on the passage tokens."""
+    """Marks exact matches of question words and word pairs on the passage tokens."""
     null_width: Count = 0
     """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
     one from the question alone."""
@@ -61,19 +59,29 @@ class ReaderModelConfig(Strict):
     max_answer_tokens: Positive = 64
     """The longest answer the decoder's filters cover."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _for_every_layer(cls, values: Any) -> Any:
+        """Writes out empty ``context_channels``: equal architectures are equal configurations."""
+        if isinstance(values, dict) and not values.get("context_channels"):
+            mixers = values.get("mixers", cls.model_fields["mixers"].default)
+            if isinstance(mixers, list | tuple):
+                return {**values, "context_channels": (0,) * len(mixers)}
+        return values
+
     @model_validator(mode="after")
     def _consistent(self) -> ReaderModelConfig:
-        if len(self.context_channels) != len(self.mixers):
-            raise ValueError(f"context_channels has {len(self.context_channels)} entries for {len(self.mixers)} layers")
-        if self.selected_tokens and len(self.selected_tokens) != len(self.mixers):
-            raise ValueError(f"selected_tokens has {len(self.selected_tokens)} entries for {len(self.mixers)} layers")
-        if any(self.mixers[layer] != "hyena" for layer in self.selecting_layers):
-            raise ValueError("selected_tokens are for hyena layers: attention sees every token of its scope already")
+        for name, entries in (("context_channels", self.context_channels), ("selected_tokens", self.selected_tokens)):
+            if entries and len(entries) != len(self.mixers):
+                raise ValueError(f"{name} has {len(entries)} entries for {len(self.mixers)} layers")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if any(c > self.width for c in self.context_channels):
-            raise ValueError(f"context_channels {self.context_channels} exceed width {self.width}")
         return self
+
+    @property
+    def layer_mixers(self) -> tuple[str, ...]:
+        """The mixer of each layer."""
+        return self.mixers
 
     @property
     def selecting_layers(self) -> tuple[int, ...]:
@@ -124,7 +132,7 @@ class HyenaConfig(Strict):
     """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
 
     order: Annotated[int, Field(ge=2)] = 2
-    """Projections besides the value: ``order`` gates and ``order`` - 1 long convolutions."""
+    """Number of gates; the long convolutions are one fewer."""
     short_filter: Positive = 3
     """Taps of the short depthwise convolution (``short_filter_order``)."""
     filter_width: Positive = 64
@@ -136,13 +144,13 @@ class HyenaConfig(Strict):
     sine_frequency: float = 14.0
     """Initial frequency of the filter network's sines (``w``)."""
     modulate: bool = True
-    """Whether filters decay exponentially."""
+    """Has filters decay exponentially."""
     fast_decay: Annotated[float, Field(gt=0.0)] = 0.3
     """``fast_decay_pct`` of the exponential window."""
     slow_decay: Annotated[float, Field(gt=0.0)] = 1.5
     """``slow_decay_pct`` of the exponential window."""
     decay_target: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-2
-    """What the window has decayed to at the given fraction of the longest filter."""
+    """Value of the window at the given fraction of the longest filter."""
     decay_shift: float = 0.0
     """Constant added to the window."""
 
@@ -167,15 +175,15 @@ class CausalModelConfig(HyenaConfig):
     """Hidden channels of each feed-forward (``d_inner``)."""
     max_length: Positive = 1024
     """Lags the filters cover (``l_max``): a token is reached by this many tokens, itself included."""
-    mixers: tuple[Literal["hyena", "attention"], ...] = ()
-    """The mixer of each layer; empty is Hyena in all of them. ``attention`` is causal softmax attention over the whole
-    past with rotary positions: all layers of it are the Transformer twin, some a hybrid."""
+    mixers: tuple[str, ...] = ()
+    """The mixer of each layer; empty for ``hyena`` in all. ``attention`` is causal softmax attention with rotary
+    positions: in all layers the Transformer baseline, in some a hybrid."""
     heads: Positive = 12
     """Heads of each attention layer."""
     rotary_base: Annotated[float, Field(gt=1.0)] = 10_000.0
     """Base of the rotary positions (Su et al. 2021): the slowest pair turns once in about this many tokens."""
     tie_embeddings: bool = True
-    """Whether the output projection shares the input embedding."""
+    """Shares the input embedding with the output projection."""
     pad_vocab_multiple: Positive = 8
     """The embedding has its rows padded to a multiple of this."""
 
@@ -183,8 +191,6 @@ class CausalModelConfig(HyenaConfig):
     def _consistent(self) -> CausalModelConfig:
         if self.mixers and len(self.mixers) != self.depth:
             raise ValueError(f"mixers has {len(self.mixers)} entries for {self.depth} layers")
-        if "attention" in self.mixers and (self.width % self.heads or self.width // self.heads % 2):
-            raise ValueError(f"width {self.width} is not an even multiple of heads {self.heads}")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""What ``index`` and ``ask`` do."""
+"""Settings of indexing, retrieval, packing and reading."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from pydantic import Field
 
 from ragyena.config.strict import Fraction, Positive, Strict
 
-__all__ = ["IndexConfig", "PackerConfig", "PipelineConfig", "ReaderConfig", "RetrieverConfig"]
+__all__ = ["SEARCH_RESULTS", "IndexConfig", "PackerConfig", "PipelineConfig", "ReaderConfig", "RetrieverConfig"]
+
+
+SEARCH_RESULTS = 10
+"""Passages a search gives where neither the call nor ``retriever.top_k`` says how many."""
 
 
 class IndexConfig(Strict):
-    """How documents become an index. Fixed when the index is made; kept in its manifest."""
+    """Documents to an index. Fixed when the index is made; kept in its manifest."""
 
     embedder: str = "all-MiniLM-L6-v2"
     """Sentence embedder: the bundled one by this name, or any sentence-transformers model name or folder."""
@@ -26,33 +30,33 @@ class IndexConfig(Strict):
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Of a csv or jsonl row, the first of these fields it has is the text; else all, as ``name: value`` lines."""
+    """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
-    """Of a csv or jsonl row, the first of these fields that is there is the title."""
+    """Fields of a csv or jsonl row: the first that is there is the title."""
 
 
 class RetrieverConfig(Strict):
-    """How passages are found."""
+    """Search for passages."""
 
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     """Dense (embeddings), lexical (BM25), or both fused by reciprocal rank."""
     top_k: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Passages to retrieve; 0 for as many as the context budget can hold."""
     candidates: Positive = 200
-    """Hits taken from each of the dense and the lexical search before fusion (never fewer than are asked for)."""
+    """Passages taken from each of the dense and the lexical search before fusion (never fewer than the result)."""
     rrf_k: Positive = 60
-    """The constant of reciprocal rank fusion (Cormack et al. 2009): a hit at rank r weighs 1 / (rrf_k + r)."""
+    """The constant of reciprocal rank fusion (Cormack et al. 2009): a match at rank r weighs 1 / (rrf_k + r)."""
 
 
 class PackerConfig(Strict):
-    """How a context is filled."""
+    """Passages to a context."""
 
     context_tokens: Annotated[int, Field(ge=256, le=131_072)] = 8192
     """The most tokens a context may have: question, passages and padding."""
     order: Literal["score", "document"] = "score"
     """Slot order: best first, or as the passages stand in their documents."""
     neighbours: Annotated[int, Field(ge=0, le=8)] = 0
-    """How many passages before and after a hit are pulled in beside it while there is room."""
+    """Passages before and after a match that are packed with it while there is room."""
     near_duplicate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """Passages whose sets of word 3-grams overlap by this Jaccard similarity or more count as duplicates."""
     header_tokens: Annotated[int, Field(ge=0, le=64)] = 32
@@ -60,15 +64,15 @@ class PackerConfig(Strict):
 
 
 class ReaderConfig(Strict):
-    """How a context is read."""
+    """A context to an answer."""
 
     checkpoint: str = "shipped"
     """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
     threshold: Fraction = 0.15
     """Answers less probable than this are withheld: the reader says that it does not know."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
-    """How much the retriever's word counts: this times log(score / best score) is added to the scores of a passage's
-    spans; 0 leaves it to the reader alone. Passages that came from no search are not weighed."""
+    """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
+    it to the reader alone. Passages that came from no search are not weighed."""
     max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 30
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
@@ -87,7 +91,7 @@ class PipelineConfig(Strict):
     description: str = ""
     """One line for ``--help`` and ``config show``."""
     index_root: Path | None = None
-    """Where indexes named without a path live; unset is the user's data folder."""
+    """Folder of indexes named without a path; unset is the user's data folder."""
     index: IndexConfig = IndexConfig()
     retriever: RetrieverConfig = RetrieverConfig()
     packer: PackerConfig = PackerConfig()

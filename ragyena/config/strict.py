@@ -1,4 +1,4 @@
-"""What every setting is made of: models that refuse unknown keys, and the reading of values into them."""
+"""Base of all settings: models that refuse unknown keys, and ``parse``, which names every wrong one."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ Count = Annotated[int, Field(ge=0)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
-    """``values`` checked against ``model``; a ConfigError names each wrong key, and ``source`` as where it is wrong."""
+def parse(
+    model: type[Model],
+    values: dict[str, Any],
+    *,
+    source: str,
+    hint: str = "`ragyena config show` lists every setting with its meaning",
+) -> Model:
+    """Check ``values`` against ``model``. Raises ConfigError naming each wrong key, and ``source`` as its place."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -39,9 +45,7 @@ def parse(model: type[Model], values: dict[str, Any], *, source: str) -> Model:
                 problems.append(f"unknown setting '{key}'")
             else:
                 problems.append(f"'{key}': {item['msg']} (got {item['input']!r:.60})")
-        raise ConfigError(
-            f"{source}: {'; '.join(problems)}", hint="`ragyena config show` lists every setting with its meaning"
-        ) from error
+        raise ConfigError(f"{source}: {'; '.join(problems)}", hint=hint) from error
 
 
 def _key(loc: tuple[int | str, ...], values: Any) -> str:

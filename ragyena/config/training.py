@@ -1,4 +1,4 @@
-"""Training a reader: its data, its stages, its optimizer."""
+"""Training a reader: its data, its stages, its optimizer, and the constants of training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ragyena.config.models import PairModelConfig, ReaderModelConfig
+from ragyena.config.pipeline import IndexConfig, PackerConfig
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
 __all__ = [
+    "PERTURBATION_WEIGHTS",
     "AnyStageConfig",
+    "Calibration",
     "ContextStageConfig",
     "DataConfig",
+    "Loss",
+    "Mining",
+    "Muon",
+    "NullFit",
     "OptimizerConfig",
     "PairStageConfig",
+    "Sampling",
     "StageConfig",
     "TrainConfig",
+    "TrainingStage",
 ]
 
 
@@ -36,33 +45,33 @@ class DataConfig(Strict):
     prose_tokens: Count = 24_000_000
     """The most prose tokens to use."""
     clozes: Count = 3
-    """Cloze questions made on each passage, at most: its sentences with a name, date or number blanked."""
-    sheets: Count = 0
-    """Made-up data sheets and tables, with about five questions each, to learn looking up labelled values from."""
+    """Cloze questions on each passage, at most: its sentences with a name, date or number blanked."""
+    synthetic_records: Count = 0
+    """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
-    """Questions what something is, made on prose that says so, at most."""
+    """Questions what something is, on prose that defines it, at most."""
     hybrid_questions: tuple[str, ...] = ()
     """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
     hybrid_documents: tuple[str, ...] = ()
     """Documents of a table and the articles it links to: rows ``{id, title, section, intro, rows, passages, split}``,
-    ``passages`` being ids of ``prose`` rows. Questions that join a row and an article are made of those of the split
-    ``train``."""
+    ``passages`` being ids of ``prose`` rows. Those of the split ``train`` get synthetic questions that join a row and
+    an article."""
     hybrid_repeat: Positive = 16
-    """How often each of ``hybrid_questions`` stands among those that were made."""
+    """How often each of ``hybrid_questions`` is put among the synthetic ones."""
     document_questions: tuple[str, ...] = ()
     """Question rows ``{id, source, document_id, question, answers, answer_type, spans, evidence, near, split}`` on
     ``documents``; ``answer_type`` is span, list, yes, no, compare or none."""
     documents: tuple[str, ...] = ()
-    """Document rows ``{id, source, title, text, split}``, cut as files of them would be."""
+    """Document rows ``{id, source, title, text, split}``, loaded and cut as files of them would be."""
     document_repeat: Positive = 1
     """How often each of ``document_questions`` stands among the questions that contexts are drawn of."""
-    twists: Positive = 1
-    """Twisted questions made of each, at most; one is drawn each time that a context asks one."""
+    perturbations: Positive = 1
+    """Unanswerable perturbations of each question, at most; a context that perturbs its question draws one."""
     negatives: Positive = 31
     """Hard negatives kept for each question: the retriever's top hits that do not hold the answer."""
-    passage_tokens: Positive = 200
+    passage_tokens: Positive = IndexConfig().passage_tokens
     """The most text tokens a passage holds, as in ``index.passage_tokens``."""
-    header_tokens: Count = 32
+    header_tokens: Count = PackerConfig().header_tokens
     """As in ``packer.header_tokens``."""
     question_tokens: Positive = 64
     """Longer training questions are left out (and counted)."""
@@ -87,14 +96,28 @@ class OptimizerConfig(Strict):
     """Fraction of the peak rate at the stage's end."""
 
 
-class ContextStageConfig(Strict):
-    """What every stage of a reader's training has: what its contexts are made of, and how long it lasts."""
+class TrainingStage(Strict):
+    """The settings of a stage of any training that the loop reads."""
 
     name: str
     """Names the stage's folder in the run and lets later stages refer to it."""
+    model: Any
     tokens: Positive
-    """Tokens of context to train on, padding included."""
+    """Tokens to train on, padding included."""
     tokens_per_step: Positive = 65_536
+    """Tokens of a step, over all processes."""
+    optimizer: OptimizerConfig = OptimizerConfig()
+    compile: bool = True
+    """Runs layers (and a language model's loss) through ``torch.compile`` (CUDA only)."""
+    checkpoint_seconds: Positive = 60
+    """Seconds between checkpoints to resume from."""
+    held_out_tokens: Count = 25_000_000
+    """Tokens of training between measurements on held-out data (and one at the end); 0 for none."""
+
+
+class ContextStageConfig(TrainingStage):
+    """The settings that every stage of a reader's training has: its contexts and its length."""
+
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
@@ -108,30 +131,23 @@ class ContextStageConfig(Strict):
     """Fraction of contexts from which the gold passage is left out."""
     sentence_removed: Fraction = 0.05
     """Fraction of contexts whose gold passage loses the sentence that holds the answer."""
-    twisted: Fraction = 0.08
-    """Fraction of contexts whose question is changed until its passage does not answer it."""
+    perturbed: Fraction = 0.08
+    """Fraction of contexts whose question is perturbed until its passage does not answer it."""
     alias: Fraction = 0.2
     """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
     passage explains."""
-    described: Fraction = 0.0
-    """Of those, the fraction in which the name is described instead, by a column of a table row that names it: two rows
-    of a made-up table stand in another passage."""
+    entity_bridge: Fraction = 0.0
+    """Of those, the fraction in which the name is described instead, by a column of a table row that holds it: two rows
+    of a synthetic table stand in another passage."""
     tables: Fraction = 0.0
-    """Fraction of contexts of several passages that ask a question on a table with linked articles, whose evidence lies
-    in two of them (``data.hybrid_documents``)."""
+    """Fraction of contexts of several passages with a question on a table and linked articles
+    (``data.hybrid_documents``), whose evidence lies in two passages."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
-    optimizer: OptimizerConfig = OptimizerConfig()
-    compile: bool = True
-    """Whether layers run through ``torch.compile`` (CUDA only)."""
-    checkpoint_seconds: Positive = 60
-    """How often a checkpoint to resume from is written."""
-    held_out_tokens: Count = 25_000_000
-    """Tokens of training between looks at the held-out loss (and one at the end); 0 for none."""
 
 
 class StageConfig(ContextStageConfig):
-    """A stage that trains a reader: a model, what it starts from, and what it learns from."""
+    """A stage that trains a reader: its model, its start, its teachers and losses."""
 
     kind: Literal["reader"] = "reader"
     model: ReaderModelConfig
@@ -139,14 +155,14 @@ class StageConfig(ContextStageConfig):
     """``encoder`` (the bundled MiniLM encoder), ``scratch``, ``shipped`` (the reader inside the package), the name of
     an earlier stage, or a checkpoint folder."""
     average_start: Fraction = 0.0
-    """Weight of what the stage started from in the finished model, whose weights are the average of the two (Wortsman
-    et al. 2022): what tuning gained is mostly kept, and what it cost mostly won back. 0 for none."""
+    """Weight of the stage's start in the finished model, whose weights are the average of the two (Wortsman et al.
+    2022): most of what tuning gained is kept, most of what it lost is regained. 0 for none."""
     average_with: str = ""
-    """What the finished model is averaged with in the place of what the stage started from: ``shipped``, an earlier
-    stage, or a checkpoint folder; empty for its start."""
+    """The model to average with in the place of the stage's start: ``shipped``, an earlier stage, or a checkpoint
+    folder; empty for the start."""
     fit_null: Count = 0
-    """Tokens of contexts, drawn as those that the stage trains on, on which the no-answer score alone is fitted when
-    all else is done; 0 for none."""
+    """Tokens of contexts, drawn as the stage draws them, on which the no-answer score alone is fitted at the end; 0 for
+    none."""
     teacher: str = ""
     """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
     distilled; empty for none."""
@@ -156,7 +172,7 @@ class StageConfig(ContextStageConfig):
     hidden_weight: float = 2.0
     """Weight of the normalised hidden-state error against the teacher at the start."""
     hidden_final: Fraction = 0.15
-    """What is left of ``hidden_weight`` at the stage's end: a teacher's states hold a better reader back."""
+    """Fraction of ``hidden_weight`` at the stage's end: a teacher's states hold a better reader back."""
     teacher_weight: float = 0.5
     """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
     span_weight: float = 0.5
@@ -182,7 +198,7 @@ class StageConfig(ContextStageConfig):
 
 
 class PairStageConfig(ContextStageConfig):
-    """A stage that trains a pair reader on gold spans, to teach: a larger encoder that reads the question again with
+    """A stage that trains a pair reader, a teacher, on gold spans: a larger encoder that reads the question again with
     each passage."""
 
     kind: Literal["pair"]
@@ -207,11 +223,87 @@ AnyStageConfig = Annotated[
 
 
 class TrainConfig(Strict):
-    """A reader's training run: data and stages, one after another. A file in ``configs/train`` is one of these, or of
-    the other kinds below: its ``kind`` says which."""
+    """A reader's training run: data and stages, one after another. The ``kind`` of a file in ``configs/train`` says
+    whether it is one of these or of a language model's runs (``ragyena.config.language``)."""
 
     kind: Literal["reader"] = "reader"
     description: str = ""
     data: DataConfig
     stages: Annotated[tuple[AnyStageConfig, ...], Field(min_length=1)]
     seed: int = 0
+
+
+# --- constants of training -------------------------------------------------------------------------------------
+
+
+class Muon:
+    """Constants of the optimizers (``ragyena.train.optimizer``)."""
+
+    MOMENTUM = 0.95
+    UPDATE_RMS = 0.2  # of an update, as AdamW's (Liu et al. 2025)
+    NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the iteration (Jordan et al. 2024)
+    NEWTON_SCHULZ_STEPS = 5
+    ADAMW_BETAS = (0.9, 0.98)
+    ADAMW_EPS = 1e-6
+
+
+class Sampling:
+    """Constants of contexts and their targets (``ragyena.train.sampler``)."""
+
+    SLOT_TOKENS = (128, 176, 240)  # of single passages; few, since each shape is compiled once; several have the last
+    RANDOM_NEGATIVES = 0.15  # fraction of the negatives that are drawn from all passages
+    EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
+    COMPARED_TOKENS = 8  # of an answer, to tell whether a passage holds it
+    ANSWER_TOKENS = 32  # the longest answer that the decoder learns to write, its end token included
+    HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
+
+
+class Mining:
+    """Constants of hard negatives (``ragyena.train.mining``)."""
+
+    HITS = 64  # nearest passages looked at
+    GOLD_HITS = 8  # of them, those that a cloze question may find its answer in
+    CLOZE_NEGATIVES = 31
+
+
+class Loss:
+    """Constants of the losses (``ragyena.train.objectives``, ``ragyena.train.reader_task``)."""
+
+    TEMPERATURE = 2.0  # of the distillation of spans (Hinton et al. 2015)
+    LEAST_ANSWERABLE = 1e-4  # the least probability of there being an answer that a loss is taken of
+    VARIANCE_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
+    QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
+    POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
+    WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
+
+
+class NullFit:
+    """Constants of fitting the no-answer score (``ragyena.train.null_fit``)."""
+
+    HELD_OUT = 0.1  # fraction of the batches by which the best pass is chosen
+    PASSES = 12
+    CONTEXTS = 256  # of a step
+    RATE = 5e-4
+    WEIGHT_DECAY = 0.3
+
+
+class Calibration:
+    """Constants of fitting the confidence (``ragyena.train.calibration``)."""
+
+    PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
+    BATCHES = 6  # of each size
+
+
+PERTURBATION_WEIGHTS = {
+    "mention": 0.35,
+    "neighbour": 0.3,
+    "antonym": 0.6,  # few questions have one
+    "negation": 0.12,
+    "narrowing": 0.12,
+    "year": 0.06,
+    "exchange": 0.25,  # few questions have two names
+    "answer": 0.06,
+    "passage_word": 0.35,
+}
+"""How often each perturbation of a question is tried first (``ragyena.train.augment.perturb``): about as often as the
+annotators of SQuAD 2.0 took it, but a negation, the plainest, only now and then."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragyena.config import IndexConfig
-from ragyena.data.qa_files import ContextRow, read_contexts, read_rows
+from ragyena.data.qa_files import ContextRow, read_contexts
+from ragyena.data.rows import valid_rows
 from ragyena.documents.loading import load
 from ragyena.errors import DataError
 from ragyena.types import Document
@@ -80,18 +81,14 @@ def read_documents(questions: Sequence[str], documents: Sequence[str], *, split:
     problems = list(stored.problems)
     kept: list[DocumentQuestion] = []
     usable = 0
-    for where, values in read_rows(questions):
+    for place, row in valid_rows(questions, DocumentQuestion, problems):
         try:
-            row = DocumentQuestion.model_validate(values)
             if row.document_id not in known:
                 raise ValueError(f"document_id '{row.document_id}' is in none of the document files")
             if row.document_id in texts:
                 _check_places(row, texts[row.document_id].text)
-        except ValidationError as error:
-            problems.append(f"{where}: {error.errors()[0]['msg']}")
-            continue
         except ValueError as error:
-            problems.append(f"{where}: {error}")
+            problems.append(f"{place.where}: {error}")
             continue
         usable += 1
         if row.document_id in texts and row.split in ("", split):

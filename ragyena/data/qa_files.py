@@ -1,46 +1,31 @@
-"""Questions, the contexts they are asked on, and plain texts, read from files or Hugging Face ``datasets``.
+"""Questions, the contexts they refer to, and plain texts, read from files or datasets (``ragyena.data.rows``).
 
-A *name* is a file, a folder of files, or a dataset on the Hugging Face hub (``owner/name`` or ``owner/name:split``).
-Files are JSON lines, SQuAD JSON (versions 1.1 and 2) or a JSON list of rows, each also as ``.xz`` or ``.gz``; a folder
-may also be a dataset saved by ``datasets``. A row that cannot be used is left out and named in ``problems``: what is
-returned plus ``problems`` accounts for every row.
+A row that cannot be used is left out and named in ``problems``: records plus ``problems`` account for every row.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import lzma
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ragyena import recipes
-from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
+from ragyena.data.rows import Row, valid_rows
+from ragyena.errors import DataError, PathNotFoundError
 
-__all__ = [
-    "ContextRow",
-    "ContextSet",
-    "Question",
-    "QuestionSet",
-    "read_contexts",
-    "read_questions",
-    "read_rows",
-    "under",
-]
-
+__all__ = ["ContextRow", "ContextSet", "Question", "QuestionSet", "read_contexts", "read_questions", "under"]
 
 SHIPPED = "shipped:"
 """Begins the name of a file inside the package."""
 
 
 def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """The names with those of files and folders below ``root`` made paths, and what follows ``shipped:`` found inside
-    the package; others are left as they are (files elsewhere, datasets on the hub).
+    """Resolve names of data files: those below ``root`` become paths, ``shipped:NAME`` is looked up inside the package,
+    others (files elsewhere, datasets on the hub) stay as they are.
 
     Raises PathNotFoundError for the name of a file that is nowhere.
     """
@@ -55,7 +40,7 @@ def under(root: Path, names: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ContextRow:
-    """A text that questions are asked on, or that is read for its own sake."""
+    """A text that questions refer to, or that is read for its own sake."""
 
     id: str
     title: str
@@ -75,9 +60,9 @@ class Question:
     """The collection it belongs to."""
     question: str
     answers: tuple[str, ...]
-    """Acceptable answers; empty where the context does not hold one."""
+    """Empty for a question without an answer."""
     context_id: str | None
-    """The ``ContextRow`` it is asked on; None for a question that came without one."""
+    """The ``ContextRow`` it refers to; None for a question that came without one."""
     answer_start: int
     """Char offset of ``answers[0]`` in the context's text; -1 where it is not a span of it."""
     split: str = ""
@@ -93,7 +78,7 @@ class ContextSet:
 
 @dataclass(frozen=True, slots=True)
 class QuestionSet:
-    """Questions in file order, the contexts they and their passage files brought, and the rows not used."""
+    """Questions in file order, the contexts of their own and of passage files, and the rows not used."""
 
     questions: tuple[Question, ...]
     contexts: Mapping[str, ContextRow] = field(repr=False)
@@ -117,27 +102,26 @@ def read_questions(
     stored = read_contexts(passages) if passages else ContextSet((), ())
     contexts = {row.id: row for row in stored.contexts}
     problems = list(stored.problems)
-    questions: list[Question] = []
     seen: set[str] = set()
+
+    def question_of(item: Row, row: _QuestionRow) -> Question:
+        question = _question(row, item, _context_of(row, item, contexts), contexts)
+        if question.id in seen:
+            raise _UnusableError(f"the id '{question.id}' is taken by an earlier row")
+        seen.add(question.id)
+        return question
+
+    questions: list[Question] = []
     for name in names:
-        read = 0
-        failed = len(problems)
-        for item in _rows(name):
-            try:
-                row = _QuestionRow.model_validate(_mapping(item))
-                context_id = _context_of(row, item, contexts)
-                question = _question(row, item, context_id, contexts)
-                if question.id in seen:
-                    raise _UnusableError(f"the id '{question.id}' is taken by an earlier row")
-            except (ValidationError, _UnusableError) as error:
-                problems.append(f"{item.where}: {_reason(error)}")
-                continue
-            read += 1
-            seen.add(question.id)
-            if (split is None or question.split in ("", split)) and (not sources or question.source in sources):
-                questions.append(question)
-        if not read:
-            _nothing_usable(name, problems[failed:], "{id, question, answers, context | passage_id}")
+        before = len(problems)
+        batch = list(_records(name, _QuestionRow, question_of, problems))
+        if not batch:
+            raise _nothing_usable(name, problems[before:], "{id, question, answers, context | passage_id}")
+        questions += [
+            question
+            for question in batch
+            if (split is None or question.split in ("", split)) and (not sources or question.source in sources)
+        ]
     return QuestionSet(tuple(questions), contexts, tuple(problems))
 
 
@@ -148,71 +132,50 @@ def read_contexts(names: Sequence[str]) -> ContextSet:
     """
     contexts: dict[str, ContextRow] = {}
     problems: list[str] = []
+
+    def context_of(item: Row, row: _ContextRow) -> ContextRow:
+        text = row.context or row.text
+        if not text:
+            raise _UnusableError("'context': there is no text")
+        context = _context_row(row, item, row.id, text)
+        if contexts.setdefault(context.id, context).text != text:
+            raise _UnusableError(f"the id '{context.id}' is taken by an earlier row with another text")
+        return context
+
     for name in names:
-        before = len(contexts)
-        failed = len(problems)
-        for item in _rows(name):
-            try:
-                row = _ContextRow.model_validate(_mapping(item))
-                text = row.context or row.text
-                if not text:
-                    raise _UnusableError("'context': there is no text")
-                row_id = row.id or _text_id(row.source or item.source, text)
-                if row_id in contexts and contexts[row_id].text != text:
-                    raise _UnusableError(f"the id '{row_id}' is taken by an earlier row with another text")
-            except (ValidationError, _UnusableError) as error:
-                problems.append(f"{item.where}: {_reason(error)}")
-                continue
-            contexts.setdefault(
-                row_id, ContextRow(row_id, row.title, text, row.source or item.source, row.split or item.split)
-            )
-        if len(contexts) == before and len(problems) > failed:
-            _nothing_usable(name, problems[failed:], "{id, title, context | text}")
+        before = len(problems)
+        if not list(_records(name, _ContextRow, context_of, problems)) and len(problems) > before:
+            raise _nothing_usable(name, problems[before:], "{id, title, context | text}")
     return ContextSet(tuple(contexts.values()), tuple(problems))
 
 
-def read_rows(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """Every row of ``names`` as it stands, with its place (``file, line N``); unchecked, it may be of any type.
-
-    Raises as ``read_questions`` does.
-    """
-    for name in names:
-        for item in _rows(name):
-            yield item.where, item.values
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# What a row looks like
-# ---------------------------------------------------------------------------------------------------------------
+class _UnusableError(Exception):
+    """A valid row that cannot be used; the text says why."""
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
-    @field_validator("id", "title", "source", "split", mode="before", check_fields=False)
+    id: str = ""
+    title: str = ""
+    source: str = ""
+    split: str = ""
+    context: str | None = None
+
+    @field_validator("id", "title", "source", "split", mode="before")
     @classmethod
     def _absent(cls, value: object) -> object:
         return "" if value is None else value
 
 
 class _ContextRow(_Row):
-    id: str = ""
-    title: str = ""
-    source: str = ""
-    split: str = ""
-    context: str | None = None
     text: str | None = None
 
 
 class _QuestionRow(_Row):
     """Our own layout, SQuAD's and that of the SQuAD-like datasets of the hub; they differ in ``answers`` alone."""
 
-    id: str = ""
-    title: str = ""
-    source: str = ""
-    split: str = ""
     passage_id: str | None = None
-    context: str | None = None
     question: str = Field(min_length=1)
     answers: tuple[tuple[str, int | None], ...] = ()
     """Each answer with its own start, None where none is given."""
@@ -228,24 +191,28 @@ class _QuestionRow(_Row):
             return ((value, None),)
         if isinstance(value, Mapping):
             texts = value.get("text", ())
-            starts = value.get("answer_start") or [None] * len(texts)
-            return tuple(zip(texts, starts))
+            return tuple(zip(texts, value.get("answer_start") or [None] * len(texts)))
         if isinstance(value, list | tuple):
             return tuple((a.get("text"), a.get("answer_start")) if isinstance(a, Mapping) else (a, None) for a in value)
         return value
 
 
-class _UnusableError(Exception):
-    """A row parses but cannot be used; the text says why."""
+_Model = TypeVar("_Model", bound=BaseModel)
+_Record = TypeVar("_Record")
 
 
-def _mapping(item: _Item) -> Mapping[str, Any]:
-    if isinstance(item.values, Mapping):
-        return item.values
-    raise _UnusableError(str(item.values) if isinstance(item.values, _NotJson) else "not a JSON object")
+def _records(
+    name: str, kind: type[_Model], record_of: Callable[[Row, _Model], _Record], problems: list[str]
+) -> Iterator[_Record]:
+    """The records of a file; rows that cannot be used are added to ``problems``."""
+    for item, row in valid_rows([name], kind, problems):
+        try:
+            yield record_of(item, row)
+        except _UnusableError as error:
+            problems.append(f"{item.where}: {error}")
 
 
-def _question(row: _QuestionRow, item: _Item, context_id: str | None, contexts: Mapping[str, ContextRow]) -> Question:
+def _question(row: _QuestionRow, item: Row, context_id: str | None, contexts: Mapping[str, ContextRow]) -> Question:
     answers = () if row.is_impossible else tuple(dict.fromkeys(text for text, _ in row.answers if text))
     start = -1
     if answers and context_id is not None:
@@ -265,169 +232,25 @@ def _question(row: _QuestionRow, item: _Item, context_id: str | None, contexts: 
     )
 
 
-def _context_of(row: _QuestionRow, item: _Item, contexts: dict[str, ContextRow]) -> str | None:
-    """The id of the row's context, which is stored where the row brings it along."""
+def _context_of(row: _QuestionRow, item: Row, contexts: dict[str, ContextRow]) -> str | None:
+    """The id of the row's context, which is stored where it is part of the row."""
     if row.context:
-        source = row.source or item.source
-        context_id = row.passage_id or _text_id(source, row.context)
-        known = contexts.setdefault(
-            context_id, ContextRow(context_id, row.title, row.context, source, row.split or item.split)
-        )
-        if known.text != row.context:
-            raise _UnusableError(f"passage_id '{context_id}' stands for another text in an earlier row")
-        return context_id
+        context = _context_row(row, item, row.passage_id, row.context)
+        if contexts.setdefault(context.id, context).text != row.context:
+            raise _UnusableError(f"passage_id '{context.id}' stands for another text in an earlier row")
+        return context.id
     if row.passage_id is not None and row.passage_id not in contexts:
         raise _UnusableError(f"passage_id '{row.passage_id}' is in none of the passage files")
     return row.passage_id
 
 
-def _text_id(source: str, text: str) -> str:
-    return f"{source}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def _context_row(row: _Row, item: Row, row_id: str | None, text: str) -> ContextRow:
+    """A context; without an id of its own it gets one made of its source and text."""
+    source = row.source or item.source
+    row_id = row_id or f"{source}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    return ContextRow(row_id, row.title, text, source, row.split or item.split)
 
 
-def _reason(error: ValidationError | _UnusableError) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(f"'{'.'.join(map(str, e['loc'])) or 'row'}': {e['msg'].lower()}" for e in error.errors())
-    return str(error)
-
-
-def _nothing_usable(name: str, problems: Sequence[str], layout: str) -> None:
+def _nothing_usable(name: str, problems: Sequence[str], layout: str) -> DataError:
     first = f"; the first: {problems[0]}" if problems else ""
-    raise DataError(f"no row of {name} can be used{first}", hint=f"rows are {layout}, or SQuAD JSON")
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Where rows come from
-# ---------------------------------------------------------------------------------------------------------------
-
-_LINES = {".jsonl", ".ndjson"}
-_COMPRESSED = {".xz", ".gz"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One row before it is checked, and what its place says about it."""
-
-    values: Any
-    where: str
-    """``file, row N``: names the row in a problem."""
-    id: str
-    """An id for a row that has none."""
-    source: str
-    """A source for a row that names none: the name of the file or dataset."""
-    split: str = ""
-
-
-def _rows(name: str) -> Iterator[_Item]:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file() and _kind(file) is not None)
-        if files and not (path / "dataset_info.json").exists() and not (path / "dataset_dict.json").exists():
-            for file in files:
-                yield from _file_rows(file)
-        else:
-            yield from _dataset_rows(name, path)
-    elif path.is_file():
-        yield from _file_rows(path)
-    elif _kind(path) is not None or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
-        raise PathNotFoundError(f"there is no data file {name}", hint="check the path")
-    else:
-        yield from _dataset_rows(name, None)
-
-
-def _kind(path: Path) -> str | None:
-    """``lines``, ``json``, or None for a file of another kind."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    last = suffixes[-1] if suffixes else ""
-    return "lines" if last in _LINES else "json" if last == ".json" else None
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix.lower() == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8-sig")
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig")
-    return path.open(encoding="utf-8-sig")
-
-
-def _file_rows(path: Path) -> Iterator[_Item]:
-    kind = _kind(path)
-    if kind is None:
-        raise DataError(
-            f"{path} is of no kind that questions are read from", hint="use .jsonl or .json, also with .xz or .gz"
-        )
-    stem = path.name.split(".")[0]
-    try:
-        with _open(path) as file:
-            if kind == "lines":
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _Item(_parsed(line), f"{path}, line {number}", f"{stem}-{number}", stem)
-                return
-            content = json.load(file)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", hint="the file is damaged or not what its name says"
-        ) from error
-    rows = _squad_rows(content, path)
-    for number, values in enumerate(rows, 1):
-        yield _Item(values, f"{path}, row {number}", f"{stem}-{number}", stem)
-
-
-class _NotJson(str):
-    """In place of a line's values: why it has none. The check of the row names it."""
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        return _NotJson(f"not JSON: {error}")
-
-
-def _squad_rows(content: Any, path: Path) -> Iterator[Any]:
-    """Rows of a JSON file: SQuAD's articles and paragraphs flattened, or a list as it is."""
-    if isinstance(content, list):
-        yield from content
-        return
-    try:
-        for article in content["data"]:
-            for paragraph in article["paragraphs"]:
-                for entry in paragraph["qas"]:
-                    yield {**entry, "title": article.get("title", ""), "context": paragraph["context"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path} is not in SQuAD's format ({type(error).__name__}: {error})",
-            hint="it has data > paragraphs > context, qas > id, question, answers; or is a list of rows",
-        ) from error
-
-
-def _dataset_rows(name: str, folder: Path | None) -> Iterator[_Item]:
-    """Rows of a dataset of the hub, or of a folder that ``datasets`` can read; its ``validation`` split is ``dev``."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"'{name}' is not a file, and reading Hugging Face datasets needs the package datasets",
-            hint="pip install 'ragyena[train]', or give the path of a .jsonl or .json file",
-        ) from error
-    place, _, only = name.partition(":") if folder is None else (name, "", "")
-    try:
-        if folder is not None and any((folder / f).exists() for f in ("dataset_info.json", "dataset_dict.json")):
-            loaded = datasets.load_from_disk(str(folder))
-        else:
-            loaded = datasets.load_dataset(place, split=only or None)
-    except Exception as error:  # datasets raises of many kinds, of its own and of its network libraries
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"the dataset '{name}' cannot be loaded: {first}",
-            hint="a name is a file, a folder, or owner/name[:split] on the Hugging Face hub",
-        ) from error
-    parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {str(loaded.split or ""): loaded}
-    source = place.rstrip("/").split("/")[-1]
-    for part, rows in parts.items():
-        split = "dev" if part == "validation" else part
-        for number, values in enumerate(rows, 1):
-            yield _Item(values, f"{name}, {part or 'all'} row {number}", f"{source}-{part}-{number}", source, split)
+    return DataError(f"no row of {name} can be used{first}", hint=f"rows are {layout}, or SQuAD JSON")

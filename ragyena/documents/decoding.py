@@ -1,21 +1,22 @@
-"""Bytes of a file -> text: the encoding found, binary junk refused, newlines made alike."""
+"""Bytes of a file -> text: its encoding detected, binary data refused, newlines made alike."""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import charset_normalizer
+from typing import TextIO, cast
 
 from ragyena.errors import UnreadableDocumentError
 
-__all__ = ["decode", "encoding_of", "normalise_newlines", "read_text"]
+__all__ = ["check_text", "decode", "normalise_newlines", "open_text", "read_text", "replace_surrogates"]
 
 SAMPLE_BYTES = 1 << 20
-"""Encodings are told from this much of a file."""
+"""Encodings are detected from this much of a file."""
 JUNK = 0.003
-"""A text has no more than this part of control characters."""
+"""The largest share of control characters in a text."""
 DOUBT = 0.2
 """The most disorder (charset-normalizer's ``chaos``) at which a guessed encoding is believed."""
 
@@ -28,6 +29,7 @@ _BOMS = (
 )
 _CONTROL_BYTES = bytes([*range(0x07), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _CONTROL_CHARS = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ")
 _WESTERN_SIGNS = frozenset("\u00a0‘’“”‚„–—…•€£©®™°§«»‹›¿¡ºª½¼¾±·×²³µ´\u00ad")
 _SIGN_INSIDE_WORD = re.compile(r"[^\W\d_][¡¿£€©®™°§±²³µ¼½¾¹×‚„•«»‹›´][^\W\d_]")
@@ -36,34 +38,58 @@ _SIGN_INSIDE_WORD = re.compile(r"[^\W\d_][¡¿£€©®™°§±²³µ¼½¾¹×
 def read_text(path: Path) -> str:
     """The whole text of a file, lines ended by ``\\n`` alone, so that line numbers are those of any editor.
 
-    Raises UnreadableDocumentError for binary junk and for text whose encoding cannot be told.
+    Raises UnreadableDocumentError for binary data and for text whose encoding cannot be detected.
     """
     return normalise_newlines(decode(path.read_bytes(), path))
+
+
+@contextmanager
+def open_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """A file to read piece by piece, its encoding detected from its beginning. Raises as ``read_text`` does."""
+    with path.open("rb") as file:
+        encoding = _encoding_of(file.read(SAMPLE_BYTES), path)
+    try:
+        with path.open(encoding=encoding, newline=newline) as text:
+            yield cast(TextIO, text)
+    except UnicodeDecodeError as error:
+        raise _undecodable(path, encoding) from error
 
 
 def normalise_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def replace_surrogates(text: str) -> str:
+    """``text`` with lone surrogates replaced one for one, so that offsets stand.
+
+    They come from undecodable bytes of a command line and from half an emoji in JSON; UTF-8 cannot spell them.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text)
+    return text
+
+
 def decode(data: bytes, path: Path) -> str:
     """``data`` as text; ``path`` names it in an error. Raises as ``read_text`` does."""
-    encoding = encoding_of(data, path)
+    encoding = _encoding_of(data, path)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise undecodable(path, encoding) from error
+        raise _undecodable(path, encoding) from error
     check_text(text, path)
     return text
 
 
 def check_text(text: str, path: Path) -> None:
-    """Refuses text that is junk in the guise of text. Raises UnreadableDocumentError."""
+    """Raise UnreadableDocumentError for binary data that could be decoded as text."""
     if "\x00" in text or len(_CONTROL_CHARS.findall(text)) > JUNK * len(text):
         raise _binary(path)
 
 
-def encoding_of(data: bytes, path: Path) -> str:
-    """A Python codec name for ``data``, which may be the beginning of a file. Raises as ``read_text`` does."""
+def _encoding_of(data: bytes, path: Path) -> str:
+    """A Python codec name for ``data``, which may be the beginning of a file."""
     for bom, name in _BOMS:
         if data.startswith(bom):
             return name
@@ -77,22 +103,24 @@ def encoding_of(data: bytes, path: Path) -> str:
         codecs.getincrementaldecoder("utf-8")().decode(data, final=len(data) < SAMPLE_BYTES)
         return "utf-8"
     except UnicodeDecodeError as error:
-        tried = data.decode("utf-8", "replace")
-        flaws = tried.count("\ufffd")
-        if len(data) - len(tried) > 10 * flaws:  # other encodings hardly ever look like UTF-8 of many bytes a char
-            raise undecodable(path, "utf-8") from error
+        decoded = data.decode("utf-8", "replace")
+        flaws = decoded.count("\ufffd")
+        if len(data) - len(decoded) > 10 * flaws:  # other encodings hardly ever look like UTF-8 of many bytes a char
+            raise _undecodable(path, "utf-8") from error
     if _is_western(data):
         return "cp1252"
+    import charset_normalizer
+
     match = charset_normalizer.from_bytes(sample).best()
     if match is None or match.chaos > DOUBT or match.encoding.startswith(("utf_16", "utf_32")):
         raise UnreadableDocumentError(
-            f"{path} is not UTF-8 and its encoding cannot be told",
+            f"{path} is not UTF-8 and its encoding cannot be detected",
             hint="if it is text, convert it to UTF-8, for example: iconv -f ENCODING -t UTF-8",
         )
     return match.encoding
 
 
-def undecodable(path: Path, encoding: str) -> UnreadableDocumentError:
+def _undecodable(path: Path, encoding: str) -> UnreadableDocumentError:
     return UnreadableDocumentError(
         f"{path} looks like {encoding} but is not valid {encoding} throughout",
         hint="convert it to UTF-8, for example: iconv -f ENCODING -t UTF-8",
@@ -118,8 +146,8 @@ def _utf16_without_bom(sample: bytes) -> str | None:
 
 
 def _is_western(data: bytes) -> bool:
-    """Whether the bytes make sense as cp1252 (of which latin-1 text is a part): accented letters are a minority
-    among letters, and signs do not stand inside words. Other 8-bit code pages fail on one or the other."""
+    """True where the bytes make sense as cp1252, of which latin-1 is a part: accented letters are a minority among
+    letters, and signs do not stand inside words. Other 8-bit code pages fail on one or the other."""
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:

@@ -1,8 +1,8 @@
-"""Document -> passages: stretches that fill a reader's slots, cut where the text itself has borders.
+"""Document -> passages that fit a reader's slots, cut at the borders of the text.
 
-A document falls into *units* (sentences, lines, headings; pieces of a sentence too long for a passage). Passages are
-runs of units, chosen together by dynamic programming: as few as can be, cut at strong borders rather than weak ones,
-no heading parted from what it heads, none much emptier than its neighbours. A page border is always cut. A heading
+A document is divided into *units* (sentences, lines, headings; pieces of a sentence too long for a passage). Passages
+are runs of units, chosen together by dynamic programming: as few as possible, cut at strong borders rather than weak
+ones, no heading parted from its section, none much emptier than its neighbours. A page border is always cut. A heading
 border is, too, unless the sections at it are short enough to share a passage.
 """
 
@@ -25,22 +25,26 @@ from ragyena.types import Document, Heading, Passage
 __all__ = ["split"]
 
 CHARS_PER_TOKEN = 24
-"""A passage holds at most this many chars a token: bounds runs that the tokenizer sees as one unknown word."""
+"""The most chars a passage holds a token: bounds runs that the tokenizer takes for one unknown word."""
 ENCODE_CHARS = 8192
-"""About how many chars are encoded at once."""
+"""About as many chars are encoded at once."""
 
-# What a cut costs, in passages: one passage more is worth it where that saves cuts of this sum.
+# Costs of cuts, in passages: one passage more is worth it where that saves cuts of this sum.
 CUT = {Border.PARAGRAPH: 0.05, Border.SENTENCE: 0.15, Border.LINE: 0.12}
 CUT_INSIDE = 0.5
 """Inside a sentence."""
 CUT_HEADING_OFF = 0.8
-"""Between a heading and what it heads."""
+"""Between a heading and its section."""
 CROSS_HEADING = 0.25
-"""What a passage costs that goes on over a heading."""
+"""Cost of a passage that goes on over a heading."""
 EMPTINESS = 0.3
-"""What a passage costs by the square of the part of it that stays empty."""
+"""Cost of a passage, times the square of the share of it that stays empty."""
 SHORT = 0.4
-"""Part of a passage up to which a section is short enough to share one."""
+"""Share of a passage up to which a section is short enough to share one."""
+
+_SPACE, _TEXT = re.compile(r"\s"), re.compile(r"\S")
+_INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
+"""Clause, word and punctuation borders inside a sentence."""
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class _Unit:
 
 
 def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list[Passage]:
-    """The passages of ``document``, in order, each of at most ``passage_tokens`` tokens when encoded alone.
+    """Cut a document into passages, in order, each of at most ``passage_tokens`` tokens when encoded alone.
 
     Passages do not overlap, have no white space at either end and are never empty; every char of the document that
     is not white space is in exactly one. Takes time linear in the length of the document.
@@ -68,24 +72,15 @@ def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list
     return _passages(document, spans)
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Units
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
     """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words."""
-    parts: list[tuple[int, int]] = []
-    start = 0
-    space = re.compile(r"\s")
-    while start < len(text):
-        found = space.search(text, start + ENCODE_CHARS)
-        end = found.start() if found else len(text)
-        parts.append((start, end))
-        start = end
-    encodings = tokenizer.encode_batch([text[start:end] for start, end in parts])
-    found_starts = [e.starts.astype(np.int64) + start for e, (start, _) in zip(encodings, parts, strict=True)]
-    return np.concatenate(found_starts) if found_starts else np.empty(0, dtype=np.int64)
+    bounds = [0]
+    while bounds[-1] < len(text):
+        space = _SPACE.search(text, bounds[-1] + ENCODE_CHARS)
+        bounds.append(space.start() if space else len(text))
+    encodings = tokenizer.encode_batch([text[start:end] for start, end in pairwise(bounds)])
+    starts = [encoding.starts.astype(np.int64) + bound for encoding, bound in zip(encodings, bounds)]
+    return np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
 
 
 def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
@@ -95,8 +90,7 @@ def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) 
     for heading in document.headings:
         below = text.find("\n", heading.start)
         if below >= 0:
-            below = _skip_space(text, below)
-            cut_at[below] = (CUT_HEADING_OFF, 0.0)
+            cut_at[_skip_space(text, below)] = (CUT_HEADING_OFF, 0.0)
     cut_at.update(_heading_costs(document, token_starts, limit))
     for page_start in document.page_starts:
         cut_at[_skip_space(text, page_start)] = (0.0, float("inf"))
@@ -144,14 +138,11 @@ def _heading_costs(
     return costs
 
 
-_INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
-
-
 def _pieces(
     text: str, start: int, end: int, token_starts: npt.NDArray[np.int64], limit: int, cut: float, cross: float
 ) -> list[_Unit]:
-    """A unit too long for a passage in pieces: its lines; of lines longer than an eighth of a passage, pieces of about
-    that size, cut at clauses, else words, else anywhere."""
+    """The lines of a unit too long for a passage; of lines longer than an eighth of a passage, pieces of about that
+    size, cut at clauses, else words, else anywhere."""
     step = max(1, limit // 8)
     most_chars = step * CHARS_PER_TOKEN
     lines = [match.end() for match in re.finditer(r"\n\s*", text[start:end])]
@@ -189,16 +180,11 @@ def _best_cut(text: str, start: int, bound: int) -> int:
     return bound
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Passages
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
-    """Offsets at which passages begin, by least cost over all ways to group the units."""
+    """Offsets at which passages begin, of least cost over all ways to group the units."""
     most_chars = limit * CHARS_PER_TOKEN
     best = [0.0]  # best[i]: least cost of the units before i, as whole passages
-    origin = [0]
+    origin = [0]  # origin[i]: the unit at which the last of these passages begins
     starts = [unit.start for unit in units] + [length]
     for i in range(1, len(units) + 1):
         end_cut = units[i].cut if i < len(units) else 0.0
@@ -226,9 +212,9 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
 
 
 def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int]]:
-    """``spans`` with each that encodes to more than ``limit`` tokens halved until it does not.
+    """Halve spans that encode to more than ``limit`` tokens, until none does.
 
-    Needed where a cut had to fall inside a word: its halves may come to more tokens than the whole.
+    Needed where a cut had to fall inside a word: its halves may have more tokens than the whole.
     """
     fitted: list[tuple[int, int]] = []
     while spans:
@@ -287,14 +273,11 @@ def _has_word(text: str, start: int, end: int) -> bool:
 
 
 def _skip_space(text: str, offset: int) -> int:
-    while offset < len(text) and text[offset].isspace():
-        offset += 1
-    return offset
+    match = _TEXT.search(text, offset)
+    return match.start() if match else len(text)
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return start, end
+    """[start, end) without white space at either end; ``end <= start`` where nothing else is in it."""
+    part = text[start:end]
+    return end - len(part.lstrip()), start + len(part.rstrip())

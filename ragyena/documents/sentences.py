@@ -1,4 +1,4 @@
-"""Where sentences, lines and paragraphs of a text begin, by rules on its characters; no model, no language setting."""
+"""Borders of sentences, lines and paragraphs, by rules on characters: no model, no language setting."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import re
 from collections.abc import Iterator
 from enum import IntEnum
 
+from ragyena.documents.words import read_words
+
 __all__ = ["Border", "borders", "sentence_span"]
 
 REACH = 400
-"""A quoted sentence extends at most this many chars beyond either side of what it is quoted for."""
+"""A quoted sentence extends at most this many chars beyond either side of its answer."""
 
 
 class Border(IntEnum):
-    """What begins at an offset of a text. A larger one is the stronger border."""
+    """Kinds of borders; a larger one is stronger."""
 
     LINE = 1
-    """A line that is not the continuation of the one before: a list item, a table row, a line of code or verse."""
+    """Start of a line that does not continue the one before: a list item, a table row, a line of code or verse."""
     SENTENCE = 2
     PARAGRAPH = 3
-    """The text after one or more blank lines."""
+    """Start of text after one or more blank lines."""
 
 
-# One alternative a kind of candidate; `_kind` decides whether a candidate is a border.
+# One alternative a kind of candidate; `_border` decides whether a candidate is a border.
 _CANDIDATE = re.compile(
     r"""
       (?P<blank> \n [^\S\n]* (?: \n [^\S\n]* )+ )           # one or more blank lines
@@ -36,43 +38,26 @@ _SPACE = re.compile(r"[^\S\n]+")
 _ITEM = re.compile(r"(?:[-*+•‣◦▪–—·|>#]|\d{1,3}[.)]\s|[(]?[A-Za-z][.)]\s|[{}\[\]<@$\\]|//|/\*|```|~~~)")
 _LAST_WORD = re.compile(r"(\S+)\Z")
 
-_ABBREVIATIONS = """
-    mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle
-    vs etc e.g i.e eg ie cf al ca approx viz resp ibid op cit ed eds trans vol vols no nos nr pp p fig figs eq eqs sec
-    secs ch chap art par tab app ref refs dept univ inc ltd co corp bros assn ave blvd rd est min max avg
-    jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun
-    u.s u.k u.n e.u a.m p.m b.c a.d ph.d m.d b.a m.a d.c
-    bzw z.b d.h u.a usw ggf evtl str bd hr fr abb
-"""
-_BEFORE_NAME = """
-    mr mrs ms dr prof sr jr st mt gen col capt lt sgt rev hon gov sen rep pres messrs mme mlle e.g i.e eg ie cf vs
-    fig figs eq eqs no nos nr pp p vol sec ch chap art op
-"""
-_STARTERS = frozenset(
-    """
-    The A An He She It They We I You This That These Those His Her Its Their Our There Here In On At By For From With
-    But And Or So If As When While After Before Since Until Although However Then What Who Where Why How
-    """.split()  # noqa: SIM905 -- as a list it would take a line a word
-)
-"""Words that begin a sentence even after an abbreviation: capitals alone may be a name, as in "U.S. Army"."""
 _WORD = re.compile(r"\w+")
-# As sets: words after whose full stop a sentence may go on, and those after which it does even with a capital.
-_ABBREVIATED, _BEFORE_CAPITAL = frozenset(_ABBREVIATIONS.split()), frozenset(_BEFORE_NAME.split())
+_ABBREVIATIONS = frozenset(read_words(__file__, "abbreviations"))
+_BEFORE_NAMES = frozenset(read_words(__file__, "abbreviations_before_names"))
+_ALSO_WORDS = frozenset(read_words(__file__, "abbreviations_or_words"))
+_STARTERS = frozenset(read_words(__file__, "sentence_starters"))
 
 
 def borders(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, Border]]:
-    """Each offset in (start, end) at which a sentence, line or paragraph begins, in order, and which of them.
+    """The offsets in (start, end) at which a sentence, line or paragraph begins, in order, with the kind of each.
 
-    An offset points at the first char that is not white space, so that nothing but white space (or, after CJK stops,
-    nothing) lies between what ends and what begins. Linear in the length of the text.
+    An offset points at the first char that is not white space: nothing but white space (or, after CJK stops, nothing)
+    lies between an end and the next start. Linear in the length of the text.
     """
     end = len(text) if end is None else end
     previous = start
     for match in _CANDIDATE.finditer(text, start, end):
-        found = _border(text, match, previous, start, end)
-        if found is not None and previous < found[0] < end:
-            yield found
-            previous = found[0]
+        border = _border(text, match, previous, start, end)
+        if border is not None and previous < border[0] < end:
+            yield border
+            previous = border[0]
 
 
 def sentence_span(text: str, start: int, end: int) -> tuple[int, int]:
@@ -102,11 +87,8 @@ def sentence_span(text: str, start: int, end: int) -> tuple[int, int]:
         first = _word_start(text, max(low, origin), start)
     if not whole:
         last = _word_end(text, end, last)
-    while first < start and text[first].isspace():
-        first += 1
-    while last > end and text[last - 1].isspace():
-        last -= 1
-    return first, last
+    before, after = text[first:start], text[end:last]
+    return start - len(before.lstrip()), end + len(after.rstrip())
 
 
 def _border(text: str, match: re.Match[str], previous: int, start: int, end: int) -> tuple[int, Border] | None:
@@ -143,11 +125,11 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
         return True
     word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
     word = word_match[1].lstrip("\"'“‘(«[{*_").lower() if word_match else ""
-    if word in _BEFORE_CAPITAL and stop == ".":
-        return word in {"no", "p", "art", "st"} and not then.isdigit() and not then.isupper()
-    if word in _ABBREVIATED:
-        found = _WORD.match(text, following)
-        return found is not None and found[0] in _STARTERS
+    if word in _BEFORE_NAMES and stop == ".":
+        return word in _ALSO_WORDS and not then.isdigit() and not then.isupper()
+    if word in _ABBREVIATIONS:
+        next_word = _WORD.match(text, following)
+        return next_word is not None and next_word[0] in _STARTERS
     if len(word) == 1 and word.isalpha() and stop == ".":  # an initial: J. Smith
         return False
     # "3." at the start of a line numbers an item
@@ -161,7 +143,7 @@ def _at_line_start(text: str, offset: int) -> bool:
 
 
 def _line_begins(text: str, newline: int, offset: int, start: int, end: int) -> bool:
-    """Whether a new line begins something, or goes on with a sentence that was wrapped at a column."""
+    """True for a line of its own, False for one that goes on with a sentence wrapped at a column."""
     if offset >= end:
         return False
     if _ITEM.match(text, offset, end):
@@ -180,19 +162,14 @@ def _line_begins(text: str, newline: int, offset: int, start: int, end: int) -> 
 
 
 def _word_start(text: str, low: int, start: int) -> int:
-    """The first beginning of a word at or after ``low``, ``low`` itself where there is none before ``start``."""
+    """The first start of a word at or after ``low``, ``low`` itself where there is none before ``start``."""
     if low == 0 or text[low - 1].isspace():
         return low
-    for offset in range(low, start):
-        if text[offset].isspace():
-            return offset + 1
-    return low
+    return next((offset + 1 for offset in range(low, start) if text[offset].isspace()), low)
 
 
 def _word_end(text: str, end: int, high: int) -> int:
+    """The last end of a word at or before ``high``, ``high`` itself where there is none after ``end``."""
     if high >= len(text) or text[high].isspace():
         return high
-    for offset in range(high, end, -1):
-        if text[offset - 1].isspace():
-            return offset - 1
-    return high
+    return next((offset - 1 for offset in range(high, end, -1) if text[offset - 1].isspace()), high)

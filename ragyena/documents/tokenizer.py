@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
+from ragyena.documents.decoding import replace_surrogates
 from ragyena.errors import CheckpointError
 
 __all__ = ["Encoding", "Tokenizer"]
@@ -21,7 +22,7 @@ _SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """The n tokens of a text: ``text[starts[i]:ends[i]]`` is what token i was made from."""
+    """The n tokens of a text; token i stands for ``text[starts[i]:ends[i]]``."""
 
     ids: npt.NDArray[np.int32]
     """[n] token ids."""
@@ -35,11 +36,11 @@ class Encoding:
 
 
 class Tokenizer:
-    """Turns text into ids and back. Adds no special tokens and cuts nothing off; text that merely looks like a special
-    token (``[SEP]`` in a document) is text."""
+    """Text to ids and back. Adds no special tokens and cuts nothing off; a special token spelt out in a text (``[SEP]``
+    in a document) is text."""
 
     def __init__(self, definition: bytes, name: str) -> None:
-        """``definition`` is the content of a tokenizer.json, ``name`` what to call it in a message.
+        """``definition`` is the content of a tokenizer.json, ``name`` its name in messages.
 
         Raises CheckpointError if it is not one, or lacks a begin, separator or padding token.
         """
@@ -61,7 +62,7 @@ class Tokenizer:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Tokenizer:
-        """The tokenizer of a checkpoint folder. Raises CheckpointError where its tokenizer.json is missing or bad."""
+        """Load the tokenizer of a checkpoint folder. Raises CheckpointError for a missing or bad tokenizer.json."""
         path = folder / "tokenizer.json"
         try:
             definition = path.read_bytes()
@@ -73,17 +74,17 @@ class Tokenizer:
         return cls(definition, str(path))
 
     def encode(self, text: str) -> Encoding:
-        return _encoding(self._backend.encode(_sound(text), add_special_tokens=False))
+        return _encoding(self._backend.encode(replace_surrogates(text), add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
-        """As ``encode`` of each, several at once on all cores."""
-        sound = [_sound(text) for text in texts]
-        return [_encoding(found) for found in self._backend.encode_batch(sound, add_special_tokens=False)]
+        """Encode several texts at once, on all cores."""
+        valid = [replace_surrogates(text) for text in texts]
+        return [_encoding(tokens) for tokens in self._backend.encode_batch(valid, add_special_tokens=False)]
 
     def count_batch(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text, faster than encoding it."""
-        sound = [_sound(text) for text in texts]
-        return [len(found) for found in self._backend.encode_batch_fast(sound, add_special_tokens=False)]
+        valid = [replace_surrogates(text) for text in texts]
+        return [len(tokens) for tokens in self._backend.encode_batch_fast(valid, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int] | npt.NDArray[np.integer]) -> str:
         """The text of ``ids``, special tokens left out. Lower case where the tokenizer lowers it."""
@@ -95,25 +96,15 @@ class Tokenizer:
 
     def _special(self, role: str, name: str) -> int:
         for token in _SPECIAL[role]:
-            found = self._backend.token_to_id(token)
-            if found is not None:
-                return int(found)
+            token_id = self._backend.token_to_id(token)
+            if token_id is not None:
+                return int(token_id)
         raise CheckpointError(
             f"{name} has no {role} token ({' or '.join(_SPECIAL[role])})", hint="use a tokenizer of the BERT family"
         )
 
 
-def _encoding(found: tokenizers.Encoding) -> Encoding:
-    ids = np.array(found.ids, dtype=np.int32)
-    offsets = np.fromiter(chain.from_iterable(found.offsets), dtype=np.int32, count=2 * len(ids)).reshape(-1, 2)
+def _encoding(tokens: tokenizers.Encoding) -> Encoding:
+    ids = np.array(tokens.ids, dtype=np.int32)
+    offsets = np.fromiter(chain.from_iterable(tokens.offsets), dtype=np.int32, count=2 * len(ids)).reshape(-1, 2)
     return Encoding(ids, np.ascontiguousarray(offsets[:, 0]), np.ascontiguousarray(offsets[:, 1]))
-
-
-def _sound(text: str) -> str:
-    """``text`` with each lone surrogate (undecodable bytes of a command line, half an emoji in JSON) replaced one for
-    one, so that offsets stand: the library takes valid Unicode alone."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "".join("\ufffd" if 0xD800 <= ord(char) < 0xE000 else char for char in text)
-    return text

@@ -1,4 +1,4 @@
-"""Paths a person names -> the files to read: folders are walked as git would, in an order that never varies."""
+"""Paths that a user names -> the files to read: folders are walked as git would, in a fixed order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pathspec
 
 from ragyena.documents.decoding import read_text
-from ragyena.documents.loading import is_supported
+from ragyena.documents.formats import format_of, unsupported
 from ragyena.errors import PathNotFoundError, UnreadableDocumentError
 
 __all__ = ["find_files"]
@@ -23,9 +23,9 @@ Rules = tuple[tuple[Path, pathspec.GitIgnoreSpec], ...]
 def find_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Path]:
     """The files under ``paths``, absolute, sorted, each once.
 
-    A folder is walked: hidden files, what ``exclude`` (patterns as in a .gitignore) or a .gitignore inside matches,
-    and formats that cannot be read are left out. A file that is named itself is always in. Links to folders are
-    followed, unless they lead into or above a folder that is walked anyway.
+    A folder is walked: hidden files, those that ``exclude`` (patterns as in a .gitignore) or a .gitignore inside
+    matches, and formats that cannot be read are left out. A file that is named itself is always in. Links to folders
+    are followed, unless they lead into or above a folder that is walked anyway.
 
     Raises PathNotFoundError for a path that does not exist, UnreadableDocumentError for a named file of a format
     that cannot be read and for a folder that may not be opened.
@@ -38,18 +38,15 @@ def find_files(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Path]
             raise PathNotFoundError(f"{root} is a link to nothing, or in a loop", hint="check where the link leads")
     always = pathspec.GitIgnoreSpec.from_lines([*_NEVER, *exclude])
     walked = [root.resolve() for root in roots if root.is_dir()]
-    found: set[Path] = set()
+    files: set[Path] = set()
     for root in roots:
         if root.is_dir():
-            found.update(_walk(root, ((root, always),), walked, set()))
-        elif is_supported(root):
-            found.add(root)
+            files.update(_walk(root, ((root, always),), walked, set()))
+        elif format_of(root) is None:
+            raise unsupported(root)
         else:
-            raise UnreadableDocumentError(
-                f"{root}: files of type '{root.suffix or root.name}' are not supported",
-                hint="convert it to txt, md, rst, html, pdf, docx, pptx, xlsx, csv or jsonl",
-            )
-    return sorted(found)
+            files.add(root)
+    return sorted(files)
 
 
 def _walk(folder: Path, rules: Rules, walked: Sequence[Path], seen: set[Path]) -> Iterator[Path]:
@@ -75,12 +72,12 @@ def _walk(folder: Path, rules: Rules, walked: Sequence[Path], seen: set[Path]) -
             again = path.is_symlink() and _is_walked_anyway(path, walked)
             if not again and not _is_excluded(path, rules, is_folder=True):
                 yield from _walk(path, rules, walked, seen)
-        elif path.is_file() and is_supported(path) and not _is_excluded(path, rules, is_folder=False):
+        elif path.is_file() and format_of(path) is not None and not _is_excluded(path, rules, is_folder=False):
             yield path
 
 
 def _is_excluded(path: Path, rules: Rules, *, is_folder: bool) -> bool:
-    """What the caller excludes stays out; among .gitignore files the innermost that speaks of ``path`` decides."""
+    """True for the caller's patterns; among .gitignore files the innermost with a rule for ``path`` decides."""
     slash = "/" if is_folder else ""
     (root, always), *inner = rules
     if always.match_file(path.relative_to(root).as_posix() + slash):

@@ -1,4 +1,4 @@
-"""The use case of ``ragyena eval-compare``: two results on the same questions in, differences and verdicts out."""
+"""Compare two results on the same questions: differences, p-values and who is better."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ragyena.errors import DataError, StorageError
-from ragyena.eval.comparing import Difference, corrected, differences
+from ragyena.errors import DataError
+from ragyena.eval.journal import write_text
 from ragyena.eval.results import by_condition, read_answers, read_result
+from ragyena.eval.significance import Difference, corrected, differences
 
 __all__ = ["Comparison", "compare", "compare_all", "write", "write_together"]
 
@@ -32,7 +33,7 @@ class Comparison:
 
 
 def compare(first: Path, second: Path) -> Comparison:
-    """Paired, question by question, under each condition that both results have. ``first`` and ``second`` are results
+    """Compares question by question under each condition that both results have. ``first`` and ``second`` are results
     of ``ragyena eval``, with the answers they name beside them; resamples and seed are those of the first. P-values are
     corrected for all tests of the comparison.
 
@@ -42,13 +43,13 @@ def compare(first: Path, second: Path) -> Comparison:
     scores_a, scores_b = (by_condition(read_answers(path, result)) for path, result in ((first, a), (second, b)))
     resamples, seed = a["config"]["resamples"], a["config"]["seed"]
     names = (f"{a['reader']['name']}", f"{b['reader']['name']}")
-    found = {}
+    compared = {}
     for condition in scores_a:
         if condition in scores_b and scores_a[condition].keys() & scores_b[condition].keys():
-            found[condition] = tuple(
+            compared[condition] = tuple(
                 differences(scores_a[condition], scores_b[condition], names, resamples=resamples, seed=seed)
             )
-    if not found:
+    if not compared:
         raise DataError(
             f"{first} and {second} have no question under the same condition in common",
             hint="compare results of the same recipe: ragyena eval RECIPE --reader A --reader B",
@@ -58,8 +59,8 @@ def compare(first: Path, second: Path) -> Comparison:
         recipe=a["recipe"],
         first={**a["reader"], "date": a["date"], "result": first.name},
         second={**b["reader"], "date": b["date"], "result": second.name},
-        conditions=found,
-        left_out=tuple(sorted((scores_a.keys() | scores_b.keys()) - found.keys())),
+        conditions=compared,
+        left_out=tuple(sorted((scores_a.keys() | scores_b.keys()) - compared.keys())),
     )
     return _corrected([comparison])[0]
 
@@ -71,10 +72,10 @@ def compare_all(results: Sequence[Path]) -> list[Comparison]:
 
 
 def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    tests = [test for comparison in comparisons for found in comparison.conditions.values() for test in found]
-    coming = iter(corrected(tests))
+    flat = [test for one in comparisons for tests in one.conditions.values() for test in tests]
+    coming = iter(corrected(flat))
     return [
-        replace(one, conditions={name: tuple(next(coming) for _ in found) for name, found in one.conditions.items()})
+        replace(one, conditions={name: tuple(next(coming) for _ in tests) for name, tests in one.conditions.items()})
         for one in comparisons
     ]
 
@@ -86,7 +87,7 @@ def write(comparison: Comparison, path: Path) -> None:
 
 def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], path: Path) -> None:
     """Several readers' results of one recipe in one file, in their order, with the comparison of each but the first
-    with the first: what pages of tables are made from. Raises PathNotFoundError, DataError, StorageError."""
+    with the first. Raises PathNotFoundError, DataError, StorageError."""
     whole = [read_result(result) for result in results]
     values = {
         "recipe": whole[0]["recipe"],
@@ -98,8 +99,4 @@ def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], p
 
 
 def _write(values: Mapping[str, Any], path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")

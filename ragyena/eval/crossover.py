@@ -1,4 +1,4 @@
-"""Where two measured curves cross: at which length one reader becomes the faster one."""
+"""Crossings of two measured curves: the length at which one reader becomes the faster one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Crossover:
     before: float
     """The measured places that it lies between."""
     lower_after: int
-    """Which curve is the lower one beyond it: 0 the first, 1 the second."""
+    """The curve that is lower beyond it: 0 the first, 1 the second."""
 
 
 def crossovers(first: Curve, second: Curve) -> list[Crossover]:
@@ -35,13 +35,13 @@ def crossovers(first: Curve, second: Curve) -> list[Crossover]:
     places = sorted({x for x, _ in (*a, *b) if low <= x <= high})
     gaps = [(x, _log_at(a, x) - _log_at(b, x)) for x in places]
     apart = [(x, gap) for x, gap in gaps if not math.isclose(gap, 0.0, abs_tol=1e-12)]
-    found = []
+    crossings = []
     for (x1, gap1), (x2, gap2) in pairwise(apart):
         if gap1 * gap2 < 0:
             share = gap1 / (gap1 - gap2)
             x = math.exp(math.log(x1) + share * (math.log(x2) - math.log(x1)))
-            found.append(Crossover(x, x1, x2, 0 if gap2 < 0 else 1))
-    return found
+            crossings.append(Crossover(x, x1, x2, 0 if gap2 < 0 else 1))
+    return crossings
 
 
 def _log_at(curve: Curve, x: float) -> float:

@@ -4,7 +4,10 @@ from what is found and packed for it.
 
 from __future__ import annotations
 
+import json
+import random
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,18 +18,27 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from ragyena.config import PipelineConfig
-from ragyena.data.document_questions import AnswerType, DocumentQuestion, DocumentQuestions, write_files
+from ragyena.config import PackerConfig, PipelineConfig
+from ragyena.data.document_questions import (
+    AnswerType,
+    DocumentQuestion,
+    DocumentQuestions,
+    read_documents,
+    write_files,
+)
 from ragyena.data.qa_files import Question
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.eval.frozen import Frozen, Hits
+from ragyena.eval import machine
+from ragyena.eval.contexts import Frozen, Hits
+from ragyena.eval.journal import json_lines, write_text
 from ragyena.eval.metrics import Estimate, auroc, estimate, normalize
+from ragyena.eval.recipe import Setup
 from ragyena.reader.packing import capacity, pack
-from ragyena.reader.reader import Reading
-from ragyena.types import Context, Passage, Progress
+from ragyena.reader.reader import Reader, Reading
+from ragyena.types import Context, Passage, Progress, Silent
 
 __all__ = [
-    "LIST_RIGHT", "SPAN_RIGHT", "DocumentAnswer", "ask", "freeze_documents", "list_items", "packed_contexts", "score",
+    "LIST_RIGHT", "SPAN_RIGHT", "DocumentAnswer", "ask", "evaluate_documents", "freeze_documents", "list_items", "packed_contexts", "score",
     "summarize",
 ]  # fmt: skip
 
@@ -66,6 +78,62 @@ class DocumentAnswer(TypedDict):
     """Of an answer that is withheld 0, but for a question without an answer."""
 
 
+def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict[str, Any], Path]:
+    """Asks the questions of a recipe under each of its context lengths; the figures and the file they are written to,
+    in ``setup.out``, with the answers in a file of the same name. ``contexts``: a file of frozen contexts; made, and
+    written there, where it does not exist.
+
+    Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError and StorageError.
+    """
+    config, progress = setup.files, setup.progress or Silent()
+    data = read_documents(config.questions, config.documents, split=config.split)
+    rows = [row for row in data.questions if not config.sources or row.source in config.sources]
+    if config.limit and config.limit < len(rows):
+        rows = sorted(random.Random(config.seed).sample(rows, config.limit), key=lambda row: row.id)
+    reader = Reader.open(setup.settings.reader.model_copy(update={"threshold": 0.0}))
+    longest = setup.settings.model_copy(update={"packer": _with_length(setup.settings, max(config.context_tokens))})
+    if contexts is not None and contexts.is_file():
+        frozen = Frozen.load(contexts)
+    else:
+        frozen = freeze_documents(replace(data, questions=tuple(rows)), longest, progress)
+        if contexts is not None:
+            frozen.save(contexts)
+    conditions, answers = {}, []
+    for length in config.context_tokens:
+        settings = setup.settings.model_copy(update={"packer": _with_length(setup.settings, length)})
+        given = packed_contexts(rows, frozen, reader.tokenizer, settings)
+        found = ask(rows, given, reader.read_batch, progress, threshold=settings.reader.threshold)
+        conditions[f"open-{length}"] = summarize(found, resamples=config.resamples)
+        answers += [{"condition": f"open-{length}", **answer} for answer in found]
+    date = time.strftime("%Y-%m-%d")
+    report = {
+        "schema": "ragyena document evaluation 1",
+        "recipe": setup.name,
+        "date": date,
+        "reader": {
+            "name": reader.name,
+            "fingerprint": reader.fingerprint,
+            "parameters": reader.parameters,
+            "device": reader.device,
+            "dtype": reader.dtype,
+        },
+        "threshold": setup.settings.reader.threshold,
+        "settings": dict(frozen.facts),
+        "left_out": list(data.problems),
+        "machine": machine.describe(),
+        "conditions": conditions,
+    }
+    stem = f"{date}-{setup.name}-{Path(reader.name).name}-{reader.fingerprint[:8]}"
+    write_text(setup.out / f"{stem}.answers.jsonl", json_lines(answers))
+    path = setup.out / f"{stem}.json"
+    write_text(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    return report, path
+
+
+def _with_length(settings: PipelineConfig, context_tokens: int) -> PackerConfig:
+    return settings.packer.model_copy(update={"context_tokens": context_tokens})
+
+
 def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress: Progress) -> Frozen:
     """Every document in one index, and what it finds for each question. The passages of the result have the id of
     their document as ``source``."""
@@ -93,7 +161,7 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
                 progress.advance(1)
     kept = tuple(_of_document(passage, ids[passage.source], number) for number, passage in enumerate(passages.values()))
     facts = {
-        "tokenizer": Tokenizer.from_folder(_reader_folder(settings)).fingerprint,
+        "tokenizer": Reader.tokenizer_of(settings.reader).fingerprint,
         "passage_tokens": settings.index.passage_tokens,
         "packer": settings.packer.model_dump(mode="json"),
         "retriever": settings.retriever.model_dump(mode="json"),
@@ -110,13 +178,6 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
         hits=hits,
         problems=data.problems,
     )
-
-
-def _reader_folder(settings: PipelineConfig) -> Path:
-    from ragyena import recipes
-
-    checkpoint = settings.reader.checkpoint
-    return recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint)
 
 
 def _of_document(passage: Passage, document_id: str, number: int) -> Passage:

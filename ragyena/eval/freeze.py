@@ -1,277 +1,155 @@
-"""The contexts of an evaluation, made from its data and an index of all its passages, or taken from a file.
+"""Freezing: the contexts of an evaluation, made from its data and an index of its passages.
 
-Reading frozen contexts needs no index: what does is imported where it is used.
+The index is imported where it is opened: reading own contexts, or frozen ones, needs no FAISS.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragyena import __version__
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import DataError, IndexMismatchError, UsageError
-from ragyena.eval.contexts import Making
-from ragyena.eval.datasets import EvalData, Question, cut, fingerprint, load, sample
-from ragyena.eval.frozen import Frozen, Hits, Kind
-from ragyena.eval.hybrid import load_hybrid
+from ragyena.errors import DataError, IndexMismatchError, PathNotFoundError, UsageError
+from ragyena.eval.conditions import ContextBuilder
+from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs
+from ragyena.eval.journal import Journal, digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
-from ragyena.eval.token_cache import TokenCache
-from ragyena.types import Passage, Progress
+from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
+from ragyena.eval.recipe import Setup
+from ragyena.types import Passage, ScoredPassage
 
 if TYPE_CHECKING:
     from ragyena.index.index import Index
 
-__all__ = ["check_frozen", "freeze", "frozen_for", "making"]
+__all__ = ["freeze", "freeze_to", "in_parts", "index_facts", "index_place", "needs_index", "open_questions"]
 
+_SPARE = 8  # hits requested beyond the number of distractors, since some are of the question's own context
+_TYPICAL_SLOT = 128  # tokens: a first guess of how many hits a context holds; where it is too low, all are packed
+_NOT_ORIGIN = {
+    *("description", "limit", "timed", "timed_seconds", "resamples"),  # how contexts are read
+    *("among", "context_tokens", "positions"),  # frozen contexts may hold more than a recipe needs
+}
 
-def making(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer) -> Making:
-    """What contexts are made with."""
-    return Making(TokenCache(tokenizer), settings.packer, settings.reader.max_question_tokens, config.seed)
+FoundHits = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+"""Passage ids and scores, best first, by question id."""
 
 
 def freeze(
-    config: EvalConfig,
-    settings: PipelineConfig,
-    tokenizer: Tokenizer,
-    *,
-    data_root: Path,
-    index: Path,
-    progress: Progress | None,
-    at_index: Callable[[Index, Sequence[Question]], None] | None = None,
+    setup: Setup, tokenizer: Tokenizer, at_index: Callable[[Index, Sequence[Question]], None] | None = None
 ) -> Frozen:
-    """The contexts that ``config`` asks for. ``index`` is an index of the passages, used as it is, or a folder in which
-    one is built and found again; unused where nothing is retrieved. ``at_index`` is called with the open index and the
-    answerable questions once contexts are found; not where nothing is retrieved.
-
-    Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError.
-    """
-    if config.task == "hybrid":
-        return _freeze_documents(config, settings, tokenizer, data_root)
-    on_documents = of_documents(config, index)
-    data = load(config, data_root, needs_context=not on_documents) if config.questions or not config.masked else None
+    """The contexts that a recipe needs. ``at_index`` is called with the open index and the answerable questions once
+    their hits are known. Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError."""
+    config, settings = setup.config, setup.settings
+    needed = needs(config)
     facts: dict[str, Any] = {
         "tokenizer": tokenizer.fingerprint,
         "passage_tokens": settings.index.passage_tokens,
         "header_tokens": settings.packer.header_tokens,
-        "contexts": len(data.contexts) + len(data.prose) if data else 0,
     }
-    kind, among, context_tokens = wanted(config)
-    if data is not None and kind == "own":
-        facts["data"] = fingerprint([data.contexts.values()], settings, tokenizer)
-        return _frozen(kind, facts, data, _cut_own(data, tokenizer, settings), {}, {})
-    with ExitStack() as stack:
-        from ragyena.eval.hits import HitFinder
-        from ragyena.eval.index import in_parts, open_index
-
-        opened, folder, problems = open_index(
-            config, data, settings, tokenizer, data_root=data_root, place=index, progress=progress
-        )
-        stack.callback(opened.close)
-        masked = masked_questions(config, opened, progress)
-        if on_documents:
-            data = asked_on_documents(config, data, masked, problems)
-            own = {one.question.context_id or "": [one.own] for one in masked.values()}
-        else:
-            assert data is not None  # without masked questions there are those of the recipe
-            own = _cut_own(data, tokenizer, settings)
-        maker = making(config, settings, tokenizer)
-        finder = HitFinder(
-            opened,
-            settings.retriever,
-            maker,
-            folder,
-            kind=kind,
-            among=among,
-            context_tokens=context_tokens,
-            # other passages that hold the answer would be needles too
-            hidden=partial(hides, masked, answers=kind == "distractors"),
-        )
-        stack.callback(finder.close)
-        found = finder.find(data.answerable, own, progress)
+    if not needs_index(config):
+        data = load(setup.files)
+        facts["contexts"] = len(data.contexts) + len(data.prose)
+        facts["data"] = fingerprint(data.contexts.values(), settings, tokenizer)
+        own = cut(data, tokenizer, settings.index.passage_tokens)
+        if needed.kind == "documents":
+            facts["contexts"] = len(own)
+            texts = json.dumps([[p.header, p.text] for passages in own.values() for p in passages])
+            facts["data"] = hashlib.sha256(texts.encode()).hexdigest()[:12]
+        return _numbered(needed, facts, data, own, {}, {})
+    with open_questions(setup, tokenizer) as opened:
+        data, masked = opened.data, opened.masked
+        own = {one.question.context_id or "": [one.own] for one in masked.values()}
+        if not opened.on_documents:
+            own = cut(data, tokenizer, settings.index.passage_tokens)
+        # other passages that hold the answer of a masked question would compete with the one that counts as right
+        hidden = partial(hides, masked, answers=needed.kind == "distractors")
+        builder = ContextBuilder.of(config, settings, tokenizer)
+        hits = _find_hits(opened, setup, builder, needed, own, hidden)
         if at_index:
-            at_index(opened, data.answerable)
+            at_index(opened.index, data.answerable)
         facts |= {
-            "among": among,
-            "context_tokens": context_tokens,
+            "contexts": opened.texts,
+            "among": needed.among,
+            "context_tokens": needed.context_tokens,
             "retriever": settings.retriever.model_dump(mode="json"),
-            **index_facts(opened),
+            **index_facts(opened.index),
         }
         if masked:
             facts["masked"] = len(masked)
-        if kind == "search":
+        if needed.kind == "search":
             facts["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
-        hit_ids = {passage_id for ids, _ in found.values() for passage_id in ids}
         answering = {one.own.passage_id: one.question.context_id or "" for one in masked.values()}
         stored = {
             p.passage_id: replace(p, metadata={"id": answering[p.passage_id]}) if p.passage_id in answering else p
-            for p in in_parts(opened, sorted(hit_ids))
+            for p in in_parts(opened.index, sorted({passage_id for ids, _ in hits.values() for passage_id in ids}))
         }
-    return _frozen(kind, facts, data, own if kind == "distractors" else {}, found, stored)
+    return _numbered(needed, facts, data, own if needed.kind == "distractors" else {}, hits, stored)
 
 
-def of_documents(config: EvalConfig, place: Path) -> bool:
-    """Whether questions are asked on documents, not on passages that their rows name: they need no context then."""
-    from ragyena.index.manifest import is_index
+def freeze_to(
+    path: Path, setup: Setup, tokenizer: Tokenizer, began: Callable[[], None] = lambda: None
+) -> tuple[Frozen, bool]:
+    """The contexts of a recipe, written to ``path``; and True where they were there from an earlier run.
 
-    return bool(config.corpus or config.masked) or (config.task in ("open", "retrieval") and is_index(place))
-
-
-def masked_questions(config: EvalConfig, index: Index, progress: Progress | None) -> dict[str, Masked]:
-    """The questions that a recipe has made from its index, by id. Raises DataError."""
-    if not config.masked:
-        return {}
-    most = min(config.masked, config.limit or config.masked)
-    return {one.question.id: one for one in make_masked(index, most, config.seed, progress)}
-
-
-def asked_on_documents(
-    config: EvalConfig, data: EvalData | None, masked: Mapping[str, Masked], problems: Sequence[str]
-) -> EvalData:
-    """The questions of files and those made from the index. Where a task needs a passage that answers, those of files
-    have none: they are left out, and named."""
-    asked = [] if data is None else list(data.answerable)
-    left_out = [*(data.problems if data else ()), *problems]
-    if config.corpus:  # contexts that rows bring along are no part of it
-        asked = [replace(question, context_id=None) for question in asked]
-    if config.task in ("among", "positions"):
-        left_out += [f"question {q.id}: which passage of the documents answers it is not known" for q in asked]
-        asked = []
-    made = [one.question for one in masked.values()]
-    if not (asked or made):
-        raise DataError(
-            f"no question can be asked by the task '{config.task}' on documents", hint="set masked, or name passages"
-        )
-    return EvalData((*asked, *made), data.unanswerable if data else (), {}, (), tuple(left_out))
-
-
-def index_facts(index: Index) -> dict[str, Any]:
-    """What a report says of the index that was searched."""
-    manifest = index.manifest
-    return {
-        "embedder": manifest.embedder,
-        "index": {
-            "passages": manifest.passages,
-            "documents": manifest.documents,
-            "generation": manifest.generation,
-            "created": manifest.created,
-        },
-    }
-
-
-def _cut_own(data: EvalData, tokenizer: Tokenizer, settings: PipelineConfig) -> dict[str, list[Passage]]:
-    """The passages of every context that is asked on."""
-    questions = [*data.answerable, *data.unanswerable]
-    asked_on = {q.context_id: data.contexts[q.context_id] for q in questions if q.context_id is not None}
-    return cut(list(asked_on.values()), tokenizer, settings.index.passage_tokens)
-
-
-def _freeze_documents(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, data_root: Path) -> Frozen:
-    """Documents whose passages are all read: nothing is retrieved."""
-    found = load_hybrid(config, data_root, tokenizer, settings.index.passage_tokens)
-    texts = json.dumps([[p.header, p.text] for passages in found.passages.values() for p in passages])
-    facts = {
-        "tokenizer": tokenizer.fingerprint,
-        "passage_tokens": settings.index.passage_tokens,
-        "header_tokens": settings.packer.header_tokens,
-        "contexts": len(found.passages),
-        "data": hashlib.sha256(texts.encode()).hexdigest()[:12],
-    }
-    data = EvalData(found.questions, (), {}, (), found.problems)
-    return _frozen("documents", facts, data, found.passages, {}, {})
-
-
-def frozen_for(config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, path: Path) -> Frozen:
-    """The contexts in a file, of which ``config`` chooses questions and conditions.
-
-    Raises DataError, PathNotFoundError; IndexMismatchError where the passages were cut by another tokenizer than the
-    reader's; UsageError where the file does not hold what ``config`` or ``settings`` ask for.
+    A file that was frozen from the same data, settings and index, for as many questions and contexts or more, is kept;
+    for any other ``began`` is called. Raises as ``freeze`` does.
     """
-    frozen = Frozen.load(path)
-    check_frozen(frozen, config, settings, tokenizer, path)
-    answerable = [q for q in frozen.answerable if not config.sources or q.source in config.sources]
-    if not answerable:
-        raise DataError(f"no question of {path} is of sources {', '.join(config.sources)}", hint="check the sources")
-    chosen = (sample(list(questions), config.limit, config.seed) for questions in (answerable, frozen.unanswerable))
-    return frozen.only(*chosen)
+    digest = _origin(setup, tokenizer)
+    try:
+        if Frozen.load(path, head_only=True).origin.get("digest") == digest:
+            frozen = Frozen.load(path)
+            check_frozen(frozen, setup.config, setup.settings, tokenizer, path)
+            return frozen, True
+    except (PathNotFoundError, DataError, UsageError, IndexMismatchError):  # not there, damaged, or of too few
+        pass
+    began()
+    frozen, limit = freeze(setup, tokenizer), setup.config.limit
+    cut_short = any(len(questions) >= limit for questions in (frozen.answerable, frozen.unanswerable))
+    frozen = replace(frozen, origin={"digest": digest, "limit": limit if cut_short else 0})
+    frozen.save(path)
+    return frozen, False
 
 
-def check_frozen(
-    frozen: Frozen, config: EvalConfig, settings: PipelineConfig, tokenizer: Tokenizer, path: Path
-) -> None:
-    """Raises as ``frozen_for``, which reads ``frozen`` from ``path``; all but for the questions, which need not be
-    there."""
-    facts = frozen.facts
-    if facts["tokenizer"] != tokenizer.fingerprint:
-        raise IndexMismatchError(
-            f"the passages of {path} were cut by another tokenizer ({facts['tokenizer'][:12]}) than that of the reader "
-            f"({tokenizer.fingerprint[:12]})",
-            hint="freeze the contexts with this reader: ragyena eval RECIPE --reader PATH --freeze-only",
-        )
-    again = "freeze them again with these settings: ragyena eval RECIPE --freeze-only"
-    for name, asked in _shaping(frozen.kind, settings).items():
-        if facts[name] != asked:
-            raise UsageError(f"{path} was frozen with {name} {facts[name]}, not {asked}", hint=again)
-    kind, among, context_tokens = wanted(config)
-    if kind != frozen.kind and not (kind == "own" and frozen.kind == "distractors"):
-        raise UsageError(f"{path} holds contexts of another kind ({frozen.kind}, not {kind})", hint=again)
-    for name, needed in (("among", among), ("context_tokens", context_tokens)):
-        if needed > facts.get(name, 0):
-            raise UsageError(f"{path} was frozen for {name} {facts.get(name, 0)}, not {needed}", hint=again)
-    most = frozen.origin.get("limit", 0)
-    if most and not 0 < config.limit <= most:
-        asked = f"{config.limit:,}" if config.limit else "all"
-        raise UsageError(
-            f"{path} was frozen for {most:,} questions, not for {asked}",
-            hint=f"--limit {most}, or freeze more: ragyena eval RECIPE --limit N --freeze-only",
-        )
-
-
-def _shaping(kind: Kind, settings: PipelineConfig) -> dict[str, Any]:
-    """The settings that must be those of the frozen contexts, as their facts name them."""
-    shaping: dict[str, Any] = {
-        "passage_tokens": settings.index.passage_tokens,
-        "header_tokens": settings.packer.header_tokens,
+def _origin(setup: Setup, tokenizer: Tokenizer) -> str:
+    """Identifies the data, settings and index that contexts are frozen from, however many of them are needed."""
+    config, settings, index = setup.config, setup.settings, setup.index
+    origin = {
+        "config": config.model_dump(mode="json", exclude=_NOT_ORIGIN),
+        "settings": settings.model_dump(mode="json", include={"index", "packer", "retriever"}),
+        "max_question_tokens": settings.reader.max_question_tokens,
+        "tokenizer": tokenizer.fingerprint,
+        "data": [[str(Path(name).resolve()), *rest] for name, *rest in data_stamps(setup.files)],
+        "index": [],
+        "version": __version__,
     }
-    if kind in ("distractors", "search"):
-        shaping["retriever"] = settings.retriever.model_dump(mode="json")
-    if kind == "search":
-        shaping["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
-    return shaping
+    if needs_index(config):
+        from ragyena.index.manifest import MANIFEST_NAME, is_index
+
+        origin["index"] = [str(index.resolve()), stamps([index / MANIFEST_NAME])[0][1:] if is_index(index) else []]
+    return digest_of(origin, 16)
 
 
-def wanted(config: EvalConfig) -> tuple[Kind, int, int]:
-    """What kind of contexts a recipe needs, among how many passages, and in how many tokens, at most."""
-    if config.task == "open":
-        return "search", 0, max(config.context_tokens)
-    if config.task == "positions":
-        return "distractors", 0, max(config.context_tokens)
-    if config.task == "hybrid":
-        return "documents", 0, 0
-    most = max(config.among)
-    return ("distractors", most, 0) if most > 1 else ("own", 0, 0)
-
-
-def _frozen(
-    kind: Kind,
+def _numbered(
+    needed: Needs,
     facts: Mapping[str, Any],
     data: EvalData,
     own: Mapping[str, Sequence[Passage]],
-    found: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+    hits: FoundHits,
     stored: Mapping[int, Passage],
 ) -> Frozen:
     """Numbers the passages: those of the questions' own contexts, then those of the index."""
     passages: list[Passage] = []
-    numbers: dict[int, int] = {}
-    own_numbers: dict[str, tuple[int, ...]] = {}
 
     def put(passage: Passage, context_id: str) -> int:
         metadata = {"id": context_id} if context_id else {}
@@ -280,20 +158,265 @@ def _frozen(
         )
         return len(passages) - 1
 
-    for context_id, cut_passages in own.items():
-        own_numbers[context_id] = tuple(put(passage, context_id) for passage in cut_passages)
-    for passage_id, passage in stored.items():
-        numbers[passage_id] = put(passage, passage.metadata.get("id", ""))
-    if kind == "search":  # what was found of the contexts that questions are asked on
+    own_numbers = {context_id: tuple(put(passage, context_id) for passage in own[context_id]) for context_id in own}
+    numbers = {passage_id: put(passage, passage.metadata.get("id", "")) for passage_id, passage in stored.items()}
+    if needed.kind == "search":  # the own passages among the hits
         by_context: dict[str, list[int]] = {}
         for passage in passages:
             by_context.setdefault(passage.source, []).append(passage.passage_id)
-        asked_on = {q.context_id for q in data.answerable if q.context_id is not None}
-        own_numbers = {c: tuple(places) for c, places in by_context.items() if c in asked_on}
-    hits = {
-        question_id: Hits(np.array([numbers[i] for i in ids], np.int32), np.array(scores, np.float32))
-        for question_id, (ids, scores) in found.items()
-    }
+        contexts = {q.context_id for q in data.answerable if q.context_id is not None}
+        own_numbers = {c: tuple(places) for c, places in by_context.items() if c in contexts}
     return Frozen(
-        kind, facts, data.answerable, data.unanswerable, tuple(passages), own_numbers, hits, problems=data.problems
+        kind=needed.kind,
+        facts=facts,
+        answerable=data.answerable,
+        unanswerable=data.unanswerable,
+        passages=tuple(passages),
+        own=own_numbers,
+        hits={
+            question_id: Hits(np.array([numbers[i] for i in ids], np.int32), np.array(scores, np.float32))
+            for question_id, (ids, scores) in hits.items()
+        },
+        problems=data.problems,
     )
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# The index that is searched, and the questions on it
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedQuestions:
+    """An open index and the questions to ask on it."""
+
+    index: Index
+    folder: Path
+    """For hits that are kept."""
+    data: EvalData
+    masked: Mapping[str, Masked]
+    """The questions made from the index, by id."""
+    on_documents: bool
+    """Questions are asked on documents, not on passages that their rows name."""
+    texts: int
+    """Contexts and further texts of the data."""
+
+
+def needs_index(config: EvalConfig) -> bool:
+    """True for a recipe that retrieves."""
+    return config.task == "retrieval" or needs(config).kind in ("distractors", "search")
+
+
+def index_place(index: str | Path, settings: PipelineConfig) -> Path:
+    """The folder of an existing index, given by name or path, or the folder to build one under. Raises UsageError."""
+    from ragyena.index.locate import locate
+    from ragyena.index.manifest import is_index
+
+    if not str(index).strip():
+        raise UsageError("--index is empty", hint="give the name or the folder of an index")
+    plain = Path(index).expanduser()
+    if is_index(plain) or plain.parent != Path():
+        return plain
+    named = locate(str(index), settings)
+    return named if is_index(named) else plain
+
+
+@contextmanager
+def open_questions(setup: Setup, tokenizer: Tokenizer) -> Iterator[OpenedQuestions]:
+    """The index of a recipe, or of its corpus, or of all passages of its data, and the questions to ask on it.
+
+    Raises IndexProblem, DataError, StorageError, and UsageError where there is nothing to index.
+    """
+    from ragyena.index.manifest import is_index
+
+    config = setup.config
+    on_documents = bool(config.corpus or config.masked)
+    on_documents |= config.task in ("open", "retrieval") and is_index(setup.index)
+    has_rows = bool(config.questions or config.beir or not config.masked)
+    data = load(setup.files, needs_context=not on_documents) if has_rows else None
+    index, folder, problems = _open_index(setup, data, tokenizer)
+    with index:
+        masked: Mapping[str, Masked] = {}
+        if config.masked:
+            most = min(config.masked, config.limit or config.masked)
+            masked = {one.question.id: one for one in make_masked(index, most, config.seed, setup.progress)}
+        texts = len(data.contexts) + len(data.prose) if data else 0
+        if on_documents:
+            data = _asked_on_documents(config, data or EvalData(()), masked, problems)
+        assert data is not None  # without masked questions there are those of the recipe
+        yield OpenedQuestions(index, folder, data, masked, on_documents, texts)
+
+
+def _asked_on_documents(
+    config: EvalConfig, data: EvalData, masked: Mapping[str, Masked], problems: Sequence[str]
+) -> EvalData:
+    """The questions of files and those made from the index. Where a task needs the passage that answers, those of files
+    have none: they are left out, and named."""
+    questions = list(data.answerable)
+    left_out = [*data.problems, *problems]
+    if config.corpus:  # contexts that rows bring along are no part of it
+        questions = [replace(question, context_id=None) for question in questions]
+    if config.task in ("among", "positions"):
+        left_out += [f"question {q.id}: which passage of the documents answers it is not known" for q in questions]
+        questions = []
+    questions += [one.question for one in masked.values()]
+    if not questions:
+        raise DataError(
+            f"no question can be asked by the task '{config.task}' on documents", hint="set masked, or name passages"
+        )
+    return replace(data, answerable=tuple(questions), contexts={}, prose=(), problems=tuple(left_out))
+
+
+def _open_index(setup: Setup, data: EvalData | None, tokenizer: Tokenizer) -> tuple[Index, Path, tuple[str, ...]]:
+    """The index, the folder for hits, and the files that could not be indexed with the reason."""
+    from ragyena.index.index import Index
+    from ragyena.index.manifest import is_index
+
+    place, settings, files, progress = setup.index, setup.settings, setup.files, setup.progress
+    if is_index(place):
+        if files.corpus:
+            raise UsageError(f"{place} is an index, and the recipe has a corpus of its own", hint="leave --index out")
+        index = Index.open(place, settings=settings)
+        if index.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
+            index.close()
+            raise IndexMismatchError(
+                f"the passages of {index.folder} were cut by another tokenizer than that of the reader",
+                hint="build an index with this reader: ragyena index add PATH --index NEW",
+            )
+        return index, place.parent / f"{place.name}-hits", ()
+    if files.corpus:  # named by its place: a change of its files is brought in line each time
+        paths = [Path(name) for name in files.corpus]
+        shaped_by = [[str(path.resolve()) for path in paths], settings.index.model_dump(mode="json")]
+        text = json.dumps([*shaped_by, tokenizer.fingerprint])
+        folder = place / f"corpus-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        with Index.open(folder / "index", create=True, lazy=True, settings=settings) as index:
+            report = index.add(paths, prune=True, progress=progress)
+        failed = tuple(f"{failure.path}: {failure.message}" for failure in report.failed)
+        return Index.open(folder / "index", settings=settings), folder, failed
+    if data is None:
+        raise UsageError(f"{place} is no index of documents to ask on", hint="name one: --index NAME|PATH")
+    texts = [*data.contexts.values(), *data.prose]
+    folder = place / fingerprint(texts, settings, tokenizer)
+    rows, built = folder / "passages.jsonl", folder / "complete"
+    if not built.is_file():
+        lines = (json.dumps({"id": row.id, "title": row.title, "text": row.text}) + "\n" for row in texts)
+        write_text(rows, "".join(lines), hint="choose another --index")
+        fields = {"text_fields": ("text",), "title_fields": ("title",), "max_file_mb": 1 << 20}
+        indexing = settings.model_copy(update={"index": settings.index.model_copy(update=fields)})
+        with Index.open(folder / "index", create=True, lazy=True, settings=indexing) as index:
+            report = index.add([rows], prune=True, progress=progress)
+        for failure in report.failed:
+            raise DataError(f"the passages cannot be indexed: {failure.message}", hint=failure.hint)
+        built.touch()
+    return Index.open(folder / "index", settings=settings), folder, ()
+
+
+def in_parts(index: Index, ids: Sequence[int]) -> Iterable[Passage]:
+    """Passages of the index by id, in its order."""
+    for first in range(0, len(ids), 500):
+        yield from index.passages(ids[first : first + 500])
+
+
+def index_facts(index: Index) -> dict[str, Any]:
+    """The embedder and size of an index, for a report."""
+    manifest = index.manifest
+    return {
+        "embedder": manifest.embedder,
+        "index": {name: getattr(manifest, name) for name in ("passages", "documents", "generation", "created")},
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Hits: searched once, and kept in a file beside the index
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _find_hits(
+    opened: OpenedQuestions,
+    setup: Setup,
+    builder: ContextBuilder,
+    needed: Needs,
+    own: Mapping[str, Sequence[Passage]],
+    hidden: Callable[[Question, Passage], bool],
+) -> FoundHits:
+    """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
+
+    Of kind ``distractors``: hits of other contexts than the question's own, ``among`` of them, and as many as fill
+    ``context_tokens`` together with the own passages. Of kind ``search``: the hits that the pipeline packs into
+    ``context_tokens``, in the order of their scores; a shorter context holds the first of them.
+    """
+    manifest, settings, progress = opened.index.manifest, setup.settings, setup.progress
+    packing = builder.packer.model_dump() if needed.kind == "search" else builder.packer.header_tokens
+    shaped_by: list[object] = [needed.kind, needed.among, needed.context_tokens, settings.retriever.model_dump()]
+    shaped_by += [packing, manifest.generation, manifest.passages, manifest.created, builder.max_question_tokens]
+    search = _packed_hits if needed.kind == "search" else _competing_hits
+    with Journal(opened.folder / f"hits-{digest_of(shaped_by)}.jsonl") as journal:
+        known = {(row["question"], row["context"]): (row["passage_ids"], row["scores"]) for row in journal.rows}
+        questions = {q.id: (q.question, q.context_id or "") for q in opened.data.answerable}
+        missing = [q for q in opened.data.answerable if questions[q.id] not in known]
+        if progress and missing:
+            progress.start("retrieving", len(missing), "questions")
+        for question in missing:
+            try:
+                shown = own.get(question.context_id or "", ())
+                hits = search(opened.index, question, settings, builder, needed, shown, hidden)
+            except UsageError:  # empty, or longer than the reader takes
+                hits = []
+            ids, scores = [hit.passage.passage_id for hit in hits], [hit.score for hit in hits]
+            known[questions[question.id]] = ids, scores
+            text, context = questions[question.id]
+            journal.append([{"question": text, "context": context, "passage_ids": ids, "scores": scores}])
+            if progress:
+                progress.advance(1)
+    return {question_id: known[key] for question_id, key in questions.items()}
+
+
+def _competing_hits(
+    index: Index,
+    question: Question,
+    settings: PipelineConfig,
+    builder: ContextBuilder,
+    needed: Needs,
+    own: Sequence[Passage],
+    hidden: Callable[[Question, Passage], bool],
+) -> list[ScoredPassage]:
+    room = builder.capacity(needed.context_tokens) if needed.context_tokens else 0
+    top_k = max(needed.among, room) + _SPARE
+    texts = {passage.text for passage in own}
+    others = [
+        hit
+        for hit in index.search(question.question, k=top_k, settings=settings)
+        if hit.passage.metadata.get("id") != question.context_id
+        and hit.passage.text not in texts
+        and not hidden(question, hit.passage)
+    ]
+    kept = needed.among
+    if needed.context_tokens:
+        first = [ScoredPassage(passage, math.inf) for passage in own]
+        filled = builder.fill(question.question, [*first, *others], needed.context_tokens)
+        kept = max(kept, len(filled.passages) - len(own))
+    return others[:kept]
+
+
+def _packed_hits(
+    index: Index,
+    question: Question,
+    settings: PipelineConfig,
+    builder: ContextBuilder,
+    needed: Needs,
+    own: Sequence[Passage],
+    hidden: Callable[[Question, Passage], bool],
+) -> list[ScoredPassage]:
+    """The hits that ``ask`` packs for the question."""
+    top_k = settings.retriever.top_k or builder.capacity(needed.context_tokens)
+    searched = index.search(question.question, k=top_k, settings=settings)
+    hits = [hit for hit in searched if not hidden(question, hit.passage)]
+    likely = max(1, needed.context_tokens // _TYPICAL_SLOT)
+    for candidates in (hits[:likely], hits):
+        budget = {"context_tokens": needed.context_tokens}
+        context = builder.pack(question.question, candidates, budget, neighbours=index.neighbours)
+        if len(candidates) == len(hits) or any(e.outcome == "over budget" for e in context.log.entries):
+            break
+    # the log is in the order of the scores, whatever the order of the slots
+    packed = {p.passage.passage_id: p for p in context.passages}
+    return [packed[e.passage_id] for e in context.log.entries if e.slot is not None]

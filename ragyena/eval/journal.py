@@ -1,7 +1,8 @@
-"""A JSON lines file that a long run appends to and a later run goes on from."""
+"""Files that a run writes: journals that a later run continues, and files written whole."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -10,11 +11,11 @@ from typing import Any
 
 from ragyena.errors import DataError, StorageError
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "digest_of", "json_lines", "write_text"]
 
 
 class Journal:
-    """Rows on disk. ``rows`` holds what earlier runs wrote; a line that a killed run left unfinished is cut off."""
+    """JSON lines on disk. ``rows`` holds what earlier runs wrote; an unfinished last line is cut off."""
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the file. Raises DataError where it is damaged, StorageError where it cannot be written."""
@@ -39,9 +40,8 @@ class Journal:
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes rows so that they outlast a kill. Raises StorageError where the disk is full."""
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         try:
-            self._file.write(text.encode("utf-8", errors="surrogatepass"))
+            self._file.write(json_lines(rows).encode("utf-8", errors="surrogatepass"))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -57,3 +57,24 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    """One line of JSON a row."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write_text(path: Path, text: str, *, hint: str = "choose another --out") -> str:
+    """Writes a file whole; the sha256 of its content. Raises StorageError."""
+    content = text.encode("utf-8", errors="surrogatepass")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}", hint=hint) from error
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of(values: Any, length: int = 12) -> str:
+    """A short sha256 that identifies values by their JSON."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:length]

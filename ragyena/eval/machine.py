@@ -1,4 +1,4 @@
-"""What a measurement was made on: a figure without its machine and versions says little."""
+"""The machine and versions behind a measurement, and its peak memory."""
 
 from __future__ import annotations
 

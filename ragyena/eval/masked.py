@@ -1,9 +1,9 @@
-"""Questions that need no labels: sentences of indexed documents with a span masked, asked of another passage that holds
-the span (recurring spans: Ram et al. 2021, Splinter).
+"""Questions that need no labels: sentences of indexed documents with a span masked, answered by another passage that
+holds the span (recurring spans: Ram et al. 2021, Splinter).
 
-The passage that the sentence stands in is never shown. The one that answers stands near it in the same document and
-shares further words with the sentence; whether it really says what is asked, nobody has checked: such questions compare
-readers and conditions with each other, they do not say how good a reader is.
+The passage that the sentence was taken from is never shown. The one that answers stands near it in the same document
+and shares further words with the sentence. Nobody has checked that it really answers: such questions compare readers
+and conditions with each other, they are no measure of a reader's accuracy.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from ragyena.data.clozes import Cloze, clozes
 from ragyena.errors import DataError
-from ragyena.eval.datasets import Question
 from ragyena.eval.metrics import normalize
+from ragyena.eval.questions import Question
 from ragyena.types import Passage, Progress
 
 if TYPE_CHECKING:  # an index needs FAISS
@@ -37,8 +37,8 @@ class Masked:
     question: Question
     """Its ``context_id`` names the passage that answers."""
     own: Passage
-    """That passage."""
-    asked: int
+    """The passage that answers."""
+    taken_from: int
     """The id of the passage that the sentence was taken from."""
 
 
@@ -52,32 +52,32 @@ def make_masked(index: Index, count: int, seed: int, progress: Progress | None) 
     rng.shuffle(ids)
     if progress:
         progress.start("masking recurring spans", count, "questions")
-    found: list[Masked] = []
+    made: list[Masked] = []
     answering: set[int] = set()
     for passage_id in ids:
-        if len(found) == count:
+        if len(made) == count:
             break
         masked = _masked(index, passage_id, rng)
         if masked is not None and masked.own.passage_id not in answering:
             answering.add(masked.own.passage_id)
-            found.append(masked)
+            made.append(masked)
             if progress:
                 progress.advance(1)
-    if not found:
+    if not made:
         raise DataError(
             f"no name, date or number of {index.folder} recurs near the sentence it stands in",
             hint="give an index of running text, or questions of your own: --data FILE",
         )
-    return found
+    return made
 
 
 def hides(masked: Mapping[str, Masked], question: Question, passage: Passage, *, answers: bool) -> bool:
-    """Whether a passage must not be shown to a question: the sentence asked stands in it, or, with ``answers``, it is
+    """True where a passage must not be shown to a question: the sentence was taken from it, or, with ``answers``, it is
     another one that holds the answer."""
     one = masked.get(question.id)
     if one is None:
         return False
-    if passage.passage_id == one.asked:
+    if passage.passage_id == one.taken_from:
         return True
     if not answers or passage.passage_id == one.own.passage_id:
         return False
@@ -88,7 +88,7 @@ def _masked(index: Index, passage_id: int, rng: random.Random) -> Masked | None:
     (passage,) = index.passages([passage_id])
     near = [*index.neighbours(passage_id, _NEAR), passage]
     begin, end = min(p.start for p in near), max(p.end for p in near)
-    text = index.read(passage.document_id, begin, end)
+    text = index.document(passage.document_id).text[begin:end]
     for cloze in clozes(text, rng, len(text)):
         if cloze.elsewhere is None:
             break  # those that recur come first
@@ -97,14 +97,14 @@ def _masked(index: Index, passage_id: int, rng: random.Random) -> Masked | None:
             continue
         own = _answering(near, begin + cloze.elsewhere[0], begin + cloze.elsewhere[1])
         answer = text[slice(*cloze.answer)]
-        if own is None or own.passage_id == passage_id or not normalize(answer) or _common(text, cloze):
+        if own is None or own.passage_id == passage_id or not normalize(answer) or _is_common_word(text, cloze):
             continue
-        asked = _asked(text, cloze)
-        if answer not in asked and len(_words(asked) & _words(own.text)) >= _SHARED_WORDS:
+        blanked = _blanked(text, cloze)
+        if answer not in blanked and len(_words(blanked) & _words(own.text)) >= _SHARED_WORDS:
             question = Question(
                 id=f"masked-{passage_id}-{sentence[0]}",
                 source="masked spans",
-                question=asked,
+                question=blanked,
                 answers=(answer,),
                 context_id=f"passage-{own.passage_id}",
                 answer_start=-1,
@@ -117,9 +117,8 @@ def _answering(near: Sequence[Passage], begin: int, end: int) -> Passage | None:
     return next((p for p in near if p.start <= begin and end <= p.end), None)
 
 
-def _common(text: str, cloze: Cloze) -> bool:
-    """Whether what looks like a name is but a word with a capital: one that begins the sentence, or is written small
-    elsewhere."""
+def _is_common_word(text: str, cloze: Cloze) -> bool:
+    """True where a seeming name is a common word: one that begins the sentence, or is written small elsewhere."""
     answer = text[slice(*cloze.answer)]
     if cloze.kind != "name" or " " in answer:
         return False
@@ -127,7 +126,7 @@ def _common(text: str, cloze: Cloze) -> bool:
     return begins or bool(re.search(rf"(?<!\w){re.escape(answer.lower())}(?!\w)", text))
 
 
-def _asked(text: str, cloze: Cloze) -> str:
+def _blanked(text: str, cloze: Cloze) -> str:
     """The sentence on one line, a word in the place of the span."""
     before, after = text[cloze.sentence[0] : cloze.answer[0]], text[cloze.answer[1] : cloze.sentence[1]]
     return " ".join(f"{before}{_BLANKS[cloze.kind]}{after}".split())

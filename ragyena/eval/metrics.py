@@ -1,7 +1,7 @@
-"""Scores of answers, their uncertainty, and how well confidence sorts right from wrong.
+"""Scores of answers, their intervals, and how well confidence separates right from wrong.
 
 Exact match and F1 are SQuAD's (Rajpurkar et al. 2016, 2018): lower case, no punctuation, no articles, the best over
-all gold answers. They come from torchmetrics; here are per-question scores and what is made of them.
+all gold answers. torchmetrics computes them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,26 @@ import numpy.typing as npt
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["Estimate", "Score", "auroc", "estimate", "exact_match", "normalize", "scipy_stats", "score"]
+__all__ = [
+    "CoveragePoint",
+    "Estimate",
+    "RiskCoverage",
+    "Score",
+    "auroc",
+    "estimate",
+    "exact_match",
+    "normalize",
+    "risk_coverage",
+    "scipy_stats",
+    "score",
+]
+
+_MOST_POINTS = 101  # a curve of more shows no more
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of one answer, each between 0 and 1."""
+    """Exact match and F1 of one answer, each between 0 and 1."""
 
     em: float
     f1: float
@@ -44,7 +58,7 @@ def normalize(answer: str) -> str:
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> bool:
-    """Whether ``prediction`` is one of ``answers`` once both are normalised. Needs no optional package."""
+    """True where ``prediction`` is one of ``answers``, both normalised. Needs no optional package."""
     return normalize(prediction) in {normalize(answer) for answer in answers}
 
 
@@ -84,7 +98,7 @@ def estimate(
     def ratio(a: npt.NDArray[Any], b: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         return np.asarray(a.sum(axis) / b.sum(axis))
 
-    found = scipy_stats().bootstrap(
+    drawn = scipy_stats().bootstrap(
         (sums, counts.astype(np.float64)),
         ratio,
         paired=True,
@@ -95,18 +109,68 @@ def estimate(
         method="percentile",
         rng=np.random.default_rng(seed),
     )
-    return Estimate(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return Estimate(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
-    """How probable it is that a positive's number exceeds a negative's (ties count half); None where either is empty.
-
-    The area under the ROC curve, as the Mann-Whitney statistic.
-    """
+    """The area under the ROC curve, as the Mann-Whitney statistic: the probability that a positive's number exceeds a
+    negative's, ties counting half. None where either is empty."""
     if not positive or not negative:
         return None
     statistic = scipy_stats().mannwhitneyu(positive, negative).statistic
     return float(statistic) / (len(positive) * len(negative))
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """Coverage and risk at one threshold of confidence."""
+
+    threshold: float
+    """The least confidence that is answered."""
+    coverage: float
+    """Fraction of all questions that is answered."""
+    risk: float
+    """Fraction of these whose answer does not match exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskCoverage:
+    """The curve over all questions, those without an answer included: any answer to them is wrong."""
+
+    n: int
+    aurc: float
+    """Area under the curve: the mean over k of the risk of the k most confident answers (Geifman and El-Yaniv 2017).
+    Answers of one confidence count as in a random order."""
+    points: tuple[CoveragePoint, ...]
+    """From the most confident answers to all; one for each confidence that occurs, evenly thinned where many do."""
+
+
+def risk_coverage(confidences: Sequence[float], exact_matches: Sequence[float]) -> RiskCoverage:
+    """The error rate of a reader that answers only the questions it is most confident of.
+
+    Raises ValueError where there is no answer or the two are not of one length.
+    """
+    confidence = np.asarray(confidences, np.float64)
+    wrong = 1.0 - np.asarray(exact_matches, np.float64)
+    if not len(confidence) or len(confidence) != len(wrong):
+        raise ValueError(f"{len(confidence)} confidences, {len(wrong)} scores")
+    order = np.argsort(-confidence, kind="stable")
+    confidence, wrong = confidence[order], wrong[order]
+    # answers of one confidence enter together: which of them comes first would be chance
+    last = np.flatnonzero(np.append(confidence[1:] != confidence[:-1], True))
+    counts = last + 1.0
+    errors = np.cumsum(wrong)[last]
+    ranks = np.arange(1, len(wrong) + 1)
+    expected = np.interp(ranks, np.append(0.0, counts), np.append(0.0, errors))
+    kept = np.unique(np.linspace(0, len(last) - 1, min(len(last), _MOST_POINTS)).round().astype(int))
+    return RiskCoverage(
+        n=len(wrong),
+        aurc=float((expected / ranks).mean()),
+        points=tuple(
+            CoveragePoint(float(confidence[last[i]]), float(counts[i] / len(wrong)), float(errors[i] / counts[i]))
+            for i in kept
+        ),
+    )
 
 
 def _squad() -> Any:

@@ -1,18 +1,18 @@
-"""Results of evaluations as they were written, with the answers beside them.
+"""Results of evaluations read from their files, with their answers.
 
-Files from before there was a schema lack some fields; who reads them takes what is there.
+Files from before there was a schema lack some fields.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError, PathNotFoundError
-from ragyena.eval.comparing import Scored
+from ragyena.eval.significance import Scored
 
 __all__ = [
     "Run",
@@ -23,6 +23,7 @@ __all__ = [
     "read_answers",
     "read_result",
     "scores_of",
+    "short_name",
 ]
 
 _NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions", "data", "machine"}
@@ -36,12 +37,13 @@ class Run:
     """One reader's result of one recipe."""
 
     file: Path
-    """Where the result stands."""
     result: Mapping[str, Any]
     rows: tuple[Mapping[str, Any], ...] | None
     """Its answers; None where their file is not there."""
     label: str = ""
-    """What tells the reader from the others of a report."""
+    """Distinguishes the reader from the others of a report."""
+    comparison: Mapping[str, Any] = field(default_factory=dict)
+    """Its tests against the first reader of the same file, where the file holds several readers."""
 
     @property
     def recipe(self) -> str:
@@ -54,20 +56,20 @@ class Run:
 
 
 def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """The results of the task ``retrieval`` that ``paths`` mean, of a recipe in a folder the newest."""
-    found: list[Mapping[str, Any]] = []
+    """The results of the task ``retrieval`` in files and folders; of a recipe in a folder the newest."""
+    results: list[Mapping[str, Any]] = []
     for path in paths:
         newest: dict[str, Mapping[str, Any]] = {}
         for _, values in _objects(path) if path.is_dir() else [(path, _json(path))]:
             if _is_retrieval(values) and newest.get(values["recipe"], values)["date"] <= values["date"]:
                 newest[values["recipe"]] = values
-        found += newest.values()
-    return found
+        results += newest.values()
+    return results
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """The readers' results that ``paths`` mean: files, and folders with all results in them, of each reader's runs of a
-    recipe the newest, in the order in which the readers were named. A file of several readers stands for all of them.
+    """The readers' results in files and folders: in a folder, of each reader's runs of a recipe the newest, in the
+    order in which the readers were named. A file of several readers stands for all of them.
 
     Raises PathNotFoundError, and DataError for a file that is no result and a folder without any.
     """
@@ -79,42 +81,58 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
             values = _json(path)
             if _is_retrieval(values):
                 continue
-            members = values["results"] if _is_of_several(values) else [values]
-            runs += [_run(path, _checked(path, member)) for member in members]
+            runs += [_run(path, result, comparison) for result, comparison in _members(path, values)]
     return runs
 
 
 def _of_folder(folder: Path) -> list[Run]:
-    newest: dict[tuple[str, str, str], tuple[Path, dict[str, Any]]] = {}
-    order: dict[tuple[str, str], int] = {}  # in which readers were named, where several were evaluated together
+    newest: dict[tuple[str, str, str], tuple[tuple[str, bool], Path, dict[str, Any]]] = {}
+    comparisons: dict[tuple[str, str], Mapping[str, Any]] = {}  # of readers evaluated together, in their order
     listed: list[str] = []  # the recipes of a suite, in its order
     for path, values in _objects(folder):
         if "suite" in values:
             listed += values.get("recipes", ())
-        if _is_of_several(values):
-            together = [_checked(path, member) for member in values["results"]]
-            order |= {(one["recipe"], one["reader"]["fingerprint"]): place for place, one in enumerate(together)}
-        if not values.keys() >= _NEEDED:  # a comparison, several readers together, or something else
+        several = _is_of_several(values)
+        if not several and not values.keys() >= _NEEDED:  # a comparison, or something else
             continue
-        key = values["recipe"], values["reader"]["name"], values["reader"]["fingerprint"]
-        if key not in newest or newest[key][1]["date"] <= values["date"]:
-            newest[key] = path, values
+        for result, comparison in _members(path, values):
+            reader = result["reader"]
+            if several:
+                comparisons[result["recipe"], reader["fingerprint"]] = comparison
+            key, rank = (result["recipe"], reader["name"], reader["fingerprint"]), (result["date"], not several)
+            if key not in newest or newest[key][0] <= rank:
+                newest[key] = rank, path, result
     if not newest and not find_retrievals([folder]):
         raise DataError(
             f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
         )
-    runs = [_run(path, _checked(path, values)) for path, values in newest.values()]
+    order = [*comparisons]
 
     def place(run: Run) -> tuple[int, int]:
         recipe = listed.index(run.recipe) if run.recipe in listed else len(listed)
-        return recipe, order.get((run.recipe, run.result["reader"]["fingerprint"]), len(order))
+        key = run.recipe, run.result["reader"]["fingerprint"]
+        return recipe, order.index(key) if key in comparisons else len(order)
 
+    runs = [
+        _run(path, result, comparisons.get((result["recipe"], result["reader"]["fingerprint"]), {}))
+        for _, path, result in newest.values()
+    ]
     return sorted(runs, key=place)
 
 
-def _run(path: Path, result: dict[str, Any]) -> Run:
+def _members(path: Path, values: Mapping[str, Any]) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """The readers' results in a file, each with its comparison to the first; empty where there is none."""
+    if not _is_of_several(values):
+        return [(_checked(path, values), {})]
+    comparisons = [{}, *values.get("comparisons", ())]
+    comparisons += [{}] * (len(values["results"]) - len(comparisons))
+    return [(_checked(path, result), comparison) for result, comparison in zip(values["results"], comparisons)]
+
+
+def _run(path: Path, result: dict[str, Any], comparison: Mapping[str, Any]) -> Run:
     answers = path.parent / str(result["answers"])
-    return Run(path, result, tuple(read_answers(path, result)) if answers.is_file() else None)
+    rows = tuple(read_answers(path, result)) if answers.is_file() else None
+    return Run(path, result, rows, comparison=comparison)
 
 
 def label_runs(runs: Sequence[Run]) -> list[Run]:
@@ -133,18 +151,13 @@ def label_runs(runs: Sequence[Run]) -> list[Run]:
         seen[label] = seen.get(label, 0) + 1
         if seen[label] > 1:
             labels[place] = f"{label} #{seen[label]}"
-    return [Run(run.file, run.result, run.rows, label) for run, label in zip(runs, labels)]
+    return [replace(run, label=label) for run, label in zip(runs, labels)]
 
 
 def short_name(reader: str) -> str:
-    """What people call a reader, from the path of its checkpoint."""
+    """A short name of a reader, from the path of its checkpoint."""
     parts = [part for part in Path(reader).parts if part not in _NOT_A_NAME]
     return parts[-1] if parts else reader
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Files
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -170,12 +183,12 @@ def read_answers(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
     """Scores by condition and question id, from rows of a file of answers; answers without scores are left out."""
-    found: dict[str, dict[str, Scored]] = {}
+    scores: dict[str, dict[str, Scored]] = {}
     for row in rows:
         if "em" in row:
             scored = Scored(row["context_id"] or row["question_id"], row["source"], row["em"], row["f1"])
-            found.setdefault(row["condition"], {})[row["question_id"]] = scored
-    return found
+            scores.setdefault(row["condition"], {})[row["question_id"]] = scored
+    return scores
 
 
 def scores_of(run: Run) -> dict[str, dict[str, Scored]]:

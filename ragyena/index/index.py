@@ -1,160 +1,164 @@
-"""An index on the disk: a folder with a manifest, a store (the truth) and a vector file (made from the store).
+"""The index: documents in, passages out.
 
-    with Index.open(folder) as index:
-        for hit in index.search("When was the bridge built?", config, top_k=10): ...
-
-Many may read, one may write. A reader that opened an index goes on working while it is written: it keeps its vector
-file and reads a consistent state of the store.
+An index is a folder with a manifest, a store (SQLite, the truth) and a vector file derived from it; the format is
+described in ``indexes/README.md``. Many may read it, one may write: ``Index`` reads, and takes the writer's lock only
+while it adds, removes or repairs.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
-import numpy as np
-import numpy.typing as npt
-
-from ragyena.config import IndexConfig, RetrieverConfig
+from ragyena import recipes
+from ragyena.config import PipelineConfig
+from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import IndexCorruptError, IndexFormatError, IndexMismatchError
-from ragyena.index import lexical
+from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
+from ragyena.index import rebuild as rebuilding
+from ragyena.index.add import AddReport, Sources, add, gather
 from ragyena.index.embedder import Embedder
-from ragyena.index.fusion import fuse, strictly_decreasing
-from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
-from ragyena.index.storage import storage_errors
-from ragyena.index.store import Store
-from ragyena.index.vectors import VectorIndex, write_vectors
-from ragyena.index.writer_lock import LOCK_NAME, OWNER_NAME, WriterLock
-from ragyena.types import Passage, ScoredPassage
+from ragyena.index.locate import locate
+from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.remove import remove
+from ragyena.index.search import DenseView, search
+from ragyena.index.status import IndexStatus, status
+from ragyena.index.storage import WriterLock
+from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.verify import VerifyReport, verify
+from ragyena.index.writer import Writer, create, discard_if_empty
+from ragyena.settings import Overrides, resolve
+from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
-__all__ = ["INDEX_FILES", "STORE_NAME", "Index"]
-
-STORE_NAME = "store.sqlite"
-INDEX_FILES = (
-    *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
-    *(MANIFEST_NAME, f"{MANIFEST_NAME}.unfinished", LOCK_NAME, OWNER_NAME),
-)
-"""Every file of an index but for its vector files."""
-OPEN_TRIES = 5
-"""A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
-EXTEND_REMOVED = 0.2
-"""Approximate vector files are made anew, not extended, once more than this part of them is of removed passages."""
-EXTEND_GROWTH = 1.5
-"""...or once the store has grown by this factor since their clusters were learned."""
-
-Hits = list[tuple[int, float]]
+__all__ = ["Index"]
 
 
 class Index:
-    """An open index; make one with ``create`` or ``open``, close it or use it as a context manager."""
+    """A searchable collection of documents on the disk. Make one with ``create`` or ``open``; a context manager.
 
-    def __init__(self, folder: Path, manifest: Manifest, store: Store, lock: WriterLock | None) -> None:
+    Example:
+        >>> from ragyena import Index
+        >>> with Index.create("./notes") as index:
+        ...     report = index.add({"iron": "The iron bridge was built in 1932.", "tea": "Brew tea at 70 degrees."})
+        ...     best = index.search("When was the bridge built?", k=1)[0]
+        >>> report.documents, best.passage.source, best.passage.text
+        (2, 'iron', 'The iron bridge was built in 1932.')
+    """
+
+    def __init__(self, folder: Path, settings: PipelineConfig, *, lazy: bool = False) -> None:
+        """Open the index in ``folder``; ``Index.open`` also takes names and overrides of settings."""
         self.folder = folder
-        self.manifest = manifest
-        self.store = store
-        self._lock = lock
-        self._vectors: VectorIndex | None = None
-        self._tail: tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]] | None = None
+        self.settings = settings
+        self.manifest = Manifest.read(folder)
+        self.store = Store(folder / STORE_NAME)
+        self._dense: DenseView | None = None
         self._embedder: Embedder | None = None
-        self._loading = threading.Lock()
+        self._turn = threading.RLock()  # a connection to the store serves one thread at a time
+        self._on_close: tuple[bool, bool] = (False, False)  # discard if empty, and the folder with it
+        if not lazy:
+            try:
+                self._open_dense()
+            except BaseException:
+                self.store.close()
+                raise
 
-    @property
-    def config(self) -> IndexConfig:
-        """The settings the index was made with."""
-        return self.manifest.config
-
-    # -----------------------------------------------------------------------------------------------------------
-    # Opening and closing
-    # -----------------------------------------------------------------------------------------------------------
+    # --- opening and closing
 
     @classmethod
-    def create(cls, folder: Path, config: IndexConfig, tokenizer: Tokenizer, embedder: Embedder | None = None) -> Index:
-        """Makes an empty index, open for writing. ``embedder`` is one of ``config`` that is loaded already.
+    def create(cls, path: str | os.PathLike[str], *, settings: Overrides = None) -> Index:
+        """Create an empty index.
 
-        Raises IndexFormatError where the folder holds something else or an index, IndexLockedError, StorageError.
+        Args:
+            path: The folder, which must be new or empty. A string without a path separator is a name, as after
+                ``--index``: the index then lives in the folder of the setting ``index_root``.
+            settings: Overrides by dotted name, such as ``{"index.passage_tokens": 100}``, or a ``PipelineConfig``.
+
+        Returns:
+            The open index.
+
+        Raises:
+            IndexFormatError: The folder holds an index or something else.
+            ConfigError, CheckpointError, MissingDependencyError: A setting is wrong, the embedder or reader not there.
+            IndexLockedError, StorageError: Another process is writing it, or it cannot be written.
+
+        Example:
+            >>> with Index.create("./short", settings={"index.passage_tokens": 100}) as index:
+            ...     index.status().documents
+            0
         """
-        with storage_errors(folder):
-            if folder.exists() and not folder.is_dir():
-                raise IndexFormatError(f"{folder} is a file, not a folder", hint="name another place for the index")
-            if is_index(folder):
-                raise IndexFormatError(f"{folder} is an index already", hint="open it, or name another place")
-            folder.mkdir(parents=True, exist_ok=True)
-            if others := sorted(p.name for p in folder.iterdir() if p.name not in INDEX_FILES):
-                raise IndexFormatError(
-                    f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
-                )
-        lock = WriterLock.take(folder)
-        store = None
-        try:
-            embedder = embedder or Embedder.open(config.embedder)
-            manifest = Manifest.new(config, embedder, tokenizer)
-            store = Store(folder / STORE_NAME, writable=True)
-            manifest.write(folder)
-        except BaseException:
-            if store is not None:
-                store.close()
-            lock.release()
-            raise
-        index = cls(folder, manifest, store, lock)
+        config = resolve(settings)
+        folder = locate(path, config)
+        embedder = create(folder, config.index, _tokenizer(config))
+        index = cls(folder, config)
         index._embedder = embedder
         return index
 
     @classmethod
-    def open(cls, folder: Path, *, writable: bool = False, with_vectors: bool = True) -> Index:
-        """Opens an index; without vectors, they are opened when a search needs them.
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        create: bool = False,
+        lazy: bool = False,
+        settings: Overrides = None,
+    ) -> Index:
+        """Open an index.
 
-        Raises IndexNotFoundError, IndexFormatError, IndexCorruptError, StorageError, and IndexLockedError where
-        another process writes and this one wants to. A writable index may have a damaged vector file: ``refresh``
-        makes it anew.
+        Args:
+            path: Its folder, or its name as after ``--index``; None for the default index.
+            create: Create it where there is none; an index that is still empty when it is closed is then removed.
+            lazy: Open the vector file at the first search only, so that an index with a damaged one can be looked at,
+                added to and repaired.
+            settings: Overrides by dotted name, or a ``PipelineConfig``.
+
+        Returns:
+            The open index.
+
+        Raises:
+            IndexNotFoundError: There is no index.
+            IndexFormatError, IndexCorruptError: It is of another version of the format, or damaged.
+            ConfigError, StorageError: A setting is wrong, or a file cannot be read.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.status().passages
+            2
         """
-        Manifest.read(folder)  # no lock is taken in a folder that is no index
-        lock = WriterLock.take(folder) if writable else None
-        store = None
-        try:
-            manifest = Manifest.read(folder)
-            path = folder / STORE_NAME
-            if not path.is_file():
-                raise IndexCorruptError(
-                    f"{path} is missing",
-                    hint="build the index again from the documents: ragyena index add PATH --rebuild",
-                )
-            store = Store(path, writable=writable)
-            index = cls(folder, manifest, store, lock)
-            if with_vectors and not writable:
-                index._open_vectors()
-            return index
-        except BaseException:
-            if store is not None:
-                store.close()
-            if lock is not None:
-                lock.release()
-            raise
+        config = resolve(settings)
+        folder = locate(path, config)
+        if not create or is_index(folder):
+            return cls(folder, config, lazy=lazy)
+        new_folder = not folder.exists()
+        index = cls.create(folder, settings=config)
+        index._on_close = (True, new_folder)
+        return index
 
     def close(self) -> None:
-        """Closes the files and gives the writer's lock back. An index may be closed twice."""
-        self._vectors, self._tail = None, None
+        """Close the files. An index may be closed twice."""
+        self._dense = None
         self.store.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        discard, with_folder = self._on_close
+        if discard:
+            self._on_close = (False, False)
+            discard_if_empty(self.folder, with_folder=with_folder)
 
     def __enter__(self) -> Index:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def embedder(self) -> Embedder:
-        """The embedder of this index, loaded when it is first asked for.
+        """The embedder of this index, loaded at the first call.
 
-        Raises IndexMismatchError where the weights of that name are not those the index was made with.
+        Raises:
+            IndexMismatchError: The weights of that name are not those the index was made with.
+            ConfigError, MissingDependencyError: There is no such embedder.
         """
-        with self._loading:
+        with self._turn:
             if self._embedder is None:
                 embedder = Embedder.open(self.manifest.embedder)
                 if embedder.fingerprint != self.manifest.embedder_fingerprint:
@@ -166,163 +170,246 @@ class Index:
                 self._embedder = embedder
             return self._embedder
 
-    # -----------------------------------------------------------------------------------------------------------
-    # Searching
-    # -----------------------------------------------------------------------------------------------------------
+    # --- writing
+
+    def add(self, sources: Sources, *, prune: bool = False, progress: Progress | None = None) -> AddReport:
+        """Add files and documents: new ones are added, changed ones replaced, unchanged ones skipped.
+
+        Every document is in the index whole or not at all, whatever happens; adding the same again resumes.
+
+        Args:
+            sources: Paths of files and folders, ``Document`` values, or both; or a mapping of source names to texts.
+            prune: Also remove files under these paths that have vanished.
+            progress: Told about the stages.
+
+        Returns:
+            Counts, duplicates, and the files that could not be read: they stop nothing.
+
+        Raises:
+            PathNotFoundError, NothingToIndexError: A path does not exist, or nothing could be read for an empty index.
+            UsageError: Two documents have the same source.
+            IndexMismatchError: The index was made with other settings, embedder or tokenizer.
+            IndexLockedError, StorageError: Another process is writing, or there is no space or permission.
+
+        Example:
+            >>> from ragyena import Document
+            >>> with Index.open("./bridges") as index:
+            ...     report = index.add([Document("wood", "The wooden bridge burned down.", metadata={"lang": "en"})])
+            ...     report.added, report.total_documents
+            (1, 3)
+        """
+        roots, work = gather(sources, self.settings.index.exclude, self.folder)
+        if not work and not (prune and self.store.counts().sources):
+            names = ", ".join(str(path) for path in roots) or "nothing was named"
+            raise NothingToIndexError(
+                f"{names}: no files to index", hint="see `ragyena index add --help` for the formats"
+            )
+        return self._add(work, roots if prune else (), progress)
+
+    def _add(self, work: Sequence[Path | Document], prune: Sequence[Path], progress: Progress | None) -> AddReport:
+        config = self.settings.index
+        tokenizer = _tokenizer(self.settings)
+        with Writer(self.folder) as writer:
+            self._check_settings(tokenizer)
+            report = add(writer, work, config, tokenizer, self.embedder(), prune=prune, progress=progress or Silent())
+        self._reload()
+        return report
+
+    def remove(self, document: str) -> int:
+        """Remove documents; files themselves stay where they are.
+
+        Args:
+            document: A source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
+                ``path#row``.
+
+        Returns:
+            How many documents were removed.
+
+        Raises:
+            PathNotFoundError: Nothing matches.
+            UsageError: The end of a path fits several files.
+            IndexLockedError, StorageError: Another process is writing, or the disk cannot be written.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.remove("tea")
+            1
+        """
+        with Writer(self.folder) as writer:
+            removed = remove(writer, document)
+        self._reload()
+        return removed
+
+    def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
+        """Check every file, row, offset and vector.
+
+        An index too damaged to be opened is checked by ``ragyena.index.verify.verify(folder)``.
+
+        Args:
+            repair: Build the vector file again where that alone is wrong.
+            progress: Told about the stages.
+
+        Returns:
+            The problems there are, and those that were repaired.
+
+        Raises:
+            IndexLockedError, StorageError: A repair cannot write.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.verify().sound
+            True
+        """
+        report = verify(self.folder, repair=repair, progress=progress)
+        if report.repaired:
+            self._reload()
+        return report
+
+    @classmethod
+    def rebuild(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        sources: Sources = (),
+        *,
+        settings: Overrides = None,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Build an index again, with present settings, from ``sources`` and what it holds.
+
+        The old index can be searched until the new one takes its place. Interrupted, it resumes. Files that have
+        vanished are left out; documents given in Python are taken from the old index.
+
+        Raises:
+            NothingToIndexError: There is nothing to build it from.
+            IndexLockedError, StorageError, ConfigError: As for ``create`` and ``add``.
+
+        Example:
+            >>> Index.rebuild("./bridges", settings={"index.passage_tokens": 64}).total_documents
+            2
+        """
+        config = resolve(settings)
+        folder = locate(path, config)
+        new = rebuilding.begin(folder, config.index)
+        if not is_index(folder):
+            with cls.open(folder, create=True, settings=config) as index:
+                return index.add(sources, progress=progress)
+        _, work = gather(sources, config.index.exclude, folder)
+        named = {item.source if isinstance(item, Document) else str(item) for item in work}
+        held = rebuilding.held_sources(folder)
+        work += [item for item in held if (item.source if isinstance(item, Document) else str(item)) not in named]
+        if not work:
+            raise NothingToIndexError(f"{folder}: no files to build it from", hint="name files or folders")
+        lock = WriterLock.take(folder)
+        try:
+            with cls.open(new, create=True, lazy=True, settings=config) as index:
+                report = index._add(work, (), progress)
+            rebuilding.finish(folder)
+        finally:
+            lock.release()
+        return replace(report, index=folder, created=False)
+
+    # --- reading
 
     def search(
-        self, query: str, config: RetrieverConfig, *, top_k: int, filters: Mapping[str, str] | None = None
+        self,
+        query: str,
+        *,
+        k: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
     ) -> list[ScoredPassage]:
-        """The best ``top_k`` passages for ``query``, best first, with strictly decreasing scores; ties by id.
+        """Find passages.
 
-        ``filters`` keeps to documents whose ``source``, ``title`` or metadata field matches a value (wildcards
-        ``*``, ``?``). An empty query finds nothing. Raises IndexCorruptError and IndexMismatchError.
+        Args:
+            query: A question or words.
+            k: How many passages; by default the setting ``retriever.top_k``, or 10 where that is 0.
+            filters: Keep to documents whose ``source``, ``title`` or metadata field matches a value, in which ``*`` and
+                ``?`` are wildcards.
+            settings: Overrides for this call, such as ``{"retriever.mode": "lexical"}``.
+
+        Returns:
+            Passages, best first, with strictly decreasing scores.
+
+        Raises:
+            EmptyQuestionError: The query is empty.
+            ConfigError: A setting is wrong.
+            IndexCorruptError, IndexMismatchError: The index is damaged, or its embedder has changed.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     [match.passage.source for match in index.search("bridge", settings={"retriever.mode": "lexical"})]
+            ['iron']
         """
-        if not query.strip() or top_k <= 0:
+        if not query.strip():
+            raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
+        retriever = resolve(settings, self.settings).retriever
+        k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
+        if k <= 0:
             return []
-        hits = max(top_k, config.candidates)
-        vector = self.embedder().embed_question(query) if config.mode != "lexical" else None
-        with self.store.snapshot():
-            dense = self._search_dense(vector, hits, filters) if vector is not None else []
-            words = lexical.search(self.store, query, hits, filters) if config.mode != "dense" else []
-            if config.mode == "hybrid":
-                ranked = fuse([[i for i, _ in dense], [i for i, _ in words]], config.rrf_k)
-            else:
-                ranked = strictly_decreasing(dense or words)
-            passages = {p.passage_id: p for p in self.store.passages([i for i, _ in ranked[:top_k]])}
-        dense_scores, word_scores = dict(dense), dict(words)
-        return [
-            ScoredPassage(passages[i], score, dense_scores.get(i), word_scores.get(i))
-            for i, score in ranked[:top_k]
-            if i in passages
-        ]
+        with self._turn:
+            lexical = retriever.mode == "lexical"
+            vector = None if lexical else self.embedder().embed_question(query)
+            dense = None if lexical else self._open_dense()
+            return search(self.store, dense, query, vector, retriever, k, filters)
 
-    def _search_dense(self, query: npt.NDArray[np.float32], hits: int, filters: Mapping[str, str] | None) -> Hits:
-        """Ids and cosines of the nearest passages that are in the store now."""
-        vectors, (tail_ids, tail) = self._open_vectors()
-        allowed = self.store.matching_passages(filters) if filters else None
-        found, scores = vectors.search(query, hits, allowed) if vectors is not None else _NOTHING
-        if vectors is not None and not vectors.exact:
-            found, stored = self.store.vectors_of(found.tolist(), self.manifest.dimension)
-            scores = stored.astype(np.float32) @ query
-        if allowed is not None:
-            kept = np.isin(tail_ids, allowed)
-            tail_ids, tail = tail_ids[kept], tail[kept]
-        ids = np.concatenate([found, tail_ids])
-        scores = np.concatenate([scores, tail.astype(np.float32) @ query])
-        order = np.lexsort((ids, -scores))
-        hits_found = [(int(ids[i]), float(scores[i])) for i in order]
-        there = self.store.existing([i for i, _ in hits_found])
-        return [(i, score) for i, score in hits_found if i in there][:hits]
+    def status(self) -> IndexStatus:
+        """Counts, files and size. Raises IndexCorruptError.
 
-    # -----------------------------------------------------------------------------------------------------------
-    # Reading
-    # -----------------------------------------------------------------------------------------------------------
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     [source.path for source in index.status().sources]
+            ['iron', 'tea']
+        """
+        with self._turn:
+            return status(self.folder, self.store)
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """The passages of these ids, in their order; ids that are not there are left out."""
-        with self.store.snapshot():
+        """The passages of these ids, in their order; ids that are not in the index are left out."""
+        with self._turn, self.store.snapshot():
             return self.store.passages(ids)
 
     def neighbours(self, passage_id: int, distance: int) -> list[Passage]:
         """Up to ``distance`` passages before and after one in its document, nearest first."""
-        with self.store.snapshot():
+        with self._turn, self.store.snapshot():
             return self.store.passages(self.store.neighbours(passage_id, distance))
 
-    def read(self, document_id: int, start: int, end: int) -> str:
-        """``document.text[start:end]``, from the store. Raises IndexCorruptError where it has no such document."""
-        return self.document_text(document_id)[start:end]
+    def document(self, document_id: int) -> Document:
+        """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
+        with self._turn:
+            return self.store.document(document_id)
 
-    def document_text(self, document_id: int) -> str:
-        """The whole text of a document. Raises IndexCorruptError where the store has none of this id."""
-        return self.store.document(document_id).text
+    # --- details
 
-    # -----------------------------------------------------------------------------------------------------------
-    # The vector file
-    # -----------------------------------------------------------------------------------------------------------
+    def _open_dense(self) -> DenseView:
+        with self._turn:
+            if self._dense is None:
+                self._dense = DenseView.open(self.folder, self.manifest, self.store)
+            return self._dense
 
-    def _open_vectors(self) -> tuple[VectorIndex | None, tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]]:
-        """The vector file, and ids and vectors of the passages added since it was written. Opened once."""
-        with self._loading:
-            if self._tail is None:
-                for attempt in range(OPEN_TRIES):
-                    file = self.manifest.vectors
-                    try:
-                        self._vectors = VectorIndex.open(self.folder, file) if file is not None else None
-                        break
-                    except FileNotFoundError as error:
-                        self.manifest = Manifest.read(self.folder)
-                        if attempt == OPEN_TRIES - 1 or self.manifest.vectors == file:
-                            raise IndexCorruptError(
-                                f"{error.filename} is missing",
-                                hint="nothing is lost, it is made from the store: ragyena index verify --repair",
-                            ) from error
-                after = self.manifest.vectors.last_id if self.manifest.vectors is not None else 0
-                dimension = self.manifest.dimension
-                batches = [*self.store.vectors(dimension, after=after)]
-                self._tail = (
-                    np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
-                    np.concatenate([np.empty((0, dimension), np.float16), *(vectors for _, vectors in batches)]),
+    def _reload(self) -> None:
+        """Take notice of what was written."""
+        with self._turn:
+            self.manifest = Manifest.read(self.folder)
+            self._dense = None
+
+    def _check_settings(self, tokenizer: Tokenizer) -> None:
+        """Raises IndexMismatchError where the index was made with other settings or another tokenizer."""
+        made, wanted = self.manifest.config, self.settings.index
+        for key in rebuilding.FIXED:
+            if getattr(made, key) != getattr(wanted, key):
+                raise IndexMismatchError(
+                    f"{self.folder} was made with {key} = {getattr(made, key)!r},"
+                    f" the settings say {getattr(wanted, key)!r}",
+                    hint=f"set index.{key} to what it was, or build the index again: ragyena index add PATH --rebuild",
                 )
-            return self._vectors, self._tail
-
-    def refresh(self, *, force: bool = False) -> bool:
-        """Brings vector file and manifest in line with the store, in a new generation; False if they were.
-
-        ``force`` makes the vector file anew whatever is there. Needs a writable index. Raises StorageError.
-        """
-        assert self._lock is not None, "refresh needs an index opened with writable=True"
-        ids = self.store.passage_ids()
-        old = None if force else self._sound_vectors()
-        self._vectors, self._tail = None, None
-        if old is not None and np.array_equal(np.sort(old.ids()), ids):
-            self._write_manifest()
-            self._remove_old_files()
-            return False
-        generation = self.manifest.generation + 1
-        extend = None
-        if old is not None and self.manifest.vectors is not None and not old.exact:
-            removed = len(np.setdiff1d(old.ids(), ids))
-            small = len(ids) <= EXTEND_GROWTH * self.manifest.vectors_trained_on
-            if small and removed <= EXTEND_REMOVED * len(ids) and self.config.vector_index in ("auto", old.kind):
-                extend = self.folder / self.manifest.vectors.name
-        file = write_vectors(
-            self.folder / f"vectors-{generation}.faiss",
-            lambda after: self.store.vectors(self.manifest.dimension, after=after),
-            dimension=self.manifest.dimension,
-            count=len(ids),
-            last_id=int(ids[-1]) if len(ids) else 0,
-            setting=self.config.vector_index,
-            extend=extend,
-            extend_after=self.manifest.vectors.last_id if extend is not None and self.manifest.vectors else 0,
-        )
-        trained_on = self.manifest.vectors_trained_on if extend is not None else len(ids)
-        self._write_manifest(generation=generation, vectors=file, vectors_trained_on=trained_on)
-        self._remove_old_files()
-        return True
-
-    def _sound_vectors(self) -> VectorIndex | None:
-        if self.manifest.vectors is None:
-            return None
-        try:
-            return VectorIndex.open(self.folder, self.manifest.vectors)
-        except (FileNotFoundError, IndexCorruptError):
-            return None  # it is about to be made anew from the store, which is the truth
-
-    def _write_manifest(self, **changes: object) -> None:
-        counts = self.store.counts()
-        self.manifest = self.manifest.changed(
-            sources=counts.sources, documents=counts.documents, passages=counts.passages, **changes
-        )
-        self.manifest.write(self.folder)
-
-    def _remove_old_files(self) -> None:
-        """Vector files of earlier generations, and what a writer that died left; readers keep what they have open."""
-        current = self.manifest.vectors.name if self.manifest.vectors is not None else ""
-        with storage_errors(self.folder):
-            for path in [*self.folder.glob("vectors-*.faiss*"), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
-                if path.name != current:
-                    path.unlink(missing_ok=True)
+        if self.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
+            raise IndexMismatchError(
+                f"the passages of {self.folder} were cut by another tokenizer"
+                f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
+                hint="choose the reader it was made for, or build it again: ragyena index add PATH --rebuild",
+            )
 
 
-_NOTHING = (np.empty(0, np.int64), np.empty(0, np.float32))
+def _tokenizer(config: PipelineConfig) -> Tokenizer:
+    checkpoint = config.reader.checkpoint
+    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser())

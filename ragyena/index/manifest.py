@@ -1,4 +1,4 @@
-"""``manifest.json``: how an index was made. Replaced as a whole, never edited; indexes/README.md lists its fields."""
+"""``manifest.json``: settings and models an index was made with, and its current vector file. Replaced whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 
 
 class Manifest(BaseModel):
-    """The content of a manifest."""
+    """The content of a manifest; ``indexes/README.md`` explains the fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,12 +45,13 @@ class Manifest(BaseModel):
     vectors: VectorFile | None
     """None until passages have been added."""
     vectors_trained_on: int
-    """Passages there were when the vector file was last made anew rather than extended."""
+    """Passages there were when the vector file was last built from scratch rather than extended."""
     created: str
     updated: str
 
     @classmethod
     def new(cls, config: IndexConfig, embedder: Embedder, tokenizer: Tokenizer) -> Manifest:
+        """The manifest of an empty index."""
         now = _now()
         return cls(
             format_version=FORMAT_VERSION,
@@ -72,7 +73,10 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Raises IndexNotFoundError, IndexFormatError (another version), IndexCorruptError, StorageError."""
+        """Read the manifest of an index.
+
+        Raises IndexNotFoundError, IndexFormatError (another version), IndexCorruptError and StorageError.
+        """
         path = folder / MANIFEST_NAME
         if not path.is_file():
             raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
@@ -96,11 +100,11 @@ class Manifest(BaseModel):
             raise IndexCorruptError(f"{path} is damaged: {where}: {problem['msg']}", hint=rebuild) from error
 
     def changed(self, **values: object) -> Manifest:
-        """This manifest with other values, updated now."""
+        """A copy with other values and the present time."""
         return self.model_copy(update={**values, "updated": _now()})
 
     def write(self, folder: Path) -> None:
-        """Puts this manifest in the place of the one there is. Raises StorageError; the old one then stays."""
+        """Replace the manifest on the disk. Raises StorageError; the old one then stays."""
         path = folder / MANIFEST_NAME
         unfinished = folder / f"{MANIFEST_NAME}.unfinished"
         with storage_errors(path):
@@ -113,7 +117,7 @@ class Manifest(BaseModel):
 
 
 def is_index(folder: Path) -> bool:
-    """Whether there is an index, sound or not, of whatever version."""
+    """True where there is an index, sound or not, of any version."""
     return (folder / MANIFEST_NAME).is_file()
 
 

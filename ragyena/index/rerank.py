@@ -1,8 +1,7 @@
-"""A cross-encoder that reads the question and a passage together, and so ranks what a search found anew."""
+"""Reranking of retrieved passages by a cross-encoder, which reads question and passage together."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError
-from ragyena.index.add import embedding_text
-from ragyena.index.embedder import weights_of
+from ragyena.index.embedder import embedding_text, first_line, silence_libraries, weights_of
 from ragyena.types import Passage
 
 __all__ = ["Reranker"]
@@ -33,18 +31,15 @@ class Reranker:
         """The model in a folder, or of this name on the hub. Raises ConfigError where there is none, or it gives more
         than one score."""
         from sentence_transformers import CrossEncoder
-        from transformers.utils import logging as transformers_logging
 
-        logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
-        transformers_logging.disable_progress_bar()
+        silence_libraries()
         here = Path(name).expanduser()
         offline = here.exists() or bool(constants.HF_HUB_OFFLINE)
         try:
             model = CrossEncoder(str(here) if here.exists() else name, local_files_only=offline)
         except Exception as error:  # the library raises whatever its loaders do
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise ConfigError(
-                f"there is no reranker '{name}': {first}",
+                f"there is no reranker '{name}': {first_line(error)}",
                 hint="name the folder of a cross-encoder, or one on the hub and have a network; none ships",
             ) from error
         if model.num_labels != 1:

@@ -1,4 +1,4 @@
-"""SQLite connections, and what goes wrong with them and with files, in the words of ragyena."""
+"""Access to the files of an index: SQLite connections, the writer's lock, and storage errors as those of ragyena."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from filelock import FileLock, Timeout
+
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError
 
-__all__ = ["connect", "storage_errors"]
+__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "WriterLock", "connect", "storage_errors"]
+
+LOCK_NAME = "writer.lock"
+OWNER_NAME = "writer.pid"
 
 BUSY_SECONDS = 30.0
-"""How long a statement waits for another connection's transaction."""
+"""Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
+REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Readers of a folder that may not be written open the file as unchanging: the log beside it has no place to be."""
+    """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it."""
     if writable:
         mode = "rwc"
-    elif not path.is_file():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     else:
         log = path.with_name(path.name + "-wal")
-        unchanging = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-        mode = "ro&immutable=1" if unchanging else "ro"
+        immutable = not os.access(path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+        mode = "ro&immutable=1" if immutable else "ro"
     db = sqlite3.connect(
         f"file:{quote(str(path.resolve()))}?mode={mode}",
         uri=True,
@@ -47,7 +51,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """What SQLite and the operating system raise about ``path``, as IndexCorruptError, IndexLockedError or
+    """Raise errors of SQLite and of the system about ``path`` as IndexCorruptError, IndexLockedError or
     StorageError."""
     try:
         yield
@@ -68,9 +72,7 @@ def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:
         return StorageError(
             f"{path} cannot be used: {text}", hint="check free space, the permissions of the folder and the disk"
         )
-    return IndexCorruptError(
-        f"{path} is damaged: {text}", hint="build the index again from the documents: ragyena index add PATH --rebuild"
-    )
+    return IndexCorruptError(f"{path} is damaged: {text}", hint=REBUILD)
 
 
 def _os_error(path: Path, error: OSError) -> StorageError:
@@ -80,3 +82,45 @@ def _os_error(path: Path, error: OSError) -> StorageError:
     else:
         hint = "check that the folder exists and may be written"
     return StorageError(f"{path} cannot be used: {reason}", hint=hint)
+
+
+class WriterLock:
+    """Lets one process at a time write an index; the system releases the lock of a process that dies.
+
+    ``take`` one, ``release`` it.
+    """
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self._owner = folder / OWNER_NAME
+        self._lock = lock
+
+    @classmethod
+    def take(cls, folder: Path) -> WriterLock:
+        """Take the lock. Raises IndexLockedError, with the process id of the holder if known, and StorageError."""
+        lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+        with storage_errors(folder):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise IndexLockedError(
+                    f"{folder} is being written by another process{_holder(folder)}",
+                    hint="wait until it is done, or end it; searching and asking go on meanwhile",
+                ) from error
+            held = cls(folder, lock)
+            try:
+                held._owner.write_text(str(os.getpid()), encoding="ascii")
+            except BaseException:
+                lock.release()
+                raise
+        return held
+
+    def release(self) -> None:
+        self._owner.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        return f" (pid {int((folder / OWNER_NAME).read_text(encoding='ascii'))})"
+    except (OSError, ValueError):
+        return ""

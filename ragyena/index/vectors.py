@@ -1,4 +1,4 @@
-"""The vector index: a FAISS file made from the store, which can always be made again. The only module with faiss.
+"""The vector index: a FAISS file derived from the store. The only module that imports faiss.
 
 A file is written beside its place, flushed, and renamed: it is there whole or not at all. It is read memory-mapped,
 so opening takes milliseconds whatever its size. Ids in it are passage ids. It may lag behind the store: passages
@@ -43,14 +43,14 @@ HNSW_BUILD = 100
 CODE_BYTES = 48
 SEARCH_CLUSTERS = 64
 APPROXIMATE_FACTOR = 4
-"""Approximate kinds fetch this many times the hits asked for; the best by the stored vectors are kept."""
+"""Approximate kinds fetch this many times the matches wanted; the best by the stored vectors are kept."""
 RECALL_QUERIES = 200
 RECALL_HITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class VectorFile:
-    """What the manifest knows of the vector file."""
+    """The manifest's record of a vector file."""
 
     name: str
     kind: Kind
@@ -62,19 +62,15 @@ class VectorFile:
     last_id: int
     """The largest passage id there was when it was written."""
     recall: float
-    """Part of the true 10 nearest that a search finds, measured when the file was written; 1 for flat."""
+    """Fraction of the true 10 nearest that a search returns, measured when the file was written; 1 for flat."""
 
 
-def choose_kind(setting: str, count: int) -> tuple[Kind, str]:
+def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]:
     """The kind of FAISS index for ``count`` vectors, and why."""
     if setting == "ivfpq" and count < IVFPQ_LEAST:
-        return "flat", f"ivfpq was asked for, but {count:,} passages do not train it (at least {IVFPQ_LEAST:,})"
-    if setting == "flat":
-        return "flat", "asked for"
-    if setting == "hnsw":
-        return "hnsw", "asked for"
-    if setting == "ivfpq":
-        return "ivfpq", "asked for"
+        return "flat", f"{count:,} passages do not train ivfpq, which needs at least {IVFPQ_LEAST:,}"
+    if setting != "auto":
+        return setting, "set by index.vector_index"
     if count <= FLAT_MOST:
         return "flat", f"{count:,} passages are few enough to search exactly"
     if count <= HNSW_MOST:
@@ -89,11 +85,11 @@ def write_vectors(
     dimension: int,
     count: int,
     last_id: int,
-    setting: str,
+    setting: Kind | Literal["auto"],
     extend: Path | None = None,
     extend_after: int = 0,
 ) -> VectorFile:
-    """Writes the vector file of a store and says what it is.
+    """Write the vector file of a store.
 
     ``batches(after)`` yields ids and unit vectors above an id. With ``extend``, a file of the same kind that holds all
     ids up to ``extend_after``, the approximate kinds add what is new to that instead of starting over.
@@ -130,17 +126,16 @@ class VectorIndex:
 
     @classmethod
     def open(cls, folder: Path, file: VectorFile) -> VectorIndex:
-        """Maps the file into memory. Raises FileNotFoundError where it is gone, IndexCorruptError where it is not
-        what the manifest says."""
+        """Map the file into memory. Raises FileNotFoundError where it is gone, IndexCorruptError where it does not
+        match the manifest."""
         path = folder / file.name
         size = path.stat().st_size
+        sizes = f": {size:,} bytes instead of {file.size:,}" if size != file.size else ""
         damage = IndexCorruptError(
-            f"{path} is damaged: {size:,} bytes instead of {file.size:,}"
-            if size != file.size
-            else f"{path} is damaged",
-            hint="nothing is lost, it is made from the store: ragyena index verify --repair",
+            f"{path} is damaged{sizes}",
+            hint="nothing is lost, it is derived from the store: ragyena index verify --repair",
         )
-        if size != file.size:
+        if sizes:
             raise damage
         try:
             index = _read(path, mapped=True)
@@ -158,28 +153,28 @@ class VectorIndex:
         """All vectors in the file [N, D], in its order; those of ``ivfpq`` are approximate."""
         return np.asarray(self._index.index.reconstruct_n(0, self._index.ntotal), np.float32)
 
-    def search(self, query: FloatArray, hits: int, allowed: IdArray | None = None) -> tuple[IdArray, FloatArray]:
+    def search(self, query: FloatArray, count: int, allowed: IdArray | None = None) -> tuple[IdArray, FloatArray]:
         """Ids and cosines of the nearest vectors to ``query`` [D], best first; of ``allowed`` ids alone, if given.
-        An approximate index gives more of them, for the caller to rank by exact vectors."""
+        An approximate index returns more of them, for the caller to rank by exact vectors."""
         if not self.exact:
-            hits *= APPROXIMATE_FACTOR
-        hits = min(hits, int(self._index.ntotal) if allowed is None else len(allowed))
-        if hits == 0:
+            count *= APPROXIMATE_FACTOR
+        count = min(count, int(self._index.ntotal) if allowed is None else len(allowed))
+        if count == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         selector = faiss.IDSelectorBatch(allowed) if allowed is not None else None
         if self.kind == "hnsw":
-            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * hits))
+            parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * count))
         elif self.kind == "ivfpq":
             parameters = faiss.SearchParametersIVF(sel=selector, nprobe=SEARCH_CLUSTERS)
         else:
             parameters = faiss.SearchParameters(sel=selector)
-        scores, ids = self._index.search(query[None], hits, params=parameters)
-        found = ids[0] >= 0
-        return ids[0][found], scores[0][found]
+        scores, ids = self._index.search(query[None], count, params=parameters)
+        filled = ids[0] >= 0
+        return ids[0][filled], scores[0][filled]
 
 
 def measure_recall(index: VectorIndex, batches: Callable[[int], Batches]) -> float:
-    """Part of the true nearest vectors that ``index`` finds, for vectors of the store spread evenly over it."""
+    """The fraction of the true nearest vectors that ``index`` returns, for queries spread evenly over the store."""
     ids = index.ids()
     if not len(ids):
         return 1.0
@@ -193,8 +188,8 @@ def measure_recall(index: VectorIndex, batches: Callable[[int], Batches]) -> flo
         all_ids = np.concatenate([best_ids, np.broadcast_to(batch_ids, (len(query_QD), len(batch_ids)))], axis=1)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :RECALL_HITS]
         best_ids, best_scores = np.take_along_axis(all_ids, order, 1), np.take_along_axis(scores, order, 1)
-    found = [len(np.intersect1d(index.search(q, RECALL_HITS)[0], true)) for q, true in zip(query_QD, best_ids)]
-    return float(sum(found)) / best_ids.size
+    shared = [len(np.intersect1d(index.search(q, RECALL_HITS)[0], true)) for q, true in zip(query_QD, best_ids)]
+    return float(sum(shared)) / best_ids.size
 
 
 def _empty(kind: Kind, dimension: int, count: int, batches: Callable[[int], Batches]) -> Any:

@@ -1,4 +1,4 @@
-"""Whether an index is sound: every file, row, offset and vector of it."""
+"""Check of an index: every file, row, offset and vector; and repair of what is derived."""
 
 from __future__ import annotations
 
@@ -9,45 +9,65 @@ from pathlib import Path
 import numpy as np
 
 from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
-from ragyena.index.index import STORE_NAME
 from ragyena.index.manifest import Manifest
-from ragyena.index.store import Store, StoreCounts, document_hash
+from ragyena.index.store import STORE_NAME, Store, StoreCounts, document_hash
 from ragyena.index.vectors import VectorIndex
-from ragyena.types import Progress
+from ragyena.index.writer import Writer
+from ragyena.types import Progress, Silent
 
-__all__ = ["Findings", "check"]
+__all__ = ["VerifyReport", "verify"]
 
 SHOWN = 5
 """Problems of one kind that are named one by one."""
 UNIT_TOLERANCE = 0.01
-"""How far a stored vector's length may be from 1."""
+"""Largest distance of a stored vector's length from 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What is wrong with an index."""
+class VerifyReport:
+    """The result of a check."""
 
+    index: Path
     counts: StoreCounts | None
-    """None where the store cannot be read."""
-    store_problems: tuple[str, ...]
-    vector_problems: tuple[str, ...]
-    """These are mended by making the vector file anew."""
+    """None where the store could not be read."""
+    problems: tuple[str, ...]
+    """Problems there are now, after any repair."""
+    repaired: tuple[str, ...]
+    """Problems there were, now repaired."""
+
+    @property
+    def sound(self) -> bool:
+        return not self.problems
 
 
-def check(folder: Path, progress: Progress) -> Findings:
-    """Checks everything. Raises IndexNotFoundError and IndexFormatError; all other damage is in the findings."""
+def verify(folder: Path, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
+    """Check every file, row, offset and vector of the index at ``folder``, which may be too damaged to open.
+
+    ``repair`` builds the vector file again where that alone is wrong. Raises IndexNotFoundError and IndexFormatError;
+    any other damage is in the report.
+    """
+    progress = progress or Silent()
+    counts, store_problems, vector_problems = _check(folder, progress)
+    if not repair or store_problems or not vector_problems:
+        return VerifyReport(folder, counts, (*store_problems, *vector_problems), ())
+    with Writer(folder) as writer:
+        writer.refresh(force=True)
+    counts, store_problems, left = _check(folder, progress)
+    return VerifyReport(folder, counts, (*store_problems, *left), tuple(vector_problems))
+
+
+def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[str], list[str]]:
+    """Counts of the store, its problems, and those of the vector file, which can be repaired."""
     try:
         manifest = Manifest.read(folder)
     except IndexCorruptError as error:
-        return Findings(None, (error.message,), ())
+        return None, [error.message], []
     path = folder / STORE_NAME
-    if not path.is_file():
-        return Findings(None, (f"{path} is missing",), ())
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)
             if problems:
-                return Findings(None, tuple(problems), ())
+                return None, problems, []
             counts = store.counts()
             progress.start("checking documents", counts.documents, "documents")
             problems = _lexicon_problems(store, path) + _row_problems(store) + _document_problems(store, progress)
@@ -56,8 +76,8 @@ def check(folder: Path, progress: Progress) -> Findings:
             vector_problems = [] if problems else _vector_problems(folder, manifest, store)
             progress.advance(counts.passages)
     except (IndexCorruptError, StorageError) as error:
-        return Findings(None, (error.message,), ())
-    return Findings(counts, tuple(problems), tuple(vector_problems))
+        return None, [error.message], []
+    return counts, problems, vector_problems
 
 
 def _sqlite_problems(store: Store) -> list[str]:
@@ -68,7 +88,7 @@ def _sqlite_problems(store: Store) -> list[str]:
 
 
 def _lexicon_problems(store: Store, path: Path) -> list[str]:
-    """FTS5 checks itself by a statement that needs a connection that could write, though it writes nothing."""
+    """Problems of the full text index. FTS5 checks itself by a statement that needs a writable connection."""
     problems = []
     lost = store.execute(
         "SELECT (SELECT count(*) FROM passages WHERE passage_id NOT IN (SELECT id FROM lexicon_docsize)),"
@@ -87,7 +107,7 @@ def _lexicon_problems(store: Store, path: Path) -> list[str]:
 
 
 def _row_problems(store: Store) -> list[str]:
-    questions = {
+    checks = {
         "documents stand in no file": "SELECT document_id FROM documents WHERE document_id NOT IN"
         " (SELECT document_id FROM origins)",
         "passages have no vector": "SELECT passage_id FROM passages WHERE passage_id NOT IN"
@@ -98,21 +118,18 @@ def _row_problems(store: Store) -> list[str]:
         " (SELECT document_id FROM passages)",
     }
     problems = []
-    for name, question in questions.items():
-        ids = [str(i) for (i,) in store.execute(question).fetchall()]
+    for name, statement in checks.items():
+        ids = [str(i) for (i,) in store.execute(statement).fetchall()]
         if ids:
             problems.append(f"{store.path}: {len(ids)} {name}: {', '.join(ids[:SHOWN])}")
     return problems
 
 
 def _document_problems(store: Store, progress: Progress) -> list[str]:
-    """Documents whose text is not that which was hashed, and passages that are not where they say."""
+    """Documents whose content has another hash, and passages that are not at their offsets."""
     problems = []
-    rows = store.execute(
-        "SELECT document_id, content_hash, (SELECT path FROM sources JOIN origins o USING (source_id)"
-        " WHERE o.document_id = d.document_id ORDER BY origin_id LIMIT 1) FROM documents d ORDER BY document_id"
-    ).fetchall()
-    for document_id, content_hash, path in rows:
+    rows = store.execute("SELECT document_id, content_hash FROM documents ORDER BY document_id").fetchall()
+    for document_id, content_hash in rows:
         try:
             document = store.document(document_id)
             ids = store.execute("SELECT passage_id FROM passages WHERE document_id = ?", (document_id,)).fetchall()
@@ -120,8 +137,8 @@ def _document_problems(store: Store, progress: Progress) -> list[str]:
         except (ValueError, TypeError) as error:
             problems.append(f"{store.path}: document {document_id} cannot be read: {error}")
             continue
-        # Whether the title counts hangs on the file that came first, which may be gone: either hash will do.
-        if bytes(content_hash) not in (document_hash(document, path or ""), document_hash(document, document.source)):
+        # The title may or may not count, by the source that came first, which may be gone.
+        if not any(bytes(content_hash) == document_hash(document, titled=titled) for titled in (False, True)):
             problems.append(f"{store.path}: document {document_id} ({document.source}) is not what was stored")
         wrong = [p.passage_id for p in passages if document.text[p.start : p.end] != p.text]
         if wrong:

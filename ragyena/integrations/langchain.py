@@ -1,4 +1,4 @@
-"""ragyena inside LangChain: the retriever, the reader and the whole pipeline as its standard parts.
+"""LangChain components: the retriever, the reader and the whole pipeline.
 
     retriever = RagyenaRetriever(index="my-index", k=8)
     reader = RagyenaReader()
@@ -12,7 +12,6 @@ and confidence are only known once the whole context was read.
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,25 +23,24 @@ from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import run_in_executor
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SkipValidation
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on alone
 
-from ragyena.config import PipelineConfig
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
-from ragyena.index.use_cases import resolve_index
 from ragyena.pipeline import Pipeline, checked_question, make_answer
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
+from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Citation, Context, Document, Passage, ScoredPassage, Span
 
 __all__ = ["RagyenaPipeline", "RagyenaReader", "RagyenaRetriever", "ReaderInput", "to_langchain"]
 
 
 def to_langchain(scored: ScoredPassage) -> LangChainDocument:
-    """A found passage as a LangChain document; its metadata says where it stands and how it scored."""
+    """Convert a passage to a LangChain document, with its place and scores as metadata."""
     passage = scored.passage
     return LangChainDocument(
         page_content=passage.text,
@@ -74,36 +72,33 @@ class RagyenaRetriever(BaseRetriever):
     k: int = 0
     """Passages to return; 0 for as many as ``ragyena ask`` would retrieve."""
     filters: dict[str, str] | None = None
-    """Only passages whose metadata has these values."""
-    config: PipelineConfig = PipelineConfig()
-    """How to search, and where indexes named without a path live."""
+    """Keep to documents whose source, title or metadata field matches a value."""
+    settings: SkipValidation[Overrides] = None  # a mapping must not turn into a whole configuration
+    """Overrides of settings by dotted name, or a whole configuration."""
 
     _opened: Index | None = PrivateAttr(default=None)
-    # one search at a time: an index's connection serves one thread at once
-    _lock: Any = PrivateAttr(default_factory=threading.Lock)
+    _opening: Any = PrivateAttr(default_factory=threading.Lock)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[LangChainDocument]:
-        wanted = (self.k if k is None else k) or self.config.retriever.top_k or capacity(self.config.packer)
-        with self._lock:
+        with self._opening:
             if self._opened is None:
-                self._opened = Index.open(resolve_index(str(self.index), self.config))
-            found = self._opened.search(
-                checked_question(query), self.config.retriever, top_k=wanted, filters=self.filters
-            )
-        return [to_langchain(scored) for scored in found]
+                self._opened = Index.open(self.index, settings=self.settings)
+            index = self._opened
+        k = (self.k if k is None else k) or index.settings.retriever.top_k or capacity(index.settings.packer)
+        return [to_langchain(match) for match in index.search(checked_question(query), k=k, filters=self.filters)]
 
     def close(self) -> None:
-        """Closes the index; the next search opens it anew."""
-        with self._lock:
+        """Close the index; the next search opens it again."""
+        with self._opening:
             if self._opened is not None:
                 self._opened.close()
                 self._opened = None
 
 
 class ReaderInput(TypedDict):
-    """What a reader reads."""
+    """A question and the documents to read."""
 
     question: str
     documents: Sequence[LangChainDocument]
@@ -111,6 +106,7 @@ class ReaderInput(TypedDict):
 
 
 Input = TypeVar("Input")
+Placed = TypeVar("Placed", Citation, Passage)
 
 
 class _Batched(Runnable[Input, Answer], ABC):
@@ -120,8 +116,8 @@ class _Batched(Runnable[Input, Answer], ABC):
         self._lock = threading.Lock()
 
     @abstractmethod
-    def _answers(self, inputs: list[Input]) -> list[Answer | Exception]:
-        """The answer to each input, or why there is none."""
+    def _answers(self, inputs: list[Input]) -> Sequence[Answer | Exception]:
+        """The answer to each input, or the reason why there is none."""
 
     @property
     def OutputType(self) -> type[Answer]:  # noqa: N802 - the name is LangChain's
@@ -155,7 +151,7 @@ class _Batched(Runnable[Input, Answer], ABC):
 
     def _many(self, inputs: list[Input]) -> list[Answer | Exception]:
         with self._lock:
-            return self._answers(inputs)
+            return list(self._answers(inputs))
 
     def _one(self, value: Input) -> Answer:
         answer = self._many([value])[0]
@@ -172,31 +168,30 @@ class RagyenaReader(_Batched[ReaderInput]):
     metadata (one of ``RagyenaRetriever``) are counted in what it was taken from.
     """
 
-    def __init__(self, config: PipelineConfig | None = None, *, reader: Reader | None = None) -> None:
-        """Loads the reader of ``config``, unless an open one is given. Raises CheckpointError."""
+    def __init__(self, settings: Overrides = None, *, reader: Reader | None = None) -> None:
+        """Load the reader that ``settings`` name, unless an open one is given. Raises CheckpointError, ConfigError."""
         super().__init__()
-        self.config = config or PipelineConfig()
+        self.config = resolve(settings)
         self.reader = reader or Reader.open(self.config.reader)
 
     @property
     def InputType(self) -> type[ReaderInput]:  # noqa: N802 - the name is LangChain's
         return ReaderInput
 
-    def _answers(self, inputs: list[ReaderInput]) -> list[Answer | Exception]:
-        results: list[Answer | Exception] = []
-        ready: list[tuple[int, Context, _DocumentTexts]] = []
+    def _answers(self, inputs: list[ReaderInput]) -> Sequence[Answer | Exception]:
+        results: dict[int, Answer | Exception] = {}
+        ready: dict[int, tuple[Context, _DocumentTexts]] = {}
         for position, value in enumerate(inputs):
             try:
                 texts = _DocumentTexts(value["documents"])
-                ready.append((position, self._pack(value["question"], texts), texts))
-                results.append(_PENDING)
+                ready[position] = self._pack(value["question"], texts), texts
             except RagyenaError as error:
-                results.append(error)
-        readings = self.reader.read_batch([context for _, context, _ in ready])
-        for (position, context, texts), reading in zip(ready, readings, strict=True):
+                results[position] = error
+        readings = self.reader.read_batch([context for context, _ in ready.values()])
+        for (position, (context, texts)), reading in zip(ready.items(), readings, strict=True):
             answer = make_answer(context, reading, texts, limit=self.config.reader.citations)
             results[position] = texts.placed(answer, context)
-        return results
+        return [results[position] for position in range(len(inputs))]
 
     def _pack(self, question: str, texts: _DocumentTexts) -> Context:
         candidates = []
@@ -215,10 +210,7 @@ class RagyenaReader(_Batched[ReaderInput]):
 
 
 class RagyenaPipeline(_Batched[str]):
-    """A question to an ``Answer``: retrieve from an index, pack, read, cite.
-
-    ``batch`` reads its contexts together; ``read`` in the timings is then a question's share of that time.
-    """
+    """``ragyena ask`` as a Runnable: a question to an ``Answer``. ``batch`` reads its contexts together."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         """``pipeline`` stays the caller's to close."""
@@ -229,36 +221,12 @@ class RagyenaPipeline(_Batched[str]):
     def InputType(self) -> type[str]:  # noqa: N802 - the name is LangChain's
         return str
 
-    def _answers(self, inputs: list[str]) -> list[Answer | Exception]:
-        results: list[Answer | Exception] = []
-        ready: list[tuple[int, Context, dict[str, float]]] = []
-        for position, text in enumerate(inputs):
-            try:
-                question = checked_question(text)
-                began = time.perf_counter()
-                candidates = self.pipeline.retrieve(question)
-                retrieved = time.perf_counter()
-                context = self.pipeline.pack(question, candidates)
-                timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
-                ready.append((position, context, timings))
-                results.append(_PENDING)
-            except RagyenaError as error:
-                results.append(error)
-        began = time.perf_counter()
-        readings = self.pipeline.reader.read_batch([context for _, context, _ in ready])
-        share = (time.perf_counter() - began) / max(len(ready), 1)
-        for (position, context, timings), reading in zip(ready, readings, strict=True):
-            timings |= {"read": share, "total": sum(timings.values()) + share}
-            results[position] = replace(self.pipeline.answer(context, reading), timings=timings)
-        return results
-
-
-_PENDING = RuntimeError("not read")
-"""Holds the place of an answer until its batch is read."""
+    def _answers(self, inputs: list[str]) -> Sequence[Answer | Exception]:
+        return self.pipeline.answers(inputs)
 
 
 class _DocumentTexts:
-    """LangChain documents as the store that citations are read from.
+    """LangChain documents as the ``DocumentStore`` that citations are read from.
 
     While a context is packed and read, a document's id is its place in the list and offsets count in its own text;
     ``placed`` turns both into what its metadata says.
@@ -287,36 +255,32 @@ class _DocumentTexts:
         return page if isinstance(page, int) else None
 
     def placed(self, answer: Answer, context: Context) -> Answer:
-        """``answer`` with places and ids in what the documents were taken from; ids are -1 where they have none."""
+        """The answer with places and ids in the original documents; ids are -1 where they have none."""
+        passages = [replace(scored, passage=self._moved(scored.passage)) for scored in answer.passages]
         document_of = [scored.passage.document_id for scored in context.passages]
         return replace(
             answer,
-            citations=tuple(self._citation(citation) for citation in answer.citations),
-            passages=tuple(replace(scored, passage=self._passage(scored.passage)) for scored in answer.passages),
-            alternatives=tuple(self._span(span, document_of[span.slot]) for span in answer.alternatives),
+            citations=tuple(self._moved(citation) for citation in answer.citations),
+            passages=tuple(passages),
+            alternatives=tuple(self._moved_span(span, document_of[span.slot]) for span in answer.alternatives),
         )
 
-    def _citation(self, citation: Citation) -> Citation:
-        return replace(citation, **self._moved(citation))
-
-    def _passage(self, passage: Passage) -> Passage:
-        return replace(passage, **self._moved(passage))
-
-    def _span(self, span: Span, number: int) -> Span:
+    def _moved_span(self, span: Span, number: int) -> Span:
         offset = _whole(self.documents[number].metadata.get("start"), 0)
         return replace(span, start=span.start + offset, end=span.end + offset)
 
-    def _moved(self, placed: Citation | Passage) -> dict[str, Any]:
+    def _moved(self, placed: Placed) -> Placed:
         metadata = self.documents[placed.document_id].metadata
         offset, lines = _whole(metadata.get("start"), 0), _whole(metadata.get("line_start"), 1) - 1
-        return {
-            "start": placed.start + offset,
-            "end": placed.end + offset,
-            "line_start": placed.line_start + lines,
-            "line_end": placed.line_end + lines,
-            "document_id": _whole(metadata.get("document_id"), -1),
-            "passage_id": _whole(metadata.get("passage_id"), -1),
-        }
+        return replace(
+            placed,
+            start=placed.start + offset,
+            end=placed.end + offset,
+            line_start=placed.line_start + lines,
+            line_end=placed.line_end + lines,
+            document_id=_whole(metadata.get("document_id"), -1),
+            passage_id=_whole(metadata.get("passage_id"), -1),
+        )
 
 
 def _whole(value: object, otherwise: int) -> int:

@@ -18,10 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ragyena.config import ReaderModelConfig
-from ragyena.model.hyena_operator import CausalHyena, HyenaState
+from ragyena.config import CausalModelConfig, ReaderModelConfig
+from ragyena.model.decode import HyenaState
 from ragyena.model.inputs import ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.layers import FeedForward, LayerNorm, Linear, merge_heads, split_heads
+from ragyena.model.mixers.causal_hyena import CausalHyena
 
 __all__ = ["AnswerDecoder", "DecoderStep", "Memory"]
 
@@ -31,7 +32,7 @@ _FLOOR = 1e-6  # of a target's probability, in the loss
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the decoder looks at, projected once for a whole answer."""
+    """Keys and values of the question and the passages, projected once for a whole answer."""
 
     keys: Sequence[Tensor]
     """Per layer [B, H, M, E]."""
@@ -70,7 +71,7 @@ class _DecoderLayer(nn.Module):
         width = config.width
         self.heads = config.heads
         self.hyena_norm = LayerNorm(width)
-        self.hyena = CausalHyena(width, max_length=config.max_answer_tokens)
+        self.hyena = CausalHyena(CausalModelConfig(width=width, max_length=config.max_answer_tokens))
         self.memory_norm = LayerNorm(width)
         self.query = Linear(width, width)
         self.key = Linear(width, width)
@@ -80,16 +81,14 @@ class _DecoderLayer(nn.Module):
         self.ffn = FeedForward(width, _FFN_FACTOR * width)
 
     def project(self, memory_BMD: Tensor) -> tuple[Tensor, Tensor]:
-        batch, length, width = memory_BMD.shape
-        shape = (batch, length, self.heads, width // self.heads)
-        return self.key(memory_BMD).view(shape).transpose(1, 2), self.value(memory_BMD).view(shape).transpose(1, 2)
+        """Keys and values [B, H, M, E] of the memory."""
+        return split_heads(self.key(memory_BMD), self.heads), split_heads(self.value(memory_BMD), self.heads)
 
     def finish(self, x_BTD: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-        """What follows the causal mixer: attention to the memory, and the feed-forward."""
-        batch, length, width = x_BTD.shape
-        query = self.query(self.memory_norm(x_BTD)).view(batch, length, self.heads, -1).transpose(1, 2)
-        seen = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        x_BTD = x_BTD + self.out(seen.transpose(1, 2).reshape(batch, length, width))
+        """Attention to the memory and the feed-forward, which follow the causal mixer."""
+        query = split_heads(self.query(self.memory_norm(x_BTD)), self.heads)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        x_BTD = x_BTD + self.out(merge_heads(attended))
         return x_BTD + self.ffn(self.ffn_norm(x_BTD))
 
 
@@ -138,7 +137,7 @@ class AnswerDecoder(nn.Module):
     def step(
         self, previous_B: Tensor, states: list[HyenaState], memory: Memory, word: Tensor
     ) -> tuple[DecoderStep, list[HyenaState]]:
-        """One token on: ``step`` after ``step`` computes what ``hidden`` computes at once."""
+        """Advances by one token; the same function as ``hidden``, step by step."""
         x = self.embedding_norm(F.embedding(previous_B, word).to(memory.copy_keys.dtype))
         following = []
         for layer, state, key, value in zip(self._layers, states, memory.keys, memory.values):
@@ -149,7 +148,7 @@ class AnswerDecoder(nn.Module):
 
     def distribution(self, hidden_B1D: Tensor, memory: Memory, word: Tensor) -> DecoderStep:
         """The next token's distribution from the last hidden state."""
-        # One row against the whole vocabulary: in the embeddings' own type, which saves casting them at each step.
+        # One row against the whole vocabulary, in the embeddings' type: casting them at each step would cost more.
         vocabulary = F.linear(self.to_words(hidden_B1D[:, 0]).to(word.dtype), word).float().log_softmax(-1)
         copy = self._copy_attention(hidden_B1D, memory)[:, 0]
         return DecoderStep(vocabulary, copy, self.copy_gate(hidden_B1D[:, 0]).float().sigmoid()[:, 0])

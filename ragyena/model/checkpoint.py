@@ -2,9 +2,9 @@
 
 ``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
 ``storage`` says, per tensor: ``float32``, ``float16``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row,
-under ``<name>::scale``). Tensors that share memory are stored once. What the file holds is recorded in its own
-metadata, so that ``load_state`` gives back fp32 under the names that were saved. Writing is atomic a file, and a folder
-whose files do not belong together is refused.
+under ``<name>::scale``). Tensors that share memory are stored once. The file's own metadata record both, so that
+``load_state`` returns fp32 under the names that were saved. Each file is written atomically, and a folder whose files
+do not belong together is refused.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
+from ragyena.model.mixers import check_mixers
 
 __all__ = [
     "FORMAT_VERSION",
@@ -41,7 +42,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
-CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
+_FILES = CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = (
+    "config.json", "model.safetensors", "tokenizer.json", "README.md",
+)  # fmt: skip
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
 Storage = Literal["float32", "float16", "bfloat16", "int8"]
@@ -58,11 +61,6 @@ _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Saving
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def save_checkpoint(
     folder: Path,
     module_state: Mapping[str, Tensor],
@@ -75,11 +73,10 @@ def save_checkpoint(
     """Writes the folder. ``tokenizer`` is a tokenizer.json to copy, ``card`` the text of README.md.
 
     ``storage`` is one storage for all tensors, or storages by name pattern (``{"*embedding*": "int8", "*":
-    "bfloat16"}``; the first that matches counts, and a tensor no pattern matches is kept in float32). int8 is for
-    matrices: tensors of fewer than two dimensions stay float32 under it. Integer and boolean tensors are stored as
-    they are.
+    "bfloat16"}``; the first match counts, float32 without one). int8 is for matrices: tensors of fewer dimensions stay
+    float32 under it. Integer and boolean tensors are stored unchanged.
 
-    Raises StorageError where the disk is full or the folder cannot be written; then the folder is as it was.
+    Raises StorageError where the disk is full or the folder cannot be written; then the folder is unchanged.
     """
     tensors, metadata = _encode(module_state, storage)
     scratch = folder / f".writing-{os.getpid()}"
@@ -120,7 +117,7 @@ def _encode(
         if kind not in get_args(Storage):
             raise ValueError(f"storage '{kind}' for '{pattern}'; known: {', '.join(get_args(Storage))}")
     tensors: dict[str, Tensor] = {}
-    stored: dict[str, str] = {}
+    quantised: list[str] = []
     same: dict[str, str] = {}
     first: dict[tuple[Any, ...], str] = {}
     for name, tensor in state.items():
@@ -132,35 +129,25 @@ def _encode(
         kind = next((k for pattern, k in policy.items() if fnmatchcase(name, pattern)), "float32")
         plain = tensor.detach()
         if kind == "int8" and plain.is_floating_point() and plain.ndim >= 2:
-            # where the tensor is: on a CPU beside a training it takes seconds
-            tensors[name], tensors[name + _SCALE] = (made.cpu() for made in _quantise(plain.float().contiguous()))
-            stored[name] = "int8"
-            continue
-        plain = plain.cpu().contiguous()
-        if not plain.is_floating_point():
-            tensors[name] = plain.clone()
+            # on the tensor's own device: on a CPU it takes seconds of a training
+            tensors[name], tensors[name + _SCALE] = (t.cpu() for t in _quantise(plain.float().contiguous()))
+            quantised.append(name)
         else:
-            tensors[name] = plain.to(_DTYPES.get(kind, torch.float32), copy=True)
-    metadata = {
-        "format": "pt",
-        "format_version": str(FORMAT_VERSION),
-        "int8": json.dumps(sorted(stored)),
-        "same": json.dumps(same),
-    }
-    return tensors, metadata
+            dtype = _DTYPES.get(kind, torch.float32) if plain.is_floating_point() else plain.dtype
+            tensors[name] = plain.cpu().contiguous().to(dtype, copy=True)
+    version = {"format": "pt", "format_version": str(FORMAT_VERSION)}
+    return tensors, version | {"int8": json.dumps(sorted(quantised)), "same": json.dumps(same)}
 
 
 def _quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """int8 values and fp16 scales [rows...]: of a few ways to clip a row, the one with the least squared error."""
     largest = matrix.abs().amax(-1, keepdim=True)
-    best_error = torch.full_like(largest, float("inf"))
-    best_scale = torch.zeros_like(largest)
+    best_error, best_scale = torch.full_like(largest, float("inf")), torch.zeros_like(largest)
     for ratio in _CLIP_RATIOS:
         scale = (largest * (ratio / 127)).half().float()
         error = (_levels(matrix, scale) * scale - matrix).square().sum(-1, keepdim=True)
-        better = error < best_error
-        best_error = torch.where(better, error, best_error)
-        best_scale = torch.where(better, scale, best_scale)
+        best_scale = torch.where(error < best_error, scale, best_scale)
+        best_error = torch.minimum(error, best_error)
     return _levels(matrix, best_scale).to(torch.int8), best_scale[..., 0].half().contiguous()
 
 
@@ -182,11 +169,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# Loading
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def load_config(folder: Path) -> ModelConfig:
     """The architecture of the folder's model. Raises CheckpointError where config.json is missing or unusable."""
     values, path = _read_config(folder)
@@ -195,11 +177,13 @@ def load_config(folder: Path) -> ModelConfig:
         raise CheckpointError(f"{path} describes a model of kind {kind!r}", hint=f"known kinds: {', '.join(_KINDS)}")
     settings = {k: v for k, v in values.items() if k not in ("format_version", "weights_sha256")}
     try:
-        return parse(_KINDS[kind], settings, source=str(path))
+        config = parse(_KINDS[kind], settings, source=str(path))
+        if not isinstance(config, PairModelConfig):
+            check_mixers(config)
     except ConfigError as error:
-        raise CheckpointError(
-            error.message, hint="the file was changed, or made by another version of ragyena"
-        ) from error
+        hint = "the file was changed, or made by another version of ragyena"
+        raise CheckpointError(error.message, hint=hint) from error
+    return config
 
 
 def load_state(folder: Path) -> dict[str, Tensor]:
@@ -226,23 +210,21 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
-    wanted = module.state_dict()
+    own = module.state_dict()
+    shapes = {
+        name: f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    }
     problems = []
-    for what, names in (
-        ("missing", [n for n in wanted if n not in state]),
-        ("unexpected", [n for n in state if n not in wanted]),
-        (
-            "of another shape",
-            [
-                f"{n} {list(state[n].shape)} instead of {list(wanted[n].shape)}"
-                for n in wanted
-                if n in state and state[n].shape != wanted[n].shape
-            ],
-        ),
+    for problem, names in (
+        ("missing", [name for name in own if name not in state]),
+        ("unexpected", [name for name in state if name not in own]),
+        ("of another shape", [*shapes.values()]),
     ):
         if names:
             more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-            problems.append(f"{len(names)} {what}: {', '.join(names[:_NAMED_AT_MOST])}{more}")
+            problems.append(f"{len(names)} {problem}: {', '.join(names[:_NAMED_AT_MOST])}{more}")
     if problems:
         raise CheckpointError(
             f"{source} does not fit the model; tensors {'; '.join(problems)}",
@@ -269,10 +251,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Path]:
 
 def _check_version(version: object, path: Path) -> None:
     if str(version) != str(FORMAT_VERSION):
-        raise CheckpointError(
-            f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}",
-            hint="use the version of ragyena that wrote it, or convert the checkpoint",
-        )
+        problem = f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}"
+        raise CheckpointError(problem, hint="use the version of ragyena that wrote it, or convert the checkpoint")
 
 
 def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) -> dict[str, Tensor]:
@@ -288,11 +268,6 @@ def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) 
     return state
 
 
-# ---------------------------------------------------------------------------------------------------------------
-# The hub
-# ---------------------------------------------------------------------------------------------------------------
-
-
 def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
     """Uploads a sound checkpoint folder to the Hugging Face hub, making the repository if need be; its address.
 
@@ -306,8 +281,7 @@ def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
 
     def upload() -> str:
         api.create_repo(repo_id, private=private, exist_ok=True)
-        files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
-        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=files))
+        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=list(_FILES)))
 
     return _with_hub(f"cannot upload {folder} to {repo_id}", upload)
 
@@ -316,8 +290,9 @@ def pull_from_hub(repo_id: str) -> Path:
     """The local folder of a hub checkpoint, downloaded if need be. Raises StorageError where that fails."""
     from huggingface_hub import snapshot_download
 
-    files = [CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE]
-    return Path(_with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=files)))
+    return Path(
+        _with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=list(_FILES)))
+    )
 
 
 def _with_hub(problem: str, action: Callable[[], str]) -> str:
@@ -328,7 +303,6 @@ def _with_hub(problem: str, action: Callable[[], str]) -> str:
     try:
         return action()
     except hub_errors as error:
-        summary = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StorageError(
-            f"{problem}: {summary}", hint="check the name (owner/name), the network, and `hf auth login`"
-        ) from error
+        summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        hint = "check the name (owner/name), the network, and `hf auth login`"
+        raise StorageError(f"{problem}: {summary}", hint=hint) from error

@@ -1,40 +1,66 @@
-"""Decoding: what a causal layer must keep of the past to go on exactly; of constant size for a Hyena layer.
+"""Decoding state: what a causal layer keeps of the past to go on exactly; of constant size for a Hyena layer.
 
 Shape suffixes: B sequences, O long convolutions of a layer (order - 1), C short-convolution channels, D channels,
-K filter lags, N tokens the state has room for, S = min(N, K - 1) positions a prompt still contributes to.
+H heads, E channels of a head, K filter lags, N tokens the state has room for, S = min(N, K - 1) positions that a prompt
+still contributes to.
 
 The long convolution's output at a new position is the prompt's contribution to it, which the zero-padded transform
-of the prompt gives away (``long_conv_with_tail``), plus a short sum over the tokens decoded since. The state is
-O(N D) a layer whatever the prompt's length; where N reaches K, the ring of recent inputs wraps and decoding may go
-on for ever.
+of the prompt yields as well (``long_conv_with_tail``), plus a short sum over the tokens decoded since. The state is
+O(N D) a layer whatever the prompt's length; where N reaches K, the circular buffer of recent inputs wraps and decoding
+may go on without end.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from ragyena.errors import UsageError
 
-__all__ = ["AttentionState", "HyenaState", "LanguageModelState", "sample"]
+__all__ = ["AttentionState", "DecodingState", "HyenaState", "LanguageModelState", "sample"]
 
 
 @dataclass(slots=True)
-class HyenaState:
+class DecodingState:
     """State of one layer. A step advances it in place: keep a ``clone`` to go back to."""
+
+    SEQUENCES: ClassVar[Mapping[str, int]]
+    """The tensors that belong to the sequences, with their dimension of sequences. The others are shared."""
+
+    def clone(self) -> Self:
+        """An independent copy."""
+        return replace(self, **{name: getattr(self, name).clone() for name in self.SEQUENCES})
+
+    def select(self, rows: Tensor) -> Self:
+        """The states of the sequences ``rows``, in that order; a sequence may come twice (beam search)."""
+        return replace(self, **{name: getattr(self, name).index_select(d, rows) for name, d in self.SEQUENCES.items()})
+
+    def nbytes(self) -> int:
+        """Bytes of the state, shared tensors included."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return sum(value.nbytes for value in values if isinstance(value, Tensor))
+
+
+@dataclass(slots=True)
+class HyenaState(DecodingState):
+    """State of a causal Hyena layer."""
+
+    SEQUENCES = {"history": 0, "tail": 1, "recent": 1}  # noqa: RUF012 - a constant
 
     history: Tensor
     """[B, C, taps - 1] inputs of the short convolution at the last positions."""
     tail: Tensor
     """[O, B, D, S] the prompt's contribution to the positions after it, fp32."""
     recent: Tensor
-    """[O, B, D, N] ring of the long convolutions' inputs since the prompt, fp32; zero where there were none yet."""
+    """[O, B, D, N] circular buffer of the long convolutions' inputs since the prompt, fp32; zero before."""
     filters: Tensor
-    """[O, D, 2 N] the filters reversed, twice in a row, so that each alignment with the ring is a slice. Shared."""
+    """[O, D, 2 N] the filters reversed, twice in a row, so that each alignment with the buffer is a slice."""
     limited: bool
-    """Whether N is less than the filters' lags, so that the ring must not wrap."""
+    """Whether N is less than the filters' lags, so that the buffer must not wrap."""
     position: int = 0
     """Tokens decoded since the prompt."""
 
@@ -44,58 +70,38 @@ class HyenaState:
         lags = filter_ODK.shape[2]
         room = lags if steps is None else min(steps, lags)
         reversed_ODN = filter_ODK[..., :room].flip(2)
-        order, batch, channels, _ = tail.shape
-        return cls(
-            history=history,
-            tail=tail,
-            recent=tail.new_zeros(order, batch, channels, room),
-            filters=torch.cat([reversed_ODN, reversed_ODN], dim=2),
-            limited=room < lags,
-        )
+        recent = tail.new_zeros(*tail.shape[:3], room)
+        return cls(history, tail, recent, torch.cat([reversed_ODN, reversed_ODN], dim=2), limited=room < lags)
 
     def convolve(self, index: int, p_BD: Tensor) -> Tensor:
-        """Takes the input of long convolution ``index`` at the present position; gives its output there, [B, D]."""
+        """Takes the input of long convolution ``index`` at the present position; its output there, [B, D]."""
         room, position = self.recent.shape[3], self.position
         if self.limited and position >= room:
             raise UsageError(
                 f"the decoding state has room for {room} tokens and all are used", hint="prefill with more steps"
             )
-        ring_BDN = self.recent[index]
-        ring_BDN[..., position % room] = p_BD
+        recent_BDN = self.recent[index]
+        recent_BDN[..., position % room] = p_BD
         used = min(position + 1, room)
         start = (room - 1 - position) % room
         aligned_DN = self.filters[index, :, start : start + used]
-        y_BD = torch.einsum("bdn,dn->bd", ring_BDN[..., :used], aligned_DN)
+        y_BD = torch.einsum("bdn,dn->bd", recent_BDN[..., :used], aligned_DN)
         if position < self.tail.shape[3]:
             y_BD = y_BD + self.tail[index, ..., position]
         return y_BD
 
-    def clone(self) -> HyenaState:
-        """An independent copy (the filters, which no step changes, stay shared)."""
-        return self._mapped(self.history.clone(), self.tail.clone(), self.recent.clone())
-
-    def select(self, rows: Tensor) -> HyenaState:
-        """The states of the sequences ``rows``, in that order; a sequence may come twice (beam search)."""
-        return self._mapped(self.history[rows], self.tail[:, rows], self.recent[:, rows])
-
-    def nbytes(self) -> int:
-        """Bytes of the state; the filters count once, though sequences and clones share them."""
-        tensors = (self.history, self.tail, self.recent, self.filters)
-        return sum(t.numel() * t.element_size() for t in tensors)
-
-    def _mapped(self, history: Tensor, tail: Tensor, recent: Tensor) -> HyenaState:
-        return HyenaState(history, tail, recent, self.filters, self.limited, self.position)
-
 
 @dataclass(slots=True)
-class AttentionState:
-    """Keys and values of every past position of one attention layer, [B, H, N, E]: ``length`` of the N are in use."""
+class AttentionState(DecodingState):
+    """Keys and values [B, H, N, E] of every past position of one attention layer; ``length`` of the N are in use."""
+
+    SEQUENCES = {"keys": 0, "values": 0}  # noqa: RUF012 - a constant
 
     keys: Tensor
     values: Tensor
     length: int
     limited: bool
-    """Whether N is all the room there will be."""
+    """Whether N must not grow."""
 
     @classmethod
     def begin(cls, keys: Tensor, values: Tensor, steps: int | None) -> AttentionState:
@@ -105,7 +111,7 @@ class AttentionState:
         return cls(keys, values, keys.shape[2] - room, steps is not None)
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes the key and value [B, H, 1, E] of the present position; gives all up to it."""
+        """Takes the key and value [B, H, 1, E] of the present position; those of all positions up to it."""
         if self.length == self.keys.shape[2]:
             if self.limited:
                 raise UsageError("the decoding state has no room left", hint="prefill with more steps")
@@ -115,24 +121,12 @@ class AttentionState:
         self.length += 1
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
-    def clone(self) -> AttentionState:
-        """An independent copy."""
-        return AttentionState(self.keys.clone(), self.values.clone(), self.length, self.limited)
-
-    def select(self, rows: Tensor) -> AttentionState:
-        """The states of the sequences ``rows``, in that order."""
-        return AttentionState(self.keys[rows], self.values[rows], self.length, self.limited)
-
-    def nbytes(self) -> int:
-        """Bytes of the state."""
-        return 2 * self.keys.numel() * self.keys.element_size()
-
 
 @dataclass(slots=True)
 class LanguageModelState:
     """The states of a language model's layers, first layer first."""
 
-    layers: list[HyenaState | AttentionState]
+    layers: list[DecodingState]
 
     def clone(self) -> LanguageModelState:
         """An independent copy."""

@@ -2,7 +2,7 @@
 
 Legend: C channels, L sequence length, K = 2 L - 1 lags from -(L - 1) to L - 1, F position features.
 
-They differ from the published filter (``ragyena.model.hyena_operator``), whose decay windows are fractions of the
+They differ from the published filter (``ragyena.model.mixers.causal_hyena``), whose decay windows are fractions of the
 longest sequence and leave no local filters at 128K tokens: here lags are absolute and decay times log-spaced.
 """
 

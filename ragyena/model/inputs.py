@@ -1,4 +1,4 @@
-"""What a reader model is given: contexts as tensors.
+"""The input of a reader model: contexts as tensors.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens.
 """
@@ -6,7 +6,8 @@ Legend: B contexts, Q question tokens, P passages, S slot tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,22 @@ from torch import Tensor
 
 from ragyena.types import Context
 
-__all__ = ["ReaderInput", "collate"]
+__all__ = ["ContextShape", "ReaderInput", "collate"]
+
+
+class ContextShape(NamedTuple):
+    """The size of a context, padding included."""
+
+    question: int
+    """Tokens of the question."""
+    passages: int
+    slot: int
+    """Tokens of each padded passage."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of question and passages, padding included."""
+        return self.question + self.passages * self.slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +48,32 @@ class ReaderInput:
     text_mask: Tensor
     """[B, P, S] bool, True at tokens an answer may be taken from."""
 
+    @property
+    def shape(self) -> ContextShape:
+        """The shape of each context."""
+        return ContextShape(self.question_ids.shape[1], *self.token_ids.shape[1:])
+
     def row(self, index: int) -> ReaderInput:
         """One context of the batch, as a batch of one."""
         return self.rows(slice(index, index + 1))
 
     def rows(self, some: slice | Tensor) -> ReaderInput:
         """Some contexts of the batch, by a slice or an index."""
-        return ReaderInput(
-            self.question_ids[some],
-            self.question_mask[some],
-            self.token_ids[some],
-            self.token_mask[some],
-            self.text_mask[some],
-        )
+        return ReaderInput(*(getattr(self, field.name)[some] for field in fields(self)))
 
 
 def collate(contexts: Sequence[Context], device: torch.device | str, *, pad_id: int = 0) -> ReaderInput:
     """Contexts padded to one shape; empty slots and padding are masked."""
     batch = len(contexts)
     question = max(c.question_ids.shape[0] for c in contexts)
-    passages = max(c.token_ids.shape[0] for c in contexts)
-    slot = max(c.token_ids.shape[1] for c in contexts)
+    passages, slot = (max(c.token_ids.shape[axis] for c in contexts) for axis in (0, 1))
     question_ids = np.full((batch, question), pad_id, np.int64)
-    question_mask = np.zeros((batch, question), np.bool_)
     token_ids = np.full((batch, passages, slot), pad_id, np.int64)
-    token_mask = np.zeros((batch, passages, slot), np.bool_)
-    text_mask = np.zeros((batch, passages, slot), np.bool_)
+    question_mask = np.zeros(question_ids.shape, np.bool_)
+    token_mask, text_mask = np.zeros((2, *token_ids.shape), np.bool_)
     for row, context in enumerate(contexts):
-        size = context.question_ids.shape[0]
-        question_ids[row, :size] = context.question_ids
-        question_mask[row, :size] = True
-        slots, tokens = context.token_ids.shape
+        size, (slots, tokens) = len(context.question_ids), context.token_ids.shape
+        question_ids[row, :size], question_mask[row, :size] = context.question_ids, True
         token_ids[row, :slots, :tokens] = context.token_ids
         token_mask[row, :slots, :tokens] = context.token_mask
         text_mask[row, :slots, :tokens] = context.text_mask

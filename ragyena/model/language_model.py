@@ -1,6 +1,6 @@
-"""The published causal Hyena language model: embeddings, pre-norm layers of Hyena and feed-forward, tied output.
+"""The published causal Hyena language model: embeddings, pre-norm layers of mixer and feed-forward, tied output.
 
-With attention as the mixer of all layers it is its Transformer twin, of some a hybrid: ``config.mixers``.
+With attention as the mixer of all layers it is the Transformer baseline, of some a hybrid: ``config.mixers``.
 
 Shape suffixes: B sequences, L positions, D width, V rows of the embedding (the vocabulary, padded).
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
-from ragyena.model.causal_attention import CausalAttention, Turns, turns
-from ragyena.model.decode import AttentionState, HyenaState, LanguageModelState, sample
-from ragyena.model.hyena_operator import CausalHyena
+from ragyena.model.decode import DecodingState, LanguageModelState, sample
 from ragyena.model.layers import LayerNorm, Linear
+from ragyena.model.mixers import CAUSAL_MIXERS, check_mixers
+from ragyena.model.mixers.base import matrix_entries
 from ragyena.ops.cross_entropy import linear_cross_entropy
 
 __all__ = ["CausalLM"]
@@ -31,14 +31,15 @@ _INITIAL_STD = 0.02
 
 
 class CausalLM(nn.Module):
-    """A language model on Hyena operators, randomly initialised as published.
+    """A causal language model, randomly initialised as published.
 
-    The residual stream is fp32. Activations beside it are in the parameters' type, or in the ``dtype`` that is given:
+    The residual stream is fp32. Other activations are in the parameters' type, or in the ``dtype`` that is given:
     training keeps fp32 parameters under bf16 activations.
     """
 
     def __init__(self, config: CausalModelConfig) -> None:
         super().__init__()
+        check_mixers(config)
         self.config = config
         rows = -(-config.vocab_size // config.pad_vocab_multiple) * config.pad_vocab_multiple
         self.backbone = _Backbone(config, rows)
@@ -54,13 +55,15 @@ class CausalLM(nn.Module):
     def states(
         self, ids_BL: Tensor, *, dtype: torch.dtype | None = None, layers: Sequence[nn.Module] | None = None
     ) -> Tensor:
-        """[B, L, D] what the output projection reads. ``layers`` stand in for the model's own: compiled ones."""
+        """[B, L, D] inputs of the output projection. ``layers`` are compiled stand-ins of the model's own."""
         dtype = dtype or self._dtype
         x_BLD = self._embedded(ids_BL)
-        turned = self._turns(ids_BL)
         pending_BLD: Tensor | None = None
-        for layer in layers or self._layers():
-            x_BLD, pending_BLD = layer(x_BLD, pending_BLD, dtype, turned)
+        shared: dict[str, Any] = {}
+        for index, (layer, kind) in enumerate(zip(layers or self._layers(), self.config.layer_mixers, strict=True)):
+            if kind not in shared:
+                shared[kind] = self._layers()[index].mixer.shared(ids_BL.shape[1], ids_BL.device)
+            x_BLD, pending_BLD = layer(x_BLD, pending_BLD, dtype, shared[kind])
         return self.backbone.ln_f(x_BLD if pending_BLD is None else x_BLD + pending_BLD).to(dtype)
 
     def loss(
@@ -83,6 +86,11 @@ class CausalLM(nn.Module):
             states_BLD.flatten(0, 1), self.lm_head.weight, targets_BL.flatten(), compiled=compiled
         )
 
+    def flops(self, length: int) -> float:
+        """FLOPs of the forward pass over sequences of ``length``, a token."""
+        layers = sum(layer.mixer.flops(length) + 2.0 * matrix_entries(layer.mlp) for layer in self._layers())
+        return layers + 2.0 * self.lm_head.weight.numel()
+
     # -- decoding ------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -92,7 +100,7 @@ class CausalLM(nn.Module):
         ``steps`` None makes room for any number, at the size of the filters' full length.
         """
         x_BLD = self._embedded(ids_BL)
-        states: list[HyenaState | AttentionState] = []
+        states: list[DecodingState] = []
         for layer in self._layers():
             mixed_BLD, state = layer.mixer.prefill(layer.norm1(x_BLD).to(self._dtype), steps)
             x_BLD = layer.feed(x_BLD + mixed_BLD, self._dtype)
@@ -103,7 +111,7 @@ class CausalLM(nn.Module):
     def step(self, ids_B: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Reads one more token of each sequence: the next one's logits [B, V], and ``state``, advanced in place."""
         x_BD = self._embedded(ids_B)
-        states: list[HyenaState | AttentionState] = []
+        states: list[DecodingState] = []
         for layer, layer_state in zip(self._layers(), state.layers, strict=True):
             mixed_BD, layer_state = layer.mixer.step(layer.norm1(x_BD).to(self._dtype), layer_state)
             x_BD = layer.feed(x_BD + mixed_BD, self._dtype)
@@ -113,9 +121,9 @@ class CausalLM(nn.Module):
     def generate(
         self, ids_BL: Tensor, *, max_new_tokens: int, temperature: float, seed: int, stop_id: int | None
     ) -> Tensor:
-        """[B, at most max_new_tokens] ids that go on from the prompts: the likeliest at temperature 0, else drawn.
+        """[B, at most max_new_tokens] ids that continue the prompts: the likeliest at temperature 0, else drawn.
 
-        A sequence that has come to ``stop_id`` is filled up with it; all that have end the generation.
+        A sequence that has reached ``stop_id`` is padded with it; generation ends when all have.
         """
         generator = torch.Generator(ids_BL.device).manual_seed(seed)
         written: list[Tensor] = []
@@ -138,13 +146,6 @@ class CausalLM(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return self.backbone.ln_f.weight.dtype
-
-    def _turns(self, ids_BL: Tensor) -> Turns | None:
-        """Of all layers with attention; None where there is none."""
-        config = self.config
-        if "attention" not in config.layer_mixers:
-            return None
-        return turns(config.width // config.heads, config.rotary_base, ids_BL.shape[1], ids_BL.device)
 
     def _layers(self) -> list[_Layer]:
         return cast("list[_Layer]", list(self.backbone.layers))
@@ -173,7 +174,7 @@ class _Backbone(nn.Module):
     def __init__(self, config: CausalModelConfig, rows: int) -> None:
         super().__init__()
         self.embeddings = _Embeddings(rows, config.width)
-        self.layers = nn.ModuleList(_Layer(config, mixer) for mixer in config.layer_mixers)
+        self.layers = nn.ModuleList(_Layer(config, index) for index in range(config.depth))
         self.ln_f = LayerNorm(config.width)
 
 
@@ -183,43 +184,21 @@ class _Embeddings(nn.Module):
         self.word_embeddings = nn.Embedding(rows, width)
 
 
-class _Mixer(Protocol):
-    """What a layer mixes positions with; a state is of the mixer's own kind."""
-
-    def __call__(self, x_BLD: Tensor) -> Tensor: ...
-
-    def prefill(self, x_BLD: Tensor, steps: int | None) -> tuple[Tensor, Any]: ...
-
-    def step(self, x_BD: Tensor, state: Any) -> tuple[Tensor, Any]: ...
-
-
-def _mixer(config: CausalModelConfig, name: str) -> CausalHyena | CausalAttention:
-    if name == "hyena":
-        return CausalHyena(config.width, max_length=config.max_length, operator=config)
-    return CausalAttention(config.width, heads=config.heads, rotary_base=config.rotary_base)
-
-
 class _Layer(nn.Module):
-    mixer: _Mixer
-
-    def __init__(self, config: CausalModelConfig, mixer: str) -> None:
+    def __init__(self, config: CausalModelConfig, index: int) -> None:
         super().__init__()
-        self.mixer = _mixer(config, mixer)
+        self.mixer = CAUSAL_MIXERS[config.layer_mixers[index]](config, index)
         self.norm1 = LayerNorm(config.width)
         self.mlp = _FeedForward(config.width, config.ffn_width)
         self.norm2 = LayerNorm(config.width)
 
     def forward(
-        self, x_BLD: Tensor, pending_BLD: Tensor | None, dtype: torch.dtype, turned: Turns | None = None
+        self, x_BLD: Tensor, pending_BLD: Tensor | None, dtype: torch.dtype, shared: Any = None
     ) -> tuple[Tensor, Tensor]:
-        """The residual stream [B, L, D], and what is to be added to it: the next layer does, in the pass of its norm.
-        ``turned`` is for a layer of attention."""
+        """The residual stream [B, L, D], and a term of it that the next layer adds, in the pass of its norm."""
         if pending_BLD is not None:
             x_BLD = x_BLD + pending_BLD
-        heard = self.norm1(x_BLD).to(dtype)
-        mixer = self.mixer
-        mixed = mixer(heard, turned) if isinstance(mixer, CausalAttention) else mixer(heard)
-        x_BLD = x_BLD + mixed
+        x_BLD = x_BLD + self.mixer(self.norm1(x_BLD).to(dtype), shared)
         return x_BLD, self._fed(x_BLD, dtype)
 
     def feed(self, x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
 """A pair reader: an attention encoder that reads a question and one passage as one sequence (Devlin et al. 2019, 4.2).
 
-It teaches readers: larger, and quadratic in question and passage, which it reads anew for each of the two. Its scores
-run over all passages of a context, so that they are what a reader's are and can be distilled.
+It teaches readers: it is larger, and quadratic in the length of question and passage, which it reads together for every
+pair. Its scores run over all passages of a context, as a reader's do, so that they can be distilled.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens, N = B P pairs, T tokens of a pair, D width, H heads.
 """
@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.config import PairModelConfig
-from ragyena.model.inputs import ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.flops import attention_flops
+from ragyena.model.inputs import ContextShape, ReaderInput
+from ragyena.model.layers import FeedForward, LayerNorm, Linear, merge_heads, split_heads
+from ragyena.model.mixers.base import matrix_entries
 from ragyena.model.reader_model import NEVER, SpanScores
 
 __all__ = ["PairLayer", "PairReader", "Pairs", "relative_buckets"]
@@ -38,29 +40,30 @@ class Pairs:
     segment: Tensor
     """[N, T] int64: 0 in the question, 1 in the passage."""
     place: Tensor
-    """[N, S] int64: where each token of a slot stands."""
+    """[N, S] int64: the position in its pair of each token of a slot."""
 
     @classmethod
     def of(cls, inputs: ReaderInput, separators: int) -> Pairs:
         """The pairs of a batch of contexts; masks are True from the left on, as a reader's are."""
         batch, passages, slot = inputs.token_ids.shape
         question = inputs.question_ids.repeat_interleave(passages, 0)
-        asked = inputs.question_mask.sum(1).repeat_interleave(passages, 0)[:, None]
-        told = inputs.token_mask.sum(2).view(batch * passages, 1)
-        begin = asked + separators - 1
+        question_length = inputs.question_mask.sum(1).repeat_interleave(passages, 0)[:, None]
+        passage_length = inputs.token_mask.sum(2).view(batch * passages, 1)
+        begin = question_length + separators - 1
         length = -(-(question.shape[1] + separators - 1 + slot) // _ALIGNED) * _ALIGNED
         position = torch.arange(length, device=question.device)
         of_question = question.gather(1, position.clamp(max=question.shape[1] - 1).expand(len(question), -1))
         of_passage = inputs.token_ids.view(batch * passages, slot).gather(1, (position - begin).clamp(0, slot - 1))
-        separator = question.gather(1, asked - 1)  # a question ends with one
-        ids = torch.where(position < asked, of_question, torch.where(position < begin, separator, of_passage))
+        separator = question.gather(1, question_length - 1)  # a question ends with one
+        of_rest = torch.where(position < begin, separator, of_passage)
+        ids = torch.where(position < question_length, of_question, of_rest)
         place = begin + torch.arange(slot, device=question.device)
-        return cls(ids, position < begin + told, (position >= begin).long(), place)
+        return cls(ids, position < begin + passage_length, (position >= begin).long(), place)
 
 
 def relative_buckets(length: int, buckets: int, device: torch.device) -> Tensor:
-    """[T, T] int64: the bucket of each pair of positions, as T5's (Raffel et al. 2020, 2.1): half of the buckets for
-    either direction, in each half of them exact distances, the rest log-spaced."""
+    """[T, T] int64: T5's bucket of each pair of positions (Raffel et al. 2020, 2.1): half of the buckets for either
+    direction, of which half are exact distances and the others log-spaced."""
     position = torch.arange(length, device=device)
     behind = position[:, None] - position[None, :]  # how far the key stands before the query
     half = buckets // 2
@@ -76,7 +79,7 @@ class PairLayer(nn.Module):
     def __init__(self, config: PairModelConfig) -> None:
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
-        self.project = Linear(config.width, 3 * config.width)  # query, key, value
+        self.project = Linear(config.width, 3 * config.width, maps=3)  # query, key, value
         self.out = Linear(config.width, config.width)
         self.mixer_norm = LayerNorm(config.width, eps=config.norm_eps)
         self.ffn = FeedForward(config.width, config.ffn_width)
@@ -84,18 +87,16 @@ class PairLayer(nn.Module):
 
     def forward(self, x_NTD: Tensor, bias: Tensor) -> Tensor:
         """``bias``: [N, H or 1, T or 1, T], bool (False: unseen) or added to the scores."""
-        pairs, length, width = x_NTD.shape
         rate = self.dropout if self.training else 0.0
-        projected = self.project(x_NTD).view(pairs, length, 3, self.heads, width // self.heads)
-        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        query, key, value = (split_heads(x, self.heads) for x in self.project(x_NTD).chunk(3, -1))
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=rate)
-        mixed = self.out(mixed.transpose(1, 2).reshape(pairs, length, width))
+        mixed = self.out(merge_heads(mixed))
         x_NTD = self.mixer_norm(x_NTD + F.dropout(mixed, rate, self.training))
         return self.ffn_norm(x_NTD + F.dropout(self.ffn(x_NTD), rate, self.training))
 
 
 class PairReader(nn.Module):
-    """A pair reader of the given architecture, randomly initialised. ``ragyena.model.pair_start`` starts it from an
+    """A pair reader of the given architecture, randomly initialised. ``ragyena.model.warm_start`` starts it from an
     encoder, ``ragyena.model.checkpoint`` loads weights."""
 
     vocabulary: Tensor
@@ -115,7 +116,7 @@ class PairReader(nn.Module):
         """[reader's word pieces] the encoder's word piece of each."""
         if config.relative_buckets:
             self.register_buffer("relative_bias", torch.zeros(config.relative_buckets, config.heads))
-            """Of each distance and head. Not trained: with a mask that needs no gradient attention is fused."""
+            """Bias of each distance and head. Not trained: attention is fused where its mask needs no gradient."""
         for head in (self.span, self.null):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
@@ -124,6 +125,12 @@ class PairReader(nn.Module):
     def pair_layers(self) -> list[PairLayer]:
         """The layers, typed."""
         return cast("list[PairLayer]", list(self.layers))
+
+    def flops(self, shape: ContextShape) -> float:
+        """FLOPs of the layers' forward pass, a token of the context: every pair is as long as question and slot."""
+        length, width = shape.question + shape.slot, self.config.width
+        each = sum(2.0 * matrix_entries(layer) + attention_flops(length, width, causal=False) for layer in self.layers)
+        return each * length * shape.passages / shape.tokens
 
     def prepare_inference(self, dtype: torch.dtype) -> None:
         """Stores the weights of linear maps and norms in ``dtype``."""
@@ -138,7 +145,7 @@ class PairReader(nn.Module):
     def span_scores(
         self, inputs: ReaderInput, *, dtype: torch.dtype, layers: list[nn.Module] | None = None
     ) -> SpanScores:
-        """Where an answer starts and ends over all passages of each context, and that there is none: as
+        """Scores of answer starts, ends and of no answer over all passages of each context, as
         ``ReaderModel.span_scores``. ``layers`` are compiled stand-ins.
 
         Raises ValueError where a question and a passage together are longer than ``longest``.
@@ -152,7 +159,7 @@ class PairReader(nn.Module):
         scores_NT2 = self.span(x_NTD).float()
         scores_NS2 = scores_NT2.gather(1, pairs.place.clamp(max=x_NTD.shape[1] - 1)[..., None].expand(-1, -1, 2))
         scores = scores_NS2.view(batch, passages, slot, 2).masked_fill(~inputs.text_mask[..., None], NEVER)
-        # What each pair says of there being no answer, averaged over the passages that are there.
+        # The no-answer score is the average over the pairs of passages that are there.
         present = inputs.token_mask.any(2)[..., None].float()
         null = (self.null(x_NTD[:, 0]).float().view(batch, passages, 2) * present).sum(1)
         return SpanScores(scores[..., 0], scores[..., 1], null / present.sum(1).clamp(min=1))
@@ -176,5 +183,5 @@ class PairReader(nn.Module):
         bucket = relative_buckets(length, self.config.relative_buckets, mask_NT.device)
         bias_HTT = self.relative_bias[bucket].permute(2, 0, 1).to(dtype)
         unseen = torch.zeros_like(seen, dtype=dtype).masked_fill(~seen, NEVER)
-        # Heads came last in memory; attention wants keys there, and would move them in every layer.
+        # Attention wants keys, not heads, last in memory, and would move them in every layer.
         return bias_HTT.contiguous() + unseen

@@ -2,8 +2,8 @@
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens, D width, V vocabulary, M match features.
 
-The layout follows BERT (post-norm; Devlin et al. 2019), so that an attention encoder's weights warm-start it; the mixer
-of each layer is config, so that the attention twin and hybrids are this class with another recipe.
+The layout follows BERT (post-norm; Devlin et al. 2019), so that an attention encoder's weights start it. The mixer of
+each layer is configuration: the attention and FiD baselines, and hybrids, are this class with another recipe.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from ragyena.config import ReaderModelConfig
 from ragyena.model.answer_decoder import AnswerDecoder
-from ragyena.model.inputs import ReaderInput
+from ragyena.model.inputs import ContextShape, ReaderInput
 from ragyena.model.layers import FeedForward, LayerNorm, Linear
-from ragyena.model.mixers import build_mixer
+from ragyena.model.mixers import READER_MIXERS, check_mixers
+from ragyena.model.mixers.base import Selected, matrix_entries
 
 __all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores", "confidence_features"]
 
@@ -62,12 +63,12 @@ class SpanScores:
 
     def log_probabilities(self) -> tuple[Tensor, Tensor, Tensor]:
         """Start [B, P, S], end [B, P, S] and null [B, 2] after the softmax over the whole context."""
-        both, null = [], []
-        for index, scores in enumerate((self.start, self.end)):
-            flat = torch.cat([self.null[:, index : index + 1], scores.flatten(1)], 1).log_softmax(-1)
-            both.append(flat[:, 1:].view_as(scores))
-            null.append(flat[:, 0])
-        return both[0], both[1], torch.stack(null, 1)
+        start, end = (
+            torch.cat([null_B[:, None], scores.flatten(1)], 1).log_softmax(-1)
+            for null_B, scores in zip(self.null.unbind(1), (self.start, self.end))
+        )
+        null = torch.stack([start[:, 0], end[:, 0]], 1)
+        return start[:, 1:].view_as(self.start), end[:, 1:].view_as(self.end), null
 
 
 def confidence_features(span: Tensor, null: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ class ReaderLayer(nn.Module):
 
     def __init__(self, config: ReaderModelConfig, index: int) -> None:
         super().__init__()
-        self.mixer = build_mixer(config, index)
+        self.mixer = READER_MIXERS[config.mixers[index]](config, index)
         self.mixer_norm = LayerNorm(config.width, eps=_NORM_EPS)
         self.ffn = FeedForward(config.width, config.ffn_width)
         self.ffn_norm = LayerNorm(config.width, eps=_NORM_EPS)
@@ -93,13 +94,9 @@ class ReaderLayer(nn.Module):
         passages: Tensor,
         question_mask: Tensor,
         token_mask: Tensor,
-        selected: Tensor | None = None,
-        selected_score: Tensor | None = None,
+        selected: Selected | None = None,
     ) -> tuple[Tensor, Tensor]:
-        if selected is None or selected_score is None:
-            mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask)
-        else:
-            mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask, selected, selected_score)
+        mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask, selected)
         return self._finish(question, mixed_q), self._finish(passages, mixed_p)
 
     def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
@@ -108,8 +105,8 @@ class ReaderLayer(nn.Module):
 
 
 class NullOfSpan(nn.Module):
-    """What the likeliest answer says of there being none: the states where it starts and ends, averaged over the
-    context by the probability of each, beside the question's. Linear in the context; says nothing before it learns."""
+    """A no-answer score from the likeliest answer: the states where it starts and ends, averaged over the context by
+    the probability of each, and the question's. Linear in the context; zero before training."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -124,7 +121,7 @@ class NullOfSpan(nn.Module):
 
     def seen(self, encoded: Encoded, scores_BPS2: Tensor) -> Tensor:
         """[B, 3 D]: the states at the likeliest start and end, and the question's."""
-        # Which span is likeliest is for the span scores to learn: no gradient reaches them from here.
+        # The span scores alone learn which span is likeliest: no gradient reaches them from here.
         weight_B2L = scores_BPS2.detach().flatten(1, 2).softmax(1).transpose(1, 2)
         states_BLD = encoded.passages.flatten(1, 2)
         likeliest_B2D = weight_B2L.to(states_BLD.dtype) @ states_BLD
@@ -143,6 +140,7 @@ class ReaderModel(nn.Module):
 
     def __init__(self, config: ReaderModelConfig) -> None:
         super().__init__()
+        check_mixers(config)
         self.config = config
         width = config.width
         self.word = nn.Embedding(config.vocab_size, width)
@@ -179,6 +177,10 @@ class ReaderModel(nn.Module):
         """The dtype of activations at inference."""
         return self.span.weight.dtype
 
+    def flops(self, shape: ContextShape) -> float:
+        """FLOPs of the layers' forward pass, a token of the context; the answer decoder is left out."""
+        return sum(layer.mixer.flops(shape) + 2.0 * matrix_entries(layer.ffn) for layer in self.reader_layers)
+
     def prepare_inference(self, dtype: torch.dtype) -> None:
         """Stores the weights of linear maps and norms in ``dtype``. Embeddings and filter networks stay fp32."""
         for module in self.modules():
@@ -200,8 +202,8 @@ class ReaderModel(nn.Module):
         question, passages = self.embed(batch, dtype or self.dtype)
         yield Encoded(question, passages)
         for index, layer in enumerate(layers or self.layers):
-            chosen = self._select(index, passages, batch.token_mask)
-            question, passages = layer(question, passages, batch.question_mask, batch.token_mask, *chosen)
+            selected = self._select(index, passages, batch.token_mask)
+            question, passages = layer(question, passages, batch.question_mask, batch.token_mask, selected)
             yield Encoded(question, passages)
 
     def evidence_scores(self, layer: int, passages: Tensor) -> Tensor:
@@ -209,42 +211,38 @@ class ReaderModel(nn.Module):
         head = cast(Linear, self.evidence[str(layer)])
         return head(passages).float()[..., 0]
 
-    def _select(self, layer: int, passages: Tensor, token_mask: Tensor) -> tuple[Tensor, Tensor] | tuple[()]:
-        """States [B, M, D] and evidence scores [B, M] of the M likeliest tokens of the context; nothing where the
-        layer selects none. Ties, and fewer tokens than M, are settled by position."""
+    def _select(self, layer: int, passages: Tensor, token_mask: Tensor) -> Selected | None:
+        """The likeliest tokens of the context to be evidence; None where the layer selects none. Ties, and fewer tokens
+        than are wanted, are settled by position."""
         if layer not in self.config.selecting_layers:
-            return ()
-        count = self.config.selected_tokens[layer]
-        batch, slots, slot, width = passages.shape
-        scores = self.evidence_scores(layer, passages).masked_fill(~token_mask, NEVER).view(batch, slots * slot)
-        score, place = scores.topk(min(count, slots * slot), dim=1)
-        return passages.view(batch, slots * slot, width).gather(1, place[..., None].expand(-1, -1, width)), score
+            return None
+        flat_BLD = passages.flatten(1, 2)
+        scores = self.evidence_scores(layer, passages).masked_fill(~token_mask, NEVER).flatten(1)
+        score, place = scores.topk(min(self.config.selected_tokens[layer], flat_BLD.shape[1]), dim=1)
+        return Selected(flat_BLD.gather(1, place[..., None].expand(-1, -1, flat_BLD.shape[2])), score)
 
     def embed(self, batch: ReaderInput, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Word, segment and position embeddings, and match features: [B, Q, D] and [B, P, S, D]."""
-        question_length, slot = batch.question_ids.shape[1], batch.token_ids.shape[2]
-        question = (
-            self.word(batch.question_ids) + self.segment.weight[0] + self.question_position.weight[:question_length]
-        )
-        passages = self.word(batch.token_ids) + self.segment.weight[1] + self.slot_position.weight[:slot]
+        shape, segment = batch.shape, self.segment.weight
+        question = self.word(batch.question_ids) + segment[0] + self.question_position.weight[: shape.question]
+        passages = self.word(batch.token_ids) + segment[1] + self.slot_position.weight[: shape.slot]
         if self.config.match_features:
             passages = passages + self.match_features(batch).to(passages.dtype) @ self.match
         return self.embedding_norm(question.to(dtype)), self.embedding_norm(passages.to(dtype))
 
     def match_features(self, batch: ReaderInput) -> Tensor:
         """[B, P, S, M]: whether a token, weighted and not, and a pair of tokens, occur in the question."""
-        batch_size, passages, slot = batch.token_ids.shape
-        ids = batch.token_ids.view(batch_size, passages * slot)
+        ids, mask = batch.token_ids.flatten(1), batch.token_mask.flatten(1)
         # The question's own words only: its begin and end tokens, first and last under the mask, match nothing.
         words = batch.question_mask & F.pad(batch.question_mask, (0, 1))[:, 1:]
         words[:, 0] = False
         question = batch.question_ids.masked_fill(~words, -1)
-        equal = (ids[:, :, None] == question[:, None, :]) & batch.token_mask.view(batch_size, -1)[:, :, None]
+        equal = (ids[:, :, None] == question[:, None, :]) & mask[:, :, None]
         single = equal.any(2)
         pair = F.pad((equal[:, :-1, :-1] & equal[:, 1:, 1:]).any(2), (0, 1))
         pair = pair | F.pad(pair, (1, 0))[:, :-1]
         features = torch.stack([single.float(), single * self.idf[ids], pair.float()], -1)
-        return features.view(batch_size, passages, slot, _MATCH_FEATURES)
+        return features.view(*batch.token_ids.shape, _MATCH_FEATURES)
 
     def span_scores(self, encoded: Encoded, text_mask: Tensor) -> SpanScores:
         """Extraction head: where an answer starts and ends, over all passages, and that there is none."""

@@ -1,1 +1,2 @@
-"""Tensor operations: for each a public function, and a plain fp64 reference that it is tested against."""
+"""Tensor operations, a package each: ``op.py`` the public function, ``reference.py`` its definition in fp64 that tests
+compare with, ``triton*.py`` the GPU kernels and their launches."""

@@ -1,4 +1,4 @@
-"""Which implementation of an operation runs: a wish is obeyed or refused, ``auto`` is decided and logged once."""
+"""The implementation an operation runs on: a named one is used or refused, ``auto`` is decided and logged once."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 
-__all__ = ["TRITON_BY_DEFAULT", "TRITON_IN_COMPILED", "choose_backend", "prefers_triton", "triton_refusal"]
+__all__ = ["TRITON_BY_DEFAULT", "TRITON_IN_COMPILED", "choose_backend", "prefers_triton", "triton_unavailable"]
 
 _log = logging.getLogger(__name__)
 
-# Operations whose ``auto`` is Triton on CUDA. One enters when its kernels, as they stand, kept their tolerances on a
-# GPU and were measured faster there (docs/kernels.md). "passage_scope": a Hyena mixer's passages, from projection to
-# gate.
+# Operations whose ``auto`` is Triton on CUDA: its kernels keep their tolerances on a GPU and are faster there
+# (docs/kernels.md). "passage_scope" is a Hyena mixer's work on passages, from projection to gate.
 TRITON_BY_DEFAULT: frozenset[str] = frozenset(
-    {"long_conv", "gated_slot_conv", "passage_scope", "short_gates", "causal_gates"}
+    {"long_conv", "gated_passage_conv", "passage_scope", "short_gates", "causal_gates"}
 )
-# Operations whose ``auto`` is Triton inside ``torch.compile``: measured beside what a compiler makes of torch's own.
+# The same inside ``torch.compile``, measured against what the compiler makes of the torch operations.
 TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})
-_HAS_TRITON = importlib.util.find_spec("triton") is not None  # asked once, outside of what is compiled
-_FAST = (torch.float16, torch.bfloat16)  # fp32 operands are exact to 1e-6 there, but slower than a library's transform
+_HAS_TRITON = importlib.util.find_spec("triton") is not None  # here, because a compiler cannot trace it
+_HALF = (torch.float16, torch.bfloat16)  # in fp32 the kernels are slower than a library's transform
 
 
 def prefers_triton(operation: str, x: Tensor) -> bool:
-    """Whether ``auto`` is Triton for inputs like ``x``."""
+    """``auto`` is Triton for inputs like ``x``."""
     measured = TRITON_IN_COMPILED if torch.compiler.is_compiling() else TRITON_BY_DEFAULT
-    return operation in measured and x.is_cuda and x.dtype in _FAST and triton_refusal(x) is None
+    return operation in measured and x.is_cuda and x.dtype in _HALF and triton_unavailable(x) is None
 
 
-def triton_refusal(x: Tensor) -> str | None:
-    """Why no Triton kernel of this package takes ``x``; None where one may."""
+def triton_unavailable(x: Tensor) -> str | None:
+    """The reason why no Triton kernel of this package takes ``x``; None if they can."""
     if x.dtype not in (torch.float16, torch.bfloat16, torch.float32):
         return f"it takes fp16, bf16 and fp32, not {x.dtype}"
     if not _HAS_TRITON:
@@ -48,27 +47,29 @@ def triton_refusal(x: Tensor) -> str | None:
 
 def choose_backend(
     operation: str,
-    wish: str,
-    available: Sequence[str],
+    requested: str,
+    backends: Sequence[str],
     preferred: str,
-    refusals: Mapping[str, str | None] | None = None,
+    unavailable: Mapping[str, str | None] | None = None,
 ) -> str:
-    """The backend to run ``operation`` with: ``preferred`` where ``wish`` is ``auto``, else ``wish`` itself.
+    """The backend to run ``operation`` on: ``preferred`` for ``auto``, else the ``requested`` one.
 
-    Raises MissingDependencyError where ``wish`` is not among those ``available``, with the reason that ``refusals`` has
-    for it; nothing falls back in silence.
+    ``unavailable`` maps a backend to the reason why it cannot run here. Raises MissingDependencyError for a requested
+    backend that is unavailable or unknown; nothing falls back silently.
     """
-    if wish == "auto":
+    if requested == "auto":
         if not torch.compiler.is_compiling():  # a log call would break the graph
             _log_choice(operation, preferred)
         return preferred
-    if wish not in available:
-        reason = (refusals or {}).get(wish)
+    reasons = unavailable or {}
+    available = [name for name in backends if reasons.get(name) is None]
+    if requested not in available:
+        reason = reasons.get(requested)
         raise MissingDependencyError(
-            f"{operation} has no backend '{wish}' here" + (f": {reason}" if reason else ""),
+            f"{operation} has no backend '{requested}' here" + (f": {reason}" if reason else ""),
             hint=f"choose auto or one of: {', '.join(available)}",
         )
-    return wish
+    return requested
 
 
 @functools.cache

@@ -1,15 +1,13 @@
-"""From what was read to what can be checked: the sentences that hold an answer, read again from the store.
+"""Citations: the sentences that hold an answer, read again from the store.
 
-A reader works on text that has been cut, packed and tokenised. A citation does not trust any of that: its quote comes
-from the store once more, and a citation is made only if the stored text at the answer's offsets is the answer, byte
-for byte.
+A reader works on text that has been cut, packed and tokenised. A citation trusts none of that: its quote comes from
+the store, and it is made only if the stored text at the answer's offsets is the answer, byte for byte.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ragyena.documents.sentences import REACH, sentence_span
@@ -27,7 +25,7 @@ MARGIN = 2 * REACH
 
 
 class DocumentStore(Protocol):
-    """Where stored text is read from."""
+    """Access to the stored texts."""
 
     def read(self, document_id: int, start: int, end: int) -> str:
         """The document's text between two offsets, clipped to the document."""
@@ -39,11 +37,11 @@ class DocumentStore(Protocol):
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
     """At most ``limit`` citations for ``reading``, best first; none where the reader abstained.
 
-    An extracted answer is cited where it was taken from, then at other places where the reader found the same words,
-    unless it holds them far less likely: another country's profile says "civil law system" too. A written answer has no
-    place of its own: it cites the sentences that the reader's best spans stand in.
+    An extracted answer is cited where it was taken from, then at other places that hold the same words, unless the
+    reader gives them a far lower probability: another country's profile says "civil law system" too. A written answer
+    has no place of its own: it cites the sentences of the reader's best spans.
 
-    Raises IndexCorruptError where the store no longer holds what was read.
+    Raises IndexCorruptError where the store no longer holds the text that was read.
     """
     if reading.kind == "abstained":
         return ()
@@ -59,32 +57,25 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
 
 
 def _evidence(reading: Reading) -> Iterator[Span]:
-    """The spans that bear out the answer."""
+    """The spans that support the answer."""
     for rank, span in enumerate(reading.spans):
-        again = span.score >= _LEAST_SHARE * reading.spans[0].score and _same(span.text, reading.text)
-        if rank == 0 or reading.kind == "written" or again:
+        likely = span.score >= _LEAST_SHARE * reading.spans[0].score
+        if rank == 0 or reading.kind == "written" or (likely and _words(span.text) == _words(reading.text)):
             yield span
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """Stored text around a passage: ``text`` starts at offset ``start`` of the document."""
-
-    text: str
-    start: int
-
-
 def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool) -> Citation:
-    window = _window(passage, store)
-    start, end = span.start - window.start, span.end - window.start
-    if window.text[start:end] != span.text:
+    origin = max(0, passage.start - MARGIN)
+    text = store.read(passage.document_id, origin, passage.end + MARGIN)
+    start, end = span.start - origin, span.end - origin
+    if text[start:end] != span.text:
         raise IndexCorruptError(
             f"the index no longer holds what was read from {passage.source} at characters {span.start}-{span.end}",
-            hint="`ragyena index verify` finds the damage; `ragyena index add` of the document mends it",
+            hint="`ragyena index verify` finds the damage; `ragyena index add` of the document repairs it",
         )
-    quote_start, quote_end = sentence_span(window.text, start, end)
-    quote = window.text[quote_start:quote_end]
-    line = passage.line_start + _lines(window.text, passage.start - window.start, quote_start)
+    quote_start, quote_end = sentence_span(text, start, end)
+    quote = text[quote_start:quote_end]
+    line = passage.line_start + _lines(text, passage.start - origin, quote_start)
     return Citation(
         passage_id=passage.passage_id,
         document_id=passage.document_id,
@@ -93,8 +84,8 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
         page=store.page_at(passage.document_id, span.start),
         line_start=line,
         line_end=line + quote.count("\n"),
-        start=window.start + quote_start,
-        end=window.start + quote_end,
+        start=origin + quote_start,
+        end=origin + quote_end,
         quote=quote,
         answer_start=start - quote_start if mark else None,
         answer_end=end - quote_start if mark else None,
@@ -102,18 +93,9 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
     )
 
 
-def _window(passage: Passage, store: DocumentStore) -> _Window:
-    start = max(0, passage.start - MARGIN)
-    return _Window(store.read(passage.document_id, start, passage.end + MARGIN), start)
-
-
 def _lines(text: str, start: int, end: int) -> int:
     """Line breaks from ``start`` to ``end``; negative where ``end`` comes first."""
     return text.count("\n", start, end) if start <= end else -text.count("\n", end, start)
-
-
-def _same(one: str, other: str) -> bool:
-    return _words(one) == _words(other)
 
 
 def _words(text: str) -> list[str]:

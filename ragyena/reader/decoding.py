@@ -1,7 +1,4 @@
-"""Answers written token by token, each token with its provenance.
-
-Greedy: answers are short, and the confidence is the probability of exactly this answer.
-"""
+"""Greedy decoding of written answers, each token with its provenance."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ __all__ = ["WrittenAnswer", "write_answer"]
 
 @dataclass(frozen=True, slots=True)
 class WrittenAnswer:
-    """A written answer and where its tokens came from."""
+    """A written answer and the provenance of its tokens."""
 
     text: str
     confidence: float
@@ -30,19 +27,15 @@ class WrittenAnswer:
     """For each token the memory position it was most copied from; None for a token of the vocabulary."""
 
     def span(self, context: Context, question_tokens: int, slot_tokens: int) -> Span | None:
-        """The stretch of a passage's text that the answer is a copy of, token after token; None where it is not one.
+        """The part of a passage's text that the answer copies, token after token; None where it does not.
 
         ``question_tokens`` and ``slot_tokens`` are those of the batch that was read, padding included.
         """
-        places = [place - question_tokens for place in self.copied_from if place is not None]
-        if (
-            not places
-            or len(places) < len(self.copied_from)
-            or places != list(range(places[0], places[0] + len(places)))
-        ):
+        origin = self.copied_from[0] if self.copied_from else None
+        if origin is None or self.copied_from != tuple(range(origin, origin + len(self.copied_from))):
             return None
-        slot, first = divmod(places[0], slot_tokens)
-        last = first + len(places) - 1
+        slot, first = divmod(origin - question_tokens, slot_tokens)
+        last = first + len(self.copied_from) - 1
         if slot < 0 or last >= context.token_ids.shape[1] or not context.text_mask[slot, first : last + 1].all():
             return None
         passage = context.passages[slot].passage
@@ -59,8 +52,10 @@ def write_answer(
     max_tokens: int,
     watch: Stopwatch | None = None,
 ) -> WrittenAnswer:
-    """Decodes one context's answer (batch of one), at most ``max_tokens`` tokens and what the decoder was built for.
-    ``watch`` laps after the first token and after the last."""
+    """Decode one context's answer (batch of one), at most ``max_tokens`` tokens and as many as the decoder takes.
+
+    ``watch`` laps after the first token and after the last.
+    """
     decoder = model.decoder
     assert decoder is not None
     word = model.word.weight

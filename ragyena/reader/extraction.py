@@ -1,4 +1,7 @@
-"""The best spans of a context by start and end probabilities. Legend: B contexts, P passages, S slot tokens."""
+"""The best spans of a context by start and end probabilities.
+
+Legend: B contexts, P passages, S slot tokens.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from ragyena.types import Context, Span
 
-__all__ = ["ScoredSpan", "best_spans", "best_spans_of_batch"]
+__all__ = ["ScoredSpan", "best_spans_of_batch"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
@@ -30,22 +33,14 @@ class ScoredSpan:
     log_probability: float
 
 
-def best_spans(
-    start: FloatArray, end: FloatArray, context: Context, *, max_tokens: int, count: int
-) -> tuple[list[ScoredSpan], FloatArray]:
-    """``best_spans_of_batch`` for one context: start and end are [>= P, >= S]."""
-    start_BPS, end_BPS = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
-    return best_spans_of_batch(start_BPS, end_BPS, [context], max_tokens=max_tokens, count=count)[0]
-
-
 def best_spans_of_batch(
     start_BPS: Tensor, end_BPS: Tensor, contexts: Sequence[Context], *, max_tokens: int, count: int
 ) -> list[tuple[list[ScoredSpan], FloatArray]]:
-    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best log probability
-    [P].
+    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best score [P].
 
-    start, end: log probabilities; entries beyond a context's own shape are padding. A span lies in one passage's text
-    and in one paragraph, has at most ``max_tokens`` tokens, and its text is cut from the passage by its char offsets.
+    Scores are log probabilities, as are ``start_BPS`` and ``end_BPS``, whose entries beyond a context's own shape are
+    padding. A span lies in one passage's text and in one paragraph, has at most ``max_tokens`` tokens, and its text is
+    cut from the passage by its char offsets.
     """
     batch, passages, slot = start_BPS.shape
     text = np.zeros((batch, passages, slot), np.bool_)
@@ -68,7 +63,7 @@ def best_spans_of_batch(
         widths.masked_fill_(better, width)
         torch.maximum(best, joint, out=best)
     slot_scores = best_BPS.amax(2).cpu().numpy()
-    # overlapping starts crowd the top: enough are looked at that ``count`` remain apart
+    # overlapping spans crowd the top: enough candidates are taken that ``count`` of them do not overlap
     top = best_BPS.flatten(1).topk(min(count * max_tokens, passages * slot))
     widest = width_BPS.flatten(1).gather(1, top.indices).cpu().numpy()
     values, places = top.values.cpu().numpy(), top.indices.cpu().numpy()

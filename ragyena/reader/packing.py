@@ -1,18 +1,19 @@
-"""Passages and a question into one context of slots, within a token budget, with an account of every choice.
+"""Pack passages and a question into one context of slots, within a token budget, with a log of every choice.
 
-Legend: P passages, S slot tokens, Q question tokens.
-
-Slots are of equal length, so that a convolution inside a passage is a reshape and a boundary is arithmetic. The slot
-length is the longest packed passage's, rounded up: padding counts against the budget, since the reader computes it.
+A slot is a padded passage. Slots are of equal length, so that a convolution inside a passage is a reshape and a
+boundary is arithmetic. The slot length is the longest packed passage's, rounded up: padding counts against the budget,
+since the reader computes it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Encoding, Tokenizer
@@ -21,15 +22,17 @@ from ragyena.types import Context, PackingLog, PackingLogEntry, PackingOutcome, 
 
 __all__ = ["capacity", "pack"]
 
-_SLOT_MULTIPLE = 16  # slots have few lengths, so that filters and their spectra are made for few lengths
+_SLOT_MULTIPLE = 16  # few slot lengths, so that filters and their spectra are computed for few lengths
 _SMALLEST_SLOT = 64
 _SHINGLE = 3  # words; near-duplicates are judged by their shingles
 _MARKUP = frozenset("*_#|")  # of Markdown and its like: emphasis, headings, tables
 _WORDS = re.compile(r"\w+")
 
+IntArray = npt.NDArray[np.int32]
+
 
 def capacity(config: PackerConfig) -> int:
-    """The most passages the budget could hold: how many to retrieve where no number is asked for."""
+    """The most passages the budget could hold: the number to retrieve by default."""
     return max(1, config.context_tokens // _SMALLEST_SLOT)
 
 
@@ -42,11 +45,13 @@ def pack(
     max_question_tokens: int,
     neighbours: Callable[[int, int], Sequence[Passage]] | None = None,
 ) -> Context:
-    """Fills a context with the best candidates that the budget holds.
+    """Fill a context with the best candidates that the budget holds.
 
     ``candidates`` come best first. ``neighbours(passage_id, distance)`` gives the passages around one, nearest first;
-    needed where ``config.neighbours`` is not 0. Raises EmptyQuestionError, QuestionTooLongError, or BudgetError where
-    the budget does not hold the question and one passage.
+    needed where ``config.neighbours`` is not 0.
+
+    Raises EmptyQuestionError, QuestionTooLongError, or BudgetError where the budget does not hold the question and one
+    passage.
     """
     question_ids = _question_ids(question, tokenizer, max_question_tokens)
     entrants = [_Entrant(candidate, "packed") for candidate in candidates]
@@ -55,25 +60,25 @@ def pack(
     _drop_duplicates(entrants, config.near_duplicate)
     # Texts are encoded only as far as they can enter: no slot is shorter than the smallest.
     room = config.context_tokens - len(question_ids)
-    live = [e for e in entrants if e.enters]
-    reachable = live[: max(1, room // _SMALLEST_SLOT)]
-    for entrant in live[len(reachable) :]:
-        entrant.outcome = "over budget"
+    entering = [e for e in entrants if e.outcome in ("packed", "neighbour")]
+    reachable = entering[: max(1, room // _SMALLEST_SLOT)]
     _encode(reachable, tokenizer, config.header_tokens)
     packed = _fill(reachable, room)
+    for entrant in entering[len(packed) :]:
+        entrant.outcome = "over budget"
     if reachable and not packed:
-        longest = max(e.tokens for e in reachable[:1])
+        slot = _slot_length(reachable[0].tokens)
         raise BudgetError(
             f"a context of {config.context_tokens} tokens cannot hold the question ({len(question_ids)} tokens) "
-            f"and one passage ({_slot_length(longest)} tokens)",
-            hint=f"give --context-tokens {len(question_ids) + _slot_length(longest)} or more",
+            f"and one passage ({slot} tokens)",
+            hint=f"give --context-tokens {len(question_ids) + slot} or more",
         )
     if config.order == "document":
         packed.sort(key=lambda e: (e.scored.passage.source, e.scored.passage.start))
     return _build(question, question_ids, entrants, packed, config)
 
 
-def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> IntArray:
     if not question.strip():
         raise EmptyQuestionError(
             "the question is empty", hint="ask something, as in: ragyena ask 'Who built the bridge?'"
@@ -91,59 +96,60 @@ def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> np.ndarray
 
 @dataclass(slots=True, eq=False)
 class _Entrant:
-    """A candidate on its way into the context."""
+    """A candidate, and what becomes of it."""
 
     scored: ScoredPassage
     outcome: PackingOutcome
     detail: str = ""
-    header: Encoding | None = None
+    header_ids: IntArray | None = None
     text: Encoding | None = None
-    header_length: int = 0
+    """The passage's tokens; None where it was dropped before they were needed."""
     slot: int | None = None
 
     @property
-    def enters(self) -> bool:
-        return self.outcome in ("packed", "neighbour")
+    def header_length(self) -> int:
+        """Slot tokens of the header and the separator after it; 0 where the passage has none."""
+        return len(self.header_ids) + 1 if self.header_ids is not None and len(self.header_ids) else 0
 
     @property
     def tokens(self) -> int:
-        """Slot tokens it needs: header and separator (where it has a header), text, separator."""
-        if self.text is None:
-            return 0
-        return (self.header_length + 1 if self.header_length else 0) + len(self.text.ids) + 1
+        """Slot tokens that it needs: header, text, separator."""
+        return 0 if self.text is None else self.header_length + len(self.text) + 1
+
+    def log_entry(self) -> PackingLogEntry:
+        passage, score = self.scored.passage, self.scored.score
+        return PackingLogEntry(
+            passage.passage_id, passage.source, score, self.outcome, self.slot, self.tokens, self.detail
+        )
 
 
 def _with_neighbours(
     entrants: list[_Entrant], distance: int, neighbours: Callable[[int, int], Sequence[Passage]]
 ) -> list[_Entrant]:
-    """Each hit followed by the passages around it that are no hits themselves."""
+    """Each hit followed by the passages around it that are not hits themselves."""
     seen = {e.scored.passage.passage_id for e in entrants}
     result = []
     for entrant in entrants:
         result.append(entrant)
-        for passage in neighbours(entrant.scored.passage.passage_id, distance):
+        hit = entrant.scored.passage.passage_id
+        for passage in neighbours(hit, distance):
             if passage.passage_id not in seen:
                 seen.add(passage.passage_id)
-                beside = ScoredPassage(passage, score=entrant.scored.score)
-                result.append(_Entrant(beside, "neighbour", f"beside passage {entrant.scored.passage.passage_id}"))
+                scored = ScoredPassage(passage, score=entrant.scored.score)
+                result.append(_Entrant(scored, "neighbour", f"beside passage {hit}"))
     return result
 
 
 def _drop_duplicates(entrants: Sequence[_Entrant], threshold: float) -> None:
-    """Marks passages whose word shingles nearly equal those of a better one. Over 1 no two are alike enough."""
+    """Mark passages whose word shingles nearly equal those of a better one. Over 1, no two are alike enough."""
     if threshold > 1:
         return
     kept: list[tuple[int, frozenset[tuple[str, ...]]]] = []
-    holders: dict[
-        tuple[str, ...], list[int]
-    ] = {}  # shingle -> positions in `kept`: only overlapping pairs are compared
+    holders: dict[tuple[str, ...], list[int]] = {}  # shingle -> positions in `kept`: only these pairs are compared
     for entrant in entrants:
         words = _WORDS.findall(entrant.scored.passage.text.lower())
         shingles = frozenset(zip(*(words[i:] for i in range(_SHINGLE)))) or frozenset([tuple(words)])
-        overlap: dict[int, int] = {}
-        for shingle in shingles:
-            for position in holders.get(shingle, ()):
-                overlap[position] = overlap.get(position, 0) + 1
+        overlap = Counter(position for shingle in shingles for position in holders.get(shingle, ()))
         for position, shared in overlap.items():
             other_id, other = kept[position]
             if shared / (len(shingles) + len(other) - shared) >= threshold:
@@ -159,12 +165,12 @@ def _encode(entrants: Sequence[_Entrant], tokenizer: Tokenizer, header_tokens: i
     texts = tokenizer.encode_batch([e.scored.passage.text for e in entrants])
     headers = tokenizer.encode_batch([e.scored.passage.header for e in entrants])
     for entrant, text, header in zip(entrants, texts, headers):
-        entrant.text, entrant.header = _without_markup(text, entrant.scored.passage.text), header
-        entrant.header_length = min(len(header.ids), header_tokens)
+        entrant.text = _without_markup(text, entrant.scored.passage.text)
+        entrant.header_ids = header.ids[:header_tokens]
 
 
 def _without_markup(encoding: Encoding, text: str) -> Encoding:
-    """The tokens but those of nothing but markup: readers are trained on prose, and offsets are kept by each token."""
+    """The tokens without those that are markup alone: readers are trained on prose, and each token has its offsets."""
     if not _MARKUP & set(text):
         return encoding
     words = zip(encoding.starts.tolist(), encoding.ends.tolist())
@@ -180,72 +186,45 @@ def _slot_length(tokens: int) -> int:
 
 def _fill(entrants: Sequence[_Entrant], room: int) -> list[_Entrant]:
     """The longest run of best entrants whose slots, all as long as the longest, fit into ``room`` tokens."""
-    packed: list[_Entrant] = []
     slot = 0
     for position, entrant in enumerate(entrants):
         slot = max(slot, _slot_length(entrant.tokens))
-        if (len(packed) + 1) * slot > room:
-            for late in entrants[position:]:
-                late.outcome = "over budget"
-            break
-        packed.append(entrant)
-    return packed
+        if (position + 1) * slot > room:
+            return list(entrants[:position])
+    return list(entrants)
 
 
 def _build(
     question: str,
-    question_ids: np.ndarray[tuple[int], np.dtype[np.int32]],
+    question_ids: IntArray,
     entrants: Sequence[_Entrant],
     packed: Sequence[_Entrant],
     config: PackerConfig,
 ) -> Context:
-    slot = _slot_length(max((e.tokens for e in packed), default=0)) if packed else 0
+    slot = _slot_length(max(e.tokens for e in packed)) if packed else 0
     shape = (len(packed), slot)
     token_ids, starts, ends = np.zeros(shape, np.int32), np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
     token_mask, text_mask = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
     separator = int(question_ids[-1])
     for row, entrant in enumerate(packed):
-        assert entrant.text is not None and entrant.header is not None
+        assert entrant.text is not None and entrant.header_ids is not None
         entrant.slot = row
-        position = 0
-        if entrant.header_length:
-            token_ids[row, : entrant.header_length] = entrant.header.ids[: entrant.header_length]
-            token_ids[row, entrant.header_length] = separator
-            position = entrant.header_length + 1
-        end = position + len(entrant.text.ids)
-        token_ids[row, position:end] = entrant.text.ids
+        begin, end = entrant.header_length, entrant.tokens - 1
+        if begin:
+            token_ids[row, :begin] = [*entrant.header_ids, separator]
+        token_ids[row, begin:end] = entrant.text.ids
         token_ids[row, end] = separator
         token_mask[row, : end + 1] = True
-        text_mask[row, position:end] = True
-        starts[row, position:end] = entrant.text.starts + entrant.scored.passage.start
-        ends[row, position:end] = entrant.text.ends + entrant.scored.passage.start
+        text_mask[row, begin:end] = True
+        starts[row, begin:end] = entrant.text.starts + entrant.scored.passage.start
+        ends[row, begin:end] = entrant.text.ends + entrant.scored.passage.start
     log = PackingLog(
-        entries=tuple(
-            PackingLogEntry(
-                passage_id=e.scored.passage.passage_id,
-                source=e.scored.passage.source,
-                score=e.scored.score,
-                outcome=e.outcome,
-                slot=e.slot,
-                tokens=e.tokens,
-                detail=e.detail,
-            )
-            for e in entrants
-        ),
+        entries=tuple(e.log_entry() for e in entrants),
         context_tokens=config.context_tokens,
         question_tokens=len(question_ids),
         slot_tokens=slot,
         used_tokens=len(question_ids) + token_ids.size,
         filled_tokens=len(question_ids) + int(token_mask.sum()),
     )
-    return Context(
-        question=question,
-        question_ids=question_ids,
-        passages=tuple(e.scored for e in packed),
-        token_ids=token_ids,
-        token_mask=token_mask,
-        text_mask=text_mask,
-        char_starts=starts,
-        char_ends=ends,
-        log=log,
-    )
+    passages = tuple(e.scored for e in packed)
+    return Context(question, question_ids, passages, token_ids, token_mask, text_mask, starts, ends, log)

@@ -1,4 +1,4 @@
-"""A trained reader: contexts in, answers with their places out.
+"""A trained reader: contexts in, readings (answers with their spans) out.
 
 Legend: B contexts, P passages, S slot tokens.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +34,15 @@ log = logging.getLogger(__name__)
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
-_CPU_BATCH_TOKENS = 16_384  # contexts read together hold about as many tokens as keep a CPU's caches useful
+_CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
 _GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
 _GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
-_BATCHES_AT_ONCE = 4  # batches' worth of contexts that a GPU is given together, to find those of one shape among
+_BATCHES_AT_ONCE = 4  # batches' worth of contexts given together to a GPU, so that those of one shape can be grouped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What the reader made of one context."""
+    """The result of reading one context."""
 
     kind: AnswerKind
     text: str
@@ -51,13 +51,13 @@ class Reading:
     no_answer_probability: float
     """Probability, under the reader's softmax, of the context holding no answer."""
     spans: tuple[Span, ...]
-    """Candidate spans, best first; also where the answer was written or withheld."""
+    """Candidate spans, best first; also for written and withheld answers."""
     slot_scores: npt.NDArray[np.float32]
     """[P] log probability of each slot's best span."""
 
 
 class Reader:
-    """A reader model with its tokenizer, on its device. ``Reader.open`` makes one."""
+    """A reader model with its tokenizer, on its device. Use ``Reader.open``."""
 
     def __init__(
         self, model: ReaderModel, tokenizer: Tokenizer, config: ReaderConfig, *, name: str, device: torch.device
@@ -67,10 +67,10 @@ class Reader:
 
     @classmethod
     def open(cls, config: ReaderConfig) -> Reader:
-        """The reader of ``config.checkpoint``.
+        """Load the reader of ``config.checkpoint``.
 
-        Raises CheckpointError where it is missing, damaged or of another shape, and MissingDependencyError where the
-        device asked for is not there.
+        Raises CheckpointError where it is missing, damaged or of another shape, ConfigError for settings that it
+        cannot serve, and MissingDependencyError for a device that is not there.
         """
         folder = _folder(config)
         architecture = load_config(folder)
@@ -78,11 +78,7 @@ class Reader:
             raise CheckpointError(
                 f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
             )
-        if config.max_question_tokens > architecture.max_question_tokens:
-            raise ConfigError(
-                f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {folder} takes",
-                hint=f"set it to {architecture.max_question_tokens} or less",
-            )
+        _check_question_limit(config, architecture, str(folder))
         device = _device(config.device)
         dtype = chosen_dtype(config.dtype, device)
         model = ReaderModel(architecture)
@@ -93,14 +89,19 @@ class Reader:
         name = "shipped" if config.checkpoint == "shipped" else str(folder)
         return cls(model, Tokenizer.from_folder(folder), config, name=name, device=device)
 
+    def configured(self, config: ReaderConfig) -> Reader:
+        """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""
+        _check_question_limit(config, self.model.config, self.name)
+        return Reader(self.model, self.tokenizer, config, name=self.name, device=self._device)
+
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
-        """The tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
+        """Load the tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
         return Tokenizer.from_folder(_folder(config))
 
     @property
     def parameters(self) -> int:
-        """How many parameters the model has."""
+        """Number of parameters of the model."""
         return sum(p.numel() for p in self.model.parameters())
 
     @property
@@ -113,7 +114,7 @@ class Reader:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the architecture and the weights as loaded: what an evaluation says it measured."""
+        """sha256 of the architecture and the weights as loaded; identifies the reader in evaluation results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
@@ -122,7 +123,7 @@ class Reader:
 
     @property
     def batch_tokens(self) -> int:
-        """About how many tokens are read at once: what keeps the device busy and its memory holds."""
+        """Approximate number of tokens read at once: as many as keep the device busy and its memory holds."""
         if self._device.type != "cuda":
             return _CPU_BATCH_TOKENS
         free, _ = torch.cuda.mem_get_info(self._device)
@@ -131,111 +132,90 @@ class Reader:
 
     @property
     def group_tokens(self) -> int:
-        """About how many tokens of contexts to hand to ``read_batch`` together where there are many."""
+        """Approximate number of tokens of contexts to give to ``read_batch`` together where there are many."""
         return self.batch_tokens * (_BATCHES_AT_ONCE if self._device.type == "cuda" else 1)
 
     def read(self, context: Context) -> Reading:
-        """Reads one context."""
+        """Read one context."""
         return self.read_batch([context])[0]
 
     def read_timed(self, context: Context) -> tuple[Reading, Stopwatch]:
-        """As ``read``, with the seconds of each part. A context of no passage has none."""
+        """As ``read``, with the seconds of each part; a context without passages has none."""
         watch = Stopwatch(self._device)
-        readings: list[Reading | None] = [None]
-        if context.token_ids.shape[0]:
-            self._read_group([0], [context], readings, watch)
-        return readings[0] or _nothing_to_read(), watch
+        (reading,) = self._read_group([context], watch) if context.passages else [_nothing_to_read()]
+        return reading, watch
 
     def read_batch(self, contexts: Sequence[Context]) -> list[Reading]:
-        """Reads contexts, those of like shape together. Results are in the order given."""
-        readings: list[Reading | None] = [None] * len(contexts)
-        order = sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape)
+        """Read contexts, those of like shape together. Results are in the order given."""
+        readings: dict[int, Reading] = {}
         most = self.batch_tokens
-        group: list[int] = []
-        for index in order:
-            if contexts[index].token_ids.shape[0] == 0:
+        groups: list[list[int]] = []
+        for index in sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape):
+            if not contexts[index].passages:
                 readings[index] = _nothing_to_read()
-                continue
-            if group and not _fits(group, index, contexts, most):
-                self._read_group(group, contexts, readings)
-                group = []
-            group.append(index)
-        if group:
-            self._read_group(group, contexts, readings)
-        return [reading for reading in readings if reading is not None]
+            elif groups and _fits(groups[-1], index, contexts, most):
+                groups[-1].append(index)
+            else:
+                groups.append([index])
+        for group in groups:
+            readings.update(zip(group, self._read_group([contexts[i] for i in group])))
+        return [readings[index] for index in range(len(contexts))]
 
     @torch.inference_mode()
-    def _read_group(
-        self,
-        group: Sequence[int],
-        contexts: Sequence[Context],
-        readings: list[Reading | None],
-        watch: Stopwatch | None = None,
-    ) -> None:
-        chosen = [contexts[i] for i in group]
-        batch = collate(chosen, self._device)
-        if watch:
-            watch.lap("inputs")
+    def _read_group(self, contexts: Sequence[Context], watch: Stopwatch | None = None) -> list[Reading]:
+        """Read contexts of the same number of passages as one batch."""
+        lap: Callable[[str], None] = watch.lap if watch else lambda part: None
+        batch = collate(contexts, self._device)
+        lap("inputs")
         encoded = self.model.encode(batch)
-        if watch:
-            watch.lap("encode")
-        scores = self.model.span_scores(encoded, batch.text_mask).with_prior(
-            self._retrieval_prior(chosen).to(self._device)
-        )
+        lap("encode")
+        prior = self._retrieval_prior(contexts).to(self._device)
+        scores = self.model.span_scores(encoded, batch.text_mask).with_prior(prior)
         write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = scores.log_probabilities()
-        found = best_spans_of_batch(start, end, chosen, max_tokens=self.config.max_answer_tokens, count=_ALTERNATIVES)
+        max_tokens = self.config.max_answer_tokens
+        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
         no_answer = null.double().cpu()
-        confidences = self._confidences([spans for spans, _ in found], no_answer.sum(1))
-        if watch:
-            watch.lap("extract")
-        for row, (index, context) in enumerate(zip(group, chosen)):
-            scored, slot_scores = found[row]
+        confidences = self._confidences([spans for spans, _ in candidates], no_answer.sum(1))
+        lap("extract")
+        readings = []
+        for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
             spans = [s.span for s in scored]
+            text, confidence = spans[0].text if spans else "", confidences[row]
+            kind: AnswerKind = "extracted"
             if write[row] > 0.5 and self.model.decoder is not None:
-                written = write_answer(
-                    self.model, encoded.row(row), batch.row(row), self.tokenizer, self.config.max_answer_tokens, watch
-                )
-                text, confidence = written.text, written.confidence
-                kind: AnswerKind = "written"
+                written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
+                text, kind, confidence = written.text, "written", written.confidence
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
-                if copied is not None:  # word for word from one place: an extract, with its place
+                if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
-            else:
-                text, kind = (spans[0].text, "extracted") if spans else ("", "abstained")
-                confidence = confidences[row]
             if confidence < self.config.threshold or not text:
                 text, kind = "", "abstained"
-            readings[index] = Reading(
-                kind=kind,
-                text=text,
-                confidence=confidence,
-                no_answer_probability=math.exp(float(no_answer[row].mean())),
-                spans=tuple(spans),
-                slot_scores=slot_scores,
-            )
+            no_answer_probability = math.exp(float(no_answer[row].mean()))
+            readings.append(Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores))
+        return readings
 
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
-        """[B, P] what the retriever's scores add to the spans of each passage; 0 for those no search found."""
+        """[B, P] log prior of each passage's spans from its retrieval score; 0 where a passage has no such score."""
         prior = torch.zeros(len(contexts), contexts[0].token_ids.shape[0])
         for row, context in enumerate(contexts):
-            found = [p.dense_score is not None or p.lexical_score is not None for p in context.passages]
+            retrieved = all(p.dense_score is not None or p.lexical_score is not None for p in context.passages)
             best = max((p.score for p in context.passages), default=0.0)
-            if all(found) and best > 0:
+            if retrieved and best > 0:
                 ratios = torch.tensor([p.score / best for p in context.passages])
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
     def _confidences(self, spans: Sequence[Sequence[ScoredSpan]], null_B: torch.Tensor) -> list[float]:
-        """Of each context's best span; 0 where there is none."""
-        best_B = torch.tensor([found[0].log_probability if found else -math.inf for found in spans])
+        """Calibrated confidence in each context's best span; 0 where there is none."""
+        best_B = torch.tensor([scored[0].log_probability if scored else -math.inf for scored in spans])
         features = confidence_features(best_B, null_B.float()).to(self._device)
-        found_B = torch.tensor([bool(found) for found in spans])
-        return [float(c) for c in self.model.confidence(features).cpu() * found_B]
+        has_span_B = torch.tensor([bool(scored) for scored in spans])
+        return [float(c) for c in self.model.confidence(features).cpu() * has_span_B]
 
 
 def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: int) -> bool:
-    """Whether a context joins a group: same number of passages, and not too many tokens."""
+    """True where a context can join a group: same number of passages, and at most ``most`` tokens together."""
     first, new = contexts[group[0]].token_ids, contexts[index].token_ids
     return first.shape[0] == new.shape[0] and (len(group) + 1) * new.size <= most
 
@@ -251,6 +231,14 @@ def _folder(config: ReaderConfig) -> Path:
             f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
         )
     return folder
+
+
+def _check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:
+    if config.max_question_tokens > architecture.max_question_tokens:
+        raise ConfigError(
+            f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {name} takes",
+            hint=f"set it to {architecture.max_question_tokens} or less",
+        )
 
 
 def _device(name: str) -> torch.device:

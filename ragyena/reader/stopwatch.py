@@ -1,4 +1,4 @@
-"""How long each part of a reading takes."""
+"""Timing of the parts of a reading."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Stopwatch:
     """Laps of one reading. On a CUDA device each lap ends with what was launched in it."""
 
     def __init__(self, device: torch.device) -> None:
-        """Starts."""
+        """Start the first lap."""
         self._device = device
         self.parts: dict[str, float] = {}
-        """Seconds by part, of ``PARTS``; those that there were."""
+        """Seconds by part; only parts that occurred."""
         self.tokens_written = 0
-        """By the decoder, the end token included."""
+        """Tokens that the decoder wrote, the end token included."""
         self._last = self._now()
 
     def lap(self, part: str) -> None:
-        """The time since the last lap, or the start, is of ``part``."""
+        """Add the time since the last lap, or the start, to ``part``."""
         now = self._now()
         self.parts[part] = self.parts.get(part, 0.0) + now - self._last
         self._last = now

@@ -1,173 +1,132 @@
-"""How answers fare with length, with the place of the evidence, and with the confidence asked for."""
+"""Accuracy against the length of the context, the position of the evidence, and the reader's confidence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.coverage import risk_coverage
+from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.results import Run
-from ragyena.report.blocks import Block, Figure, Figures, Group, Line, Section, Table, Text
-from ragyena.report.charts import Axis, Point, Series, compact, heat_map, line_chart
-from ragyena.report.compared import Compared, Sweep, number, sweeps_of
-from ragyena.report.verdict import score
+from ragyena.report.compared import Compared, Reading, Sweep, chart_of, grouped, sweeps_of
+from ragyena.report.model import Axis, Block, Figures, Group, HeatMap, LineChart, Point, Row, Section, Table, Text
+from ragyena.report.numbers import compact, number, score
 
-__all__ = ["QUANTITIES", "coverage_section", "lengths_section", "needle_section", "positions_section"]
+__all__ = ["abstention", "coverage_section", "length_charts", "lengths_section", "needle_section", "positions_section"]
 
-QUANTITIES = {"context_tokens": "tokens of context", "among": "passages in the context"}
-_MOST_CURVES = 6  # charts of risk and coverage; the table has all
-_AT = (0.5, 0.8, 1.0)  # coverages that the table shows the risk at
+_QUANTITIES = {"context_tokens": "tokens of context", "among": "passages in the context"}
+_LABELS = {"em": "exact match, %", "f1": "F1, %"}
+_MOST_CURVES = 6  # risk-coverage charts; the table has all
+_COVERAGES = (0.5, 0.8, 1.0)
 
 
 def lengths_section(compared: Compared) -> Section | None:
     """EM and F1 of each reader against the length of the context, or the number of passages."""
     blocks: list[Block] = []
     for sweep in _without_positions(compared):
-        figures = []
-        for measure, label in (("em", "exact match, %"), ("f1", "F1, %")):
-            series = [
-                Series(run.label, place, _points(run, sweep, measure))
-                for place, run in enumerate(compared.runs)
-                if _points(run, sweep, measure)
-            ]
-            title = f"{label.partition(',')[0]} against {QUANTITIES[sweep.quantity]}"
-            title += f" ({sweep.about})" if sweep.about else ""
-            chart = line_chart(series, Axis(QUANTITIES[sweep.quantity], log=True), Axis(label), title=title)
-            figures.append(Figure(chart, f"{title}; bands are 95% intervals"))
-        rows: list[Line] = [
-            [run.label, compact(at), score(condition["whole"]["em"]), score(condition["whole"]["f1"])]
-            for at, name in sweep.conditions.items()
-            for _, run, condition in compared.having(name)
-        ]
-        table = Table(["reader", QUANTITIES[sweep.quantity], "EM", "F1"], rows)
-        blocks.append(Figures(figures, _legend(compared), table))
+        charts = [chart for measure in _LABELS if (chart := _length_chart(compared, sweep, measure))]
+        rows = [row for at, name in sweep.conditions.items() for row in _scores(compared, name, compact(at))]
+        blocks.append(Figures(charts, Table(["reader", _QUANTITIES[sweep.quantity], "EM", "F1"], rows)))
     return Section("Accuracy and the length of the context", blocks) if blocks else None
 
 
+def length_charts(recipes: Sequence[Compared]) -> list[LineChart]:
+    """F1 over each sweep over lengths or numbers of passages."""
+    sweeps = [(one, sweep) for one in recipes for sweep in _without_positions(one)]
+    return [chart for one, sweep in sweeps if (chart := _length_chart(one, sweep, "f1"))]
+
+
+def _length_chart(compared: Compared, sweep: Sweep, measure: str) -> LineChart | None:
+    what = _QUANTITIES[sweep.quantity] + (f" ({sweep.about})" if sweep.about else "")
+    title = f"{_LABELS[measure].partition(',')[0]} against {what}; bands are 95% intervals"
+    points = _points(compared, sweep.conditions, measure)
+    return chart_of(compared, title, points, Axis(what, log=True), Axis(_LABELS[measure]))
+
+
 def _without_positions(compared: Compared) -> list[Sweep]:
-    conditions = compared.conditions
+    parameters = {name: condition["parameters"] for name, condition in compared.conditions.items()}
+    sweeps = sweeps_of(compared)
+    return [s for s in sweeps if not any("position" in parameters[name] for name in s.conditions.values())]
+
+
+def _points(compared: Compared, conditions: Mapping[float, str], measure: str) -> list[list[Point]]:
+    """Each run's scores at each place."""
+
+    def point(at: float, estimate: Mapping[str, float]) -> Point:
+        return Point(at, estimate["mean"], estimate["low"], estimate["high"])
+
     return [
-        sweep
-        for sweep in sweeps_of(compared)
-        if not any("position" in conditions[name]["parameters"] for name in sweep.conditions.values())
+        [point(at, run.conditions[name]["whole"][measure]) for at, name in conditions.items() if name in run.conditions]
+        for run in compared.runs
     ]
 
 
-def _points(run: Run, sweep: Sweep, measure: str) -> list[Point]:
-    return [
-        _point(at, run.conditions[name]["whole"][measure])
-        for at, name in sweep.conditions.items()
-        if name in run.conditions
-    ]
-
-
-def _point(x: float, estimate: Mapping[str, float]) -> Point:
-    return Point(x, estimate["mean"], estimate["low"], estimate["high"])
+def _scores(compared: Compared, condition: str, *at: str) -> Iterator[Row]:
+    for reading in compared.readings(condition):
+        yield [reading.label, *at, *(score(reading.figures["whole"][measure]) for measure in _LABELS)]
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# The place of the evidence
+# The position of the evidence
 # ---------------------------------------------------------------------------------------------------------------
 
 
 def positions_section(compared: Compared) -> Section | None:
-    """EM against where in the context the own passage stands, a chart for each length."""
-    found = _positions(compared)
-    figures: list[Figure] = []
-    rows: list[Line] = []
-    for length, by_position in found.items():
-        if len(by_position) < 2:
-            continue
-        series = []
-        for place, run in enumerate(compared.runs):
-            points = [
-                _point(position, run.conditions[name]["whole"]["em"])
-                for position, name in by_position.items()
-                if name in run.conditions
-            ]
-            if points:
-                series.append(Series(run.label, place, points))
-        title = f"exact match against the place of the own passage in {length:,} tokens"
-        x = Axis("place of the own passage (0 first, 1 last)", low=0.0, high=1.0)
-        figures.append(Figure(line_chart(series, x, Axis("exact match, %"), title=title), title))
-        rows += [
-            [
-                run.label,
-                f"{length:,}",
-                f"{position:g}",
-                score(condition["whole"]["em"]),
-                score(condition["whole"]["f1"]),
-            ]
-            for position, name in by_position.items()
-            for _, run, condition in compared.having(name)
-        ]
-    if not figures:
+    """EM against the position of the own passage in the context, a chart for each length."""
+    charts: list[LineChart] = []
+    rows: list[Row] = []
+    x = Axis("position of the own passage (0 first, 1 last)", low=0.0, high=1.0)
+    for length, names in _positions(compared).items():
+        title = f"exact match against the position of the own passage in {length:,} tokens"
+        chart = chart_of(compared, title, _points(compared, names, "em"), x, Axis("exact match, %"))
+        if chart and len(names) > 1:
+            charts.append(chart)
+            rows += [row for at, name in names.items() for row in _scores(compared, name, f"{length:,}", f"{at:g}")]
+    if not charts:
         return None
-    blocks: list[Block] = [
-        Figures(figures, _legend(compared), Table(["reader", "tokens", "place", "EM", "F1"], rows)),
-        *_spreads(compared),
-    ]
-    return Section("The place of the own passage", blocks)
+    table = Table(["reader", "tokens", "position", "EM", "F1"], rows)
+    return Section("The position of the own passage", [Figures(charts, table), *_spreads(compared)])
 
 
 def _spreads(compared: Compared) -> list[Block]:
-    rows: list[Line] = []
+    rows: list[Row] = []
     for run in compared.runs:
         for spread in run.result.get("spreads", ()):
-            parameters = run.conditions[spread["conditions"][0]]["parameters"]
-            length = f"{parameters['context_tokens']:,}"
+            length = f"{run.conditions[spread['conditions'][0]]['parameters']['context_tokens']:,}"
             rows.append([run.label, length, f"{len(spread['conditions'])}", score(spread["em"]), score(spread["f1"])])
-    if not rows:
-        return []
-    text = "The spread is the greatest mean less the least over the places; chance alone makes it greater than 0."
-    return [Text(text), Table(["reader", "tokens", "places", "EM spread", "F1 spread"], rows)]
+    text = "The spread is the greatest mean less the least over the positions; chance alone makes it greater than 0."
+    table = Table(["reader", "tokens", "positions", "EM spread", "F1 spread"], rows)
+    return [Text(text), table] if rows else []
 
 
 def needle_section(compared: Compared) -> Section | None:
-    """A map of depth and length for each reader, where both were varied."""
-    found = _positions(compared)
-    positions = sorted({position for by_position in found.values() for position in by_position})
-    lengths = list(found)
+    """A map of position and length for each reader, where both were varied."""
+    lengths = _positions(compared)
+    positions = sorted({position for names in lengths.values() for position in names})
     if len(lengths) < 2 or len(positions) < 2:
         return None
-    figures, rows = [], []
+    charts: list[HeatMap] = []
+    rows: list[Row] = []
+    marks = [f"{position:g}" for position in positions]
     for run in compared.runs:
-        cells = [[_em(run, found[length].get(position)) for length in lengths] for position in positions]
-        if all(value is None for line in cells for value in line):
-            continue
-        title = f"exact match of {run.label} by length of the context and place of the own passage"
-        drawn = heat_map(
-            cells,
-            [f"{position:g}" for position in positions],
-            [compact(length) for length in lengths],
-            x_label="tokens of context",
-            y_label="place",
-            title=title,
-            low=0.0,
-            high=100.0,
-        )
-        figures.append(Figure(drawn, title))
-        rows += [
-            [run.label, f"{position:g}", *(number(value, ".1f") for value in line)]
-            for position, line in zip(positions, cells)
-        ]
-    head = ["reader", "place", *(f"{length:,} tokens" for length in lengths)]
-    return Section("Depth and length", [Figures(figures, (), Table(head, rows))])
+        em = {name: float(condition["whole"]["em"]["mean"]) for name, condition in run.conditions.items()}
+        cells = [[em.get(names.get(position, "")) for names in lengths.values()] for position in positions]
+        if any(value is not None for row in cells for value in row):
+            title = f"exact match of {run.label} by length of the context and position of the own passage"
+            columns = [compact(length) for length in lengths]
+            charts.append(HeatMap(title, cells, marks, columns, "tokens of context", "position", low=0.0, high=100.0))
+            rows += [[run.label, at, *(number(value, ".1f") for value in row)] for at, row in zip(marks, cells)]
+    table = Table(["reader", "position", *(f"{length:,} tokens" for length in lengths)], rows)
+    return Section("Position and length", [Figures(charts, table)])
 
 
 def _positions(compared: Compared) -> dict[int, dict[float, str]]:
-    """Names of conditions by length and position, both rising."""
-    found: dict[int, dict[float, str]] = {}
+    """Names of conditions by length and position, both ascending."""
+    names: dict[int, dict[float, str]] = {}
     for name, condition in compared.conditions.items():
         parameters = condition["parameters"]
         if "position" in parameters:
-            found.setdefault(parameters["context_tokens"], {})[parameters["position"]] = name
-    return {length: dict(sorted(found[length].items())) for length in sorted(found)}
-
-
-def _em(run: Run, condition: str | None) -> float | None:
-    found = run.conditions.get(condition) if condition is not None else None
-    return None if found is None else float(found["whole"]["em"]["mean"])
+            names.setdefault(parameters["context_tokens"], {})[parameters["position"]] = name
+    return {length: dict(sorted(names[length].items())) for length in sorted(names)}
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -176,45 +135,40 @@ def _em(run: Run, condition: str | None) -> float | None:
 
 
 def coverage_section(compared: Compared) -> Section | None:
-    """How wrong each reader is when it answers only what it is surest of."""
-    figures: list[Figure] = []
-    rows: list[Line] = []
+    """The error rate of each reader when it answers only what it is most confident of."""
+    charts: list[LineChart] = []
+    rows: list[Row] = []
+    axes = Axis("fraction answered, most confident first", low=0.0, high=1.0), Axis("of these wrong", low=0.0)
     for name, condition in compared.conditions.items():
-        curves = [(place, run, curve) for place, run, figure in compared.having(name) if (curve := _curve(run, figure))]
-        if not curves:
+        curves = {run.label: _curve(run, name) for run in compared.runs}
+        title = f"risk against coverage, {condition['title']}"
+        chart = chart_of(compared, title, [*map(_risks, curves.values())], *axes, markers=False)
+        if chart is None:
             continue
+        charts += [chart][: _MOST_CURVES - len(charts)]
         rows.append(Group(condition["title"]))
-        rows += [
-            [run.label, f"{curve['n']:,}", f"{curve['aurc']:.3f}", *(number(_risk(curve, at), ".3f") for at in _AT)]
-            for _, run, curve in curves
-        ]
-        if len(figures) < _MOST_CURVES:
-            series = [
-                Series(run.label, place, [Point(p["coverage"], p["risk"]) for p in curve["points"]], markers=False)
-                for place, run, curve in curves
-            ]
-            title = f"risk against coverage, {condition['title']}"
-            axes = Axis("questions answered, the surest first", low=0.0, high=1.0), Axis("of these wrong", low=0.0)
-            figures.append(Figure(line_chart(series, *axes, title=title), title))
-    if not figures:
+        for label, curve in ((label, curve) for label, curve in curves.items() if curve):
+            risks = [next((p.y for p in _risks(curve) if p.x >= coverage - 1e-9), None) for coverage in _COVERAGES]
+            numbers = [number(risk, ".3f") for risk in (curve["aurc"], *risks)]
+            rows.append([label, f"{curve['n']:,}", *numbers])
+    if not charts:
         return None
     text = (
         "If a reader answers only the questions whose answer it is most confident of: which fraction of these is "
-        "wrong (not an exact match). Questions without an answer, where they were asked, count as wrong when answered. "
+        "wrong (not an exact match). Unanswerable questions, where there are some, count as wrong when answered. "
         "AURC is the area under the curve; less is better."
     )
-    head = ["reader", "n", "AURC", *(f"risk at {at:.0%}" for at in _AT)]
-    return Section(
-        "Confidence", [Text(text), Figures(figures, _legend(compared), Table(head, rows)), *_telling(compared)]
-    )
+    table = Table(["reader", "n", "AURC", *(f"risk at {coverage:.0%}" for coverage in _COVERAGES)], rows)
+    return Section("Confidence", [Text(text), Figures(charts, table), *abstention([compared])])
 
 
-def _curve(run: Run, condition: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """As the result holds it; of a result from before there were curves, made from its answers."""
-    if "risk_coverage" in condition:
-        stored: Mapping[str, Any] = condition["risk_coverage"]
+def _curve(run: Run, condition: str) -> Mapping[str, Any] | None:
+    """The curve of a result; of a result from before there were curves, made from its answers."""
+    figures = run.conditions.get(condition, {})
+    if "risk_coverage" in figures:
+        stored: Mapping[str, Any] = figures["risk_coverage"]
         return stored
-    rows = [row for row in run.rows or () if row["condition"] == condition["name"]]
+    rows = [row for row in run.rows or () if row["condition"] == condition]
     if not rows:
         return None
     curve = risk_coverage([row["confidence"] for row in rows], [row.get("em", 0.0) for row in rows])
@@ -222,41 +176,28 @@ def _curve(run: Run, condition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return {"n": curve.n, "aurc": curve.aurc, "points": points}
 
 
-def _risk(curve: Mapping[str, Any], coverage: float) -> float | None:
-    """At the least coverage on the curve that is as great."""
-    return next((float(p["risk"]) for p in curve["points"] if p["coverage"] >= coverage - 1e-9), None)
+def _risks(curve: Mapping[str, Any] | None) -> list[Point]:
+    return [Point(point["coverage"], point["risk"]) for point in curve["points"]] if curve else []
 
 
-def _telling(compared: Compared) -> list[Block]:
-    """How well answerable questions are told from others, where both were asked."""
-    rows: list[Line] = []
-    for name, condition in compared.conditions.items():
-        lines = []
-        for _, run, figures in compared.having(name):
-            about = figures.get("abstention")
-            if about:
-                lines.append(
-                    [
-                        run.label,
-                        f"{about['answerable']:,} / {about['unanswerable']:,}",
-                        *(number(about[key], ".3f") for key in ("auroc", "auroc_no_answer", "auroc_right")),
-                        f"{about['threshold']:g}",
-                        f"{about['answered']:.1%}",
-                        f"{about['withheld']:.1%}",
-                    ]
-                )
-        if lines:
-            rows += [Group(condition["title"]), *lines]
-    if not rows:
-        return []
+def abstention(recipes: Sequence[Compared]) -> list[Block]:
+    """Separation of answerable from unanswerable questions, where both were asked."""
+
+    def cells(reading: Reading) -> list[list[str]]:
+        about = reading.figures.get("abstention")
+        if not about:
+            return []
+        areas = [number(about[key], ".3f") for key in ("auroc", "auroc_no_answer", "auroc_right")]
+        answered = [f"{about['answered']:.1%}", number(about.get("answered_em"), ".1f"), f"{about['withheld']:.1%}"]
+        counts = f"{about['answerable']:,} / {about['unanswerable']:,}"
+        return [[reading.label, counts, *areas, f"{about['threshold']:g}", *answered]]
+
     text = (
         "AUROC with which confidence, and the no-answer probability, tell questions whose context holds the answer "
         "from those whose context does not, and with which confidence tells right answers from all else; at the "
-        "threshold of the settings, how many of the former are answered and of the latter withheld."
+        "threshold of the settings, how many of the former are answered, their exact match, and how many of the "
+        "latter are withheld."
     )
-    head = ["reader", "with / without", "confidence", "no-answer", "right", "threshold", "answered", "withheld"]
-    return [Text(text), Table(head, rows)]
-
-
-def _legend(compared: Compared) -> Sequence[tuple[str, int]]:
-    return [(run.label, place) for place, run in enumerate(compared.runs)] if len(compared.runs) > 1 else ()
+    head = ["reader", "with / without", "confidence", "no-answer", "right", "threshold", "answered", "EM", "withheld"]
+    rows = grouped(recipes, cells)
+    return [Text(text), Table(head, rows)] if rows else []

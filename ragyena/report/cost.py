@@ -1,97 +1,165 @@
-"""What reading costs: time, throughput and memory against length, and where one reader becomes the faster one."""
+"""The cost of reading: time, throughput, memory and energy against length, and the length at which curves cross."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ragyena.eval.crossover import crossovers
 from ragyena.eval.results import Run
-from ragyena.report.blocks import Block, Bullets, Figure, Figures, Group, Line, Section, Table, Text
-from ragyena.report.charts import Axis, Mark, Point, Series, line_chart
-from ragyena.report.compared import Compared, Sweep, number, sweeps_of
-from ragyena.report.cost_parts import duration, parts_blocks, state_blocks
+from ragyena.report.compared import Compared, Sweep, chart_of, grouped, sweeps_of
+from ragyena.report.model import (
+    Axis,
+    Block,
+    Bullets,
+    Figures,
+    LineChart,
+    Mark,
+    Point,
+    Row,
+    Section,
+    Table,
+    Text,
+)
+from ragyena.report.numbers import duration, mebibytes, number
 
-__all__ = ["cost_section", "cost_sentences"]
+__all__ = ["PART_NAMES", "cost_section", "cost_table"]
 
-_TOKENS = "tokens of a context, padding included"
+PART_NAMES = {
+    "retrieve": "retrieve",
+    "pack": "pack",
+    "inputs": "inputs",
+    "encode": "encode",
+    "extract": "extract",
+    "first_token": "first written token",
+    "write": "write on",
+}
+"""Names of the parts of a question, in their order."""
+
+_TOKENS = Axis("tokens of a context, padding included", log=True)
 _GPU = "GPU memory is the most that was allocated while a batch was read. "
 _TIMES = (
     "p50, p95 and p99 are seconds from a packed context to its answer, contexts read one by one, each once before it "
     "is timed; p95 needs 20 readings, p99 100. "
 )
+_PARTS = (
+    "What the time of a question goes to, the median of each part. Retrieving and packing are those of `ragyena ask` "
+    "with the budget of the condition. Inputs are padded and copied to the device; encode is embeddings and layers; "
+    "extract scores and chooses spans. The first token is counted from the packed context: an extracted answer is "
+    "there as a whole at the end of extract, a written one begins after the context was projected for the decoder. On "
+    "a GPU the host waits for the device at the end of each part."
+)
+_STATE = (
+    "One context read alone: the most memory, and what is kept from one written token to the next, computed from the "
+    "architecture for the median length, beside the KV cache of a decoder-only attention reader of the same depth, "
+    "width and type. A reader that only extracts keeps nothing. J is the energy of a question, of the whole board, as "
+    "NVML counts it."
+)
+
+Condition = Mapping[str, Any]
 
 
 def cost_section(compared: Compared) -> Section | None:
     """Charts over each sweep, then a table of every condition; None where nothing was read."""
-    rows = [*_rows(compared)]
-    if not rows:
+    table = cost_table([compared])
+    if not table.rows:
         return None
-    blocks: list[Block] = []
-    sentences = [*cost_sentences(compared)]
-    if sentences:
-        blocks.append(Bullets(sentences))
-    figures = [figure for sweep in sweeps_of(compared) for figure in _figures(compared, sweep)]
-    head = ["reader", "tokens a context", "p50", "p95", "p99", "timed", "tokens/s", "GPU GiB", "resident GiB"]
-    table = Table(head, rows)
-    legend = [(run.label, place) for place, run in enumerate(compared.runs)] if len(compared.runs) > 1 else ()
-    blocks.append(Figures(figures, legend, table) if figures else table)
-    blocks.append(
+    sentences = [*_sentences(compared)]
+    charts = [chart for sweep in sweeps_of(compared) for chart in _charts(compared, sweep)]
+    conditions = [condition for run in compared.runs for condition in run.conditions.values()]
+    timed = any(condition.get("latency") for condition in conditions)
+    on_gpu = any(run.result["reader"]["device"] != "cpu" for run in compared.runs)
+    blocks: list[Block] = [Bullets(sentences)] if sentences else []
+    blocks += [
+        Figures(charts, table) if charts else table,
         Text(
-            f"{_TIMES if _timed(compared) else ''}Tokens a second are of reading in batches, padding "
-            f"included. {_GPU if _on_gpu(compared) else ''}Resident memory is the most of the whole process while a "
-            "batch was read, data and index included."
-        )
-    )
-    blocks += [*parts_blocks(compared), *state_blocks(compared)]
+            f"{_TIMES if timed else ''}Tokens a second are of reading in batches, padding included. "
+            f"{_GPU if on_gpu else ''}Resident memory is the most of the whole process while a batch was read, data "
+            "and index included."
+        ),
+        *_parts(compared),
+        *_state(compared),
+    ]
     if _machines_differ(compared):
         blocks.append(Text("The readers ran on machines that differ: their times do not compare."))
     return Section("Cost", blocks)
 
 
-def _figures(compared: Compared, sweep: Sweep) -> Iterator[Figure]:
-    """Latency, throughput and memory over one sweep; of each what was measured at two lengths or more."""
-    x = Axis(_TOKENS, log=True)
-    curves = [[*_latencies(run, sweep)] for run in compared.runs]
-    if any(len(curve) > 1 for curve in curves):
-        series = [
-            Series(run.label, place, curve) for place, (run, curve) in enumerate(zip(compared.runs, curves)) if curve
-        ]
-        title = "time of reading one context against its length"
-        chart = line_chart(series, x, Axis("time", log=True, unit="s"), title=title, marks=_marks(compared, curves))
-        yield Figure(chart, f"{title}: the median; bands reach to p95 where it was measured")
-    throughputs = [[*_throughputs(run, sweep)] for run in compared.runs]
-    if any(len(curve) > 1 for curve in throughputs):
-        series = [Series(r.label, place, c) for place, (r, c) in enumerate(zip(compared.runs, throughputs)) if c]
-        title = "tokens a second, read in batches, against the length of a context"
-        chart = line_chart(series, x, Axis("tokens/s", log=True), title=title, marks=_marks(compared, throughputs))
-        yield Figure(chart, title)
-    for key, label in (("peak_memory_gib", "GPU memory, GiB"), ("peak_resident_gib", "resident memory, GiB")):
-        memories = [[*_memories(run, sweep, key)] for run in compared.runs]
-        if any(len(curve) > 1 for curve in memories):
-            series = [Series(r.label, place, c) for place, (r, c) in enumerate(zip(compared.runs, memories)) if c]
-            title = f"{label.partition(',')[0]} at most, against the length of a context"
-            yield Figure(line_chart(series, x, Axis(label, low=0.0), title=title), title)
-            return
+# ---------------------------------------------------------------------------------------------------------------
+# Charts and sentences
+# ---------------------------------------------------------------------------------------------------------------
 
 
-def cost_sentences(compared: Compared) -> Iterator[str]:
-    """How the time of each later reader compares with the first's over the longest sweep that was timed."""
+def _charts(compared: Compared, sweep: Sweep) -> Iterator[LineChart]:
+    """Latency, throughput and memory over one sweep, each where it was measured at two lengths or more."""
+    over = "against the length of a context"
+    gpu, resident = (Axis(f"{kind} memory, GiB", low=0.0) for kind in ("GPU", "resident"))
+    time = "time of reading one context against its length: the median; bands reach to p95 where it was measured"
+    rate = f"tokens a second, read in batches, {over}"
+    for value, title, y in (
+        (_latency, time, Axis("time", log=True, unit="s")),
+        (_throughput, rate, Axis("tokens/s", log=True)),
+        (_memory("peak_memory_gib"), f"GPU memory at most, {over}", gpu),
+        (_memory("peak_resident_gib"), f"resident memory at most, {over}", resident),
+    ):
+        curves = [_curve(run, sweep, value) for run in compared.runs]
+        if any(len(curve) > 1 for curve in curves):
+            marks = _marks(compared, curves) if y.log else []
+            if chart := chart_of(compared, title, curves, _TOKENS, y, marks=marks):
+                yield chart
+            if not y.log:  # of memory one kind
+                return
+
+
+def _curve(run: Run, sweep: Sweep, value: Callable[[Condition], Point | None]) -> list[Point]:
+    conditions = [run.conditions[name] for name in sweep.conditions.values() if name in run.conditions]
+    return [point for condition in conditions if (point := value(condition))]
+
+
+def _latency(condition: Condition) -> Point | None:
+    latency = condition.get("latency")
+    if not latency:
+        return None
+    low, high = (latency["p50"], latency["p95"]) if latency["p95"] else (None, None)
+    return Point(latency["tokens"], latency["p50"], low, high)
+
+
+def _throughput(condition: Condition) -> Point | None:
+    rate = condition["tokens_per_second"]
+    return Point(_tokens(condition), rate) if rate and condition["tokens"] else None
+
+
+def _memory(key: str) -> Callable[[Condition], Point | None]:
+    def value(condition: Condition) -> Point | None:
+        measured = condition.get(key)
+        return Point(_tokens(condition), measured) if measured is not None and condition["tokens"] else None
+
+    return value
+
+
+def _tokens(condition: Condition) -> float:
+    """Tokens of a context, on average, padding included."""
+    read = int(condition["whole"]["n"]) - int(condition["unasked"])
+    return float(condition["tokens"]) / max(read, 1)
+
+
+def _sentences(compared: Compared) -> Iterator[str]:
+    """Compare the time of each later reader with the first's over each sweep that was timed."""
     if _machines_differ(compared):
         return
     first = compared.runs[0]
     for sweep in sweeps_of(compared):
-        base = [(point.x, point.y) for point in _latencies(first, sweep)]
+        base = _curve(first, sweep, _latency)
         for run in compared.runs[1:]:
-            other = [(point.x, point.y) for point in _latencies(run, sweep)]
+            other = _curve(run, sweep, _latency)
             if len(base) < 2 or len(other) < 2:
                 continue
-            (short, a), (long, b) = base[0], base[-1]
             text = (
-                f"`{run.label}` takes {other[0][1] / a:.2f} times as long as `{first.label}` for a context of "
-                f"{short:,.0f} tokens, {other[-1][1] / b:.2f} times as long for one of {long:,.0f} (medians)"
+                f"`{run.label}` takes {other[0].y / base[0].y:.2f} times as long as `{first.label}` for a context of "
+                f"{base[0].x:,.0f} tokens, {other[-1].y / base[-1].y:.2f} times as long for one of {base[-1].x:,.0f} "
+                "(medians)"
             )
-            for crossing in crossovers(base, other):
+            for crossing in crossovers(_places(base), _places(other)):
                 faster = first.label if crossing.lower_after == 0 else run.label
                 text += (
                     f"; the two cross at about {crossing.x:,.0f} tokens (measured between {crossing.after:,.0f} and "
@@ -101,58 +169,47 @@ def cost_sentences(compared: Compared) -> Iterator[str]:
 
 
 def _marks(compared: Compared, curves: Sequence[Sequence[Point]]) -> list[Mark]:
-    """Where a later reader's curve crosses the first's."""
+    """The lengths at which a later reader's curve crosses the first's."""
     if _machines_differ(compared):
         return []
-    base = [(point.x, point.y) for point in curves[0]]
-    marks = []
-    for curve in curves[1:]:
-        for crossing in crossovers(base, [(point.x, point.y) for point in curve]):
-            marks.append(Mark(crossing.x, f"cross at {crossing.x:,.0f}"))
-    return marks
+    return [
+        Mark(crossing.x, f"cross at {crossing.x:,.0f}")
+        for curve in curves[1:]
+        for crossing in crossovers(_places(curves[0]), _places(curve))
+    ]
 
 
-def _latencies(run: Run, sweep: Sweep) -> Iterator[Point]:
-    for condition in _conditions(run, sweep):
-        latency = condition.get("latency")
-        if latency:
-            low, high = (latency["p50"], latency["p95"]) if latency["p95"] else (None, None)
-            yield Point(latency["tokens"], latency["p50"], low, high)
+def _places(points: Sequence[Point]) -> list[tuple[float, float]]:
+    return [(point.x, point.y) for point in points]
 
 
-def _throughputs(run: Run, sweep: Sweep) -> Iterator[Point]:
-    for condition in _conditions(run, sweep):
-        if condition["tokens_per_second"] and condition["tokens"]:
-            yield Point(_tokens(condition), condition["tokens_per_second"])
+def _machines_differ(compared: Compared) -> bool:
+    def place(run: Run) -> tuple[object, ...]:
+        machine, reader = run.result["machine"], run.result["reader"]
+        if reader["device"] != "cpu":
+            return reader["device"].partition(":")[0], tuple(sorted(set(machine["gpus"])))
+        return "cpu", machine["processor"], machine["cores"], machine.get("torch_threads")
+
+    return len({place(run) for run in compared.runs}) > 1
 
 
-def _memories(run: Run, sweep: Sweep, key: str) -> Iterator[Point]:
-    for condition in _conditions(run, sweep):
-        if condition.get(key) is not None and condition["tokens"]:
-            yield Point(_tokens(condition), condition[key])
+# ---------------------------------------------------------------------------------------------------------------
+# Tables
+# ---------------------------------------------------------------------------------------------------------------
 
 
-def _conditions(run: Run, sweep: Sweep) -> Iterator[Mapping[str, Any]]:
-    for name in sweep.conditions.values():
-        if name in run.conditions:
-            yield run.conditions[name]
+def cost_table(recipes: Sequence[Compared]) -> Table:
+    """Time, throughput and memory of every condition that was read."""
+    head = ["reader", "tokens a context", "p50", "p95", "p99", "timed", "tokens/s", "GPU GiB", "resident GiB"]
+    return Table(head, _rows(recipes, lambda condition: _reading(condition) if condition["tokens"] else None))
 
 
-def _tokens(condition: Mapping[str, Any]) -> float:
-    """Of a context, on average, padding included."""
-    asked = int(condition["whole"]["n"]) - int(condition["unasked"])
-    return float(condition["tokens"]) / max(asked, 1)
+def _rows(recipes: Sequence[Compared], cells: Callable[[Condition], Sequence[str] | None]) -> list[Row]:
+    """A row for each reading that has cells."""
+    return grouped(recipes, lambda r: [[r.label, *line]] if (line := cells(r.figures)) else [])
 
 
-def _rows(compared: Compared) -> Iterator[Line]:
-    for name, condition in compared.conditions.items():
-        lines = [[run.label, *_cells(figures)] for _, run, figures in compared.having(name) if figures["tokens"]]
-        if lines:
-            yield Group(condition["title"])
-            yield from lines
-
-
-def _cells(condition: Mapping[str, Any]) -> list[str]:
+def _reading(condition: Condition) -> list[str]:
     latency = condition.get("latency") or {}
     return [
         f"{_tokens(condition):,.0f}",
@@ -164,19 +221,42 @@ def _cells(condition: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _on_gpu(compared: Compared) -> bool:
-    return any(run.result["reader"]["device"] != "cpu" for run in compared.runs)
+def _parts(compared: Compared) -> list[Block]:
+    """Medians of the parts, and percentiles of the first token; nothing where no reading was timed in parts."""
+
+    def cells(condition: Condition) -> list[str] | None:
+        cost = condition.get("cost")
+        return cost and [
+            *(duration(cost["parts"][part]["p50"]) if part in cost["parts"] else "" for part in PART_NAMES),
+            *(duration(cost["first_token"][key]) for key in ("p50", "p95", "p99")),
+            duration(cost["per_token"]["p50"]) if cost["per_token"] else "",
+            f"{cost['tokens_per_second']:,.0f}",
+        ]
+
+    head = ["reader", *PART_NAMES.values(), "first token p50", "p95", "p99", "each token after", "tokens/s alone"]
+    rows = _rows([compared], cells)
+    return [Text(_PARTS), Table(head, rows)] if rows else []
 
 
-def _timed(compared: Compared) -> bool:
-    return any(condition.get("latency") for run in compared.runs for condition in run.conditions.values())
+def _state(compared: Compared) -> list[Block]:
+    """Memory of one reading, what is kept to write an answer, energy; nothing where no reading was timed in parts."""
 
+    def cells(condition: Condition) -> list[str] | None:
+        cost = condition.get("cost")
+        return cost and [
+            number(cost["peak_memory_gib"], ".2f"),
+            number(cost["peak_resident_gib"], ".2f"),
+            mebibytes(cost["state"]["constant"] + cost["state"]["memory"]),
+            mebibytes(cost["state"]["memory"]),
+            mebibytes(cost["state"]["attention"]),
+            number(cost["energy"] and cost["energy"]["joules"], ",.3g"),
+        ]
 
-def _machines_differ(compared: Compared) -> bool:
-    def place(run: Run) -> tuple[object, ...]:
-        machine, reader = run.result["machine"], run.result["reader"]
-        if reader["device"] != "cpu":
-            return reader["device"].partition(":")[0], tuple(sorted(set(machine["gpus"])))
-        return "cpu", machine["processor"], machine["cores"], machine.get("torch_threads")
-
-    return len({place(run) for run in compared.runs}) > 1
+    rows = _rows([compared], cells)
+    if not rows:
+        return []
+    costs = [figures.get("cost") for run in compared.runs for figures in run.conditions.values()]
+    reasons = sorted({cost["no_energy"] for cost in costs if cost and cost["no_energy"]})
+    text = _STATE + (f" Energy was not measured: {'; '.join(reasons)}." if reasons else "")
+    head = ["reader", "GPU GiB", "resident GiB", "kept to write", "grows with the context", "attention would keep", "J"]
+    return [Text(text), Table(head, rows)]

@@ -1,4 +1,4 @@
-"""The same question, each reader's answer, side by side: chosen by rule, the same ones every time."""
+"""The same question with each reader's answer, side by side: drawn by a hash, the same ones every time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ragyena.report.blocks import Example, ExampleAnswer, Examples, Section, Text
 from ragyena.report.compared import Compared
+from ragyena.report.model import Example, ExampleAnswer, Examples, Section, Text
 
 __all__ = ["examples_section"]
 
@@ -17,8 +17,8 @@ Row = Mapping[str, Any]
 
 
 def examples_section(compared: Compared) -> Section | None:
-    """Questions on which readers part, then ones that none gets right, then ones that all do. None where no run has its
-    answers beside it."""
+    """Questions on which readers differ, then ones that none gets right, then ones that all do. None where no run has
+    its answers beside it."""
     runs = [(place, run) for place, run in enumerate(compared.runs) if run.rows]
     if not runs:
         return None
@@ -29,12 +29,12 @@ def examples_section(compared: Compared) -> Section | None:
     order = list(compared.conditions)
     shared = [(key, rows) for key, rows in answered.items() if len(rows) == len(runs) and key[0] in order]
     chosen: dict[str, list[tuple[tuple[str, str], dict[int, Row]]]] = {}
-    asked: set[str] = set()
-    for key, rows in sorted(shared, key=lambda one: (_lot(one[0]), one[0])):
+    used: set[str] = set()
+    for key, rows in sorted(shared, key=lambda one: (_draw(one[0]), one[0])):
         kind = _kind([rows[place] for place, _ in runs], [compared.runs[place].label for place, _ in runs])
-        if key[1] not in asked and len(chosen.setdefault(kind, [])) < _OF_EACH_KIND:
+        if key[1] not in used and len(chosen.setdefault(kind, [])) < _OF_EACH_KIND:
             chosen[kind].append((key, rows))
-            asked.add(key[1])
+            used.add(key[1])
     examples = [
         _example(kind, compared, key, rows)
         for kind in sorted(chosen, key=lambda kind: (kind.startswith(("all", "right")), kind.startswith("none"), kind))
@@ -58,14 +58,14 @@ def _kind(rows: Sequence[Row], labels: Sequence[str]) -> str:
     return f"{' and '.join(right)} right" if len(right) <= 2 else f"{len(right)} of {len(rows)} right"
 
 
-def _lot(key: tuple[str, str]) -> str:
+def _draw(key: tuple[str, str]) -> str:
     return hashlib.sha256("\0".join(key).encode(errors="surrogatepass")).hexdigest()
 
 
 def _example(kind: str, compared: Compared, key: tuple[str, str], rows: Mapping[int, Row]) -> Example:
     first = next(iter(rows.values()))
     return Example(
-        why=kind,
+        kind=kind,
         question=first["question"],
         condition=compared.conditions[key[0]]["title"],
         gold=first["answers"],

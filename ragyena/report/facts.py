@@ -1,4 +1,4 @@
-"""What was measured, with what, on what: enough to do it again."""
+"""Readers, machines, versions, recipe and settings: enough to measure again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import yaml
 
 from ragyena.eval.results import Run
-from ragyena.report.blocks import Block, Bullets, Code, Section, Table, Text
 from ragyena.report.compared import Compared
+from ragyena.report.model import Block, Bullets, Code, Section, Table, Text
 
 __all__ = ["as_yaml", "facts_section"]
 
 
 def facts_section(compared: Compared) -> Section:
-    """Readers, machines, versions, hashes, the recipe and the settings; what all runs share stands once."""
+    """Readers, machines, versions, hashes, the recipe and the settings; settings that all runs share stand once."""
     head = ["", *(run.label for run in compared.runs)]
     rows = [[name, *values] for name, values in _facts(compared.runs).items() if any(values)]
     blocks: list[Block] = [Table(head, rows, left=len(head))]
@@ -32,7 +32,7 @@ def facts_section(compared: Compared) -> Section:
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    facts: dict[str, list[str]] = {}
     for run in runs:
         result = run.result
         reader, machine, data = result["reader"], result["machine"], result["data"]
@@ -56,8 +56,8 @@ def _facts(runs: Sequence[Run]) -> dict[str, list[str]]:
             "schema": result.get("schema", ""),
         }
         for name, value in values.items():
-            found.setdefault(name, []).append(str(value))
-    return found
+            facts.setdefault(name, []).append(str(value))
+    return facts
 
 
 def _left_out(runs: Sequence[Run]) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from ragyena.report.blocks import Group, Page, Value
-from ragyena.report.charts import swatch
+from ragyena.report.draw import to_svg
+from ragyena.report.model import Chart, Group, Page, Value
 
 __all__ = ["to_html"]
 
@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 
 
 def to_html(page: Page) -> str:
-    """Whatever stands in questions and answers is text, never markup."""
+    """The page; text of questions and answers is escaped. Raises MissingDependencyError without matplotlib."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -25,12 +25,7 @@ def to_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "inline": _inline,
-        "kind": lambda block: type(block).__name__,
-        "safe_svg": Markup,  # made by charts.py, which escapes what it writes
-        "swatch": _swatch,
-    }
+    environment.filters |= {"inline": _inline, "kind": lambda block: type(block).__name__, "drawn": _drawn}
     environment.tests |= {
         "group": lambda row: isinstance(row, Group),
         "value": lambda cell: isinstance(cell, Value),
@@ -40,8 +35,11 @@ def to_html(page: Page) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _swatch(style: int) -> Markup:
-    return Markup(swatch(style))
+def _drawn(chart: Chart) -> Markup:
+    """The chart as an element of the page: no prolog, no namespaces, a name for screen readers."""
+    svg = to_svg([chart])
+    svg = re.sub(r' xmlns(?::\w+)?="[^"]*"| version="[^"]*"', "", svg[svg.index("<svg") :])
+    return Markup(svg).replace("<svg ", Markup('<svg role="img" aria-label="{}" ').format(chart.title), 1)
 
 
 def _inline(text: str) -> Markup:

@@ -1,11 +1,11 @@
-"""A report as Markdown: the same sections, the numbers behind the charts in their place."""
+"""A report as GitHub's Markdown: charts are pictures in a folder beside it, or give way to their numbers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ragyena.report.blocks import (
+from ragyena.report.model import (
     Block,
     Bullets,
     Cell,
@@ -20,20 +20,24 @@ from ragyena.report.blocks import (
     Value,
 )
 
-__all__ = ["to_markdown"]
+__all__ = ["blocks_to_markdown", "to_markdown"]
 
 
-def to_markdown(page: Page) -> str:
-    """GitHub's Markdown."""
+def to_markdown(page: Page, pictures: str = "") -> str:
+    """The page; ``pictures`` is the folder its named figures link to, without which they give their numbers alone."""
     parts = [f"# {_plain(page.title)}", _plain(page.subtitle)]
     for section in page.sections:
-        parts.append(f"{'#' * section.level} {_plain(section.title)}")
-        for block in section.blocks:
-            parts += _block(block)
-    return "\n\n".join(parts) + "\n"
+        parts += [f"{'#' * section.level} {_plain(section.title)}"] if section.title else []
+        parts += blocks_to_markdown(section.blocks, pictures)
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _block(block: Block) -> Iterator[str]:
+def blocks_to_markdown(blocks: Sequence[Block], pictures: str = "") -> list[str]:
+    """The blocks of a section, one string each."""
+    return [text for block in blocks for text in _block(block, pictures)]
+
+
+def _block(block: Block, pictures: str) -> Iterator[str]:
     match block:
         case Text(text):
             yield text
@@ -41,8 +45,11 @@ def _block(block: Block) -> Iterator[str]:
             yield "\n".join(f"- {_line(item)}" for item in items)
         case Table():
             yield _table(block)
-        case Figures():
-            yield _table(block.table)
+        case Figures(charts, table, name):
+            if pictures and name:
+                yield f"![{_plain('; '.join(chart.title for chart in charts))}]({pictures}/{name}.svg)"
+            if table:
+                yield _table(table)
         case Code(title, text):
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             yield f"{title}:\n\n{fence}yaml\n{text.rstrip()}\n{fence}"
@@ -78,7 +85,7 @@ def _example(example: Example) -> str:
     lines = [
         f"**{_plain(example.question)}**",
         "",
-        f"- {_plain(example.condition)}; {_plain(example.why)}",
+        f"- {_plain(example.condition)}; {_plain(example.kind)}",
         f"- gold: {gold}",
     ]
     for answer in example.answers:

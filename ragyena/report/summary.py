@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ragyena.errors import DataError, PathNotFoundError, StorageError
+from ragyena.errors import DataError, PathNotFoundError
+from ragyena.eval.journal import write_text
 from ragyena.train.log import LOG_FILE, read_log
 
 __all__ = ["summarize", "summary_of_log", "summary_of_result"]
@@ -37,13 +38,7 @@ def summarize(paths: Sequence[Path], out: Path) -> list[Path]:
             text = "".join(json.dumps(row) + "\n" for row in summary_of_log(read_log(path)))
         else:
             name, text = path.name, _json(summary_of_result(_parsed(path))) + "\n"
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{out / name} cannot be written: {error.strerror}", hint="choose another folder") from (
-                error
-            )
+        write_text(out / name, text, hint="choose another folder")
         written.append(out / name)
     return written
 

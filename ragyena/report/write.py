@@ -1,36 +1,41 @@
-"""The use case of ``ragyena report``: results in, one HTML file and one Markdown file out; nothing is run."""
+"""The use case of ``ragyena report``: results in, one HTML file and one Markdown file out; nothing is measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from ragyena.errors import StorageError
+from ragyena.eval.journal import write_text
 from ragyena.eval.results import find_retrievals, find_runs
 from ragyena.report.html import to_html
 from ragyena.report.markdown import to_markdown
+from ragyena.report.model import Page
 from ragyena.report.page import make_page
+from ragyena.report.training import find_stages
 from ragyena.types import Progress
 
-__all__ = ["HTML", "MARKDOWN", "report"]
+__all__ = ["HTML", "MARKDOWN", "load_page", "report"]
 
 HTML, MARKDOWN = "report.html", "report.md"
 
 
 def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -> tuple[Path, Path]:
-    """Writes the report of the results that ``paths`` mean (files, or folders of them) into ``out``; where the two
-    files are.
+    """Write the report of the results in ``paths`` into the folder ``out``; returns the two files.
 
-    Raises PathNotFoundError, DataError, MissingDependencyError and StorageError.
+    Raises PathNotFoundError, DataError, MissingDependencyError (matplotlib, for the charts) and StorageError.
     """
-    page = make_page(find_runs(paths), find_retrievals(paths), progress)
-    written = []
-    for name, text in ((HTML, to_html(page)), (MARKDOWN, to_markdown(page))):
-        path = out / name
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another --out") from error
-        written.append(path)
-    return written[0], written[1]
+    page = load_page(paths, progress)
+    write_text(out / HTML, to_html(page))
+    write_text(out / MARKDOWN, to_markdown(page))
+    return out / HTML, out / MARKDOWN
+
+
+def load_page(paths: Sequence[Path], progress: Progress | None = None) -> Page:
+    """The report of results, their folders, training runs and their logs. Raises PathNotFoundError and DataError."""
+    stages, results = [], []
+    for path in paths:
+        trained = find_stages([path])
+        stages += trained
+        results += [] if trained else [path]
+    runs, retrievals = find_runs(results), find_retrievals(results)
+    return make_page(runs, retrievals, stages, progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -16,8 +16,11 @@ __all__ = ["read_arrays"]
 _HINT = "make it with `ragyena train RECIPE --pack-only` and a recipe of the same kind"
 
 
-def read_arrays(path: Path, needed: Sequence[str], what: str) -> dict[str, npt.NDArray[np.generic]]:
-    """All arrays of an ``.npz`` file; ``what`` it should be, for errors.
+def read_arrays(
+    path: Path, needed: Sequence[str], what: str, renamed: Mapping[str, str] | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
+    """All arrays of an ``.npz`` file, those of old names under the ones they are ``renamed`` to; ``what`` the file
+    should be, for errors.
 
     Raises DataError where it is none, is damaged, or lacks one of ``needed``.
     """
@@ -26,7 +29,7 @@ def read_arrays(path: Path, needed: Sequence[str], what: str) -> dict[str, npt.N
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise DataError(f"{path} is not {what}, but one array", hint=_HINT)
         with file:
-            arrays = {name: file[name] for name in file.files}
+            arrays = {(renamed or {}).get(name, name): file[name] for name in file.files}
     except (OSError, EOFError, ValueError, BadZipFile) as error:
         raise DataError(f"{path} is not {what}, or is damaged", hint=_HINT) from error
     for name in needed:

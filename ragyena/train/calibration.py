@@ -1,4 +1,4 @@
-"""Confidence that means what it says: the probability of an extracted answer being right, fitted on held-out questions.
+"""Calibrated confidence (Platt scaling): the probability that an answer is right, fitted on held-out questions.
 
 Legend: B contexts, P passages, S slot tokens, W span widths.
 """
@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ragyena.config import ReaderConfig
+from ragyena.config.training import Calibration
 from ragyena.model.reader_model import ReaderModel, SpanScores, confidence_features
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler
@@ -16,24 +18,22 @@ from ragyena.types import Progress
 
 __all__ = ["calibrate"]
 
-_PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
-_STEPS = 6  # batches of each size
-_WIDTHS = 30  # the longest span looked for
+_WIDTHS = ReaderConfig().max_answer_tokens  # tokens of the longest span looked for
 
 
 @torch.no_grad()
 def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress: Progress) -> dict[str, float]:
-    """Sets ``model.calibration``; gives the share of right answers, and the mean confidence, on the data of the fit."""
+    """Sets ``model.calibration``; the share of right answers and the mean confidence on the data of the fit."""
     features, right = [], []
-    sizes = sorted({min(passages, sampler.most_passages) for passages in _PASSAGES})
-    progress.start("fitting the confidence", len(sizes) * _STEPS, "batches")
+    sizes = sorted({min(passages, sampler.most_passages) for passages in Calibration.PASSAGES})
+    progress.start("fitting the confidence", len(sizes) * Calibration.BATCHES, "batches")
     for passages in sizes:
-        for step in range(_STEPS):
+        for step in range(Calibration.BATCHES):
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)
             kept = batch.has_span & (batch.polar != 1)
-            feature, correct = _judge(scores, batch)
+            feature, correct = _features(scores, batch)
             progress.advance(1)
             features.append(feature[kept])
             right.append(correct[kept])
@@ -44,8 +44,8 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress
     return {"right": float(y.mean()), "confidence": float(confidence.mean()), "questions": float(len(y))}
 
 
-def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """[B, 2] the features of ``ReaderModel.confidence``; [B] whether the best span has the answer's tokens."""
+def _features(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The features of ``ReaderModel.confidence`` [B, 2], and whether the best span has the answer's tokens [B]."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -54,14 +54,14 @@ def _judge(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
     best, place = joint.transpose(0, 1).flatten(1).max(1)
     span_width, first = place // start[0].numel(), place % start[0].numel()
     ids = F.pad(batch.inputs.token_ids.flatten(1), (0, _WIDTHS))
-    mine = _tokens(ids, first, first + span_width)
+    predicted = _tokens(ids, first, first + span_width)
     gold = _tokens(ids, batch.start - 1, batch.end - 1)
-    correct = (mine == gold).all(1) & (batch.start > 0)
+    correct = (predicted == gold).all(1) & (batch.start > 0)
     return confidence_features(best, null.sum(1)), correct
 
 
 def _tokens(ids: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """[B, W] the tokens from ``first`` to ``last``, -1 beyond."""
+    """The tokens from ``first`` to ``last``, -1 beyond: [B, W]."""
     position = first[:, None] + torch.arange(_WIDTHS, device=ids.device)
     return ids.gather(1, position.clamp(0, ids.shape[1] - 1)).masked_fill(position > last[:, None], -1)
 

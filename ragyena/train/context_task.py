@@ -1,39 +1,47 @@
-"""What tasks on questions in contexts share: their batches, this process's part of each, the held-out loss."""
+"""The base of tasks on questions in contexts: batches, this process's share of each, the held-out loss, files."""
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ragyena import recipes
 from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
+from ragyena.train.step_graphs import compiled
+from ragyena.types import Progress
 
-__all__ = ["ContextTask", "checkpoint_of", "compiled"]
-
-_HELD_OUT_BATCHES = 4  # of each number of passages, behind the held-out loss
-_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+__all__ = ["ContextTask"]
 
 
 class ContextTask(ABC):
-    """The batches of a stage, on one device and for the share of one rank."""
+    """A stage on one device, for the share of one rank. ``runs`` holds the checkpoints of earlier stages."""
 
     held_out_loss = "held-out span"
 
     def __init__(
-        self, config: TrainConfig, stage: ContextStageConfig, packed: PackedData, *, device: str, ranks: Ranks
+        self,
+        config: TrainConfig,
+        stage: ContextStageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        device: str,
+        tokenizer: Path | None,
+        ranks: Ranks,
     ) -> None:
-        self.device, self.ranks, self._context_stage = device, ranks, stage
+        self.runs, self.device, self.tokenizer, self.ranks = runs, device, tokenizer, ranks
+        self._context_stage = stage
         self.compiles = stage.compile and device.startswith("cuda")
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
         self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
@@ -57,10 +65,27 @@ class ContextTask(ABC):
             return {}
         losses = []
         for passages in self._context_stage.passages:
-            for step in range(_HELD_OUT_BATCHES):
+            for step in range(Sampling.HELD_OUT_BATCHES):
                 batch = self.sampler.held_out_batch(step, passages)
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
+
+    def layers_of(self, model: nn.Module) -> list[nn.Module]:
+        """The layers of a model, compiled where the stage says so."""
+        layers = model.layers
+        assert isinstance(layers, nn.ModuleList)
+        return compiled(layers) if self.compiles else list(layers)
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs beside the model and its optimizer."""
+        return {}
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 - most have none
+        """Takes what ``state`` gave."""
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """What is left to do when the training is over; what was measured."""
+        return {}
 
     def _share(self, batch: Batch) -> Batch:
         """This rank's contexts of a batch; ranks have equally many."""
@@ -77,17 +102,3 @@ class ContextTask(ABC):
         values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
         rows: dict[str, Any] = {name: value[mine] for name, value in values.items() if isinstance(value, Tensor)}
         return dataclasses.replace(batch, inputs=batch.inputs.rows(mine), **rows)
-
-
-def checkpoint_of(name: str, runs: Path) -> Path:
-    """The checkpoint of an earlier stage of the run, else the reader that ships, else the folder of that name."""
-    folder = runs / name / "checkpoint"
-    if folder.is_dir():
-        return folder
-    return recipes.asset("reader") if name == "shipped" else Path(name)
-
-
-def compiled(layers: nn.ModuleList) -> list[nn.Module]:
-    """Compiled stand-ins of layers that are called with a few shapes."""
-    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
-    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]

@@ -1,4 +1,4 @@
-"""Texts cut to passages and token ids: what preparation fills, and how it names places in it."""
+"""Texts cut to passages and token ids, and places in them as token ranges."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _BLOCK = 256  # documents tokenized at once
 
 @dataclass(frozen=True, slots=True)
 class ProseReport:
-    """What went into a packed file of prose."""
+    """The contents of a packed file of prose."""
 
     path: Path
     train_documents: int
@@ -85,7 +85,7 @@ def _tokens(
 ) -> tuple[npt.NDArray[np.uint16 | np.int32], int]:
     """The documents of all files as one stream of at most about ``most`` tokens, and their number.
 
-    What one file does not use of its equal share is left to those after it.
+    A file's unused part of its equal share is left to those after it.
     """
     progress.start(f"tokenizing prose, {split}", sum(len(rows) for rows in files), "documents")
     pieces: list[npt.NDArray[np.int32]] = []
@@ -133,7 +133,7 @@ class LanguageBatch:
     ids: Tensor
     """[B, L] int64."""
     targets: Tensor
-    """[B, L] int64; below 0 where nothing is to be predicted."""
+    """[B, L] int64; below 0 where nothing is predicted."""
 
     @property
     def tokens(self) -> int:

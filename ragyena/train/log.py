@@ -1,4 +1,4 @@
-"""What a stage of training did, point by point: ``log.jsonl`` in its folder, from which plots are made.
+"""The log of a training stage: ``log.jsonl`` in its folder, from which plots are made.
 
 A line is a JSON object: ``step``, ``tokens`` and ``flops`` (of the model, so far), ``seconds`` (of training, so far),
 ``losses`` (means over the steps since the last such line) with ``rate`` (multiplier of the peak learning rates),

@@ -1,15 +1,13 @@
 """The training loop: stages one after another, each resumable, each ending in a checkpoint folder.
 
 A run is a folder: ``<stage>/`` holds ``checkpoint/`` (when done), ``best/`` (the weights with the least held-out loss),
-``log.jsonl`` (``ragyena.train.log``), ``tensorboard/``, and ``resume.safetensors`` until it is done. A stage whose
-checkpoint is there is not run again. A run that is killed goes on from its last ``resume.safetensors`` and computes
-what it would have computed.
+``log.jsonl`` (``ragyena.train.log``), ``tensorboard/``, and ``resume.safetensors`` until it is done. A stage with a
+checkpoint is not run again. A killed run resumes from its last ``resume.safetensors``, to the same result.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 import time
@@ -25,19 +23,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ragyena.config import TrainingStage
 from ragyena.errors import MissingDependencyError, TrainingError
 from ragyena.model.checkpoint import save_checkpoint
-from ragyena.train.flops import peak_flops
+from ragyena.model.flops import peak_flops
 from ragyena.train.log import LOG_FILE, TrainingLog
 from ragyena.train.optimizer import ReaderOptimizer, schedule
 from ragyena.train.ranks import Ranks
 from ragyena.train.step_graphs import StepGraphs
-from ragyena.train.task import Stage, Task
+from ragyena.train.task import Task
 from ragyena.types import Progress
 
 __all__ = ["StageResult", "finished", "run", "write_resume"]
-
-log = logging.getLogger(__name__)
 
 _LOG_STEPS = 25  # steps between points of the log; losses are read back from the device only then
 _NOTE_POINTS = 8  # points between lines kept on the screen
@@ -53,11 +50,11 @@ class StageResult:
     tokens: int
     seconds: float
     losses: dict[str, float]
-    """Mean of each part of the loss over the last steps, and what was measured at the end."""
+    """Means of the parts of the loss over the last steps, and measures of the end."""
 
 
 def run(
-    stages: Sequence[Stage],
+    stages: Sequence[TrainingStage],
     make_task: Callable[[Any], Task],
     folder: Path,
     *,
@@ -83,12 +80,14 @@ def run(
 
 
 def finished(folder: Path, stage: str) -> bool:
-    """Whether a run's folder holds the checkpoint of a finished stage."""
+    """True where a run's folder holds the checkpoint of a finished stage."""
     return (folder / stage / "checkpoint" / "model.safetensors").is_file()
 
 
 class _Stage:
-    def __init__(self, stage: Stage, task: Task, folder: Path, device: str, progress: Progress, ranks: Ranks) -> None:
+    def __init__(
+        self, stage: TrainingStage, task: Task, folder: Path, device: str, progress: Progress, ranks: Ranks
+    ) -> None:
         self.stage, self.task, self.folder, self.device = stage, task, folder, device
         self.progress, self.ranks = progress, ranks
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +96,7 @@ class _Stage:
         self.loss: Callable[[Any, float], tuple[Tensor, dict[str, Tensor]]] = task.loss
         if ranks.count > 1:
             self.loss = DistributedDataParallel(_Loss(task), broadcast_buffers=False, find_unused_parameters=True)
+        self.compiles = stage.compile and device.startswith("cuda")
         self.passes: Callable[[Any, float], dict[str, Tensor]] = self._passes
         if self.compiles and task.recordable and ranks.count == 1:
             self.passes = StepGraphs(self._passes, [p for p in self.model.parameters() if p.requires_grad])
@@ -156,11 +156,6 @@ class _Stage:
             (self.folder / "resume.safetensors").unlink(missing_ok=True)
         return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
 
-    @property
-    def compiles(self) -> bool:
-        """Whether layers are compiled."""
-        return self.stage.compile and self.device.startswith("cuda")
-
     def multiplier(self) -> float:
         return schedule(self.tokens / self.stage.tokens, self.stage.optimizer)
 
@@ -187,7 +182,7 @@ class _Stage:
             self.counts[name] += 1
 
     def _means(self) -> dict[str, float]:
-        """The means since they were last asked for, over all ranks."""
+        """The means since the last call, over all ranks."""
         names = sorted(self.sums)
         sums = self.ranks.sum(torch.stack([self.sums[name].float() for name in names])) / self.ranks.count
         means = {name: value / self.counts[name] for name, value in zip(names, sums.tolist())}
@@ -196,7 +191,7 @@ class _Stage:
         return means
 
     def _measure(self, points: _Points) -> dict[str, float]:
-        """Looks at the held-out loss, and keeps the weights where it was never less."""
+        """Measures the held-out loss; keeps the weights where it is the least so far."""
         begun = time.monotonic()
         self.model.eval()
         measured = self.task.held_out()
@@ -221,7 +216,7 @@ class _Stage:
             )
 
     def _compile_shapes(self) -> None:
-        """Compiles every batch shape, so that it does not count as training time nor trip up the rate shown."""
+        """Compiles every batch shape beforehand, so that it counts neither as training time nor in the speed."""
         if not self.compiles:
             return
         begun = time.monotonic()
@@ -303,7 +298,7 @@ class _Stage:
 
 
 def write_resume(target: Path, parts: Mapping[str, Mapping[str, Tensor]], values: Mapping[str, Any]) -> None:
-    """What a run goes on from, written at once or not at all: tensors by part and name, and plain values."""
+    """Writes the state to resume from, atomically: tensors by part and name, and plain values."""
     tensors = {
         f"{part}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # none shares memory
         for part, named in parts.items()
@@ -315,7 +310,7 @@ def write_resume(target: Path, parts: Mapping[str, Mapping[str, Tensor]], values
 
 
 class _Loss(nn.Module):
-    """A task's loss as a module's forward pass: what DistributedDataParallel averages the gradients of."""
+    """A task's loss as a module's forward pass, for DistributedDataParallel to average its gradients."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -326,7 +321,7 @@ class _Loss(nn.Module):
 
 
 class _Points:
-    """Where the points of a stage's curve go: the log, TensorBoard and the screen. On the first rank alone."""
+    """The points of a stage's curve, written to the log, TensorBoard and the screen by the first rank."""
 
     def __init__(self, stage: _Stage) -> None:
         self.stage = stage
@@ -338,34 +333,28 @@ class _Points:
 
     def losses(self, means: dict[str, float]) -> None:
         """A point of the losses, with the speed since the last one."""
-        stage = self.stage
-        now = time.monotonic()
-        passed = max(now - self.since, 1e-9)
-        rate = (stage.tokens - self.since_tokens) / passed
-        utilization = (
-            (stage.flops - self.since_flops) / passed / (stage.peak * stage.ranks.count) if stage.peak else None
-        )
-        done = stage.tokens - self.since_tokens
+        stage, now = self.stage, time.monotonic()
+        passed, done = max(now - self.since, 1e-9), stage.tokens - self.since_tokens
+        rate, flops = done / passed, (stage.flops - self.since_flops) / passed
+        mfu = flops / (stage.peak * stage.ranks.count) if stage.peak else None
         self.since, self.since_tokens, self.since_flops = now, stage.tokens, stage.flops
         if not stage.ranks.first:
             return
         multiplier = stage.multiplier()
-        row = {"losses": means, "rate": multiplier, "tokens_per_second": rate, "mfu": utilization}
-        self.log.write(self._place() | row)
-        for name, mean in (*means.items(), ("tokens per second", rate), ("rate", multiplier)):
-            self.writer.add_scalar(name, mean, stage.tokens)
+        self.log.write(self._place() | {"losses": means, "rate": multiplier, "tokens_per_second": rate, "mfu": mfu})
+        scalars = means | {"tokens per second": rate, "rate": multiplier} | ({} if mfu is None else {"MFU": mfu})
+        for name, value in scalars.items():
+            self.writer.add_scalar(name, value, stage.tokens)
         speed = f"{rate / 1e6:.2f}M tokens/s" if rate > 1e5 else f"{rate:,.0f} tokens/s"
-        if utilization is not None:
-            self.writer.add_scalar("MFU", utilization, stage.tokens)
-            speed += f"  {utilization:.1%} MFU"
+        if mfu is not None:
+            speed += f"  {mfu:.1%} MFU"
         stage.progress.advance(done, f"{speed}  loss {means['loss']:.3f}")
         self.shown += 1
         if self.shown % _NOTE_POINTS == 0:
-            shown = "  ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-            stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  {speed}  {shown}")
+            stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  {speed}  {_shown(means)}")
 
     def held_out(self, measured: dict[str, float], seconds: float) -> None:
-        """A point of what was measured in ``seconds``, which do not count as training in the speed."""
+        """A point of a measurement that took ``seconds``, which do not count in the speed."""
         stage = self.stage
         self.since += seconds
         if not stage.ranks.first:
@@ -373,8 +362,7 @@ class _Points:
         self.log.write(self._place() | {"held_out": measured})
         for name, value in measured.items():
             self.writer.add_scalar(f"held-out/{name}", value, stage.tokens)
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in measured.items())
-        stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  held out: {shown}")
+        stage.progress.note(f"{stage.stage.name} {stage.tokens / 1e6:.1f}M tokens  held out: {_shown(measured)}")
 
     def _place(self) -> dict[str, Any]:
         stage = self.stage
@@ -385,6 +373,10 @@ class _Points:
         if self.stage.ranks.first:
             self.log.close()
             self.writer.close()
+
+
+def _shown(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in values.items())
 
 
 def _summary_writer(folder: Path, tokens: int) -> Any:

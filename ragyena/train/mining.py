@@ -1,7 +1,7 @@
-"""Hard negatives: for each question the passages that the embedder finds nearest, but for those that hold its answer.
+"""Hard negatives: for each question the passages nearest to it in embedding space that do not hold its answer.
 
-Runs where the training runs, on token ids: on a GPU a few hundred thousand passages take seconds. The embedder is the
-encoder that the reader starts from, a BERT-layout one of MiniLM's size whose mean token state embeds a text.
+Mining runs on the training device, on token ids: on a GPU a few hundred thousand passages take seconds. The embedder is
+the encoder that the reader starts from, of MiniLM's size and BERT's layout, whose mean token state embeds a text.
 
 Legend: R rows, P passages, N negatives, H hits, S tokens of a passage, D width.
 """
@@ -13,17 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ragyena.config.training import Mining, Sampling
 from ragyena.index.minilm import MAX_TOKENS, MiniLMNetwork
-from ragyena.model.encoder_start import read_encoder
+from ragyena.model.warm_start import read_encoder
 from ragyena.train.packed import Edit, PackedData
 from ragyena.types import Progress
 
 __all__ = ["embed_passages", "mine"]
 
-_HITS = 64  # nearest passages looked at
-_GOLD_HITS = 8  # of them, those that a cloze question may find its answer in
-_ANSWER_TOKENS = 8  # of an answer, compared to tell whether a passage holds it
-_CLOZE_NEGATIVES = 31
 _EMBED_TOKENS = {"cuda": 1 << 18, "cpu": 1 << 13}  # tokens embedded at once
 _SEARCH_ROWS = {"cuda": 512, "cpu": 64}  # questions searched for at once
 
@@ -38,7 +35,7 @@ def mine(
     ``encoder`` is a BERT-layout model.safetensors of all-MiniLM-L6-v2's size; CheckpointError where it is not.
     """
     miner = _Miner(data, _network(encoder, data.device), question_tokens, progress)
-    return {**miner.questions(negatives), **miner.clozes(_CLOZE_NEGATIVES)}
+    return {**miner.questions(negatives), **miner.clozes(Mining.CLOZE_NEGATIVES)}
 
 
 def embed_passages(data: PackedData, encoder: Path, progress: Progress) -> Tensor:
@@ -101,7 +98,7 @@ class _Miner:
         return [*batches, order[begin:]]
 
     def _framed(self, ids: Tensor, length: Tensor) -> Tensor:
-        """[R, D] of ids [R, n] of which ``length`` count, with their begin and end marks."""
+        """Embeddings [R, D] of the first ``length`` of ids [R, n], with begin and end tokens."""
         framed = torch.nn.functional.pad(ids, (1, 1))
         framed[:, 0] = self.data.cls_id
         position = torch.arange(framed.shape[1], device=self.device)
@@ -117,7 +114,7 @@ class _Miner:
         spanned = (data["span"][:, 0] >= 0) & (data["polar"] != 1)
         unsettled = ~data["settled"].bool()
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
-        answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), _ANSWER_TOKENS)
+        answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), Sampling.COMPARED_TOKENS)
         settled, chosen = gold.clone(), []
         self.progress.start("mining questions", len(gold), "questions")
         for rows in self._blocks(len(gold)):
@@ -125,7 +122,7 @@ class _Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, _ = self._holds(hits, answers[rows], answer_length[rows])
             own = context_of[hits] == own_context[rows, None]
-            # An answer that is no span: of its context's passages, the nearest is the gold one, and none is a negative.
+            # Of an answer that is no span, the nearest passage of its context is gold, and none of them is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
             settled[rows] = torch.where(unsettled[rows] & own.any(1), nearest, settled[rows])
             bad = holds | (hits == settled[rows, None]) | (unsettled[rows, None] & own)
@@ -140,7 +137,7 @@ class _Miner:
         elsewhere, context_of = data["cloze_elsewhere"].long(), data["context_of"].long()
         begin = data["passages_offsets"].long()[own]
         answer_length = answer[:, 1] - answer[:, 0]
-        answers, _ = data.stretch("passages", begin + answer[:, 0], begin + answer[:, 1], _ANSWER_TOKENS)
+        answers, _ = data.stretch("passages", begin + answer[:, 0], begin + answer[:, 1], Sampling.COMPARED_TOKENS)
         golds, spans, chosen = [], [], []
         self.progress.start("mining cloze questions", len(own), "questions")
         for rows in self._blocks(len(own)):
@@ -152,15 +149,15 @@ class _Miner:
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
             # A long answer is compared in part only: such a one is asked of its own passage alone.
-            candidate = holds & other & (answer_length[rows] <= _ANSWER_TOKENS)[:, None]
-            candidate[:, _GOLD_HITS:] = False
+            candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
+            candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)
             gold = torch.where(candidate.any(1), hits.gather(1, best)[:, 0], -1)
             first = place.gather(1, best)[:, 0]
             recurs = elsewhere[rows, 0] >= 0
             golds.append(torch.where(recurs, own[rows], gold))
-            found = torch.stack([first, first + answer_length[rows]], 1)
-            spans.append(torch.where(recurs[:, None], elsewhere[rows], found))
+            span = torch.stack([first, first + answer_length[rows]], 1)
+            spans.append(torch.where(recurs[:, None], elsewhere[rows], span))
             bad = holds | (hits == own[rows, None]) | (hits == golds[-1][:, None])
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
@@ -179,21 +176,21 @@ class _Miner:
 
     def _search(self, queries_RD: Tensor) -> Tensor:
         """[R, H] passages, nearest first."""
-        count = min(_HITS, self.data.passages)
+        count = min(Mining.HITS, self.data.passages)
         return (queries_RD.to(self._dtype) @ self.embeddings.T).topk(count, dim=1).indices
 
     def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Whether passages hold the first tokens of an answer [R, H], and where first; length 0 is held by none."""
         tokens = self.tokens_PS[hits_RH]
         match = (length > 0)[:, None, None].expand(tokens.shape).clone()
-        for k in range(min(_ANSWER_TOKENS, tokens.shape[-1])):
+        for k in range(min(Sampling.COMPARED_TOKENS, tokens.shape[-1])):
             same = tokens[..., k:] == answers[:, k, None, None]
             same = torch.nn.functional.pad(same, (0, k))
             match &= same | (k >= length)[:, None, None]
         return match.any(-1), match.long().argmax(-1)
 
     def _first(self, hits: Tensor, bad: Tensor, count: int) -> Tensor:
-        """[R, count] the first hits that are not bad; any passages where all are."""
+        """The first hits that are not bad, random passages where all are: [R, count]."""
         order = hits.gather(1, bad.long().argsort(dim=1, stable=True))
         good = (~bad).sum(1, keepdim=True)
         turn = torch.arange(count, device=self.device) % good.clamp(min=1)  # too few: those there are, again

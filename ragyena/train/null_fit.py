@@ -1,7 +1,7 @@
-"""The no-answer score fitted alone, on states that are computed once: passes over them cost next to nothing.
+"""Fit of the no-answer score alone, on states that are computed once.
 
-A reader whose weights are an average of two keeps a no-answer score that was learned on the states of neither. Nothing
-else moves here: which span is likeliest, and how likely beside the others, stays as it is.
+A reader whose weights are an average of two has a no-answer score that was learned on the states of neither. Nothing
+else changes: spans keep their scores.
 
 Legend: N contexts, F features.
 """
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ragyena.config.training import NullFit
 from ragyena.errors import TrainingError
 from ragyena.model.layers import Linear
 from ragyena.model.reader_model import NullOfSpan, ReaderModel
@@ -25,21 +26,18 @@ from ragyena.types import Progress
 __all__ = ["fit_null"]
 
 _FIRST_STEP = 1 << 40  # of the batches drawn: none that a stage trains on
-_SHARE_KEPT_BACK = 0.1  # of the batches, to choose the pass by
-_PASSES, _CONTEXTS = 12, 256
-_RATE, _WEIGHT_DECAY = 5e-4, 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class _Contexts:
-    """What the score is made from, and of, all [N, ...]."""
+    """The features of contexts and their labels."""
 
     seen: Tensor
-    """[N, F] the likeliest answer's states and the question's (``NullOfSpan.seen``)."""
+    """[N, F] states of the likeliest answer and of the question (``NullOfSpan.seen``)."""
     question: Tensor
-    """[N, D] the question's alone."""
+    """[N, D] the state of the question alone."""
     spans: Tensor
-    """[N, 2] logarithm of the sum over all spans' starts, and ends, that the score stands against."""
+    """[N, 2] log-sum-exp of all start scores, and of all end scores, that the no-answer score competes with."""
     missing: Tensor
     """[N] bool: the context holds no answer."""
 
@@ -50,42 +48,41 @@ class _Contexts:
 def fit_null(
     model: ReaderModel, sampler: Sampler, dtype: torch.dtype, tokens: int, *, seed: int, progress: Progress
 ) -> dict[str, float]:
-    """Fits ``model.null`` and ``model.null_of_span`` on ``tokens`` of new contexts, drawn as the sampler's stage draws;
-    gives the losses before and after on contexts kept back.
+    """Fits ``model.null`` and ``model.null_of_span`` on ``tokens`` of new contexts, drawn as the stage draws them; the
+    losses before and after, on held-out ones.
 
-    The pass is kept that does best on those, none where none does better than the start. Raises TrainingError where the
-    contexts are too few.
+    Keeps the pass with the least held-out loss, or the start. Raises TrainingError where the contexts are too few.
     """
     progress.start("reading contexts to fit the no-answer score on", tokens, "tokens")
-    found = _collect(model, sampler, dtype, tokens, progress)
-    if len(found) < 2:
+    batches = _collect(model, sampler, dtype, tokens, progress)
+    if len(batches) < 2:
         raise TrainingError(
             f"{tokens:,} tokens to fit the no-answer score on are one batch", hint="raise fit_null of the stage"
         )
-    kept_back = max(1, round(_SHARE_KEPT_BACK * len(found)))
-    judged, learned = _joined(found[:kept_back]), _joined(found[kept_back:])
+    count = max(1, round(NullFit.HELD_OUT * len(batches)))
+    held_out, train = _joined(batches[:count]), _joined(batches[count:])
     assert model.null_of_span is not None
     heads = _Heads(copy.deepcopy(model.null), copy.deepcopy(model.null_of_span))
-    optimizer = torch.optim.AdamW(heads.parameters(), lr=_RATE, weight_decay=_WEIGHT_DECAY)
-    generator = torch.Generator(learned.seen.device).manual_seed(seed)
-    before = best = _judge(heads, judged)
-    progress.start("fitting the no-answer score", _PASSES, "passes")
-    for number in range(_PASSES):
-        order = torch.randperm(len(learned.missing), generator=generator, device=learned.seen.device)
+    optimizer = torch.optim.AdamW(heads.parameters(), lr=NullFit.RATE, weight_decay=NullFit.WEIGHT_DECAY)
+    generator = torch.Generator(train.seen.device).manual_seed(seed)
+    before = best = _held_out_loss(heads, held_out)
+    progress.start("fitting the no-answer score", NullFit.PASSES, "passes")
+    for number in range(NullFit.PASSES):
+        order = torch.randperm(len(train.missing), generator=generator, device=train.seen.device)
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * number / _PASSES))
-        for some in torch.split(order, _CONTEXTS):
+            group["lr"] = NullFit.RATE * 0.5 * (1 + math.cos(math.pi * number / NullFit.PASSES))
+        for some in torch.split(order, NullFit.CONTEXTS):
             optimizer.zero_grad()
             with torch.enable_grad():
-                _loss(heads, learned.rows(some)).backward()  # type: ignore[no-untyped-call]
+                _loss(heads, train.rows(some)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        loss = _judge(heads, judged)
+        loss = _held_out_loss(heads, held_out)
         progress.advance(1, f"loss {loss:.3f}")
         if loss < best:
             best = loss
             model.null.load_state_dict(heads.null.state_dict())
             model.null_of_span.load_state_dict(heads.null_of_span.state_dict())
-    return {"contexts": float(len(learned.missing)), "loss before": before, "loss": best}
+    return {"contexts": float(len(train.missing)), "loss before": before, "loss": best}
 
 
 @torch.no_grad()
@@ -93,10 +90,10 @@ def _collect(
     model: ReaderModel, sampler: Sampler, dtype: torch.dtype, tokens: int, progress: Progress
 ) -> list[_Contexts]:
     assert model.null_of_span is not None
-    found: list[_Contexts] = []
+    batches: list[_Contexts] = []
     drawn = 0
     while drawn < tokens:
-        batch = sampler.batch(_FIRST_STEP + len(found))
+        batch = sampler.batch(_FIRST_STEP + len(batches))
         drawn += batch.tokens
         progress.advance(batch.tokens)
         encoded = model.encode(batch.inputs, dtype=dtype)
@@ -108,8 +105,8 @@ def _collect(
             torch.stack(sums, 1),
             batch.start == 0,
         )
-        found.append(contexts.rows(batch.has_span))
-    return found
+        batches.append(contexts.rows(batch.has_span))
+    return batches
 
 
 def _joined(some: list[_Contexts]) -> _Contexts:
@@ -117,7 +114,7 @@ def _joined(some: list[_Contexts]) -> _Contexts:
 
 
 class _Heads(nn.Module):
-    """What is fitted."""
+    """The parameters that are fitted."""
 
     def __init__(self, null: Linear, null_of_span: NullOfSpan) -> None:
         super().__init__()
@@ -129,11 +126,11 @@ class _Heads(nn.Module):
 
 
 def _loss(heads: _Heads, contexts: _Contexts) -> Tensor:
-    """Cross-entropy of there being no answer at all."""
+    """Binary cross-entropy of there being no answer."""
     odds = heads.odds(contexts)
     return F.softplus(torch.where(contexts.missing[:, None], -odds, odds)).mean()
 
 
 @torch.no_grad()
-def _judge(heads: _Heads, contexts: _Contexts) -> float:
+def _held_out_loss(heads: _Heads, contexts: _Contexts) -> float:
     return float(_loss(heads, contexts))

@@ -1,4 +1,4 @@
-"""What a reader learns from: gold spans, a teacher's spans, a teacher's hidden states, answers to write.
+"""The losses of a reader: gold spans, a teacher's spans and hidden states, evidence, answer modes.
 
 Legend: B contexts, P passages, S slot tokens, T answer tokens, D width.
 """
@@ -12,15 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ragyena.config.training import Loss
 from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.packed import Batch
 
 __all__ = ["HiddenStateLoss", "evidence_loss", "polar_loss", "span_loss", "teacher_loss"]
 
 _Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-_TEMPERATURE = 2.0  # of the distillation (Hinton et al. 2015)
-_LEAST_HELD = 1e-4  # the least probability of an answer that a loss is taken of
-_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
 
 
 def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
@@ -31,14 +29,14 @@ def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
 
 def span_loss(scores: SpanScores, batch: Batch) -> Tensor:
     """Cross-entropy of start and end, mean over contexts; of a list, to equal shares of its items. Where the answer is
-    held but is no span, all that is known is that there is an answer: the probability of there being one counts."""
+    in the context but is no span, the probability of there being an answer counts."""
     total = scores.null.new_zeros(())
     for place, (logits, target) in enumerate(zip(_flat(scores), (batch.start, batch.end))):
         log_probability = logits.log_softmax(-1)
         targets = torch.cat([target[:, None], batch.more[..., place]], 1)
         is_item = targets >= 0
         known = -(log_probability.gather(1, targets.clamp(min=0)) * is_item).sum(1) / is_item.sum(1)
-        held = -torch.log1p(-log_probability[:, 0].exp().clamp(max=1 - _LEAST_HELD))
+        held = -torch.log1p(-log_probability[:, 0].exp().clamp(max=1 - Loss.LEAST_ANSWERABLE))
         total = total + torch.where(batch.has_span, known, held).mean()
     return 0.5 * total
 
@@ -57,11 +55,11 @@ def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tenso
     weight = batch.has_span.float()
     total = scores.null.new_zeros(())
     for student_scores, teacher_scores in zip(_flat(scores), _flat(teacher)):
-        target = F.log_softmax(teacher_scores / _TEMPERATURE, -1)
-        student = F.log_softmax(student_scores / _TEMPERATURE, -1)
+        target = F.log_softmax(teacher_scores / Loss.TEMPERATURE, -1)
+        student = F.log_softmax(student_scores / Loss.TEMPERATURE, -1)
         divergence = F.kl_div(student, target, log_target=True, reduction="none").sum(-1)
         total = total + (divergence * weight).sum() / weight.sum().clamp(min=1)
-    return 0.5 * _TEMPERATURE**2 * total
+    return 0.5 * Loss.TEMPERATURE**2 * total
 
 
 class HiddenStateLoss:
@@ -80,7 +78,7 @@ class HiddenStateLoss:
         total = student[0].passages.new_zeros((), dtype=torch.float32)
         for mine, theirs, scales in zip(student[1:], teacher[1:], self._scales):
             total = total + self._error(mine.passages, theirs.passages, scales[1], masks[1])
-            total = total + _QUESTION_SHARE * self._error(mine.question, theirs.question, scales[0], masks[0])
+            total = total + Loss.QUESTION_SHARE * self._error(mine.question, theirs.question, scales[0], masks[0])
         return total / (len(student) - 1)
 
     def state(self) -> dict[str, Tensor]:
@@ -96,12 +94,9 @@ class HiddenStateLoss:
             self._scales = [(tensors[f"{layer}.question"], tensors[f"{layer}.passages"]) for layer in range(layers)]
 
 
-_QUESTION_SHARE = 0.2  # a context has far fewer question tokens, and their states matter to every passage
-
-
 def _scale(states: Tensor, mask: Tensor) -> Tensor:
     variance = states[mask].float().var(0)
-    return (variance + _FLOOR * variance.mean()).rsqrt()
+    return (variance + Loss.VARIANCE_FLOOR * variance.mean()).rsqrt()
 
 
 def _masked_error(mine: Tensor, theirs: Tensor, scale: Tensor, mask: Tensor) -> Tensor:

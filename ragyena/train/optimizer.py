@@ -13,16 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ragyena.config import OptimizerConfig
+from ragyena.config.training import Muon
+from ragyena.model.mixers.base import parameter_groups
 
 __all__ = ["ReaderOptimizer", "schedule"]
 
-_MOMENTUM = 0.95
-_UPDATE_RMS = 0.2
-_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-_NEWTON_SCHULZ_STEPS = 5
-_ADAMW_BETAS = (0.9, 0.98)
-_ADAMW_EPS = 1e-6
-_FUSED = ("project.weight", "in_proj.weight")  # several square maps in one matrix: each is orthogonalised alone
+_LAYERS = ("layers.", "decoder.", "backbone.layers.")  # Muon is for their matrices, not for embeddings and heads
 _EMBEDDINGS = ("word.", "segment.", "backbone.embeddings.")
 
 
@@ -34,29 +30,33 @@ def schedule(fraction: float, config: OptimizerConfig) -> float:
 
 
 class ReaderOptimizer:
-    """Steps every trainable parameter of a reader; ``state`` and ``load_state`` are flat dicts of tensors."""
+    """Steps every trainable parameter of a model; ``state`` and ``load_state`` are flat dicts of tensors. Mixers tell
+    the group of their parameters (``Mixer.parameter_groups``)."""
 
     def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
         self.config = config
         for name, parameter in model.named_parameters():
             if name.startswith(_EMBEDDINGS):
                 parameter.requires_grad_(config.embedding_rate > 0)
+        group_of = parameter_groups(model)
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.matrices = {n: p for n, p in trained.items() if _is_layer_matrix(n, p)}
+        self.matrices = {n: p for n, p in trained.items() if group_of[n] == "matrix" and n.startswith(_LAYERS)}
         others = {n: p for n, p in trained.items() if n not in self.matrices}
         self.names = list(others)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():
             peak = config.embedding_rate if name.startswith(_EMBEDDINGS) else config.adamw_rate
-            decayed = parameter.ndim > 1 and "filter" not in name and "short" not in name
+            decayed = parameter.ndim > 1 and group_of[name] != "filter"
             groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
         merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]
         cuda = any(p.is_cuda for p in others.values())
-        self.adamw = torch.optim.AdamW(merged, lr=config.adamw_rate, betas=_ADAMW_BETAS, eps=_ADAMW_EPS, fused=cuda)
+        self.adamw = torch.optim.AdamW(
+            merged, lr=config.adamw_rate, betas=Muon.ADAMW_BETAS, eps=Muon.ADAMW_EPS, fused=cuda
+        )
         self.stacks: dict[tuple[int, int], list[tuple[str, int]]] = {}
         for name, parameter in self.matrices.items():
             rows, columns = parameter.shape
-            parts = rows // columns if rows % columns == 0 and name.endswith(_FUSED) else 1
+            parts = getattr(model.get_submodule(name.removesuffix(".weight")), "maps", 1)
             self.stacks.setdefault((rows // parts, columns), []).append((name, parts))
         self.momentum = {
             shape: torch.zeros(sum(parts for _, parts in stack), *shape, device=self.matrices[stack[0][0]].device)
@@ -81,8 +81,8 @@ class ReaderOptimizer:
             gradients = [self._gradient(name).view(parts, *shape) for name, parts in stack]
             gradient = torch.cat(gradients).float()
             momentum = self.momentum[shape]
-            momentum.lerp_(gradient, 1 - _MOMENTUM)
-            update = _orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_UPDATE_RMS * max(shape) ** 0.5)
+            momentum.lerp_(gradient, 1 - Muon.MOMENTUM)
+            update = _orthogonal(gradient.lerp(momentum, Muon.MOMENTUM)) * (Muon.UPDATE_RMS * max(shape) ** 0.5)
             parameters: list[Tensor] = [self.matrices[name] for name, _ in stack]
             updates = torch.split(update, [parts for _, parts in stack])
             torch._foreach_mul_(parameters, 1 - rate * self.config.weight_decay)
@@ -113,27 +113,15 @@ class ReaderOptimizer:
         self.adamw.load_state_dict(state)
 
 
-def _is_layer_matrix(name: str, parameter: Tensor) -> bool:
-    """Weights of linear maps inside the layers and the decoder: not filters, taps, sinks or heads."""
-    inside = name.startswith(("layers.", "decoder.", "backbone.layers."))
-    return (
-        inside
-        and parameter.ndim == 2
-        and min(parameter.shape) > 1
-        and name.endswith(".weight")
-        and "filter" not in name
-    )
-
-
 def _orthogonal(update: Tensor) -> Tensor:
     """Newton-Schulz iteration towards the nearest orthogonal matrix of each of a stack [n, rows, columns]."""
-    a, b, c = _NEWTON_SCHULZ
+    a, b, c = Muon.NEWTON_SCHULZ
     x = update.to(torch.bfloat16 if update.is_cuda else torch.float32)
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.transpose(1, 2)
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(_NEWTON_SCHULZ_STEPS):
+    for _ in range(Muon.NEWTON_SCHULZ_STEPS):
         gram = x @ x.transpose(1, 2)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     orthogonal: Tensor = x.transpose(1, 2) if tall else x

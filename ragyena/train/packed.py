@@ -1,4 +1,4 @@
-"""Packed training data: every text as token ids in flat arrays on the training device, and what a batch of it is.
+"""Packed training data: every text as token ids in flat arrays on the training device, and batches of them.
 
 Legend: B contexts, Q question tokens, P passages, S slot tokens, T answer tokens.
 """
@@ -16,24 +16,29 @@ from torch import Tensor
 
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.arrays import read_arrays
+from ragyena.train.places import without_documents
 
-__all__ = ["ANSWER_TOKENS", "Batch", "Edit", "PackedData", "either"]
+__all__ = ["Batch", "Edit", "PackedData", "either"]
 
 _FLAT = (
-    *("questions", "twisted", "answers", "passages", "headers", "sayings", "blanks", "table_plain"),
+    *("questions", "perturbed", "answers", "passages", "headers", "alias_phrases", "blanks", "table_plain"),
     *("row_heads", "row_keys", "row_values", "row_words"),
 )
-_ROWS = (
-    *("gold", "span", "sentence", "more_spans", "told", "missing", "settled", "repeat"),
-    *("name", "polar", "held_out", "context_of", "idf"),
-)
+_ROWS = ("gold", "span", "sentence", "name", "polar", "held_out", "context_of", "idf")
 _CLOZES = ("cloze_passage", "cloze_sentence", "cloze_answer", "cloze_elsewhere", "cloze_kind")
-_TABLES = ("table_question", "table_told", "table_others")
+_TABLES = ("table_question", "table_evidence", "table_negatives")
 _PIECES = ("blank_kinds", "name_heads", "name_tails", "full_stop")
 _ARRAYS = (*_FLAT, *(f"{name}_offsets" for name in _FLAT), *_ROWS, *_CLOZES, *_TABLES, *_PIECES)
-"""What ``prepare`` writes."""
-
-ANSWER_TOKENS = 32  # the longest answer the decoder learns to write, its end token included
+"""The arrays that ``prepare`` writes."""
+_RENAMED = {
+    "sayings": "alias_phrases",
+    "sayings_offsets": "alias_phrases_offsets",
+    "table_others": "table_negatives",
+    "table_told": "table_evidence",
+    "twisted": "perturbed",
+    "twisted_offsets": "perturbed_offsets",
+}
+"""Arrays by their names in files of the version before, which are read as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,9 @@ class PackedData:
     @classmethod
     def load(cls, path: Path, device: torch.device | str, *, cls_id: int, sep_id: int) -> PackedData:
         """Arrays written by ``ragyena.train.prepare``; DataError where the file is not of those, or lacks some."""
-        found = read_arrays(path, _ARRAYS, "packed training data")
-        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in found.items()}
+        read = read_arrays(path, _ARRAYS, "packed training data", _RENAMED)
+        read = {**without_documents(read["span"]), **read}  # files of the version before have none
+        arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in read.items()}
         return cls(arrays, cls_id, sep_id)
 
     def joined(self, more: Mapping[str, Tensor]) -> PackedData:
@@ -137,7 +143,7 @@ class Batch:
     more: Tensor
     """[B, K, 2] int64: start and end of the other items where the answer is a list; -1 where there are fewer."""
     evidence: Tensor
-    """[B, P, S] bool: tokens around the answer, and what else is needed to find it."""
+    """[B, P, S] bool: tokens around the answer, and others that are needed to find it."""
     answer_ids: Tensor
     """[B, T] int64: the answer to write and its end token, padded with 0."""
     answer_mask: Tensor
@@ -145,7 +151,7 @@ class Batch:
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
     plain_ids: Tensor
-    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that sees each
+    """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that reads each
     passage alone and cannot resolve those."""
     plain_mask: Tensor
     """[B, Q] bool."""

@@ -1,6 +1,6 @@
-"""What a pair reader's stage trains on and for: gold spans over all passages of a context.
+"""The task of a pair reader's stage: gold spans over all passages of a context.
 
-Beside ``ragyena.train.reader_task``: the same batches, another model, one loss.
+It draws the batches of ``ragyena.train.reader_task`` for another model, with one loss.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from torch import Tensor
 
 from ragyena.config import PairModelConfig, PairStageConfig, TrainConfig
 from ragyena.errors import CheckpointError, TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.checkpoint import Storage
+from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader, Pairs
-from ragyena.model.pair_start import pair_config, start_pair
 from ragyena.model.reader_model import SpanScores
-from ragyena.train.context_task import ContextTask, checkpoint_of, compiled
-from ragyena.train.flops import attention_flops, matrix_entries
+from ragyena.model.warm_start import pair_config, start_pair
+from ragyena.train.context_task import ContextTask
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
-from ragyena.types import Progress
+from ragyena.train.task import load_trained
 
-__all__ = ["PairTask", "check_encoder", "load_pair_reader", "pair_flops"]
+__all__ = ["PairTask", "check_encoder", "load_pair_reader"]
 
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
 class PairTask(ContextTask):
-    """A stage that trains a pair reader on one device. ``runs`` holds the checkpoints of earlier stages, ``encoder`` is
-    the folder of what the first of them starts from."""
+    """A stage that trains a pair reader. ``encoder`` is the folder of the encoder it may start from."""
 
     recordable = False  # dropout draws anew in each step, and whole layers are few and large
 
@@ -46,9 +45,9 @@ class PairTask(ContextTask):
         tokenizer: Path,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(config, stage, packed, device=device, ranks=ranks)
-        self.stage, self.tokenizer = stage, tokenizer
-        self.model = self._started(runs, encoder).to(device).train()
+        super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
+        self.stage = stage
+        self.model = self._started(encoder, tokenizer).to(device).train()
         longest = max(
             Pairs.of(batch.inputs.row(0), stage.model.separators).ids.shape[1] for batch in self.every_shape()
         )
@@ -57,17 +56,17 @@ class PairTask(ContextTask):
                 f"stage {stage.name}: pairs of {longest} tokens, and the encoder reads {self.model.longest()}",
                 hint="lower data.question_tokens or data.passage_tokens",
             )
-        self.layers = compiled(self.model.layers) if self.compiles else list(self.model.layers)
+        self.layers = self.layers_of(self.model)
 
-    def _started(self, runs: Path, encoder: Path | None) -> PairReader:
+    def _started(self, encoder: Path | None, tokenizer: Path) -> PairReader:
         stage = self.stage
         if stage.start != "pair-encoder":
-            return load_pair_reader(stage.start, runs)
+            return load_pair_reader(stage.start, self.runs)
         if encoder is None:
             raise TrainingError(f"stage {stage.name} starts from an encoder", hint="name its folder: --pair-encoder")
         check_encoder(stage, encoder)
         model = PairReader(stage.model)
-        start_pair(model, encoder, self.tokenizer)
+        start_pair(model, encoder, tokenizer)
         return model
 
     @property
@@ -77,7 +76,7 @@ class PairTask(ContextTask):
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch."""
-        return 3.0 * pair_flops(self.model, batch)
+        return TRAINING * self.model.flops(batch.inputs.shape) * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
         """The scores behind the held-out loss."""
@@ -88,20 +87,12 @@ class PairTask(ContextTask):
         loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
         return loss, {"span": loss, "loss": loss}
 
-    def finish(self, progress: Progress) -> dict[str, float]:
-        return {}
-
-    def state(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state(self, tensors: dict[str, Tensor]) -> None: ...
-
 
 def check_encoder(stage: PairStageConfig, encoder: Path) -> None:
     """Raises CheckpointError where the folder holds no encoder, or another one than the stage describes."""
-    found = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
-    asked = stage.model.model_dump(exclude=set(_FREE))
-    if wrong := [f"{name}: {found[name]}" for name in asked if asked[name] != found[name]]:
+    actual = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
+    expected = stage.model.model_dump(exclude=set(_FREE))
+    if wrong := [f"{name}: {actual[name]}" for name in expected if expected[name] != actual[name]]:
         raise CheckpointError(
             f"the encoder {encoder} is not what stage {stage.name} describes",
             hint=f"set in its model: {', '.join(wrong)}",
@@ -110,19 +101,4 @@ def check_encoder(stage: PairStageConfig, encoder: Path) -> None:
 
 def load_pair_reader(name: str, runs: Path) -> PairReader:
     """The pair reader of an earlier stage, or of a checkpoint folder. Raises CheckpointError, TrainingError."""
-    folder = checkpoint_of(name, runs)
-    config = load_config(folder)
-    if not isinstance(config, PairModelConfig):
-        raise TrainingError(f"{folder} is not a pair reader", hint="name a checkpoint of a stage of kind: pair")
-    model = PairReader(config)
-    load_into(model, load_state(folder), str(folder))
-    return model
-
-
-def pair_flops(model: PairReader, batch: Batch) -> float:
-    """Model FLOPs of a pair reader's forward pass on the batch: every pair is as long as question and slot."""
-    count, passages, slot = batch.inputs.token_ids.shape
-    length = batch.inputs.question_ids.shape[1] + slot
-    each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-    each += model.config.depth * attention_flops(length, model.config.width, causal=False)
-    return each / 3 * count * passages * length
+    return load_trained(name, runs, PairModelConfig, PairReader, "a pair reader")

@@ -15,7 +15,7 @@ from ragyena.data.qa_files import Question
 from ragyena.documents.sentences import sentence_span
 from ragyena.train.cutting import Cut, token_range
 
-__all__ = ["MORE_SPANS", "NOTHING", "Documents", "Place", "place_arrays", "place_of"]
+__all__ = ["MORE_SPANS", "NOTHING", "Documents", "Place", "place_arrays", "place_of", "without_documents"]
 
 MORE_SPANS = 7  # items of a list beside the first that training uses
 NOTHING = (-1, 0, 0)
@@ -36,7 +36,7 @@ class Place:
     """The context holds no answer."""
     more: tuple[tuple[int, int], ...] = ()
     """The other items of a list in the passage."""
-    told: tuple[int, int, int] = NOTHING
+    further: tuple[int, int, int] = NOTHING
     """Another passage that the answer needs, and tokens of it."""
 
 
@@ -106,7 +106,7 @@ class Documents:
             found = _most_of(cut, context, row.evidence)
             if not found:
                 return None
-            return Place(found[0], (found[1], found[2]), None, told=_elsewhere(cut, context, row, found[0]))
+            return Place(found[0], (found[1], found[2]), None, further=_elsewhere(cut, context, row, found[0]))
         spans = [place for start, end in row.spans if (place := cut.find(context, start, end))]
         if not spans:
             return None
@@ -117,7 +117,7 @@ class Documents:
             sentence = _sole_sentence(cut, index, row.answers[0], *row.spans[0])
             inside = inside[:1]
         more = tuple(inside[1 : MORE_SPANS + 1])
-        return Place(index, inside[0], sentence, more=more, told=_elsewhere(cut, context, row, index))
+        return Place(index, inside[0], sentence, more=more, further=_elsewhere(cut, context, row, index))
 
 
 def _key(document_id: str) -> str:
@@ -158,7 +158,19 @@ def place_arrays(places: Sequence[Place]) -> dict[str, npt.NDArray[np.generic]]:
         "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
         "sentence": np.array([place.sentence or (-1, -1) for place in places], np.int16).reshape(-1, 2),
         "more_spans": more,
-        "told": np.array([place.told for place in places], np.int32).reshape(-1, 3),
+        "further_evidence": np.array([place.further for place in places], np.int32).reshape(-1, 3),
         "missing": np.array([place.missing for place in places], bool),
         "settled": np.array([place.settled for place in places], bool),
+    }
+
+
+def without_documents(spans: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays that questions on documents need, for as many questions as there are ``spans``, none on a document."""
+    count = len(spans)
+    return {
+        "more_spans": np.full((count, MORE_SPANS, 2), -1, np.int16),
+        "further_evidence": np.tile(np.array(NOTHING, np.int32), (count, 1)),
+        "missing": np.zeros(count, bool),
+        "settled": np.asarray(spans)[:, 0] >= 0,
+        "repeat": np.ones(count, np.int16),
     }

@@ -1,4 +1,4 @@
-"""Training data from rows of text to packed token arrays: questions, their passages, and what is made up beside them.
+"""Preparation of training data: rows of text become packed token arrays of questions, passages and synthetic data.
 
 Everything slow happens once: the result is one ``.npz`` file named by what it was made from. Hard negatives are mined
 where the training runs (``ragyena.train.mining``).
@@ -19,43 +19,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import DataConfig
+from ragyena.config.training import Sampling
 from ragyena.data.alias import question_name
-from ragyena.data.clozes import KINDS, Cloze, clozes, mentions
+from ragyena.data.clozes import KINDS, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
-from ragyena.documents.tokenizer import Encoding, Tokenizer
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
-from ragyena.train.augment.perturb import Twister
-from ragyena.train.augment.records import definitions, sheets
+from ragyena.train.augment.perturb import Perturber
+from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
+from ragyena.train.augment.words import word_lists
 from ragyena.train.cutting import Cut, encode, flat, token_range
-from ragyena.train.packed import ANSWER_TOKENS
 from ragyena.train.places import Documents, place_arrays, place_of
 from ragyena.types import Document, Progress
 
 __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
-_ALIAS_SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
-# Of made-up table rows: what a name is of, columns beside it, and what stands in them beside numbers.
-_ROW_HEADS = """
-    name player person artist title film city place team club school university country company author actor director
-    driver rider winner candidate album song ship station building river mountain lake award event character writer
-    member district location athlete model language species
-"""
-_ROW_KEYS = """
-    rank year number position round season result group score time code class series role status division points type
-    date category region age weight height length area population capacity rating seed heat lane pick edition order
-"""
-_ROW_VALUES = """
-    first second third fourth fifth won lost retired active north south east west red blue green gold silver bronze
-    a b c d e f men women senior junior open final spring summer autumn winter large small north-east unknown
-"""
-# In the order in which ``hidden_names`` takes them.
-_ROW_WORDS = ("the", "whose", "is", "with", ":", ";")
-_BLANKS = (("who", "what", "which", "where"), ("when", "what", "which"), ("how many", "what"))  # for each of KINDS
+_BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
 _MADE = "9"  # to be raised when the same settings and files give other data
-_NOTE = 240  # chars of a passage that may stand among a made-up sheet's fields
+_NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +56,19 @@ class PreparedReport:
 
 
 def prepare(
-    config: DataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress, *, near: Mapping[str, Sequence[str]]
+    config: DataConfig,
+    tokenizer: Tokenizer,
+    cache: Path,
+    progress: Progress,
+    *,
+    neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
-    """The packed file for ``config``, made in ``cache`` unless it is there already. ``near``: of each word others that
-    stand near it and are not its synonyms, to twist questions with (``ragyena.train.augment.near_words``).
+    """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
+    questions (``ragyena.train.augment.word_neighbours``).
 
     Raises DataError where no question is usable.
     """
-    path = cache / f"packed-{_fingerprint(config, tokenizer, near)}.npz"
+    path = cache / f"packed-{_fingerprint(config, tokenizer, neighbours)}.npz"
     report = path.with_suffix(".json")
     if path.is_file() and report.is_file():
         values = json.loads(report.read_text(encoding="utf-8"))
@@ -91,7 +80,7 @@ def prepare(
         without = read_questions(config.unanswerable, config.passages, split="train")
         given += [replace(q, answers=(), answer_start=-1, id=f"{_WITHOUT} {q.id}") for q in without.questions]
         contexts |= without.contexts
-        problems += len(without.problems) - len(rows.problems)  # those of the passages are in both
+        problems += len(without.problems)
     asked = {q.context_id for q in given if q.context_id is not None}
     cut = Cut(tokenizer, config.passage_tokens)
     progress.start("cutting passages", len(asked), "texts")
@@ -100,20 +89,22 @@ def prepare(
             cut.add(key, _document(row))
             progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
-    pool = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
-    pool = pool or ["Nobody"]
-    made_contexts, made = sheets(config.sheets, pool, [passage.text[:_NOTE] for passage in cut.passages])
-    for row in made_contexts:
+    names = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
+    names = names or ["Nobody"]
+    record_contexts, synthetic = synthetic_records(
+        config.synthetic_records, names, [passage.text[:_NOTE] for passage in cut.passages]
+    )
+    for row in record_contexts:
         cut.add(row.id, _document(row))
-    prose, prose_tokens = _add_prose(cut, config, tokenizer, progress)
-    made += definitions(prose, config.definitions)
+    prose, prose_tokens = _add_prose(cut, config, progress)
+    synthetic += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": problems})
     tables = Tables.read(cut, config, left_out)
-    made += tables.questions()
+    synthetic += tables.questions()
     documents = Documents.read(cut, config, left_out)
-    made += documents.questions()
-    twister = Twister(pool, near)
-    kept, arrays = _questions([*given, *made], documents, cut, twister, tokenizer, config, left_out, progress)
+    synthetic += documents.questions()
+    perturber = Perturber(names, neighbours)
+    kept, arrays = _questions([*given, *synthetic], documents, cut, perturber, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
@@ -146,10 +137,10 @@ def prepare(
     return PreparedReport(path=path, **values)
 
 
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer, near: Mapping[str, Sequence[str]]) -> str:
-    """Names the packed file: how data are made, the settings, the tokenizer, the words to twist with, and size and time
-    of every local file read."""
-    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(near, sort_keys=True)]
+def _fingerprint(config: DataConfig, tokenizer: Tokenizer, neighbours: Mapping[str, Sequence[str]]) -> str:
+    """A digest of the way data are made, the settings, the tokenizer, the words' neighbours, and size and time of every
+    local file read."""
+    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True)]
     hybrid = (*config.hybrid_questions, *config.hybrid_documents)
     files = (*config.questions, *config.unanswerable, *config.passages, *config.prose)
     for name in (*files, *hybrid, *config.document_questions, *config.documents):
@@ -171,17 +162,17 @@ def _questions(
     questions: Sequence[Question],
     documents: Documents,
     cut: Cut,
-    twister: Twister,
+    perturber: Perturber,
     tokenizer: Tokenizer,
     config: DataConfig,
     left_out: Counter[str],
     progress: Progress,
 ) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
-    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, twisted questions."""
+    """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, perturbations."""
     progress.start("placing answers", len(questions), "questions")
     chooser = random.Random(0)
     kept: list[Question] = []
-    words, twisted, answers, places, name_ranges, polar = [], [], [], [], [], []
+    words, perturbed, answers, places, name_ranges, polar = [], [], [], [], [], []
     encodings = encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
@@ -198,13 +189,13 @@ def _questions(
             left_out["answer crosses a passage border"] += 1
             continue
         answer = tokenizer.encode(question.answers[0]).ids if question.answers else np.zeros(0, np.int32)
-        if place.answer is None and len(answer) >= ANSWER_TOKENS:
+        if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1
             continue
         kept.append(question)
         places.append(place)
         words.append(encoding.ids)
-        answers.append(np.append(answer[: ANSWER_TOKENS - 1], tokenizer.sep_id))
+        answers.append(np.append(answer[: Sampling.ANSWER_TOKENS - 1], tokenizer.sep_id))
         is_polar = bool(question.answers) and question.answers[0].lower() in _POLAR
         is_polar = documents.rows[question.id].answer_type in _POLAR if on_document else is_polar
         extracted = place.answer is not None and not (on_document and is_polar)
@@ -217,15 +208,15 @@ def _questions(
             if name is not None:
                 start = question.question.index(name)
                 name_ranges[-1] = token_range(encoding, start, start + len(name))
-            others = twister.twists(question.question, text, question.answers[0], config.twists, chooser)
+            others = perturber.several(question.question, text, question.answers[0], config.perturbations, chooser)
         rows = (tokenizer.encode(other).ids for other in others)
         fitting = [ids for ids in rows if len(ids) <= config.question_tokens and not np.array_equal(ids, encoding.ids)]
         fitting = fitting or [np.zeros(0, np.int32)]
-        # As many rows for each question: where there are fewer twists, they come again.
-        twisted += [fitting[k % len(fitting)] for k in range(config.twists)]
+        # As many rows for each question: where there are fewer perturbations, they come again.
+        perturbed += [fitting[k % len(fitting)] for k in range(config.perturbations)]
     return kept, {
         **flat("questions", words),
-        **flat("twisted", twisted),
+        **flat("perturbed", perturbed),
         **flat("answers", answers),
         **place_arrays(places),
         "name": np.array(name_ranges, np.int16).reshape(-1, 2),
@@ -236,8 +227,8 @@ def _questions(
 # -- prose -------------------------------------------------------------------------------------------------------
 
 
-def _add_prose(cut: Cut, config: DataConfig, tokenizer: Tokenizer, progress: Progress) -> tuple[list[ContextRow], int]:
-    """Cuts prose to passages beside those of the questions, evenly from the files; its rows, and how many tokens."""
+def _add_prose(cut: Cut, config: DataConfig, progress: Progress) -> tuple[list[ContextRow], int]:
+    """Cuts prose to passages, evenly from the files; its rows, and their number of tokens."""
     kept: list[ContextRow] = []
     progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
     total, left = 0, config.prose_tokens
@@ -260,55 +251,50 @@ def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.N
     """Cloze questions on every passage, as token ranges of it."""
     progress.start("making cloze questions", len(cut.passages), "passages")
     chooser = random.Random(1)
-    rows: list[tuple[int, tuple[int, int], tuple[int, int], tuple[int, int], int]] = []
+    passages, ranges, kinds = [], [], []
     for index, (passage, encoding) in enumerate(zip(cut.passages, cut.encodings)):
         progress.advance(1)
         for cloze in clozes(passage.text, chooser, config.clozes) if config.clozes else ():
-            ranges = _cloze_ranges(cloze, encoding)
-            sentence, answer, _ = ranges
+            sentence, answer = token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer)
             if answer[0] < answer[1] and sentence[1] - sentence[0] <= config.question_tokens:
-                rows.append((index, *ranges, KINDS.index(cloze.kind)))
+                elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
+                passages.append(index)
+                ranges.append((sentence, answer, elsewhere))
+                kinds.append(KINDS.index(cloze.kind))
+    columns = np.array(ranges, np.int16).reshape(-1, 3, 2)
     return {
-        "cloze_passage": np.array([row[0] for row in rows], np.int32),
-        "cloze_sentence": np.array([row[1] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_answer": np.array([row[2] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_elsewhere": np.array([row[3] for row in rows], np.int16).reshape(-1, 2),
-        "cloze_kind": np.array([row[4] for row in rows], np.int8),
+        "cloze_passage": np.array(passages, np.int32),
+        "cloze_sentence": columns[:, 0],
+        "cloze_answer": columns[:, 1],
+        "cloze_elsewhere": columns[:, 2],
+        "cloze_kind": np.array(kinds, np.int8),
     }
-
-
-def _cloze_ranges(cloze: Cloze, encoding: Encoding) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    elsewhere = token_range(encoding, *cloze.elsewhere) if cloze.elsewhere else (-1, -1)
-    return token_range(encoding, *cloze.sentence), token_range(encoding, *cloze.answer), elsewhere
 
 
 # -- words -------------------------------------------------------------------------------------------------------
 
 
 def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
-    """What sampled questions are built with: blanks, ways to say that a name has an alias, pieces of invented names."""
+    """Tokens that sampled questions are built with: blanks, alias phrases, pieces of names, words of table rows."""
     vocabulary = tokenizer.vocabulary()
     heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
     tails = [i for word, i in vocabulary.items() if re.fullmatch(r"##[a-z]{2,4}", word)]
-    sayings = [tokenizer.encode(saying).ids for saying in _ALIAS_SAYINGS]
-    blanks = [tokenizer.encode(word).ids for words in _BLANKS for word in words]
-    kinds = [kind for kind, words in enumerate(_BLANKS) for _ in words]
-    if "[MASK]" in vocabulary:  # what a masked language model's encoder knows a blank as
-        blanks += [np.array([vocabulary["[MASK]"]], np.int32)] * len(KINDS)
-        kinds += range(len(KINDS))
-    values = [*_ROW_VALUES.split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))]
-    rows = {
-        "row_heads": _ROW_HEADS.split(),
-        "row_keys": _ROW_KEYS.split(),
-        "row_values": values,
-        "row_words": _ROW_WORDS,
+    words = word_lists("sampling")
+    blanks = [(kind, tokenizer.encode(word).ids) for kind, name in enumerate(KINDS) for word in words["blanks"][name]]
+    if "[MASK]" in vocabulary:  # a blank as a masked language model's encoder knows it
+        blanks += [(kind, np.array([vocabulary["[MASK]"]], np.int32)) for kind in range(len(KINDS))]
+    texts = {
+        "row_heads": words["row_heads"].split(),
+        "row_keys": words["row_keys"].split(),
+        "row_values": [*words["row_values"].split(), *map(str, range(1, 100)), *map(str, range(1850, 2024))],
+        "row_words": _BRIDGE_WORDS,
+        "alias_phrases": words["alias_phrases"],
     }
-    texts = {name: [tokenizer.encode(word).ids for word in words] for name, words in rows.items()}
-    return {
-        **{key: value for name, ids in texts.items() for key, value in flat(name, ids).items()},
-        **flat("sayings", sayings),
-        **flat("blanks", blanks),
-        "blank_kinds": np.array(kinds, np.int8),
+    arrays = flat("blanks", [ids for _, ids in blanks])
+    for name, some in texts.items():
+        arrays |= flat(name, [tokenizer.encode(text).ids for text in some])
+    return arrays | {
+        "blank_kinds": np.array([kind for kind, _ in blanks], np.int8),
         "name_heads": np.array(sorted(heads), np.int32),
         "name_tails": np.array(sorted(tails), np.int32),
         "full_stop": tokenizer.encode(".").ids.astype(np.int32),

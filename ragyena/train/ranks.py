@@ -31,7 +31,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and shows progress."""
+        """True for the process that writes files and shows progress."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a reader's stage trains on and for: its model and teacher, its batches, its loss.
+"""The task of a reader's stage: the model, its teachers, and the loss.
 
 ``ragyena.train.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
 """
@@ -11,26 +11,26 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ragyena.config import StageConfig, TrainConfig
+from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
+from ragyena.config.training import Loss
 from ragyena.errors import TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
-from ragyena.model.encoder_start import convert, start_from_encoder
+from ragyena.model.checkpoint import Storage
+from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.model.warm_start import start_from_encoder, start_from_reader
 from ragyena.train.calibration import calibrate
-from ragyena.train.context_task import ContextTask, checkpoint_of, compiled
-from ragyena.train.flops import attention_flops, conv_flops, matrix_entries
+from ragyena.train.context_task import ContextTask
 from ragyena.train.null_fit import fit_null
 from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.train.packed import Batch, PackedData
-from ragyena.train.pair_task import load_pair_reader, pair_flops
+from ragyena.train.pair_task import load_pair_reader
 from ragyena.train.ranks import Ranks
+from ragyena.train.task import load_trained
 from ragyena.types import Progress
 
 __all__ = ["ReaderTask"]
 
-_POLAR_WEIGHT = 0.1
-_WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
@@ -50,7 +50,7 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
 
 
 class ReaderTask(ContextTask):
-    """A stage of reader training on one device. ``runs`` holds the checkpoints of earlier stages."""
+    """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from."""
 
     def __init__(
         self,
@@ -64,8 +64,8 @@ class ReaderTask(ContextTask):
         tokenizer: Path | None = None,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        super().__init__(config, stage, packed, device=device, ranks=ranks)
-        self.stage, self.runs, self.tokenizer, self.seed = stage, runs, tokenizer, config.seed
+        super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
+        self.stage, self.seed = stage, config.seed
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
         self._start(encoder)
@@ -77,14 +77,9 @@ class ReaderTask(ContextTask):
             self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
             self.pair_teacher.prepare_inference(self.dtype)
         self.hidden_loss = HiddenStateLoss(compiled=self.compiles)
-        self.layers = self._layers(self.model)
-        self.teacher_layers = self._layers(self.teacher)
-        self.pair_layers = self._layers(self.pair_teacher)
-
-    def _layers(self, model: ReaderModel | PairReader | None) -> list[nn.Module]:
-        if model is None:
-            return []
-        return compiled(model.layers) if self.compiles else list(model.layers)
+        self.layers = self.layers_of(self.model)
+        self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
+        self.pair_layers = self.layers_of(self.pair_teacher) if self.pair_teacher else []
 
     def _start(self, encoder: Path) -> None:
         start = self.stage.start
@@ -96,21 +91,14 @@ class ReaderTask(ContextTask):
         if start == "encoder":
             start_from_encoder(self.model, encoder)
         elif start != "scratch":
-            convert(self._load(start), self.model)
+            start_from_reader(self.model, self._load(start))
 
     @property
     def _averaged_with(self) -> str:
         return self.stage.average_with or self.stage.start
 
     def _load(self, name: str) -> ReaderModel:
-        """The model of an earlier stage or of a checkpoint folder."""
-        folder = checkpoint_of(name, self.runs)
-        config = load_config(folder)
-        if not isinstance(config, type(self.stage.model)):
-            raise TrainingError(f"{folder} is not a reader", hint="name a reader's checkpoint or an earlier stage")
-        model = ReaderModel(config)
-        load_into(model, load_state(folder), str(folder))
-        return model
+        return load_trained(name, self.runs, ReaderModelConfig, ReaderModel, "a reader")
 
     # -- what the loop asks for ----------------------------------------------------------------------------------
 
@@ -121,27 +109,10 @@ class ReaderTask(ContextTask):
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
-        teacher = self._forward_flops(self.teacher, batch) if self.teacher is not None else 0.0
-        if self.pair_teacher is not None:
-            teacher += pair_flops(self.pair_teacher, batch)
-        return 3.0 * self._forward_flops(self.model, batch) + teacher
-
-    def _forward_flops(self, model: ReaderModel, batch: Batch) -> float:
-        question, slot = batch.inputs.question_ids.shape[1], batch.inputs.token_ids.shape[2]
-        context = question + batch.inputs.token_ids[0].numel()
-        config = model.config
-        each = 6.0 * sum(matrix_entries(layer) for layer in model.layers)
-        selected_tokens = config.selected_tokens or (0,) * len(config.mixers)
-        for mixer, across, selected in zip(config.mixers, config.context_channels, selected_tokens):
-            if mixer == "hyena":
-                each += conv_flops(slot, config.width - across) + (conv_flops(context, across) if across else 0.0)
-                each += attention_flops(question + selected, config.width, causal=False)
-            else:
-                seen = context if mixer == "attention" else question + slot
-                # across several passages there are two products of queries and keys: as they are, and turned
-                turned = mixer == "attention" and batch.inputs.token_ids.shape[1] > 1
-                each += attention_flops(seen, config.width, causal=False) * (1.5 if turned else 1.0)
-        return each / 3 * batch.tokens
+        shape = batch.inputs.shape
+        each = TRAINING * self.model.flops(shape)
+        each += sum(teacher.flops(shape) for teacher in (self.teacher, self.pair_teacher) if teacher is not None)
+        return each * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
         """The scores behind the held-out loss."""
@@ -157,35 +128,35 @@ class ReaderTask(ContextTask):
         scores = self.model.span_scores(last, batch.inputs.text_mask)
         parts["span"] = span_loss(scores, batch)
         parts["polar"] = polar_loss(self.model.write_logit(last), batch)
-        loss = stage.span_weight * (1 + done) * parts["span"] + _POLAR_WEIGHT * parts["polar"]
+        loss = stage.span_weight * (1 + done) * parts["span"] + Loss.POLAR_WEIGHT * parts["polar"]
         if self.model.decoder is not None and stage.write_weight:
             parts["write"] = self._write_loss(batch, last)
             loss = loss + stage.write_weight * parts["write"]
         selecting = stage.model.selecting_layers
         if selecting:
-            found = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
-            parts["evidence"] = torch.stack(found).mean()
+            losses = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
+            parts["evidence"] = torch.stack(losses).mean()
             loss = loss + stage.evidence_weight * parts["evidence"]
-        taught: SpanScores | None = None
+        teacher_scores: SpanScores | None = None
         if self.teacher is not None:
             with torch.no_grad():
-                theirs = self._encode(self.teacher, batch, self.teacher_layers)
-                taught = self.teacher.span_scores(theirs[-1], batch.inputs.text_mask)
-            parts["hidden"] = self.hidden_loss(states, theirs, batch)
+                teacher_states = self._encode(self.teacher, batch, self.teacher_layers)
+                teacher_scores = self.teacher.span_scores(teacher_states[-1], batch.inputs.text_mask)
+            parts["hidden"] = self.hidden_loss(states, teacher_states, batch)
             left = 1 - (1 - stage.hidden_final) * done
             loss = loss + stage.hidden_weight * left * parts["hidden"]
         if self.pair_teacher is not None:
             with torch.no_grad():
-                taught = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
-        if taught is not None and stage.teacher_weight:
-            parts["teacher"] = teacher_loss(scores, taught, batch)
+                teacher_scores = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
+        if teacher_scores is not None and stage.teacher_weight:
+            parts["teacher"] = teacher_loss(scores, teacher_scores, batch)
             loss = loss + stage.teacher_weight * parts["teacher"]
         parts["loss"] = loss
         return loss, parts
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Averages the model with its start or another and fits its no-answer score, where the stage says so, then fits
-        the confidence on the held-out questions, where there are some; what was measured."""
+        """Averages the model and fits its no-answer score, where the stage says so, and calibrates the confidence on
+        held-out questions, where there are some; what was measured."""
         if self.stage.average_start:
             self._average()
         measured: dict[str, float] = {}
@@ -206,7 +177,6 @@ class ReaderTask(ContextTask):
                 parameter.lerp_(other[name].to(parameter), self.stage.average_start)
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs beside the model and its optimizer."""
         return self.hidden_loss.state()
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
@@ -219,7 +189,7 @@ class ReaderTask(ContextTask):
         fewer, and costs less, than the encoder."""
         assert self.model.decoder is not None
         urgency = (batch.has_span & (batch.polar != 1)).long() + 2 * (~batch.answer_mask.any(1)).long()
-        some = urgency.argsort(stable=True)[:_WRITE_CONTEXTS]
+        some = urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
         return self.model.decoder.loss(
             batch.answer_ids[some],
             batch.answer_mask[some],

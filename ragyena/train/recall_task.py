@@ -17,20 +17,18 @@ from torch import Tensor
 from ragyena.config import RecallStageConfig, RecallTrainConfig
 from ragyena.errors import ConfigError
 from ragyena.model.checkpoint import Storage
-from ragyena.train.flops import language_model_flops
 from ragyena.train.lm_data import LanguageBatch
-from ragyena.train.lm_task import compiled_layers, started
+from ragyena.train.lm_task import CausalTask
 from ragyena.train.ranks import Ranks
-from ragyena.types import Progress
 
 __all__ = ["RecallTask", "sequences"]
 
 
-class RecallTask:
-    """A stage of training on one synthetic task. ``runs`` holds the checkpoints of earlier stages."""
+class RecallTask(CausalTask):
+    """A stage of training on one synthetic task."""
 
     held_out_loss = "held-out error"
-    recordable = False  # never tried
+    recordable = False  # never measured
     tokenizer: Path | None = None
 
     def __init__(
@@ -42,19 +40,14 @@ class RecallTask:
         device: str,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
-        self.stage, self.seed, self.device, self.ranks = stage, config.seed, device, ranks
+        self.stage, self.seed = stage, config.seed
         if stage.tokens_per_step < max(stage.lengths) * ranks.count:
             raise ConfigError(
                 f"stage {stage.name}: {stage.tokens_per_step} tokens a step are less than a sequence of "
                 f"{max(stage.lengths)} for each of {ranks.count} processes",
                 hint="raise tokens_per_step, or start fewer processes",
             )
-        self.model = started(stage.model, stage.start, runs).to(device).train()
-        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-        self.compiled = stage.compile and device.startswith("cuda")
-        self.layers = compiled_layers(self.model) if self.compiled else None
-
-    # -- what the loop asks for ----------------------------------------------------------------------------------
+        super().__init__(stage, runs=runs, device=device, ranks=ranks)
 
     @property
     def storage(self) -> Mapping[str, Storage]:
@@ -62,23 +55,12 @@ class RecallTask:
         return {"*": "float32"}
 
     def batch(self, step: int) -> LanguageBatch:
-        """This rank's share of the batch of a step: the same whenever it is asked for."""
+        """This rank's share of the batch of a step: the same at every call."""
         return self._share(step, self.stage.lengths[step % len(self.stage.lengths)])
 
     def every_shape(self) -> list[LanguageBatch]:
         """A batch of each length."""
         return [self._share(0, length) for length in self.stage.lengths]
-
-    def loss(self, batch: LanguageBatch, done: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean cross-entropy of what is asked for, in nats."""
-        loss = self.model.loss(
-            batch.ids, targets_BL=batch.targets, dtype=self.dtype, layers=self.layers, compiled=self.compiled
-        )
-        return loss, {"loss": loss}
-
-    def flops(self, batch: LanguageBatch) -> float:
-        """Model FLOPs of a step on the batch."""
-        return language_model_flops(self.model, self.stage.model, batch.ids.shape[1]) * batch.tokens
 
     @torch.no_grad()
     def held_out(self) -> dict[str, float]:
@@ -90,39 +72,28 @@ class RecallTask:
             right = torch.zeros((), device=self.device)
             batches = -(-stage.held_out_sequences // (each * self.ranks.count))
             for number in range(batches):
-                batch = self._made(f"held out {number} {self.ranks.rank}", length, each)
+                batch = self._generated(f"held out {number} {self.ranks.rank}", length, each)
                 states_BLD = self.model.states(batch.ids, dtype=self.dtype, layers=self.layers)
-                asked = batch.targets >= 0
-                logits = states_BLD[asked].float() @ self.model.lm_head.weight.float().t()
-                right += (logits.argmax(-1) == batch.targets[asked]).float().mean()
+                counted = batch.targets >= 0
+                logits = states_BLD[counted].float() @ self.model.lm_head.weight.float().t()
+                right += (logits.argmax(-1) == batch.targets[counted]).float().mean()
             measured[f"held-out accuracy {length}"] = float(self.ranks.sum(right)) / (batches * self.ranks.count)
         return {self.held_out_loss: 1 - sum(measured.values()) / len(measured), **measured}
 
-    def finish(self, progress: Progress) -> dict[str, float]:
-        return {}
-
-    def state(self) -> dict[str, Tensor]:
-        return {}
-
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """There is no state beside the model and its optimizer."""
-
-    # ------------------------------------------------------------------------------------------------------------
-
     def _share(self, step: int, length: int) -> LanguageBatch:
         each = self.stage.tokens_per_step // length // self.ranks.count
-        whole = self._made(f"step {step}", length, each * self.ranks.count)
+        whole = self._generated(f"step {step}", length, each * self.ranks.count)
         mine = slice(self.ranks.rank * each, (self.ranks.rank + 1) * each)
         return LanguageBatch(whole.ids[mine], whole.targets[mine])
 
-    def _made(self, name: str, length: int, count: int) -> LanguageBatch:
+    def _generated(self, name: str, length: int, count: int) -> LanguageBatch:
         digest = hashlib.sha256(f"{self.seed} {name} {length}".encode()).digest()
         generator = torch.Generator(self.device).manual_seed(int.from_bytes(digest[:7]))
         return sequences(self.stage, length, count, generator)
 
 
 def sequences(stage: RecallStageConfig, length: int, count: int, generator: torch.Generator) -> LanguageBatch:
-    """``count`` new sequences of a stage's task; targets are -1 where nothing is asked for."""
+    """``count`` new sequences of a stage's task; targets are -1 where nothing is to be predicted."""
     if stage.task == "induction":
         return _induction(stage.symbols, length, count, generator)
     return _associative(stage, length, count, generator)
@@ -149,16 +120,16 @@ def _associative(stage: RecallStageConfig, length: int, count: int, generator: t
     pairs = length // 2 - queries
     if stage.task == "associative":
         key_BN = below(keys, count, pairs)
-        asked_BQ = key_BN.gather(1, below(pairs, count, queries))  # one that was met
+        query_BQ = key_BN.gather(1, below(pairs, count, queries))  # one that was stated
         stated_BN2 = torch.stack([key_BN, value_BK.gather(1, key_BN)], -1)
     else:
-        asked_BQ = below(keys, count, queries)
+        query_BQ = below(keys, count, queries)
         places_BK = torch.rand(count, pairs, generator=generator, device=device).argsort(1)[:, :keys]
         pair_BK2 = torch.stack([torch.arange(keys, device=device).expand(count, -1), value_BK], -1)
         stated_BN2 = torch.full((count, pairs, 2), stage.symbols, device=device)
         stated_BN2.scatter_(1, places_BK[..., None].expand(-1, -1, 2), pair_BK2)
-    answer_BQ = value_BK.gather(1, asked_BQ)
-    ids_BL = torch.cat([stated_BN2, torch.stack([asked_BQ, answer_BQ], -1)], 1).flatten(1)
+    answer_BQ = value_BK.gather(1, query_BQ)
+    ids_BL = torch.cat([stated_BN2, torch.stack([query_BQ, answer_BQ], -1)], 1).flatten(1)
     targets_BL = torch.full_like(ids_BL, -1)
     targets_BL[:, -2 * queries :: 2] = answer_BQ
     missing = length - ids_BL.shape[1]  # an odd length begins with filler

@@ -3,13 +3,12 @@
 Legend: B contexts, Q question tokens, P passages, S slot tokens.
 
 A step's batch is a function of (seed, step) alone, so that a resumed run sees the batches the first would have seen.
-Questions are asked among their hard negatives, slots shuffled; where a context has more passages than those, among
-hard negatives of related questions and random passages too. Some contexts are changed so that they hold no answer:
-the gold passage is left out, the answer's sentence is taken out of it, or the question is twisted. In some of several
-passages a name of the question becomes an invented alias, or a description by a column of a table, which another
-passage explains: two passages have to be joined. Some contexts of several passages are the parts of a table with
-linked articles, asked what a row and an article tell together. Cloze questions on plain text are asked of another
-place that holds the blanked string.
+A context is a question's gold passage among its hard negatives, slots shuffled; where there are more passages than
+those, hard negatives of related questions and random passages too. Some questions are made unanswerable: the gold
+passage is left out, the answer's sentence is taken out of it, or the question is perturbed. In some contexts of several
+passages a name of the question becomes an alias that another passage explains (two hops). Some are parts of a table
+with linked articles, whose question needs a row and an article. Cloze questions on plain text find their answer in
+another place that holds the blanked string.
 """
 
 from __future__ import annotations
@@ -23,23 +22,19 @@ import torch
 from torch import Tensor
 
 from ragyena.config import ContextStageConfig
+from ragyena.config.training import Sampling
 from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
-from ragyena.train.augment.aliases import HiddenNames
-from ragyena.train.packed import ANSWER_TOKENS, Batch, Edit, PackedData, either
+from ragyena.train.augment.aliases import Aliases
+from ragyena.train.packed import Batch, Edit, PackedData, either
 from ragyena.train.places import MORE_SPANS
 
 __all__ = ["Sampler"]
 
-_SLOT_LENGTHS = (128, 176, 240)  # slots of single-passage batches; few, since each shape is compiled once
-_RANDOM_NEGATIVE = 0.15  # of the negatives, drawn from all passages instead of the retriever's hits
-_EVIDENCE_REACH = 8  # tokens before and after an answer that count as evidence
-_ANSWER_PIECES = 8  # of an answer, compared to tell whether a passage holds it
-
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where the answers of a batch are, before they are put in context."""
+    """The answers of a batch, before they are put in context."""
 
     gold: Tensor
     """[B] passage."""
@@ -56,8 +51,8 @@ class _Target:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What else than the gold passage a question needs: the place of a passage in the context, and tokens of it."""
+class _Evidence:
+    """Evidence outside the gold passage: the slot of a passage in the context, and tokens of it."""
 
     slot: Tensor
     """[B]; -1 for nothing."""
@@ -90,7 +85,7 @@ class Sampler:
         of_table = torch.zeros_like(held_out)
         of_table[self.tables] = True
         self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table, data["repeat"].long())
-        self.tells = bool((data["told"][:, 0] >= 0).any())
+        self.has_further = bool((data["further_evidence"][:, 0] >= 0).any())
         if stage.tables and not len(self.tables):
             raise DataError(
                 "there are no questions on tables", hint="name data.hybrid_documents, or set the stage's tables to 0"
@@ -98,16 +93,18 @@ class Sampler:
         self.table_of = torch.full((len(held_out),), -1, device=self.device)  # of each question, -1 for none
         self.table_of[self.tables] = torch.arange(len(self.tables), device=self.device)
         self.negatives = data["negatives"].long().clone()
-        others = data["table_others"].long()[:, : self.negatives.shape[1]]
-        mined = self.negatives[self.tables, : others.shape[1]]
-        self.negatives[self.tables, : others.shape[1]] = torch.where(others >= 0, others, mined)
+        table_negatives = data["table_negatives"].long()[:, : self.negatives.shape[1]]
+        mined = self.negatives[self.tables, : table_negatives.shape[1]]
+        self.negatives[self.tables, : table_negatives.shape[1]] = torch.where(
+            table_negatives >= 0, table_negatives, mined
+        )
         kept_back = torch.zeros(int(data["context_of"].max()) + 1, dtype=torch.bool, device=self.device)
         kept_back[data["context_of"].long()[data["gold"].long()[self.held_out]]] = True
         usable = (data["cloze_gold"] >= 0) & ~kept_back[data["context_of"].long()[data["cloze_passage"].long()]]
         self.clozes, self.cloze_weights = self._by_slot(data["cloze_gold"].long().clamp(min=0), usable)
         if stage.cloze and not bool(usable.any()):
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
-        self.hidden_names = HiddenNames(data, described=stage.described)
+        self.aliases = Aliases(data, entity_bridge=stage.entity_bridge)
         self.most_passages = int(self.negatives.shape[1])
         self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
         trained = (~held_out & ~of_table).nonzero()[:, 0]
@@ -119,20 +116,20 @@ class Sampler:
         """Rows whose gold passage fits each slot length and none shorter, each ``repeat`` times, and the share of steps
         they get."""
         length = (self.data.lengths("passages") + 1 + self.data.lengths("headers") + 1)[gold]
-        if bool((usable & (length > _SLOT_LENGTHS[-1])).any()):
+        if bool((usable & (length > Sampling.SLOT_TOKENS[-1])).any()):
             raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")
-        edges = (0, *_SLOT_LENGTHS)
+        edges = (0, *Sampling.SLOT_TOKENS)
         rows = [((length > low) & (length <= high) & usable).nonzero()[:, 0] for low, high in itertools.pairwise(edges)]
         if repeat is not None:
             rows = [of.repeat_interleave(repeat[of]) for of in rows]
         # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
-        weights = np.array([len(bucket) * high for bucket, high in zip(rows, _SLOT_LENGTHS)], float)
+        weights = np.array([len(bucket) * high for bucket, high in zip(rows, Sampling.SLOT_TOKENS)], float)
         return rows, weights / max(weights.sum(), 1.0)
 
     def shapes(self) -> list[tuple[int, int]]:
-        """The (passages, slot tokens) that batches can have: what is compiled before the clock starts."""
-        single = [(1, slot) for slot in _SLOT_LENGTHS] if 1 in self.stage.passages else []
-        return single + [(count, _SLOT_LENGTHS[-1]) for count in self.stage.passages if count > 1]
+        """The (passages, slot tokens) that batches can have, to compile beforehand."""
+        single = [(1, slot) for slot in Sampling.SLOT_TOKENS] if 1 in self.stage.passages else []
+        return single + [(count, Sampling.SLOT_TOKENS[-1]) for count in self.stage.passages if count > 1]
 
     def batch(self, step: int, *, shape: tuple[int, int] | None = None) -> Batch:
         """The batch of a step; ``shape`` forces its passages and slot tokens (to compile for it)."""
@@ -144,8 +141,8 @@ class Sampler:
         buckets, shares = (self.clozes, self.cloze_weights) if is_cloze else (self.rows, self.weights)
         bucket = int(chooser.choice(len(buckets), p=shares))
         if shape is not None:
-            passages, bucket = shape[0], _SLOT_LENGTHS.index(shape[1])
-        slot = _SLOT_LENGTHS[bucket] if passages == 1 else _SLOT_LENGTHS[-1]
+            passages, bucket = shape[0], Sampling.SLOT_TOKENS.index(shape[1])
+        slot = Sampling.SLOT_TOKENS[bucket] if passages == 1 else Sampling.SLOT_TOKENS[-1]
         of = buckets[bucket] if passages == 1 else torch.cat(buckets)
         if not len(of):  # only when compiling for a shape that no row has
             of = torch.cat(buckets)
@@ -156,9 +153,9 @@ class Sampler:
         return self._cloze(rows, passages, slot, generator) if is_cloze else self._ask(rows, passages, slot, generator)
 
     def held_out_batch(self, step: int, passages: int) -> Batch:
-        """Contexts of questions never trained on; like ``batch``, the same whenever it is called."""
+        """Contexts of held-out questions; like ``batch``, the same whenever it is called."""
         generator = torch.Generator(self.device).manual_seed(step)
-        slot = _SLOT_LENGTHS[-1]
+        slot = Sampling.SLOT_TOKENS[-1]
         return self._ask(self._draw(self.held_out, passages, slot, generator), passages, slot, generator)
 
     def _draw(self, rows: Tensor, passages: int, slot: int, generator: torch.Generator) -> Tensor:
@@ -181,62 +178,62 @@ class Sampler:
         span, sentence = data["span"].long()[question], data["sentence"].long()[question]
         bound = stage.unanswerable + stage.sentence_removed
         cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)
-        # Each question's twists stand together, as many for each; none have tokens where it has none.
-        twists = len(data["twisted_offsets"]) // len(data["gold"])
-        twist = question * twists + self._below(twists, (batch,), generator)
-        twisted = (draw >= bound) & (draw < bound + stage.twisted) & (data.lengths("twisted")[twist] > 0)
+        # Each question's perturbations stand together, as many for each; they are empty where it has none.
+        each = len(data["perturbed_offsets"]) // len(data["gold"])
+        row = question * each + self._below(each, (batch,), generator)
+        perturbed = (draw >= bound) & (draw < bound + stage.perturbed) & (data.lengths("perturbed")[row] > 0)
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
-        told: _Told | None = None
-        if (stage.tables or self.tells) and passages > 1:
-            chosen, told = self._tell(chosen, place, question, generator)
+        evidence: _Evidence | None = None
+        if (stage.tables or self.has_further) and passages > 1:
+            chosen, evidence = self._put_evidence(chosen, place, question, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
         if passages >= 3 and stage.alias:
-            aliased = (draw >= bound + stage.twisted) & self.hidden_names.named[question]
+            aliased = (draw >= bound + stage.perturbed) & self.aliases.named[question]
             aliased &= self._random((batch,), generator) < stage.alias
-            edit, inserted, explains = self.hidden_names.edits(question, aliased, place, passages, generator)
-        other = data.rows("twisted", twist, self.question_tokens)
-        plain = either(twisted, other, data.rows("questions", question, self.question_tokens))
-        if stage.tables and told is not None:
+            edit, inserted, explains = self.aliases.edits(question, aliased, place, passages, generator)
+        other = data.rows("perturbed", row, self.question_tokens)
+        plain = either(perturbed, other, data.rows("questions", question, self.question_tokens))
+        if stage.tables and evidence is not None:
             table = self.table_of[question]
             named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
             plain = either(table >= 0, named, plain)
-        asked = either(twisted, other, data.rows("questions", question, self.question_tokens, edit))
+        asked = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
-        missing = data["missing"][question].bool()
-        more = data["more_spans"].long()[question]
-        target = _Target(gold, span, gone, absent | cut | twisted | missing, absent, more)
-        answers = data.rows("answers", question, ANSWER_TOKENS)
+        missing = absent | cut | perturbed | data["missing"][question].bool()
+        target = _Target(gold, span, gone, missing, absent, data["more_spans"].long()[question])
+        answers = data.rows("answers", question, Sampling.ANSWER_TOKENS)
         return self._context(
-            asked, plain, chosen, place, target, inserted, explains, told, slot, answers,
+            asked, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
-    def _tell(
+    def _put_evidence(
         self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, _Told]:
-        """``chosen`` [B, P] with the other passage that an answer needs (of a question on a table, the one that tells
-        what it is about) in another slot than the gold one's ``place`` [B], and where it is."""
+    ) -> tuple[Tensor, _Evidence]:
+        """``chosen`` [B, P] with the other passage that an answer needs, if it needs one, in another slot than the gold
+        one's ``place`` [B], and where it is."""
         batch, passages = chosen.shape
-        needed = self.data["told"].long()[question]
+        further = self.data["further_evidence"].long()[question]
         if len(self.tables):
             table = self.table_of[question]
-            needed = torch.where((table >= 0)[:, None], self.data["table_told"].long()[table.clamp(min=0)], needed)
-        passage, first, end = needed.unbind(1)
+            of_table = self.data["table_evidence"].long()[table.clamp(min=0)]
+            further = torch.where((table >= 0)[:, None], of_table, further)
+        passage, first, end = further.unbind(1)
         slots = torch.arange(passages, device=self.device)
         at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
         twice = (chosen == passage[:, None]) & (slots != place[:, None])
         chosen = torch.where(twice, self._below(self.data.passages, (batch, passages), generator), chosen)
         here = (slots == at[:, None]) & (passage >= 0)[:, None]
         chosen = torch.where(here, passage[:, None], chosen)
-        return chosen, _Told(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
+        return chosen, _Evidence(torch.where(passage >= 0, at, -1), torch.stack([first, end], 1))
 
     def _passages(
         self, gold: Tensor, span: Tensor, hard: Tensor, passages: int, absent: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """[B, P] passages, and the slot [B] of the gold one [B] (or that it would have). ``span`` [B, 2] is the answer
-        in the gold one; ``hard`` [B, N] are negatives."""
+        """Passages [B, P], and the slot [B] that the ``gold`` one [B] has (or would have). ``span`` [B, 2] is the
+        answer in it; ``hard`` [B, N] are negatives."""
         batch, count = gold.shape[0], self.data.passages
         hard = hard.long()
         order = self._random(tuple(hard.shape), generator).argsort(1)[:, :passages]
@@ -249,15 +246,15 @@ class Sampler:
             mixed = self._random(tuple(chosen.shape), generator).argsort(1)
             chosen = chosen.gather(1, mixed)
         anything = self._below(count, tuple(chosen.shape), generator)
-        chosen = torch.where(self._random(tuple(chosen.shape), generator) < _RANDOM_NEGATIVE, anything, chosen)
+        chosen = torch.where(self._random(tuple(chosen.shape), generator) < Sampling.RANDOM_NEGATIVES, anything, chosen)
         chosen = torch.where(chosen == gold[:, None], (chosen + 1) % count, chosen)
         place = self._below(passages, (batch,), generator)
         here = (torch.arange(passages, device=self.device) == place[:, None]) & ~absent[:, None]
         return torch.where(here, gold[:, None], chosen), place
 
     def _related(self, gold: Tensor, span: Tensor, hard: Tensor, other: Tensor, generator: torch.Generator) -> Tensor:
-        """[B, M] passages as ``other``, some replaced by hard negatives of a question that is asked of a hard negative:
-        near the question in what they are about. None holds the answer; what has no such question stays."""
+        """Passages [B, M]: those of ``other``, some replaced by hard negatives of a question on one of the ``hard``
+        negatives, which are near in topic. None of these holds the answer."""
         negatives = self.negatives
         neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
@@ -265,14 +262,14 @@ class Sampler:
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
 
     def _holds(self, passage: Tensor, gold: Tensor, span: Tensor) -> Tensor:
-        """[B, M] whether passages hold the first tokens of an answer, the tokens ``span`` [B, 2] of ``gold`` [B]."""
+        """Whether passages hold the first tokens of an answer (``span`` [B, 2] of ``gold`` [B]): [B, M] bool."""
         data = self.data
         begin = data["passages_offsets"].long()[gold]
-        answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], _ANSWER_PIECES)
-        ids, mask = data.rows("passages", passage, _SLOT_LENGTHS[-1])
+        answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], Sampling.COMPARED_TOKENS)
+        ids, mask = data.rows("passages", passage, Sampling.SLOT_TOKENS[-1])
         ids = ids.masked_fill(~mask, -1)
         match = (span[:, 0] >= 0)[:, None, None] & mask
-        for piece in range(_ANSWER_PIECES):
+        for piece in range(Sampling.COMPARED_TOKENS):
             same = torch.nn.functional.pad(ids[..., piece:] == answer[:, piece, None, None], (0, piece))
             match = match & (same | ~known[:, piece, None, None])
         return match.any(-1)
@@ -280,13 +277,13 @@ class Sampler:
     # -- cloze questions -----------------------------------------------------------------------------------------
 
     def _cloze(self, row: Tensor, passages: int, slot: int, generator: torch.Generator) -> Batch:
-        """Contexts for cloze rows [B]: a sentence with a blank, asked of another place that holds the string."""
+        """Contexts for cloze rows [B]: a sentence with a blank, answered by another place that holds the string."""
         data, batch = self.data, row.shape[0]
         own, gold = data["cloze_passage"].long()[row], data["cloze_gold"].long()[row]
         sentence, answer = data["cloze_sentence"].long()[row], data["cloze_answer"].long()[row]
         begin = data["passages_offsets"].long()[own]
         kind = data["cloze_kind"].long()[row]
-        # a blank that suits the kind of answer: the best of random scores among those of the kind
+        # A blank of the kind of the answer: the best of random scores among those of the kind.
         score = self._random((batch, len(data["blank_kinds"])), generator)
         blank = (score - 2.0 * (data["blank_kinds"] != kind[:, None])).argmax(1)
         blank_ids, blank_mask = data.rows("blanks", blank, 3)
@@ -297,10 +294,9 @@ class Sampler:
         span, hard = data["cloze_span"].long()[row], data["cloze_negatives"][row]
         chosen, place = self._passages(gold, span, hard, passages, absent, generator)
         gone = torch.where((own == gold)[:, None], sentence, 0)
-        target = _Target(
-            gold, span, gone, absent, absent, data["more_spans"].new_full((batch, MORE_SPANS, 2), -1).long()
-        )
-        nothing = torch.zeros(batch, ANSWER_TOKENS, dtype=torch.long, device=self.device)
+        single = torch.full((batch, MORE_SPANS, 2), -1, device=self.device)
+        target = _Target(gold, span, gone, absent, absent, single)
+        nothing = torch.zeros(batch, Sampling.ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
             asked, asked, chosen, place, target, Edit.none(chosen), explains, None, slot, (nothing, nothing.bool()),
@@ -318,15 +314,15 @@ class Sampler:
         target: _Target,
         inserted: Edit,
         explains: Tensor,
-        told: _Told | None,
+        other_evidence: _Evidence | None,
         slot: int,
         answers: tuple[Tensor, Tensor],
         polar: Tensor,
         generator: torch.Generator,
     ) -> Batch:
-        """Slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits passages
-        other than the gold one; where one ``explains`` [B, P], what was put in front of it is evidence, and so is what
-        is ``told``."""
+        """The slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits
+        passages other than the gold one; where one ``explains`` [B, P], its inserted tokens are evidence, beside
+        ``other_evidence``."""
         batch, passages = passage.shape
         slots = torch.arange(passages, device=self.device)
         is_gold = (slots == place[:, None]) & ~target.absent[:, None]
@@ -351,13 +347,14 @@ class Sampler:
         listed = (target.more[..., 0] >= 0) & found[:, None]
         more = target.more + in_text[:, None, None] - target.more.new_tensor([0, 1])
         position = torch.arange(slot, device=self.device)
-        near = (position >= (first - _EVIDENCE_REACH)[:, None]) & (position <= (last + _EVIDENCE_REACH)[:, None])
+        reach = Sampling.EVIDENCE_REACH
+        near = (position >= (first - reach)[:, None]) & (position <= (last + reach)[:, None])
         items = (more - offset[:, None, None])[..., None]
-        near_item = (position >= items[:, :, 0] - _EVIDENCE_REACH) & (position <= items[:, :, 1] + _EVIDENCE_REACH)
+        near_item = (position >= items[:, :, 0] - reach) & (position <= items[:, :, 1] + reach)
         near = near | (near_item & listed[..., None]).any(1)
         evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
-        if told is not None:
-            evidence = evidence | (told.mask(text_start, slot) & text_mask & found[:, None, None])
+        if other_evidence is not None:
+            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & found[:, None, None])
         front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
         return Batch(
             inputs=inputs,

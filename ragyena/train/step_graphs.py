@@ -1,4 +1,4 @@
-"""Forward and backward passes as CUDA graphs: one launch in place of thousands.
+"""Faster steps: compiled layers, and forward and backward passes as CUDA graphs, one launch in place of thousands.
 
 A reader's step is a few thousand small kernels, which a host launches more slowly than a fast GPU runs them. Batches
 come in a handful of shapes, so that the passes of each can be recorded once and replayed on the next batch.
@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StepGraphs", "copied", "signature", "tensors"]
+__all__ = ["StepGraphs", "compiled", "copied", "signature", "tensors"]
 
 Passes: TypeAlias = Callable[[Any, Any], dict[str, Tensor]]
+
+_COMPILED_VARIANTS = 64  # shapes and modes of one layer that may be compiled
+
+
+def compiled(layers: nn.ModuleList) -> list[nn.Module]:
+    """Compiled stand-ins of layers that are called with a few shapes; layers of one kind share what is compiled."""
+    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+    return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]
 
 
 def tensors(batch: Any) -> Iterator[Tensor]:
@@ -30,18 +38,14 @@ def tensors(batch: Any) -> Iterator[Tensor]:
 
 def copied(batch: Any) -> Any:
     """The dataclass with tensors of its own."""
-    changed: dict[str, Any] = {}
-    for field in dataclasses.fields(batch):
-        value = getattr(batch, field.name)
-        if isinstance(value, Tensor):
-            changed[field.name] = value.clone()
-        elif dataclasses.is_dataclass(value):
-            changed[field.name] = copied(value)
-    return dataclasses.replace(batch, **changed)
+    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    copies = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
+    nested = {name: copied(value) for name, value in values.items() if dataclasses.is_dataclass(value)}
+    return dataclasses.replace(batch, **copies, **nested)
 
 
 def signature(batch: Any) -> tuple[tuple[torch.Size, torch.dtype], ...]:
-    """What batches that share a graph have in common."""
+    """Shapes and types of the batch's tensors; batches with equal ones share a graph."""
     return tuple((tensor.shape, tensor.dtype) for tensor in tensors(batch))
 
 
@@ -49,13 +53,13 @@ def signature(batch: Any) -> tuple[tuple[torch.Size, torch.dtype], ...]:
 class _Recorded:
     graph: torch.cuda.CUDAGraph
     batch: Any
-    """What a replay reads."""
+    """Input of a replay."""
     done: Tensor
     names: list[str]
     parts: Tensor
-    """What a replay writes: the parts of the loss."""
+    """Output of a replay: the parts of the loss."""
     gradients: list[Tensor | None]
-    """What a replay writes, of each parameter; None where the loss does not depend on it."""
+    """Output of a replay, for each parameter; None where the loss does not depend on it."""
 
 
 class StepGraphs:
@@ -73,7 +77,7 @@ class StepGraphs:
         self._pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, batch: Any, done: float) -> dict[str, Tensor]:
-        """Leaves the gradients of the batch in the parameters; what ``passes`` returns, to keep."""
+        """Leaves the gradients of the batch in the parameters; a copy of the scalars of ``passes``."""
         key = signature(batch)
         recorded = self._recorded.get(key)
         if recorded is None:
@@ -92,7 +96,7 @@ class StepGraphs:
 
     def _record(self, batch: Any) -> _Recorded:
         own, done = copied(batch), torch.zeros((), device=self._parameters[0].device)
-        # What compiles, tunes itself or makes plans does so before the recording, in a stream like the recording's.
+        # Kernels are compiled, tuned and planned before the recording, in a stream like the recording's.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -1,54 +1,37 @@
-"""What the training loop asks of a task: a model, its batches, its loss. Readers and language models are tasks."""
+"""The interface between the training loop and a task: a model, its batches, its loss. Readers and language models are
+tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena.config import OptimizerConfig
-from ragyena.model.checkpoint import Storage
+from ragyena import recipes
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
 from ragyena.types import Progress
 
-__all__ = ["Stage", "Task"]
+__all__ = ["Task", "load_trained"]
 
-
-class Stage(Protocol):
-    """The settings of a stage that concern the loop; those of every kind of training have them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def model(self) -> BaseModel: ...
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def tokens_per_step(self) -> int: ...
-    @property
-    def optimizer(self) -> OptimizerConfig: ...
-    @property
-    def compile(self) -> bool: ...
-    @property
-    def checkpoint_seconds(self) -> int: ...
-    @property
-    def held_out_tokens(self) -> int: ...
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Task(Protocol):
-    """One stage's model and what it learns, on the device and for the share of this rank."""
+    """One stage's model and its training data, on the device and for the share of this rank."""
 
     held_out_loss: str
-    """The entry of ``held_out`` that the best checkpoint is least in."""
+    """The entry of ``held_out`` that is least in the best checkpoint."""
 
     recordable: bool
-    """Whether ``loss`` and its backward pass may be recorded as a CUDA graph (``ragyena.train.step_graphs``)."""
+    """True where ``loss`` and its backward pass may be recorded as a CUDA graph (``ragyena.train.step_graphs``)."""
 
     @property
     def model(self) -> nn.Module:
-        """What is trained."""
+        """The model in training."""
 
     @property
     def storage(self) -> Mapping[str, Storage]:
@@ -59,7 +42,7 @@ class Task(Protocol):
         """A tokenizer.json to put into the checkpoints."""
 
     def batch(self, step: int) -> Any:
-        """This rank's share of the batch of a step, the same whenever it is asked for. Its ``tokens`` count padding."""
+        """This rank's share of the batch of a step, the same at every call. Its ``tokens`` count padding."""
 
     def every_shape(self) -> Sequence[Any]:
         """A batch of each shape that steps can have, to compile for."""
@@ -68,15 +51,31 @@ class Task(Protocol):
         """The loss when the fraction ``done`` of the stage is over, and its parts, itself included."""
 
     def flops(self, batch: Any) -> float:
-        """Model FLOPs of the batch, forward and backward (``ragyena.train.flops``)."""
+        """Model FLOPs of the batch, forward and backward (``ragyena.model.flops``)."""
 
     def held_out(self) -> dict[str, float]:
         """Measures on data never trained on, the same on every rank; empty where there are none."""
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """What is left to do when the training is over, told to ``progress``; what was measured."""
+        """Completes the model after the last step; measures of that."""
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs beside the model and its optimizer."""
+        """Tensors that a resumed run needs besides the model and its optimizer."""
 
     def load_state(self, tensors: dict[str, Tensor]) -> None: ...
+
+
+def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
+    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
+
+    Raises CheckpointError; TrainingError where it is not ``what`` it should be.
+    """
+    folder = runs / name / "checkpoint"
+    if not folder.is_dir():
+        folder = recipes.asset("reader") if name == "shipped" else Path(name)
+    config = load_config(folder)
+    if not isinstance(config, config_type):
+        raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
+    model = model_type(config)
+    load_into(model, load_state(folder), str(folder))
+    return model

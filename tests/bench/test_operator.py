@@ -1,10 +1,11 @@
-"""The operator's benchmark checks what it times, and says what it needs."""
+"""The operator's benchmark checks a size before it times it, and reports a missing device."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from ragyena.bench import operator
 from ragyena.bench.operator import TOLERANCE, OperatorSize, bench_operator, operator_error
 from ragyena.errors import MissingDependencyError
 
@@ -29,6 +30,14 @@ def test_passage_scope_is_checked_too() -> None:
     errors = operator_error(OperatorSize(90, 1, 1, "passage", slot_tokens=40), torch.float32, "cpu")
     assert set(errors) == {"output", "du", "dfilter", "dgate_in", "dgate_out"}
     assert all(0 < value <= TOLERANCE[torch.float32] for value in errors.values())
+
+
+@pytest.mark.parametrize("error", [1e-2, float("nan")])
+def test_a_wrong_result_is_not_timed(error: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator, "operator_error", lambda *_: {"output": 1e-4, "du": error})
+    size = OperatorSize(2048)
+    row = operator._measure(size, torch.float16, 1e12, {})
+    assert not row.figures and row.failures[str(size)].startswith("wrong, so not timed: output 1.0e-04, du")
 
 
 def test_a_size_names_itself() -> None:

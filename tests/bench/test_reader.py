@@ -10,10 +10,11 @@ from torch.nn import functional
 
 from ragyena.bench import reader as benchmark_reader
 from ragyena.bench.figures import Benchmark
-from ragyena.bench.reader import bench_reader
+from ragyena.bench.reader import architectures, bench_reader
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import UsageError
 from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.mixers import READER_MIXERS
 from ragyena.model.reader_model import ReaderModel
 
 TINY = {"width": 32, "heads": 2, "ffn_width": 32, "vocab_size": 50, "decoder_layers": 0}
@@ -21,16 +22,12 @@ TINY = {"width": 32, "heads": 2, "ffn_width": 32, "vocab_size": 50, "decoder_lay
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    two = {"context_channels": (0, 0), **TINY}
-    monkeypatch.setattr(
-        benchmark_reader,
-        "ARCHITECTURES",
-        {
-            "attention": ReaderModelConfig(mixers=("attention",) * 2, **two),
-            "hyena": ReaderModelConfig(mixers=("hyena",) * 2, **two),
-            "selected": ReaderModelConfig(mixers=("hyena",) * 2, selected_tokens=(0, 8), **two),
-        },
-    )
+    readers = {
+        "attention": ReaderModelConfig(mixers=("attention",) * 2, **TINY),
+        "hyena": ReaderModelConfig(mixers=("hyena",) * 2, **TINY),
+        "selected": ReaderModelConfig(mixers=("hyena",) * 2, selected_tokens=(0, 8), **TINY),
+    }
+    monkeypatch.setattr(benchmark_reader, "architectures", lambda: readers)
     monkeypatch.setattr(benchmark_reader, "_CPU_SECONDS", 0.01)
 
 
@@ -40,14 +37,20 @@ def bench(readers: list[str], lengths: list[int], *, seconds: float = 60.0) -> B
     )
 
 
-def test_ratios_are_to_the_twin_and_to_no_selection() -> None:
+def test_ratios_are_to_the_attention_baseline_and_to_no_selection() -> None:
     result = bench(["attention", "hyena", "selected"], [64])
     values = {figure.name: figure.value for figure in result.figures}
-    twin, none, selected = (values[f"{name}, 64 tokens: prefill"] for name in ("attention", "hyena", "selected"))
-    assert values["hyena, 64 tokens: the attention twin's time over it"] == pytest.approx(twin / none)
+    baseline, none, selected = (values[f"{name}, 64 tokens: prefill"] for name in ("attention", "hyena", "selected"))
+    assert values["hyena, 64 tokens: the attention baseline's time over it"] == pytest.approx(baseline / none)
     assert values["selected, 64 tokens: over that without selected tokens"] == pytest.approx(selected / none)
     assert all(value > 0 for value in values.values())
     assert result.setting["failures"] == {}
+
+
+def test_every_mixer_is_a_reader_by_its_name() -> None:
+    readers = architectures()
+    assert next(iter(readers)) == "attention" and {*READER_MIXERS, "selected"} == set(readers)
+    assert all(set(readers[name].mixers) == {name} for name in READER_MIXERS)
 
 
 def test_what_is_left_out_is_named() -> None:
@@ -57,7 +60,7 @@ def test_what_is_left_out_is_named() -> None:
 
 
 def test_a_checkpoint_is_a_reader_too(tmp_path: Path) -> None:
-    config = ReaderModelConfig(mixers=("hyena",), context_channels=(0,), **TINY)
+    config = ReaderModelConfig(mixers=("hyena",), **TINY)
     save_checkpoint(tmp_path, ReaderModel(config).state_dict(), config, tokenizer=None, card=None, storage="float32")
     result = bench([str(tmp_path)], [16])
     assert result.figures[0].name == f"{tmp_path}, 16 tokens: prefill"

@@ -56,6 +56,6 @@ def test_an_invented_name_is_new(seed: int) -> None:
 
 
 def test_a_definition_stands_between_sentences() -> None:
-    found = {put_into(BRIDGE, "X.", random.Random(seed)) for seed in range(30)}
+    texts = {put_into(BRIDGE, "X.", random.Random(seed)) for seed in range(30)}
     first, second = BRIDGE.split(". ")
-    assert found == {f"X. {BRIDGE}", f"{first}. X. {second}", f"{BRIDGE} X."}
+    assert texts == {f"X. {BRIDGE}", f"{first}. X. {second}", f"{BRIDGE} X."}

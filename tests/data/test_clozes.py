@@ -15,29 +15,29 @@ TEXT = (
 )
 
 
-def found(text: str) -> list[tuple[str, str]]:
+def mentioned(text: str) -> list[tuple[str, str]]:
     return [(text[start:end], kind) for start, end, kind in mentions(text)]
 
 
-def test_names_dates_and_numbers_are_told_apart() -> None:
-    assert found("In 1872 the Duke of York met 412 men in Bergen on 3 May 1901.") == [
+def test_names_dates_and_numbers_are_distinguished() -> None:
+    assert mentioned("In 1872 the Duke of York met 412 men in Bergen on 3 May 1901.") == [
         ("1872", "date"),
         ("Duke of York", "name"),
         ("412", "number"),
         ("Bergen", "name"),
         ("3 May 1901", "date"),
     ]
-    assert found("The When It") == []
+    assert mentioned("The When It") == []
 
 
 def test_a_cloze_question_blanks_a_span_of_one_of_its_sentences() -> None:
-    made = clozes(TEXT, random.Random(0), 3)
-    assert len(made) == 3 and len({cloze.sentence for cloze in made}) == 3
-    for cloze in made:
+    questions = clozes(TEXT, random.Random(0), 3)
+    assert len(questions) == 3 and len({cloze.sentence for cloze in questions}) == 3
+    for cloze in questions:
         assert cloze.kind in KINDS
         assert cloze.sentence[0] <= cloze.answer[0] < cloze.answer[1] <= cloze.sentence[1]
-    recurring = [cloze for cloze in made if cloze.elsewhere]
-    assert made[: len(recurring)] == recurring  # those first
+    recurring = [cloze for cloze in questions if cloze.elsewhere]
+    assert questions[: len(recurring)] == recurring  # those first
     for cloze in recurring:
         assert cloze.elsewhere is not None
         start, end = cloze.elsewhere
@@ -47,8 +47,8 @@ def test_a_cloze_question_blanks_a_span_of_one_of_its_sentences() -> None:
 
 
 @given(text=st.text(max_size=300), most=st.integers(0, 4), seed=st.integers(0, 9))
-def test_any_text_makes_sound_clozes_or_none(text: str, most: int, seed: int) -> None:
-    made = clozes(text, random.Random(seed), most)
-    assert len(made) <= most
-    for cloze in made:
+def test_any_text_gives_valid_clozes_or_none(text: str, most: int, seed: int) -> None:
+    questions = clozes(text, random.Random(seed), most)
+    assert len(questions) <= most
+    for cloze in questions:
         assert 0 <= cloze.sentence[0] <= cloze.answer[0] < cloze.answer[1] <= cloze.sentence[1] <= len(text)

@@ -36,11 +36,11 @@ def test_every_row_is_read_or_named(tmp_path: Path) -> None:
         [question, question | {"id": "q2", "split": "dev"}, question | {"id": "q3", "doc_id": "d2"},
          question | {"id": "q4", "answers": []}],
     )  # fmt: skip
-    found = read_hybrid([questions], [documents], ARTICLES, split="train")
-    assert [q.id for q in found.questions] == ["q1"] and list(found.documents) == ["d1"]
-    assert len(found.problems) == 4
-    assert "nowhere" in found.problems[0] and "'id'" in found.problems[1]
-    assert "d2" in found.problems[2] and "'answers'" in found.problems[3]
+    result = read_hybrid([questions], [documents], ARTICLES, split="train")
+    assert [q.id for q in result.questions] == ["q1"] and list(result.documents) == ["d1"]
+    assert len(result.problems) == 4
+    assert "nowhere" in result.problems[0] and "'id'" in result.problems[1]
+    assert "d2" in result.problems[2] and "'answers'" in result.problems[3]
     assert [q.id for q in read_hybrid([questions], [documents], ARTICLES, split="dev").questions] == ["q2"]
 
 

@@ -84,13 +84,13 @@ def lines(path: Path, rows: list[Any]) -> str:
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.xz", ".jsonl.gz"])
 def test_rows_are_joined_with_their_passages(tmp_path: Path, suffix: str) -> None:
     passages = lines(tmp_path / f"passages{suffix}", PASSAGES)
-    found = read_questions([lines(tmp_path / f"questions{suffix}", QUESTIONS)], [passages])
-    assert found.problems == ()
+    result = read_questions([lines(tmp_path / f"questions{suffix}", QUESTIONS)], [passages])
+    assert result.problems == ()
     first = Question("q1", "town", "Who built the bridge?", ("Ada Stone", "Stone"), "p1", BRIDGE.index("Ada"), "dev")
-    assert found.questions[0] == first
-    assert [q.answers for q in found.questions] == [("Ada Stone", "Stone"), ("yes",), ()]
-    assert found.contexts["p1"] == ContextRow("p1", "Bridges", BRIDGE, "town", "dev")
-    assert found.contexts["p2"].text == PASSAGES[1]["text"]
+    assert result.questions[0] == first
+    assert [q.answers for q in result.questions] == [("Ada Stone", "Stone"), ("yes",), ()]
+    assert result.contexts["p1"] == ContextRow("p1", "Bridges", BRIDGE, "town", "dev")
+    assert result.contexts["p2"].text == PASSAGES[1]["text"]
 
 
 def test_split_and_sources_choose_and_rows_without_a_split_stay(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_a_missing_start_is_searched_for_and_a_given_one_checked(tmp_path: Path)
         {"id": "c", "question": "Who?", "answers": ["Ada Stone"], "context": BRIDGE, "answer_start": 3},
         {"id": "d", "question": "Who?", "answers": {"text": ["Ada"], "answer_start": [37]}, "context": BRIDGE},
     ]
-    found = read_questions([lines(tmp_path / "q.jsonl", rows)])
-    assert {q.id: q.answer_start for q in found.questions} == {"a": 37, "b": -1, "d": 37}
-    assert len(found.problems) == 1 and "line 3" in found.problems[0] and "Ada Stone" in found.problems[0]
+    result = read_questions([lines(tmp_path / "q.jsonl", rows)])
+    assert {q.id: q.answer_start for q in result.questions} == {"a": 37, "b": -1, "d": 37}
+    assert len(result.problems) == 1 and "line 3" in result.problems[0] and "Ada Stone" in result.problems[0]
 
 
 def test_every_row_is_a_question_or_a_named_problem(tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_every_row_is_a_question_or_a_named_problem(tmp_path: Path) -> None:
         {"id": "n", "question": "Where?", "answers": None},
         {"question": "No id?", "answers": "here"},
     ]
-    found = read_questions([lines(tmp_path / "q.jsonl", rows)], [lines(tmp_path / "p.jsonl", PASSAGES)])
-    assert [q.id for q in found.questions] == ["q1", "z", "n", "q-9"]
-    assert len(found.questions) + len(found.problems) == len(rows)
+    result = read_questions([lines(tmp_path / "q.jsonl", rows)], [lines(tmp_path / "p.jsonl", PASSAGES)])
+    assert [q.id for q in result.questions] == ["q1", "z", "n", "q-9"]
+    assert len(result.questions) + len(result.problems) == len(rows)
     for line, word in [(2, "not JSON"), (3, "object"), (4, "question"), (5, "nowhere"), (6, "q1")]:
-        (problem,) = [p for p in found.problems if f"line {line}:" in p]
+        (problem,) = [p for p in result.problems if f"line {line}:" in p]
         assert word in problem and str(tmp_path / "q.jsonl") in problem
 
 
@@ -158,9 +158,9 @@ def test_contexts_need_only_a_text(tmp_path: Path) -> None:
         {"title": "no text"},
         {"text": "One."},
     ]
-    found = read_contexts([lines(tmp_path / "prose.jsonl", rows)])
-    assert [(row.text, row.title, row.split) for row in found.contexts] == [("One.", "", ""), ("Two.", "T", "train")]
-    assert len(found.problems) == 1 and "line 3" in found.problems[0]
+    result = read_contexts([lines(tmp_path / "prose.jsonl", rows)])
+    assert [(row.text, row.title, row.split) for row in result.contexts] == [("One.", "", ""), ("Two.", "T", "train")]
+    assert len(result.problems) == 1 and "line 3" in result.problems[0]
 
 
 @pytest.mark.parametrize(
@@ -201,8 +201,8 @@ def test_a_dataset_saved_by_datasets(tmp_path: Path) -> None:
     }
     saved = datasets.DatasetDict({"validation": datasets.Dataset.from_dict(columns)})
     saved.save_to_disk(str(tmp_path / "saved"))
-    found = read_questions([str(tmp_path / "saved")], split="dev")
-    assert [(q.id, q.answers, q.answer_start, q.split) for q in found.questions] == [
+    result = read_questions([str(tmp_path / "saved")], split="dev")
+    assert [(q.id, q.answers, q.answer_start, q.split) for q in result.questions] == [
         ("1", ("Ada Stone",), 37, "dev"),
         ("2", (), -1, "dev"),
     ]

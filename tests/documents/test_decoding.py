@@ -1,4 +1,4 @@
-"""Text in other encodings than UTF-8 comes out right or not at all."""
+"""Encodings: text in other encodings than UTF-8 is decoded correctly or refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHINESE = "这是一个关于灯塔的中文文本，句子比较长，应该能
         (CHINESE, "gb18030"),
     ],
 )
-def test_the_encoding_is_found(text: str, encoding: str) -> None:
+def test_the_encoding_is_detected(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding), NAME) == text
 
 
@@ -52,7 +52,7 @@ def test_a_character_cut_by_the_sample_border_is_no_flaw() -> None:
     assert decode(text.encode(), NAME) == text
 
 
-def test_accents_late_in_a_file_are_found() -> None:
+def test_accents_late_in_a_file_are_detected() -> None:
     assert decode(b"a" * 2_000_000 + " Müller".encode("latin-1"), NAME).endswith("Müller")
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from document_samples import FACT, SAMPLES, SECOND
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import FORMATS, load, suffixes
+from ragyena.documents.formats import all_formats, listed
+from ragyena.documents.loading import load
 from ragyena.types import Document
 
 CONFIG = IndexConfig()
@@ -27,9 +30,9 @@ def sample(tmp_path: Path, suffix: str, name: str = "eddystone_light") -> Path:
 
 
 def test_every_format_has_a_sample() -> None:
-    for module, found in FORMATS.items():
-        assert set(found) & set(SAMPLES), f"add a sample of {module} to document_samples.py"
-    assert set(SAMPLES) <= suffixes()
+    for name, module in all_formats().items():
+        assert set(module.SUFFIXES) & set(SAMPLES), f"add a sample of {name} to document_samples.py"
+    assert set(SAMPLES) <= {suffix for module in all_formats().values() for suffix in module.SUFFIXES}
 
 
 @pytest.mark.parametrize("suffix", sorted(SAMPLES))
@@ -72,8 +75,8 @@ def test_markdown_headings_lie_at_their_lines(tmp_path: Path) -> None:
     )
     document = one(path)
     assert document.title == "Front matter"
-    found = [(document.text[h.start :].split("\n")[0], h.level, h.text) for h in document.headings]
-    assert found == [("Setext", 1, "Setext"), ("### Deep `code` *it*", 3, "Deep code it")]
+    headings = [(document.text[h.start :].split("\n")[0], h.level, h.text) for h in document.headings]
+    assert headings == [("Setext", 1, "Setext"), ("### Deep `code` *it*", 3, "Deep code it")]
 
 
 def test_rst_headings_survive_sphinx_markup(tmp_path: Path) -> None:
@@ -242,3 +245,26 @@ def test_well_known_names_without_suffix(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("all: build\n", encoding="utf-8")
     assert one(path).title == name
+
+
+def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
+    path = sample(tmp_path, ".txt")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from ragyena.config import IndexConfig\n"
+        "from ragyena.documents.loading import load\n"
+        f"list(load(Path({str(path)!r}), IndexConfig()))\n"
+        "print(*{'docx', 'pptx', 'openpyxl', 'pypdf', 'bs4', 'lxml', 'docutils', 'markdown_it'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_readme_and_the_help_list_every_format() -> None:
+    from ragyena.cli.index import ADD_HELP
+
+    assert listed() in ADD_HELP
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    if readme.is_file():
+        assert listed() in " ".join(readme.read_text(encoding="utf-8").split()), f"README.md names: {listed()}"

@@ -20,7 +20,7 @@ SENTENCE = "The lighthouse keeper climbed the winding stairs of the old tower ev
 
 
 def check(document: Document, passages: list[Passage], passage_tokens: int) -> None:
-    """What holds for every document."""
+    """Assert the properties that every split has."""
     text = document.text
     position = 0
     for passage in passages:
@@ -60,7 +60,7 @@ def test_passages_cover_any_document_exactly(document: Document, passage_tokens:
     check(document, split(document, TOKENIZER, passage_tokens), passage_tokens)
 
 
-def test_nothing_comes_of_nothing() -> None:
+def test_a_blank_document_has_no_passages() -> None:
     for text in ("", " \n\t "):
         assert split(Document("s", text), TOKENIZER, 200) == []
 

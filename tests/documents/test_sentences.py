@@ -1,4 +1,4 @@
-"""Where sentences begin and end."""
+"""Borders of sentences, lines and paragraphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a folder holds for us."""
+"""The walk over folders: files found, files left out, links and errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tree(root: Path, *names: str) -> Path:
     return root
 
 
-def found(root: Path, *exclude: str) -> list[str]:
+def walked(root: Path, *exclude: str) -> list[str]:
     return [path.relative_to(root).as_posix() for path in find_files([root], exclude)]
 
 
@@ -30,14 +30,14 @@ def test_files_are_absolute_sorted_and_each_there_once(tmp_path: Path, monkeypat
     assert files == [tmp_path / name for name in ("a/B.rst", "a/z.md", "b.txt", "c.pdf")]
 
 
-def test_a_walk_leaves_out_what_nobody_means(tmp_path: Path) -> None:
+def test_a_walk_leaves_out_hidden_and_generated_files(tmp_path: Path) -> None:
     tree(tmp_path, ".git/a.txt", ".hidden.txt", "node_modules/a.js", "__pycache__/a.py", "a.png", "x.lock", "a.txt")
-    assert found(tmp_path) == ["a.txt"]
+    assert walked(tmp_path) == ["a.txt"]
 
 
 def test_exclude_patterns_are_those_of_a_gitignore(tmp_path: Path) -> None:
     tree(tmp_path, "a.txt", "b.log", "build/a.txt", "src/build/b.txt", "docs/draft/x.md", "docs/x.md", "keep.log")
-    assert found(tmp_path, "*.log", "!keep.log", "/build", "docs/draft") == [
+    assert walked(tmp_path, "*.log", "!keep.log", "/build", "docs/draft") == [
         "a.txt",
         "docs/x.md",
         "keep.log",
@@ -49,7 +49,7 @@ def test_gitignore_files_count_where_they_stand(tmp_path: Path) -> None:
     tree(tmp_path, "a.txt", "b.txt", "sub/a.txt", "sub/b.txt", "sub/deep/b.txt", "out/a.txt")
     (tmp_path / ".gitignore").write_text("b.txt\nout/\n", encoding="utf-8")
     (tmp_path / "sub/.gitignore").write_text("!b.txt\n/a.txt\ndeep/b.txt\n", encoding="utf-8")
-    assert found(tmp_path) == ["a.txt", "sub/b.txt"]
+    assert walked(tmp_path) == ["a.txt", "sub/b.txt"]
 
 
 def test_a_file_named_itself_is_in_whatever_is_excluded(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_links_in_a_loop_end(tmp_path: Path) -> None:
     (tmp_path / "a/b/self").symlink_to("self")
     (tmp_path / "again").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "nowhere.txt").symlink_to(tmp_path / "gone.txt")
-    assert found(tmp_path) == ["a/b/x.txt"]
+    assert walked(tmp_path) == ["a/b/x.txt"]
 
 
 def test_links_out_of_the_folder_are_followed(tmp_path: Path) -> None:
     tree(tmp_path, "elsewhere/x.txt", "root/y.txt")
     (tmp_path / "elsewhere/back").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (tmp_path / "root/link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    assert found(tmp_path / "root") == ["link/x.txt", "y.txt"]
+    assert walked(tmp_path / "root") == ["link/x.txt", "y.txt"]
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
 
 def test_a_named_file_of_unknown_format_is_an_error_and_a_walked_one_is_not(tmp_path: Path) -> None:
     tree(tmp_path, "a.png")
-    assert found(tmp_path) == []
+    assert walked(tmp_path) == []
     with pytest.raises(UnreadableDocumentError, match=r"'\.png' are not supported"):
         find_files([tmp_path / "a.png"])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command_line import Ragyena, write_pdf
 
-from ragyena.index.index import Index
+from ragyena.index.writer import Writer
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 QUESTION = "When was the iron bridge built?"
@@ -287,7 +287,7 @@ def test_stopped_in_the_middle_nothing_is_lost_and_the_rest_is_added(
 
 
 def test_two_writers_at_once(ragyena: Ragyena, copy: Path, documents: Path) -> None:
-    with Index.open(copy, writable=True):
+    with Writer(copy):
         ragyena("index", "add", documents, "--index", copy).fails(5, str(copy), "another process", str(os.getpid()))
         ragyena("index", "search", "bridge", "--index", copy).succeeds()
     ragyena("index", "add", documents, "--index", copy).succeeds()

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from ragyena.eval.comparing import Difference, Scored, corrected, difference, differences, holm, spread
 from ragyena.eval.metrics import Estimate
+from ragyena.eval.significance import Difference, Scored, corrected, difference, differences, holm, spread
 
 DRAWN = {"resamples": 300, "seed": 0}
 

@@ -12,11 +12,9 @@ import pytest
 import torch
 
 from ragyena.config import ReaderModelConfig
-from ragyena.eval import energy
-from ragyena.eval.cost import summarize_cost
-from ragyena.eval.decode_state import DecodeState, decode_state
-from ragyena.eval.latency import Timing
-from ragyena.eval.preparing import Preparation
+from ragyena.eval import cost as energy
+from ragyena.eval.cost import DecodeState, decode_state, summarize_cost
+from ragyena.eval.timing import Preparation, Timing
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.stopwatch import Stopwatch

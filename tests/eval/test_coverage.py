@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ragyena.eval.coverage import CoveragePoint, risk_coverage
+from ragyena.eval.metrics import CoveragePoint, risk_coverage
 
 
 def test_a_curve_by_hand() -> None:

@@ -9,8 +9,8 @@ import pytest
 from ragyena.config import PipelineConfig
 from ragyena.data.document_questions import DocumentQuestion, DocumentQuestions
 from ragyena.data.qa_files import ContextRow
+from ragyena.eval.contexts import Frozen
 from ragyena.eval.documents import ask, freeze_documents, list_items, packed_contexts, score, summarize
-from ragyena.eval.frozen import Frozen
 from ragyena.reader.reader import Reader
 
 TEXT = "# Kiln rules\n\nThe kiln is fired on Thursday. Glaze must be dry. Ask Petra for the key.\n"

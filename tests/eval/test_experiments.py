@@ -14,17 +14,17 @@ from ragyena import recipes
 from ragyena.cli.eval_views import _notes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.data.qa_files import ContextRow
+from ragyena.documents.token_cache import TokenCache
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, QuestionTooLongError
-from ragyena.eval.conditions import Among
-from ragyena.eval.contexts import BuiltContext, Making, arrange, shuffled
-from ragyena.eval.datasets import Question, cut, load
-from ragyena.eval.experiment import Prediction
-from ragyena.eval.frozen import Frozen
+from ragyena.eval.answers import Prediction
+from ragyena.eval.conditions import Among, BuiltContext, ContextBuilder
+from ragyena.eval.contexts import Frozen
 from ragyena.eval.journal import Journal
-from ragyena.eval.latency import Timing, summarize_latency
-from ragyena.eval.report import score_all, summarize, summarize_abstention
-from ragyena.eval.token_cache import TokenCache
+from ragyena.eval.layout import summarize, summarize_abstention
+from ragyena.eval.metrics import Score, score
+from ragyena.eval.questions import EvalData, Question, cut, data_files, load
+from ragyena.eval.timing import Timing, summarize_latency
 from ragyena.types import Passage
 
 
@@ -55,14 +55,16 @@ def test_load_chooses_by_split_source_and_limit(tmp_path: Path) -> None:
     name = write(tmp_path / "q.jsonl", [*rows, question(99, "n", ())])
     without = write(tmp_path / "u.jsonl", [question(i, "u", ()) for i in range(5)])
     config = EvalConfig(questions=(name,), unanswerable=(without,), sources=("a",))
-    data = load(config, tmp_path)
+    data = load(data_files(config, tmp_path))
     assert [q.id for q in data.answerable] == ["a1", "a3", "a5", "a7"]
     assert [q.id for q in data.unanswerable] == ["n99", "u0", "u1", "u2", "u3", "u4"]
-    limited = load(config.model_copy(update={"limit": 2}), tmp_path)
+    limited = load(data_files(config.model_copy(update={"limit": 2}), tmp_path))
     assert len(limited.answerable) == len(limited.unanswerable) == 2
-    assert limited.answerable == load(config.model_copy(update={"limit": 2}), tmp_path).answerable
+    assert limited.answerable == load(data_files(config.model_copy(update={"limit": 2}), tmp_path)).answerable
     assert set(limited.answerable) < set(data.answerable)
-    others = [load(config.model_copy(update={"limit": 2, "seed": seed}), tmp_path).answerable for seed in range(8)]
+    others = [
+        load(data_files(config.model_copy(update={"limit": 2, "seed": seed}), tmp_path)).answerable for seed in range(8)
+    ]
     assert len(set(others)) > 1
 
 
@@ -70,27 +72,28 @@ def test_a_question_without_context_is_named_and_nothing_left_is_an_error(tmp_pa
     row = question(1)
     del row["context"]
     name = write(tmp_path / "q.jsonl", [question(0), row])
-    data = load(EvalConfig(questions=(name,)), tmp_path)
+    data = load(data_files(EvalConfig(questions=(name,)), tmp_path))
     assert [q.id for q in data.answerable] == ["a0"] and "a1" in data.problems[0]
     with pytest.raises(DataError, match="sources none"):
-        load(EvalConfig(questions=(name,), sources=("none",)), tmp_path)
+        load(data_files(EvalConfig(questions=(name,), sources=("none",)), tmp_path))
     with pytest.raises(DataError, match="no questions"):
-        load(EvalConfig(), tmp_path)
+        load(data_files(EvalConfig(), tmp_path))
 
 
 def passages(tokenizer: Tokenizer, *texts: str) -> list[Passage]:
-    rows = [ContextRow(str(i), f"Title {i}", text, "s") for i, text in enumerate(texts)]
-    return [p for found in cut(rows, tokenizer, 64).values() for p in found]
+    rows = {str(i): ContextRow(str(i), f"Title {i}", text, "s") for i, text in enumerate(texts)}
+    data = EvalData(tuple(Question(f"q{i}", "s", "?", ("x",), i, -1) for i in rows), contexts=rows)
+    return [p for passages in cut(data, tokenizer, 64).values() for p in passages]
 
 
 def test_a_context_holds_all_passages_in_a_drawn_order(tokenizer: Tokenizer) -> None:
     own = passages(tokenizer, "The bridge was built in 1932. " * 20)
     others = passages(tokenizer, *(f"Passage {i} is about tea." for i in range(6)), "Passage 0 is about tea.")
     assert len(own) > 1
-    making = Making(TokenCache(tokenizer), PackerConfig(), max_question_tokens=64, seed=3)
+    builder = ContextBuilder(TokenCache(tokenizer), PackerConfig(), max_question_tokens=64, seed=3)
 
     def build(question: Question) -> BuiltContext:
-        return arrange(question.question, shuffled(question, own, others, making.seed), making)
+        return builder.arrange(question.question, builder.shuffled(question, own, others))
 
     places: Counter[int] = Counter()
     for number in range(60):
@@ -115,7 +118,7 @@ def test_a_token_cache_encodes_as_its_tokenizer(tokenizer: Tokenizer, monkeypatc
         for found, wanted in zip(cache.encode_batch(texts), tokenizer.encode_batch(texts), strict=True):
             assert found.ids.tolist() == wanted.ids.tolist()
             assert (found.starts.tolist(), found.ends.tolist()) == (wanted.starts.tolist(), wanted.ends.tolist())
-    monkeypatch.setattr("ragyena.eval.token_cache._MOST_TEXTS", 3)  # full: it starts afresh
+    monkeypatch.setattr("ragyena.documents.token_cache._MOST_TEXTS", 3)  # full: it starts afresh
     again = cache.encode_batch(["New.", "Zürich, 1889"])
     assert [e.ids.tolist() for e in again] == [tokenizer.encode(t).ids.tolist() for t in ("New.", "Zürich, 1889")]
     assert (cache.sep_id, cache.fingerprint) == (tokenizer.sep_id, tokenizer.fingerprint)
@@ -143,6 +146,10 @@ def prediction(
     return Prediction(id, "among-4", "extracted", text, confidence, none, own, True, None, 4, 100, 0.5, memory)
 
 
+def score_all(questions: list[Question], predictions: dict[str, Prediction]) -> dict[str, Score]:
+    return {q.id: score(predictions[q.id].text, q.answers) for q in questions}
+
+
 def asked(id: str, source: str, *answers: str) -> Question:
     return Question(id, source, "?", answers, id, -1)
 
@@ -156,7 +163,7 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
         "4": prediction("4", "yes", 0.3),
     }
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
-    condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {
         "unanswerable": (),
@@ -194,7 +201,7 @@ def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Toke
         "u": prediction("u", "red", 0.6),
     }
     frozen = Frozen("own", {}, tuple(questions), tuple(without), (), {}, {})
-    condition = Among(frozen, Making(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {"latency": None, "cost": None, "abstention": None, "resamples": 200, "seed": 0}
     curve = summarize(condition, questions, predictions, scores, unanswerable=without, **rest).risk_coverage

@@ -10,7 +10,7 @@ import pytest
 
 from ragyena.data.qa_files import Question
 from ragyena.errors import DataError, PathNotFoundError
-from ragyena.eval.frozen import Frozen, Hits
+from ragyena.eval.contexts import Frozen, Hits
 from ragyena.types import Passage
 
 
@@ -45,14 +45,14 @@ def test_a_file_gives_back_what_was_frozen(tmp_path: Path) -> None:
     for name in ("kind", "facts", "answerable", "unanswerable", "passages", "own", "problems"):
         assert getattr(again, name) == getattr(FROZEN, name), name
     assert again.digest() == FROZEN.digest()
-    found = again.found(FROZEN.answerable[0])
+    found = again.hits_of(FROZEN.answerable[0])
     assert [(p.passage.text, p.score) for p in found] == [
         ("", 0.5),
         ("Ada Stone", 0.25),
         ("two\nlines", np.float32(1e-3)),
     ]
     assert all(p.dense_score is not None for p in found)  # a search found them: the reader weighs their scores
-    assert again.found(FROZEN.unanswerable[0]) == []
+    assert again.hits_of(FROZEN.unanswerable[0]) == []
     assert [p.text for p in again.own_passages(FROZEN.unanswerable[0])] == ["two\nlines", ""]
     assert list(tmp_path.rglob("*.unfinished")) == []
 

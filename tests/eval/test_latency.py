@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from ragyena.eval import latency, machine
-from ragyena.eval.datasets import Question
+from ragyena.config import EvalConfig, PipelineConfig
+from ragyena.eval import machine, timing
 from ragyena.eval.journal import Journal
-from ragyena.eval.latency import Timing, summarize_latency
+from ragyena.eval.questions import Question
+from ragyena.eval.recipe import Setup
+from ragyena.eval.timing import Timing, summarize_latency
 
 
 def timings(seconds: list[float]) -> list[Timing]:
@@ -76,17 +78,16 @@ def test_a_slow_reader_is_timed_less_often_and_a_stopped_run_no_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader: Any = _Slow()
-    monkeypatch.setattr(latency, "time", types.SimpleNamespace(perf_counter=lambda: reader.seconds))
+    monkeypatch.setattr(timing, "time", types.SimpleNamespace(perf_counter=lambda: reader.seconds))
     context = types.SimpleNamespace(length=131_072)
     condition: Any = types.SimpleNamespace(name="c", title="c")
     condition.contexts = lambda question: [types.SimpleNamespace(context=context)]
-    questions = [Question(str(i), "s", "who?", ("a",), None, -1) for i in range(50)]
+    condition.questions = [Question(str(i), "s", "who?", ("a",), None, -1) for i in range(50)]
 
     def timed(most_seconds: float) -> list[Timing]:
         with Journal(tmp_path / "timings.jsonl") as journal:
-            return latency.time_readings(
-                reader, questions, condition, 50, journal, None, seed=0, most_seconds=most_seconds
-            )
+            config = EvalConfig(timed=50, timed_seconds=most_seconds)
+            return timing.time_readings(reader, condition, Setup(config, PipelineConfig()), journal)
 
     assert [timing.seconds for timing in timed(25.0)] == [10.0] * 3 and reader.seconds == 60.0
     assert len(timed(25.0)) == 3 and reader.seconds == 60.0  # all of them from the journal

@@ -39,8 +39,8 @@ def test_every_measure_is_that_of_torchmetrics() -> None:
         rankings.append(Ranking(f"q{number}", tuple(passages), relevant))
     ours = rank_measures(rankings, (1, 5, 20))
     for ranking in rankings:
-        scores = torch.linspace(1, 0.1, len(ranking.found))
-        target = torch.tensor([passage in ranking.relevant for passage in ranking.found])
+        scores = torch.linspace(1, 0.1, len(ranking.ranked))
+        target = torch.tensor([passage in ranking.relevant for passage in ranking.ranked])
         found = ours[ranking.question_id]
         assert found["rr"] == pytest.approx(float(retrieval_reciprocal_rank(scores, target)), abs=1e-5)
         assert found["ndcg_10"] == pytest.approx(float(retrieval_normalized_dcg(scores, target, top_k=10)), abs=1e-5)

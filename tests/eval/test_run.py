@@ -13,14 +13,15 @@ import pytest
 from small_world import save_small_reader
 
 from ragyena import recipes
-from ragyena.cli import eval_bars
-from ragyena.cli.eval_bars import Bar
 from ragyena.cli.options import whole_numbers
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
-from ragyena.eval.report import Report
-from ragyena.eval.run import evaluate, load_config
-from ragyena.eval.suite import load_suite
+from ragyena.eval import targets
+from ragyena.eval.layout import Report
+from ragyena.eval.reading import evaluate_reader
+from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
+from ragyena.eval.run import evaluate
+from ragyena.eval.targets import Target
 from ragyena.reader.reader import Reader
 
 COLOURS = ["red", "blue", "green", "white", "black", "yellow", "brown", "grey", "pink", "golden"]
@@ -55,9 +56,7 @@ CONFIG = EvalConfig(
 
 
 def run(config: EvalConfig, settings: PipelineConfig, data: Path, out: Path) -> tuple[Report, Path]:
-    return evaluate(
-        config, settings, name="houses", data_root=data, out=out, index_cache=out.parent / "index", progress=None
-    )
+    return evaluate_reader(Setup(config, settings, "houses", data, out, out.parent / "index"))
 
 
 def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_a_stopped_run_goes_on(
         calls.append(len(contexts))
         return read(self, contexts)
 
-    monkeypatch.setattr("ragyena.eval.experiment._MOST_QUESTIONS", 8)
+    monkeypatch.setattr("ragyena.eval.answers._MOST_QUESTIONS", 8)
     monkeypatch.setattr(Reader, "read_batch", stop_after_two)
     with pytest.raises(StoppedError):
         run(CONFIG, small_config, data, tmp_path / "out")
@@ -202,15 +201,23 @@ def test_missing_data_is_named(small_config: PipelineConfig, tmp_path: Path) -> 
         run(EvalConfig(), small_config, tmp_path, tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.names("configs/eval") if not load_suite(name, {})])
+@pytest.mark.parametrize("name", [name for name in recipes.names("configs/eval") if not load_evaluation(name).is_suite])
 def test_every_recipe_is_valid(name: str) -> None:
-    config, found = load_config(name, {"limit": 3})
+    evaluation = load_evaluation(name, {"limit": 3})
+    config = evaluation.parts[0].config
     assert (
-        found == name
+        evaluation.name == name
         and config.description
         and (config.questions or config.masked or config.beir)
         and config.limit == 3
     )
+
+
+def load_config(recipe: str | None, overrides: dict[str, Any]) -> tuple[EvalConfig, str]:
+    evaluation = load_evaluation(recipe, overrides)
+    (part,) = evaluation.parts
+    assert part.name == evaluation.name and not evaluation.is_suite
+    return part.config, part.name
 
 
 def test_flags_lie_over_the_recipe(tmp_path: Path) -> None:
@@ -250,22 +257,23 @@ def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
 
 
 def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    assert eval_bars.parse("em@32=60") == Bar("em", None, "32", 60.0)
-    assert eval_bars.parse("auroc=0.9") == Bar("auroc", None, None, 0.9)
-    assert eval_bars.parse("recall@10=0.8") == Bar("recall", 10, None, 0.8)
-    assert eval_bars.parse("answer_recall@5@dense=1") == Bar("answer_recall", 5, "dense", 1.0)
-    assert eval_bars.parse("ndcg@10@dense=0.5") == eval_bars.parse("ndcg@dense=0.5") == Bar("ndcg", None, "dense", 0.5)
+    assert targets.parse("em@32=60") == Target("em", None, "32", 60.0)
+    assert targets.parse("auroc=0.9") == Target("auroc", None, None, 0.9)
+    assert targets.parse("recall@10=0.8") == Target("recall", 10, None, 0.8)
+    assert targets.parse("answer_recall@5@dense=1") == Target("answer_recall", 5, "dense", 1.0)
+    assert targets.parse("ndcg@10@dense=0.5") == targets.parse("ndcg@dense=0.5") == Target("ndcg", None, "dense", 0.5)
     for wrong in ("em", "em=", "rouge=3", "em@=3", "em=70%", "recall=0.8", "recall@x=0.8", "mrr=60", "em@a@b=3"):
         with pytest.raises(UsageError):
-            eval_bars.parse(wrong)
+            targets.parse(wrong)
     report, _ = run(CONFIG, small_config, data, tmp_path / "out")
-    assert Bar("em", None, None, 0.0).below(report) is None
-    assert "em of among-4 is" in (Bar("em", None, "4", 100.5).below(report) or "")
-    assert "was not measured" in (Bar("auroc", None, "among-4", 0.1).below(report) or "")
-    eval_bars.check([Bar("em", None, "4", 0.0)], CONFIG, ["among-1", "among-4"])
-    for bar in (Bar("em", None, "32", 0.0), Bar("recall", 1, None, 0.0)):
+    assert Target("em", None, None, 0.0).below(report) is None
+    assert "em of among-4 is" in (Target("em", None, "4", 100.5).below(report) or "")
+    assert "was not measured" in (Target("auroc", None, "among-4", 0.1).below(report) or "")
+    houses = Evaluation("houses", "", (Part("houses", CONFIG),))
+    targets.check([Target("em", None, "4", 0.0)], houses)
+    for target in (Target("em", None, "32", 0.0), Target("recall", 1, None, 0.0)):
         with pytest.raises(UsageError):
-            eval_bars.check([bar], CONFIG, ["among-1", "among-4"])
+            targets.check([target], houses)
 
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -277,10 +285,45 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
         return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
 
     done = called("--fail-under", "em=0", "--fail-under", "f1=100.5")
-    assert done.returncode == 1 and "below the bar: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "below the target: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
     assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
     wrong = called("--among", "1", "--fail-under", "em@32=60")
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr
+
+
+def test_own_contexts_are_read_without_faiss(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+    """...and frozen: nothing is retrieved."""
+    blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
+    command = [sys.executable, "-c", blocked, "eval", "--data-root", str(data), "--quiet", "--limit", "3"]
+    command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
+    for arguments, words in (
+        (("--out", "out", "--timed", "1"), "own context alone"),
+        (("--freeze-only",), "3 questions"),
+    ):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0 and words in done.stdout, done.stderr
+    assert list((tmp_path / "out").glob("*-questions-*.json")) and (tmp_path / "out" / "report.html").is_file()
+    retrieving = subprocess.run([*command, "--among", "4"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert retrieving.returncode != 0
+
+
+def test_the_use_case_is_a_function(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+    """One call evaluates several readers and compares them, with the files that the command writes."""
+    readers = [str(save_small_reader(tmp_path / name, seed)) for seed, name in enumerate(("one", "two"))]
+    result = evaluate(
+        None,
+        readers,
+        settings=small_config,
+        overrides={"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "limit": 4, "resamples": 100},
+        data_root=data,
+        out=tmp_path / "out",
+    )
+    assert [one.reader for one in result.results] == readers and all(path.is_file() for path in result.paths)
+    (comparison,) = result.comparisons
+    (together,) = result.together
+    assert comparison.conditions.keys() == {"among-1"} and together.name.endswith("-questions-2-readers.json")
+    written = json.loads(together.read_text(encoding="utf-8"))
+    assert written["results"] == [json.loads(path.read_text(encoding="utf-8")) for path in result.paths]
 
 
 def test_contexts_are_timed_alone_once_and_kept(

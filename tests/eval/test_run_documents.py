@@ -15,20 +15,20 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
-from ragyena.cli import eval_bars
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, PathNotFoundError, UsageError
-from ragyena.eval.latency import percentiles
+from ragyena.eval import targets
+from ragyena.eval.freeze import index_place
+from ragyena.eval.layout import schema_of
 from ragyena.eval.masked import make_masked
 from ragyena.eval.metrics import Estimate, normalize
-from ragyena.eval.retrieval import RetrievalCondition
-from ragyena.eval.run import evaluate, place_of
-from ragyena.eval.run_retrieval import evaluate_retrieval
-from ragyena.eval.schemas import retrieval_schema
-from ragyena.index.add import embedding_text
+from ragyena.eval.reading import evaluate_reader
+from ragyena.eval.recipe import Setup
+from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
+from ragyena.eval.timing import percentiles
+from ragyena.index.embedder import embedding_text
 from ragyena.index.index import Index
 from ragyena.index.rerank import Reranker
-from ragyena.index.use_cases import add
 from ragyena.reader.reader import Reader
 from ragyena.report.write import report
 from ragyena.types import Passage
@@ -72,7 +72,8 @@ def settings(small_config: PipelineConfig) -> PipelineConfig:
 @pytest.fixture(scope="module")
 def own_index(corpus: Path, settings: PipelineConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own") / "index"
-    add([corpus], folder, settings)
+    with Index.open(folder, create=True, settings=settings) as index:
+        index.add([corpus])
     return folder
 
 
@@ -87,8 +88,8 @@ def run(
     read = Reader.read_batch
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reader, "read_batch", lambda self, contexts: seen.extend(contexts) or read(self, contexts))
-        arguments = {"data_root": tmp_path, "out": tmp_path / "out", "index_cache": tmp_path / "index", **places}
-        result, path = evaluate(config, settings, name="docs", progress=None, **arguments)
+        arguments = {"data_root": tmp_path, "out": tmp_path / "out", "index": tmp_path / "index", **places}
+        result, path = evaluate_reader(Setup(config, settings, "docs", **arguments))
     rows = [json.loads(line) for line in (path.parent / result.answers).read_text(encoding="utf-8").splitlines()]
     return result, rows, seen
 
@@ -101,8 +102,8 @@ def test_a_masked_question_is_a_sentence_whose_span_another_passage_holds(own_in
         assert len(make_masked(index, 2, 0, None)) == 2
         for one in made:
             (answer,) = one.question.answers
-            (asked,) = index.passages([one.asked])
-            assert answer in one.own.text and answer in asked.text and one.own.passage_id != one.asked
+            (asked,) = index.passages([one.taken_from])
+            assert answer in one.own.text and answer in asked.text and one.own.passage_id != one.taken_from
             assert answer not in one.question.question and one.own.document_id == asked.document_id
             before, blank, after = one.question.question.partition(" what")
             flat = " ".join(asked.text.split())
@@ -118,20 +119,20 @@ def test_where_nothing_recurs_it_is_said(small_index: Path) -> None:
 def test_positions_on_an_index_of_ones_own(own_index: Path, settings: PipelineConfig, tmp_path: Path) -> None:
     """The passage asked is hidden, and the answer stands in one passage alone."""
     config = config_of(task="positions", masked=4, context_tokens=[500], positions=[0, 1])
-    result, rows, seen = run(config, settings, tmp_path, index_cache=own_index)
+    result, rows, seen = run(config, settings, tmp_path, index=own_index)
     assert result.settings["masked"] == len(rows) / 2 >= 3 and result.settings["index"]["documents"] == 6
     with Index.open(own_index) as index:
         made = {one.question.question: one for one in make_masked(index, 4, 0, None)}
         for context in seen:
             one = made[context.question]
             texts = [p.passage.text for p in context.passages]
-            (asked,) = index.passages([one.asked])
+            (asked,) = index.passages([one.taken_from])
             answer = normalize(one.question.answers[0])
             assert asked.text not in texts and len(texts) > 2
             assert [f" {answer} " in f" {normalize(text)} " for text in texts].count(True) == 1
             assert one.own.text in (texts[0], texts[-1])
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
-    assert "The place of the own passage" in markdown
+    assert "The position of the own passage" in markdown
 
 
 def test_a_corpus_is_indexed_and_asked_with_and_without_contexts(
@@ -178,11 +179,11 @@ def test_what_cannot_be_asked_on_documents_is_named(corpus: Path, settings: Pipe
 
 def test_an_index_is_called_by_name_or_path(own_index: Path, settings: PipelineConfig, tmp_path: Path) -> None:
     named = settings.model_copy(update={"index_root": own_index.parent})
-    assert place_of("index", named) == own_index == place_of(str(own_index), settings)
-    assert place_of("runs/eval/index", named) == Path("runs/eval/index")
-    assert place_of("nothing", named) == Path("nothing")
+    assert index_place("index", named) == own_index == index_place(str(own_index), settings)
+    assert index_place("runs/eval/index", named) == Path("runs/eval/index")
+    assert index_place("nothing", named) == Path("nothing")
     with pytest.raises(UsageError):
-        place_of(" ", settings)
+        index_place(" ", settings)
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +217,8 @@ def test_what_searches_find(
     retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
-    arguments["index_cache"] = tmp_path / "index"
-    result, path = evaluate_retrieval(config_of(**RETRIEVAL), small_config, **arguments)
+    arguments["index"] = tmp_path / "index"
+    result, path = evaluate_retrieval(Setup(config_of(**RETRIEVAL), small_config, **arguments))
     assert [condition.name for condition in result.conditions] == ["hybrid", "dense", "lexical"]
     lexical = result.conditions[2]
     assert lexical.answer_recall[1].mean == 100.0 and lexical.mrr is not None and lexical.mrr.mean == 100.0  # the year
@@ -233,14 +234,14 @@ def test_what_searches_find(
             assert condition.passage_recall[k].mean == pytest.approx(100 * sum(by_passage) / 6)
         assert condition.n == condition.n_own == 6 and condition.seconds.n == 6
     written = json.loads(path.read_text(encoding="utf-8"))
-    schema = Draft202012Validator(retrieval_schema())
+    schema = Draft202012Validator(schema_of(RetrievalReport))
     schema.validate(written)
     assert written.keys() == schema.schema["properties"].keys()
     monkeypatch.setattr(Index, "search", lambda *_, **__: pytest.fail("a finished run searches nothing again"))
-    again, _ = evaluate_retrieval(config_of(**RETRIEVAL), small_config, **arguments)
+    again, _ = evaluate_retrieval(Setup(config_of(**RETRIEVAL), small_config, **arguments))
     assert again.conditions == result.conditions and again.differences == result.differences
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
-    assert "## What searches find" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
+    assert "## Retrieval" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
 
 
 def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
@@ -248,7 +249,7 @@ def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
 ) -> None:
     config = config_of(task="retrieval", masked=4, modes=["lexical"], recall_at=[1, 10])
     arguments: dict[str, Any] = {"name": "r", "data_root": tmp_path, "out": tmp_path, "progress": None}
-    result, _ = evaluate_retrieval(config, settings, index_cache=own_index, **arguments)
+    result, _ = evaluate_retrieval(Setup(config, settings, index=own_index, **arguments))
     rows = [json.loads(line) for line in (tmp_path / result.answers).read_text(encoding="utf-8").splitlines()]
     with Index.open(own_index) as index:
         asked = {one.question.id: one for one in make_masked(index, 4, 0, None)}
@@ -256,7 +257,7 @@ def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
     for row in rows:
         one = asked[row["question_id"]]
         assert (
-            one.asked not in row["passages"]
+            one.taken_from not in row["passages"]
             and row["relevant"] == {str(one.own.passage_id): 1}
             and len(row["passages"]) <= 10
         )
@@ -278,8 +279,8 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
     judged = ["query-id\tcorpus-id\tscore", *(f"{i}\td{i}\t2" for i in range(5)), "0\td1\t0", "9\td1\t1", "oops"]
     (folder / "qrels" / "test.tsv").write_text("\n".join(judged), encoding="utf-8")
     config = config_of(task="retrieval", beir="bridges", split="test", modes=["lexical", "dense"], recall_at=[1, 3])
-    arguments: dict[str, Any] = {"name": "r", "out": tmp_path / "out", "index_cache": tmp_path / "i", "progress": None}
-    result, _ = evaluate_retrieval(config, small_config, data_root=tmp_path, **arguments)
+    arguments: dict[str, Any] = {"name": "r", "out": tmp_path / "out", "index": tmp_path / "i", "progress": None}
+    result, _ = evaluate_retrieval(Setup(config, small_config, data_root=tmp_path, **arguments))
     lexical = result.conditions[0]
     assert (lexical.n, lexical.n_own, lexical.answer_recall) == (5, 5, {})
     assert lexical.ndcg_10 is not None and lexical.ndcg_10.mean == 100.0  # the names
@@ -289,7 +290,9 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
     assert result.data["left_out"] == 3 and {d.measure for d in result.differences} == {"ndcg_10"}
     assert "nDCG@10" in report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
     with pytest.raises(PathNotFoundError, match="dev"):
-        evaluate_retrieval(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)
+        evaluate_retrieval(
+            Setup(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)
+        )
 
 
 def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
@@ -318,7 +321,7 @@ def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig
         (("--fail-under", "recall@3=0.5"), "recall_at of the recipe: 1, 2, 5"),
         (("--fail-under", "recall@1@dense=0.5"), "conditions: lexical"),
         (("--freeze-only",), "reads nothing"),
-        (("--reranker", "no-such-folder/model"), "no reranker 'no-such-folder/model'"),
+        (("--set", "reranker=no-such-folder/model"), "no reranker 'no-such-folder/model'"),
     ):
         wrong = called(*arguments)
         assert wrong.returncode == 2 and words in wrong.stderr and "Traceback" not in wrong.stderr, wrong.stderr
@@ -334,13 +337,13 @@ def test_a_search_below_its_bar_is_said() -> None:
         "dense", "", 9, {5: estimate(90.0)}, 9, {5: estimate(40.0)}, estimate(30.0), estimate(20.0), percentiles([1.0])
     )
     report: Any = SimpleNamespace(conditions=[known])
-    assert eval_bars.parse("recall@5=0.4").below_found(report) is None
-    assert eval_bars.parse("recall@5=0.41").below_found(report) == "recall@5 of dense is 0.4, asked was 0.41"
-    assert eval_bars.parse("answer_recall@5=0.9").below_found(report) is None
-    assert "mrr of dense is 0.2" in (eval_bars.parse("mrr=0.21").below_found(report) or "")
-    assert "ndcg of dense is 0.3" in (eval_bars.parse("ndcg@10=0.31").below_found(report) or "")
+    assert targets.parse("recall@5=0.4").below(report) is None
+    assert targets.parse("recall@5=0.41").below(report) == "recall@5 of dense is 0.4, the target is 0.41"
+    assert targets.parse("answer_recall@5=0.9").below(report) is None
+    assert "mrr of dense is 0.2" in (targets.parse("mrr=0.21").below(report) or "")
+    assert "ndcg of dense is 0.3" in (targets.parse("ndcg@10=0.31").below(report) or "")
     report.conditions = [replace(known, passage_recall=None)]
-    said = eval_bars.parse("recall@5=0.4").below_found(report)
+    said = targets.parse("recall@5=0.4").below(report)
     assert said is not None and "was not measured" in said and "answer_recall@5 was measured" in said
 
 
@@ -359,7 +362,7 @@ def test_hits_are_reranked(
     monkeypatch.setattr(Reranker, "open", lambda name: Reranker(name, _Encoder()))
     config = config_of(**RETRIEVAL, modes=["dense"], reranker="words", rerank=3)
     arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
-    result, path = evaluate_retrieval(config, small_config, index_cache=tmp_path / "index", **arguments)
+    result, path = evaluate_retrieval(Setup(config, small_config, index=tmp_path / "index", **arguments))
     assert [condition.name for condition in result.conditions] == ["dense", "reranked"]
     assert {(one.first, one.second) for one in result.differences} == {("reranked", "dense")}
     assert result.settings["reranker"]["name"] == "words" and result.settings["reranker"]["hits"] == 3

@@ -16,11 +16,13 @@ from small_world import save_small_reader
 from ragyena import recipes
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import ConfigError, DataError, IndexMismatchError, PathNotFoundError, UsageError
-from ragyena.eval.compare import compare
-from ragyena.eval.frozen import Frozen
-from ragyena.eval.report import Report
-from ragyena.eval.run import evaluate, freeze_to
-from ragyena.eval.schemas import answers_schema, results_schema
+from ragyena.eval.compare import compare, write
+from ragyena.eval.conditions import condition_names, contrasts, sweeps
+from ragyena.eval.contexts import Frozen
+from ragyena.eval.freeze import freeze_to
+from ragyena.eval.layout import AnswerRow, Report, schema_of
+from ragyena.eval.reading import evaluate_reader
+from ragyena.eval.recipe import Setup, load_evaluation
 from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 
@@ -103,11 +105,11 @@ def run(
             "name": "test",
             "data_root": data,
             "out": tmp_path / "out",
-            "index_cache": tmp_path / "index",
+            "index": tmp_path / "index",
             "progress": None,
         }
         settings = places.pop("settings", dense_config)
-        report, path = evaluate(config, settings, frozen=frozen, **(arguments | places))
+        report, path = evaluate_reader(Setup(config, settings, **(arguments | places)), frozen)
         monkeypatch.setattr(Reader, "read_batch", read)
         return report, path, seen
 
@@ -125,8 +127,9 @@ def test_frozen_contexts_are_read_as_those_made_from_the_data(
     """...with the same figures, where there is neither data nor an index."""
     config = config_of(task)
     path = tmp_path / "contexts.jsonl.xz"
-    freeze_to(path, config, dense_config, data_root=data, index_cache=tmp_path / "index", progress=None)
-    nowhere = {"data_root": tmp_path / "no", "index_cache": tmp_path / "no"}
+    setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
+    freeze_to(path, setup, Reader.tokenizer_of(dense_config.reader))
+    nowhere = {"data_root": tmp_path / "no", "index": tmp_path / "no"}
     report, _, seen = run(config, path, **nowhere, out=tmp_path / "frozen")
     live, _, seen_live = run(config)
     assert shown(seen) == shown(seen_live) and seen
@@ -140,7 +143,7 @@ def test_what_is_written_keeps_the_published_schemas(task: str, run: Any) -> Non
     _, path, _ = run(config_of(task, timed=2))
     result = json.loads(path.read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in (path.parent / result["answers"]).read_text(encoding="utf-8").splitlines()]
-    results, answers = Draft202012Validator(results_schema()), Draft202012Validator(answers_schema())
+    results, answers = Draft202012Validator(schema_of(Report)), Draft202012Validator(schema_of(AnswerRow))
     results.validate(result)
     assert result.keys() == results.schema["properties"].keys()
     assert result["conditions"][0].keys() == results.schema["$defs"]["ConditionReport"]["properties"].keys()
@@ -164,12 +167,12 @@ def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, 
     """What is packed into the longest context is what the pipeline packs; a shorter one holds the first of it."""
     report, path, seen = run(config_of("open"))
     (index,) = (tmp_path / "index").glob("*/index")
-    with Pipeline.open(index, dense_config) as pipeline:
+    with Pipeline.open(index, settings=dense_config) as pipeline:
         for context in seen:
             if context.log.context_tokens == 1500:
-                wanted = pipeline.pack(
-                    context.question, pipeline.retrieve(context.question, context_tokens=1500), context_tokens=1500
-                )
+                budget = {"packer.context_tokens": 1500}
+                candidates = pipeline.retrieve(context.question, settings=budget)
+                wanted = pipeline.pack(context.question, candidates, settings=budget)
                 assert [p.passage.text for p in context.passages] == [p.passage.text for p in wanted.passages]
                 assert context.token_ids.tolist() == wanted.token_ids.tolist()
                 assert pipeline.reader.read(context).text == pipeline.reader.read(wanted).text
@@ -273,7 +276,8 @@ def test_a_frozen_file_says_what_it_does_not_hold(
 ) -> None:
     path = tmp_path / "contexts.jsonl.xz"
     config = config_of("among")
-    freeze_to(path, config, dense_config, data_root=data, index_cache=tmp_path / "index", progress=None)
+    setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
+    freeze_to(path, setup, Reader.tokenizer_of(dense_config.reader))
     report, _, seen = run(config_of("among", among=[1, 2, 3], limit=3), path)
     assert [c.whole.n for c in report.conditions] == [3] * 3 and {len(c.passages) for c in seen} == {1, 2, 3}
     with pytest.raises(UsageError, match="among 4, not 5"):
@@ -297,7 +301,7 @@ def test_a_frozen_file_says_what_it_does_not_hold(
 def test_an_index_that_is_there_is_used(run: Any, data: Path, dense_config: PipelineConfig, tmp_path: Path) -> None:
     run(config_of("open"))
     (index,) = (tmp_path / "index").glob("*/index")
-    report, _, _ = run(config_of("open"), index_cache=index, out=tmp_path / "again")
+    report, _, _ = run(config_of("open"), index=index, out=tmp_path / "again")
     assert report.settings["index"]["documents"] == 16
     assert report.conditions[1].own_packed is not None and report.conditions[1].own_packed.mean == 100.0
     assert list((tmp_path / "index").glob("*/index-hits/hits-*.jsonl"))
@@ -360,8 +364,7 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     (together,) = (tmp_path / "out").glob("*-bridges-2-readers.json")
     reports = {p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name} - {together}
     one, two = sorted(reports)
-    done = called("eval-compare", str(one), str(two), "--out", "comparison.json")
-    assert done.returncode == 0, done.stderr
+    write(compare(one, two), tmp_path / "comparison.json")
     written = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert written["conditions"].keys() == {"among-1", "among-4"} and written["left_out"] == []
     found = written["conditions"]["among-4"][0]
@@ -373,8 +376,8 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     assert comparison == {**written, "date": comparison["date"]} and joined["recipe"] == "bridges"
     (tmp_path / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink(missing_ok=True)
     (tmp_path / "out" / json.loads(two.read_text(encoding="utf-8"))["answers"]).unlink()
-    lost = called("eval-compare", str(one), str(two))
-    assert lost.returncode == 3 and "not beside it" in lost.stderr and "Traceback" not in lost.stderr
+    with pytest.raises(PathNotFoundError, match="not beside it"):
+        compare(one, two)
     with pytest.raises(PathNotFoundError):
         compare(one, tmp_path / "none.json")
     with pytest.raises(DataError, match="no result"):
@@ -382,17 +385,9 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
 
 
 def test_recipes_name_conditions() -> None:
-    from ragyena.eval.run import load_config
-    from ragyena.eval.suite import load_suite
-    from ragyena.eval.tasks import condition_names, contrasts, sweeps
-
     for name in recipes.names("configs/eval"):
-        suite = load_suite(name, {})
-        if suite is not None:
-            assert all(condition_names(part.config) for part in suite.parts)
-            continue
-        config, _ = load_config(name, {})
-        names = condition_names(config)
-        assert names and len(set(names)) == len(names)
-        assert {n for pair in contrasts(config) for n in pair} <= set(names)
-        assert {n for sweep in sweeps(config) for n in sweep} <= set(names)
+        for part in load_evaluation(name).parts:
+            names = condition_names(part.config)
+            assert names and len(set(names)) == len(names)
+            assert {n for pair in contrasts(part.config) for n in pair} <= set(names)
+            assert {n for sweep in sweeps(part.config) for n in sweep} <= set(names)

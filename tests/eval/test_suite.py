@@ -14,8 +14,9 @@ from small_world import save_small_reader, save_towns
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import CheckpointError, ConfigError, PathNotFoundError, UsageError
-from ragyena.eval import suite as suites
-from ragyena.eval.suite import Finished, load_suite, run_suite
+from ragyena.eval import run as runs
+from ragyena.eval.recipe import Setup, load_evaluation
+from ragyena.eval.run import Finished, Watcher, evaluate
 from ragyena.report.write import report
 
 ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
@@ -36,32 +37,41 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
+class Began(Watcher):
+    """Notes what was begun, and the results."""
+
+    def __init__(self, begun: list[str]) -> None:
+        self.begun, self.results = begun, list[Finished]()
+
+    def began(self, part: str, reader: str) -> None:
+        self.begun.append(f"{part} {Path(reader).name}")
+
+    def finished(self, result: Finished) -> None:
+        self.results.append(result)
+
+
 Run = Callable[..., list[Finished]]
 
 
 @pytest.fixture
 def run(world: Path, small_config: PipelineConfig) -> Run:
     """Runs the suite with two readers; ``began`` collects what was begun."""
-    settings = []
-    for seed, name in enumerate(("one", "two")):
-        checkpoint = str(save_small_reader(world / name, seed))
-        reader = small_config.reader.model_copy(update={"checkpoint": checkpoint})
-        settings.append(small_config.model_copy(update={"reader": reader}))
+    readers = [str(save_small_reader(world / name, seed)) for seed, name in enumerate(("one", "two"))]
 
     def call(begun: list[str], **flags: Any) -> list[Finished]:
-        suite = load_suite(str(world / "all.yaml"), flags)
-        assert suite is not None
-        return [
-            *run_suite(
-                suite,
-                settings,
-                data_root=world,
-                out=world / "out",
-                index_cache=world / "index",
-                progress=None,
-                began=lambda part, reader: begun.append(f"{part} {Path(reader).name}"),
-            )
-        ]
+        watcher = Began(begun)
+        result = evaluate(
+            str(world / "all.yaml"),
+            readers,
+            settings=small_config,
+            overrides=flags,
+            data_root=world,
+            out=world / "out",
+            index=world / "index",
+            watcher=watcher,
+        )
+        assert list(result.results) == watcher.results
+        return watcher.results
 
     return call
 
@@ -89,17 +99,17 @@ def test_every_recipe_is_run_with_every_reader_and_what_is_finished_is_kept(
 def test_a_stopped_suite_goes_on_with_the_part_it_was_in(
     run: Run, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = suites.evaluate
+    evaluate_reader = runs.evaluate_reader
 
-    def stop(config: Any, settings: Any, **arguments: Any) -> Any:
-        if arguments["name"] == "ant":
+    def stop(setup: Setup, frozen: Path | None = None) -> Any:
+        if setup.name == "ant":
             raise KeyboardInterrupt
-        return evaluate(config, settings, **arguments)
+        return evaluate_reader(setup, frozen)
 
-    monkeypatch.setattr(suites, "evaluate", stop)
+    monkeypatch.setattr(runs, "evaluate_reader", stop)
     with pytest.raises(KeyboardInterrupt):
         run([])
-    monkeypatch.setattr(suites, "evaluate", evaluate)
+    monkeypatch.setattr(runs, "evaluate_reader", evaluate_reader)
     begun: list[str] = []
     run(begun)
     assert begun == ["ant one", "ant two"]
@@ -109,23 +119,24 @@ def test_one_page_shows_all_of_it_the_verdict_first(run: Run, world: Path) -> No
     run([])
     text = report([world / "out"], world / "page")[1].read_text(encoding="utf-8")
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "found: What searches find" in headings
+    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "found: Retrieval" in headings
     verdict = text.split("## zebra: Verdict")[0]
     assert verdict.index("zebra: alone") < verdict.index("**ant**") and "`two` against `one`" in verdict
     assert "| condition | n | one | two |" in verdict and "lexical (BM25)" in verdict
 
 
 def test_flags_lie_over_every_part_that_knows_them(world: Path) -> None:
-    suite = load_suite(str(world / "all.yaml"), {"limit": 3, "timed": 5, "among": None})
-    assert suite is not None and suite.name == "all"
+    suite = load_evaluation(str(world / "all.yaml"), {"limit": 3, "timed": 5, "among": None})
+    assert suite.is_suite and suite.name == "all"
     assert [(part.name, part.config.limit, part.config.timed) for part in suite.parts] == [
         ("zebra", 3, 5),
         ("found", 3, 0),
         ("ant", 3, 5),
     ]
     with pytest.raises(UsageError, match="among cannot be set for the suite 'all'"):
-        load_suite(str(world / "all.yaml"), {"among": [3]})
-    assert load_suite(str(world / "ant.yaml"), {}) is None and load_suite(None, {}) is None
+        load_evaluation(str(world / "all.yaml"), {"among": [3]})
+    assert not load_evaluation(str(world / "ant.yaml")).is_suite
+    assert not load_evaluation(None, {"questions": ["questions.jsonl"]}).is_suite
 
 
 def test_what_is_no_suite_is_named(world: Path) -> None:
@@ -137,7 +148,7 @@ def test_what_is_no_suite_is_named(world: Path) -> None:
     ):
         (world / "all2.yaml").write_text(json.dumps({"task": "suite", "recipes": recipes}), encoding="utf-8")
         with pytest.raises(error, match=words):
-            load_suite(str(world / "all2.yaml"), {})
+            load_evaluation(str(world / "all2.yaml"))
 
 
 def test_data_that_a_later_part_lacks_is_named_before_the_first_is_run(run: Run, world: Path) -> None:

@@ -14,11 +14,10 @@ from small_world import save_small_reader, save_towns
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexMismatchError, PathNotFoundError, UsageError
-from ragyena.eval import freeze_suite as freezing
-from ragyena.eval.freeze_suite import freeze_suite
-from ragyena.eval.frozen import Frozen
-from ragyena.eval.suite import Finished, load_suite, run_suite
-from ragyena.eval.suite_parts import Suite
+from ragyena.eval import run as freezing
+from ragyena.eval.contexts import Frozen
+from ragyena.eval.recipe import Evaluation, load_evaluation
+from ragyena.eval.run import Finished, FrozenPart, Watcher, evaluate, freeze_contexts
 
 ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
 RECIPES: dict[str, dict[str, Any]] = {
@@ -42,10 +41,26 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def suite_of(world: Path, **flags: Any) -> Suite:
-    suite = load_suite(str(world / "all.yaml"), flags)
-    assert suite is not None
+def suite_of(world: Path, **flags: Any) -> Evaluation:
+    suite = load_evaluation(str(world / "all.yaml"), flags)
+    assert suite.is_suite
     return suite
+
+
+class Began(Watcher):
+    """Notes what was begun, and the results."""
+
+    def __init__(self, begun: list[str]) -> None:
+        self.begun, self.results, self.parts = begun, list[Finished](), list[FrozenPart]()
+
+    def began(self, part: str, reader: str) -> None:
+        self.begun.append(f"{part} {Path(reader).name}")
+
+    def finished(self, result: Finished) -> None:
+        self.results.append(result)
+
+    def frozen(self, part: FrozenPart) -> None:
+        self.parts.append(part)
 
 
 @pytest.fixture
@@ -53,16 +68,18 @@ def freeze(world: Path, small_config: PipelineConfig) -> Callable[..., list[str]
     """Freezes into ``world/f``; the parts that were made."""
 
     def call(**flags: Any) -> list[str]:
-        made: list[str] = []
-        for one in freeze_suite(
+        watcher = Began([])
+        parts = freeze_contexts(
             suite_of(world, **flags),
-            small_config,
             world / "f",
+            settings=small_config,
             data_root=world,
-            index_cache=world / "index",
-            progress=None,
-            began=made.append,
-        ):
+            index=world / "index",
+            watcher=watcher,
+        )
+        assert parts == watcher.parts
+        made = [name.split()[0] for name in watcher.begun]
+        for one in parts:
             assert one.path == world / "f" / f"{one.part}.jsonl.xz" and one.path.is_file()
             assert one.kept == (one.part not in made)
         return made
@@ -73,25 +90,23 @@ def freeze(world: Path, small_config: PipelineConfig) -> Callable[..., list[str]
 @pytest.fixture
 def run(world: Path, small_config: PipelineConfig) -> Callable[..., list[Finished]]:
     """Runs the suite with two readers; from ``frozen`` where there is neither data nor index."""
-    settings = []
-    for seed, name in enumerate(("one", "two")):
-        reader = small_config.reader.model_copy(update={"checkpoint": str(save_small_reader(world / name, seed))})
-        settings.append(small_config.model_copy(update={"reader": reader}))
+    checkpoints = [str(save_small_reader(world / name, seed)) for seed, name in enumerate(("one", "two"))]
 
     def call(frozen: Path | None, begun: list[str] | None = None, readers: int = 2, **flags: Any) -> list[Finished]:
         nowhere = world / "nowhere"
-        return [
-            *run_suite(
-                suite_of(world, **flags),
-                settings[:readers],
-                data_root=nowhere if frozen else world,
-                out=world / ("out" if frozen else "live"),
-                index_cache=nowhere if frozen else world / "index",
-                frozen=frozen,
-                progress=None,
-                began=lambda part, reader: (begun if begun is not None else []).append(f"{part} {Path(reader).name}"),
-            )
-        ]
+        watcher = Began(begun if begun is not None else [])
+        result = evaluate(
+            suite_of(world, **flags),
+            checkpoints[:readers],
+            settings=small_config,
+            data_root=nowhere if frozen else world,
+            out=world / ("out" if frozen else "live"),
+            index=nowhere if frozen else world / "index",
+            frozen=frozen,
+            watcher=watcher,
+        )
+        assert list(result.results) == watcher.results
+        return watcher.results
 
     return call
 
@@ -226,7 +241,7 @@ def test_by_command_without_faiss(world: Path) -> None:
     assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.stderr
     done = called(base, "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index")
     assert done.returncode == 0, done.stderr
-    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: not frozen" in done.stdout
+    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: left out" in done.stdout
     for name in ("questions.jsonl", "passages.jsonl"):
         (world / name).unlink()
     done = called(without, "all.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "--timed", "1", "-o", "out")

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragyena.index.fusion import fuse, strictly_decreasing
+from ragyena.index.search import fuse, strictly_decreasing
 
 ranking = st.lists(st.integers(1, 60), unique=True, max_size=40)
 rankings = st.lists(ranking, max_size=4)

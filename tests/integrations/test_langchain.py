@@ -30,7 +30,7 @@ class TestStandardSuite(RetrieversIntegrationTests):
     @pytest.fixture(autouse=True)
     def _index(self, mode: str, small_index: Path, small_config: PipelineConfig) -> None:
         retriever = small_config.retriever.model_copy(update={"mode": mode})
-        self.params = {"index": small_index, "config": small_config.model_copy(update={"retriever": retriever})}
+        self.params = {"index": small_index, "settings": small_config.model_copy(update={"retriever": retriever})}
 
     @property
     def retriever_constructor(self) -> type[BaseRetriever]:
@@ -47,7 +47,7 @@ class TestStandardSuite(RetrieversIntegrationTests):
 
 @pytest.fixture
 def retriever(small_index: Path, small_config: PipelineConfig) -> Iterator[RagyenaRetriever]:
-    found = RagyenaRetriever(index=str(small_index), config=small_config)
+    found = RagyenaRetriever(index=str(small_index), settings=small_config)
     yield found
     found.close()
 
@@ -59,7 +59,7 @@ def reader(small_config: PipelineConfig) -> RagyenaReader:
 
 @pytest.fixture(scope="module")
 def pipeline(small_index: Path, small_config: PipelineConfig) -> Iterator[RagyenaPipeline]:
-    with Pipeline.open(small_index, small_config) as opened:
+    with Pipeline.open(small_index, settings=small_config) as opened:
         yield RagyenaPipeline(opened)
 
 
@@ -75,7 +75,7 @@ def test_documents_say_where_they_stand(retriever: RagyenaRetriever, small_index
 
 
 def test_filters_and_k(small_index: Path, small_config: PipelineConfig) -> None:
-    only = RagyenaRetriever(index=small_index, config=small_config, k=5, filters={"title": "The bridges*"})
+    only = RagyenaRetriever(index=small_index, settings=small_config, k=5, filters={"title": "The bridges*"})
     assert {Path(d.metadata["source"]).name for d in only.invoke("the bridge lamp tea museum")} == {"bridge.md"}
     only.close()
 

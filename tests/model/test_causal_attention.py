@@ -1,4 +1,4 @@
-"""The Transformer twin: causal, aware of distance alone, the same function at once and token by token."""
+"""The Transformer baseline: causal, aware of distance alone, the same function at once and token by token."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ import torch
 from pydantic import ValidationError
 
 from ragyena.config import CausalModelConfig
-from ragyena.errors import UsageError
-from ragyena.model.causal_attention import CausalAttention, rotate, turns
+from ragyena.errors import ConfigError, UsageError
 from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
 from ragyena.model.language_model import CausalLM
+from ragyena.model.mixers import check_mixers
+from ragyena.model.mixers.causal_attention import CausalAttention, rotate, rotation
 
-TWIN = CausalModelConfig(
+TRANSFORMER = CausalModelConfig(
     vocab_size=61, width=24, depth=2, ffn_width=48, max_length=64, filter_width=16, heads=4,
     mixers=("attention", "attention"),
 )  # fmt: skip
-HYBRID = TWIN.model_copy(update={"mixers": ("hyena", "attention")})
+HYBRID = TRANSFORMER.model_copy(update={"mixers": ("hyena", "attention")})
 
 
-@pytest.fixture(params=["twin", "hybrid"])
+@pytest.fixture(params=["transformer", "hybrid"])
 def model(request: pytest.FixtureRequest) -> CausalLM:
     torch.manual_seed(0)
-    return CausalLM(TWIN if request.param == "twin" else HYBRID).double()
+    return CausalLM(TRANSFORMER if request.param == "transformer" else HYBRID).double()
 
 
-def test_no_token_hears_those_after_it(model: CausalLM) -> None:
+def test_no_token_sees_those_after_it(model: CausalLM) -> None:
     ids = torch.randint(61, (2, 30))
     changed = ids.clone()
     changed[:, 17:] = (changed[:, 17:] + 1) % 61
@@ -39,7 +40,7 @@ def test_no_token_hears_those_after_it(model: CausalLM) -> None:
 def test_attention_is_the_softmax_of_rotated_products() -> None:
     """The definition, written out with complex numbers: scores depend on distance alone."""
     torch.manual_seed(1)
-    mixer = CausalAttention(8, heads=2, rotary_base=100.0).double()
+    mixer = CausalAttention(CausalModelConfig(width=8, heads=2, rotary_base=100.0)).double()
     x = torch.randn(1, 9, 8, dtype=torch.float64)
     query, key, value = (part.view(9, 2, 4) for part in mixer.in_proj(x)[0].chunk(3, -1))
     frequency = 100.0 ** -(torch.arange(2, dtype=torch.float64) / 2)
@@ -61,11 +62,11 @@ def test_rotation_keeps_lengths() -> None:
     assert torch.allclose(turned.norm(dim=-1), x.norm(dim=-1), atol=1e-5)
 
 
-def test_layers_that_share_their_turns_attend_alike() -> None:
+def test_layers_that_share_their_rotation_attend_alike() -> None:
     torch.manual_seed(2)
-    mixer, x = CausalAttention(12, heads=3, rotary_base=100.0), torch.randn(2, 7, 12)
-    assert torch.equal(mixer(x, turns(4, 100.0, 7, x.device)), mixer(x))
-    assert not torch.allclose(mixer(x, turns(4, 7.0, 7, x.device)), mixer(x))  # those given are those used
+    mixer, x = CausalAttention(CausalModelConfig(width=12, heads=3, rotary_base=100.0)), torch.randn(2, 7, 12)
+    assert torch.equal(mixer(x, mixer.shared(7, x.device)), mixer(x))
+    assert not torch.allclose(mixer(x, rotation(4, 7.0, 7, x.device)), mixer(x))  # those given are those used
 
 
 @pytest.mark.parametrize("steps", [13, None])
@@ -84,7 +85,7 @@ def test_steps_after_a_prompt_equal_the_whole(model: CausalLM, steps: int | None
 
 
 def test_a_full_state_says_so() -> None:
-    model = CausalLM(TWIN)
+    model = CausalLM(TRANSFORMER)
     _, state = model.prefill(torch.randint(61, (1, 4)), 1)
     model.step(torch.tensor([1]), state)
     with pytest.raises(UsageError, match="no room"):
@@ -103,6 +104,13 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
 
 
 def test_configuration_is_checked() -> None:
-    for wrong in ({"mixers": ["attention"]}, {"mixers": ["attention"] * 2, "heads": 5}, {"mixers": ["mlp"] * 2}):
-        with pytest.raises(ValidationError):
-            CausalModelConfig.model_validate({"width": 24, "depth": 2, **wrong})
+    with pytest.raises(ValidationError):
+        CausalModelConfig.model_validate({"width": 24, "depth": 2, "mixers": ["attention"]})
+    for wrong, problem in (
+        ({"mixers": ["attention"] * 2, "heads": 5}, "width 24 is not an even multiple of heads 5"),
+        ({"mixers": ["mlp"] * 2}, "unknown mixer 'mlp' of a language model; known: hyena, attention"),
+    ):
+        config = CausalModelConfig.model_validate({"width": 24, "depth": 2, **wrong})
+        for build in (check_mixers, CausalLM):
+            with pytest.raises(ConfigError, match=problem):
+                build(config)

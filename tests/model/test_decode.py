@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ragyena.config import CausalModelConfig, HyenaConfig
+from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
 from ragyena.model.decode import sample
-from ragyena.model.hyena_operator import CausalHyena
 from ragyena.model.language_model import CausalLM
+from ragyena.model.mixers.causal_hyena import CausalHyena
 
 
 def relative(actual: Tensor, expected: Tensor) -> float:
@@ -22,7 +22,7 @@ def relative(actual: Tensor, expected: Tensor) -> float:
 
 def make_mixer(order: int, max_length: int, short_filter: int = 3, width: int = 5) -> CausalHyena:
     torch.manual_seed(order + 7 * max_length)
-    return CausalHyena(width, max_length=max_length, operator=HyenaConfig(order=order, short_filter=short_filter))
+    return CausalHyena(CausalModelConfig(width=width, max_length=max_length, order=order, short_filter=short_filter))
 
 
 def make_model(order: int = 2, max_length: int = 64, depth: int = 2) -> CausalLM:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ragyena.config import HyenaConfig, ReaderModelConfig
+from ragyena.config import CausalModelConfig, ReaderModelConfig
 from ragyena.errors import MissingDependencyError
-from ragyena.model.hyena_operator import CausalHyena
-from ragyena.model.mixers import HyenaMixer
+from ragyena.model.mixers.causal_hyena import CausalHyena
+from ragyena.model.mixers.hyena import HyenaMixer
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -32,7 +32,7 @@ def reader_mixer(context_channels: int = 0) -> HyenaMixer:
         }
     )  # fmt: skip
     torch.manual_seed(1)
-    mixer = HyenaMixer(config, context_channels=context_channels)
+    mixer = HyenaMixer(config, 0)
     with torch.no_grad():
         for parameter in mixer.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -85,7 +85,7 @@ def test_channels_of_context_scope_are_refused_only_where_asked() -> None:
 
 def test_the_published_operator() -> None:
     torch.manual_seed(4)
-    mixer = CausalHyena(12, max_length=60, operator=HyenaConfig(order=2)).to(DEVICE)
+    mixer = CausalHyena(CausalModelConfig(width=12, max_length=60, order=2)).to(DEVICE)
     x = torch.randn(2, 50, 12, device=DEVICE).requires_grad_()
     found = {}
     for backend in ("torch", "triton"):

@@ -17,8 +17,8 @@ from ragyena.errors import CheckpointError
 from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.pair_reader import PairReader, Pairs
-from ragyena.model.pair_start import pair_config, start_pair, words_mapped
 from ragyena.model.reader_model import NEVER
+from ragyena.model.warm_start import pair_config, start_pair, words_mapped
 
 READER_TOKENIZER = recipes.asset("reader") / "tokenizer.json"
 SMALL = {
@@ -57,7 +57,7 @@ def started(folder: Path) -> PairReader:
     return model
 
 
-def contexts(passages: list[list[int]], question: list[int], slot: int = 11, asked: int = 9) -> ReaderInput:
+def contexts(passages: list[list[int]], question: list[int], slot: int = 11, question_slot: int = 9) -> ReaderInput:
     """One context of passages of token ids, each slot ending in a separator."""
     tokens = Tokenizer.from_folder(READER_TOKENIZER.parent)
     framed = [tokens.cls_id, *question, tokens.sep_id]
@@ -69,8 +69,8 @@ def contexts(passages: list[list[int]], question: list[int], slot: int = 11, ask
     length = torch.tensor([len(row) for row in rows])[None, :, None]
     position = torch.arange(slot)
     return ReaderInput(
-        torch.tensor([padded(framed, asked)]),
-        torch.arange(asked)[None] < len(framed),
+        torch.tensor([padded(framed, question_slot)]),
+        torch.arange(question_slot)[None] < len(framed),
         torch.tensor([[padded(row, slot) for row in rows]]),
         position < length,
         position < length - 1,
@@ -97,13 +97,13 @@ def test_states_are_those_of_the_library_that_made_the_encoder(kind: str, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["bert", "mpnet"])
-def test_a_passage_is_scored_alike_beside_others_and_with_more_padding(kind: str, tmp_path: Path) -> None:
+def test_a_passage_is_scored_alike_among_others_and_with_more_padding(kind: str, tmp_path: Path) -> None:
     save_encoder(tmp_path, kind)
     model = started(tmp_path)
     with torch.no_grad():
         one = model.span_scores(contexts([[2001, 2002, 2003]], [4001]), dtype=torch.float32)
         among = model.span_scores(
-            contexts([[3001] * 5, [2001, 2002, 2003]], [4001], slot=30, asked=20), dtype=torch.float32
+            contexts([[3001] * 5, [2001, 2002, 2003]], [4001], slot=30, question_slot=20), dtype=torch.float32
         )
     torch.testing.assert_close(among.start[0, 1, :3], one.start[0, 0, :3], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(among.end[0, 1, :3], one.end[0, 0, :3], rtol=1e-4, atol=1e-5)
@@ -117,10 +117,10 @@ def test_every_token_of_a_slot_is_found_again_in_its_pair() -> None:
         pairs = Pairs.of(inputs, separators)
         assert pairs.ids.shape[1] % 16 == 0
         for row in range(2):
-            told = int(inputs.token_mask[0, row].sum())
-            found = pairs.ids[row].gather(0, pairs.place[row, :told])
-            assert torch.equal(found, inputs.token_ids[0, row, :told])
-            assert int(pairs.mask[row].sum()) == 4 + separators - 1 + told
+            length = int(inputs.token_mask[0, row].sum())
+            passage = pairs.ids[row].gather(0, pairs.place[row, :length])
+            assert torch.equal(passage, inputs.token_ids[0, row, :length])
+            assert int(pairs.mask[row].sum()) == 4 + separators - 1 + length
             assert pairs.ids[row, :4].tolist() == inputs.question_ids[0, :4].tolist()
 
 

@@ -1,4 +1,4 @@
-"""The reader model: scopes, boundaries, masks, and the twin."""
+"""The reader model: scopes, boundaries, masks, and the attention baseline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 
 from ragyena.config import ReaderModelConfig
 from ragyena.model.inputs import ReaderInput
-from ragyena.model.mixers import HyenaMixer
+from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import Encoded, ReaderModel
-from ragyena.ops.passage_conv.op import slot_conv_reference
+from ragyena.ops.passage_conv.reference import passage_conv_reference
 
 
 def tiny(**values: object) -> ReaderModelConfig:
@@ -81,7 +81,7 @@ def test_a_context_scope_layer_joins_passages(mixer: str, context_channels: int,
     assert (moved > 1e-5).all()
 
 
-def test_padding_is_not_heard() -> None:
+def test_padding_has_no_effect() -> None:
     for mixer, channels in (("hyena", 12), ("attention", 0), ("local_attention", 0)):
         model = awake(tiny(mixers=[mixer] * 2, context_channels=[channels] * 2))
         inputs = contexts()
@@ -92,7 +92,7 @@ def test_padding_is_not_heard() -> None:
         assert (before - after).abs().max() < 1e-4, mixer
 
 
-def test_the_question_does_not_hear_the_passages() -> None:
+def test_the_question_does_not_see_the_passages() -> None:
     for mixer, channels in (("hyena", 12), ("attention", 0), ("local_attention", 0)):
         model = awake(tiny(mixers=[mixer] * 2, context_channels=[channels] * 2))
         with torch.no_grad():
@@ -128,8 +128,8 @@ def test_passage_filters_convolve_each_slot() -> None:
     with torch.no_grad():
         got_q, got_p = mixer._convolve(q, p, 3)
         taps = mixer.passage_filter(11)
-    assert (got_p - slot_conv_reference(p, taps)).norm() <= 1e-5 * got_p.norm()
-    assert (got_q - slot_conv_reference(q, taps[:, 6:-6])).norm() <= 1e-5 * got_q.norm()
+    assert (got_p - passage_conv_reference(p, taps)).norm() <= 1e-5 * got_p.norm()
+    assert (got_q - passage_conv_reference(q, taps[:, 6:-6])).norm() <= 1e-5 * got_q.norm()
 
 
 def test_match_features_mark_words_and_pairs_of_the_question() -> None:
@@ -256,7 +256,7 @@ def test_the_decoders_loss_is_the_probability_of_its_own_distribution() -> None:
 
 @torch.no_grad()
 def test_attention_across_passages_knows_how_far_apart_they_are() -> None:
-    """Two passages swapped about a third: only their distances to it, and so what it hears of them, change."""
+    """Two passages swapped about a third: only their distances to it change, and so its attention to them."""
     model, inputs = awake(tiny(mixers=["attention"] * 2, context_channels=[0, 0])), contexts()
     passages = inputs.token_ids.shape[1]
     assert passages > 2
@@ -295,8 +295,8 @@ def test_attention_without_padding_is_attention_under_a_mask() -> None:
     assert torch.allclose(masked.detach(), dense, atol=1e-5)
 
 
-def test_every_passage_hears_the_question_alike_in_attention_across_passages() -> None:
-    """The same passage in every slot, and only the question to hear: the same states in every slot."""
+def test_every_passage_attends_to_the_question_alike_across_passages() -> None:
+    """The same passage in every slot, and only the question to attend to: the same states in every slot."""
     model, inputs = awake(tiny(mixers=["attention"], context_channels=[0])), contexts()
     mixer = model.reader_layers[0].mixer
     question, passages = model.embed(inputs, torch.float32)

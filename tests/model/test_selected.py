@@ -1,4 +1,4 @@
-"""Selected attention: a few tokens of the whole context, heard by every other and by the question."""
+"""Selected attention: every token and the question attend to a few tokens of the whole context."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from ragyena.config import ReaderModelConfig
+from ragyena.errors import ConfigError
 from ragyena.model.inputs import ReaderInput
+from ragyena.model.mixers import check_mixers
 from ragyena.model.reader_model import ReaderModel
 
 B, Q, P, S = 2, 6, 3, 10
@@ -81,7 +83,7 @@ def test_the_evidence_score_learns_from_the_answer() -> None:
 
 
 def test_selection_is_for_hyena_layers() -> None:
-    with pytest.raises(ValueError, match="selected_tokens"):
-        ReaderModelConfig(mixers=("attention",) * 6, selected_tokens=(0, 0, 0, 0, 0, 8))
+    with pytest.raises(ConfigError, match="selected_tokens of layer 5"):
+        check_mixers(ReaderModelConfig(mixers=("attention",) * 6, selected_tokens=(0, 0, 0, 0, 0, 8)))
     with pytest.raises(ValueError, match="selected_tokens has 2"):
         ReaderModelConfig(selected_tokens=(0, 8))

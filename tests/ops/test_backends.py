@@ -1,4 +1,4 @@
-"""Which implementation ``auto`` takes, by operation, type, device and whether a compiler looks on."""
+"""The implementation of ``auto``, by operation, type, device and inside a compiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("triton")
         ("long_conv", True, True),
         ("causal_gates", True, True),
         ("passage_scope", True, False),
-        ("gated_segment_conv", False, False),
+        ("passage_conv", False, False),
     ],
 )
 def test_auto_is_triton_where_it_was_measured(
@@ -26,7 +26,7 @@ def test_auto_is_triton_where_it_was_measured(
     with FakeTensorMode():  # a CUDA tensor needs no CUDA
         on_cuda = torch.empty(1, 2, 3, dtype=torch.bfloat16, device="cuda")
         full = torch.empty(1, 2, 3, device="cuda")
-    found = [prefers_triton(operation, on_cuda)]
+    chosen = [prefers_triton(operation, on_cuda)]
     assert not prefers_triton(operation, full) and not prefers_triton(operation, torch.empty(1, 2, 3).bfloat16())
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert [*found, prefers_triton(operation, on_cuda)] == [eager, compiled]
+    assert [*chosen, prefers_triton(operation, on_cuda)] == [eager, compiled]

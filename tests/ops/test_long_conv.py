@@ -11,21 +11,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numeric import relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 from ragyena.ops import backends
-from ragyena.ops.long_conv.op import fft_size, long_conv, long_conv_reference, long_conv_with_tail
+from ragyena.ops.long_conv import fft, long_conv, long_conv_with_tail
+from ragyena.ops.long_conv.fft import fft_size
+from ragyena.ops.long_conv.reference import long_conv_reference
 
 # Relative L2 error against fp64, for inputs already rounded to the type: the sums themselves run in fp32.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4e-3}
 SHAPES = [(1, 1), (1, 5), (2, 1), (7, 7), (33, 5), (33, 101), (257, 257), (300, 1001), (1021, 31)]
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    return float(
-        (actual.double() - expected.double()).norm().detach() / expected.double().norm().detach().clamp_min(1e-30)
-    )
 
 
 def inputs(
@@ -45,9 +42,29 @@ def call(function, arguments: list[Tensor], direction: str, **options: str) -> T
     return function(u, taps, direction=direction, skip_D=skip, gate_in_BDL=gate_in, gate_out_BDL=gate_out, **options)
 
 
+@pytest.mark.parametrize("direction", ["causal", "two_sided"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_reference_is_the_sum_over_lags(shape: tuple[int, int], direction: str) -> None:
+    u, taps, skip, gate_in, gate_out = (a.detach() for a in inputs(*shape))
+    first = 0 if direction == "causal" else shape[1] // 2
+    for b in range(2):
+        for d in range(3):
+            p = gate_in[b, d] * u[b, d]
+            c = torch.from_numpy(np.convolve(p.numpy(), taps[d].numpy()))[first : first + shape[0]]
+            expected = gate_out[b, d] * (c + skip[d] * p)
+            actual = call(long_conv_reference, [u, taps, skip, gate_in, gate_out], direction)[b, d]
+            assert relative(actual, expected) <= 1e-13
+
+
 @pytest.mark.parametrize(
     ("backend", "direction"),
-    [("fft", "causal"), ("fft", "two_sided"), ("direct", "causal"), ("direct", "two_sided"), ("ring", "causal")],
+    [
+        ("fft", "causal"),
+        ("fft", "two_sided"),
+        ("direct", "causal"),
+        ("direct", "two_sided"),
+        ("weighted_fft", "causal"),
+    ],
 )
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
@@ -101,12 +118,10 @@ def test_operator_is_registered_soundly(direction: str) -> None:
 
 @pytest.mark.parametrize("groups", [1, 2, 5])
 def test_channel_groups_change_nothing(monkeypatch: pytest.MonkeyPatch, groups: int) -> None:
-    from ragyena.ops.long_conv import op as module
-
     arguments = inputs(40, 21, channels=5)
     whole = call(long_conv, arguments, "two_sided", backend="fft")
     gradients = torch.autograd.grad(whole.sum(), arguments)
-    monkeypatch.setitem(module._GROUP_SAMPLES, "cpu", 2 * 54 * groups)
+    monkeypatch.setitem(fft._GROUP_SAMPLES, "cpu", 2 * 54 * groups)
     split = call(long_conv, arguments, "two_sided", backend="fft")
     assert relative(split, whole) <= 1e-15
     for a, b in zip(torch.autograd.grad(split.sum(), arguments), gradients):
@@ -199,14 +214,10 @@ def test_long_input_against_fp64_transform() -> None:
 
 
 def test_uninitialised_memory_is_never_read() -> None:
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = True  # torch.empty gives NaN
-    try:
-        arguments = inputs(37, 75, dtype=torch.float32)
-        y = call(long_conv, arguments, "two_sided", backend="fft")
-        assert all(torch.isfinite(t).all() for t in (y, *torch.autograd.grad(y.sum(), arguments)))
-    finally:
-        torch.use_deterministic_algorithms(False)
+    assert torch.empty(3).isnan().all()  # tests/ops/conftest.py
+    arguments = inputs(37, 75, dtype=torch.float32)
+    y = call(long_conv, arguments, "two_sided", backend="fft")
+    assert all(torch.isfinite(t).all() for t in (y, *torch.autograd.grad(y.sum(), arguments)))
 
 
 def test_missing_backend_is_refused_and_automatic_choice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,54 +1,39 @@
-"""The Triton convolution against fp64: outputs and gradients at small and odd sizes, whole and split rings.
+"""The Triton convolution against fp64: outputs and gradients at small and odd sizes, in one kernel and in three.
 
-Without a GPU the same kernels run in Triton's interpreter (tests/conftest.py), and long rings are replaced by small
-ones of the same shape.
+Without a GPU the same kernels run in Triton's interpreter (tests/conftest.py), and long transforms are replaced by
+small ones of the same structure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.long_conv import triton_launch as ring_launches
-from ragyena.ops.long_conv import weighted_fft as twisted_ring
-from ragyena.ops.long_conv.op import _preferred, long_conv, long_conv_reference, long_conv_with_tail
+from ragyena.ops.long_conv import long_conv, triton_launch
+from ragyena.ops.long_conv import plan as plans
+from ragyena.ops.long_conv.op import _preferred
+from ragyena.ops.long_conv.plan import MAX_FFT_SIZE, FftPlan, fft_plan
+from ragyena.ops.long_conv.reference import long_conv_reference
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
-from ragyena.ops.long_conv.weighted_fft import MAX_RING, RingPlan, ring_plan
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
 NAMES = ["u", "filter", "skip", "gate_in", "gate_out"]
-
-
-@pytest.fixture(autouse=True)
-def poisoned() -> Iterator[None]:
-    """``torch.empty`` gives NaN: what a kernel leaves unwritten, or reads too early, is seen."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
 def small_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least ring in three kernels, instead of those that are held whole."""
-    plan = RingPlan(16, 16, 16, block=128, inner_warps=1)
-    monkeypatch.setattr(twisted_ring, "_MIN_RING", plan.ring)
-    monkeypatch.setattr(twisted_ring, "_WHOLE", {})
-    monkeypatch.setattr(twisted_ring, "_FULL_PRECISION", {})
-    monkeypatch.setattr(twisted_ring, "_SPLIT", {plan.ring: plan})
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    difference = (actual.detach().double().cpu() - expected.detach().double().cpu()).norm()
-    return float(difference / expected.detach().double().cpu().norm().clamp_min(1e-300))
+    """The smallest transform in three kernels, in place of those in one."""
+    plan = FftPlan(16, 16, 16, block=128, inner_warps=1)
+    monkeypatch.setattr(plans, "_MIN_FFT_SIZE", plan.size)
+    monkeypatch.setattr(plans, "_WHOLE", {})
+    monkeypatch.setattr(plans, "_SPLIT_FP32", {})
+    monkeypatch.setattr(plans, "_SPLIT", {plan.size: plan})
 
 
 def inputs(length: int, taps: int, dtype: torch.dtype, *, batch: int = 1, channels: int = 2) -> list[Tensor]:
@@ -69,19 +54,19 @@ def options(arguments: list[Tensor], direction: str) -> dict[str, Any]:
 
 
 def check(arguments: list[Tensor], direction: str) -> None:
-    """Outputs and gradients against the fp64 transform, which other tests hold to the definition."""
+    """Outputs and gradients against the fp64 reference."""
     doubles = [a.detach().cpu().double().requires_grad_() for a in arguments]
-    expected = long_conv(*doubles[:2], **options(doubles, direction), backend="fft")
+    expected = long_conv_reference(*doubles[:2], **options(doubles, direction))
     actual = long_conv(*arguments[:2], **options(arguments, direction), backend="triton")
     dtype = arguments[0].dtype
     assert actual.dtype == dtype
-    assert relative(actual, expected) <= TOLERANCE[dtype]
+    assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     wanted = torch.autograd.grad(expected, doubles, cotangent.double())
     found = torch.autograd.grad(actual, arguments, cotangent.to(DEVICE))
     for name, f, w, a in zip(NAMES, found, wanted, arguments):
         assert f.dtype == a.dtype
-        assert relative(f, w) <= TOLERANCE[dtype], name
+        assert relative(f, w) <= TRITON_TOLERANCE[dtype], name
 
 
 @pytest.mark.parametrize(
@@ -98,7 +83,7 @@ def check(arguments: list[Tensor], direction: str) -> None:
     ],
     ids=str,
 )
-def test_whole_rings_match_fp64(length: int, taps: int, direction: str, dtype: torch.dtype, batch: int) -> None:
+def test_one_kernel_matches_fp64(length: int, taps: int, direction: str, dtype: torch.dtype, batch: int) -> None:
     check(inputs(length, taps, dtype, batch=batch), direction)
 
 
@@ -108,24 +93,24 @@ def test_whole_rings_match_fp64(length: int, taps: int, direction: str, dtype: t
     [(4095, 4095, "causal", torch.float16, 1), (2999, 5001, "two_sided", torch.float32, 1)],
     ids=str,
 )
-def test_split_rings_match_fp64(length: int, taps: int, direction: str, dtype: torch.dtype, batch: int) -> None:
+def test_three_kernels_match_fp64(length: int, taps: int, direction: str, dtype: torch.dtype, batch: int) -> None:
     check(inputs(length, taps, dtype, batch=batch, channels=1), direction)
 
 
 @pytest.mark.usefixtures("small_split")
-def test_groups_and_batches_of_split_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_and_batches_in_three_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """More groups than one, and examples whose scales differ by 2^20."""
-    monkeypatch.setattr(ring_launches, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(triton_launch, "_GROUP_BYTES", 1)
     arguments = [a.detach() for a in inputs(600, 600, torch.float32, batch=2, channels=2)]
     arguments[0][1] *= 2.0**20
     check([a.requires_grad_() for a in arguments], "causal")
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="too slow to interpret")
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("dtype", list(TRITON_TOLERANCE), ids=str)
 @pytest.mark.parametrize("length", [2048, 4000, 8192, 16_384, 32_767, 65_536, 100_003, 131_072, 262_144])
 @pytest.mark.parametrize("direction", ["causal", "two_sided"])
-def test_every_ring_of_every_type(length: int, dtype: torch.dtype, direction: str) -> None:
+def test_every_size_of_every_type(length: int, dtype: torch.dtype, direction: str) -> None:
     check(inputs(length, 2 * (length // 2) + 1, dtype, batch=2, channels=3), direction)
 
 
@@ -158,7 +143,7 @@ def _extremes(u: Tensor, taps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("change", [_mean, _range, _extremes])
-@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("dtype", list(TRITON_TOLERANCE), ids=str)
 def test_means_and_dynamic_range(change: Any, dtype: torch.dtype) -> None:
     u, taps, *_ = (a.detach() for a in inputs(500, 500, torch.float32))
     u, taps = change(u, taps)
@@ -166,11 +151,11 @@ def test_means_and_dynamic_range(change: Any, dtype: torch.dtype) -> None:
     actual = long_conv(u, taps, direction="causal", backend="triton")
     expected = long_conv_reference(u, taps, direction="causal")
     assert torch.isfinite(actual).all()
-    assert relative(actual, expected) <= TOLERANCE[dtype]
+    assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
 
 
 @pytest.mark.usefixtures("small_split")
-def test_a_constant_does_not_overflow_a_split_ring() -> None:
+def test_a_constant_does_not_overflow_three_kernels() -> None:
     """All of the input and all of the filter stand in the lowest frequency."""
     u = torch.full((1, 1, 4096), 60_000.0, dtype=torch.float16, device=DEVICE)
     taps = torch.full((1, 4096), 2.0**-13, device=DEVICE)
@@ -186,13 +171,13 @@ def test_a_filter_of_zeros_gives_zeros(dtype: torch.dtype) -> None:
     taps[1] = 0
     y = long_conv(u, taps, direction="causal", backend="triton")
     assert not y[:, 1].any()
-    assert relative(y, long_conv_reference(u, taps, direction="causal")) <= TOLERANCE[dtype]
+    assert relative(y, long_conv_reference(u, taps, direction="causal")) <= TRITON_TOLERANCE[dtype]
 
 
 def test_causality() -> None:
     """What comes at t moves outputs before t by rounding alone, as in every transform.
 
-    A transform's rounding is spread over its ring: of the energy that the change brings, ``|du| |h|``, at most 1e-6.
+    A transform's rounding is spread over all positions: at most 1e-6 of the change's energy, ``|du| |h|``.
     """
     u, taps, *_ = (a.detach() for a in inputs(200, 200, torch.float32))
     before = long_conv(u, taps, direction="causal", backend="triton")
@@ -221,17 +206,6 @@ def test_the_same_bits_from_run_to_run() -> None:
     assert all(torch.equal(a, b) for a, b in zip(once(), once()))
 
 
-@pytest.mark.parametrize(("length", "taps", "history"), [(1, 40, 70), (90, 90, 90), (250, 300, 200), (256, 9, 0)])
-def test_tail(length: int, taps: int, history: int) -> None:
-    u, filter_DK, skip, gate_in, gate_out = (a.detach() for a in inputs(length, taps, torch.float32))
-    gates = {"skip_D": skip, "gate_in_BDL": gate_in, "gate_out_BDL": gate_out}
-    y, tail = long_conv_with_tail(u, filter_DK, history=history, backend="triton", **gates)
-    expected_y, expected = long_conv_with_tail(u.double(), filter_DK.double(), history=history, **gates)
-    assert relative(y, expected_y) <= 1e-6
-    whole = torch.cat([expected_y, expected], 2).norm().cpu()
-    assert float((tail.double() - expected).norm().cpu() / whole) <= 1e-6
-
-
 def test_a_prepared_filter_serves_shorter_inputs_too() -> None:
     arguments = [a.detach() for a in inputs(300, 300, torch.float32)]
     u, taps, *rest = arguments
@@ -257,12 +231,12 @@ def test_operator_is_registered_soundly(causal: bool) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
 def test_plans_hold_what_they_must(dtype: torch.dtype) -> None:
-    for positions in (1, 256, 257, 4096, 8193, 100_000, MAX_RING):
-        plan = ring_plan(positions, dtype)
-        assert positions <= plan.ring <= max(256, 2 * positions)
+    for positions in (1, 256, 257, 4096, 8193, 100_000, MAX_FFT_SIZE):
+        plan = fft_plan(positions, dtype)
+        assert positions <= plan.size <= max(256, 2 * positions)
         assert plan.outer == 1 or (plan.block % plan.columns == 0 and plan.inner % plan.block == 0)
     with pytest.raises(ValueError, match="at most 262,144"):
-        ring_plan(MAX_RING + 1, dtype)
+        fft_plan(MAX_FFT_SIZE + 1, dtype)
 
 
 def test_auto_takes_these_kernels_on_cuda_alone() -> None:

@@ -5,25 +5,17 @@ Without a GPU the Triton kernels run in Triton's interpreter (tests/conftest.py)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
+from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.short_gates.op import (
-    causal_gates,
-    causal_gates_reference,
-    short_gates,
-    short_gates_by_position,
-    short_gates_reference,
-)
+from ragyena.ops.short_gates import causal_gates, short_gates, short_gates_by_position
+from ragyena.ops.short_gates.reference import causal_gates_reference, short_gates_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
 SHAPES = [  # slots, their positions, channels of a third
     (1, 1, 1, torch.float32),
     (3, 2, 5, torch.float32),
@@ -32,20 +24,6 @@ SHAPES = [  # slots, their positions, channels of a third
     (2, 130, 70, torch.bfloat16),
     (1, 65, 33, torch.float16),
 ]
-
-
-@pytest.fixture(autouse=True)
-def poisoned() -> Iterator[None]:
-    """``torch.empty`` gives NaN: what a kernel leaves unwritten, or reads too early, is seen."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-def relative(actual: Tensor, expected: Tensor) -> float:
-    actual, expected = actual.detach().double().cpu(), expected.detach().double().cpu()
-    return float((actual - expected).norm() / expected.norm().clamp_min(1e-300))
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -79,7 +57,7 @@ def test_the_readers_gates_match_fp64(slots: int, size: int, width: int, dtype: 
     taps, mask = drawn(3, 3 * width).requires_grad_(), padded(slots, size)
     actual = short_gates(projected, taps, mask, backend="triton")
     assert actual[0].shape == (1, width, slots * size) and actual[0].is_contiguous()
-    compare(actual, short_gates_reference(projected, taps, mask), [projected, taps], TOLERANCE[dtype])
+    compare(actual, short_gates_reference(projected, taps, mask), [projected, taps], TRITON_TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
@@ -90,7 +68,7 @@ def test_the_published_gates_match_fp64(slots: int, size: int, width: int, dtype
     actual = causal_gates(projected, weight, bias, backend="triton")
     assert actual[0].shape == (slots, width, size)
     arguments = [projected, weight] if bias is None else [projected, weight, bias]
-    compare(actual, causal_gates_reference(projected, weight, bias), arguments, TOLERANCE[dtype])
+    compare(actual, causal_gates_reference(projected, weight, bias), arguments, TRITON_TOLERANCE[dtype])
 
 
 def test_torch_matches_fp64() -> None:

@@ -138,10 +138,10 @@ def test_every_quote_is_the_stored_text(text: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(start + 1, len(text)))
     first = data.draw(st.integers(0, start))
     last = data.draw(st.integers(end, len(text)))
-    found = Span(0, 0, 1, start, end, text[start:end], 0.5)
-    (citation,) = cite(reading(found.text, found), context(passage(text, first, last)), Shelf({1: text}), limit=1)
+    evidence = Span(0, 0, 1, start, end, text[start:end], 0.5)
+    (citation,) = cite(reading(evidence.text, evidence), context(passage(text, first, last)), Shelf({1: text}), limit=1)
     assert citation.quote == text[citation.start : citation.end]
     assert citation.start <= start and end <= citation.end
-    assert citation.quote[citation.answer_start : citation.answer_end] == found.text
+    assert citation.quote[citation.answer_start : citation.answer_end] == evidence.text
     assert citation.line_start == text.count("\n", 0, citation.start) + 1
     assert citation.line_end == text.count("\n", 0, citation.end) + 1

@@ -14,7 +14,7 @@ from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.reader.decoding import WrittenAnswer
-from ragyena.reader.extraction import best_spans, best_spans_of_batch
+from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.reader.packing import pack
 from ragyena.types import Context, Passage, ScoredPassage
 
@@ -38,7 +38,7 @@ def tokenizer() -> Tokenizer:
 
 
 def context(texts: list[str]) -> Context:
-    found = [
+    candidates = [
         ScoredPassage(
             Passage(
                 text=text, start=1000 * i + 7, end=1000 * i + 7 + len(text), line_start=1, line_end=1, page=None,
@@ -49,7 +49,7 @@ def context(texts: list[str]) -> Context:
         for i, text in enumerate(texts)
     ]  # fmt: skip
     config = PackerConfig(context_tokens=4096, near_duplicate=1.0)
-    return pack("Which bridge?", found, tokenizer(), config, max_question_tokens=64)
+    return pack("Which bridge?", candidates, tokenizer(), config, max_question_tokens=64)
 
 
 def scores(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +58,13 @@ def scores(shape: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
     raw = rng.normal(scale=3, size=(2, *shape))
     normalised = raw - np.log(np.exp(raw).sum(axis=(1, 2), keepdims=True))
     return normalised[0].astype(np.float32), normalised[1].astype(np.float32)
+
+
+def best_spans(
+    start: np.ndarray, end: np.ndarray, packed: Context, *, max_tokens: int, count: int
+) -> tuple[list[ScoredSpan], np.ndarray]:
+    batch = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
+    return best_spans_of_batch(*batch, [packed], max_tokens=max_tokens, count=count)[0]
 
 
 texts = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=14).map(" ".join), min_size=1, max_size=4)
@@ -82,10 +89,10 @@ def test_the_best_span_is_the_best_of_all_spans(passages: list[str], max_tokens:
                     best = (value, slot, int(first), int(last))
     spans, slot_scores = best_spans(start, end, packed, max_tokens=max_tokens, count=5)
     assert best is not None
-    found = spans[0].span
-    assert (found.slot, found.token_start, found.token_end - 1) == best[1:]
+    first = spans[0].span
+    assert (first.slot, first.token_start, first.token_end - 1) == best[1:]
     assert spans[0].log_probability == pytest.approx(best[0], abs=1e-4)
-    assert found.score == pytest.approx(np.exp(best[0]), rel=1e-3)
+    assert first.score == pytest.approx(np.exp(best[0]), rel=1e-3)
     assert slot_scores == pytest.approx(best_of_slot, abs=1e-4)
 
 
@@ -152,11 +159,11 @@ def test_a_context_without_text_tokens_has_no_span() -> None:
 def test_a_copied_answer_has_its_place(copied_from: tuple[int | None, ...], expected: str | None) -> None:
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     texts = ["Nothing of the kind.", "The old bridge was built here."]
-    found = [
+    candidates = [
         ScoredPassage(Passage(text, 100, 100 + len(text), 1, 1, None, "", (), f"{i}.txt", passage_id=i), 1.0 - i / 10)
         for i, text in enumerate(texts)
     ]
-    context = pack("Where is it?", found, tokenizer, PackerConfig(), max_question_tokens=16)
+    context = pack("Where is it?", candidates, tokenizer, PackerConfig(), max_question_tokens=16)
     span = WrittenAnswer("", 0.5, copied_from).span(context, question_tokens=6, slot_tokens=20)
     if expected is None:
         assert span is None

@@ -37,9 +37,9 @@ def candidates(count: int, words: int = 60) -> list[ScoredPassage]:
     return [ScoredPassage(passage(i, text, start=1000 * i), score=1 / (i + 1)) for i, text in enumerate(texts)]
 
 
-def packed(question: str, found: list[ScoredPassage], tokenizer: Tokenizer, **settings: object):
+def packed(question: str, passages: list[ScoredPassage], tokenizer: Tokenizer, **settings: object):
     config = PackerConfig.model_validate(settings)
-    return pack(question, found, tokenizer, config, max_question_tokens=64)
+    return pack(question, passages, tokenizer, config, max_question_tokens=64)
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,17 +52,17 @@ def packed(question: str, found: list[ScoredPassage], tokenizer: Tokenizer, **se
 def test_a_context_keeps_its_promises(budget: int, lengths: list[int], header_tokens: int, order: str) -> None:
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     rng = np.random.default_rng(len(lengths))
-    found = [
+    hits = [
         ScoredPassage(passage(i, " ".join(rng.choice(WORDS, n)), start=37 * i), score=1 / (i + 1))
         for i, n in enumerate(lengths)
     ]
     context = packed(
-        "Who built the bridge?", found, tokenizer, context_tokens=budget, header_tokens=header_tokens, order=order
+        "Who built the bridge?", hits, tokenizer, context_tokens=budget, header_tokens=header_tokens, order=order
     )
     log = context.log
     assert context.length == log.used_tokens <= budget
     assert log.filled_tokens <= log.used_tokens
-    assert [e.passage_id for e in log.entries] == [c.passage.passage_id for c in found]
+    assert [e.passage_id for e in log.entries] == [c.passage.passage_id for c in hits]
     for slot, scored in enumerate(context.passages):
         text, mask = scored.passage, context.text_mask[slot]
         starts, ends = context.char_starts[slot][mask], context.char_ends[slot][mask]
@@ -78,8 +78,8 @@ def test_a_context_keeps_its_promises(budget: int, lengths: list[int], header_to
 
 
 def test_the_best_candidates_enter_and_the_rest_are_accounted_for(tokenizer: Tokenizer) -> None:
-    found = candidates(50)
-    context = packed("Who built the bridge?", found, tokenizer, context_tokens=1024)
+    scored = candidates(50)
+    context = packed("Who built the bridge?", scored, tokenizer, context_tokens=1024)
     assert [p.passage.passage_id for p in context.passages] == list(range(len(context.passages)))
     assert 5 <= len(context.passages) < 50
     late = [e for e in context.log.entries if e.outcome == "over budget"]
@@ -87,29 +87,29 @@ def test_the_best_candidates_enter_and_the_rest_are_accounted_for(tokenizer: Tok
 
 
 def test_near_duplicates_are_dropped_and_named(tokenizer: Tokenizer) -> None:
-    found = candidates(3)
-    again = dataclasses.replace(found[0].passage, passage_id=99, text=found[0].passage.text.upper())
-    context = packed("Who?", [*found, ScoredPassage(again, 0.01)], tokenizer, context_tokens=4096)
+    scored = candidates(3)
+    again = dataclasses.replace(scored[0].passage, passage_id=99, text=scored[0].passage.text.upper())
+    context = packed("Who?", [*scored, ScoredPassage(again, 0.01)], tokenizer, context_tokens=4096)
     assert len(context.passages) == 3
     assert context.log.entries[3].outcome == "duplicate"
     assert "passage 0" in context.log.entries[3].detail
 
 
-def test_neighbours_come_in_beside_their_hit(tokenizer: Tokenizer) -> None:
-    found = candidates(2)
-    beside = passage(7, "The mason came from the next valley in spring.", start=5000)
+def test_neighbours_follow_their_hit(tokenizer: Tokenizer) -> None:
+    scored = candidates(2)
+    neighbour = passage(7, "The mason came from the next valley in spring.", start=5000)
     config = PackerConfig(context_tokens=2048, neighbours=1)
     context = pack(
-        "Who?", found, tokenizer, config, max_question_tokens=64,
-        neighbours=lambda passage_id, distance: [beside] if passage_id == 0 else [],
+        "Who?", scored, tokenizer, config, max_question_tokens=64,
+        neighbours=lambda passage_id, distance: [neighbour] if passage_id == 0 else [],
     )  # fmt: skip
     assert [p.passage.passage_id for p in context.passages] == [0, 7, 1]
     assert context.log.entries[1].outcome == "neighbour"
 
 
 def test_document_order_sorts_slots_by_place(tokenizer: Tokenizer) -> None:
-    found = [dataclasses.replace(c, score=1 / (i + 1)) for i, c in enumerate(reversed(candidates(4)))]
-    context = packed("Who?", found, tokenizer, context_tokens=4096, order="document")
+    scored = [dataclasses.replace(c, score=1 / (i + 1)) for i, c in enumerate(reversed(candidates(4)))]
+    context = packed("Who?", scored, tokenizer, context_tokens=4096, order="document")
     assert [p.passage.source for p in context.passages] == sorted(p.passage.source for p in context.passages)
 
 
@@ -125,11 +125,11 @@ def test_a_question_of_ten_thousand_words_is_refused(tokenizer: Tokenizer) -> No
 
 
 def test_a_budget_that_holds_no_passage_is_refused_with_one_that_does(tokenizer: Tokenizer) -> None:
-    found = candidates(1, words=300)
+    scored = candidates(1, words=300)
     with pytest.raises(BudgetError) as caught:
-        packed("Who built the bridge?", found, tokenizer, context_tokens=256)
+        packed("Who built the bridge?", scored, tokenizer, context_tokens=256)
     enough = int(caught.value.hint.split("--context-tokens ")[1].split()[0])
-    assert len(packed("Who built the bridge?", found, tokenizer, context_tokens=enough).passages) == 1
+    assert len(packed("Who built the bridge?", scored, tokenizer, context_tokens=enough).passages) == 1
 
 
 def test_nothing_found_packs_an_empty_context(tokenizer: Tokenizer) -> None:

@@ -27,7 +27,7 @@ TEXTS = (
     "The Forth Bridge is a railway bridge in Scotland. It was opened on 4 March 1890 by the Prince of Wales.",
     "Penicillin was discovered in 1928 by Alexander Fleming, a physician at St Mary's Hospital in London.",
 )
-ASKED = {
+ANSWERS = {
     "When was the Eiffel Tower completed?": "1889",
     "Who discovered penicillin?": "Alexander Fleming",
     "Who opened the Forth Bridge?": "Prince of Wales",
@@ -36,7 +36,7 @@ TOKENIZER = recipes.asset("reader") / "tokenizer.json"
 
 
 def context(question: str, texts: tuple[str, ...] = TEXTS) -> Context:
-    found = [
+    candidates = [
         ScoredPassage(
             Passage(
                 text=text, start=100, end=100 + len(text), line_start=1, line_end=1, page=None, title="",
@@ -47,7 +47,7 @@ def context(question: str, texts: tuple[str, ...] = TEXTS) -> Context:
         for i, text in enumerate(texts)
     ]  # fmt: skip
     tokenizer = Tokenizer.from_folder(TOKENIZER.parent)
-    return pack(question, found, tokenizer, PackerConfig(), max_question_tokens=64)
+    return pack(question, candidates, tokenizer, PackerConfig(), max_question_tokens=64)
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +68,20 @@ def architecture(**values: object) -> ReaderModelConfig:
 def tiny(tmp_path: Path) -> Callable[..., Path]:
     """Makes a checkpoint of an untrained reader; ``mode`` is the bias of its answer mode."""
 
-    def make(*, mode: float = -9.0, said: ReaderModelConfig | None = None) -> Path:
+    def make(*, mode: float = -9.0, declared: ReaderModelConfig | None = None) -> Path:
         torch.manual_seed(0)
         model = ReaderModel(architecture())
         with torch.no_grad():
             model.mode.bias.fill_(mode)
         folder = tmp_path / "reader"
-        config = said or model.config
+        config = declared or model.config
         save_checkpoint(folder, model.state_dict(), config, tokenizer=TOKENIZER, card=None, storage="float32")
         return folder
 
     return make
 
 
-@pytest.mark.parametrize(("question", "answer"), ASKED.items())
+@pytest.mark.parametrize(("question", "answer"), ANSWERS.items())
 def test_the_shipped_reader_answers_easy_questions(shipped: Reader, question: str, answer: str) -> None:
     reading = shipped.read(context(question))
     assert reading.kind == "extracted"
@@ -100,7 +100,7 @@ def test_confidence_falls_where_the_passages_do_not_say(shipped: Reader) -> None
 
 
 def test_reading_together_is_reading_one_by_one(shipped: Reader) -> None:
-    contexts = [context(question) for question in ASKED]
+    contexts = [context(question) for question in ANSWERS]
     contexts += [
         context("When was it built?", TEXTS[:1]),
         context("Anything?", ()),
@@ -129,11 +129,11 @@ def test_an_empty_context_has_no_answer(tiny: Callable[..., Path]) -> None:
 def test_under_the_threshold_the_answer_is_withheld_and_its_spans_are_not(tiny: Callable[..., Path]) -> None:
     folder = str(tiny())
     question = context("When was the Eiffel Tower completed?")
-    told = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0)).read(question)
+    answered = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0)).read(question)
     withheld = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=1.0)).read(question)
-    assert told.kind == "extracted" and told.text
+    assert answered.kind == "extracted" and answered.text
     assert (withheld.kind, withheld.text) == ("abstained", "")
-    assert withheld.spans == told.spans and withheld.confidence == told.confidence < 1
+    assert withheld.spans == answered.spans and withheld.confidence == answered.confidence < 1
 
 
 def test_a_question_of_writing_mode_gets_a_written_answer(tiny: Callable[..., Path]) -> None:
@@ -146,7 +146,7 @@ def test_a_question_of_writing_mode_gets_a_written_answer(tiny: Callable[..., Pa
     assert 0 <= reading.confidence <= 1 and reading.spans
 
 
-def test_what_a_reader_says_of_itself(tiny: Callable[..., Path]) -> None:
+def test_a_reader_describes_itself(tiny: Callable[..., Path]) -> None:
     folder = tiny()
     reader = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="bfloat16"))
     assert (reader.name, reader.device, reader.dtype) == (str(folder), "cpu", "bfloat16")
@@ -159,7 +159,7 @@ def test_what_a_reader_says_of_itself(tiny: Callable[..., Path]) -> None:
 
 
 def test_a_checkpoint_of_another_shape_is_refused(tiny: Callable[..., Path]) -> None:
-    folder = tiny(said=architecture(ffn_width=96))
+    folder = tiny(declared=architecture(ffn_width=96))
     with pytest.raises(CheckpointError, match=r"of another shape: layers.0.ffn"):
         Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu"))
 

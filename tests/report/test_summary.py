@@ -9,7 +9,7 @@ import pytest
 from fabricated import condition, write_evaluation, write_log
 
 from ragyena.errors import DataError, PathNotFoundError
-from ragyena.eval.coverage import risk_coverage
+from ragyena.eval.metrics import risk_coverage
 from ragyena.report.summary import summarize, summary_of_log, summary_of_result
 from ragyena.train.log import read_log
 

@@ -18,9 +18,10 @@ from small_world import save_small_reader
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.compare import compare, write_together
-from ragyena.eval.coverage import risk_coverage
-from ragyena.eval.run import evaluate
-from ragyena.report.cost_parts import duration
+from ragyena.eval.metrics import risk_coverage
+from ragyena.eval.reading import evaluate_reader
+from ragyena.eval.recipe import Setup
+from ragyena.report.numbers import duration
 from ragyena.report.write import report
 
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso", "Lorne", "Wexley", "Harrow", "Tynebridge"]
@@ -61,15 +62,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, small_config: PipelineConf
                     "reader": small_config.reader.model_copy(update={"checkpoint": checkpoint}),
                 }
             )
-            evaluate(
-                config,
-                settings,
-                name=name,
-                data_root=data,
-                out=folder / name,
-                index_cache=folder / "index",
-                progress=None,
-            )
+            evaluate_reader(Setup(config, settings, name, data, folder / name, folder / "index"))
     return folder
 
 
@@ -143,12 +136,12 @@ def test_sections_stand_in_the_order_of_questions_people_ask_and_only_where_ther
     measured = "How it was measured"
     wanted = {
         "open": [
-            *("Verdict", "Accuracy and the length of the context", "Cost", "Confidence", "What was read"),
-            *("Examples", measured),
+            *("Verdict", "Accuracy and the length of the context", "Conditions compared", "Cost", "Confidence"),
+            *("What was read", "Examples", measured),
         ],
         "positions": [
-            *("Verdict", "Cost", "The place of the own passage", "Depth and length", "Confidence", "What was read"),
-            *("Examples", measured),
+            *("Verdict", "Cost", "The position of the own passage", "Position and length", "Confidence"),
+            *("What was read", "Examples", measured),
         ],
         "alone": ["Verdict", "Cost", "Confidence", "Examples", measured],
     }
@@ -219,7 +212,10 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     page, markdown = report([place], tmp_path / "out")
     text = markdown.read_text(encoding="utf-8")
     assert "`two` against `one`, by F1 under 3 conditions: better in 3, worse in 0" in text
-    assert text.count("+100.0▲ (p 0.002, Holm 0.012)") == 6 and "▼" not in text.partition("Scores are percent")[0]
+    assert (
+        text.count("+100.0▲ (+100.0 to +100.0, p 0.002, Holm 0.012)") == 6
+        and "▼" not in text.partition("Scores are percent")[0]
+    )
     assert "two right" in text and "all right" not in text
     assert 'class="up"' in read(page)[1]
     only_two = next(place.glob("*-two-*.json"))
@@ -289,7 +285,8 @@ def test_without_answers_beside_it_a_result_has_its_figures_alone(folder: Any, t
     for path in place.glob("*.answers.jsonl"):
         path.unlink()
     outline, html = read(report([place], tmp_path / "out")[0])
-    assert "Examples" not in outline.headings and "Verdict" in outline.headings and "▲" not in html
+    assert "Examples" not in outline.headings and "Verdict" in outline.headings and 'class="up"' not in html
+    assert "two: no differences, for want of answers" in html
 
 
 def test_two_runs_of_one_reader_are_told_apart_and_several_recipes_are_one_page(
@@ -343,7 +340,18 @@ def test_the_command(folder: Any, tmp_path: Path) -> None:
     done = called("alone")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["alone/report.html", "alone/report.md"] and (place / "report.html").is_file()
+    first, second = sorted(map(str, place.glob("*-alone-*.json")))
+    compared = called(first, second)
+    assert compared.returncode == 0 and not (tmp_path / "report.md").exists()
+    assert re.search(r"\| two \| .*[+-]\d\S* \(\S+ to \S+, p \S+, Holm \S+\)", compared.stdout)
+    summary = called(first, "--summary", "small")
+    assert summary.returncode == 0 and summary.stdout.strip() == f"small/{Path(first).name}"
     unclear = called("alone", "alone")
     assert unclear.returncode == 2 and "--out" in unclear.stderr
+    for old, new in (("eval-compare", "report A.json B.json"), ("plot-training", "report RUN_FOLDER")):
+        gone = subprocess.run(
+            [sys.executable, "-m", "ragyena", old, first], capture_output=True, text=True, check=False
+        )
+        assert gone.returncode == 2 and new in gone.stderr
     nothing = called("nowhere")
     assert nothing.returncode == 3 and "nowhere" in nothing.stderr and "Traceback" not in nothing.stderr

@@ -10,14 +10,11 @@ from typing import Any
 
 from ragyena.bench.figures import Benchmark, Figure
 from ragyena.eval.compare import Comparison
-from ragyena.eval.comparing import Difference, Spread
-from ragyena.eval.cost import Cost
-from ragyena.eval.coverage import risk_coverage
-from ragyena.eval.decode_state import DecodeState
-from ragyena.eval.energy import Energy
-from ragyena.eval.latency import Percentiles
-from ragyena.eval.metrics import Estimate
-from ragyena.eval.report import SCHEMA, Abstention, ConditionReport, Report, SourceReport
+from ragyena.eval.cost import Cost, DecodeState, Energy
+from ragyena.eval.layout import SCHEMA, Abstention, ConditionReport, Report, SourceReport
+from ragyena.eval.metrics import Estimate, risk_coverage
+from ragyena.eval.significance import Difference, Spread
+from ragyena.eval.timing import Latency, Percentiles
 
 
 def estimate(mean: float) -> Estimate:
@@ -87,9 +84,9 @@ def write_evaluation(
         ]
         if seconds:
             mine = [
-                replace(c, cost=cost(tokens, seconds(number, tokens)))
+                replace(c, cost=cost(tokens, took), latency=Latency(20, took, 1.1 * took, None, took, tokens))
                 for c in mine
-                if (tokens := c.parameters["context_tokens"])
+                if (tokens := c.parameters["context_tokens"]) and (took := seconds(number, tokens))
             ]
         between = [
             difference(one, other, 3.0 + gain, source, measure)
@@ -115,9 +112,12 @@ def write_evaluation(
             reading={},
             config={"resamples": 10, "seed": 0},
             settings={},
-            data={},
+            data={"answerable": 1234, "unanswerable": 0, "left_out": 0},
             hashes={},
-            machine={"gpus": ["A GPU"], "processor": "A processor"},
+            machine={
+                **{"gpus": ["A GPU"], "processor": "A processor", "cores": 2, "torch_threads": 2},
+                **{"system": "Linux", "python": "3", "versions": {}},
+            },
             seconds=1.0,
         )
         results.append(asdict(report))
@@ -130,7 +130,8 @@ def write_evaluation(
                 )
                 for c in conditions
             }
-            comparisons.append(asdict(Comparison("2026-11-20", path.stem, {}, {}, found, ())))
+            readers_compared = results[0]["reader"], results[number]["reader"]
+            comparisons.append(asdict(Comparison("2026-11-20", path.stem, *readers_compared, found, ())))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"results": results, "comparisons": comparisons}), encoding="utf-8")
 

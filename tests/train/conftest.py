@@ -97,12 +97,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         prose=(_write(folder / "prose.jsonl", prose),),
         prose_tokens=1000,
         negatives=24,
-        twists=4,
+        perturbations=4,
         passage_tokens=60,
         question_tokens=30,
         held_out=0.2,
     )
-    report = prepare(config, tokenizer, folder / "cache", Quiet(), near={})
+    report = prepare(config, tokenizer, folder / "cache", Quiet(), neighbours={})
     data = PackedData.load(report.path, "cpu", cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id)
     encoder = Path(get_model_path()) / "model.safetensors"
     data = data.joined(
@@ -143,7 +143,7 @@ def stage(tiny_model: Callable[..., ReaderModelConfig]) -> Callable[..., StageCo
     def make(**values: object) -> StageConfig:
         defaults: dict[str, object] = {
             "name": "reader", "model": tiny_model(), "start": "scratch", "tokens": 12_000, "tokens_per_step": 1000,
-            "passages": [1, 4], "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "twisted": 0.0,
+            "passages": [1, 4], "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "perturbed": 0.0,
             "alias": 0.0, "compile": False,
         }  # fmt: skip
         return StageConfig.model_validate(defaults | values)

@@ -32,7 +32,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragyena.train.calibration._STEPS", 2)
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
 
 
 def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) -> list[StageResult]:
@@ -125,7 +125,7 @@ def test_a_long_stage_that_starts_from_a_finished_reader_resumes_exactly(
     (reader,) = train(world, tmp_path / "reader", [stage(model=model, tokens=2_000)], progress)
     long = stage(
         name="student", model=model, start=str(reader.checkpoint), tokens=20_000, tokens_per_step=9_600, cloze=0.3,
-        passages=[40], passage_weights=[1.0], related=0.7, alias=0.3, twisted=0.2, held_out_tokens=0,
+        passages=[40], passage_weights=[1.0], related=0.7, alias=0.3, perturbed=0.2, held_out_tokens=0,
         checkpoint_seconds=1,
     )  # fmt: skip
     whole: list[tuple[int, float]] = []

@@ -45,7 +45,7 @@ def test_the_no_answer_score_gets_better_and_nothing_else_moves(world: Any, stag
 def test_what_does_not_get_better_stays(world: Any, stage: Stages, reader: ReaderModel) -> None:
     """Contexts that all hold their answer teach nothing where the score is at its least already."""
     drawn = sampler(
-        world, stage(model=reader.config, unanswerable=0.0, sentence_removed=0.0, twisted=0.0, tokens_per_step=4096)
+        world, stage(model=reader.config, unanswerable=0.0, sentence_removed=0.0, perturbed=0.0, tokens_per_step=4096)
     )
     with torch.no_grad():
         reader.null.bias.fill_(-1e6)

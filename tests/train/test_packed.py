@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,21 @@ def test_files_that_are_empty_or_lack_arrays_are_named(tmp_path: Path) -> None:
     with array.open("wb") as file:
         np.save(file, np.zeros(3))
     np.savez(older, questions=np.zeros(3))
-    for path, said in ((empty, "is damaged"), (array, "but one array"), (older, "holds no twisted")):
+    for path, said in ((empty, "is damaged"), (array, "but one array"), (older, "holds no perturbed")):
         with pytest.raises(DataError, match=f"{path.name}.*{said}"):
             PackedData.load(path, "cpu", cls_id=1, sep_id=2)
+
+
+def test_a_file_of_the_version_before_is_read(world: Any, tmp_path: Path) -> None:
+    old = {"perturbed": "twisted", "alias_phrases": "sayings", "table_evidence": "table_told"}
+    old |= {"table_negatives": "table_others"}
+    with np.load(world.report.path) as file:
+        arrays = {name: file[name] for name in file.files}
+    for new, before in old.items():
+        for suffix in ("", "_offsets"):
+            if new + suffix in arrays:
+                arrays[before + suffix] = arrays.pop(new + suffix)
+    np.savez(tmp_path / "old.npz", **arrays)
+    again = PackedData.load(tmp_path / "old.npz", "cpu", cls_id=1, sep_id=2)
+    assert again.arrays.keys() == PackedData.load(world.report.path, "cpu", cls_id=1, sep_id=2).arrays.keys()
+    assert torch.equal(again["perturbed"], world.data["perturbed"])

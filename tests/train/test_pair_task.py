@@ -28,7 +28,7 @@ MODEL = {
 def pair_stage(**values: Any) -> PairStageConfig:
     defaults: dict[str, Any] = {
         "name": "pair", "kind": "pair", "model": MODEL, "tokens": 100_000, "tokens_per_step": 1000, "passages": [1, 4],
-        "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "twisted": 0.0, "alias": 0.0, "compile": False,
+        "cloze": 0.0, "unanswerable": 0.0, "sentence_removed": 0.0, "perturbed": 0.0, "alias": 0.0, "compile": False,
         "optimizer": {"muon_rate": 3e-3, "adamw_rate": 3e-3, "embedding_rate": 3e-3},
     }  # fmt: skip
     return PairStageConfig.model_validate(defaults | values)

@@ -80,7 +80,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Given:
 
         def note(self, text: str) -> None: ...
 
-    report = prepare(config, tokenizer, folder / "cache", Quiet(), near={})
+    report = prepare(config, tokenizer, folder / "cache", Quiet(), neighbours={})
     data = PackedData.load(report.path, "cpu", cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id)
     encoder = Path(get_model_path()) / "model.safetensors"
     mined = mine(data, encoder, negatives=6, question_tokens=64, progress=Quiet())
@@ -113,7 +113,7 @@ def test_every_type_has_its_ranges(packed: Given) -> None:
     assert words(packed, yes, data["span"][yes]).startswith("dogs may come") and data["polar"][yes] == 1
     assert data["missing"][none] and data["span"][none, 0] < 0 and data["polar"][none] == 0
     assert "two crowns" in words(packed, none, (0, 240))
-    assert data["told"][compare, 0] == data["gold"][span] != data["gold"][compare]
+    assert data["further_evidence"][compare, 0] == data["gold"][span] != data["gold"][compare]
     assert data["repeat"].tolist().count(3) == len(QUESTIONS)
 
 
@@ -126,7 +126,7 @@ def test_the_passage_of_a_question_on_a_document_is_not_settled_anew(packed: Giv
     assert "house 99" in words(packed, without, (0, 20))
 
 
-def test_batches_hold_all_items_and_what_is_told_elsewhere(
+def test_batches_hold_all_items_and_further_evidence(
     packed: Given, stage: Callable[..., Any], tiny_model: Callable[..., Any]
 ) -> None:
     data, _, tokenizer = packed

@@ -77,7 +77,7 @@ def test_idf_ranks_pieces_by_rarity(world: Any) -> None:
 
 def test_a_second_call_uses_the_file_again(world: Any, progress: Any) -> None:
     before = world.report.path.stat().st_mtime_ns
-    again = prepare(world.config, world.tokenizer, world.cache, progress, near={})
+    again = prepare(world.config, world.tokenizer, world.cache, progress, neighbours={})
     assert again == world.report
     assert world.report.path.stat().st_mtime_ns == before
     assert len(list(world.cache.glob("*.npz"))) == 1
@@ -87,6 +87,6 @@ def test_data_without_a_usable_question_is_refused(world: Any, tmp_path: Path, p
     file = tmp_path / "questions.jsonl"
     file.write_text('{"id": "1", "context": "A text.", "question": "What?", "answers": []}\n', encoding="utf-8")
     with pytest.raises(DataError) as error:
-        prepare(DataConfig(questions=(str(file),)), world.tokenizer, tmp_path, progress, near={})
+        prepare(DataConfig(questions=(str(file),)), world.tokenizer, tmp_path, progress, neighbours={})
     assert "no context or no answer" in (error.value.hint or "")
     assert not list(tmp_path.glob("*.npz"))

@@ -73,7 +73,7 @@ def test_batches_depend_on_the_step_alone_and_ranks_share_them(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_hybrid_learns_to_recall(tmp_path: Path, progress: Any) -> None:
-    """Layer 1 marks each value with its key (a short convolution is enough), layer 2 finds the key asked for."""
+    """Layer 1 marks each value with its key (a short convolution is enough), layer 2 retrieves the queried key."""
     model = MODEL | {"width": 32, "depth": 2, "ffn_width": 64, "mixers": ["hyena", "attention"]}
     rate = 1e-2
     config = RecallTrainConfig(

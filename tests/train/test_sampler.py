@@ -29,7 +29,7 @@ def tensors(batch: Batch) -> Iterator[torch.Tensor]:
                 yield value
 
 
-SAYINGS = ("is another name for", "is also called", "is a name for", "refers to")
+ALIAS_PHRASES = ("is another name for", "is also called", "is a name for", "refers to")
 
 
 def question(world: Any, batch: Batch, row: int) -> str:
@@ -44,7 +44,7 @@ def rows(batch: Batch) -> range:
 
 
 def test_a_steps_batch_is_the_same_whenever_it_is_drawn(world: Any, stage: Stages) -> None:
-    config = stage(cloze=0.3, unanswerable=0.2, twisted=0.2, sentence_removed=0.2, alias=0.5)
+    config = stage(cloze=0.3, unanswerable=0.2, perturbed=0.2, sentence_removed=0.2, alias=0.5)
     first, second = sampler(world, config), sampler(world, config)
     expected = [first.batch(step) for step in range(12)]
     for step in reversed(range(12)):
@@ -186,9 +186,9 @@ def test_a_removed_sentence_takes_the_answer_with_it(world: Any, stage: Stages) 
     assert removed > 5
 
 
-def test_a_twisted_question_asks_of_the_gold_passage_and_has_no_answer(world: Any, stage: Stages) -> None:
+def test_a_perturbed_question_asks_of_the_gold_passage_and_has_no_answer(world: Any, stage: Stages) -> None:
     plain = sampler(world, stage(passages=[1], passage_weights=[1.0], tokens_per_step=4000)).batch(1)
-    batch = sampler(world, stage(twisted=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000)).batch(1)
+    batch = sampler(world, stage(perturbed=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000)).batch(1)
     changed = [row for row in rows(batch) if question(world, batch, row) != question(world, plain, row)]
     assert len(changed) > 3
     assert torch.equal(batch.inputs.token_ids, plain.inputs.token_ids)
@@ -196,15 +196,15 @@ def test_a_twisted_question_asks_of_the_gold_passage_and_has_no_answer(world: An
         assert not batch.start[row] and batch.has_span[row] and not batch.answer_mask[row].any()
 
 
-def test_a_question_is_twisted_in_several_ways(world: Any, stage: Stages) -> None:
-    draw = sampler(world, stage(twisted=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000))
+def test_a_question_is_perturbed_in_several_ways(world: Any, stage: Stages) -> None:
+    draw = sampler(world, stage(perturbed=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000))
     asked: set[str] = set()
     for step in range(40):
         batch = draw.batch(step)
         asked |= {question(world, batch, row) for row in rows(batch)}
-    assert len(asked) > len(world.data["gold"])  # of one twist each there could be no more
+    assert len(asked) > len(world.data["gold"])  # of one perturbation each there could be no more
     texts = [
-        world.data.rows(name, torch.arange(len(world.data.lengths(name))), 64) for name in ("twisted", "questions")
+        world.data.rows(name, torch.arange(len(world.data.lengths(name))), 64) for name in ("perturbed", "questions")
     ]
     known = {world.tokenizer.decode(ids[mask].tolist()) for some, masks in texts for ids, mask in zip(some, masks)}
     assert asked <= known
@@ -218,7 +218,7 @@ def test_an_alias_is_explained_in_another_passage(world: Any, stage: Stages) -> 
         slot = batch.inputs.token_ids.shape[2]
         for row in rows(batch):
             words = world.tokenizer.decode(batch.inputs.token_ids[row][batch.evidence[row]].tolist())
-            says = [t for t in context(world, batch, row) if any(f" {s} " in t for s in SAYINGS)]
+            says = [t for t in context(world, batch, row) if any(f" {s} " in t for s in ALIAS_PHRASES)]
             if not says:
                 continue
             seen += 1
@@ -232,9 +232,9 @@ def test_an_alias_is_explained_in_another_passage(world: Any, stage: Stages) -> 
     assert seen > 10
 
 
-def test_a_described_name_is_told_by_a_row_of_a_table(world: Any, stage: Stages) -> None:
+def test_a_name_is_described_by_a_row_of_a_table(world: Any, stage: Stages) -> None:
     values = {"passages": [4], "passage_weights": [1.0], "tokens_per_step": 8000, "header": 0.0}
-    draw = sampler(world, stage(alias=1.0, described=1.0, **values))
+    draw = sampler(world, stage(alias=1.0, entity_bridge=1.0, **values))
     seen = 0
     for step in range(6):
         batch = draw.batch(step)

@@ -1,4 +1,4 @@
-"""What a recorded step reads: the tensors of a batch, however nested; on a GPU, that replays are the passes."""
+"""Recorded steps: the tensors of a batch, however nested; on a GPU, replays equal the passes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def outer(length: int = 4, device: str = "cpu") -> Outer:
 
 def test_tensors_of_a_batch_come_in_the_order_of_fields() -> None:
     batch = outer()
-    found = list(tensors(batch))
-    assert len(found) == 2 and found[0] is batch.inner.x and found[1] is batch.y
+    first, second = tensors(batch)
+    assert first is batch.inner.x and second is batch.y
 
 
 def test_a_copy_shares_nothing_and_is_equal() -> None:

@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import docx
-from docx.table import Table
-
 from ragyena.config import IndexConfig
-from ragyena.documents.formats.builder import TextBuilder, check_office_file, tidy
+from ragyena.documents.text_builder import TextBuilder, check_office_file, tidy
 from ragyena.types import Document
 
-__all__ = ["load"]
+SUFFIXES = (".docx", ".docm")
+WAY_OUT = dict.fromkeys((".doc", ".odt", ".rtf"), "save it as .docx or .pdf")
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+    import docx
+    from docx.table import Table
+
     check_office_file(path, config)
     file = docx.Document(str(path))
     builder = TextBuilder()
@@ -32,12 +33,10 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
         heading = re.fullmatch(r"heading (\d)", style, re.IGNORECASE)
         if heading is not None:
             builder.heading(int(heading[1]), text)
-        elif style == "Title":
-            title = title or text
-            builder.block(text)
         elif style.startswith("List") and text:
             builder.block(f"- {text}", tight=in_list)
         else:
             builder.block(text)
+            title = title or (text if style == "Title" else "")
         in_list = style.startswith("List") if text else in_list
     yield builder.document(path, title)

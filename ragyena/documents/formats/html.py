@@ -6,19 +6,23 @@ import codecs
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from bs4 import BeautifulSoup, Comment, Doctype, NavigableString, PageElement, Tag
-from bs4.dammit import EncodingDetector
+from typing import TYPE_CHECKING, Any
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import check_text, decode, normalise_newlines
-from ragyena.documents.formats.builder import TextBuilder
+from ragyena.documents.text_builder import TextBuilder
 from ragyena.types import Document
 
-__all__ = ["load"]
+if TYPE_CHECKING:
+    from bs4 import BeautifulSoup, Tag
 
-_DROPPED = "script, style, noscript, template, nav, svg, iframe, object, canvas, form, button, select, dialog"
-_DROPPED_BY_ROLE = "[role=navigation], [role=banner], [role=search], [hidden], [aria-hidden=true]"
+SUFFIXES = (".html", ".htm", ".xhtml")
+WAY_OUT = {".epub": "convert it to .html or .pdf"}
+
+_DROPPED = (
+    "script, style, noscript, template, nav, svg, iframe, object, canvas, form, button, select, dialog, "
+    "[role=navigation], [role=banner], [role=search], [hidden], [aria-hidden=true]"
+)
 _BLOCKS = frozenset(
     """
     address article aside blockquote body caption center dd details div dl dt fieldset figcaption figure footer
@@ -28,13 +32,19 @@ _BLOCKS = frozenset(
 LONGEST_CELL = 400
 """Chars; a table with a longer cell lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_LATIN_1 = frozenset({"iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"})
+"""Declared encodings that browsers read as cp1252, the code page they are mistaken for."""
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+    from bs4 import BeautifulSoup, Comment, Doctype
+
     soup = BeautifulSoup(_text_of(path), "lxml")
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    for tag in soup.select(f"{_DROPPED}, {_DROPPED_BY_ROLE}"):
+    for tag in soup.select(_DROPPED):
         tag.decompose()
+    for remark in soup.find_all(string=lambda text: isinstance(text, Comment | Doctype)):
+        remark.extract()
     root = _main_part(soup)
     if not title:
         first = root.find("h1")
@@ -45,16 +55,17 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
 
 
 def _text_of(path: Path) -> str:
+    """The text in the encoding that the file declares, else in the one its bytes look like."""
+    from bs4.dammit import EncodingDetector
+
     data = path.read_bytes()
     declared = EncodingDetector.find_declared_encoding(data, is_html=True)
     has_bom = data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if declared and not has_bom:
-        # Browsers read "latin-1" as the code page it is mistaken for.
-        name = "cp1252" if declared.lower() in {"iso-8859-1", "latin-1", "latin1", "us-ascii", "ascii"} else declared
         try:
-            text = data.decode(name)
+            text = data.decode("cp1252" if declared.lower() in _LATIN_1 else declared)
         except (LookupError, UnicodeDecodeError):
-            pass  # the declaration is wrong, as it often is: look at the bytes themselves
+            pass  # the declaration is wrong, as it often is
         else:
             check_text(text, path)
             return normalise_newlines(text)
@@ -65,21 +76,18 @@ def _main_part(soup: BeautifulSoup) -> Tag:
     """The one element that says it is the content, where it holds most of the text; else the body."""
     body = soup.body or soup
     for selector in ("main, [role=main]", "article"):
-        found = soup.select(selector)
-        if len(found) == 1 and len(found[0].get_text()) > 0.5 * len(body.get_text()):
-            return found[0]
+        matches = soup.select(selector)
+        if len(matches) == 1 and len(matches[0].get_text()) > 0.5 * len(body.get_text()):
+            return matches[0]
     return body
 
 
 def _inline(node: Tag) -> str:
     """The text of an element in one run, parts of words marked up by themselves not torn apart."""
-    parts = []
-    for part in node.descendants:
-        if isinstance(part, Tag):
-            parts.append(" " if part.name == "br" or part.name in _BLOCKS else "")
-        elif isinstance(part, NavigableString) and not isinstance(part, Comment):
-            parts.append(str(part))
-    return "".join(parts)
+    return "".join(
+        part if isinstance(part, str) else " " if part.name == "br" or part.name in _BLOCKS else ""
+        for part in node.descendants
+    )
 
 
 class _Writer:
@@ -91,19 +99,18 @@ class _Writer:
         self._line: list[str] = []
         self._marker = ""
         self._tight = False
-        self._ahead: list[PageElement | Callable[[], None]] = []
-        """What is still to be visited or done, next last."""
+        self._ahead: list[Any] = []
+        """Nodes to visit and functions to call, next last."""
 
     def write(self, root: Tag) -> None:
         self._ahead = [self._flush, *reversed(list(root.children))]
         while self._ahead:
             node = self._ahead.pop()
-            if isinstance(node, Tag):
+            if isinstance(node, str):
+                self._line.append(re.sub(r"\s+", " ", node))
+            elif hasattr(node, "children"):
                 self._element(node)
-            elif isinstance(node, NavigableString):
-                if not isinstance(node, Comment | Doctype):
-                    self._line.append(re.sub(r"\s+", " ", str(node)))
-            elif callable(node):
+            else:
                 node()
 
     def _element(self, node: Tag) -> None:
@@ -119,23 +126,19 @@ class _Writer:
         elif name != "table" or not self._table(node):
             if name in _BLOCKS:
                 self._flush()
-                self._ahead.append(self._end_list if name in {"ul", "ol"} else self._flush)
+                closing: Callable[[], None] = self._end_list if name in {"ul", "ol"} else self._flush
+                self._ahead.append(closing)
             if name == "li":
-                self._marker = self._item_marker(node)
+                numbered = node.parent is not None and node.parent.name == "ol"
+                self._marker = f"{len(node.find_previous_siblings('li')) + 1}. " if numbered else "- "
             self._ahead.extend(reversed(list(node.children)))
 
     def _end_list(self) -> None:
         self._flush()
         self._tight = False
 
-    def _item_marker(self, node: Tag) -> str:
-        parent = node.parent
-        if parent is not None and parent.name == "ol":
-            return f"{len(node.find_previous_siblings('li')) + 1}. "
-        return "- "
-
     def _table(self, node: Tag) -> bool:
-        """Writes a table of data row by row. False, and nothing written, for one that only lays out a page."""
+        """Write a table of data row by row. False, and nothing written, for one that only lays out a page."""
         rows = [[_inline(cell) for cell in row.find_all(["td", "th"])] for row in node.find_all("tr")]
         longest = max((len(cell) for row in rows for cell in row), default=0)
         if not rows or longest > LONGEST_CELL or node.find(["table", *_HEADINGS]) is not None:

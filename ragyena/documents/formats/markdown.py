@@ -7,15 +7,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text
 from ragyena.types import Document, Heading
 
-__all__ = ["load"]
-
+SUFFIXES = (".md", ".markdown", ".mdown", ".mkd")
+WAY_OUT: dict[str, str] = {}
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
 _TITLE = re.compile(r"^title[ \t]*:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 
@@ -26,33 +23,33 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     front = _FRONT_MATTER.match(text)
     if front is not None:  # blanked, not cut: a parser would take its last line for a heading's underline
         body = "\n" * front[0].count("\n") + text[front.end() :]
-        found = _TITLE.search(front[1])
-        title = found[1].strip("\"'") if found else ""
-    headings = _headings(text, body)
+        title_line = _TITLE.search(front[1])
+        title = title_line[1].strip("\"'") if title_line else ""
+    headings = _headings(body)
     top = [heading for heading in headings if heading.level == 1]
     if not title and headings and (len(top) == 1 or headings[0].level == 1):
         title = (top or headings)[0].text
-    yield Document(source=str(path), text=text, title=title, headings=headings)
-
-
-def _headings(text: str, body: str) -> tuple[Heading, ...]:
-    """Headings of ``body`` with offsets in ``text``, whose lines are the same."""
-    blocks = MarkdownIt("commonmark").disable("inline")
-    inline = MarkdownIt("commonmark")
     line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
-    found = []
-    tokens = blocks.parse(body)
-    for opening, content in pairwise(tokens):
-        if opening.type != "heading_open" or opening.map is None:
-            continue
-        words = "".join(_words(token) for token in inline.parseInline(content.content)[0].children or ())
-        words = " ".join(words.split())
-        if words:
-            found.append(Heading(line_starts[opening.map[0]], int(opening.tag[1:]), words))
-    return tuple(found)
+    offsets = tuple(Heading(line_starts[heading.start], heading.level, heading.text) for heading in headings)
+    yield Document(source=str(path), text=text, title=title, headings=offsets)
 
 
-def _words(token: Token) -> str:
-    if token.type in {"softbreak", "hardbreak"}:
+def _headings(body: str) -> list[Heading]:
+    """Headings with their line, counting from 0, in place of an offset."""
+    from markdown_it import MarkdownIt
+
+    inline = MarkdownIt("commonmark")
+    headings = []
+    for opening, content in pairwise(MarkdownIt("commonmark").disable("inline").parse(body)):
+        if opening.type == "heading_open" and opening.map is not None:
+            tokens = inline.parseInline(content.content)[0].children or ()
+            words = " ".join("".join(_words(token.type, token.content) for token in tokens).split())
+            if words:
+                headings.append(Heading(opening.map[0], int(opening.tag[1:]), words))
+    return headings
+
+
+def _words(kind: str, content: str) -> str:
+    if kind in {"softbreak", "hardbreak"}:
         return " "
-    return token.content if token.type in {"text", "code_inline", "image"} else ""
+    return content if kind in {"text", "code_inline", "image"} else ""

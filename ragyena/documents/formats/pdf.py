@@ -6,21 +6,21 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from pypdf import PdfReader
-from pypdf.errors import FileNotDecryptedError, PyPdfError
+from typing import TYPE_CHECKING, Any
 
 from ragyena.config import IndexConfig
-from ragyena.documents.formats.builder import TextBuilder, tidy
+from ragyena.documents.text_builder import TextBuilder, tidy
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["load"]
+if TYPE_CHECKING:
+    from pypdf import PdfReader
+
+SUFFIXES = (".pdf",)
+WAY_OUT = {".pdf": "open it in a viewer and save it again, or copy it again", ".djvu": "convert it to .pdf"}
 
 _log = logging.getLogger(__name__)
 logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every small flaw that it gets over
-
 _LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00ad": ""}
 _HYPHENATED = re.compile(r"(?<=[^\W\d_]{2})-\n(?=[^\W\d_]{2})")
 _NO_TITLE = re.compile(r"untitled|microsoft word|\.(?:docx?|tex|dvi|pdf|indd|pptx?|qxd)\b|^\W*$", re.IGNORECASE)
@@ -41,33 +41,28 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
             builder.page()
             starts.append(builder.block(text))
         for page, level, title in _outline(reader):
-            found = re.search(r"\s+".join(map(re.escape, title.split())), texts[page], re.IGNORECASE)
-            if found is not None:
-                builder.heading_at(starts[page] + found.start(), level, title)
+            match = re.search(r"\s+".join(map(re.escape, title.split())), texts[page], re.IGNORECASE)
+            if match is not None:
+                builder.heading_at(starts[page] + match.start(), level, title)
         yield builder.document(path, _title(reader))
 
 
 def _open(file: Any, path: Path) -> PdfReader:
-    try:
-        reader = PdfReader(file)
-        if reader.is_encrypted and not reader.decrypt(""):  # many are encrypted with no password to read them
-            raise _encrypted(path)
-        len(reader.pages)
-    except FileNotDecryptedError as error:
-        raise _encrypted(path) from error
-    except PyPdfError as error:
-        raise UnreadableDocumentError(
-            f"{path} is damaged: it is no valid PDF ({error})",
-            hint="open it in a viewer and save it again, or copy it again",
-        ) from error
-    return reader
+    from pypdf import PdfReader
+    from pypdf.errors import FileNotDecryptedError
 
-
-def _encrypted(path: Path) -> UnreadableDocumentError:
-    return UnreadableDocumentError(
+    encrypted = UnreadableDocumentError(
         f"{path} is encrypted with a password",
         hint="decrypt it first, for example: qpdf --decrypt --password=PASSWORD in.pdf out.pdf",
     )
+    try:
+        reader = PdfReader(file)
+        if reader.is_encrypted and not reader.decrypt(""):  # many are encrypted with no password to read them
+            raise encrypted
+        len(reader.pages)
+    except FileNotDecryptedError as error:
+        raise encrypted from error
+    return reader
 
 
 def _page_text(reader: PdfReader, number: int, path: Path) -> str:
@@ -84,7 +79,7 @@ def _page_text(reader: PdfReader, number: int, path: Path) -> str:
 
 def _outline(reader: PdfReader) -> list[tuple[int, int, str]]:
     """(page from 0, level, title) of the outline's entries."""
-    found: list[tuple[int, int, str]] = []
+    entries: list[tuple[int, int, str]] = []
 
     def visit(items: list[Any], level: int) -> None:
         for item in items:
@@ -93,17 +88,19 @@ def _outline(reader: PdfReader) -> list[tuple[int, int, str]]:
                 continue
             page = reader.get_destination_page_number(item)
             if page is not None and page >= 0 and item.title and item.title.strip():
-                found.append((page, level, " ".join(item.title.split())))
+                entries.append((page, level, " ".join(item.title.split())))
 
     try:
         visit(reader.outline, 1)
     except Exception as error:  # an outline is a help, never a condition
         _log.debug("outline left out: %s", error)
         return []
-    return found
+    return entries
 
 
 def _title(reader: PdfReader) -> str:
+    from pypdf.errors import PyPdfError
+
     try:
         title = str((reader.metadata and reader.metadata.title) or "")
     except PyPdfError:

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pptx
-
 from ragyena.config import IndexConfig
-from ragyena.documents.formats.builder import TextBuilder, check_office_file, tidy
+from ragyena.documents.text_builder import TextBuilder, check_office_file, tidy
 from ragyena.types import Document
 
-__all__ = ["load"]
+SUFFIXES = (".pptx", ".pptm")
+WAY_OUT = {".ppt": "save it as .pptx or .pdf"}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+    import pptx
+
     check_office_file(path, config)
     deck = pptx.Presentation(str(path))
     builder = TextBuilder()

@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from docutils import nodes
-from docutils.frontend import get_default_settings
-from docutils.parsers.rst import Parser
-from docutils.utils import new_document
-
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text
 from ragyena.types import Document, Heading
 
-__all__ = ["load"]
+SUFFIXES = (".rst", ".rest")
+WAY_OUT: dict[str, str] = {}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
@@ -26,6 +22,11 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
 
 
 def _headings(text: str, path: Path) -> tuple[Heading, ...]:
+    from docutils import nodes
+    from docutils.frontend import get_default_settings
+    from docutils.parsers.rst import Parser
+    from docutils.utils import new_document
+
     parser = Parser()
     settings = get_default_settings(parser)
     settings.report_level = settings.halt_level = 6  # never: Sphinx roles are unknown to docutils, and no matter here
@@ -35,16 +36,15 @@ def _headings(text: str, path: Path) -> tuple[Heading, ...]:
     parser.parse(text, tree)
     lines = text.split("\n")
     line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
-    found = []
+    headings = []
     for section in tree.findall(nodes.section):
         title = section.next_node(nodes.title)
         if title is None or section.line is None:
             continue
         line = section.line - 2  # docutils names the underline, counting from 1
-        over = line > 0 and re.fullmatch(r"([^\w\s])\1+\s*", lines[line - 1]) is not None
-        level = 1
-        parent = section.parent
+        overlined = line > 0 and re.fullmatch(r"([^\w\s])\1+\s*", lines[line - 1]) is not None
+        level, parent = 1, section.parent
         while isinstance(parent, nodes.section):
             level, parent = level + 1, parent.parent
-        found.append(Heading(line_starts[max(line - over, 0)], level, " ".join(title.astext().split())))
-    return tuple(sorted(found, key=lambda heading: heading.start))
+        headings.append(Heading(line_starts[max(line - overlined, 0)], level, " ".join(title.astext().split())))
+    return tuple(sorted(headings, key=lambda heading: heading.start))

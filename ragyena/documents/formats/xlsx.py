@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 
-import openpyxl
-
 from ragyena.config import IndexConfig
-from ragyena.documents.formats.builder import TextBuilder, check_office_file, tidy
+from ragyena.documents.text_builder import TextBuilder, check_office_file, tidy
 from ragyena.types import Document
 
-__all__ = ["load"]
+SUFFIXES = (".xlsx", ".xlsm")
+WAY_OUT = {".xls": "save it as .xlsx or .csv"}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+    import openpyxl
+
     check_office_file(path, config)
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     try:
@@ -29,31 +31,39 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
 
 
 def _add(builder: TextBuilder, name: str, rows: Iterator[list[str]]) -> None:
-    first = next(rows, None)
+    first, second = next(rows, None), next(rows, None)
     if first is None:
         return
     builder.heading(1, name)
-    second = next(rows, None)
+    if second is None:
+        builder.block(_unnamed(first))
+        return
+    named = _names_columns(first, second)
+    if not named:
+        builder.block(_unnamed(first))
+    tight = not named
+    for cells in chain([second], rows):
+        if named:
+            pairs = zip(first, cells, strict=False)
+            line = "; ".join(f"{column}: {cell}" if column else cell for column, cell in pairs if cell)
+        else:
+            line = _unnamed(cells)
+        builder.block(line, tight=tight)
+        tight = True
+
+
+def _names_columns(first: list[str], second: list[str]) -> bool:
+    """True for distinct names without bare numbers, one above every column that has values."""
     names = [cell for cell in first if cell]
-    # Names of columns are distinct, hold no bare numbers, and stand above every column that has values.
-    named = (
-        second is not None
-        and len(names) == len(set(names))
+    return (
+        len(names) == len(set(names))
         and all(not cell.replace(".", "", 1).isdigit() for cell in names)
         and all(first[i] for i, cell in enumerate(second) if cell and i < len(first))
     )
-    if second is None or not named:
-        builder.block(" | ".join(names))
-    tight = not named
-    for row in ([second] if second is not None else []), rows:
-        for cells in row:
-            if named:
-                pairs = zip(first, cells, strict=False)
-                line = "; ".join(f"{column}: {cell}" if column else cell for column, cell in pairs if cell)
-            else:
-                line = " | ".join(cell for cell in cells if cell)
-            builder.block(line, tight=tight)
-            tight = True
+
+
+def _unnamed(cells: list[str]) -> str:
+    return " | ".join(cell for cell in cells if cell)
 
 
 def _cell(value: object) -> str:

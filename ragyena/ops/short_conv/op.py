@@ -1,7 +1,7 @@
-"""Short causal depthwise convolution, at once or a position at a time.
+"""Short causal depthwise convolution, of a sequence or one position at a time.
 
 Shape suffixes: B batch, C channels, L positions, T taps. ``y[t] = bias + sum_j weight[j] u[t - (T - 1) + j]``: the last
-tap meets the present. The history of a position is the T - 1 inputs before it, zeros where there were none.
+tap is lag 0. The history of a position is the T - 1 inputs before it, zeros where there are none.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["short_conv", "short_conv_history", "short_conv_reference", "short_conv_step"]
+__all__ = ["short_conv", "short_conv_history", "short_conv_step"]
 
 
 def short_conv(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:
@@ -24,8 +24,8 @@ def short_conv(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tenso
 
 
 def _shifted(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:
-    """A sum over shifts, which a compiler fuses with what is around it; a library's convolution stands alone, and its
-    backward pass over weights is slow."""
+    """A sum over shifts, which a compiler fuses with its neighbours; a library's convolution is not fused, and its
+    gradient of the weights is slow."""
     length, taps = u_BCL.shape[2], weight_CT.shape[1]
     y_BCL = u_BCL * weight_CT[:, -1:]
     for lag in range(1, min(taps, length)):
@@ -47,13 +47,3 @@ def short_conv_step(
     window_BCT = torch.cat([history_BCT, u_BC[..., None]], dim=2)
     y_BC = (window_BCT * weight_CT.to(u_BC.dtype)).sum(2)
     return y_BC if bias_C is None else y_BC + bias_C.to(u_BC.dtype), window_BCT[..., 1:]
-
-
-def short_conv_reference(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:
-    """The definition in fp64: a sum over taps."""
-    length, taps = u_BCL.shape[2], weight_CT.shape[1]
-    y_BCL = torch.zeros_like(u_BCL, dtype=torch.float64)
-    for lag in range(min(taps, length)):
-        moved = functional.pad(u_BCL.double(), (lag, 0))[..., :length]
-        y_BCL = y_BCL + weight_CT[:, taps - 1 - lag, None].double() * moved
-    return y_BCL if bias_C is None else y_BCL + bias_C.double()[:, None]

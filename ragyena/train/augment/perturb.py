@@ -1,7 +1,7 @@
-"""Questions twisted until their passage answers them not.
+"""Unanswerable questions: answerable ones perturbed until they ask for what their passage does not say.
 
-Such a question asks for something its passage does not say, by the means that the annotators of SQuAD 2.0 used most
-(Rajpurkar et al. 2018, table 1): another name or number, another word, an antonym, a negation, one condition more.
+The perturbations are those that annotators of SQuAD 2.0 used most (Rajpurkar et al. 2018, table 1): another name or
+number, another word, an antonym, a negation, one condition more.
 """
 
 from __future__ import annotations
@@ -11,39 +11,20 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ragyena.config.training import PERTURBATION_WEIGHTS
 from ragyena.data.clozes import mentions
+from ragyena.train.augment.words import word_lists
 
-__all__ = ["STEM", "Twister"]
+__all__ = ["STEM", "Perturber"]
 
 STEM = 4  # letters that two forms of one word share
-_IN_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
-_DRAWS = 4  # for each of several twists that are to differ
-_NEAR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
+_NAME_FROM_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
+_NEIGHBOUR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
+_NEGATE_PARTICIPLE = 0.5  # of the negations of questions that hold a participle
+_TRIES = 4  # for each of several perturbations that are to differ
+_LAST_YEAR = 2020
 
-_OPPOSITES = """first/last before/after largest/smallest biggest/smallest highest/lowest most/least more/fewer
-    north/south northern/southern east/west eastern/western northeast/southwest northwest/southeast best/worst
-    oldest/youngest older/younger early/late earlier/later inside/outside male/female men/women father/mother
-    son/daughter brother/sister husband/wife king/queen positive/negative maximum/minimum longest/shortest
-    longer/shorter major/minor higher/lower larger/smaller bigger/smaller public/private common/rare strong/weak
-    stronger/weaker rich/poor richer/poorer hot/cold warm/cool fast/slow faster/slower heavy/light
-    heaviest/lightest wide/narrow deep/shallow legal/illegal possible/impossible direct/indirect formal/informal
-    regular/irregular military/civilian modern/ancient old/new good/bad better/worse easy/difficult
-    easier/harder domestic/foreign internal/external upper/lower urban/rural temporary/permanent active/inactive
-    successful/unsuccessful popular/unpopular famous/unknown majority/minority advantage/disadvantage
-    success/failure victory/defeat war/peace beginning/end birth/death above/below up/down toward/away
-    primary/secondary former/current few/many always/never often/rarely similar/different same/different
-    left/right front/back top/bottom full/empty dry/wet dark/bright begin/end began/ended begun/ended won/lost
-    win/lose rise/fall rose/fell risen/fallen buy/sell bought/sold grow/shrink grew/shrank find/lose found/lost
-    build/destroy built/destroyed teach/learn taught/learned forget/remember forgot/remembered sink/float
-    sank/floated come/go came/went send/receive sent/received leave/enter left/entered"""
-_VERBS = """increase/decrease start/stop open/close join/leave agree/disagree support/oppose allow/forbid accept/reject
-    gain/lose add/subtract accelerate/decelerate attack/defend create/destroy expand/contract strengthen/weaken
-    raise/lower include/exclude appear/disappear connect/disconnect attract/repel import/export absorb/emit
-    encourage/discourage approve/veto arrive/depart advance/retreat succeed/fail enable/prevent protect/endanger
-    praise/criticize legalize/outlaw appoint/dismiss hire/fire borrow/lend admit/deny confirm/deny elect/defeat
-    introduce/abolish establish/dissolve improve/worsen unite/divide collect/distribute invade/liberate
-    remember/forget continue/cease receive/send produce/consume follow/precede"""  # of these all forms
-_IRREGULAR = frozenset(("lose", "leave", "forbid", "send", "forget", "lend"))  # stand among the opposites
+_WORDS = word_lists("perturbation")
 
 
 def _forms(verb: str) -> tuple[str, str, str, str]:
@@ -51,178 +32,167 @@ def _forms(verb: str) -> tuple[str, str, str, str]:
     stem = verb.removesuffix("e")
     if verb.endswith("y") and verb[-2] not in "aeiou":
         return verb, verb[:-1] + "ies", verb[:-1] + "ied", verb + "ing"
-    double = verb[-1] if verb in ("stop", "admit", "repel", "emit") else ""
-    return (
-        verb,
-        verb + ("es" if verb.endswith(("s", "x", "ch", "sh")) else "s"),
-        stem + double + "ed",
-        stem + double + "ing",
-    )
+    double = verb[-1] if verb in _WORDS["doubling_verbs"].split() else ""
+    third = verb + ("es" if verb.endswith(("s", "x", "ch", "sh")) else "s")
+    return verb, third, f"{stem}{double}ed", f"{stem}{double}ing"
 
 
 def _antonyms() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in _VERBS.split():
-        one, other = pair.split("/")
-        if not {one, other} & _IRREGULAR:
-            for form, opposite in zip(_forms(one), _forms(other)):
-                found |= {opposite: form, form: opposite}
-        else:
-            found |= {other: one, one: other}
-    for pair in _OPPOSITES.split():
-        one, other = pair.split("/")
-        found |= {other: one, one: other}
-    return found
+    verbs = [map(_forms, pair.split("/")) for pair in _WORDS["antonym_verbs"].split()]
+    pairs = [forms for one, other in verbs for forms in zip(one, other)]
+    pairs += [tuple(pair.split("/")) for pair in _WORDS["antonyms"].split()]
+    antonyms: dict[str, str] = {}
+    for one, other in pairs:
+        antonyms |= {other: one, one: other}
+    return antonyms
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
 
 
 _ANTONYMS = _antonyms()
-_ANTONYM = re.compile(r"\b(" + "|".join(sorted(_ANTONYMS, key=len, reverse=True)) + r")\b", re.IGNORECASE)
-_AUXILIARY = re.compile(r"\b(did|does|do|is|was|are|were|has|have|had|can|could|would|should)\b")
-_DONE = re.compile(r"\b(?:[a-z]{3,}ed|known|made|used|found|given|seen|taken|born|built|held|called|able)\b")
+_ANTONYM = re.compile(rf"\b({_any_of(list(_ANTONYMS))})\b", re.IGNORECASE)
+_AUXILIARY = re.compile(rf"\b({_any_of(_WORDS['auxiliaries'].split())})\b")
+_PARTICIPLE = re.compile(rf"\b(?:[a-z]{{3,}}ed|{_any_of(_WORDS['participles'].split())})\b")
+_FUNCTION_WORDS = frozenset(_WORDS["function_words"].split())
 _WORD = re.compile(r"\b[a-z]{4,}\b")
-_ASKING = frozenset(
-    """what which when where whose whom many much does have been being were with from that this these those there their
-    they into than then other kind type name called used during about would could should""".split()  # noqa: SIM905
-)
+_ENDING = re.compile(r"(?:(?<!s)s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
+_THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
+_TIME = re.compile(r"\d|\bwhen\b|\byear|\bcentury\b|\bdate\b", re.IGNORECASE)
+_YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Twister:
-    """Twists questions with names from other texts (``pool``) and words that stand near one another (``near``, of
-    each word others that are not its synonyms)."""
+class Perturber:
+    """Perturbs questions with names from other texts (``names``) and words near their own (``neighbours``, of each word
+    others that are not its synonyms)."""
 
-    pool: Sequence[str]
-    near: Mapping[str, Sequence[str]]
+    names: Sequence[str]
+    neighbours: Mapping[str, Sequence[str]]
 
-    def twist(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-        """The question asking for what ``context`` does not say; None where no way is found."""
-        ways: list[_Way] = [
-            self._swap, _antonym, self._another_word, _negate, _narrow, _date, _exchange, _turn, _word_of_passage,
-        ]  # fmt: skip
-        # The plainest of them, a negation, only now and then; the others as often as annotators took them.
-        order = sorted(ways, key=lambda way: chooser.random() ** (1 / _WEIGHT[way.__name__]), reverse=True)
-        for way in order:
-            twisted = way(question, context, answer, chooser)
-            if twisted is not None and twisted != question:
-                return twisted
+    def perturbed(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+        """The question asking for what ``context`` does not say; None where no perturbation applies."""
+        perturbations: dict[str, _Perturbation] = {
+            "mention": self._other_mention, "antonym": _antonym, "neighbour": self._neighbour, "negation": _negation,
+            "narrowing": _narrowing, "year": _year, "exchange": _exchange, "answer": _answer_for_name,
+            "passage_word": _passage_word,
+        }  # fmt: skip
+        order = sorted(
+            perturbations, key=lambda name: chooser.random() ** (1 / PERTURBATION_WEIGHTS[name]), reverse=True
+        )
+        for name in order:
+            result = perturbations[name](question, context, answer, chooser)
+            if result is not None and result != question:
+                return result
         return None
 
-    def twists(self, question: str, context: str, answer: str, most: int, chooser: random.Random) -> list[str]:
-        """Up to ``most`` different ones, in the order they were found."""
-        found: dict[str, None] = {}
-        for _ in range(_DRAWS * most):
-            twisted = self.twist(question, context, answer, chooser)
-            if twisted is None or len(found) == most:
+    def several(self, question: str, context: str, answer: str, most: int, chooser: random.Random) -> list[str]:
+        """Up to ``most`` different perturbations, in the order in which they were drawn."""
+        results: dict[str, None] = {}
+        for _ in range(_TRIES * most):
+            result = self.perturbed(question, context, answer, chooser)
+            if result is None or len(results) == most:
                 break
-            found[twisted] = None
-        return list(found)
+            results[result] = None
+        return list(results)
 
-    def _swap(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    def _other_mention(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """Another name, date or number in the place of one that the context holds."""
-        found = [(a, b, kind) for a, b, kind in mentions(question) if a > 0 and question[a:b] in context]
-        if not found:
+        candidates = [(a, b, kind) for a, b, kind in mentions(question) if a > 0 and question[a:b] in context]
+        if not candidates:
             return None
-        start, end, kind = chooser.choice(found)
+        start, end, kind = chooser.choice(candidates)
         old = question[start:end]
         if kind == "name":
             inside = [context[a:b] for a, b, other in mentions(context) if other == kind]
             inside = [n for n in inside if n not in question and n not in answer and answer not in n and old not in n]
-            new = chooser.choice(inside) if inside and chooser.random() < _IN_PASSAGE else chooser.choice(self.pool)
+            from_passage = inside and chooser.random() < _NAME_FROM_PASSAGE
+            new = chooser.choice(inside if from_passage else self.names)
             if new in question:
                 return None
         else:
             digits = re.search(r"\d+", old)
             if digits is None:
                 return None
-            moved = int(digits.group()) + chooser.choice([-1, 1]) * chooser.randint(
-                1, max(2, int(digits.group()) // 40)
-            )
-            new = old[: digits.start()] + str(abs(moved)) + old[digits.end() :]
+            number = int(digits.group())
+            number += chooser.choice([-1, 1]) * chooser.randint(1, max(2, number // 40))
+            new = old[: digits.start()] + str(abs(number)) + old[digits.end() :]
             if new == old or new in context:
                 return None
         return question[:start] + new + question[end:]
 
-    def _another_word(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    def _neighbour(self, question: str, context: str, answer: str, chooser: random.Random) -> str | None:
         """A word near it in the place of one that the context holds."""
-        told, answered = context.lower(), answer.lower()
+        context, answer = context.lower(), answer.lower()
         words = [
             match
             for match in _WORD.finditer(question)
-            if match.group() in self.near and match.group() in told and match.group() not in _ASKING
+            if match.group() in self.neighbours and match.group() in context and match.group() not in _FUNCTION_WORDS
         ]
         chooser.shuffle(words)
         for match in words:
             others = [
                 other
-                for other in self.near[match.group()]
+                for other in self.neighbours[match.group()]
                 if other not in question.lower()
-                and other not in answered
-                and (other not in told or chooser.random() < _NEAR_IN_PASSAGE)
+                and other not in answer
+                and (other not in context or chooser.random() < _NEIGHBOUR_IN_PASSAGE)
             ]
             if others:
-                return question[: match.start()] + chooser.choice(others) + question[match.end() :]
+                return _replaced(question, match, chooser.choice(others))
         return None
 
 
-_Way = Callable[[str, str, str, random.Random], "str | None"]
-_WEIGHT = {
-    "_swap": 0.35,
-    "_another_word": 0.3,
-    "_antonym": 0.6,  # few questions have one
-    "_negate": 0.12,
-    "_narrow": 0.12,
-    "_date": 0.06,
-    "_exchange": 0.25,  # few questions have two names
-    "_turn": 0.06,
-    "_word_of_passage": 0.35,
-}
+_Perturbation = Callable[[str, str, str, random.Random], "str | None"]
+
+
+def _replaced(text: str, match: re.Match[str], word: str) -> str:
+    return text[: match.start()] + word + text[match.end() :]
 
 
 def _antonym(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    found = list(_ANTONYM.finditer(question))
-    if not found:
+    matches = list(_ANTONYM.finditer(question))
+    if not matches:
         return None
-    match = chooser.choice(found)
-    return question[: match.start()] + _ANTONYMS[match.group().lower()] + question[match.end() :]
+    match = chooser.choice(matches)
+    return _replaced(question, match, _ANTONYMS[match.group().lower()])
 
 
-def _negate(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """``didn't`` for ``did``, or a ``not`` or ``never`` before what was done."""
-    done = [match for match in _DONE.finditer(question) if match.start() > 0]
+def _negation(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """``didn't`` for ``did``, or a ``not`` or ``never`` before a participle."""
+    participles = [match for match in _PARTICIPLE.finditer(question) if match.start() > 0]
     verb = _AUXILIARY.search(question)
-    if done and (verb is None or chooser.random() < _BEFORE_DEED):
-        place = chooser.choice(done).start()
-        return f"{question[:place]}{chooser.choice(_NOT)} {question[place:]}"
+    if participles and (verb is None or chooser.random() < _NEGATE_PARTICIPLE):
+        place = chooser.choice(participles).start()
+        return f"{question[:place]}{chooser.choice(_WORDS['negations'])} {question[place:]}"
     if verb is None or verb.start() == 0:
         return None
-    negated = "can't" if verb.group() == "can" else f"{verb.group()}n't"
-    return question[: verb.start()] + negated + question[verb.end() :]
+    return _replaced(question, verb, "can't" if verb.group() == "can" else f"{verb.group()}n't")
 
 
-def _narrow(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """``the second bridge`` for ``the bridge``: asks for one among several, of which the context knows nothing."""
+def _narrowing(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """``the second bridge`` for ``the bridge``: one among several, of which the context knows nothing."""
     places = [match.end() for match in _THE.finditer(question)]
-    told = f"{context} {question}".lower()
-    words = [word for word in _NARROWING if word not in told]
+    text = f"{context} {question}".lower()
+    words = [word for word in _WORDS["narrowing"].split() if word not in text]
     if not places or not words:
         return None
     place = chooser.choice(places)
     return f"{question[:place]}{chooser.choice(words)} {question[place:]}"
 
 
-def _date(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """Asks of a year that the context does not name, where neither question nor answer is about a time."""
-    if re.search(r"\d|\bwhen\b|\byear|\bcentury\b|\bdate\b", f"{question} {answer}", re.IGNORECASE):
+def _year(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """A year that the context does not name, where neither question nor answer is about a time."""
+    if _TIME.search(f"{question} {answer}"):
         return None
     years = [int(year) for year in _YEAR.findall(context)] or [chooser.randrange(1850, _LAST_YEAR)]
     year = str(min(chooser.choice(years) + chooser.choice((-1, 1)) * chooser.randint(2, 40), _LAST_YEAR))
-    if year in context:
-        return None
-    return f"{question.rstrip(' ?')} in {year}?"
+    return None if year in context else f"{question.rstrip(' ?')} in {year}?"
 
 
 def _exchange(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """Two names of the question in each other's place: who did it to whom is turned round."""
+    """Two names of the question in each other's place."""
     names = [(a, b) for a, b, kind in mentions(question) if a > 0 and kind == "name"]
     if len(names) < 2:
         return None
@@ -230,8 +200,8 @@ def _exchange(question: str, context: str, answer: str, chooser: random.Random) 
     return question[:a] + question[c:d] + question[b:c] + question[a:b] + question[d:]
 
 
-def _turn(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """The answer, a name, in the place of a name of the question: the deed is asked of the other side."""
+def _answer_for_name(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """The answer, a name, in the place of a name of the question."""
     whole = [kind for a, b, kind in mentions(answer) if (a, b) == (0, len(answer))]
     names = [(a, b) for a, b, kind in mentions(question) if a > 0 and kind == "name" and question[a:b] in context]
     if whole != ["name"] or not names or answer in question:
@@ -240,36 +210,23 @@ def _turn(question: str, context: str, answer: str, chooser: random.Random) -> s
     return question[:start] + answer + question[end:]
 
 
-def _word_of_passage(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
-    """A word of the passage in the place of another of the same ending: what is asked for stands there, of something
-    else."""
-    told = sorted({match.group() for match in _WORD.finditer(context)} - _ASKING)
-    found: list[tuple[re.Match[str], list[str]]] = []
+def _passage_word(question: str, context: str, answer: str, chooser: random.Random) -> str | None:
+    """A word of the passage in the place of another of the same ending."""
+    in_passage = sorted({match.group() for match in _WORD.finditer(context)} - _FUNCTION_WORDS)
+    both = f"{question}\n{answer}"
+    candidates: list[tuple[re.Match[str], list[str]]] = []
     for match in _WORD.finditer(question):
         word, ending = match.group(), _ENDING.search(match.group())
-        if word not in told or ending is None:
+        if word not in in_passage or ending is None:
             continue
         others = [
             other
-            for other in told
-            if other.endswith(ending.group())
-            and other[:STEM] != word[:STEM]
-            and other not in question
-            and other not in answer
+            for other in in_passage
+            if other.endswith(ending.group()) and other[:STEM] != word[:STEM] and other not in both
         ]
         if others:
-            found.append((match, others))
-    if not found:
+            candidates.append((match, others))
+    if not candidates:
         return None
-    match, others = chooser.choice(found)
-    return question[: match.start()] + chooser.choice(others) + question[match.end() :]
-
-
-_ENDING = re.compile(r"(?:(?<!s)s|ed|ing|ion|ment|ity|er|or|al|ic|ous|ive|ly)$")
-_THE = re.compile(r"\bthe (?=[a-z]{3,}\b)(?!first|last|most|same|other|second|name|year|type|number|term)")
-_LAST_YEAR = 2020
-_YEAR = re.compile(r"\b1[5-9]\d\d\b|\b20[0-2]\d\b")
-_NARROWING = """second third fourth last other former previous next only original new old oldest newest largest smallest
-    northern southern eastern western private foreign annual national secret main least female military""".split()  # noqa: SIM905
-_NOT = ("not", "not", "never", "no longer")
-_BEFORE_DEED = 0.5  # of the negations of questions that say what was done
+    match, others = chooser.choice(candidates)
+    return _replaced(question, match, chooser.choice(others))

@@ -1,8 +1,9 @@
-"""Made-up data sheets and tables with questions on them, and definitions found in prose.
+"""Synthetic records and tables with questions on them, and questions on definitions in prose.
 
 Question sets ask about flowing text. Documents are also lists of labelled values, tables and glossaries, where an
-answer is told from its neighbours by a label, and one sheet from the next by its title alone. Names are borrowed from
-the passages that are at hand, values are invented: what is learnt is to look up, not what is said.
+answer is told from its neighbours by a label, and one record from the next by its title alone. Names are borrowed from
+the passages at hand and values are drawn: a reader learns to look up, not what is said. Kinds of thing and their fields
+are in ``words/records.yaml``.
 """
 
 from __future__ import annotations
@@ -11,44 +12,71 @@ import calendar
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ragyena.data.qa_files import ContextRow, Question
-from ragyena.train.augment.record_fields import KINDS, Field, Kind
+from ragyena.train.augment.words import word_lists
 
-__all__ = ["definitions", "sheets"]
+__all__ = ["KINDS", "SOURCE", "definitions", "synthetic_records"]
 
-SOURCE = "sheets"
+SOURCE = "sheets"  # of the questions; it goes into the choice of held-out contexts, so that it stays as it is
+_TABLES = 0.25  # of the documents; the others are records of one thing
+_QUESTIONS = 5  # a document
+_NOTES = 0.4  # of the records, those with a piece of prose among their fields
+_ROWS = ("| {} |", "{}", "{}")
+_BETWEEN = (" | ", "\t", "; ")
 _SLOT = re.compile(r"<([^<>]+)>")
 _RANGE = re.compile(r"(-?\d+)-(-?\d+)(\.?)")
 _MONTHS = list(calendar.month_name)[1:]
-_TABLES = 0.25  # of the documents; the others are sheets of one thing
-_QUESTIONS = 5  # a document
-_NOTES = 0.4  # of the sheets, those with a piece of prose among their fields
-_LINES = ("{}: {}", "**{}:** {}", "- {}: {}", "| {} | {} |", "{} = {}", "- **{}**: {}", "{}\t{}", "{} - {}", "{}; {}")
-_ROWS = ("| {} |", "{}", "{}")
-_BETWEEN = (" | ", "\t", "; ")
 _THING = r"(?:(?:The|An?) [a-z-]+|[A-Z][\w’'-]*)(?: [\w’'-]+){0,3}"
-_DEFINED = re.compile(
+_DEFINITION = re.compile(
     rf"(?:^|(?<=[.] ))(?P<thing>{_THING}) (?P<verb>is|was) "
     r"(?P<what>(?:an?|the) [^.;:()\n]{12,110}?)(?=[.;]|, (?:and|who|which|born|located))"
 )
-_NO_THING = frozenset(
-    """it this that he she they there here one these those what which who if whereas but for so our us we you your their
-    his her its note especially second first however when while because although as in on at to by with from not also
-    only best such many most some all both each another other result goal reason example purpose idea""".split()  # noqa: SIM905
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of a kind of record."""
+
+    labels: tuple[str, ...]
+    questions: tuple[str, ...]
+    """Ways to ask, with ``{}`` for the thing's name."""
+    value: str
+
+    @classmethod
+    def parse(cls, line: str) -> _Field:
+        labels, *questions, value = (part.strip() for part in line.split("|"))
+        return cls(tuple(labels.split(" / ")), tuple(questions), value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of thing: patterns of its name, titles of sections, fields."""
+
+    names: tuple[str, ...]
+    sections: tuple[str, ...]
+    fields: tuple[_Field, ...]
+
+
+KINDS = tuple(
+    _Kind(tuple(kind["names"]), tuple(kind["sections"]), tuple(map(_Field.parse, kind["fields"].splitlines())))
+    for kind in word_lists("records")["kinds"]
 )
 
 
-def sheets(count: int, names: Sequence[str], prose: Sequence[str]) -> tuple[list[ContextRow], list[Question]]:
-    """``count`` made-up documents and their questions, always the same ones. ``names`` fill in names, pieces of
-    ``prose`` stand among the fields."""
+def synthetic_records(
+    count: int, names: Sequence[str], prose: Sequence[str]
+) -> tuple[list[ContextRow], list[Question]]:
+    """``count`` documents and their questions, always the same ones. ``names`` fill in names, pieces of ``prose`` stand
+    among the fields."""
     chooser = random.Random(2)
     contexts: list[ContextRow] = []
     questions: list[Question] = []
     for number in range(count):
         kind = chooser.choice(KINDS)
         is_table = chooser.random() < _TABLES
-        title, text, asked = _table(kind, names, chooser) if is_table else _sheet(kind, names, prose, chooser)
+        title, text, asked = _table(kind, names, chooser) if is_table else _record(kind, names, prose, chooser)
         key = f"{SOURCE}-{number}"
         contexts.append(ContextRow(key, title, text, SOURCE))
         for place, (question, answer, start) in enumerate(asked):
@@ -58,19 +86,19 @@ def sheets(count: int, names: Sequence[str], prose: Sequence[str]) -> tuple[list
 
 def definitions(rows: Sequence[ContextRow], count: int) -> list[Question]:
     """Questions what (or who) something is, on texts that say so; at most ``count``, one a text."""
-    chooser = random.Random(3)
-    found = []
+    words = word_lists("records")["definitions"]
+    not_things, people = set(words["not_things"].split()), "|".join(words["people"].split())
+    questions = []
     for row in rows:
-        match = _DEFINED.search(row.text)
-        if match is None or _NO_THING.intersection(match["thing"].lower().split()):
+        match = _DEFINITION.search(row.text)
+        if match is None or not_things.intersection(match["thing"].lower().split()):
             continue
-        somebody = re.search(r"\b(?:politician|player|actor|actress|singer|writer|artist|coach)\b", match["what"])
+        pronoun = "Who" if re.search(rf"\b(?:{people})\b", match["what"]) else "What"
         thing = re.sub(r"^(?:The|An?) ", lambda article: article[0].lower(), match["thing"])
-        asked = f"{'Who' if somebody else 'What'} {match['verb']} {thing}?"
-        found.append(
-            Question(f"definition-{row.id}", "definitions", asked, (match["what"],), row.id, match.start("what"))
-        )
-    return chooser.sample(found, count) if len(found) > count else found
+        question = f"{pronoun} {match['verb']} {thing}?"
+        start = match.start("what")
+        questions.append(Question(f"definition-{row.id}", "definitions", question, (match["what"],), row.id, start))
+    return random.Random(3).sample(questions, count) if len(questions) > count else questions
 
 
 # -- documents ---------------------------------------------------------------------------------------------------
@@ -79,34 +107,32 @@ _Asked = list[tuple[str, str, int]]
 """Questions with their answer and its char offset."""
 
 
-def _sheet(kind: Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+def _record(kind: _Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
     """A list of labelled values about one thing; its title, its text, and questions."""
     title = _fill(chooser.choice(kind.names), names, chooser)
     fields = chooser.sample(kind.fields, chooser.randint(6, len(kind.fields)))
-    line = chooser.choice(_LINES)
+    line = chooser.choice(word_lists("records")["lines"])
     gap = chooser.choice(("\n", "\n", "\n\n"))
     text = f"# {title}\n\n" if chooser.random() < 0.5 else ""
     breaks = set(chooser.sample(range(len(fields)), chooser.randint(0, 3)))
     note = chooser.randrange(len(fields)) if prose and chooser.random() < _NOTES else -1
-    places: list[tuple[Field, str, int]] = []
+    before, between, after = line.split("{}")
+    places: list[tuple[_Field, str, int]] = []
     for index, field in enumerate(fields):
         if index in breaks:
             text += f"\n## {chooser.choice(kind.sections)}\n\n"
         if index == note:
             text += line.format("Background", chooser.choice(prose)) + gap
         label, value = chooser.choice(field.labels), _fill(field.value, names, chooser)
-        before, after = line.split("{}", 1)[0], line.split("{}", 1)[1]
-        start = len(text) + len(before) + len(label) + after.index("{}")
-        text += line.format(label, value) + gap
-        places.append((field, value, start))
-    asked = [
-        (chooser.choice(field.questions).format(title), value, start)
-        for field, value, start in chooser.sample(places, min(_QUESTIONS, len(places)))
-    ]
+        text += before + label + between
+        places.append((field, value, len(text)))
+        text += value + after + gap
+    chosen = chooser.sample(places, min(_QUESTIONS, len(places)))
+    asked = [(chooser.choice(field.questions).format(title), value, start) for field, value, start in chosen]
     return title, text, asked
 
 
-def _table(kind: Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+def _table(kind: _Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
     """A table of several things, a row each; small enough for a passage to hold it with its head."""
     fields = chooser.sample(kind.fields, chooser.randint(2, 4))
     labels = [chooser.choice(field.labels) for field in fields]
@@ -117,24 +143,16 @@ def _table(kind: Kind, names: Sequence[str], chooser: random.Random) -> tuple[st
     text = "" if labelled else _ROWS[style].format(_BETWEEN[style].join(["Name", *labels])) + "\n"
     if style == 0 and not labelled:
         text += "|" + " --- |" * (1 + len(fields)) + "\n"
-    places: list[tuple[Field, str, str, int]] = []
+    before, after = ("| ", " |") if style == 0 and not labelled else ("", "")
+    places: list[tuple[_Field, str, str, int]] = []
     for thing in things:
         values = [_fill(field.value, names, chooser) for field in fields]
-        if labelled:
-            text += f"Name: {thing}"
-            for field, label, value in zip(fields, labels, values):
-                text += f"; {label}: "
-                places.append((field, thing, value, len(text)))
-                text += value
-        else:
-            text += "| " if style == 0 else ""
-            text += thing
-            for field, value in zip(fields, values):
-                text += _BETWEEN[style]
-                places.append((field, thing, value, len(text)))
-                text += value
-            text += " |" if style == 0 else ""
-        text += "\n"
+        text += f"Name: {thing}" if labelled else before + thing
+        for field, label, value in zip(fields, labels, values):
+            text += f"; {label}: " if labelled else _BETWEEN[style]
+            places.append((field, thing, value, len(text)))
+            text += value
+        text += f"{after}\n"
     chosen = chooser.sample(places, min(_QUESTIONS, len(places)))
     asked = [(chooser.choice(field.questions).format(thing), value, start) for field, thing, value, start in chosen]
     return f"{chooser.choice(kind.sections)} of {chooser.choice(names)}", text, asked
@@ -165,7 +183,7 @@ def _value(slot: str, names: Sequence[str], chooser: random.Random) -> str:
         low, high = int(number[1]), int(number[2])
         if number[3]:
             return f"{chooser.uniform(low, high):,.1f}"
-        value = int(low + (high - low) * chooser.random() ** 3)  # small ones are the commoner
+        value = int(low + (high - low) * chooser.random() ** 3)  # small ones more often
         return f"{value:,}" if high > 9999 else str(value)
     if slot.startswith("many "):
         words = slot.removeprefix("many ").split(";")

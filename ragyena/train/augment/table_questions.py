@@ -1,8 +1,8 @@
-"""Questions on tables with linked articles: those of people, and made-up ones that join a row and an article.
+"""Questions on tables with linked articles: given ones, and synthetic ones that join a row and an article (two hops).
 
-Of a thing that a row and an article are both about, the question says which one it is by a cell of the row and asks for
-what the article tells (``Where was the pitcher whose score is 2-0 born?``), or by what the article tells and asks for a
-cell (``What is the class of the one born in Houlton?``). Neither text alone holds the answer and shows that it does.
+A row and an article are about one thing. A synthetic question identifies it by a cell of the row and asks for a fact of
+the article (``Where was the pitcher whose score is 2-0 born?``), or identifies it by a fact and asks for a cell (``What
+is the class of the one born in Houlton?``). Facts of articles are found by the patterns of ``words/facts.yaml``.
 """
 
 from __future__ import annotations
@@ -12,19 +12,33 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ragyena.data.clozes import DATE, NAME
 from ragyena.data.hybrid import HybridDocument, HybridQuestion
 from ragyena.data.qa_files import ContextRow
 from ragyena.documents.sentences import sentence_span
-from ragyena.train.augment.table_facts import Fact, facts
+from ragyena.train.augment.words import word_lists
 
-__all__ = ["Place", "TableQuestion", "table_questions"]
+__all__ = ["Fact", "Place", "TableQuestion", "facts", "table_questions"]
 
 _LONGEST_CELL = 48  # chars of a cell that a question is made with
-_FROM_ARTICLE, _FROM_TABLE = 3, 1  # made-up questions on an article, at most, by where the answer stands
-_CELL_FORMS = ("What is the COLUMN of {}?", "Which COLUMN does {} have?", "What COLUMN is listed for {}?")
+_LONGEST_FACT = 60  # chars of a fact that is an answer
+_FROM_ARTICLE, _FROM_TABLE = 3, 1  # synthetic questions on an article, at most, by where the answer stands
 _SUPERLATIVE = 0.25  # of the descriptions, where a row has the largest or smallest number of its column
-_NAMELESS = frozenset(("name", "title", "person", "no", "notes", "remarks", "ref", "details", "description", "result"))
+_TABLE_WORDS = word_lists("tables")
+_GENERIC_COLUMNS = frozenset(_TABLE_WORDS["generic_columns"].split())
+_PLACE_COLUMN = re.compile("|".join(_TABLE_WORDS["place_columns"].split()))
 _NUMBER = re.compile(r"\$?(\d[\d,]*(?:\.\d+)?)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """``text[start:end]`` of an article answers the ``questions``, in which ``{}`` stands for the article's subject."""
+
+    start: int
+    end: int
+    questions: tuple[str, ...]
+    descriptions: tuple[str, ...]
+    """Ways to identify the subject by the fact: ``born in {}``, the fact for ``{}``. May be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +57,10 @@ class TableQuestion:
     document: str
     question: str
     plain: str
-    """The same with the thing's name, for a teacher that sees each passage alone and cannot join them."""
+    """The same with the thing's name, for a teacher that reads each passage alone and cannot join them."""
     answer: Place
     answer_text: str
-    told: Place | None
+    evidence: Place | None
     """What else is needed to find the answer; None where it is not known."""
 
 
@@ -68,58 +82,53 @@ class _Entry:
 
 
 def table_questions(
-    asked: Iterable[HybridQuestion],
+    given: Iterable[HybridQuestion],
     documents: Iterable[HybridDocument],
     articles: Mapping[str, ContextRow],
     *,
     repeat: int,
 ) -> list[TableQuestion]:
-    """The questions that were ``asked`` on the documents, ``repeat`` times each, and those that are made up; always the
-    same ones. ``articles`` by id are all that the documents link to."""
+    """The ``given`` questions on the documents, ``repeat`` times each, and synthetic ones; always the same ones.
+    ``articles`` by id are all that the documents link to."""
     chooser = random.Random(4)
     questions: list[TableQuestion] = []
     by_id = {document.id: document for document in documents}
-    for question in asked:
-        gold = [key for key in question.gold_passages if key in articles]
-        answer, told, name = _asked_place(
-            question.question, question.answers[0], gold, by_id[question.doc_id], articles
-        )
-        if answer is not None:
-            plain = f"{question.question.rstrip(' ?')} ({name})?"
-            row = TableQuestion(question.doc_id, question.question, plain, answer, question.answers[0], told)
-            questions += [row] * repeat
+    for question in given:
+        placed = _placed(question, by_id[question.doc_id], articles)
+        questions += [placed] * repeat if placed else []
     for document in by_id.values():
-        questions += _made(document, articles, chooser)
+        questions += _synthetic(document, articles, chooser)
     return questions
 
 
-# -- what people asked -------------------------------------------------------------------------------------------
+# -- given questions ---------------------------------------------------------------------------------------------
 
 
-def _asked_place(
-    question: str,
-    answer: str,
-    gold: Sequence[str],
-    document: HybridDocument,
-    articles: Mapping[str, ContextRow],
-) -> tuple[Place | None, Place | None, str]:
-    """Where the answer stands in a linked article, beside most words of the question; the row that names the article;
-    and its name."""
-    asked = _words(question)
-    rows = _rows(document)
-    best: tuple[int, Place, Place | None, str] | None = None
-    for key in gold:
+def _placed(
+    question: HybridQuestion, document: HybridDocument, articles: Mapping[str, ContextRow]
+) -> TableQuestion | None:
+    """The question with its answer's place in a linked article, where the sentence and the row that names the article
+    share most words with it; None where no gold article holds the answer."""
+    words, rows = _words(question.question), _rows(document)
+    answer = question.answers[0]
+    best: tuple[int, TableQuestion] | None = None
+    for key in question.gold_passages:
+        if key not in articles:
+            continue
         article = articles[key]
         name = _name(article.title)
         naming = [row for row in rows if name.lower() in _text_of(row).lower()]
-        row = max(naming, key=lambda row: len(asked & _words(_text_of(row))), default=None)
+        row = max(naming, key=lambda row: len(words & _words(_text_of(row))), default=None)
+        shared = len(words & _words(_text_of(row))) if row else 0
+        evidence = Place(None, row.start, row.end) if row else None
+        plain = f"{question.question.rstrip(' ?')} ({name})?"
         for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", article.text):
             first, last = sentence_span(article.text, *match.span())
-            score = len(asked & _words(article.text[first:last])) + (len(asked & _words(_text_of(row))) if row else 0)
+            score = len(words & _words(article.text[first:last])) + shared
             if best is None or score > best[0]:
-                told = Place(None, row.start, row.end) if row else None
-                best = (score, Place(key, *match.span()), told, name)
-    return best[1:] if best else (None, None, "")
+                place = Place(key, *match.span())
+                best = (score, TableQuestion(document.id, question.question, plain, place, answer, evidence))
+    return best[1] if best else None
 
 
 def _words(text: str) -> set[str]:
@@ -154,7 +163,7 @@ def _text_of(row: _Row) -> str:
 
 
 def _entries(rows: Sequence[_Row], document: HybridDocument, articles: Mapping[str, ContextRow]) -> Iterator[_Entry]:
-    """Articles whose name is in the cells of one row alone."""
+    """The articles whose name is in the cells of one row alone."""
     for key in document.passages:
         article = articles[key]
         name = _name(article.title).lower()
@@ -168,51 +177,92 @@ def _entries(rows: Sequence[_Row], document: HybridDocument, articles: Mapping[s
             yield naming[0]
 
 
-# -- made-up questions -------------------------------------------------------------------------------------------
+# -- facts of articles -------------------------------------------------------------------------------------------
+
+_PLACEHOLDERS = {"<PLACE>": rf"{NAME}(?:, {NAME}){{0,2}}", "<NAME>": NAME, "<DATE>": DATE}
+_FULL_NAME = re.compile(rf"(?:The )?(?P<answer>{NAME})(?= \(|, | is | was )")
+_FULL_NAME_QUESTIONS = tuple(word_lists("facts")["full_name"])
 
 
-def _made(
+def _regex(pattern: str) -> re.Pattern[str]:
+    for placeholder, regex in _PLACEHOLDERS.items():
+        pattern = pattern.replace(placeholder, regex)
+    return re.compile(pattern)
+
+
+_PATTERNS = [
+    (_regex(pattern["regex"]), pattern["ask"], pattern.get("tell", ())) for pattern in word_lists("facts")["patterns"]
+]
+
+
+def facts(text: str) -> Iterator[Fact]:
+    """What an article tells of its subject: of each pattern the first match."""
+    full_name = _FULL_NAME.match(text)
+    if full_name is not None and len(full_name["answer"].split()) >= 3:
+        yield Fact(*full_name.span("answer"), _FULL_NAME_QUESTIONS, ())
+    for regex, questions, descriptions in _PATTERNS:
+        match = regex.search(text)
+        if match is None:
+            continue
+        start, end = match.span("answer")
+        full_stop = re.search(r"\w{3}(?=\. )", match["answer"])  # a name that runs into the next sentence
+        if full_stop is not None:
+            end = start + full_stop.end()
+        if not 1 < end - start <= _LONGEST_FACT or re.search(r"\b[A-Z]$", text[start:end]):  # an initial: it goes on
+            continue
+        verb = match["verb"] if "verb" in regex.groupindex else ""
+        past = word_lists("facts")["past"].get(verb, verb)
+        asked, told = (
+            tuple(form.replace("VERB", verb).replace("PAST", past) for form in forms)
+            for forms in (questions, descriptions)
+        )
+        yield Fact(start, end, asked, told)
+
+
+# -- synthetic questions -----------------------------------------------------------------------------------------
+
+
+def _synthetic(
     document: HybridDocument, articles: Mapping[str, ContextRow], chooser: random.Random
 ) -> Iterator[TableQuestion]:
     rows = _rows(document)
     entries = list(_entries(rows, document, articles))
-    told = {entry.article.id: _facts(entry.article) for entry in entries}
-    said = [articles[key].text[fact.start : fact.end] for key, those in told.items() for fact in those]
+    facts_of = {entry.article.id: _facts(entry.article) for entry in entries}
+    answers = [articles[key].text[fact.start : fact.end] for key, some in facts_of.items() for fact in some]
     for entry in entries:
-        those, name = told[entry.article.id], _name(entry.article.title)
+        some, name = facts_of[entry.article.id], _name(entry.article.title)
         row, text = rows[entry.row], entry.article.text
-        for fact in chooser.sample(those, min(_FROM_ARTICLE, len(those))):
+        for fact in chooser.sample(some, min(_FROM_ARTICLE, len(some))):
             described, answer = _by_row(rows, entry, chooser), text[fact.start : fact.end]
             if described is not None and answer.lower() not in described.lower():
-                form = chooser.choice(fact.asked)
+                form = chooser.choice(fact.questions)
                 question, plain = (form.replace("{}", thing) for thing in (described, name))
-                place, needed = Place(entry.article.id, fact.start, fact.end), Place(None, row.start, row.end)
-                yield TableQuestion(document.id, question, plain, place, answer, needed)
-        telling = [fact for fact in those if fact.told and said.count(text[fact.start : fact.end]) == 1]
-        for fact in chooser.sample(telling, min(_FROM_TABLE, len(telling))):
-            cell = _asked_cell(row, entry, text[fact.start : fact.end], chooser)
+                place, evidence = Place(entry.article.id, fact.start, fact.end), Place(None, row.start, row.end)
+                yield TableQuestion(document.id, question, plain, place, answer, evidence)
+        unique = [fact for fact in some if fact.descriptions and answers.count(text[fact.start : fact.end]) == 1]
+        for fact in chooser.sample(unique, min(_FROM_TABLE, len(unique))):
+            cell = _cell(row, entry, text[fact.start : fact.end], chooser)
             if cell is not None:
                 column, answer, place = cell
-                described = chooser.choice(fact.told).replace("{}", text[fact.start : fact.end])
-                form = chooser.choice(_CELL_FORMS).replace("COLUMN", column.lower())
-                question, plain = (
-                    form.replace("{}", thing) for thing in (f"{_kind(entry.column, chooser)} {described}", name)
-                )
-                needed = Place(entry.article.id, *sentence_span(text, fact.start, fact.end))
-                yield TableQuestion(document.id, question, plain, place, answer, needed)
+                described = chooser.choice(fact.descriptions).replace("{}", text[fact.start : fact.end])
+                form = chooser.choice(_TABLE_WORDS["cell_questions"]).replace("COLUMN", column.lower())
+                described = f"{_kind(entry.column, chooser)} {described}"
+                question, plain = (form.replace("{}", thing) for thing in (described, name))
+                evidence = Place(entry.article.id, *sentence_span(text, fact.start, fact.end))
+                yield TableQuestion(document.id, question, plain, place, answer, evidence)
 
 
 def _facts(article: ContextRow) -> list[Fact]:
-    """What the article tells beyond its name."""
+    """The facts of an article that its title does not hold."""
     name = article.title.lower()
     return [fact for fact in facts(article.text) if article.text[fact.start : fact.end].lower() not in name]
 
 
 def _kind(column: str, chooser: random.Random) -> str:
-    """What is in a column: ``the pitcher``."""
+    """The kind of thing in a column: ``the pitcher``."""
     noun = re.sub(r"\s*\(.*?\)|[*#†]", "", column).strip().lower()
-    if not noun or noun in _NAMELESS or not noun[0].isalpha():
-        return chooser.choice(("the one", "the entry", "the item listed"))
+    if not noun or noun in _GENERIC_COLUMNS or not noun[0].isalpha():
+        return str(chooser.choice(_TABLE_WORDS["generic"]))
     return f"the {noun}"
 
 
@@ -244,7 +294,7 @@ def _with_cell(kind: str, column: str, cell: str, chooser: random.Random) -> str
     forms += [f"{kind} listed with {cell}", f"{kind} of {cell}", f"{kind} that has {cell} as {key}"]
     if re.fullmatch(r"(?:\w+ )*(?:1[5-9]|20)\d\d", cell):
         forms += [f"{kind} in {cell}", f"{kind} from {cell}", f"the {cell} {kind.removeprefix('the ')}"]
-    if re.search(r"city|town|location|country|county|state|place|region|venue", key):
+    if _PLACE_COLUMN.search(key):
         forms += [f"{kind} in {cell}", f"{kind} from {cell}", f"{kind} located in {cell}"] * 2
     return chooser.choice(forms)
 
@@ -263,11 +313,11 @@ def _extreme(rows: Sequence[_Row], index: int, column: str) -> str | None:
     return "highest" if own == max(numbers) else "lowest" if own == min(numbers) else None
 
 
-def _asked_cell(row: _Row, entry: _Entry, told: str, chooser: random.Random) -> tuple[str, str, Place] | None:
+def _cell(row: _Row, entry: _Entry, fact: str, chooser: random.Random) -> tuple[str, str, Place] | None:
     """A column of the row to ask for, its cell, and where that stands."""
     usable = [
         (column, cell, Place(None, at, at + len(cell)))
         for column, (at, cell) in row.cells.items()
-        if column != entry.column and 0 < len(cell) <= _LONGEST_CELL and told.lower() not in cell.lower()
+        if column != entry.column and 0 < len(cell) <= _LONGEST_CELL and fact.lower() not in cell.lower()
     ]
     return chooser.choice(usable) if usable else None

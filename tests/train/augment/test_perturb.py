@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ragyena.train.augment.perturb import Twister
+from ragyena.train.augment.perturb import Perturber
 
 TEXT = (
     "Anna Weber founded the Salzburg Observatory in 1872 with her own money. The observatory was led by Weber until "
@@ -16,24 +16,24 @@ TEXT = (
 NEAR = {"money": ("silver", "instruments"), "city": ("village",)}
 
 
-def twisted(question: str, answer: str = "1872", times: int = 200) -> set[str | None]:
-    twister = Twister(["Carl Gauss", "Lisbon"], NEAR)
-    return {twister.twist(question, TEXT, answer, random.Random(seed)) for seed in range(times)}
+def perturbed(question: str, answer: str = "1872", times: int = 200) -> set[str | None]:
+    perturber = Perturber(["Carl Gauss", "Lisbon"], NEAR)
+    return {perturber.perturbed(question, TEXT, answer, random.Random(seed)) for seed in range(times)}
 
 
-def test_a_twisted_question_differs_and_asks_for_what_is_not_said() -> None:
+def test_a_perturbed_question_differs_and_asks_for_what_is_not_said() -> None:
     asked = "When did Anna Weber first found the observatory?"
-    found = twisted(asked)
-    assert asked not in found and None not in found
-    assert "When did Carl Gauss first found the observatory?" in found
-    assert "When did Anna Weber last found the observatory?" in found
-    assert "When didn't Anna Weber first found the observatory?" in found
+    results = perturbed(asked)
+    assert asked not in results and None not in results
+    assert "When did Carl Gauss first found the observatory?" in results
+    assert "When did Anna Weber last found the observatory?" in results
+    assert "When didn't Anna Weber first found the observatory?" in results
 
 
 def test_a_word_of_the_passage_becomes_another_near_it() -> None:
-    found = twisted("What city took over her money?", answer="Salzburg")
-    assert {"What village took over her money?", "What city took over her silver?"} <= found
-    assert not any(other and "silver" in other for other in twisted("Who had money?", answer="silver"))
+    results = perturbed("What city took over her money?", answer="Salzburg")
+    assert {"What village took over her money?", "What city took over her silver?"} <= results
+    assert not any(other and "silver" in other for other in perturbed("Who had money?", answer="silver"))
 
 
 @pytest.mark.parametrize(
@@ -47,61 +47,61 @@ def test_a_word_of_the_passage_becomes_another_near_it() -> None:
     ],
 )
 def test_opposites_come_in_all_their_forms(asked: str, opposite: str) -> None:
-    assert opposite in twisted(asked)
+    assert opposite in perturbed(asked)
 
 
 def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
-    found = twisted("What was she known for?", answer="stars")
-    assert {"What wasn't she known for?", "What was she not known for?", "What was she never known for?"} <= found
-    assert "What was she no longer known for?" in found
+    results = perturbed("What was she known for?", answer="stars")
+    assert {"What wasn't she known for?", "What was she not known for?", "What was she never known for?"} <= results
+    assert "What was she no longer known for?" in results
 
 
 def test_one_among_several_is_asked_for() -> None:
-    found = {other for other in twisted("Who led the observatory?", answer="Weber") if other}
-    narrowed = {other.removeprefix("Who led the ").split()[0] for other in found if other.endswith(" observatory?")}
+    results = {other for other in perturbed("Who led the observatory?", answer="Weber") if other}
+    narrowed = {other.removeprefix("Who led the ").split()[0] for other in results if other.endswith(" observatory?")}
     assert {"second", "private"} <= narrowed
     assert not narrowed & set(TEXT.lower().split())
 
 
 def test_a_year_is_asked_of_that_the_passage_does_not_name() -> None:
-    found = {other for other in twisted("Who led the observatory?", answer="Weber") if other}
-    years = {re.findall(r" in (\d+)\?$", other)[0] for other in found if re.search(r"\d\?$", other)}
+    results = {other for other in perturbed("Who led the observatory?", answer="Weber") if other}
+    years = {re.findall(r" in (\d+)\?$", other)[0] for other in results if re.search(r"\d\?$", other)}
     assert years and not any(year in TEXT for year in years)
     assert max(map(int, years)) <= 2020
-    dated = twisted("When was the observatory taken over?", answer="1902")
+    dated = perturbed("When was the observatory taken over?", answer="1902")
     assert not any(other and re.search(r"\d\?$", other) for other in dated)  # it asks for a time already
 
 
 def test_two_names_change_places() -> None:
     asked = "When did Anna Weber give the Salzburg Observatory to Austria?"
-    found = twisted(asked)
-    assert "When did Austria give the Salzburg Observatory to Anna Weber?" in found
-    assert "When did Salzburg Observatory give the Anna Weber to Austria?" in found
+    results = perturbed(asked)
+    assert "When did Austria give the Salzburg Observatory to Anna Weber?" in results
+    assert "When did Salzburg Observatory give the Anna Weber to Austria?" in results
 
 
 def test_an_answer_that_is_a_name_is_asked_of_itself() -> None:
     asked = "What did Anna Weber found?"
-    assert "What did Salzburg Observatory found?" in twisted(asked, answer="Salzburg Observatory")
-    assert not any(other and "412" in other for other in twisted(asked, answer="412 instruments"))
+    assert "What did Salzburg Observatory found?" in perturbed(asked, answer="Salzburg Observatory")
+    assert not any(other and "412" in other for other in perturbed(asked, answer="412 instruments"))
 
 
 def test_a_word_of_the_passage_with_the_same_ending_takes_anothers_place() -> None:
     text = "The towers hold bells and the cellars hold barrels of wine."
-    twister = Twister(["Lisbon"], {})
+    perturber = Perturber(["Lisbon"], {})
     asked = "What do the towers hold?"
-    others = {twister.twist(asked, text, "bells", random.Random(seed)) for seed in range(200)}
+    others = {perturber.perturbed(asked, text, "bells", random.Random(seed)) for seed in range(200)}
     assert {"What do the cellars hold?", "What do the barrels hold?"} <= others
     assert "What do the bells hold?" not in others  # the answer is not named
 
 
-def test_several_twists_differ() -> None:
-    twister = Twister(["Carl Gauss", "Lisbon"], NEAR)
+def test_several_perturbations_differ() -> None:
+    perturber = Perturber(["Carl Gauss", "Lisbon"], NEAR)
     asked = "When did Anna Weber first found the observatory?"
     for most in (1, 2, 4):
-        found = twister.twists(asked, TEXT, "1872", most, random.Random(0))
-        assert len(found) == len(set(found)) == most and asked not in found
-    assert twister.twists("Why?", TEXT, "1872", 3, random.Random(0)) == []
+        results = perturber.several(asked, TEXT, "1872", most, random.Random(0))
+        assert len(results) == len(set(results)) == most and asked not in results
+    assert perturber.several("Why?", TEXT, "1872", 3, random.Random(0)) == []
 
 
 def test_a_question_without_a_way_is_left_alone() -> None:
-    assert twisted("Why?") == {None}
+    assert perturbed("Why?") == {None}

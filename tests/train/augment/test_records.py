@@ -1,4 +1,4 @@
-"""Made-up documents: what is asked is there, once labelled, wherever a row or a line puts it."""
+"""Synthetic records: answers stand where they are said to, under their labels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragyena.data.qa_files import ContextRow
-from ragyena.train.augment.record_fields import KINDS
-from ragyena.train.augment.records import SOURCE, definitions, sheets
+from ragyena.train.augment.records import KINDS, SOURCE, _fill, _Kind, definitions, synthetic_records
 
 NAMES = ["Anna Weber", "Turin", "Lake Erie", "Krakow", "Otto"]
 
@@ -19,7 +18,7 @@ NAMES = ["Anna Weber", "Turin", "Lake Erie", "Krakow", "Otto"]
 @settings(max_examples=20)
 @given(count=st.integers(0, 30), names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=5))
 def test_answers_stand_where_they_are_said_to(count: int, names: list[str]) -> None:
-    contexts, questions = sheets(count, names, ["A piece of prose."])
+    contexts, questions = synthetic_records(count, names, ["A piece of prose."])
     texts = {row.id: row.text for row in contexts}
     assert len(contexts) == count == len(texts)
     for question in questions:
@@ -29,8 +28,8 @@ def test_answers_stand_where_they_are_said_to(count: int, names: list[str]) -> N
 
 
 def test_every_thing_asked_about_is_named() -> None:
-    """By the title of its sheet, or in its row of the table."""
-    contexts, questions = sheets(200, NAMES, [])
+    """By the title of its record, or in its row of the table."""
+    contexts, questions = synthetic_records(200, NAMES, [])
     rows = {row.id: row for row in contexts}
     for question in questions:
         row = rows[question.context_id or ""]
@@ -42,17 +41,13 @@ def test_every_thing_asked_about_is_named() -> None:
 
 
 def test_the_same_documents_every_time_and_a_file_of_them_is_no_copy() -> None:
-    first, again = sheets(40, NAMES, ["x"]), sheets(40, NAMES, ["x"])
+    first, again = synthetic_records(40, NAMES, ["x"]), synthetic_records(40, NAMES, ["x"])
     assert first == again
     assert len({row.text for row in first[0]}) == 40 and {row.source for row in first[0]} == {SOURCE}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.names[0] for kind in KINDS])
-def test_every_field_can_be_asked_for_and_filled_in(kind: object) -> None:
-    from ragyena.train.augment.record_fields import Kind
-    from ragyena.train.augment.records import _fill
-
-    assert isinstance(kind, Kind)
+def test_every_field_can_be_asked_for_and_filled_in(kind: _Kind) -> None:
     for field in kind.fields:
         assert field.labels and field.questions and all("{}" in question for question in field.questions)
         value = _fill(field.value, NAMES, random.Random(0))

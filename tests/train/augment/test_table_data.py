@@ -55,7 +55,7 @@ class Tabled:
             names[name] = (str(path),)
         self.config = DataConfig(**names, hybrid_repeat=2, negatives=6, held_out=0.0)  # type: ignore[arg-type]
         self.tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
-        self.report = prepare(self.config, self.tokenizer, folder / "cache", progress, near={})
+        self.report = prepare(self.config, self.tokenizer, folder / "cache", progress, neighbours={})
         data = PackedData.load(self.report.path, "cpu", cls_id=self.tokenizer.cls_id, sep_id=self.tokenizer.sep_id)
         encoder = Path(get_model_path()) / "model.safetensors"
         self.data = data.joined(mine(data, encoder, negatives=6, question_tokens=64, progress=progress))
@@ -70,22 +70,22 @@ def tabled(tmp_path_factory: pytest.TempPathFactory) -> Tabled:
     return Tabled(tmp_path_factory.mktemp("tabled"), Silent())
 
 
-def test_gold_and_told_passages_hold_what_the_question_needs(tabled: Tabled) -> None:
+def test_gold_and_evidence_passages_hold_what_the_question_needs(tabled: Tabled) -> None:
     data = tabled.data
     rows = data["table_question"].tolist()
-    assert len(rows) == len(data["table_told"]) > 8
+    assert len(rows) == len(data["table_evidence"]) > 8
     texts = [tabled.text("passages", i) for i in range(data.passages)]
     assert not any("felix" in text and "lane" in text for text in texts)  # the document of another split
     assert not any("olga" in text for text in texts)  # an article of another split
     for place, row in enumerate(rows):
-        gold, (told, first, end) = int(data["gold"][row]), data["table_told"][place].tolist()
+        gold, (told, first, end) = int(data["gold"][row]), data["table_evidence"][place].tolist()
         answer = tabled.text("answers", row).split(" [SEP]")[0]
         assert answer in texts[gold] and told >= 0 and told != gold
         evidence, _ = data.rows("passages", torch.tensor(told), 240)
         assert tabled.tokenizer.decode(evidence[first:end].tolist()) in texts[told]
         name = next(n for n in NAMES if n.split()[1].lower() in tabled.text("table_plain", place).lower())
         assert name.split()[1].lower() not in tabled.text("questions", row).lower()
-        others = [i for i in data["table_others"][place].tolist() if i >= 0]
+        others = [i for i in data["table_negatives"][place].tolist() if i >= 0]
         assert others and not {gold, told} & set(others)
         assert not any(answer in texts[i] for i in others)
     asked = [tabled.text("questions", row) for row in rows]

@@ -1,0 +1,106 @@
+"""The text of a document put together from blocks, with the offsets of its headings and pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import ZipFile
+
+from ragyena.config import IndexConfig
+from ragyena.documents.decoding import normalise_newlines
+from ragyena.errors import UnreadableDocumentError
+from ragyena.types import Document, Heading
+
+__all__ = ["TextBuilder", "check_office_file", "tidy"]
+
+_OLE = bytes.fromhex("d0cf11e0a1b11ae1")
+INFLATION = 20
+"""An office file unpacks to at most this many times ``max_file_mb``."""
+
+
+class TextBuilder:
+    """Blocks in reading order, parted by blank lines."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._headings: list[Heading] = []
+        self._page_starts: list[int] = []
+
+    def page(self) -> None:
+        """Begin a page with the next block. A page may stay empty."""
+        if self._length:
+            self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        self._page_starts.append(self._length)
+
+    def heading(self, level: int, text: str) -> None:
+        """Add a heading of level 1 (top) and below, as a block of its own."""
+        text = " ".join(text.split())
+        if text:
+            self.heading_at(self.block(text), level, text)
+
+    def heading_at(self, start: int, level: int, text: str) -> None:
+        """Mark text that is already in as a heading."""
+        self._headings.append(Heading(start, level, text))
+
+    def block(self, text: str, *, tight: bool = False) -> int:
+        """Add a paragraph or the like and return the offset at which it starts. Blank text adds nothing.
+
+        ``tight`` puts it on the next line without a blank line (list items, table rows).
+        """
+        text = text.strip("\n").rstrip()
+        if not text.strip():
+            return self._length
+        at_page_start = bool(self._page_starts) and self._page_starts[-1] == self._length
+        if self._length and not at_page_start:
+            self._append("\n" if tight else "\n\n")
+        start = self._length
+        self._append(text)
+        return start
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Add rows of cells, one line a row, cells parted by `` | ``."""
+        tight = False
+        for row in rows:
+            cells = [" ".join(cell.split()) for cell in row]
+            if any(cells):
+                self.block(" | ".join(cells), tight=tight)
+                tight = True
+
+    def document(self, path: Path, title: str = "") -> Document:
+        return Document(
+            source=str(path),
+            text="".join(self._parts),
+            title=" ".join(title.split()),
+            page_starts=tuple(self._page_starts),
+            headings=tuple(sorted(self._headings, key=lambda heading: heading.start)),
+        )
+
+    def _append(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+
+
+def check_office_file(path: Path, config: IndexConfig) -> None:
+    """Raise UnreadableDocumentError for an office file that is encrypted or unpacks without bound, BadZipFile for one
+    that is damaged."""
+    with path.open("rb") as file:
+        if file.read(len(_OLE)) == _OLE:
+            raise UnreadableDocumentError(
+                f"{path} is encrypted with a password, or of the format before 2007",
+                hint="open it in its own program and save it without a password in the current format",
+            )
+    with ZipFile(path) as archive:
+        size = sum(item.file_size for item in archive.infolist())
+    if size > INFLATION * config.max_file_mb * 1_000_000:
+        raise UnreadableDocumentError(
+            f"{path} unpacks to {size / 1e6:.0f} MB", hint="split it, or raise index.max_file_mb"
+        )
+
+
+def tidy(text: str) -> str:
+    """Text of a parser as clean lines: no trailing blanks, at most one blank line in a row, one kind of newline."""
+    text = normalise_newlines(text).replace("\x0b", "\n").replace("\x0c", "\n")
+    text = re.sub(r"[\x00-\x08\x0e-\x1f\x7f]", "", text)
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[^\S\n]+(?=\n)", "", text))

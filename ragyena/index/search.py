@@ -1,0 +1,244 @@
+"""Search of an open index: dense (vectors), lexical (BM25), and both fused by reciprocal rank.
+
+Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
+the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
+else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.config import RetrieverConfig
+from ragyena.errors import IndexCorruptError
+from ragyena.index.manifest import Manifest
+from ragyena.index.store import Store
+from ragyena.index.vectors import VectorIndex
+from ragyena.types import ScoredPassage
+
+__all__ = ["DenseView", "fuse", "lexical_search", "search", "strictly_decreasing", "terms"]
+
+Matches = list[tuple[int, float]]
+"""Passage ids with scores, best first."""
+
+OPEN_TRIES = 5
+"""A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
+HEADER_WEIGHT = 1.5
+"""BM25 weight of title and headings; the text has 1."""
+MOST_TERMS = 32
+MOST_CONSIDERED = 512
+"""Different words of a query that are looked up at all."""
+COMMON = 0.1
+"""A word in more than this part of all passages is left out while there are rarer ones."""
+LEAST_RARE = 2
+"""...at least this many."""
+
+STOPWORDS = frozenset((Path(__file__).parent / "stopwords.txt").read_text(encoding="ascii").split())
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+def search(
+    store: Store,
+    dense: DenseView | None,
+    query: str,
+    query_vector: npt.NDArray[np.float32] | None,
+    config: RetrieverConfig,
+    k: int,
+    filters: Mapping[str, str] | None,
+) -> list[ScoredPassage]:
+    """The best ``k`` passages, best first, with strictly decreasing scores; equal ones by id.
+
+    ``dense`` and ``query_vector`` [D] are needed unless ``config.mode`` is lexical.
+    """
+    candidates = max(k, config.candidates)
+    with store.snapshot():
+        by_vector: Matches = []
+        if config.mode != "lexical":
+            assert dense is not None and query_vector is not None
+            by_vector = dense.search(store, query_vector, candidates, filters)
+        by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+        if config.mode == "hybrid":
+            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
+        else:
+            ranked = strictly_decreasing(by_vector or by_words)
+        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
+    dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+    return [
+        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
+        for i, score in ranked[:k]
+        if i in passages
+    ]
+
+
+# --- dense -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DenseView:
+    """An open vector file, and the vectors of the passages added since it was written."""
+
+    file: VectorIndex | None
+    tail_ids: npt.NDArray[np.int64]
+    tail: npt.NDArray[np.float16]
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest, store: Store) -> DenseView:
+        """Open the vector file that the manifest of ``folder`` names. Raises IndexCorruptError."""
+        file = None
+        for attempt in range(OPEN_TRIES):
+            try:
+                file = VectorIndex.open(folder, manifest.vectors) if manifest.vectors is not None else None
+                break
+            except FileNotFoundError as error:
+                missing, manifest = manifest.vectors, Manifest.read(folder)
+                if attempt == OPEN_TRIES - 1 or manifest.vectors == missing:
+                    raise IndexCorruptError(
+                        f"{error.filename} is missing",
+                        hint="nothing is lost, it is derived from the store: ragyena index verify --repair",
+                    ) from error
+        after = manifest.vectors.last_id if manifest.vectors is not None else 0
+        batches = [*store.vectors(manifest.dimension, after=after)]
+        return cls(
+            file,
+            np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
+            np.concatenate([np.empty((0, manifest.dimension), np.float16), *(vectors for _, vectors in batches)]),
+        )
+
+    def search(
+        self, store: Store, query: npt.NDArray[np.float32], count: int, filters: Mapping[str, str] | None
+    ) -> Matches:
+        """Ids and cosines of the nearest passages that are in the store now."""
+        allowed = _filtered_passages(store, filters) if filters else None
+        ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        if self.file is not None:
+            ids, scores = self.file.search(query, count, allowed)
+            if not self.file.exact:
+                ids, stored = store.vectors_of(ids.tolist(), len(query))
+                scores = stored.astype(np.float32) @ query
+        tail_ids, tail = self.tail_ids, self.tail
+        if allowed is not None:
+            kept = np.isin(tail_ids, allowed)
+            tail_ids, tail = tail_ids[kept], tail[kept]
+        ids = np.concatenate([ids, tail_ids])
+        scores = np.concatenate([scores, tail.astype(np.float32) @ query])
+        matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
+        present = store.existing([i for i, _ in matches])
+        return [(i, score) for i, score in matches if i in present][:count]
+
+
+# --- lexical ---------------------------------------------------------------------------------------------------
+
+
+def terms(query: str) -> list[str]:
+    """The different words of ``query``, folded, in order; stopwords only where there is nothing else."""
+    words = list(dict.fromkeys(word.casefold() for word in _WORD.findall(query)))
+    return [word for word in words if word not in STOPWORDS] or words
+
+
+def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
+    """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
+    chosen = _chosen(store, terms(query)[:MOST_CONSIDERED])
+    if not chosen or count == 0:
+        return []
+    statement = f"SELECT rowid, -bm25(lexicon, {HEADER_WEIGHT}, 1.0) AS score FROM lexicon WHERE lexicon MATCH ?"
+    parameters: list[object] = [" OR ".join(_quoted(word) for word in chosen)]
+    if filters:
+        condition, more = filter_condition(filters)
+        statement += f" AND rowid IN (SELECT passage_id FROM passages WHERE {condition})"
+        parameters += more
+    statement += " ORDER BY score DESC, rowid LIMIT ?"
+    rows = store.execute(statement, [*parameters, count]).fetchall()
+    return [(int(rowid), float(score)) for rowid, score in rows]
+
+
+def _chosen(store: Store, words: list[str]) -> list[str]:
+    """``words`` without those in too many passages, the rarest ones if they are too many."""
+    if len(words) <= LEAST_RARE:
+        return words
+    (total,) = store.execute("SELECT count(*) FROM passages").fetchone()
+    limit = max(1, int(COMMON * total)) + 1
+    counted = []
+    for position, word in enumerate(words):
+        (count,) = store.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM lexicon WHERE lexicon MATCH ? LIMIT ?)", (_quoted(word), limit)
+        ).fetchone()
+        if count:
+            counted.append((count, position, word))
+    counted.sort()
+    rare = [entry for entry in counted if entry[0] < limit]
+    kept = (rare if len(rare) >= LEAST_RARE else counted)[:MOST_TERMS]
+    return [word for _, _, word in sorted(kept, key=lambda entry: entry[1])]
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
+
+
+# --- filters ---------------------------------------------------------------------------------------------------
+
+
+def filter_condition(filters: Mapping[str, str]) -> tuple[str, list[str]]:
+    """A condition on ``document_id`` in SQL, with its parameters, that keeps the documents ``filters`` name.
+
+    ``source`` is matched against each path the document came from (or the end of one), ``title`` against its title, any
+    other key against the metadata field of that name. ``*``, ``?`` and ``[...]`` are wildcards.
+    """
+    conditions, parameters = [], []
+    for key, value in filters.items():
+        pattern = value if any(c in value for c in "*?[") else value.replace("[", "[[]")
+        if key == "source":
+            tests = " OR ".join(["origin GLOB ?"] * 4)
+            conditions.append(f"document_id IN (SELECT document_id FROM origins WHERE {tests})")
+            parameters += [pattern, f"*/{pattern}", f"{pattern}#*", f"*/{pattern}#*"]
+        elif key == "title":
+            conditions.append("document_id IN (SELECT document_id FROM documents WHERE json_extract(title,'$') GLOB ?)")
+            parameters.append(pattern)
+        else:
+            conditions.append(
+                "document_id IN (SELECT d.document_id FROM documents d, json_each(d.metadata) m"
+                " WHERE m.key = ? AND m.value GLOB ?)"
+            )
+            parameters += [key, pattern]
+    return " AND ".join(conditions) or "1", parameters
+
+
+def _filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
+    condition, parameters = filter_condition(filters)
+    rows = store.execute(f"SELECT passage_id FROM passages WHERE {condition} ORDER BY passage_id", parameters)
+    return np.fromiter((i for (i,) in rows), np.int64)
+
+
+# --- fusion ----------------------------------------------------------------------------------------------------
+
+
+def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first.
+
+    An id scores the sum of 1 / (k + rank) over the rankings that hold it, ranks from 1. Scores are strictly decreasing;
+    of equal sums the smaller id comes first. A ranking lists each id at most once.
+    """
+    ranks: dict[int, list[int]] = {}
+    for ranking in rankings:
+        for rank, item in enumerate(ranking, start=1):
+            ranks.setdefault(item, []).append(rank)
+    # Summed in order of rank, so that equal sets of ranks make equal sums to the last bit.
+    sums = [(item, math.fsum(1.0 / (k + rank) for rank in sorted(held))) for item, held in ranks.items()]
+    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
+
+
+def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Lower each score that equals the one before by the least float; ``ranked`` has scores that never rise."""
+    result: list[tuple[int, float]] = []
+    for item, score in ranked:
+        if result and score >= result[-1][1]:
+            score = math.nextafter(result[-1][1], -math.inf)
+        result.append((item, score))
+    return result

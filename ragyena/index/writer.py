@@ -1,0 +1,164 @@
+"""Writing to an index on the disk: the lock, the writable store, and the vector file that is derived from it.
+
+Many may read an index, one may write. A reader that has it open goes on meanwhile: it keeps its vector file and reads a
+consistent state of the store.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from ragyena.config import IndexConfig
+from ragyena.documents.tokenizer import Tokenizer
+from ragyena.errors import IndexCorruptError, IndexFormatError, RagyenaError
+from ragyena.index.embedder import Embedder
+from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
+from ragyena.index.storage import LOCK_NAME, OWNER_NAME, WriterLock, storage_errors
+from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.vectors import VectorIndex, write_vectors
+
+__all__ = ["Writer", "create", "discard_if_empty"]
+
+INDEX_FILES = (
+    *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
+    *(MANIFEST_NAME, f"{MANIFEST_NAME}.unfinished", LOCK_NAME, OWNER_NAME),
+)
+"""Every file of an index but for its vector files."""
+EXTEND_REMOVED = 0.2
+"""Approximate vector files are built from scratch, not extended, once more than this part of them was removed."""
+EXTEND_GROWTH = 1.5
+"""...or once the store has grown by this factor since their clusters were learned."""
+
+
+def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
+    """Create an empty index; returns its embedder.
+
+    Raises IndexFormatError where the folder holds an index or anything else, ConfigError or MissingDependencyError for
+    the embedder, IndexLockedError and StorageError.
+    """
+    with storage_errors(folder):
+        if folder.exists() and not folder.is_dir():
+            raise IndexFormatError(f"{folder} is a file, not a folder", hint="name another place for the index")
+        if is_index(folder):
+            raise IndexFormatError(f"{folder} is an index already", hint="open it, or name another place")
+        folder.mkdir(parents=True, exist_ok=True)
+        if others := sorted(p.name for p in folder.iterdir() if p.name not in INDEX_FILES):
+            raise IndexFormatError(
+                f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
+            )
+    lock = WriterLock.take(folder)
+    try:
+        embedder = Embedder.open(config.embedder)
+        manifest = Manifest.new(config, embedder, tokenizer)
+        Store(folder / STORE_NAME, create=True).close()
+        manifest.write(folder)
+        return embedder
+    finally:
+        lock.release()
+
+
+def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
+    """Delete an index without documents, and its folder too where ``with_folder``."""
+    try:
+        with closing(Store(folder / STORE_NAME)) as store:
+            if store.counts().documents:
+                return
+    except RagyenaError:
+        return  # nothing is deleted that cannot be read
+    with storage_errors(folder):
+        for path in [*(folder / name for name in INDEX_FILES), *folder.glob("vectors-*.faiss*")]:
+            path.unlink(missing_ok=True)
+        if with_folder:
+            folder.rmdir()
+
+
+class Writer:
+    """The one process that writes an index: holds its lock and a writable store. A context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open an index for writing; its vector file may be damaged, ``refresh`` replaces it.
+
+        Raises IndexNotFoundError, IndexFormatError, IndexCorruptError, IndexLockedError and StorageError.
+        """
+        Manifest.read(folder)  # no lock is taken in a folder that is no index
+        self.folder = folder
+        self._lock = WriterLock.take(folder)
+        try:
+            self.manifest = Manifest.read(folder)
+            self.store = Store(folder / STORE_NAME, writable=True)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        """Close the store and release the lock."""
+        self.store.close()
+        self._lock.release()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def refresh(self, *, force: bool = False) -> bool:
+        """Bring vector file and manifest in line with the store, in a new generation; False if they were.
+
+        ``force`` replaces the vector file whatever it holds. Raises StorageError.
+        """
+        ids = self.store.passage_ids()
+        old = None if force else self._sound_vectors()
+        if old is not None and np.array_equal(np.sort(old.ids()), ids):
+            self._write_manifest()
+            self._remove_old_files()
+            return False
+        generation = self.manifest.generation + 1
+        file = self.manifest.vectors
+        extend = file if old is not None and file is not None and self._extends(old, ids) else None
+        written = write_vectors(
+            self.folder / f"vectors-{generation}.faiss",
+            lambda after: self.store.vectors(self.manifest.dimension, after=after),
+            dimension=self.manifest.dimension,
+            count=len(ids),
+            last_id=int(ids[-1]) if len(ids) else 0,
+            setting=self.manifest.config.vector_index,
+            extend=self.folder / extend.name if extend else None,
+            extend_after=extend.last_id if extend else 0,
+        )
+        trained_on = self.manifest.vectors_trained_on if extend else len(ids)
+        self._write_manifest(generation=generation, vectors=written, vectors_trained_on=trained_on)
+        self._remove_old_files()
+        return True
+
+    def _extends(self, old: VectorIndex, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+        """True where an approximate vector file is to be extended rather than built from scratch."""
+        if old.exact or self.manifest.config.vector_index not in ("auto", old.kind):
+            return False
+        removed = len(np.setdiff1d(old.ids(), ids))
+        return len(ids) <= EXTEND_GROWTH * self.manifest.vectors_trained_on and removed <= EXTEND_REMOVED * len(ids)
+
+    def _sound_vectors(self) -> VectorIndex | None:
+        if self.manifest.vectors is None:
+            return None
+        try:
+            return VectorIndex.open(self.folder, self.manifest.vectors)
+        except (FileNotFoundError, IndexCorruptError):
+            return None  # it is about to be built again from the store
+
+    def _write_manifest(self, **changes: object) -> None:
+        counts = self.store.counts()
+        self.manifest = self.manifest.changed(
+            sources=counts.sources, documents=counts.documents, passages=counts.passages, **changes
+        )
+        self.manifest.write(self.folder)
+
+    def _remove_old_files(self) -> None:
+        """Delete vector files of earlier generations and what a dead writer left; readers keep what they have open."""
+        current = self.manifest.vectors.name if self.manifest.vectors is not None else ""
+        with storage_errors(self.folder):
+            for path in [*self.folder.glob("vectors-*.faiss*"), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
+                if path.name != current:
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,163 @@
+"""The long convolution in torch operations: by ``torch.fft``, and directly for short filters.
+
+Shape suffixes: B batch, D channels, L positions, K filter taps. Transforms and sums run in fp32 (fp64 for fp64). The
+transform is one opaque operator, so that ``torch.compile`` leaves it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ragyena.ops.custom_op import empty_gradient, register
+
+__all__ = ["convolve", "direct_conv", "fft_conv", "fft_size", "finish", "gated"]
+
+# Channels are transformed in groups of about this many samples, which bounds the memory of their spectra; on a CPU a
+# group also fits its caches.
+_GROUP_SAMPLES = {"cpu": 1 << 20, "cuda": 1 << 27}
+_ODD_SMOOTH = tuple(sorted(3**b * 5**c for b in range(12) for c in range(8) if 3**b * 5**c < 1 << 18))
+
+
+def fft_size(minimum: int, device: str = "cpu") -> int:
+    """The least fast transform size of at least ``minimum``: 2^a 3^b 5^c on a CPU, 2^a times 1, 3 or 5 on CUDA."""
+    best = 1 << max(minimum - 1, 0).bit_length()
+    for odd in (1, 3, 5) if device == "cuda" else _ODD_SMOOTH:
+        if odd < best:
+            best = min(best, odd << max(-(-minimum // odd) - 1, 0).bit_length())
+    return best
+
+
+def gated(u_BDL: Tensor, gate_in_BDL: Tensor | None) -> Tensor:
+    """``gate_in * u`` in the type of the sums."""
+    p_BDL = u_BDL.to(_working(u_BDL.dtype))
+    return p_BDL if gate_in_BDL is None else p_BDL * gate_in_BDL
+
+
+def finish(c_BDL: Tensor, p_BDL: Tensor, skip_D: Tensor | None, gate_out_BDL: Tensor | None) -> Tensor:
+    """``gate_out * (c + skip * p)``."""
+    s_BDL = c_BDL if skip_D is None else c_BDL + p_BDL * skip_D[:, None]
+    return s_BDL if gate_out_BDL is None else s_BDL * gate_out_BDL
+
+
+def direct_conv(p_BDL: Tensor, filter_DK: Tensor, *, causal: bool) -> Tensor:
+    """``filter * p`` as a depthwise convolution."""
+    taps = filter_DK.shape[1]
+    padding = (taps - 1, 0) if causal else (taps // 2, taps // 2)
+    kernel = filter_DK.flip(1)[:, None]
+    with torch.autocast(p_BDL.device.type, enabled=False):
+        return functional.conv1d(functional.pad(p_BDL, padding), kernel, groups=p_BDL.shape[1])
+
+
+def _working(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _reach(taps: int, length: int, causal: bool, outputs: int) -> tuple[int, int]:
+    """First and end of the filter's taps that reach any of the first ``outputs`` outputs."""
+    if causal:
+        return 0, min(taps, outputs)
+    middle = taps // 2
+    reach = min(middle, length - 1)
+    return middle - reach, middle + reach + 1
+
+
+def _spectrum(filter_DK: Tensor, size: int, causal: bool) -> Tensor:
+    """Transform of a filter whose negative lags are wrapped to the end."""
+    channels, taps = filter_DK.shape
+    wrapped = filter_DK
+    if not causal:
+        wrapped = filter_DK.new_zeros(channels, size)
+        wrapped[:, : taps // 2 + 1] = filter_DK[:, taps // 2 :]
+        wrapped[:, size - taps // 2 :] = filter_DK[:, : taps // 2]
+    spectrum: Tensor = torch.fft.rfft(wrapped, n=size)
+    return spectrum
+
+
+def _size(length: int, taps: int, causal: bool, device: str) -> int:
+    # Outputs that wrap around must miss those that are kept; two-sided ones begin after the wrapped ones end.
+    return fft_size(length + (taps - 1 if causal else taps // 2), device)
+
+
+def _groups(batch: int, channels: int, size: int, device: str) -> Iterator[slice]:
+    step = max(1, _GROUP_SAMPLES.get(device, 1 << 27) // (batch * size))
+    for start in range(0, channels, step):
+        yield slice(start, min(start + step, channels))
+
+
+def convolve(p_BDL: Tensor, filter_DK: Tensor, *, causal: bool, outputs: int) -> Tensor:
+    """``filter * p`` at positions 0 .. outputs - 1; more than L only for a causal filter."""
+    batch, channels, length = p_BDL.shape
+    device = p_BDL.device.type
+    first, end = _reach(filter_DK.shape[1], length, causal, outputs)
+    size = _size(length, end - first, causal, device)
+    parts = []
+    for group in _groups(batch, channels, size, device):
+        H = _spectrum(filter_DK[group, first:end], size, causal)
+        part = torch.fft.irfft(torch.fft.rfft(p_BDL[:, group], n=size) * H, n=size)
+        parts.append(functional.pad(part, (0, max(0, outputs - size)))[..., :outputs])
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+@torch.library.custom_op("ragyena::long_conv_fft", mutates_args=())
+def fft_conv(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> Tensor:
+    p_BDL = gated(u_BDL, gate_in_BDL)
+    c_BDL = convolve(p_BDL, filter_DK.to(p_BDL.dtype), causal=causal, outputs=u_BDL.shape[2])
+    y_BDL = finish(c_BDL, p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
+    return y_BDL.contiguous()
+
+
+@torch.library.custom_op("ragyena::long_conv_fft_backward", mutates_args=())
+def _backward(
+    dy_BDL: Tensor,
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    causal: bool,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, filter, skip, gate_in, gate_out; empty for an argument that is None."""
+    batch, channels, length = u_BDL.shape
+    device, work = u_BDL.device.type, _working(u_BDL.dtype)
+    first, end = _reach(filter_DK.shape[1], length, causal, length)
+    size = _size(length, end - first, causal, device)
+    du, dfilter = empty_gradient(u_BDL, u_BDL), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
+    dskip, dgate_in, dgate_out = (empty_gradient(x, u_BDL) for x in (skip_D, gate_in_BDL, gate_out_BDL))
+    for group in _groups(batch, channels, size, device):
+        dy = dy_BDL[:, group].to(work)
+        p = gated(u_BDL[:, group], None if gate_in_BDL is None else gate_in_BDL[:, group])
+        P = torch.fft.rfft(p, n=size)
+        H = _spectrum(filter_DK[group, first:end].to(work), size, causal)
+        skip = None if skip_D is None else skip_D[group].to(work)
+        if gate_out_BDL is not None:
+            c = torch.fft.irfft(P * H, n=size)[..., :length]
+            dgate_out[:, group] = (dy * finish(c, p, skip, None)).to(dgate_out.dtype)
+            dy = dy * gate_out_BDL[:, group]
+        DY = torch.fft.rfft(dy, n=size)
+        dp = torch.fft.irfft(DY * H.conj(), n=size)[..., :length]
+        dwrapped = torch.fft.irfft((DY * P.conj()).sum(0), n=size)
+        reach = (end - first) // 2
+        dtaps = dwrapped[:, : end - first] if causal else dwrapped.roll(reach, 1)[:, : end - first]
+        dfilter[group, first:end] = dtaps.to(dfilter.dtype)
+        if skip is not None:
+            dskip[group] = (dy * p).sum((0, 2)).to(dskip.dtype)
+            dp = dp + dy * skip[:, None]
+        if gate_in_BDL is not None:
+            dgate_in[:, group] = (dp * u_BDL[:, group]).to(dgate_in.dtype)
+            dp = dp * gate_in_BDL[:, group]
+        du[:, group] = dp.to(du.dtype)
+    return du, dfilter, dskip, dgate_in, dgate_out
+
+
+register(fft_conv, _backward, differentiable=(True, True, False, True, True, True))

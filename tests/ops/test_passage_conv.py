@@ -1,0 +1,73 @@
+"""Convolution inside slots: two implementations of one definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ragyena.errors import MissingDependencyError
+from ragyena.ops.passage_conv import passage_conv
+from ragyena.ops.passage_conv.op import toeplitz
+from ragyena.ops.passage_conv.reference import passage_conv_reference
+
+SIZES = [1, 2, 3, 7, 16, 37, 64, 129]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("backend", ["toeplitz", "fft"])
+def test_equals_the_definition_in_outputs_and_gradients(size: int, backend: str) -> None:
+    generator = torch.Generator().manual_seed(size)
+    u = (torch.randn(3, size, 5, generator=generator) + 2).requires_grad_()
+    taps = torch.randn(5, 2 * size - 1, generator=generator).requires_grad_()
+    cotangent = torch.randn(3, size, 5, generator=generator)
+    y = passage_conv(u, taps, backend=backend)
+    expected = passage_conv_reference(u, taps)
+    assert (y.double() - expected).norm() <= 2e-6 * expected.norm()
+    gradients = torch.autograd.grad((y * cotangent).sum(), (u, taps))
+    expected_gradients = torch.autograd.grad((expected * cotangent.double()).sum(), (u, taps))
+    for got, want in zip(gradients, expected_gradients):
+        assert (got.double() - want.double()).norm() <= 4e-6 * want.double().norm()
+
+
+def test_half_precision_stays_within_its_rounding() -> None:
+    u, taps = torch.randn(4, 50, 8), torch.randn(8, 99)
+    expected = passage_conv_reference(u, taps)
+    for backend in ("toeplitz", "fft"):
+        y = passage_conv(u.bfloat16(), taps, backend=backend)
+        assert y.dtype == torch.bfloat16
+        assert (y.double() - expected).norm() <= 6e-3 * expected.norm()
+
+
+def test_a_slot_does_not_hear_another() -> None:
+    u, taps = torch.randn(3, 20, 4), torch.randn(4, 39)
+    changed = u.clone()
+    changed[1, 7] += 1
+    difference = (passage_conv(u, taps) - passage_conv(changed, taps)).abs().amax((1, 2))
+    assert difference[0] == 0 and difference[2] == 0 and difference[1] > 0
+
+
+def test_toeplitz_holds_the_filter_by_lag() -> None:
+    taps = torch.arange(7.0)[None]
+    matrix = toeplitz(taps, 4)[0]
+    for target in range(4):
+        for source in range(4):
+            assert matrix[target, source] == target - source + 3
+
+
+def test_a_filter_of_the_wrong_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="slots of 8 tokens"):
+        passage_conv(torch.zeros(1, 8, 2), torch.zeros(2, 14))
+
+
+def test_a_backend_that_is_not_there_is_refused() -> None:
+    with pytest.raises(MissingDependencyError, match=r"passage_conv has no backend 'triton'"):
+        passage_conv(torch.zeros(1, 8, 2), torch.zeros(2, 15), backend="triton")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 20])
+def test_the_reference_is_a_sum_over_lags(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    u = torch.randn(2, size, 3, generator=generator, dtype=torch.float64)
+    taps = torch.randn(3, 2 * size - 1, generator=generator, dtype=torch.float64)
+    expected = torch.einsum("cts,nsc->ntc", toeplitz(taps, size), u)
+    assert torch.allclose(passage_conv_reference(u, taps), expected, rtol=1e-12, atol=1e-12)

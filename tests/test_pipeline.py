@@ -1,0 +1,77 @@
+"""The pipeline in Python: single questions, batches, async calls, and settings of one call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ragyena import Index, Pipeline
+from ragyena.config import PipelineConfig
+from ragyena.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
+from ragyena.types import Answer
+
+QUESTIONS = ["When was the iron bridge built?", "Who was the keeper of the lamp?"]
+
+
+@pytest.fixture(scope="module")
+def pipeline(small_index: Path, small_config: PipelineConfig) -> Iterator[Pipeline]:
+    with Pipeline.open(small_index, settings=small_config) as opened:
+        yield opened
+
+
+def test_one_a_batch_and_async_calls_agree(pipeline: Pipeline) -> None:
+    single = [pipeline.ask(question) for question in QUESTIONS]
+
+    async def together() -> list[Answer]:
+        return await asyncio.gather(*(pipeline.aask(question) for question in QUESTIONS))
+
+    for answers in (pipeline.ask_batch(QUESTIONS), asyncio.run(together())):
+        assert [answer.text for answer in answers] == [answer.text for answer in single]
+        assert [answer.citations for answer in answers] == [answer.citations for answer in single]
+        assert all(set(answer.timings) == {"retrieve", "pack", "read", "total"} for answer in answers)
+
+
+def test_a_batch_stops_at_a_question_that_cannot_be_asked_and_answers_names_it(pipeline: Pipeline) -> None:
+    questions = [QUESTIONS[0], " ", "why " * 1000]
+    with pytest.raises(EmptyQuestionError):
+        pipeline.ask_batch(questions)
+    kinds = [type(result) for result in pipeline.answers(questions)]
+    assert kinds == [Answer, EmptyQuestionError, QuestionTooLongError]
+
+
+def test_settings_of_one_call(pipeline: Pipeline) -> None:
+    usual = pipeline.ask(QUESTIONS[0])
+    short = pipeline.ask(QUESTIONS[0], settings={"packer.context_tokens": 256, "retriever.top_k": 3})
+    assert usual.log is not None and short.log is not None
+    assert (usual.log.context_tokens, short.log.context_tokens) == (8192, 256)
+    assert len(short.log.entries) <= 3
+    assert pipeline.ask(QUESTIONS[0], settings={"reader.threshold": 1.0}).kind == "abstained"
+    assert len(pipeline.ask(QUESTIONS[0], settings={"reader.citations": 1}).citations) <= 1
+    assert pipeline.ask(QUESTIONS[0]).kind == usual.kind, "the next call has the pipeline's own settings again"
+    with pytest.raises(ConfigError, match="over the 128"):
+        pipeline.ask(QUESTIONS[0], settings={"reader.max_question_tokens": 512})
+
+
+@pytest.mark.parametrize("name", ["reader.device", "reader.checkpoint", "index.passage_tokens"])
+def test_what_is_fixed_once_a_pipeline_is_open(pipeline: Pipeline, name: str) -> None:
+    value = 99 if name.startswith("index") else "cpu"
+    with pytest.raises(ConfigError, match=name.partition(".")[0]):
+        pipeline.ask(QUESTIONS[0], settings={name: value})
+
+
+def test_an_unknown_setting_is_named_with_the_nearest(pipeline: Pipeline) -> None:
+    with pytest.raises(ConfigError, match=r"packer\.context_token'") as caught:
+        pipeline.ask(QUESTIONS[0], settings={"packer.context_token": 4096})
+    assert "packer.context_tokens" in caught.value.hint
+
+
+def test_an_open_index_stays_open(small_index: Path, small_config: PipelineConfig) -> None:
+    with Index.open(small_index, settings=small_config) as index:
+        with Pipeline.open(index, settings={"retriever.top_k": 2}) as pipeline:
+            assert pipeline.index is index
+            assert pipeline.config.retriever.mode == "lexical", "the settings of the index are the base"
+            assert len(pipeline.retrieve(QUESTIONS[0])) <= 2
+        assert index.search("bridge")
