@@ -74,7 +74,8 @@ class EvalConfig(Strict):
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
     context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
-    """Tasks ``open``, ``positions`` and ``documents``: context lengths, each a condition. Hits are searched once, for the longest."""
+    """Tasks ``open``, ``positions`` and ``documents``: context lengths, each a condition. Hits are searched once, for
+    the longest."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
     modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (

@@ -38,9 +38,17 @@ from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Context, Passage, Progress, Silent
 
 __all__ = [
-    "LIST_RIGHT", "SPAN_RIGHT", "DocumentAnswer", "ask", "evaluate_documents", "freeze_documents", "list_items", "packed_contexts", "score",
+    "LIST_RIGHT",
+    "SPAN_RIGHT",
+    "DocumentAnswer",
+    "ask",
+    "evaluate_documents",
+    "freeze_documents",
+    "list_items",
+    "packed_contexts",
+    "score",
     "summarize",
-]  # fmt: skip
+]
 
 SPAN_RIGHT, LIST_RIGHT = 0.6, 0.7
 """The F1 from which a span or comparison, and the mean best F1 over its items from which a list counts as right."""
@@ -138,7 +146,6 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
     """Every document in one index, and what it finds for each question. The passages of the result have the id of
     their document as ``source``."""
     from ragyena.index.index import Index
-    from ragyena.index.use_cases import add
 
     hits: dict[str, Hits] = {}
     passages: dict[int, Passage] = {}
@@ -147,12 +154,13 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
         files, place = Path(folder) / "documents", Path(folder) / "index"
         files.mkdir()
         ids = {str(path): key for path, key in write_files(data.documents.values(), files).items()}
-        report = add([files], place, settings, progress=progress)
-        with Index.open(place) as index:
+        with Index.open(place, create=True, lazy=True, settings=settings) as index:
+            report = index.add([files], progress=progress)
+        with Index.open(place, settings=settings) as index:
             progress.start("searching", len(data.questions), "questions")
             most = capacity(settings.packer)
             for row in data.questions:
-                found = index.search(row.question, settings.retriever, top_k=most)
+                found = index.search(row.question, k=most)
                 for hit in found:
                     passages.setdefault(hit.passage.passage_id, hit.passage)
                     places.setdefault(hit.passage.passage_id, len(places))
@@ -196,7 +204,7 @@ def packed_contexts(
     for row in rows:
         yield pack(
             row.question,
-            frozen.found(known[row.id]),
+            frozen.hits_of(known[row.id]),
             tokenizer,
             settings.packer,
             max_question_tokens=settings.reader.max_question_tokens,
@@ -338,7 +346,7 @@ def _figures(answers: Sequence[DocumentAnswer], resamples: int) -> dict[str, Any
     }
     for name, values in of.items():
         if values:
-            found = estimate(*zip(*values), bounds=(0.0, 1.0), resamples=resamples)  # type: ignore[arg-type]
+            found = estimate(*zip(*values), bounds=(0.0, 1.0), resamples=resamples)
             figures[name] = _percent(found)
     return figures
 
