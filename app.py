@@ -1,4 +1,4 @@
-"""`python app.py ...` is `ragyena ...`."""
+"""Run the command line from a checkout: `python app.py ...` is `ragyena ...`."""
 
 from ragyena.cli.main import run
 

@@ -22,7 +22,7 @@ def pipeline(small_index: Path, small_config: PipelineConfig) -> Iterator[Pipeli
         yield opened
 
 
-def test_one_a_batch_and_async_calls_agree(pipeline: Pipeline) -> None:
+def test_single_batch_and_async_calls_agree(pipeline: Pipeline) -> None:
     single = [pipeline.ask(question) for question in QUESTIONS]
 
     async def together() -> list[Answer]:

@@ -1,4 +1,4 @@
-"""What ``import ragyena`` gives, and what it does not load."""
+"""The public API: exported names, examples, and no heavy imports."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_settings_load_no_torch() -> None:
 
 
 def test_frozen_contexts_are_evaluated_without_faiss() -> None:
-    """...which the machine with the GPU may lack."""
+    """A GPU machine may lack FAISS."""
     code = (
         "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\n"
         "sys.argv = ['ragyena', 'eval', 'squad-dev', '--frozen', 'none.jsonl.xz']\nrun()"

@@ -1,4 +1,4 @@
-"""Every shipped recipe loads and is what its folder says it is."""
+"""Recipes: every shipped one loads; extensions, overrides and renamed keys."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_a_recipe_by_its_old_name_is_read_with_a_note(caplog: pytest.LogCaptureF
             assert old not in recipes.names(kind)
 
 
-def test_an_unknown_name_tells_the_known_ones() -> None:
+def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(PathNotFoundError) as error:
         load_recipe("configs/train", "nobody")
     assert "reader" in error.value.hint and "nobody" in error.value.message
@@ -272,7 +272,7 @@ def test_an_old_key_beside_its_new_one_is_refused(tmp_path: Path) -> None:
 
 
 def test_renamed_keys_name_settings(tmp_path: Path) -> None:
-    """Every new name is a setting, every old one is none."""
+    """Every new name is a setting, and no old one is."""
     known = {"configs/train": (DataConfig, StageConfig)}
     for kind, renamed in RENAMED_KEYS.items():
         fields = {name for model in known[kind] for name in model.model_fields}

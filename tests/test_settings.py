@@ -1,4 +1,4 @@
-"""Where settings come from: the order of the layers, the origins, and what happens to a misspelt key."""
+"""Sources of settings: the order of the layers, recorded origins, misspelt keys."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_each_layer_overrides_the_one_below_it(tmp_path: Path) -> None:
     name = "packer.context_tokens"
 
     def loaded(flags: dict[str, object] | None = None, environ: dict[str, str] | None = None) -> tuple[int, str]:
-        found = load_settings(flags, pipeline="quick", environ=environ or {}, folder=folder)
-        return found.config.packer.context_tokens, origin(found, name)
+        loaded_settings = load_settings(flags, pipeline="quick", environ=environ or {}, folder=folder)
+        return loaded_settings.config.packer.context_tokens, origin(loaded_settings, name)
 
     assert loaded() == (4096, "recipe quick")
     user = write(tmp_path / "user" / "config.yaml", "packer:\n  context_tokens: 5000\n")
@@ -47,7 +47,7 @@ def test_each_layer_overrides_the_one_below_it(tmp_path: Path) -> None:
     assert loaded(flags, {"RAGYENA_PACKER__CONTEXT_TOKENS": "7000"}) == (8000, "--context-tokens")
 
 
-def test_what_nobody_sets_has_its_default(tmp_path: Path) -> None:
+def test_an_unset_setting_has_its_default(tmp_path: Path) -> None:
     loaded = load_settings({"packer.context_tokens": None}, environ={}, folder=tmp_path)
     assert loaded.config.packer == PipelineConfig().packer
     assert origin(loaded, "packer.context_tokens") == "default"

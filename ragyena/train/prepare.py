@@ -44,7 +44,7 @@ _NOTE = 240  # chars of a passage that may stand among a synthetic record's fiel
 
 @dataclass(frozen=True, slots=True)
 class PreparedReport:
-    """What went into a packed file, and what was left out and why."""
+    """Counts of what a packed file holds and what was left out, with reasons."""
 
     path: Path
     questions: int

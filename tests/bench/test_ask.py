@@ -1,4 +1,4 @@
-"""Benchmarks measure what they say, on the real thing, and are written down with their machine."""
+"""Benchmarks run on real components and write results with the machine they ran on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_figure_keeps_its_limit_or_not() -> None:
     assert Figure("a", 1, "s").met is None
 
 
-def test_embedding_is_compared_on_texts_of_the_length_asked_for(small_reader: Path) -> None:
+def test_embedding_is_compared_on_texts_of_the_given_length(small_reader: Path) -> None:
     texts = _texts(IndexConfig(), 24, 40)
     tokenizer = Tokenizer.from_folder(small_reader)
     assert len(set(texts)) == 24

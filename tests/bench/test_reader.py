@@ -47,13 +47,13 @@ def test_ratios_are_to_the_attention_baseline_and_to_no_selection() -> None:
     assert result.setting["failures"] == {}
 
 
-def test_every_mixer_is_a_reader_by_its_name() -> None:
+def test_a_mixers_name_gives_a_reader_of_it() -> None:
     readers = architectures()
     assert next(iter(readers)) == "attention" and {*READER_MIXERS, "selected"} == set(readers)
     assert all(set(readers[name].mixers) == {name} for name in READER_MIXERS)
 
 
-def test_what_is_left_out_is_named() -> None:
+def test_parts_left_out_are_named() -> None:
     result = bench(["hyena"], [32], seconds=0.0)
     assert not result.figures
     assert "not begun" in result.setting["failures"]["hyena, 32 tokens"]
@@ -70,7 +70,7 @@ def test_a_checkpoint_is_a_reader_too(tmp_path: Path) -> None:
     ("reader", "says"),
     [("nonsense", "no reader"), ("boundary:nonsense", "no reader stage"), ("boundary:pair", "no reader stage")],
 )
-def test_readers_that_are_none_are_refused(reader: str, says: str) -> None:
+def test_invalid_readers_are_refused(reader: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         bench([reader], [16])
 

@@ -1,4 +1,4 @@
-"""How an answer looks: on a terminal with colour, in a pipe, in a narrow window."""
+"""The printed answer: on a terminal with colour, in a pipe, in a narrow window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second hop: names, aliases and their definitions."""
+"""Aliases: choosing a name, replacing it, defining the alias."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BRIDGE = "The bridge over the Moldau was built by Ada Stone in 1932. Stone came 
         ("In May, who was Stone?", ["bridge"], "Stone"),  # months name nothing
     ],
 )
-def test_the_name_to_hide(question: str, answers: list[str], name: str | None) -> None:
+def test_the_name_that_an_alias_replaces(question: str, answers: list[str], name: str | None) -> None:
     assert question_name(question, [BRIDGE], answers) == name
 
 

@@ -1,4 +1,4 @@
-"""Documents of a table and linked articles: what is read, and what is left out and named."""
+"""Documents of a table and linked articles: rows read, rows left out and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of results says what the result files say, and nothing where there are none."""
+"""The page of results shows the figures of the result files, and no section without files."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def test_figures_are_those_of_the_files(tmp_path: Path) -> None:
     cost = text[text.index("Reading in batches") :]
     assert rows(cost, "Hyena", "squad-dev, title of among-1")[0][1:] == ["5,000", "77,125", "10.00"]
     assert rows(cost, "attention baseline")[0][1:] == ["5,000", "80,654", "9.56"]
-    told = "1,234 / 99"
-    assert next(row for row in rows(text, "Hyena") if told in row)[1:] == (
-        [told, "0.876", "0.500", "0.3", "75.0%", "81.5", "62.5%"]
+    counts = "1,234 / 99"
+    assert next(row for row in rows(text, "Hyena") if counts in row)[1:] == (
+        [counts, "0.876", "0.500", "0.3", "75.0%", "81.5", "62.5%"]
     )
     assert rows(text, "tatqa")[0][1:5] == ["Hyena", "1,234", "56.0 (54.8–57.2)", "66.0 (64.8–67.2)"]
     assert rows(text, "tatqa")[1][5] == "-3.5▼ (-4.8 to -2.2, p < 0.001)"
@@ -169,6 +169,7 @@ def test_the_cost_of_a_question_at_each_length(tmp_path: Path) -> None:
     text = to_markdown(made)
     assert rows(text, "student", "first token p50")[0][1:6] == ["4.1 ms", "4.1 ms", "4.51 ms", "1,000,000"]
     assert rows(text, "student", "kept to write")[0][1:] == ["0.12", "1.00", "2 MiB", "1 MiB", "4 MiB", "4.1"]
+    text = " ".join(text.split())  # prose is wrapped
     assert "`attention` takes 0.50 times as long as `student` for a context of 4,096 tokens, 16.00 times" in text
     assert "the two cross at about 8,192 tokens (measured between 4,096 and 16,384), beyond which `student`" in text
     assert "`fid` takes 2.00 times" in text and text.count("the two cross") == 1
@@ -177,7 +178,7 @@ def test_the_cost_of_a_question_at_each_length(tmp_path: Path) -> None:
     values = json.loads(path.read_text(encoding="utf-8"))
     values["results"][1]["machine"]["gpus"] = ["Another GPU"]
     path.write_text(json.dumps(values), encoding="utf-8")
-    text = to_markdown(load_page([path]))
+    text = " ".join(to_markdown(load_page([path])).split())
     assert "machines that differ" in text and "the two cross" not in text and "16.00 times" not in text
 
 
@@ -235,7 +236,7 @@ def test_models_without_questions(tmp_path: Path) -> None:
     assert rows(text, "recall-hyena-induction")[0][-3:] == ["97.5%", "50.0%", "97.5%"]
 
 
-def test_the_newest_counts(tmp_path: Path) -> None:
+def test_the_newest_result_is_shown(tmp_path: Path) -> None:
     write_all(tmp_path)
     newer = tmp_path / "2026-12-01-baselines"
     write_evaluation(newer / "squad-dev.json", TRIO, [condition("among-1", 20.0, among=1)])
@@ -265,7 +266,7 @@ def test_files_of_another_kind_are_named(tmp_path: Path) -> None:
         load(tmp_path / "page.yaml")
 
 
-def test_what_the_page_names_is_in_the_recipes() -> None:
+def test_names_on_the_page_are_those_of_recipes() -> None:
     # no reader, or data of whoever runs them
     elsewhere = {"beir", "quick", "squad-dev-retrieval", "your-index", "masked-among"}
     elsewhere |= {"paper"}  # its recipes have their own

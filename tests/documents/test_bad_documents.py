@@ -1,4 +1,4 @@
-"""Files that cannot be used: each is named, with the way out."""
+"""Files that cannot be used: each error names the file and gives a hint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIG = IndexConfig()
 
 
 def refused(path: Path, *words: str, kind: type[RagyenaError] = UnreadableDocumentError) -> RagyenaError:
-    """The error that loading ``path`` raises: it names the file, says ``words``, and has a hint."""
+    """The error that loading ``path`` raises; checks that it names the file, contains ``words`` and has a hint."""
     with pytest.raises(kind) as caught:
         list(load(path, CONFIG))
     error = caught.value

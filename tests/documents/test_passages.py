@@ -1,4 +1,4 @@
-"""Passages cover a document exactly, fit a slot, fill it, and are cut where the document has borders."""
+"""Passages cover a document exactly, fill their slots, and are cut at borders of the text."""
 
 from __future__ import annotations
 

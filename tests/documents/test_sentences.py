@@ -90,7 +90,7 @@ def test_the_quoted_sentence(text: str, answer: str, quote: str | None) -> None:
     assert text[first:last] == (quote or "The lamp of Mr. Winstanley was lit in 1698.")
 
 
-def test_a_sentence_far_from_the_start_is_found_whole() -> None:
+def test_a_sentence_far_from_the_start_is_returned_whole() -> None:
     text = "An old lamp. " * 1000 + "The keeper rowed to Plymouth. " + "A new lamp. " * 1000
     start = text.index("Plymouth")
     first, last = sentence_span(text, start, start + 8)

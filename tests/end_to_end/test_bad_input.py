@@ -1,5 +1,4 @@
-"""Everything a person can get wrong, and everything that can go wrong for them: one clear line, the documented exit
-code, and nothing lost."""
+"""Wrong input and failing systems: one clear line, the documented exit code, and nothing lost."""
 
 from __future__ import annotations
 
@@ -65,8 +64,8 @@ def test_bad_files_are_named_and_the_good_ones_are_added(ragyena: Ragyena, tmp_p
     for name in ("good.md", "latin.txt"):
         assert name not in done.err
     assert documents_in(ragyena, tmp_path / "i") == 2
-    found = ragyena("index", "search", "Brücke Straße", "--index", tmp_path / "i", "--json").succeeds().json
-    assert "Die Brücke über die Straße" in found["passages"][0]["text"]
+    result = ragyena("index", "search", "Brücke Straße", "--index", tmp_path / "i", "--json").succeeds().json
+    assert "Die Brücke über die Straße" in result["passages"][0]["text"]
 
 
 def test_one_bad_file_alone_is_named_with_the_way_out(ragyena: Ragyena, tmp_path: Path) -> None:
@@ -166,7 +165,7 @@ def test_a_manifest_that_is_no_json(ragyena: Ragyena, copy: Path) -> None:
     ragyena("index", "search", "bridge", "--index", copy).fails(4, "manifest.json")
 
 
-def test_a_truncated_faiss_file_is_found_and_mended_from_the_store(
+def test_a_truncated_faiss_file_is_detected_and_rebuilt_from_the_store(
     ragyena: Ragyena, copy: Path, documents: Path
 ) -> None:
     (vectors,) = copy.glob("vectors-*.faiss")
@@ -175,8 +174,8 @@ def test_a_truncated_faiss_file_is_found_and_mended_from_the_store(
     ragyena("index", "search", "bridge", "--index", copy).fails(4, vectors.name)
     ragyena("index", "verify", "--index", copy).fails(4)
     ragyena("index", "verify", "--repair", "--index", copy).succeeds()
-    found = ragyena("index", "search", "iron bridge", "--index", copy, "--json").succeeds().json
-    assert found["passages"][0]["document"].endswith("bridge.md")
+    result = ragyena("index", "search", "iron bridge", "--index", copy, "--json").succeeds().json
+    assert result["passages"][0]["document"].endswith("bridge.md")
 
 
 def test_a_corrupt_sqlite_page(ragyena: Ragyena, copy: Path) -> None:
@@ -294,7 +293,7 @@ def test_two_writers_at_once(ragyena: Ragyena, copy: Path, documents: Path) -> N
 
 
 def test_a_full_disk(ragyena: Ragyena, many: Path, library: Path, tmp_path: Path) -> None:
-    """No file may be written past a few pages: what the system says then is what it says of a full disk."""
+    """No file may be written past a few pages: the system's error is that of a full disk."""
     import resource
 
     def limit() -> None:

@@ -24,8 +24,8 @@ def test_adding_again_skips_what_is_unchanged_and_replaces_what_changed(ragyena:
     (folder / "a.md").unlink()
     third = ragyena("index", "add", folder, "--index", index, "--prune", "--json").succeeds().json
     assert third["removed"] == 1
-    found = ragyena("index", "search", "apples bees", "--index", index, "--json").succeeds().json
-    assert [Path(row["document"]).name for row in found["passages"]] == ["b.md"]
+    result = ragyena("index", "search", "apples bees", "--index", index, "--json").succeeds().json
+    assert [Path(row["document"]).name for row in result["passages"]] == ["b.md"]
 
 
 def test_removing_a_document(ragyena: Ragyena, tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_status_and_verify(ragyena: Ragyena, library: Path) -> None:
 
 def test_search_shows_places(ragyena: Ragyena, library: Path) -> None:
     assert "bridge.md, lines" in ragyena("index", "search", "iron bridge", "--index", library).succeeds().out
-    found = ragyena("index", "search", "water behind the dam", "--index", library, "--json", "--top-k", "1").succeeds()
-    (passage,) = found.json["passages"]
+    result = ragyena("index", "search", "water behind the dam", "--index", library, "--json", "--top-k", "1").succeeds()
+    (passage,) = result.json["passages"]
     assert (Path(passage["document"]).name, passage["page"]) == ("report.pdf", 2)
 
 
@@ -95,6 +95,6 @@ def test_app_py_is_the_same_command(ragyena: Ragyena) -> None:
 def test_the_demo_answers_its_questions(ragyena: Ragyena) -> None:
     done = ragyena("demo").succeeds()
     assert "823 km" in done.out
-    right, asked = done.out.split(" answers right")[0].splitlines()[-1].split(" of ")
-    assert int(asked) == 9
+    right, total = done.out.split(" answers right")[0].splitlines()[-1].split(" of ")
+    assert int(total) == 9
     assert int(right) >= 6

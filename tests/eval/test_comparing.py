@@ -1,4 +1,4 @@
-"""Differences and spreads, by hand and by what chance makes of them."""
+"""Differences and spreads: worked examples, and error rates under the null hypothesis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def scored(ems: list[float], *, source: str = "a", per_context: int = 2) -> dict
     return {f"q{i}": Scored(f"c{i // per_context}", source, em, em) for i, em in enumerate(ems)}
 
 
-def test_a_clear_difference_is_found_and_its_sign_is_right() -> None:
+def test_a_clear_difference_is_significant_and_has_the_right_sign() -> None:
     rng = random.Random(0)
     worse = [float(rng.random() < 0.4) for _ in range(300)]
     better = [max(value, float(rng.random() < 0.3)) for value in worse]
@@ -31,37 +31,37 @@ def test_a_clear_difference_is_found_and_its_sign_is_right() -> None:
         assert (em.first_mean, em.second_mean) == (pytest.approx(sum(first) / 3), pytest.approx(sum(second) / 3))
 
 
-def test_chance_is_no_difference() -> None:
-    """Of readers that are alike, about one in twenty pairs is called different."""
+def test_equal_readers_differ_at_the_level_of_the_test() -> None:
+    """About one in twenty pairs of equal readers is called different."""
     called = 0
     for seed in range(40):
         rng = random.Random(seed)
         first, second = ([float(rng.random() < 0.5) for _ in range(60)] for _ in range(2))
         a, b = scored(first), scored(second)
-        found = difference([*a.values()], [*b.values()], ("A", "B"), "all", "em", resamples=100, seed=seed)
-        assert 0 <= found.p <= 1
-        called += found.verdict != "neither"
+        result = difference([*a.values()], [*b.values()], ("A", "B"), "all", "em", resamples=100, seed=seed)
+        assert 0 <= result.p <= 1
+        called += result.verdict != "neither"
     assert called <= 7
 
 
 def test_contexts_change_places_as_a_whole() -> None:
     """Forty questions on two contexts are two observations, and show nothing."""
-    found = differences(scored([1.0] * 40, per_context=20), scored([0.0] * 40, per_context=20), ("A", "B"), **DRAWN)
-    assert found[0].difference.mean == 100.0 and found[0].p > 0.05 and found[0].verdict == "neither"
+    result = differences(scored([1.0] * 40, per_context=20), scored([0.0] * 40, per_context=20), ("A", "B"), **DRAWN)
+    assert result[0].difference.mean == 100.0 and result[0].p > 0.05 and result[0].verdict == "neither"
     alike = differences(scored([1.0, 0.0, 1.0]), scored([1.0, 0.0, 1.0]), ("A", "B"), **DRAWN)
     assert (alike[0].p, alike[0].difference.mean, alike[0].verdict) == (1.0, 0.0, "neither")
 
 
-def test_sources_are_told_apart_and_only_common_questions_count() -> None:
+def test_sources_are_compared_separately_on_common_questions() -> None:
     first = {**scored([1.0, 0.0]), "x": Scored("c9", "b", 1.0, 1.0), "only": Scored("c8", "a", 1.0, 1.0)}
     second = {**scored([0.0, 0.0]), "x": Scored("c9", "b", 1.0, 0.5)}
-    found = {(d.source, d.measure): d for d in differences(first, second, ("A", "B"), **DRAWN)}
-    assert {key: d.n for key, d in found.items() if key[1] == "em"} == {
+    result = {(d.source, d.measure): d for d in differences(first, second, ("A", "B"), **DRAWN)}
+    assert {key: d.n for key, d in result.items() if key[1] == "em"} == {
         ("all", "em"): 3,
         ("a", "em"): 2,
         ("b", "em"): 1,
     }
-    assert found["b", "f1"].difference.mean == 50.0 and found["a", "em"].difference.mean == 50.0
+    assert result["b", "f1"].difference.mean == 50.0 and result["a", "em"].difference.mean == 50.0
     with pytest.raises(ValueError, match="common"):
         differences(first, {"other": Scored("c", "a", 1.0, 1.0)}, ("A", "B"), **DRAWN)
 
@@ -72,10 +72,10 @@ def test_a_spread_by_hand() -> None:
         "middle": scored([1, 0, 1, 0] * 20),
         "end": scored([1, 1, 0, 0] * 20),
     }
-    found = spread(conditions, **DRAWN)
-    assert found.conditions == ("start", "middle", "end")
-    assert found.em.mean == pytest.approx(25.0) and found.em.low <= 25.0 <= found.em.high
-    assert 0 <= found.em.low < found.em.high <= 100
+    result = spread(conditions, **DRAWN)
+    assert result.conditions == ("start", "middle", "end")
+    assert result.em.mean == pytest.approx(25.0) and result.em.low <= 25.0 <= result.em.high
+    assert 0 <= result.em.low < result.em.high <= 100
     same = spread({"a": scored([1, 0] * 4), "b": scored([1, 0] * 4)}, **DRAWN)
     assert (same.em.mean, same.em.low, same.em.high) == (0.0, 0.0, 0.0)
 
@@ -101,7 +101,7 @@ def test_tests_shown_together_are_corrected_and_their_verdicts_follow() -> None:
     def test(p: float, source: str = "all") -> Difference:
         return Difference("a", "b", source, "em", 10, 60, 50, Estimate(10, 1, 19), p, "first", p)
 
-    found = corrected([test(0.04), test(0.01), test(0.04, "squad"), test(0.3)])
-    assert [one.p_holm for one in found] == pytest.approx([0.08, 0.03, 0.04, 0.3])
-    assert [one.verdict for one in found] == ["neither", "first", "first", "neither"]
-    assert [one.p for one in found] == [0.04, 0.01, 0.04, 0.3]
+    result = corrected([test(0.04), test(0.01), test(0.04, "squad"), test(0.3)])
+    assert [one.p_holm for one in result] == pytest.approx([0.08, 0.03, 0.04, 0.3])
+    assert [one.verdict for one in result] == ["neither", "first", "first", "neither"]
+    assert [one.p for one in result] == [0.04, 0.01, 0.04, 0.3]

@@ -1,4 +1,4 @@
-"""Costs of constructed times, of a real decoder's state, of a counter of energy that is made up."""
+"""Costs: constructed times, the state of a real decoder, a fake energy counter."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_parts_of_constructed_times_are_themselves() -> None:
     assert (cost.per_token, cost.written, cost.energy, cost.no_energy) == (None, 0, None, "no device")
 
 
-def test_the_first_written_token_ends_the_wait_and_the_others_are_told_by_their_number() -> None:
+def test_a_written_answer_has_a_time_to_first_token_and_a_time_per_token() -> None:
     read = {"inputs": 0.0, "encode": 0.1, "extract": 0.01}
     timings = [
         timing(1, read),
@@ -71,19 +71,19 @@ def test_the_state_that_is_computed_is_that_of_a_decoder() -> None:
     memory = model.decoder.memory(encoded.question, encoded.passages, inputs)
     states = model.decoder.begin(1, torch.device("cpu"), torch.float32)
     tokens = words + slots * slot
-    found = decode_state(config, tokens, 4)
+    result = decode_state(config, tokens, 4)
 
     def size(*tensors: torch.Tensor) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    assert found.memory == size(*memory.keys, *memory.values, memory.copy_keys, memory.mask, memory.ids)
-    assert found.constant == sum(size(state.history, state.tail, state.recent) for state in states)
-    assert found.attention == 2 * 3 * tokens * 32 * 4
+    assert result.memory == size(*memory.keys, *memory.values, memory.copy_keys, memory.mask, memory.ids)
+    assert result.constant == sum(size(state.history, state.tail, state.recent) for state in states)
+    assert result.attention == 2 * 3 * tokens * 32 * 4
     extracting = config.model_copy(update={"decoder_layers": 0})
     assert decode_state(extracting, tokens, 4).total == 0
 
 
-def test_laps_are_of_their_parts() -> None:
+def test_laps_are_recorded_by_part() -> None:
     watch = Stopwatch(torch.device("cpu"))
     time.sleep(0.02)
     watch.lap("encode")
@@ -107,9 +107,9 @@ def test_energy_is_that_of_the_counter_by_reading(monkeypatch: pytest.MonkeyPatc
     clock = types.SimpleNamespace(perf_counter=lambda: reader.readings * 0.5)
     monkeypatch.setattr(energy, "time", clock)
     asked: Any = [[None], [None, None]]
-    found = energy.measure_energy(reader, asked, lambda: 7.0 + 30.0 * reader.readings)
-    assert isinstance(found, energy.Energy) and (found.readings, found.seconds, found.watts) == (4, 3.0, 60.0)
-    assert found.joules == 45.0  # a question has one context and a half
+    result = energy.measure_energy(reader, asked, lambda: 7.0 + 30.0 * reader.readings)
+    assert isinstance(result, energy.Energy) and (result.readings, result.seconds, result.watts) == (4, 3.0, 60.0)
+    assert result.joules == 45.0  # a question has one context and a half
     assert energy.measure_energy(reader, [], lambda: 0.0) == "no question could be asked"
     reader.readings = 0
     assert "does not move" in str(energy.measure_energy(reader, asked, lambda: 7.0))
@@ -120,11 +120,11 @@ def test_energy_is_that_of_the_counter_by_reading(monkeypatch: pytest.MonkeyPatc
 def test_a_slow_reader_reads_no_more_for_energy_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
     reader: Any = _Reader()
     monkeypatch.setattr(energy, "time", types.SimpleNamespace(perf_counter=lambda: reader.readings * 60.0))
-    found = energy.measure_energy(reader, [[None]] * 8, lambda: 30.0 * reader.readings)  # type: ignore[list-item]
-    assert isinstance(found, energy.Energy) and (found.readings, found.joules) == (1, 30.0)
+    result = energy.measure_energy(reader, [[None]] * 8, lambda: 30.0 * reader.readings)  # type: ignore[list-item]
+    assert isinstance(result, energy.Energy) and (result.readings, result.joules) == (1, 30.0)
 
 
-def test_where_energy_is_not_reported_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_energy_counter_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "NVIDIA GPUs alone" in str(energy.energy_counter("cpu"))
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert "pip install nvidia-ml-py" in str(energy.energy_counter("cuda:0"))

@@ -11,15 +11,19 @@ QUADRATIC = [(2.0**n, 4.0**n / 1000) for n in range(4, 15)]
 
 
 def test_a_linear_and_a_quadratic_reader_cross_where_their_times_are_equal() -> None:
-    (found,) = crossovers(LINEAR, QUADRATIC)
-    assert found.x == pytest.approx(1000) and (found.after, found.before) == (512, 1024) and found.lower_after == 0
+    (crossing,) = crossovers(LINEAR, QUADRATIC)
+    assert (
+        crossing.x == pytest.approx(1000)
+        and (crossing.after, crossing.before) == (512, 1024)
+        and crossing.lower_after == 0
+    )
     (turned,) = crossovers(QUADRATIC, LINEAR)
     assert turned.x == pytest.approx(1000) and turned.lower_after == 1
 
 
 def test_curves_need_not_be_measured_at_the_same_places() -> None:
-    (found,) = crossovers(LINEAR[::3], QUADRATIC[1::2])
-    assert found.x == pytest.approx(1000)
+    (crossing,) = crossovers(LINEAR[::3], QUADRATIC[1::2])
+    assert crossing.x == pytest.approx(1000)
 
 
 def test_what_was_not_measured_does_not_cross() -> None:

@@ -1,4 +1,4 @@
-"""Frozen contexts: what goes into the file comes out."""
+"""Frozen contexts: a round trip through the file."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_a_file_gives_back_what_was_frozen(tmp_path: Path) -> None:
     for name in ("kind", "facts", "answerable", "unanswerable", "passages", "own", "problems"):
         assert getattr(again, name) == getattr(FROZEN, name), name
     assert again.digest() == FROZEN.digest()
-    found = again.hits_of(FROZEN.answerable[0])
-    assert [(p.passage.text, p.score) for p in found] == [
+    result = again.hits_of(FROZEN.answerable[0])
+    assert [(p.passage.text, p.score) for p in result] == [
         ("", 0.5),
         ("Ada Stone", 0.25),
         ("two\nlines", np.float32(1e-3)),
     ]
-    assert all(p.dense_score is not None for p in found)  # a search found them: the reader weighs their scores
+    assert all(p.dense_score is not None for p in result)  # a search found them: the reader weighs their scores
     assert again.hits_of(FROZEN.unanswerable[0]) == []
     assert [p.text for p in again.own_passages(FROZEN.unanswerable[0])] == ["two\nlines", ""]
     assert list(tmp_path.rglob("*.unfinished")) == []

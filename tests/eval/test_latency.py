@@ -24,25 +24,25 @@ def timings(seconds: list[float]) -> list[Timing]:
 def test_percentiles_of_1_to_101_are_themselves() -> None:
     seconds = [float(value) for value in range(1, 102)]
     random.Random(0).shuffle(seconds)
-    found = summarize_latency(timings(seconds))
-    assert found is not None
-    assert (found.n, found.p50, found.p95, found.p99, found.mean, found.tokens) == (101, 51, 96, 100, 51, 150)
+    result = summarize_latency(timings(seconds))
+    assert result is not None
+    assert (result.n, result.p50, result.p95, result.p99, result.mean, result.tokens) == (101, 51, 96, 100, 51, 150)
 
 
 def test_a_slow_tail_shows_where_it_is() -> None:
-    found = summarize_latency(timings([0.1] * 96 + [2.0] * 4))
-    assert found is not None and (found.p50, found.p95, found.p99) == (0.1, 0.1, 2.0)
+    result = summarize_latency(timings([0.1] * 96 + [2.0] * 4))
+    assert result is not None and (result.p50, result.p95, result.p99) == (0.1, 0.1, 2.0)
 
 
 @pytest.mark.parametrize(
     ("n", "has"), [(1, (False, False)), (20, (True, False)), (99, (True, False)), (100, (True, True))]
 )
 def test_a_tail_needs_readings_enough(n: int, has: tuple[bool, bool]) -> None:
-    found = summarize_latency(timings([1.0] * n))
-    assert found is not None and (found.p95 is not None, found.p99 is not None) == has
+    result = summarize_latency(timings([1.0] * n))
+    assert result is not None and (result.p95 is not None, result.p99 is not None) == has
 
 
-def test_of_no_readings_nothing_is_said() -> None:
+def test_no_readings_give_no_summary() -> None:
     assert summarize_latency([]) is None
 
 

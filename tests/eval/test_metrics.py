@@ -1,4 +1,4 @@
-"""Scores as the official SQuAD scripts give them, and the statistics made of them."""
+"""Scores of the official SQuAD scripts, and their statistics."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ OFFICIAL = [
 
 @pytest.mark.parametrize(("prediction", "answers", "em", "f1"), OFFICIAL)
 def test_official_edge_cases(prediction: str, answers: list[str], em: float, f1: float) -> None:
-    found = score(prediction, answers)
-    assert found.em == em
-    assert found.f1 == pytest.approx(f1, abs=1e-6)
+    result = score(prediction, answers)
+    assert result.em == em
+    assert result.f1 == pytest.approx(f1, abs=1e-6)
 
 
 @given(st.text(max_size=30), st.lists(st.text(max_size=30), min_size=1, max_size=3))

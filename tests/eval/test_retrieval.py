@@ -16,18 +16,18 @@ from ragyena.eval.retrieval import Ranking, answer_ranks, rank_measures, token_t
 
 
 def test_by_hand() -> None:
-    found = rank_measures([Ranking("q", ("7", "3", "9", "4"), {"3": 1, "4": 1})], (1, 2, 4))["q"]
-    assert found["rr"] == pytest.approx(1 / 2)
-    assert (found["recall@1"], found["recall@2"], found["recall@4"]) == (0.0, 0.5, 1.0)
+    result = rank_measures([Ranking("q", ("7", "3", "9", "4"), {"3": 1, "4": 1})], (1, 2, 4))["q"]
+    assert result["rr"] == pytest.approx(1 / 2)
+    assert (result["recall@1"], result["recall@2"], result["recall@4"]) == (0.0, 0.5, 1.0)
     # gains at ranks 2 and 4 over gains at ranks 1 and 2
-    assert found["ndcg_10"] == pytest.approx((0.63093 + 0.43068) / (1 + 0.63093), abs=1e-4)
+    assert result["ndcg_10"] == pytest.approx((0.63093 + 0.43068) / (1 + 0.63093), abs=1e-4)
 
 
 def test_grades_count_by_hand() -> None:
-    found = rank_measures([Ranking("q", ("a", "b", "c"), {"b": 2, "c": 1})], (2,))["q"]
+    result = rank_measures([Ranking("q", ("a", "b", "c"), {"b": 2, "c": 1})], (2,))["q"]
     # gains 2 and 1, at ranks 2 and 3 over at ranks 1 and 2
-    assert found["ndcg_10"] == pytest.approx((2 * 0.63093 + 0.5) / (2 + 0.63093), abs=1e-4)
-    assert (found["recall@2"], found["rr"]) == (0.5, 0.5)
+    assert result["ndcg_10"] == pytest.approx((2 * 0.63093 + 0.5) / (2 + 0.63093), abs=1e-4)
+    assert (result["recall@2"], result["rr"]) == (0.5, 0.5)
 
 
 def test_every_measure_is_that_of_torchmetrics() -> None:
@@ -41,29 +41,29 @@ def test_every_measure_is_that_of_torchmetrics() -> None:
     for ranking in rankings:
         scores = torch.linspace(1, 0.1, len(ranking.ranked))
         target = torch.tensor([passage in ranking.relevant for passage in ranking.ranked])
-        found = ours[ranking.question_id]
-        assert found["rr"] == pytest.approx(float(retrieval_reciprocal_rank(scores, target)), abs=1e-5)
-        assert found["ndcg_10"] == pytest.approx(float(retrieval_normalized_dcg(scores, target, top_k=10)), abs=1e-5)
+        result = ours[ranking.question_id]
+        assert result["rr"] == pytest.approx(float(retrieval_reciprocal_rank(scores, target)), abs=1e-5)
+        assert result["ndcg_10"] == pytest.approx(float(retrieval_normalized_dcg(scores, target, top_k=10)), abs=1e-5)
         for k in (1, 5, 20):
-            assert found[f"recall@{k}"] == pytest.approx(float(retrieval_recall(scores, target, top_k=k)), abs=1e-5)
+            assert result[f"recall@{k}"] == pytest.approx(float(retrieval_recall(scores, target, top_k=k)), abs=1e-5)
 
 
-def test_the_order_found_is_the_order_judged_whatever_the_ids() -> None:
+def test_hits_are_judged_in_their_order_whatever_their_ids() -> None:
     """trec_eval ranks equal scores by id; ours are never equal."""
     for passages in (("1", "2", "10"), ("10", "2", "1"), ("2", "10", "1")):
-        found = rank_measures([Ranking("q", passages, {passages[1]: 1})], (1,))["q"]
-        assert found["rr"] == pytest.approx(1 / 2) and found["recall@1"] == 0.0
+        result = rank_measures([Ranking("q", passages, {passages[1]: 1})], (1,))["q"]
+        assert result["rr"] == pytest.approx(1 / 2) and result["recall@1"] == 0.0
 
 
-def test_what_is_not_found_is_nothing_and_what_is_not_known_is_left_out() -> None:
+def test_missed_passages_score_zero_and_unjudged_queries_are_left_out() -> None:
     rankings = [
         Ranking("none", (), {"1": 1}),
         Ranking("missed", ("2", "3"), {"1": 1}),
         Ranking("unknown", ("1", "2"), {}),
     ]
-    found = rank_measures(rankings, (5,))
-    assert found.keys() == {"none", "missed"}
-    assert all(value == 0.0 for values in found.values() for value in values.values())
+    result = rank_measures(rankings, (5,))
+    assert result.keys() == {"none", "missed"}
+    assert all(value == 0.0 for values in result.values() for value in values.values())
     assert rank_measures([], (5,)) == {}
 
 
@@ -82,9 +82,9 @@ def test_what_is_not_found_is_nothing_and_what_is_not_known_is_left_out() -> Non
         ("東京", "東京", True),
     ],
 )
-def test_an_answer_is_found_as_dpr_finds_it(answer: str, text: str, holds: bool) -> None:
+def test_answer_matching_is_that_of_dpr(answer: str, text: str, holds: bool) -> None:
     assert answer_ranks([token_text("nothing"), token_text(text)], [token_text(answer)]) == ([2] if holds else [])
 
 
-def test_an_answer_without_tokens_is_nowhere() -> None:
+def test_an_answer_without_tokens_matches_nothing() -> None:
     assert answer_ranks([token_text("a b")], [token_text(" \u200b"), token_text("")]) == []

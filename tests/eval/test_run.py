@@ -85,7 +85,7 @@ def test_a_report(data: Path, small_config: PipelineConfig, tmp_path: Path) -> N
 def test_right_answers_in_the_journal_score_100_and_are_not_read_again(
     data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Answers written into the journal of a run are scored as the reader's own: the path from answer to figure."""
+    """Answers written into a run's journal are scored as the reader's: this covers the path from answer to score."""
     config = CONFIG.model_copy(update={"among": (1,), "sources": ("what",)})
     run(config, small_config, data, tmp_path / "out")
     (journal,) = (tmp_path / "out").glob("answers-*.jsonl")
@@ -109,7 +109,7 @@ def test_right_answers_in_the_journal_score_100_and_are_not_read_again(
 def test_peak_memory_is_of_each_condition_and_outlasts_a_stop(
     data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU's counter, played: it stands at the largest batch since it was forgotten."""
+    """A fake GPU counter: its peak is the largest batch since it was reset."""
     counter = [0.0]
     read = Reader.read_batch
 
@@ -131,7 +131,7 @@ def test_peak_memory_is_of_each_condition_and_outlasts_a_stop(
 
 
 class StoppedError(Exception):
-    """Stands for a kill."""
+    """Stands for a killed process."""
 
 
 def test_a_stopped_run_goes_on(
@@ -161,7 +161,7 @@ def test_a_stopped_run_goes_on(
     assert [c.tokens for c in resumed.conditions] == [c.tokens for c in whole.conditions]
 
 
-def test_another_reader_sees_the_same_contexts_and_is_asked_anew(
+def test_another_reader_reads_the_same_contexts_and_shares_no_answers(
     data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[tuple[str, ...]]] = []
@@ -245,7 +245,7 @@ def test_lengths_are_separated_by_commas_or_given_again() -> None:
             load_config(None, {"questions": ["mine.jsonl"], "context_tokens": wrong_numbers})
 
 
-def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
+def test_errors_name_the_flag_or_the_recipe_at_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--context-tokens over quick: context_tokens needs one value or more"):
         load_config("quick", {"context_tokens": [4096, 4096]})
     with pytest.raises(ConfigError, match=r"^--data, --among over quick: among mean nothing to the task 'open'"):
@@ -256,7 +256,7 @@ def test_who_is_at_fault_is_said(tmp_path: Path) -> None:
         load_config(str(recipe), {"limit": 3})
 
 
-def test_bars(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+def test_targets(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     assert targets.parse("em@32=60") == Target("em", None, "32", 60.0)
     assert targets.parse("auroc=0.9") == Target("auroc", None, None, 0.9)
     assert targets.parse("recall@10=0.8") == Target("recall", 10, None, 0.8)
@@ -291,8 +291,8 @@ def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -
     assert wrong.returncode == 2 and "no such condition" in wrong.stderr
 
 
-def test_own_contexts_are_read_without_faiss(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    """...and frozen: nothing is retrieved."""
+def test_given_contexts_are_read_without_faiss(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
+    """Nothing is retrieved, so the contexts can be frozen without FAISS as well."""
     blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
     command = [sys.executable, "-c", blocked, "eval", "--data-root", str(data), "--quiet", "--limit", "3"]
     command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
@@ -329,7 +329,7 @@ def test_the_use_case_is_a_function(data: Path, small_config: PipelineConfig, tm
 def test_contexts_are_timed_alone_once_and_kept(
     data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is read once before the clock runs; another run of the same command reads none again."""
+    """Each context is read once before it is timed; another run of the same command reads none again."""
     alone: list[str] = []
     read = Reader.read
     read_timed = Reader.read_timed
@@ -353,16 +353,16 @@ def test_contexts_are_timed_alone_once_and_kept(
     assert json.loads(path.read_text(encoding="utf-8"))["conditions"][0]["latency"]["n"] == 5
 
 
-def test_answers_are_kept_with_what_bears_them_out_and_can_be_told_by_their_hash(
+def test_answers_are_kept_with_their_evidence_and_identified_by_a_hash(
     data: Path, small_config: PipelineConfig, tmp_path: Path
 ) -> None:
     report, path = run(CONFIG, small_config, data, tmp_path / "out")
     answers = path.parent / report.answers
     assert hashlib.sha256(answers.read_bytes()).hexdigest() == report.hashes["answers"]
     rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
-    asked = [row for row in rows if not row["problem"]]
-    assert len(rows) - len(asked) == 2 and all(row["tokens"] == 0 for row in rows if row["problem"])
-    assert all(row["answer"] in row["evidence"] and row["tokens"] > 0 for row in asked)
+    answered = [row for row in rows if not row["problem"]]
+    assert len(rows) - len(answered) == 2 and all(row["tokens"] == 0 for row in rows if row["problem"])
+    assert all(row["answer"] in row["evidence"] and row["tokens"] > 0 for row in answered)
     assert sum(row["tokens"] for row in rows if row["condition"] == "among-1" and "em" in row) == (
         report.conditions[0].tokens
     )

@@ -1,4 +1,4 @@
-"""Evaluations on documents: a corpus, an index of one's own, questions made from it, what searches find."""
+"""Evaluations on documents: a corpus, a given index, masked questions, retrieval."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
 from ragyena.eval.timing import percentiles
-from ragyena.index.embedder import embedding_text
+from ragyena.index.embedder import Reranker, embedding_text
 from ragyena.index.index import Index
-from ragyena.index.rerank import Reranker
 from ragyena.reader.reader import Reader
 from ragyena.report.write import report
 from ragyena.types import Passage
@@ -39,7 +38,7 @@ NAMES = ["Ada Stone", "Tom Marsh", "Eva Lind", "Max Korn", "Ida Vale", "Jan Hook
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six engineers, a document each; what is said of each in one place is said again further on."""
+    """Six engineers, a document each; every fact is stated twice, in different passages."""
     folder = tmp_path_factory.mktemp("corpus")
     for i, name in enumerate(NAMES):
         filler = (
@@ -55,7 +54,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"id": f"q{i}", "question": f"Who built the iron bridge in {1900 + i}?", "answers": [n]}
         for i, n in enumerate(NAMES)
     ]
-    (folder.parent / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder.parent / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
 
 
@@ -102,22 +101,22 @@ def test_a_masked_question_is_a_sentence_whose_span_another_passage_holds(own_in
         assert len(make_masked(index, 2, 0, None)) == 2
         for one in made:
             (answer,) = one.question.answers
-            (asked,) = index.passages([one.taken_from])
-            assert answer in one.own.text and answer in asked.text and one.own.passage_id != one.taken_from
-            assert answer not in one.question.question and one.own.document_id == asked.document_id
+            (source,) = index.passages([one.taken_from])
+            assert answer in one.own.text and answer in source.text and one.own.passage_id != one.taken_from
+            assert answer not in one.question.question and one.own.document_id == source.document_id
             before, blank, after = one.question.question.partition(" what")
-            flat = " ".join(asked.text.split())
+            flat = " ".join(source.text.split())
             assert not blank or f"{before} {answer}{after}" in flat
         assert {one.question.answers[0] for one in made} <= {*NAMES, *TOWNS}
 
 
-def test_where_nothing_recurs_it_is_said(small_index: Path) -> None:
+def test_documents_in_which_no_span_recurs_are_an_error(small_index: Path) -> None:
     with Index.open(small_index) as index, pytest.raises(DataError, match="recurs near"):
         make_masked(index, 5, 0, None)
 
 
 def test_positions_on_an_index_of_ones_own(own_index: Path, settings: PipelineConfig, tmp_path: Path) -> None:
-    """The passage asked is hidden, and the answer stands in one passage alone."""
+    """The passage that the question was taken from is left out, and exactly one passage holds the answer."""
     config = config_of(task="positions", masked=4, context_tokens=[500], positions=[0, 1])
     result, rows, seen = run(config, settings, tmp_path, index=own_index)
     assert result.settings["masked"] == len(rows) / 2 >= 3 and result.settings["index"]["documents"] == 6
@@ -126,28 +125,28 @@ def test_positions_on_an_index_of_ones_own(own_index: Path, settings: PipelineCo
         for context in seen:
             one = made[context.question]
             texts = [p.passage.text for p in context.passages]
-            (asked,) = index.passages([one.taken_from])
+            (source,) = index.passages([one.taken_from])
             answer = normalize(one.question.answers[0])
-            assert asked.text not in texts and len(texts) > 2
+            assert source.text not in texts and len(texts) > 2
             assert [f" {answer} " in f" {normalize(text)} " for text in texts].count(True) == 1
             assert one.own.text in (texts[0], texts[-1])
     markdown = report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
     assert "The position of the own passage" in markdown
 
 
-def test_a_corpus_is_indexed_and_asked_with_and_without_contexts(
+def test_a_corpus_is_indexed_and_queried_with_and_without_contexts(
     corpus: Path, settings: PipelineConfig, tmp_path: Path
 ) -> None:
     config = config_of(
         task="open",
         corpus=[str(corpus)],
-        questions=[str(corpus.parent / "asked.jsonl")],
+        questions=[str(corpus.parent / "labelled.jsonl")],
         masked=3,
         context_tokens=[400],
     )
     result, rows, seen = run(config, settings, tmp_path)
     (condition,) = result.conditions
-    assert {part.source: part.n for part in condition.sources} == {"asked": 6, "masked spans": 3}
+    assert {part.source: part.n for part in condition.sources} == {"labelled": 6, "masked spans": 3}
     assert condition.own_packed is not None and condition.answer_packed is not None
     assert len(rows) == len(seen) == 9 and all(context.passages for context in seen)
     asked_alone = config.model_copy(update={"masked": 0})
@@ -158,8 +157,8 @@ def test_a_corpus_is_indexed_and_asked_with_and_without_contexts(
     assert packed.mean in (0.0, 100.0) or (packed.low, packed.high) != (0.0, 100.0)
 
 
-def test_what_cannot_be_asked_on_documents_is_named(corpus: Path, settings: PipelineConfig, tmp_path: Path) -> None:
-    questions = [str(corpus.parent / "asked.jsonl")]
+def test_settings_that_do_not_fit_documents_are_refused(corpus: Path, settings: PipelineConfig, tmp_path: Path) -> None:
+    questions = [str(corpus.parent / "labelled.jsonl")]
     with pytest.raises(DataError, match="no question can be asked by the task 'positions'"):
         run(config_of(task="positions", corpus=[str(corpus)], questions=questions), settings, tmp_path)
     with pytest.raises(UsageError, match="no index of documents"):
@@ -213,7 +212,7 @@ RETRIEVAL = {
 }
 
 
-def test_what_searches_find(
+def test_retrieval_results(
     retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
@@ -244,7 +243,7 @@ def test_what_searches_find(
     assert "## Retrieval" in markdown and f"{result.conditions[0].ndcg_10.mean:.1f}" in markdown
 
 
-def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
+def test_retrieval_of_masked_spans_leaves_out_the_sentence_itself(
     own_index: Path, settings: PipelineConfig, tmp_path: Path
 ) -> None:
     config = config_of(task="retrieval", masked=4, modes=["lexical"], recall_at=[1, 10])
@@ -252,10 +251,10 @@ def test_retrieval_of_masked_spans_does_not_find_the_sentence_itself(
     result, _ = evaluate_retrieval(Setup(config, settings, index=own_index, **arguments))
     rows = [json.loads(line) for line in (tmp_path / result.answers).read_text(encoding="utf-8").splitlines()]
     with Index.open(own_index) as index:
-        asked = {one.question.id: one for one in make_masked(index, 4, 0, None)}
+        by_id = {one.question.id: one for one in make_masked(index, 4, 0, None)}
     assert len(rows) == result.conditions[0].n_own >= 3
     for row in rows:
-        one = asked[row["question_id"]]
+        one = by_id[row["question_id"]]
         assert (
             one.taken_from not in row["passages"]
             and row["relevant"] == {str(one.own.passage_id): 1}
@@ -296,14 +295,14 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
 
 
 def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
-    recipe = tmp_path / "found.yaml"
+    recipe = tmp_path / "search.yaml"
     recipe.write_text(json.dumps({**RETRIEVAL, "modes": ["lexical"]}), encoding="utf-8")
     command = [
         sys.executable,
         "-m",
         "ragyena",
         "eval",
-        "found.yaml",
+        "search.yaml",
         "--data-root",
         str(retrieval_data),
         "--out",
@@ -329,7 +328,7 @@ def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig
     assert called("--reader", small_config.reader.checkpoint, *bars).returncode == 0
 
 
-def test_a_search_below_its_bar_is_said() -> None:
+def test_a_search_below_its_target_is_reported() -> None:
     def estimate(value: float) -> Estimate:
         return Estimate(value, value, value)
 
@@ -367,12 +366,12 @@ def test_hits_are_reranked(
     assert {(one.first, one.second) for one in result.differences} == {("reranked", "dense")}
     assert result.settings["reranker"]["name"] == "words" and result.settings["reranker"]["hits"] == 3
     rows = [json.loads(line) for line in (path.parent / result.answers).read_text(encoding="utf-8").splitlines()]
-    found = {(row["mode"], row["question_id"]): row["passages"] for row in rows}
+    hits = {(row["mode"], row["question_id"]): row["passages"] for row in rows}
     moved = 0
     with Index.open(next((tmp_path / "index").glob("*/index"))) as index:
-        for (mode, question_id), dense in found.items():
+        for (mode, question_id), dense in hits.items():
             if mode == "dense":
-                reranked = found["reranked", question_id]
+                reranked = hits["reranked", question_id]
                 question = next(row["question"] for row in rows if row["question_id"] == question_id)
                 passages = index.passages(dense[:3])
                 scores = dict(zip(dense[:3], _Encoder().predict([(question, embedding_text(p)) for p in passages])))

@@ -121,10 +121,10 @@ def shown(contexts: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_frozen_contexts_are_read_as_those_made_from_the_data(
+def test_frozen_contexts_equal_those_built_from_the_data(
     task: str, run: Any, data: Path, dense_config: PipelineConfig, tmp_path: Path
 ) -> None:
-    """...with the same figures, where there is neither data nor an index."""
+    """Neither data nor an index is present, and the figures are the same."""
     config = config_of(task)
     path = tmp_path / "contexts.jsonl.xz"
     setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
@@ -139,7 +139,7 @@ def test_frozen_contexts_are_read_as_those_made_from_the_data(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_written_keeps_the_published_schemas(task: str, run: Any) -> None:
-    """...and every score of the results can be computed from the answers."""
+    """Every score of the results can be recomputed from the answers."""
     _, path, _ = run(config_of(task, timed=2))
     result = json.loads(path.read_text(encoding="utf-8"))
     rows = [json.loads(line) for line in (path.parent / result["answers"]).read_text(encoding="utf-8").splitlines()]
@@ -164,7 +164,7 @@ def test_what_is_written_keeps_the_published_schemas(task: str, run: Any) -> Non
 
 
 def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, tmp_path: Path) -> None:
-    """What is packed into the longest context is what the pipeline packs; a shorter one holds the first of it."""
+    """The longest context is packed as the pipeline packs it; shorter ones hold its first passages."""
     report, path, seen = run(config_of("open"))
     (index,) = (tmp_path / "index").glob("*/index")
     with Pipeline.open(index, settings=dense_config) as pipeline:
@@ -193,7 +193,7 @@ def test_open_contexts_are_those_of_ask(run: Any, dense_config: PipelineConfig, 
         assert condition.whole.em.mean == pytest.approx(100 * sum(ems) / len(ems))
 
 
-def test_the_own_passage_moves_and_nothing_else_does(run: Any) -> None:
+def test_only_the_gold_passage_changes_its_position(run: Any) -> None:
     report, _, seen = run(config_of("positions"))
     assert [c.name for c in report.conditions] == [f"position-{p}-of-700" for p in ("0", "0.5", "1")]
     by_question: dict[str, list[Any]] = {}
@@ -258,7 +258,7 @@ def test_hybrid_documents_whole_and_by_passage(run: Any) -> None:
 def test_a_reader_of_passages_alone_answers_a_document_by_its_best_passage(
     run: Any, dense_config: PipelineConfig, tmp_path: Path
 ) -> None:
-    """Of a reader whose layers see one passage each, reading whole and by passage are the same."""
+    """If every layer sees one passage only, reading a document whole and by passage give the same answer."""
     reader = save_small_reader(tmp_path / "alone", context_channels=(0, 0))
     settings = dense_config.model_copy(
         update={"reader": dense_config.reader.model_copy(update={"checkpoint": str(reader)})}
@@ -271,9 +271,7 @@ def test_a_reader_of_passages_alone_answers_a_document_by_its_best_passage(
     assert len(rows) == 10 and all(len(found) == 1 for found in answers.values())
 
 
-def test_a_frozen_file_says_what_it_does_not_hold(
-    run: Any, data: Path, dense_config: PipelineConfig, tmp_path: Path
-) -> None:
+def test_a_frozen_file_names_what_it_lacks(run: Any, data: Path, dense_config: PipelineConfig, tmp_path: Path) -> None:
     path = tmp_path / "contexts.jsonl.xz"
     config = config_of("among")
     setup = Setup(config, dense_config, data_root=data, index=tmp_path / "index")
@@ -332,7 +330,7 @@ def test_settings_of_another_task_are_refused() -> None:
             config_of(task, **changes)
 
 
-def test_no_name_to_hide_is_an_error(run: Any, data: Path, tmp_path: Path) -> None:
+def test_questions_without_a_name_to_alias_are_an_error(run: Any, data: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (data / "questions.jsonl").read_text(encoding="utf-8").splitlines()]
     for row in rows:
         row["question"] = "when was it built?"

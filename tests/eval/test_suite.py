@@ -23,8 +23,8 @@ ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resam
 RECIPES: dict[str, dict[str, Any]] = {
     "zebra": {**ROWS, "description": "alone", "among": [1]},
     "ant": {**ROWS, "task": "open", "context_tokens": [300], "timed": 2},
-    "found": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
-    "all": {"task": "suite", "recipes": ["zebra.yaml", "found.yaml", "ant.yaml"]},
+    "hits": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
+    "all": {"task": "suite", "recipes": ["zebra.yaml", "hits.yaml", "ant.yaml"]},
 }
 
 
@@ -38,7 +38,7 @@ def world(tmp_path: Path) -> Path:
 
 
 class Began(Watcher):
-    """Notes what was begun, and the results."""
+    """Records which parts were started, and their results."""
 
     def __init__(self, begun: list[str]) -> None:
         self.begun, self.results = begun, list[Finished]()
@@ -76,22 +76,24 @@ def run(world: Path, small_config: PipelineConfig) -> Run:
     return call
 
 
-def test_every_recipe_is_run_with_every_reader_and_what_is_finished_is_kept(
+def test_every_recipe_is_run_with_every_reader_and_finished_parts_are_kept(
     run: Run, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
-    found = run(begun)
-    assert begun == ["zebra one", "zebra two", "found one", "ant one", "ant two"]
-    assert [one.part for one in found] == ["zebra", "zebra", "found", "ant", "ant"] and not any(o.kept for o in found)
-    assert {one.result.parent for one in found} == {world / "out"} and all(one.result.is_file() for one in found)
+    results = run(begun)
+    assert begun == ["zebra one", "zebra two", "hits one", "ant one", "ant two"]
+    assert [one.part for one in results] == ["zebra", "zebra", "hits", "ant", "ant"] and not any(
+        o.kept for o in results
+    )
+    assert {one.result.parent for one in results} == {world / "out"} and all(one.result.is_file() for one in results)
     again: list[str] = []
-    assert [one.result for one in run(again)] == [one.result for one in found] and again == []
+    assert [one.result for one in run(again)] == [one.result for one in results] and again == []
     # what has changed is run again, and no more
     (world / "ant.yaml").write_text(json.dumps({**RECIPES["ant"], "context_tokens": [400]}), encoding="utf-8")
     save_small_reader(world / "two", seed=7)
     run(again)
     assert again == ["zebra two", "ant one", "ant two"]
-    found[0].result.unlink()
+    results[0].result.unlink()
     run(again)
     assert again[3:] == ["zebra one"]
 
@@ -119,7 +121,7 @@ def test_one_page_shows_all_of_it_the_verdict_first(run: Run, world: Path) -> No
     run([])
     text = report([world / "out"], world / "page")[1].read_text(encoding="utf-8")
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "found: Retrieval" in headings
+    assert headings[:2] == ["Verdict", "zebra: Verdict"] and "hits: Retrieval" in headings
     verdict = text.split("## zebra: Verdict")[0]
     assert verdict.index("zebra: alone") < verdict.index("**ant**") and "`two` against `one`" in verdict
     assert "| condition | n | one | two |" in verdict and "lexical (BM25)" in verdict
@@ -130,7 +132,7 @@ def test_flags_lie_over_every_part_that_knows_them(world: Path) -> None:
     assert suite.is_suite and suite.name == "all"
     assert [(part.name, part.config.limit, part.config.timed) for part in suite.parts] == [
         ("zebra", 3, 5),
-        ("found", 3, 0),
+        ("hits", 3, 0),
         ("ant", 3, 5),
     ]
     with pytest.raises(UsageError, match="among cannot be set for the suite 'all'"):
@@ -139,7 +141,7 @@ def test_flags_lie_over_every_part_that_knows_them(world: Path) -> None:
     assert not load_evaluation(None, {"questions": ["questions.jsonl"]}).is_suite
 
 
-def test_what_is_no_suite_is_named(world: Path) -> None:
+def test_invalid_suites_are_named(world: Path) -> None:
     for recipes, error, words in (
         (["all2.yaml"], ConfigError, "a suite itself"),
         (["nothing"], PathNotFoundError, "no recipe 'nothing'"),

@@ -22,9 +22,9 @@ from ragyena.eval.run import Finished, FrozenPart, Watcher, evaluate, freeze_con
 ROWS = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "resamples": 100}
 RECIPES: dict[str, dict[str, Any]] = {
     "zebra": {**ROWS, "among": [1, 3]},
-    "found": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
+    "hits": {**ROWS, "task": "retrieval", "modes": ["lexical", "dense"], "recall_at": [1, 3]},
     "ant": {**ROWS, "task": "open", "context_tokens": [300], "timed": 2},
-    "all": {"task": "suite", "recipes": ["zebra.yaml", "found.yaml", "ant.yaml"]},
+    "all": {"task": "suite", "recipes": ["zebra.yaml", "hits.yaml", "ant.yaml"]},
 }
 
 
@@ -48,7 +48,7 @@ def suite_of(world: Path, **flags: Any) -> Evaluation:
 
 
 class Began(Watcher):
-    """Notes what was begun, and the results."""
+    """Records which parts were started, and their results."""
 
     def __init__(self, begun: list[str]) -> None:
         self.begun, self.results, self.parts = begun, list[Finished](), list[FrozenPart]()
@@ -112,14 +112,12 @@ def run(world: Path, small_config: PipelineConfig) -> Callable[..., list[Finishe
 
 
 def figures(results: list[Finished]) -> list[Any]:
-    values = [json.loads(one.result.read_text(encoding="utf-8")) for one in results if one.part != "found"]
+    values = [json.loads(one.result.read_text(encoding="utf-8")) for one in results if one.part != "hits"]
     return [[(c["name"], c["whole"]) for c in one["conditions"]] for one in values]
 
 
-def test_frozen_contexts_give_the_figures_of_the_data_and_leave_out_what_searches(
-    freeze: Any, run: Any, world: Path
-) -> None:
-    assert freeze() == ["zebra", "ant"] and not (world / "f" / "found.jsonl.xz").exists()
+def test_frozen_contexts_give_the_same_figures_and_leave_out_retrieval(freeze: Any, run: Any, world: Path) -> None:
+    assert freeze() == ["zebra", "ant"] and not (world / "f" / "hits.jsonl.xz").exists()
     begun: list[str] = []
     results = run(world / "f", begun)
     assert begun == ["zebra one", "zebra two", "ant one", "ant two"]
@@ -130,7 +128,7 @@ def test_frozen_contexts_give_the_figures_of_the_data_and_leave_out_what_searche
     assert again == []
 
 
-def test_what_is_frozen_is_kept_until_what_it_was_made_from_changes(freeze: Any, world: Path) -> None:
+def test_frozen_files_are_kept_until_their_inputs_change(freeze: Any, world: Path) -> None:
     assert freeze(limit=3) == ["zebra", "ant"]
     assert freeze(limit=3) == [] and freeze(limit=2) == []  # more than is asked for
     assert freeze(limit=4) == ["zebra", "ant"] and freeze(limit=2, timed=5) == []
@@ -160,9 +158,7 @@ def test_freezing_that_was_stopped_goes_on(freeze: Any, world: Path, monkeypatch
     assert freeze() == ["ant"]
 
 
-def test_results_are_made_anew_from_other_contexts_and_found_wherever_the_same_lie(
-    freeze: Any, run: Any, world: Path
-) -> None:
+def test_results_are_kept_for_equal_contexts_wherever_they_lie(freeze: Any, run: Any, world: Path) -> None:
     freeze(limit=4)
     run(world / "f", limit=3)
     (world / "f").rename(world / "g")
@@ -189,7 +185,7 @@ def test_answers_of_a_run_with_one_reader_are_those_of_a_run_with_two(
         assert after.startswith(before) and len(set(after.splitlines())) == len(after.splitlines())
 
 
-def test_what_a_folder_lacks_is_named_before_anything_is_run(
+def test_missing_frozen_contexts_are_named_before_anything_is_run(
     freeze: Any, run: Any, world: Path, small_config: PipelineConfig
 ) -> None:
     freeze(limit=4)
@@ -220,14 +216,14 @@ def test_contexts_of_another_tokenizer_are_refused_before_anything_is_run(freeze
 
 
 def test_a_suite_that_only_searches_has_nothing_to_freeze(freeze: Any, run: Any, world: Path) -> None:
-    recipe(world, "all", recipes=["found.yaml"])
+    recipe(world, "all", recipes=["hits.yaml"])
     for call in (freeze, lambda: run(world / "f")):
         with pytest.raises(UsageError, match="nothing of the suite 'all' reads"):
             call()
 
 
 def test_by_command_without_faiss(world: Path) -> None:
-    """...which the machine with the GPU may lack, as it lacks the data."""
+    """A GPU machine may lack FAISS, as it lacks the data."""
     base = [sys.executable, "-m", "ragyena", "eval"]
     blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
     without = [sys.executable, "-c", blocked, "eval"]
@@ -241,13 +237,13 @@ def test_by_command_without_faiss(world: Path) -> None:
     assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.stderr
     done = called(base, "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index")
     assert done.returncode == 0, done.stderr
-    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "found: left out" in done.stdout
+    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "hits: left out" in done.stdout
     for name in ("questions.jsonl", "passages.jsonl"):
         (world / name).unlink()
     done = called(without, "all.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "--timed", "1", "-o", "out")
     assert done.returncode == 0, done.stderr
-    assert "found: left out" in done.stdout and "ragyena eval found --data-root" in done.stdout
+    assert "hits: left out" in done.stdout and "ragyena eval hits --data-root" in done.stdout
     assert "zebra, one: F1 among-1" in done.stdout and "2 results to make" in done.stdout
-    assert "found" not in (world / "out" / "report.md").read_text(encoding="utf-8").split("## Machine")[0].split()
+    assert "hits" not in (world / "out" / "report.md").read_text(encoding="utf-8").split("## Machine")[0].split()
     done = called(without, "ant.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "-o", "alone")
     assert done.returncode == 0, done.stderr  # one part, from the same folder

@@ -8,7 +8,7 @@ import pytest
 
 from ragyena import Document, Index
 from ragyena.errors import ConfigError, IndexNotFoundError, NothingToIndexError, UsageError
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 
 TEXTS = {"iron": "The iron bridge was built in 1932.", "tea": "Green tea is brewed at seventy degrees."}
 LEXICAL = {"retriever.mode": "lexical"}
@@ -45,7 +45,7 @@ def test_adding_again_skips_what_is_unchanged_and_replaces_what_changed(index: P
     assert verify(index).sound
 
 
-def test_an_open_index_takes_notice_of_what_it_removes(index: Path) -> None:
+def test_an_open_index_drops_what_it_removes(index: Path) -> None:
     with Index.open(index) as opened:
         assert opened.remove("tea") == 1
         assert [match.passage.source for match in opened.search("tea bridge")] == ["iron"]
@@ -76,7 +76,7 @@ def test_documents_that_cannot_be_added(index: Path) -> None:
     assert verify(index).sound
 
 
-def test_an_index_nothing_came_into_is_removed_where_it_was_made_on_the_way(tmp_path: Path) -> None:
+def test_a_new_index_that_stays_empty_is_removed(tmp_path: Path) -> None:
     with pytest.raises(NothingToIndexError), Index.open(tmp_path / "new", create=True) as opened:
         opened.add({"empty": "..."})
     assert list(tmp_path.iterdir()) == []

@@ -23,13 +23,13 @@ def test_the_bundled_weights_are_those_that_were_published() -> None:
     assert weights_sha256() == BUNDLED_SHA256
 
 
-def test_vectors_are_of_unit_length_and_near_what_they_are_about() -> None:
+def test_vectors_have_unit_length_and_are_near_their_paraphrase() -> None:
     embedder = Embedder.open(BUNDLED)
-    told: list[int] = []
-    vectors = embedder.embed(FACTS, on_progress=told.append)
+    counts: list[int] = []
+    vectors = embedder.embed(FACTS, on_progress=counts.append)
     assert vectors.shape == (len(FACTS), embedder.dimension)
     assert vectors.dtype == np.float32
-    assert sum(told) == len(FACTS)
+    assert sum(counts) == len(FACTS)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     assert int(np.argmax(vectors @ embedder.embed_question("How heavy is the biggest whale?"))) == 1
 
@@ -60,7 +60,7 @@ def test_other_weights_of_the_same_size_are_refused(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_many_texts_give_the_vectors_that_few_give() -> None:
+def test_many_texts_give_the_same_vectors_as_few() -> None:
     """Few go through plain torch in float32, many through sentence-transformers, in bfloat16 where the CPU has it."""
     embedder = Embedder.open(BUNDLED)
     texts = [f"{fact} {number}" for number in range(FEW // len(FACTS) + 1) for fact in FACTS]

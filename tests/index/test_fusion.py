@@ -38,7 +38,7 @@ def test_one_ranking_keeps_its_order(one: list[int], k: int) -> None:
 
 
 @given(rankings, constant)
-def test_what_is_nowhere_behind_comes_first(given_rankings: list[list[int]], k: int) -> None:
+def test_an_id_never_ranked_behind_another_comes_before_it(given_rankings: list[list[int]], k: int) -> None:
     position = {i: at for at, (i, _) in enumerate(fuse(given_rankings, k))}
     for a in position:
         for b in position:
@@ -48,7 +48,7 @@ def test_what_is_nowhere_behind_comes_first(given_rankings: list[list[int]], k: 
 
 
 @given(st.lists(st.floats(-1, 1), max_size=30))
-def test_equal_scores_are_parted_by_almost_nothing(scores: list[float]) -> None:
+def test_ties_are_broken_by_almost_nothing(scores: list[float]) -> None:
     ranked = list(enumerate(sorted(scores, reverse=True)))
     parted = strictly_decreasing(ranked)
     assert [i for i, _ in parted] == [i for i, _ in ranked]

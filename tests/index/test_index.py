@@ -28,9 +28,8 @@ from ragyena.errors import (
 )
 from ragyena.index.add import AddReport
 from ragyena.index.index import Index
-from ragyena.index.locate import locate
-from ragyena.index.status import IndexStatus
-from ragyena.index.verify import verify
+from ragyena.index.inspection import IndexStatus, verify
+from ragyena.index.storage import locate
 from ragyena.index.writer import Writer
 from ragyena.types import Progress, ScoredPassage
 
@@ -96,7 +95,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def found(index: Path, query: str, **filters: str) -> str:
+def top_source(index: Path, query: str, **filters: str) -> str:
     hits = search(index, query, k=1, **filters)
     return hits[0].passage.source.rpartition("/")[2] if hits else ""
 
@@ -122,8 +121,8 @@ def test_add_is_incremental(corpus: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     report = add([corpus], index, CONFIG)
     assert (report.created, report.files, report.added, report.documents, report.failed) == (True, 3, 3, 14, ())
-    assert found(index, "Who built the bridge?") == "bridge.txt"
-    assert found(index, "When was town 7 founded?", n="7").startswith("towns.jsonl#")
+    assert top_source(index, "Who built the bridge?") == "bridge.txt"
+    assert top_source(index, "When was town 7 founded?", n="7").startswith("towns.jsonl#")
     assert sound(index)
 
     report = add([corpus], index, CONFIG)
@@ -134,13 +133,13 @@ def test_add_is_incremental(corpus: Path, tmp_path: Path) -> None:
     (corpus / "sub" / "whale.md").unlink()
     report = add([corpus], index, CONFIG)
     assert (report.added, report.replaced, report.unchanged, report.removed) == (1, 1, 1, 0)
-    assert found(index, "tunnel") == "bridge.txt"
+    assert top_source(index, "tunnel") == "bridge.txt"
     assert [h.passage.text for h in search(index, "Anna Lindqvist", "lexical", k=9)] == []
-    assert found(index, "blue whale") == "whale.md"
+    assert top_source(index, "blue whale") == "whale.md"
 
     report = add([corpus], index, CONFIG, prune=True)
     assert (report.removed, report.unchanged) == (1, 3)
-    assert found(index, "blue whale") != "whale.md"
+    assert top_source(index, "blue whale") != "whale.md"
     assert sound(index)
 
 
@@ -155,7 +154,7 @@ def test_rows_that_stay_are_not_embedded_again(corpus: Path, tmp_path: Path) -> 
     (corpus / "towns.jsonl").write_text("".join([lines[0], new, *lines[1:]]))  # every other row moves down
     report = add([corpus], index, CONFIG)
     assert (report.replaced, report.documents, report.total_documents) == (1, 1, 15)
-    assert found(index, "founded", n="11") == "towns.jsonl#13"
+    assert top_source(index, "founded", n="11") == "towns.jsonl#13"
     assert sound(index)
 
 
@@ -169,7 +168,7 @@ def test_equal_content_is_stored_once_and_outlives_one_of_its_files(corpus: Path
     assert report.documents == 14
     (corpus / "bridge.txt").unlink()
     add([corpus], index, CONFIG, prune=True)
-    assert found(index, "Who built the bridge?") == "copy.txt"
+    assert top_source(index, "Who built the bridge?") == "copy.txt"
     assert sound(index)
     assert add([corpus], index, CONFIG).unchanged == 3
 
@@ -186,7 +185,7 @@ def test_a_bad_file_stops_nothing(corpus: Path, tmp_path: Path) -> None:
 
     (corpus / "bridge.txt").write_bytes(bytes(range(256)) * 40)
     assert len(add([corpus], index, CONFIG).failed) == 3
-    assert found(index, "Who built the bridge?") == "bridge.txt", "what it held stays until it can be read"
+    assert top_source(index, "Who built the bridge?") == "bridge.txt", "what it held stays until it can be read"
 
 
 def test_nothing_to_index_leaves_nothing(tmp_path: Path) -> None:
@@ -298,7 +297,7 @@ def test_verify_repairs_vectors(corpus: Path, tmp_path: Path) -> None:
     report = verify(index, repair=True)
     assert report.sound
     assert report.repaired == (problem,)
-    assert found(index, "blue whale") == "whale.md"
+    assert top_source(index, "blue whale") == "whale.md"
 
 
 @pytest.mark.parametrize(
@@ -313,7 +312,7 @@ def test_verify_repairs_vectors(corpus: Path, tmp_path: Path) -> None:
         ("DELETE FROM origins", "stand in no file"),
     ],
 )
-def test_verify_sees_what_was_tampered_with(corpus: Path, tmp_path: Path, statement: str, complaint: str) -> None:
+def test_verify_detects_tampering(corpus: Path, tmp_path: Path, statement: str, complaint: str) -> None:
     index = tmp_path / "index"
     add([corpus / "bridge.txt"], index, CONFIG)
     db = sqlite3.connect(index / "store.sqlite")
@@ -344,7 +343,7 @@ def kill_until_done(index: Path, rows: Path, seconds: tuple[float, float], kills
             assert sound(index)
             counts.append(status(index).documents)
             if counts[-1]:
-                assert found(index, "item 0").startswith(rows.name)
+                assert top_source(index, "item 0").startswith(rows.name)
         else:
             counts.append(0)
     return counts
@@ -378,7 +377,7 @@ def test_killed_in_the_middle_nothing_is_lost(tmp_path: Path) -> None:
     assert before % 8 == 0, "whole commits"
     assert status(index).counts.incomplete == 1
     assert sound(index)
-    assert found(index, "item 0").startswith("items.jsonl"), "searched without a vector file"
+    assert top_source(index, "item 0").startswith("items.jsonl"), "searched without a vector file"
     added, total = finish(index, rows, 60)
     assert added == total - before
 
@@ -430,7 +429,7 @@ def test_two_writers(corpus: Path, tmp_path: Path) -> None:
         out, _ = process.communicate(timeout=100)
         assert process.returncode == IndexLockedError.exit_code
         assert f"IndexLockedError {index} is being written by another process (pid {os.getpid()})" in out
-        assert found(index, "blue whale") == "whale.md"
+        assert top_source(index, "blue whale") == "whale.md"
     assert add([corpus], index, CONFIG).unchanged == 3
 
 
@@ -458,7 +457,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 from ragyena.index import add as adding
 adding.COMMIT_PASSAGES = 8
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
@@ -488,7 +487,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
 index = Index.open(disk / "index", settings=PipelineConfig(index=IndexConfig(passage_tokens=64)))
 assert index.search("item 3", k=3)

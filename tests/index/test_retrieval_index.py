@@ -1,4 +1,4 @@
-"""An index on the disk: what goes in comes out, in the right order, and damage is named."""
+"""An index on disk: search results and their order, concurrent writing, and reported damage."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def sources(index: Index, query: str, mode: str = "hybrid", **filters: str) -> l
     return [Path(match.passage.source).stem for match in matches]
 
 
-def test_each_mode_finds_what_was_asked_for(opened: Index) -> None:
+def test_each_mode_returns_the_relevant_passage(opened: Index) -> None:
     for mode in ("hybrid", "dense", "lexical"):
         assert sources(opened, "How much can the blue whale weigh?", mode)[0] == "whale"
     # The bridge's passage never says what it is about; its title does.
@@ -160,7 +160,7 @@ def test_a_query_of_ten_thousand_words(opened: Index) -> None:
     assert opened.search(query, k=3)
 
 
-def test_passages_added_after_the_vector_file_are_found(copy: Path) -> None:
+def test_passages_added_after_the_vector_file_are_searched(copy: Path) -> None:
     put(copy, [Document("/files/moon.txt", "The moon circles the earth in 27 days.", "Moon")], refresh=False)
     with Index.open(copy) as index:
         assert sources(index, "How long does the moon take?", "dense")[0] == "moon"

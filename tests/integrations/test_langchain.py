@@ -47,9 +47,9 @@ class TestStandardSuite(RetrieversIntegrationTests):
 
 @pytest.fixture
 def retriever(small_index: Path, small_config: PipelineConfig) -> Iterator[RagyenaRetriever]:
-    found = RagyenaRetriever(index=str(small_index), settings=small_config)
-    yield found
-    found.close()
+    result = RagyenaRetriever(index=str(small_index), settings=small_config)
+    yield result
+    result.close()
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def test_filters_and_k(small_index: Path, small_config: PipelineConfig) -> None:
 
 def test_searches_of_many_threads(retriever: RagyenaRetriever) -> None:
     questions = [QUESTION, "Who keeps the lamp?", "How is green tea brewed?"] * 8
-    found = retriever.batch(questions, config={"max_concurrency": 8})
-    assert found == [retriever.invoke(question) for question in questions]
+    result = retriever.batch(questions, config={"max_concurrency": 8})
+    assert result == [retriever.invoke(question) for question in questions]
 
 
 def test_a_missing_index_is_named(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_invoke_batch_stream_and_their_async_forms_agree(pipeline: RagyenaPipeli
 
 def test_one_bad_question_of_a_batch(pipeline: RagyenaPipeline) -> None:
     questions = [QUESTION, "  ", "why " * 1000, QUESTION]
-    found: list[Any] = pipeline.batch(questions, return_exceptions=True)
-    assert [type(item) for item in found] == [Answer, EmptyQuestionError, QuestionTooLongError, Answer]
+    result: list[Any] = pipeline.batch(questions, return_exceptions=True)
+    assert [type(item) for item in result] == [Answer, EmptyQuestionError, QuestionTooLongError, Answer]
     with pytest.raises(EmptyQuestionError):
         pipeline.batch(questions)
     with pytest.raises(EmptyQuestionError):

@@ -9,9 +9,8 @@ from torch import Tensor
 from ragyena.config import CausalModelConfig
 from ragyena.model.checkpoint import load_into
 from ragyena.model.mixers.causal_hyena import CausalHyena
-from ragyena.ops.long_conv.reference import long_conv_reference
+from ragyena.ops.reference import long_conv_reference, short_conv_reference
 from ragyena.ops.short_conv import short_conv
-from ragyena.ops.short_conv.reference import short_conv_reference
 
 DUMPS = ["op_pile_o2", "op_o2_short", "op_o3"]
 END_TO_END = 1e-4  # the published code's own fp32 error is 1e-5 to 2e-5, all of it in the filter's sines
@@ -113,10 +112,10 @@ def test_equals_its_definition(order: int, length: int) -> None:
     assert relative(actual, expected) <= 1e-12
     cotangent = torch.randn_like(x)
     needed = [x, *mixer.parameters()]
-    for found, wanted in zip(
+    for gradient, wanted in zip(
         torch.autograd.grad(actual, needed, cotangent), torch.autograd.grad(expected, needed, cotangent)
     ):
-        assert (found - wanted).norm() <= 1e-10 * (1 + wanted.norm())
+        assert (gradient - wanted).norm() <= 1e-10 * (1 + wanted.norm())
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -131,7 +130,7 @@ def test_causality(order: int) -> None:
         assert change[:, t].max() > 0
 
 
-def test_filter_decays_unless_told_not_to() -> None:
+def test_the_filter_decays_by_default() -> None:
     torch.manual_seed(0)
     decaying = CausalHyena(CausalModelConfig(width=64, max_length=512))
     flat = CausalHyena(CausalModelConfig(width=64, max_length=512, modulate=False))
@@ -173,5 +172,5 @@ def test_compiles_as_one_graph() -> None:
     y, expected = compiled(x), mixer(x)
     assert relative(y, expected) <= 1e-6
     needed = [x, *mixer.parameters()]
-    for found, wanted in zip(torch.autograd.grad(y.sum(), needed), torch.autograd.grad(expected.sum(), needed)):
-        assert relative(found, wanted) <= 1e-5
+    for gradient, wanted in zip(torch.autograd.grad(y.sum(), needed), torch.autograd.grad(expected.sum(), needed)):
+        assert relative(gradient, wanted) <= 1e-5

@@ -64,13 +64,13 @@ def test_the_readers_mixer(question: int, passages: int, slot: int, dtype: torch
     mixer.passage_backend = "triton"
     fused = results(mixer, states, masks)
     assert all(f.dtype == p.dtype for f, p in zip(fused, plain))
-    error, limit = ([relative(x, e) for x, e in zip(found, exact)] for found in (fused, plain))
+    error, limit = ([relative(x, e) for x, e in zip(outputs, exact)] for outputs in (fused, plain))
     if dtype == torch.float32:
         assert max(error) <= 2e-6
     assert math.hypot(*error) <= 1.5 * math.hypot(*limit) + 1e-5
 
 
-def test_channels_of_context_scope_are_refused_only_where_asked() -> None:
+def test_an_explicit_backend_refuses_channels_of_context_scope() -> None:
     mixer = reader_mixer(context_channels=8)
     arguments = [
         torch.randn(1, 4, 24), torch.randn(1, 2, 8, 24), torch.ones(1, 4, dtype=torch.bool),
@@ -87,9 +87,9 @@ def test_the_published_operator() -> None:
     torch.manual_seed(4)
     mixer = CausalHyena(CausalModelConfig(width=12, max_length=60, order=2)).to(DEVICE)
     x = torch.randn(2, 50, 12, device=DEVICE).requires_grad_()
-    found = {}
+    by_backend = {}
     for backend in ("torch", "triton"):
         mixer.gates_backend = backend
-        found[backend] = results(mixer, [x], [])
-    for fused, plain in zip(found["triton"], found["torch"]):
+        by_backend[backend] = results(mixer, [x], [])
+    for fused, plain in zip(by_backend["triton"], by_backend["torch"]):
         assert relative(fused, plain) <= 1e-5

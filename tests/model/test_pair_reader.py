@@ -1,4 +1,4 @@
-"""A pair reader is the encoder it starts from, reads each passage alone, and names what cannot be."""
+"""Pair readers: equal to the encoder they start from, passages read alone, encoders that are refused."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_passage_is_scored_alike_among_others_and_with_more_padding(kind: str,
     assert torch.isfinite(among.null).all()
 
 
-def test_every_token_of_a_slot_is_found_again_in_its_pair() -> None:
+def test_every_token_of_a_slot_has_its_place_in_the_pair() -> None:
     inputs = contexts([[2001, 2002, 2003], [3001, 3002]], [4001, 4002])
     for separators in (1, 2):
         pairs = Pairs.of(inputs, separators)

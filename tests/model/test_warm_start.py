@@ -1,4 +1,4 @@
-"""A reader's first weights: from MiniLM, and from an attention reader."""
+"""Initial weights of a reader: from MiniLM, and from an attention reader."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_encoder_does_not_start_a_hyena_reader() -> None:
         start_from_encoder(model, MINILM)
 
 
-def test_hyena_keeps_of_attention_what_it_has() -> None:
+def test_a_hyena_reader_starts_from_the_shared_weights_of_an_attention_reader() -> None:
     teacher, student = tiny("attention"), tiny("hyena")
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     start_from_reader(student, teacher)
@@ -97,7 +97,7 @@ def test_hyena_keeps_of_attention_what_it_has() -> None:
 
 
 @pytest.mark.parametrize("mixer", ["attention", "hyena", "local_attention"])
-def test_a_like_reader_becomes_the_same_reader(mixer: str) -> None:
+def test_a_reader_of_the_same_shape_is_copied(mixer: str) -> None:
     teacher, student = tiny(mixer), tiny(mixer)
     start_from_reader(student, teacher)
     for name, tensor in teacher.state_dict().items():

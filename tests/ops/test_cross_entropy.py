@@ -7,7 +7,7 @@ import torch
 from numeric import relative
 
 from ragyena.ops.cross_entropy import linear_cross_entropy
-from ragyena.ops.cross_entropy.reference import linear_cross_entropy_reference
+from ragyena.ops.reference import linear_cross_entropy_reference
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2}
 
@@ -25,8 +25,8 @@ def test_value_and_gradients_match_the_definition(dtype: torch.dtype, chunk: int
     assert actual.dtype == kept
     assert relative(actual.detach(), expected.detach()) <= TOLERANCE[dtype]
     wanted = torch.autograd.grad(3 * expected, [x, weight])
-    found = torch.autograd.grad(3 * actual, [x, weight])
-    for f, w, a in zip(found, wanted, (x, weight)):
+    gradients = torch.autograd.grad(3 * actual, [x, weight])
+    for f, w, a in zip(gradients, wanted, (x, weight)):
         assert f.dtype == a.dtype
         assert relative(f, w) <= TOLERANCE[dtype]
     with torch.no_grad():

@@ -18,7 +18,7 @@ from ragyena.errors import MissingDependencyError
 from ragyena.ops import backends
 from ragyena.ops.long_conv import fft, long_conv, long_conv_with_tail
 from ragyena.ops.long_conv.fft import fft_size
-from ragyena.ops.long_conv.reference import long_conv_reference
+from ragyena.ops.reference import long_conv_reference
 
 # Relative L2 error against fp64, for inputs already rounded to the type: the sums themselves run in fp32.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4e-3}
@@ -78,8 +78,8 @@ def test_outputs_and_gradients_match_the_definition(
     assert relative(actual, expected) <= TOLERANCE[dtype]
     cotangent = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
     wanted = torch.autograd.grad(expected, arguments, cotangent.double())
-    found = torch.autograd.grad(actual, arguments, cotangent)
-    for name, f, w, a in zip(["u", "filter", "skip", "gate_in", "gate_out"], found, wanted, arguments):
+    gradients = torch.autograd.grad(actual, arguments, cotangent)
+    for name, f, w, a in zip(["u", "filter", "skip", "gate_in", "gate_out"], gradients, wanted, arguments):
         assert f.dtype == a.dtype
         assert relative(f, w) <= TOLERANCE[dtype], name
 
@@ -130,7 +130,7 @@ def test_channel_groups_change_nothing(monkeypatch: pytest.MonkeyPatch, groups: 
 
 @pytest.mark.parametrize("backend", ["fft", "direct"])
 def test_causality(backend: str) -> None:
-    """What comes at t changes no output before t: exactly so in the sum, to rounding in a transform."""
+    """An input at t changes no output before t: exactly so in the sum, to rounding in a transform."""
     u, taps, *_ = (a.detach() for a in inputs(97, 97))
     before = long_conv(u, taps, direction="causal", backend=backend)
     for t in (1, 40, 96):

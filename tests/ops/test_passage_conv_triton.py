@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 from ragyena.ops.passage_conv import gated_passage_conv
-from ragyena.ops.passage_conv.reference import gated_passage_conv_reference
 from ragyena.ops.passage_conv.triton_op import MAX_SLOT, slot_plan
+from ragyena.ops.reference import gated_passage_conv_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -53,9 +53,9 @@ def test_matches_fp64(batch: int, channels: int, length: int, slot: int, dtype: 
     assert actual.dtype == dtype
     assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(u.shape, generator=torch.Generator().manual_seed(0)).to(dtype).to(DEVICE)
-    found = torch.autograd.grad(actual, arguments, cotangent)
+    gradients = torch.autograd.grad(actual, arguments, cotangent)
     wanted = torch.autograd.grad(expected, arguments, cotangent.double())
-    for name, f, w, a in zip(("u", "filter", "gate_in", "gate_out"), found, wanted, arguments):
+    for name, f, w, a in zip(("u", "filter", "gate_in", "gate_out"), gradients, wanted, arguments):
         assert f.dtype == a.dtype
         assert relative(f, w) <= TRITON_TOLERANCE[dtype], name
 
@@ -75,8 +75,8 @@ def test_each_gate_alone(given: tuple[bool, bool]) -> None:
     actual = gated_passage_conv(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1], backend="triton")
     expected = gated_passage_conv_reference(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1])
     assert relative(actual, expected) <= 1e-6
-    found = torch.autograd.grad(actual.sum(), needed)
-    for f, w in zip(found, torch.autograd.grad(expected.sum(), needed)):
+    gradients = torch.autograd.grad(actual.sum(), needed)
+    for f, w in zip(gradients, torch.autograd.grad(expected.sum(), needed)):
         assert relative(f, w) <= 2e-6
 
 
@@ -92,7 +92,7 @@ def test_backends_agree(backend: str) -> None:
     )
 
 
-def test_a_slot_does_not_hear_another() -> None:
+def test_slots_are_independent() -> None:
     u, taps, *_ = (a.detach() for a in inputs(1, 2, 100, 20, torch.float16))
     changed = u.clone()
     changed[..., 45] += 1
@@ -130,7 +130,7 @@ def test_operator_is_registered_soundly() -> None:
     torch.library.opcheck(operator, (u, taps, 5, None, None))
 
 
-def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     u, taps = torch.zeros(1, 2, 8, device=DEVICE), torch.zeros(2, 7, device=DEVICE)
     with pytest.raises(ValueError, match="slots of 5 tokens"):
         gated_passage_conv(u, taps, slot_tokens=5)

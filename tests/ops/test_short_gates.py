@@ -11,8 +11,8 @@ from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
+from ragyena.ops.reference import causal_gates_reference, short_gates_reference
 from ragyena.ops.short_gates import causal_gates, short_gates, short_gates_by_position
-from ragyena.ops.short_gates.reference import causal_gates_reference, short_gates_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -44,9 +44,9 @@ def compare(actual: tuple[Tensor, ...], expected: tuple[Tensor, ...], arguments:
     for a, e in zip(actual, expected):
         assert a.dtype == dtype and a.shape == e.shape
         assert relative(a, e) <= limit
-    found = torch.autograd.grad(actual, arguments, cotangents)
+    gradients = torch.autograd.grad(actual, arguments, cotangents)
     wanted = torch.autograd.grad(expected, arguments, [c.double() for c in cotangents])
-    for f, w, argument in zip(found, wanted, arguments):
+    for f, w, argument in zip(gradients, wanted, arguments):
         assert f.dtype == argument.dtype and f.shape == argument.shape
         assert relative(f, w) <= limit
 
@@ -79,8 +79,8 @@ def test_torch_matches_fp64() -> None:
     for a, e in zip(by_position, expected):
         assert relative(a.permute(2, 0, 1).flatten(1)[None], e) <= 1e-6
     weight, bias = drawn(15, 4).requires_grad_(), drawn(15).requires_grad_()
-    found = causal_gates(projected, weight, bias, backend="torch")
-    compare(found, causal_gates_reference(projected, weight, bias), [projected, weight, bias], 1e-6)
+    outputs = causal_gates(projected, weight, bias, backend="torch")
+    compare(outputs, causal_gates_reference(projected, weight, bias), [projected, weight, bias], 1e-6)
 
 
 def test_padding_is_not_read() -> None:
@@ -115,7 +115,7 @@ def test_no_slots_are_no_error() -> None:
     assert not dtaps.any()
 
 
-def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     projected, taps, mask = drawn(2, 5, 6), drawn(3, 6), padded(2, 5)
     with pytest.raises(ValueError, match="three thirds"):
         short_gates(projected[..., :5], taps, mask)

@@ -1,4 +1,4 @@
-"""Citations: what they quote is what the store holds, with the answer where they say it is."""
+"""Citations quote the store byte for byte and point at the answer."""
 
 from __future__ import annotations
 

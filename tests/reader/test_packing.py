@@ -1,4 +1,4 @@
-"""Packing: what enters a context, where it sits, and the account of it."""
+"""Packing: the passages of a context, their slots, and the packing log."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_budget_that_holds_no_passage_is_refused_with_one_that_does(tokenizer:
     assert len(packed("Who built the bridge?", scored, tokenizer, context_tokens=enough).passages) == 1
 
 
-def test_nothing_found_packs_an_empty_context(tokenizer: Tokenizer) -> None:
+def test_no_candidates_give_an_empty_context(tokenizer: Tokenizer) -> None:
     context = packed("Who built the bridge?", [], tokenizer)
     assert context.token_ids.shape == (0, 0) and context.log.used_tokens == len(context.question_ids)
 

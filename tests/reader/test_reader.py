@@ -1,4 +1,4 @@
-"""Readers from checkpoint folders: the shipped one answers, and what cannot be opened is refused by name."""
+"""Readers from checkpoint folders: the shipped one answers; invalid folders are refused by name."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_shipped_reader_answers_easy_questions(shipped: Reader, question: st
     assert 0 < reading.confidence <= 1 and 0 <= reading.no_answer_probability <= 1
 
 
-def test_confidence_falls_where_the_passages_do_not_say(shipped: Reader) -> None:
+def test_confidence_falls_where_the_passages_hold_no_answer(shipped: Reader) -> None:
     known = shipped.read(context("When was the Eiffel Tower completed?"))
     unknown = shipped.read(context("When was the Eiffel Tower completed?", TEXTS[2:]))
     assert unknown.confidence < known.confidence

@@ -1,4 +1,4 @@
-"""Charts: what is measured stands at its place, and whatever a name holds is text."""
+"""Charts: points at their places, names escaped as text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_names_are_text() -> None:
         assert "<script" not in html and 'aria-label="a&lt;script&gt;&amp;&#34;b&#34;"' in html
 
 
-def test_nothing_that_cannot_be_shown_is_shown() -> None:
+def test_charts_that_cannot_be_drawn_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing"):
         LineChart("t", [], Axis("x"), Axis("y"))
     with pytest.raises(ValueError, match="logarithmic"):

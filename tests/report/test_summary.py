@@ -1,4 +1,4 @@
-"""Summaries are small and say what the results said."""
+"""Summaries are small and keep every figure of the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of training runs come from their logs, under names that tell them apart."""
+"""Reports of training runs are made from their logs, under distinct names."""
 
 from __future__ import annotations
 

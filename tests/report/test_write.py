@@ -1,4 +1,4 @@
-"""Reports of small evaluations: what is in the results is on the page, what is not is not."""
+"""Reports of small evaluations show every part of the results, and nothing that was not measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from ragyena.eval.compare import compare, write_together
 from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
-from ragyena.report.numbers import duration
+from ragyena.report.markdown import to_markdown
+from ragyena.report.model import Bullets, Page, Section, Text
+from ragyena.report.numbers import duration, p_value
 from ragyena.report.write import report
 
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso", "Lorne", "Wexley", "Harrow", "Tynebridge"]
@@ -121,6 +123,11 @@ def read(path: Path) -> tuple[Outline, str]:
     return outline, html
 
 
+def unwrapped(markdown: str) -> str:
+    """Each paragraph on one line."""
+    return " ".join(markdown.split())
+
+
 def test_the_page_is_one_file_that_fetches_and_runs_nothing(results: Path, tmp_path: Path) -> None:
     for task in TASKS:
         page, _ = report([results / task], tmp_path)
@@ -130,9 +137,7 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(results: Path, tmp_p
         assert 'name="viewport"' in html and "prefers-color-scheme: dark" in html and "@media print" in html
 
 
-def test_sections_stand_in_the_order_of_questions_people_ask_and_only_where_there_is_data(
-    results: Path, tmp_path: Path
-) -> None:
+def test_sections_have_a_fixed_order_and_appear_only_with_data(results: Path, tmp_path: Path) -> None:
     measured = "How it was measured"
     wanted = {
         "open": [
@@ -172,7 +177,8 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
 def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, tmp_path: Path) -> None:
     text = report([results / "open"], tmp_path)[1].read_text(encoding="utf-8")
     assert "| reader | retrieve | pack | inputs | encode | extract | first token p50 | tokens/s alone |" in text
-    assert "attention would keep" in text and "Energy was not measured: energy is read from NVIDIA GPUs alone" in text
+    assert "attention would keep" in text
+    assert "Energy was not measured: energy is read from NVIDIA GPUs alone" in unwrapped(text)
     (path,) = (results / "open").glob("*-one-*.json")
     for condition in json.loads(path.read_text(encoding="utf-8"))["conditions"]:
         parts, first = condition["cost"]["parts"], condition["cost"]["first_token"]
@@ -184,8 +190,8 @@ def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, 
     )
 
 
-def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> None:
-    """Only the recipe "open" times readings, and none so many that a tail can be told."""
+def test_measures_that_were_not_taken_have_no_column(results: Path, tmp_path: Path) -> None:
+    """Only the recipe "open" times readings, and too few for a p95."""
     for task in TASKS:
         page, markdown = report([results / task], tmp_path)
         for text in (markdown.read_text(encoding="utf-8"), " ".join(read(page)[0].text)):
@@ -197,6 +203,20 @@ def test_what_was_not_measured_has_no_column(results: Path, tmp_path: Path) -> N
             assert all(any(cells[place].strip() for cells in body) for place in range(len(lines[0]))), table
 
 
+def test_prose_of_the_markdown_is_wrapped() -> None:
+    prose = "a paragraph with a [link](https://example.org) and `code` " * 5
+    page = Page("t", "", [Section("s", [Text(prose), Bullets([prose])])])
+    lines = to_markdown(page).splitlines()
+    assert max(map(len, lines)) <= 120 and " ".join(" ".join(lines).split()).count(prose.strip()) == 2
+    assert len([line for line in lines if line.startswith("- ")]) == 1 and lines[-1].startswith("  ")
+
+
+def test_p_values_are_short() -> None:
+    assert [p_value(p) for p in (0.0, 0.0014, 0.05, 0.9994, 0.9996, 1.0)] == [
+        *("< 0.001", "0.001", "0.050", "0.999", "1", "1"),
+    ]
+
+
 def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
     page, markdown = report([results / "open"], tmp_path)
     _, html = read(page)
@@ -204,7 +224,7 @@ def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
     assert r"\<b\>bridge\</b\>" in markdown.read_text(encoding="utf-8")
 
 
-def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_path: Path) -> None:
+def test_a_significantly_better_reader_is_marked(folder: Any, tmp_path: Path) -> None:
     place = folder("open")
     first, second = sorted(place.glob("*.answers.jsonl"), key=lambda path: "-one-" not in path.name)
     for path, em in ((first, 0.0), (second, 1.0)):
@@ -224,8 +244,8 @@ def test_a_reader_that_is_better_by_more_than_chance_is_marked(folder: Any, tmp_
     assert "`one` against `two`, by F1 under 3 conditions: better in 0, worse in 3" in markdown.read_text("utf-8")
 
 
-def test_the_length_at_which_a_reader_becomes_the_faster_one_is_said(folder: Any, tmp_path: Path) -> None:
-    """Constructed times: the one grows with the length, the other with its square; equal at 1,000 tokens."""
+def test_the_length_at_which_a_reader_becomes_the_faster_is_shown(folder: Any, tmp_path: Path) -> None:
+    """Constructed times, one linear and one quadratic in the length; equal at 1,000 tokens."""
     place = folder("open")
     for reader, power in (("one", 2), ("two", 1)):
 
@@ -240,10 +260,10 @@ def test_the_length_at_which_a_reader_becomes_the_faster_one_is_said(folder: Any
         "`two` takes 2.00 times as long as `one` for a context of 500 tokens, 0.80 times as long for one of 1,250 "
         "(medians); the two cross at about 1,000 tokens (measured between 800 and 1,250), beyond which `two` is faster."
     )
-    assert said in markdown.read_text(encoding="utf-8") and "cross at 1,000" in read(page)[1]
+    assert said in unwrapped(markdown.read_text(encoding="utf-8")) and "cross at 1,000" in read(page)[1]
     changed(place, "*-two-*.json", lambda result: result["machine"].update(processor="Another one"))
     page, markdown = report([place], tmp_path / "out")
-    text = markdown.read_text(encoding="utf-8")
+    text = unwrapped(markdown.read_text(encoding="utf-8"))
     assert "ran on machines that differ" in text and "cross at" not in text + read(page)[1]
 
 
@@ -289,7 +309,7 @@ def test_without_answers_beside_it_a_result_has_its_figures_alone(folder: Any, t
     assert "two: no differences, for want of answers" in html
 
 
-def test_two_runs_of_one_reader_are_told_apart_and_several_recipes_are_one_page(
+def test_two_runs_of_one_reader_have_distinct_names_and_recipes_share_a_page(
     results: Path, folder: Any, tmp_path: Path
 ) -> None:
     again = folder("open")
@@ -312,7 +332,7 @@ def test_of_one_readers_runs_the_newest_counts(folder: Any, tmp_path: Path) -> N
     assert "2001-01-01" not in text and newest.name in text.replace("\\", "")
 
 
-def test_what_is_no_result_is_named(results: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_result_is_named(results: Path, tmp_path: Path) -> None:
     with pytest.raises(PathNotFoundError, match=r"none\.json"):
         report([tmp_path / "none.json"], tmp_path)
     (tmp_path / "list.json").write_text("[1]", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Result files of readers that were never trained, in the form in which ragyena writes real ones."""
+"""Fabricated result files in the format of real ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def estimate(mean: float) -> Estimate:
 
 
 def condition(name: str, em: float, *, sources: Sequence[str] = ("all of it",), **parameters: Any) -> ConditionReport:
-    """EM as given, F1 ten above it; each source one above the other."""
+    """A condition with EM as given and F1 ten above it; each source scores one above the last."""
 
     def part(source: str, em: float) -> SourceReport:
         return SourceReport(source, 1234, estimate(em), estimate(em + 10))
@@ -59,7 +59,7 @@ def cost(tokens: int, seconds: float) -> Cost:
 
 
 def difference(first: str, second: str, gap: float, source: str, measure: str) -> Difference:
-    """One of which more than chance is known where it is at least two."""
+    """A difference that is significant if it is at least two."""
     verdict = "neither" if abs(gap) < 2 else "first" if gap > 0 else "second"
     p = 0.0001 if abs(gap) >= 2 else 0.4321
     return Difference(first, second, source, measure, 1234, 50.0, 50.0 - gap, estimate(gap), p, verdict)
@@ -122,7 +122,7 @@ def write_evaluation(
         )
         results.append(asdict(report))
         if number:
-            found = {
+            by_condition = {
                 c.name: tuple(
                     difference("first", name, -gain, source, measure)
                     for source in ("all", *(s.source for s in c.sources if len(c.sources) > 1))
@@ -131,13 +131,13 @@ def write_evaluation(
                 for c in conditions
             }
             readers_compared = results[0]["reader"], results[number]["reader"]
-            comparisons.append(asdict(Comparison("2026-11-20", path.stem, *readers_compared, found, ())))
+            comparisons.append(asdict(Comparison("2026-11-20", path.stem, *readers_compared, by_condition, ())))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"results": results, "comparisons": comparisons}), encoding="utf-8")
 
 
 def write_log(path: Path, **held_out: float) -> None:
-    """Three looks at held-out data, the last of which sees what is given."""
+    """A log with three held-out measurements, the last of which has the given values."""
     rows: list[dict[str, Any]] = []
     for step in (10, 20, 30):
         row = {"step": step, "tokens": step * 100_000, "seconds": float(step), "flops": step * 1e14}

@@ -1,4 +1,4 @@
-"""A small world of made-up people: question and passage files, packed by the real preparation."""
+"""Question and passage files about fictitious people, packed by the real preparation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Quiet:
 
 @dataclass(frozen=True)
 class World:
-    """The packed data and what they were made from."""
+    """Packed data with the questions and passages they were built from."""
 
     data: PackedData
     report: PreparedReport
@@ -69,8 +69,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         city, trade = CITIES[(5 * i) % 9], TRADES[(i * 7) % 6]
         text = f"{name} was a {trade} of some fame. {name} was born in {1700 + 3 * i} in the town of {city}."
         passages.append({"id": f"p{i}", "title": f"Life of {name}", "context": text})
-        asked, answer = ("When", str(1700 + 3 * i)) if i % 2 else ("Where", city)
-        question = f"{asked} was {name} born?"
+        interrogative, answer = ("When", str(1700 + 3 * i)) if i % 2 else ("Where", city)
+        question = f"{interrogative} was {name} born?"
         if i % 18 == 4:
             question, answer = f"Was {name} a {trade}?", "yes"
         questions.append({"id": f"q{i}", "passage_id": f"p{i}", "question": question, "answers": [answer]})
@@ -109,13 +109,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         mine(data, encoder, negatives=config.negatives, question_tokens=config.question_tokens, progress=Quiet())
     )
 
-    def seen(text: object) -> str:
+    def text_read(text: object) -> str:
         return tokenizer.decode(tokenizer.encode(str(text)).ids)
 
     return World(
         data, report, config, tokenizer, folder / "cache",
-        {seen(q["question"]): seen(q["answers"][0]) for q in questions},  # type: ignore[index]
-        {seen(q["question"]): seen(p["context"]) for q, p in zip(questions, passages)},
+        {text_read(q["question"]): text_read(q["answers"][0]) for q in questions},  # type: ignore[index]
+        {text_read(q["question"]): text_read(p["context"]) for q, p in zip(questions, passages)},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Confidence is the share of right answers among answers like this one."""
+"""Calibration: mean confidence equals the share of right answers, and right answers get more of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Watched(Sampler):
 
 
 class Knowing(ReaderModel):
-    """A reader that knows the answers, and how well: it is right more often where its scores are peaked.
+    """A fake reader that is right more often where its scores are peaked.
 
     It points at the answer with a strength drawn at random, and at another place with another.
     """

@@ -53,9 +53,7 @@ def bounds(ids: list[int], separator: int) -> list[tuple[int, int]]:
     return list(zip([0, *(end + 1 for end in ends[:-1])], ends))
 
 
-def test_no_more_tokens_than_asked_for_are_kept_of_every_file(
-    tmp_path: Path, tokenizer: Tokenizer, progress: Any
-) -> None:
+def test_a_token_limit_is_shared_by_all_files(tmp_path: Path, tokenizer: Tokenizer, progress: Any) -> None:
     files = (write(tmp_path / "a.jsonl", 300, "train", "river"), write(tmp_path / "b.jsonl", 4, "train", "bridge"))
     config = LanguageDataConfig(prose=files, train_tokens=500)
     report = prepare_prose(config, tokenizer, tmp_path / "cache", progress)

@@ -38,7 +38,7 @@ MODEL = {
 
 
 def text(count: int, seed: int) -> np.ndarray:
-    """A walk in which every word but some has one successor."""
+    """A random walk in which almost every word has one successor."""
     chooser = np.random.default_rng(seed)
     walk = [0]
     for jump in chooser.random(count - 1):
@@ -101,7 +101,7 @@ def test_a_model_learns_and_its_log_tells_how(packed: Path, tmp_path: Path, prog
 
 
 def test_the_best_weights_are_kept(packed: Path, tmp_path: Path, progress: Any) -> None:
-    """A rate that rises to ruin: the best weights are not the last."""
+    """The learning rate rises until training diverges: the best weights are not the last."""
     ruin = {"muon_rate": 1.0, "adamw_rate": 1.0, "embedding_rate": 1.0, "warmup": 1.0, "final": 1.0}
     (result,) = train(packed, tmp_path, progress, optimizer=ruin, held_out_tokens=64)
     rows = [row["held_out"]["held-out loss"] for row in read_log(tmp_path / "model" / "log.jsonl") if "held_out" in row]
@@ -120,7 +120,7 @@ def test_the_best_weights_are_kept(packed: Path, tmp_path: Path, progress: Any) 
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Stands for a killed process."""
 
 
 def test_a_killed_run_resumes_to_the_same_log_and_weights(

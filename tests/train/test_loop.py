@@ -1,4 +1,4 @@
-"""Runs of tiny models: they learn, they resume exactly, and they stop where numbers do."""
+"""Runs of tiny models: they learn, resume exactly, and stop when numbers overflow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STEPS = 18  # a step is a little over 1000 tokens
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing in the loop may catch it."""
+    """Stands for a killed process: nothing in the loop may catch it."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Hard negatives: near, without the answer, the same as the embedder finds; cloze questions find their answers."""
+"""Hard negatives are near, hold no answer and are the embedder's hits; cloze questions get gold passages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_passages_are_embedded_as_the_embedder_embeds_their_text(world: Any, pro
     assert float((ours * theirs).sum(1).min()) > 0.995
 
 
-def test_a_cloze_question_is_asked_where_its_blank_is_filled(world: Any) -> None:
+def test_the_gold_passage_of_a_cloze_question_holds_its_answer(world: Any) -> None:
     data = world.data
     gold, own = data["cloze_gold"].tolist(), data["cloze_passage"].tolist()
     answers, spans = data["cloze_answer"].tolist(), data["cloze_span"].tolist()

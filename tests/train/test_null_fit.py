@@ -32,26 +32,26 @@ def sampler(world: Any, stage: StageConfig) -> Sampler:
 def test_the_no_answer_score_gets_better_and_nothing_else_moves(world: Any, stage: Stages, reader: ReaderModel) -> None:
     drawn = sampler(world, stage(model=reader.config, unanswerable=0.5, tokens_per_step=4096))
     before = {name: tensor.clone() for name, tensor in reader.state_dict().items()}
-    found = fit_null(reader, drawn, torch.float32, 40_000, seed=0, progress=Silent())
-    assert found["loss"] < found["loss before"]
+    result = fit_null(reader, drawn, torch.float32, 40_000, seed=0, progress=Silent())
+    assert result["loss"] < result["loss before"]
     moved = {name for name, tensor in reader.state_dict().items() if not torch.equal(tensor, before[name])}
     assert "null_of_span.contract.weight" in moved
     assert all(name.startswith("null") for name in moved)
     again = ReaderModel(reader.config).eval()
     again.load_state_dict(before)
-    assert fit_null(again, drawn, torch.float32, 40_000, seed=0, progress=Silent()) == found
+    assert fit_null(again, drawn, torch.float32, 40_000, seed=0, progress=Silent()) == result
 
 
-def test_what_does_not_get_better_stays(world: Any, stage: Stages, reader: ReaderModel) -> None:
-    """Contexts that all hold their answer teach nothing where the score is at its least already."""
+def test_a_score_that_cannot_improve_stays(world: Any, stage: Stages, reader: ReaderModel) -> None:
+    """Contexts that all hold their answer cannot improve a score that is minimal already."""
     drawn = sampler(
         world, stage(model=reader.config, unanswerable=0.0, sentence_removed=0.0, perturbed=0.0, tokens_per_step=4096)
     )
     with torch.no_grad():
         reader.null.bias.fill_(-1e6)
     before = {name: tensor.clone() for name, tensor in reader.state_dict().items()}
-    found = fit_null(reader, drawn, torch.float32, 12_000, seed=0, progress=Silent())
-    assert found["loss"] == found["loss before"] == 0.0
+    result = fit_null(reader, drawn, torch.float32, 12_000, seed=0, progress=Silent())
+    assert result["loss"] == result["loss before"] == 0.0
     assert all(torch.equal(tensor, before[name]) for name, tensor in reader.state_dict().items())
 
 

@@ -1,4 +1,4 @@
-"""Flat arrays: rows cut and padded, edited in place, refused where they are something else."""
+"""Flat arrays: rows cut and padded, edited in place; foreign files are refused."""
 
 from __future__ import annotations
 

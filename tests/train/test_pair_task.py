@@ -1,4 +1,4 @@
-"""A pair reader learns from gold spans, and teaches a reader spans under questions it can understand."""
+"""Training a pair reader on gold spans, and distilling its spans into a reader."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_it_learns_goes_on_from_its_checkpoint_and_teaches(
     assert "hidden" not in parts  # it has no states of the student's width
 
 
-def test_a_recipe_that_describes_another_encoder_is_told_what_to_set(world: Any, encoder: Path, tmp_path: Path) -> None:
+def test_a_recipe_of_another_encoder_shape_names_the_settings(world: Any, encoder: Path, tmp_path: Path) -> None:
     other = pair_stage(model=MODEL | {"width": 64, "depth": 3})
     with pytest.raises(CheckpointError) as caught:
         pair_task(world, other, tmp_path, encoder)

@@ -1,4 +1,4 @@
-"""Preparation: what is kept, what is left out and counted, and hard negatives."""
+"""Preparation: rows kept, rows left out and counted, hard negatives."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_negatives_never_hold_the_answer(world: Any) -> None:
                 assert world.answers[question] not in decoded(world, "passages", negative)
 
 
-def test_the_first_negative_is_about_the_like(world: Any) -> None:
+def test_the_first_negative_is_similar_to_the_question(world: Any) -> None:
     """Negatives are hard: far more of a question's words occur in the first than in a passage at random."""
     words = [set(decoded(world, "questions", row).split()) for row in range(world.report.questions)]
     texts = [set(decoded(world, "passages", p).split()) for p in range(len(world.data["passages_offsets"]) - 1)]

@@ -82,7 +82,7 @@ def test_a_finished_stage_is_averaged_with_another_reader(world: Any, stage: Sta
 
 
 def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_model: Models) -> None:
-    """Of the encoder: the reader's small heads and its few question queries are what the formula leaves out."""
+    """The encoder alone: the formula leaves out the reader's small heads and its few question queries."""
     model = tiny_model("attention", width=96, ffn_width=384, decoder_layers=0)
     each = task(world, stage(model=model))
     batch = each.batch(1)
@@ -91,7 +91,7 @@ def test_model_flops_are_near_what_torch_counts(world: Any, stage: Stages, tiny_
     assert each.flops(batch) == pytest.approx(3 * counter.get_total_flops(), rel=0.1)
 
 
-def test_the_held_out_loss_is_the_same_whenever_it_is_asked_for(world: Any, stage: Stages) -> None:
+def test_the_held_out_loss_is_reproducible(world: Any, stage: Stages) -> None:
     each = task(world, stage())
     first, second = each.held_out(), each.held_out()
     assert first == second and first[each.held_out_loss] > 0.5

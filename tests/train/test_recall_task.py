@@ -1,4 +1,4 @@
-"""Recall tasks ask what their sequences say, and a tiny hybrid learns one."""
+"""Recall tasks have answers in their sequences, and a tiny hybrid learns one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made(config: RecallStageConfig, length: int) -> LanguageBatch:
 
 @pytest.mark.parametrize("length", [32, 33, 64])
 @pytest.mark.parametrize("task", ["associative", "associative_once"])
-def test_values_asked_for_are_those_the_sequence_gave(task: str, length: int) -> None:
+def test_recalled_values_are_those_of_the_sequence(task: str, length: int) -> None:
     queries = 3
     batch = made(stage(task, queries=queries), length)
     assert batch.ids.shape == batch.targets.shape == (40, length)
@@ -47,7 +47,7 @@ def test_values_asked_for_are_those_the_sequence_gave(task: str, length: int) ->
             assert task == "associative" or len(places) == 1
 
 
-def test_an_induction_asks_what_followed_the_special_token() -> None:
+def test_the_target_of_induction_followed_the_special_token() -> None:
     batch = made(stage("induction"), 32)
     for ids, targets in zip(batch.ids.tolist(), batch.targets.tolist()):
         first, last = (at for at, token in enumerate(ids) if token == 12)

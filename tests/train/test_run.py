@@ -1,4 +1,4 @@
-"""What ``ragyena train`` makes of recipes and packed files, on a machine that has no more than training needs."""
+"""``ragyena train``: recipes, packed files, and machines that have only the packages that training needs."""
 
 from __future__ import annotations
 
@@ -89,29 +89,29 @@ def test_a_recipe_is_of_the_kind_it_says(tmp_path: Path) -> None:
         load("lm-hyena-30m", tmp_path)
 
 
-def test_the_pair_differs_in_its_mixers_alone() -> None:
+def test_language_models_and_their_baselines_differ_only_in_mixers() -> None:
     for size in ("30m", "125m"):
-        hyena, twin = (load(f"lm-{kind}-{size}", Path(), check_data=False) for kind in ("hyena", "transformer"))
-        for config in (hyena, twin):
+        hyena, transformer = (load(f"lm-{kind}-{size}", Path(), check_data=False) for kind in ("hyena", "transformer"))
+        for config in (hyena, transformer):
             assert isinstance(config, LanguageTrainConfig)
-        one, other = hyena.stages[0], twin.stages[0]
+        one, other = hyena.stages[0], transformer.stages[0]
         assert set(one.model.layer_mixers) == {"hyena"} and set(other.model.layer_mixers) == {"attention"}
         assert one.model_copy(update={"model": None, "optimizer": None}) == other.model_copy(
             update={"model": None, "optimizer": None}
         )
         assert one.model.model_copy(update={"mixers": ()}) == other.model.model_copy(update={"mixers": ()})
-        assert hyena.data == twin.data and hyena.seed == twin.seed
+        assert hyena.data == transformer.data and hyena.seed == transformer.seed
 
 
 @pytest.mark.parametrize(
-    ("name", "of_its_own", "mixer"),
-    [("reader-attention", "twin", "attention"), ("reader-fid", "local", "local_attention")],
+    ("name", "renamed", "mixer"),
+    [("reader-attention", "attention", "attention"), ("reader-fid", "fid", "local_attention")],
 )
-def test_rivals_of_the_reader_differ_from_it_in_their_mixers_alone(name: str, of_its_own: str, mixer: str) -> None:
+def test_baselines_of_the_reader_differ_from_it_only_in_mixers(name: str, renamed: str, mixer: str) -> None:
     reader, rival = (load(recipe, Path(), check_data=False) for recipe in ("reader", name))
     assert isinstance(reader, TrainConfig) and isinstance(rival, TrainConfig)
     assert (rival.data, rival.seed) == (reader.data, reader.seed)
-    names = {stage.name: of_its_own if stage.name == "student" else stage.name for stage in reader.stages}
+    names = {stage.name: renamed if stage.name == "student" else stage.name for stage in reader.stages}
     assert [stage.name for stage in rival.stages] == list(names.values())
     for one, other in zip(reader.stages, rival.stages, strict=True):
         if one.name in ("pair", "cloze", "teacher"):
@@ -125,7 +125,7 @@ def test_rivals_of_the_reader_differ_from_it_in_their_mixers_alone(name: str, of
         assert other.model.model_copy(update=hyena) == one.model
 
 
-def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path: Path) -> None:
+def test_training_on_long_contexts_starts_from_the_shipped_or_another_reader(tmp_path: Path) -> None:
     config = load("reader-long", Path(), check_data=False)
     assert isinstance(config, TrainConfig)
     first, last = config.stages
@@ -135,29 +135,29 @@ def test_long_contexts_start_from_the_reader_that_ships_or_from_another(tmp_path
         longest = max(stage.passages) * 240
         assert stage.tokens_per_step // longest >= 1 and max(stage.passages) > config.data.negatives
     other = ReaderModelConfig(mixers=("attention",) * 6, null_width=16)
-    save_checkpoint(tmp_path / "twin", {}, other, tokenizer=None, card=None, storage="float32")
-    started = started_from(config, tmp_path / "twin")
+    save_checkpoint(tmp_path / "other", {}, other, tokenizer=None, card=None, storage="float32")
+    started = started_from(config, tmp_path / "other")
     one, two = started.stages
     assert isinstance(one, StageConfig) and isinstance(two, StageConfig)
-    assert (one.start, two.start) == (str(tmp_path / "twin"), first.name) and one.model == two.model == other
+    assert (one.start, two.start) == (str(tmp_path / "other"), first.name) and one.model == two.model == other
     with pytest.raises(CheckpointError, match=r"config\.json"):
         started_from(config, tmp_path)
     after_pair = load("reader-continued", Path(), check_data=False)
     assert isinstance(after_pair, TrainConfig)
-    went_on, *_ = [s for s in started_from(after_pair, tmp_path / "twin").stages if isinstance(s, StageConfig)]
-    assert went_on.start == str(tmp_path / "twin") and went_on.model == other
+    went_on, *_ = [s for s in started_from(after_pair, tmp_path / "other").stages if isinstance(s, StageConfig)]
+    assert went_on.start == str(tmp_path / "other") and went_on.model == other
     long = load("reader-long", Path(), check_data=False)
     assert isinstance(long, TrainConfig) and isinstance(long.stages[-1], StageConfig)
     assert long.stages[-1].average_with == "shipped"
-    *_, last = started_from(long, tmp_path / "twin").stages
+    *_, last = started_from(long, tmp_path / "other").stages
     assert isinstance(last, StageConfig)
-    assert last.average_with == str(tmp_path / "twin") and last.start == long.stages[0].name
+    assert last.average_with == str(tmp_path / "other") and last.start == long.stages[0].name
     for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader, and trains its reader anew
         with pytest.raises(UsageError, match="only a reader's training"):
-            started_from(load(recipe, Path(), check_data=False), tmp_path / "twin")
+            started_from(load(recipe, Path(), check_data=False), tmp_path / "other")
 
 
-def test_an_encoder_that_a_stage_needs_is_looked_at_before_any_work(tmp_path: Path) -> None:
+def test_an_encoder_is_checked_before_any_work(tmp_path: Path) -> None:
     reader = load("reader", tmp_path, check_data=False)
     nowhere: dict[str, Any] = {"packed": tmp_path / "none.npz", "encoder": None, "device": "cpu", "progress": Quiet()}
     with pytest.raises(UsageError, match="starts from an encoder that does not ship"):

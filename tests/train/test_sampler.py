@@ -43,7 +43,7 @@ def rows(batch: Batch) -> range:
     return range(batch.start.shape[0])
 
 
-def test_a_steps_batch_is_the_same_whenever_it_is_drawn(world: Any, stage: Stages) -> None:
+def test_a_batch_depends_on_its_step_alone(world: Any, stage: Stages) -> None:
     config = stage(cloze=0.3, unanswerable=0.2, perturbed=0.2, sentence_removed=0.2, alias=0.5)
     first, second = sampler(world, config), sampler(world, config)
     expected = [first.batch(step) for step in range(12)]
@@ -160,9 +160,9 @@ def test_a_cloze_question_is_a_sentence_whose_blank_the_context_fills(world: Any
         batch = draw.batch(step)
         assert not batch.answer_mask.any() and batch.has_span.all() and (batch.polar == -1).all()
         for row in rows(batch):
-            asked, filled = question(world, batch, row), answer(world, batch, row)
+            cloze, filled = question(world, batch, row), answer(world, batch, row)
             assert filled in context(world, batch, row)[(int(batch.start[row]) - 1) // batch.inputs.token_ids.shape[2]]
-            sentences = [asked.replace(blank, filled, 1) for blank in blanks if blank in asked]
+            sentences = [cloze.replace(blank, filled, 1) for blank in blanks if blank in cloze]
             restored += any(sentence in whole for sentence in sentences for whole in texts)
     assert restored > 10
 
@@ -186,7 +186,7 @@ def test_a_removed_sentence_takes_the_answer_with_it(world: Any, stage: Stages) 
     assert removed > 5
 
 
-def test_a_perturbed_question_asks_of_the_gold_passage_and_has_no_answer(world: Any, stage: Stages) -> None:
+def test_a_perturbed_question_keeps_its_gold_passage_and_has_no_answer(world: Any, stage: Stages) -> None:
     plain = sampler(world, stage(passages=[1], passage_weights=[1.0], tokens_per_step=4000)).batch(1)
     batch = sampler(world, stage(perturbed=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000)).batch(1)
     changed = [row for row in rows(batch) if question(world, batch, row) != question(world, plain, row)]
@@ -198,16 +198,16 @@ def test_a_perturbed_question_asks_of_the_gold_passage_and_has_no_answer(world: 
 
 def test_a_question_is_perturbed_in_several_ways(world: Any, stage: Stages) -> None:
     draw = sampler(world, stage(perturbed=1.0, passages=[1], passage_weights=[1.0], tokens_per_step=4000))
-    asked: set[str] = set()
+    questions: set[str] = set()
     for step in range(40):
         batch = draw.batch(step)
-        asked |= {question(world, batch, row) for row in rows(batch)}
-    assert len(asked) > len(world.data["gold"])  # of one perturbation each there could be no more
+        questions |= {question(world, batch, row) for row in rows(batch)}
+    assert len(questions) > len(world.data["gold"])  # of one perturbation each there could be no more
     texts = [
         world.data.rows(name, torch.arange(len(world.data.lengths(name))), 64) for name in ("perturbed", "questions")
     ]
     known = {world.tokenizer.decode(ids[mask].tolist()) for some, masks in texts for ids, mask in zip(some, masks)}
-    assert asked <= known
+    assert questions <= known
 
 
 def test_an_alias_is_explained_in_another_passage(world: Any, stage: Stages) -> None:
@@ -240,17 +240,17 @@ def test_a_name_is_described_by_a_row_of_a_table(world: Any, stage: Stages) -> N
         batch = draw.batch(step)
         slot = batch.inputs.token_ids.shape[2]
         for row in rows(batch):
-            asked = question(world, batch, row)
-            found = re.search(r"the (\w+) (?:whose (\w+) is|with (\w+)) (\S+?)[ ?]", f"{asked} ")
-            if found is None:
+            bridged = question(world, batch, row)
+            match = re.search(r"the (\w+) (?:whose (\w+) is|with (\w+)) (\S+?)[ ?]", f"{bridged} ")
+            if match is None:
                 continue
             seen += 1
-            head, key, value = found[1], found[2] or found[3], found[4]
+            head, key, value = match[1], match[2] or match[3], match[4]
             tables = [text for text in context(world, batch, row) if text.count(f"{head} : ") == 2]
             assert len(tables) == 1 and f"{key} : {value}" in tables[0]
             assert tables[0] != context(world, batch, row)[(int(batch.start[row]) - 1) // slot]
             plain = world.tokenizer.decode(batch.plain_ids[row][batch.plain_mask[row]].tolist())
-            assert plain != asked
+            assert plain != bridged
             words = world.tokenizer.decode(batch.inputs.token_ids[row][batch.evidence[row]].tolist())
             assert answer(world, batch, row) in words and f"{key} : {value}" in words
     assert seen > 10
@@ -276,9 +276,9 @@ def test_long_contexts_take_passages_near_the_question(world: Any, stage: Stages
     values = {"passages": [passages], "passage_weights": [1.0], "tokens_per_step": 40_000}
     near = sampler(world, stage(**values, related=1.0))
     asked_of = near.asked_of
-    asked = asked_of[asked_of >= 0]
-    assert torch.equal(world.data["gold"].long()[asked], (asked_of >= 0).nonzero()[:, 0])
-    assert not world.data["held_out"].bool()[asked].any()
+    questions = asked_of[asked_of >= 0]
+    assert torch.equal(world.data["gold"].long()[questions], (asked_of >= 0).nonzero()[:, 0])
+    assert not world.data["held_out"].bool()[questions].any()
     gold, span = world.data["gold"].long(), world.data["span"].long()
     rows = torch.arange(len(gold))
     generator = torch.Generator().manual_seed(0)
@@ -290,8 +290,8 @@ def test_long_contexts_take_passages_near_the_question(world: Any, stage: Stages
     for row in rows.tolist():
         begin, end = span[row].tolist()
         answer = " ".join(map(str, texts[gold[row], begin:end].tolist())) if begin >= 0 else None
-        asked = asked_of[hard[row]]
-        allowed = set(hard[asked[asked >= 0]].flatten().tolist())
+        questions = asked_of[hard[row]]
+        allowed = set(hard[questions[questions >= 0]].flatten().tolist())
         for passage in set(related[row].tolist()) - {-1}:
             taken += 1
             assert passage in allowed

@@ -1,4 +1,4 @@
-"""Questions that their passage no longer answers."""
+"""Perturbations: questions that their passage no longer answers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def perturbed(question: str, answer: str = "1872", times: int = 200) -> set[str 
     return {perturber.perturbed(question, TEXT, answer, random.Random(seed)) for seed in range(times)}
 
 
-def test_a_perturbed_question_differs_and_asks_for_what_is_not_said() -> None:
-    asked = "When did Anna Weber first found the observatory?"
-    results = perturbed(asked)
-    assert asked not in results and None not in results
+def test_a_perturbed_question_differs_and_is_unanswerable() -> None:
+    original = "When did Anna Weber first found the observatory?"
+    results = perturbed(original)
+    assert original not in results and None not in results
     assert "When did Carl Gauss first found the observatory?" in results
     assert "When did Anna Weber last found the observatory?" in results
     assert "When didn't Anna Weber first found the observatory?" in results
@@ -37,7 +37,7 @@ def test_a_word_of_the_passage_becomes_another_near_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "opposite"),
+    ("original", "opposite"),
     [
         ("Who accelerates it?", "Who decelerates it?"),
         ("What was added?", "What was subtracted?"),
@@ -46,8 +46,8 @@ def test_a_word_of_the_passage_becomes_another_near_it() -> None:
         ("Who won?", "Who lost?"),
     ],
 )
-def test_opposites_come_in_all_their_forms(asked: str, opposite: str) -> None:
-    assert opposite in perturbed(asked)
+def test_opposites_come_in_all_their_forms(original: str, opposite: str) -> None:
+    assert opposite in perturbed(original)
 
 
 def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
@@ -56,14 +56,14 @@ def test_a_deed_is_denied_by_the_auxiliary_or_before_it() -> None:
     assert "What was she no longer known for?" in results
 
 
-def test_one_among_several_is_asked_for() -> None:
+def test_a_narrowing_is_added() -> None:
     results = {other for other in perturbed("Who led the observatory?", answer="Weber") if other}
     narrowed = {other.removeprefix("Who led the ").split()[0] for other in results if other.endswith(" observatory?")}
     assert {"second", "private"} <= narrowed
     assert not narrowed & set(TEXT.lower().split())
 
 
-def test_a_year_is_asked_of_that_the_passage_does_not_name() -> None:
+def test_a_year_is_added_that_the_passage_does_not_mention() -> None:
     results = {other for other in perturbed("Who led the observatory?", answer="Weber") if other}
     years = {re.findall(r" in (\d+)\?$", other)[0] for other in results if re.search(r"\d\?$", other)}
     assert years and not any(year in TEXT for year in years)
@@ -73,35 +73,35 @@ def test_a_year_is_asked_of_that_the_passage_does_not_name() -> None:
 
 
 def test_two_names_change_places() -> None:
-    asked = "When did Anna Weber give the Salzburg Observatory to Austria?"
-    results = perturbed(asked)
+    original = "When did Anna Weber give the Salzburg Observatory to Austria?"
+    results = perturbed(original)
     assert "When did Austria give the Salzburg Observatory to Anna Weber?" in results
     assert "When did Salzburg Observatory give the Anna Weber to Austria?" in results
 
 
-def test_an_answer_that_is_a_name_is_asked_of_itself() -> None:
-    asked = "What did Anna Weber found?"
-    assert "What did Salzburg Observatory found?" in perturbed(asked, answer="Salzburg Observatory")
-    assert not any(other and "412" in other for other in perturbed(asked, answer="412 instruments"))
+def test_an_answer_that_is_a_name_replaces_a_name_of_the_question() -> None:
+    original = "What did Anna Weber found?"
+    assert "What did Salzburg Observatory found?" in perturbed(original, answer="Salzburg Observatory")
+    assert not any(other and "412" in other for other in perturbed(original, answer="412 instruments"))
 
 
 def test_a_word_of_the_passage_with_the_same_ending_takes_anothers_place() -> None:
     text = "The towers hold bells and the cellars hold barrels of wine."
     perturber = Perturber(["Lisbon"], {})
-    asked = "What do the towers hold?"
-    others = {perturber.perturbed(asked, text, "bells", random.Random(seed)) for seed in range(200)}
+    original = "What do the towers hold?"
+    others = {perturber.perturbed(original, text, "bells", random.Random(seed)) for seed in range(200)}
     assert {"What do the cellars hold?", "What do the barrels hold?"} <= others
     assert "What do the bells hold?" not in others  # the answer is not named
 
 
 def test_several_perturbations_differ() -> None:
     perturber = Perturber(["Carl Gauss", "Lisbon"], NEAR)
-    asked = "When did Anna Weber first found the observatory?"
+    original = "When did Anna Weber first found the observatory?"
     for most in (1, 2, 4):
-        results = perturber.several(asked, TEXT, "1872", most, random.Random(0))
-        assert len(results) == len(set(results)) == most and asked not in results
+        results = perturber.several(original, TEXT, "1872", most, random.Random(0))
+        assert len(results) == len(set(results)) == most and original not in results
     assert perturber.several("Why?", TEXT, "1872", 3, random.Random(0)) == []
 
 
-def test_a_question_without_a_way_is_left_alone() -> None:
+def test_a_question_that_cannot_be_perturbed_is_left_alone() -> None:
     assert perturbed("Why?") == {None}

@@ -1,4 +1,4 @@
-"""Synthetic records: answers stand where they are said to, under their labels."""
+"""Synthetic records: answers stand at their offsets, under their labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_answers_stand_where_they_are_said_to(count: int, names: list[str]) -> N
         assert "<" not in question.question + answer and question.question.endswith("?")
 
 
-def test_every_thing_asked_about_is_named() -> None:
+def test_the_subject_of_every_question_is_named() -> None:
     """By the title of its record, or in its row of the table."""
     contexts, questions = synthetic_records(200, NAMES, [])
     rows = {row.id: row for row in contexts}
@@ -47,7 +47,7 @@ def test_the_same_documents_every_time_and_a_file_of_them_is_no_copy() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.names[0] for kind in KINDS])
-def test_every_field_can_be_asked_for_and_filled_in(kind: _Kind) -> None:
+def test_every_field_has_questions_and_values(kind: _Kind) -> None:
     for field in kind.fields:
         assert field.labels and field.questions and all("{}" in question for question in field.questions)
         value = _fill(field.value, NAMES, random.Random(0))
@@ -62,11 +62,11 @@ def test_definitions_are_quoted_from_their_text() -> None:
         "But what he saw is the end of a long and winding story.",
     ]
     rows = [ContextRow(str(i), "t", text, "s") for i, text in enumerate(texts)]
-    found = definitions(rows, 10)
-    assert [(q.question, q.answers[0]) for q in found] == [
+    result = definitions(rows, 10)
+    assert [(q.question, q.answers[0]) for q in result] == [
         ("What is the femur?", "the single bone of the thigh"),
         ("What was Ada Oduya?", "a Norwegian speed skater who won twice"),
     ]
-    for question, text in zip(found, texts):
+    for question, text in zip(result, texts):
         assert text[question.answer_start :].startswith(question.answers[0])
     assert len(definitions(rows, 1)) == 1

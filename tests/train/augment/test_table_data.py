@@ -29,7 +29,7 @@ CITIES = ["Riga", "Turin", "Bergen", "Porto", "Ghent", "Basel"]
 
 
 class Tabled:
-    """Packed data with two documents of tables (and one of another split), and what they were made from."""
+    """Packed data with two table documents (and one of another split), and their sources."""
 
     def __init__(self, folder: Path, progress: Any) -> None:
         articles: list[dict[str, object]] = [
@@ -43,12 +43,12 @@ class Tabled:
              "passages": ["x", *(f"a{n}" for n in own)]}
             for key, split, own in (("d1", "train", (0, 1, 2)), ("d2", "train", (3, 4)), ("d3", "dev", (5,)))
         ]  # fmt: skip
-        asked = [{"id": "h", "doc_id": "d1", "question": "Where was the rower in lane 5 born?", "answers": ["Turin"],
+        joined = [{"id": "h", "doc_id": "d1", "question": "Where was the rower in lane 5 born?", "answers": ["Turin"],
                   "gold_passages": ["a1"], "split": "train"}]  # fmt: skip
         questions = [{"id": "q", "question": "Who built it?", "answers": ["Otto"], "context": "Otto built a mill."}]
         names: dict[str, tuple[str, ...]] = {}
         for name, rows in (
-            ("prose", articles), ("hybrid_documents", documents), ("hybrid_questions", asked), ("questions", questions)
+            ("prose", articles), ("hybrid_documents", documents), ("hybrid_questions", joined), ("questions", questions)
         ):  # fmt: skip
             path = folder / f"{name}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -78,18 +78,18 @@ def test_gold_and_evidence_passages_hold_what_the_question_needs(tabled: Tabled)
     assert not any("felix" in text and "lane" in text for text in texts)  # the document of another split
     assert not any("olga" in text for text in texts)  # an article of another split
     for place, row in enumerate(rows):
-        gold, (told, first, end) = int(data["gold"][row]), data["table_evidence"][place].tolist()
+        gold, (evidence_passage, first, end) = int(data["gold"][row]), data["table_evidence"][place].tolist()
         answer = tabled.text("answers", row).split(" [SEP]")[0]
-        assert answer in texts[gold] and told >= 0 and told != gold
-        evidence, _ = data.rows("passages", torch.tensor(told), 240)
-        assert tabled.tokenizer.decode(evidence[first:end].tolist()) in texts[told]
+        assert answer in texts[gold] and evidence_passage >= 0 and evidence_passage != gold
+        evidence, _ = data.rows("passages", torch.tensor(evidence_passage), 240)
+        assert tabled.tokenizer.decode(evidence[first:end].tolist()) in texts[evidence_passage]
         name = next(n for n in NAMES if n.split()[1].lower() in tabled.text("table_plain", place).lower())
         assert name.split()[1].lower() not in tabled.text("questions", row).lower()
         others = [i for i in data["table_negatives"][place].tolist() if i >= 0]
-        assert others and not {gold, told} & set(others)
+        assert others and not {gold, evidence_passage} & set(others)
         assert not any(answer in texts[i] for i in others)
-    asked = [tabled.text("questions", row) for row in rows]
-    assert asked.count("where was the rower in lane 5 born?") == 2
+    joined = [tabled.text("questions", row) for row in rows]
+    assert joined.count("where was the rower in lane 5 born?") == 2
     assert not data["held_out"][rows].any()
 
 
@@ -104,8 +104,8 @@ def test_contexts_hold_both_and_mark_both(tabled: Tabled, stage: Callable[..., S
         assert batch.answer_ids[row][: end - start].tolist() == ids.flatten()[start:end].tolist(), answer
         marked = batch.evidence[row].any(-1)
         assert marked.sum() == 2 and marked[start // ids.shape[1]]
-        told = next(p for p in marked.nonzero()[:, 0].tolist() if p != start // ids.shape[1])
-        seen.append(tabled.tokenizer.decode(ids[told][batch.evidence[row, told]].tolist()))
+        evidence_passage = next(p for p in marked.nonzero()[:, 0].tolist() if p != start // ids.shape[1])
+        seen.append(tabled.tokenizer.decode(ids[evidence_passage][batch.evidence[row, evidence_passage]].tolist()))
         plain.append(tabled.tokenizer.decode(batch.plain_ids[row][batch.plain_mask[row]].tolist()[1:-1]))
     for evidence, question in zip(seen, plain):
         name = next(name.split()[1].lower() for name in NAMES if name.split()[1].lower() in question.lower())

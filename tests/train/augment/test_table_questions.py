@@ -27,15 +27,15 @@ def synthetic() -> list[TableQuestion]:
     return table_questions([], [DOCUMENT], ARTICLES, repeat=1)
 
 
-def test_facts_are_found_where_they_stand() -> None:
+def test_facts_are_extracted_with_their_places() -> None:
     text = (
         "Kipling Hall (also known as The Barn) is a stadium located in Turin, Italy. It was opened in 1931, "
         "designed by Otto Brandis, and has a capacity of 12,500."
     )
-    found = {text[fact.start : fact.end]: fact for fact in facts(text)}
-    assert found.keys() >= {"Barn", "Turin, Italy", "1931", "Otto Brandis", "12,500"}
-    assert "When was {} opened?" in found["1931"].questions and "opened in {}" in found["1931"].descriptions
-    assert "Who designed {}?" in found["Otto Brandis"].questions
+    by_text = {text[fact.start : fact.end]: fact for fact in facts(text)}
+    assert by_text.keys() >= {"Barn", "Turin, Italy", "1931", "Otto Brandis", "12,500"}
+    assert "When was {} opened?" in by_text["1931"].questions and "opened in {}" in by_text["1931"].descriptions
+    assert "Who designed {}?" in by_text["Otto Brandis"].questions
     (beetle,) = facts("It is a beetle of the family Carabidae, small and black.")
     assert beetle.questions == ("What family does {} belong to?", "What family is {} in?")
     assert not list(facts("Nothing is told here.")) and not list(facts(""))
@@ -47,7 +47,7 @@ def test_a_name_that_ends_a_sentence_is_not_joined_to_the_next() -> None:
     assert "Kansas City, Kansas" in answers and "Charles L" not in answers
 
 
-def test_synthetic_questions_hide_the_name_that_joins_row_and_article() -> None:
+def test_synthetic_questions_replace_the_bridge_entity_by_a_description() -> None:
     questions = synthetic()
     assert questions == synthetic()
     from_article = [q for q in questions if q.answer.article is not None]
