@@ -16,7 +16,7 @@ from typing import Any
 from ragyena.config import EvalConfig, PackerConfig, PipelineConfig
 from ragyena.data import alias as aliases
 from ragyena.documents.tokenizer import TokenCache, Tokenizer
-from ragyena.errors import DataError
+from ragyena.errors import DataError, UsageError
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.metrics import normalize
 from ragyena.eval.questions import Question
@@ -418,6 +418,8 @@ def _planned(config: EvalConfig) -> dict[str, Callable[[Frozen, ContextBuilder],
             }
         case "hybrid":
             return {kind.name_of_all: kind for kind in (Joint, Independent)}
+        case "documents":
+            raise UsageError("questions on documents are asked by themselves", hint="ragyena eval real, not in a suite")
         case "retrieval":
             raise ValueError("the task 'retrieval' reads nothing")
 
