@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ragyena.config import EvalConfig, PipelineConfig
-from ragyena.errors import MissingDependencyError
+from ragyena.errors import EmptyQuestionError, MissingDependencyError
 from ragyena.eval import machine
 from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
@@ -214,21 +214,23 @@ def _own_passages(opened: OpenedQuestions) -> dict[str, Mapping[str, int]]:
 def _way_of_searching(
     index: Index, mode: str, most: int, config: EvalConfig, settings: PipelineConfig, reranker: Reranker | None
 ) -> Callable[[str], list[int]]:
-    """Finds passage ids for a question, one more than ``most``: one may be hidden."""
+    """Finds passage ids for a question, one more than ``most``: one may be hidden. Nothing for an empty question."""
     base = config.modes[0] if mode == "reranked" else mode
     settings = settings.model_copy(update={"retriever": settings.retriever.model_copy(update={"mode": base})})
 
+    reranked = config.rerank if mode == "reranked" else 0
+
     def search(question: str) -> list[int]:
-        return [hit.passage.passage_id for hit in index.search(question, k=most + _SPARE, settings=settings)]
-
-    def search_and_rerank(question: str) -> list[int]:
-        assert reranker is not None
-        hits = index.search(question, k=max(most + _SPARE, config.rerank), settings=settings)
+        try:
+            hits = index.search(question, k=max(most + _SPARE, reranked), settings=settings)
+        except EmptyQuestionError:
+            return []
         passages = [hit.passage for hit in hits]
-        ordered = [*reranker.order(question, passages[: config.rerank]), *passages[config.rerank :]]
-        return [passage.passage_id for passage in ordered[: most + _SPARE]]
+        if reranked and reranker:
+            passages = [*reranker.order(question, passages[:reranked]), *passages[reranked:]]
+        return [passage.passage_id for passage in passages[: most + _SPARE]]
 
-    return search_and_rerank if mode == "reranked" else search
+    return search
 
 
 def _search_all(
