@@ -256,20 +256,11 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
 
 
 def _passage(values: dict[str, Any], number: int) -> Passage:
-    text, start = values["text"], values.get("start", 0)
-    return Passage(
-        text=text,
-        start=start,
-        end=start + len(text),
-        line_start=values.get("line_start", 1),
-        line_end=values.get("line_end", 1),
-        page=values.get("page"),
-        title=values.get("title", ""),
-        heading_path=tuple(values.get("heading_path", ())),
-        source=values.get("metadata", {}).get("id", ""),
-        passage_id=number,
-        metadata=values.get("metadata", {}),
-    )
+    start, metadata = values.get("start", 0), values.get("metadata", {})
+    blank = {"line_start": 1, "line_end": 1, "page": None, "title": ""}
+    places = {"start": start, "end": start + len(values["text"]), "source": metadata.get("id", "")}
+    heading_path = tuple(values.get("heading_path", ()))
+    return Passage(**{**blank, **values, **places, "heading_path": heading_path, "passage_id": number})
 
 
 def _packed(values: npt.NDArray[Any], kind: str) -> str:

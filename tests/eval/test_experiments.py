@@ -174,7 +174,7 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
         "4": prediction("4", "yes", 0.3),
     }
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
-    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), among=4)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {
         "unanswerable": (),
@@ -211,7 +211,7 @@ def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Toke
         "u": prediction("u", "red", 0.6),
     }
     frozen = Frozen("own", {}, tuple(questions), tuple(without), (), {}, {})
-    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), among=1)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {"latency": None, "cost": None, "abstention": None, "resamples": 200, "seed": 0}
     curve = summarize(condition, questions, predictions, scores, unanswerable=without, **rest).risk_coverage
