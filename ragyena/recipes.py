@@ -82,15 +82,15 @@ def asset(name: str) -> Path:
 # --- extensions ------------------------------------------------------------------------------------------------
 
 
-def _file_of(kind: str, name: str, beside: Path | None = None) -> Path | None:
-    """The file of a recipe by name or path, of the folder ``beside`` first; None where there is none."""
+def _file_of(kind: str, name: str, first: Path | None = None) -> Path | None:
+    """The file of a recipe by name or path, in the folder ``first`` before others; None where there is none."""
     if Path(name).suffix in {".yaml", ".yml"}:
-        path = (beside or Path()) / name
+        path = (first or Path()) / name
         return path if path.is_file() else None
     if name in (renamed := _RENAMED.get(kind, {})):
         log.warning("note: the recipe '%s' is now '%s'; the next version drops the old name", name, renamed[name])
         name = renamed[name]
-    folders = [recipe_folder(kind)] if beside is None else [beside, recipe_folder(kind)]
+    folders = [recipe_folder(kind)] if first is None else [first, recipe_folder(kind)]
     return next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from ragyena.config import EvalConfig, PackerConfig, PipelineConfig
 from ragyena.data import alias as aliases
-from ragyena.documents.token_cache import TokenCache
-from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.tokenizer import TokenCache, Tokenizer
 from ragyena.errors import DataError
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.metrics import normalize

@@ -209,8 +209,8 @@ def needs_index(config: EvalConfig) -> bool:
 
 def index_place(index: str | Path, settings: PipelineConfig) -> Path:
     """The folder of an existing index, given by name or path, or the folder to build one under. Raises UsageError."""
-    from ragyena.index.locate import locate
     from ragyena.index.manifest import is_index
+    from ragyena.index.storage import locate
 
     if not str(index).strip():
         raise UsageError("--index is empty", hint="give the name or the folder of an index")

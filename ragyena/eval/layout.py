@@ -186,7 +186,7 @@ class AnswerRow(TypedDict):
     answer_packed: bool | None
     """An answer, as a string, stands in what was read; null where the condition does not measure it."""
     problem: str
-    """Why the question could not be asked; empty where it was."""
+    """Reason why the question was not answered (too long, empty); empty where it was."""
     em: NotRequired[float]
     """Exact match, 0 or 1; absent for questions without an answer."""
     f1: NotRequired[float]

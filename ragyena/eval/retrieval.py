@@ -34,8 +34,8 @@ from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
 if TYPE_CHECKING:  # they need FAISS
+    from ragyena.index.embedder import Reranker
     from ragyena.index.index import Index
-    from ragyena.index.rerank import Reranker
 
 __all__ = [
     "RETRIEVAL_SCHEMA",
@@ -146,7 +146,7 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
     Of the reader of ``settings`` the tokenizer alone is used: it cuts passages. Raises DataError, PathNotFoundError,
     CheckpointError, IndexProblem, MissingDependencyError, StorageError and UsageError.
     """
-    from ragyena.index.rerank import Reranker
+    from ragyena.index.embedder import Reranker
 
     began = time.perf_counter()
     config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn

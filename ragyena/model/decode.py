@@ -60,7 +60,7 @@ class HyenaState(DecodingState):
     filters: Tensor
     """[O, D, 2 N] the filters reversed, twice in a row, so that each alignment with the buffer is a slice."""
     limited: bool
-    """Whether N is less than the filters' lags, so that the buffer must not wrap."""
+    """True if N is less than the filters' lags, so that the buffer must not wrap."""
     position: int = 0
     """Tokens decoded since the prompt."""
 
@@ -101,7 +101,7 @@ class AttentionState(DecodingState):
     values: Tensor
     length: int
     limited: bool
-    """Whether N must not grow."""
+    """True if N must not grow."""
 
     @classmethod
     def begin(cls, keys: Tensor, values: Tensor, steps: int | None) -> AttentionState:

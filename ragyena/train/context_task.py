@@ -77,14 +77,14 @@ class ContextTask(ABC):
         return compiled(layers) if self.compiles else list(layers)
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs beside the model and its optimizer."""
+        """State that a resumed run needs besides the model and its optimizer."""
         return {}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 - most have none
         """Takes what ``state`` gave."""
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """What is left to do when the training is over; what was measured."""
+        """Finish the stage when training is over; returns measurements."""
         return {}
 
     def _share(self, batch: Batch) -> Batch:

@@ -178,7 +178,9 @@ class _Miner:
         return (queries_RD.to(self._dtype) @ self.embeddings.T).topk(count, dim=1).indices
 
     def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether passages hold the first tokens of an answer [R, H], and where first; length 0 is held by none."""
+        """Mask [R, H] of passages that hold the first tokens of an answer, and the place of the first match.
+
+        An answer of length 0 is held by none."""
         tokens = self.tokens_PS[hits_RH]
         match = (length > 0)[:, None, None].expand(tokens.shape).clone()
         for k in range(min(Sampling.COMPARED_TOKENS, tokens.shape[-1])):

@@ -83,12 +83,12 @@ class PackedData:
 
     @property
     def device(self) -> torch.device:
-        """Where the arrays are."""
+        """Device of the arrays."""
         return self.arrays["passages"].device
 
     @property
     def passages(self) -> int:
-        """How many passages there are."""
+        """Number of passages."""
         return int(self.arrays["passages_offsets"].shape[0]) - 1
 
     def lengths(self, name: str) -> Tensor:

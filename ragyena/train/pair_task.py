@@ -71,7 +71,7 @@ class PairTask(ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored."""
+        """Storage of the finished model."""
         return {"*": self.stage.storage}
 
     def flops(self, batch: Batch) -> float:

@@ -43,7 +43,7 @@ _NOTE = 240  # chars of a passage that may stand among a synthetic record's fiel
 
 @dataclass(frozen=True, slots=True)
 class PreparedReport:
-    """What went into a packed file, and what was left out and why."""
+    """Counts of what a packed file holds and what was left out, with reasons."""
 
     path: Path
     questions: int
@@ -148,7 +148,7 @@ def _document(row: ContextRow) -> Document:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a question's answer is: a passage, and token ranges in it (first, one after the last)."""
+    """Place of a question's answer: a passage, and token ranges in it (first, one after the last)."""
 
     passage: int
     answer: tuple[int, int] | None

@@ -104,7 +104,7 @@ class ReaderTask(ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored."""
+        """Storage of the finished model."""
         return _STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:

@@ -51,7 +51,7 @@ class RecallTask(CausalTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored."""
+        """Storage of the finished model."""
         return {"*": "float32"}
 
     def batch(self, step: int) -> LanguageBatch:

@@ -250,7 +250,7 @@ class Sampler:
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
 
     def _holds(self, passage: Tensor, gold: Tensor, span: Tensor) -> Tensor:
-        """Whether passages hold the first tokens of an answer (``span`` [B, 2] of ``gold`` [B]): [B, M] bool."""
+        """Mask of passages that hold the first tokens of an answer (``span`` [B, 2] of ``gold`` [B]): [B, M] bool."""
         data = self.data
         begin = data["passages_offsets"].long()[gold]
         answer, known = data.stretch("passages", begin + span[:, 0], begin + span[:, 1], Sampling.COMPARED_TOKENS)

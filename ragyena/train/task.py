@@ -35,7 +35,7 @@ class Task(Protocol):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored."""
+        """Storage of the finished model."""
 
     @property
     def tokenizer(self) -> Path | None:

@@ -76,10 +76,10 @@ def synthetic_records(
     for number in range(count):
         kind = chooser.choice(KINDS)
         is_table = chooser.random() < _TABLES
-        title, text, asked = _table(kind, names, chooser) if is_table else _record(kind, names, prose, chooser)
+        title, text, answered = _table(kind, names, chooser) if is_table else _record(kind, names, prose, chooser)
         key = f"{SOURCE}-{number}"
         contexts.append(ContextRow(key, title, text, SOURCE))
-        for place, (question, answer, start) in enumerate(asked):
+        for place, (question, answer, start) in enumerate(answered):
             questions.append(Question(f"{key}-{place}", SOURCE, question, (answer,), key, start))
     return contexts, questions
 
@@ -128,8 +128,8 @@ def _record(kind: _Kind, names: Sequence[str], prose: Sequence[str], chooser: ra
         places.append((field, value, len(text)))
         text += value + after + gap
     chosen = chooser.sample(places, min(_QUESTIONS, len(places)))
-    asked = [(chooser.choice(field.questions).format(title), value, start) for field, value, start in chosen]
-    return title, text, asked
+    questions = [(chooser.choice(field.questions).format(title), value, start) for field, value, start in chosen]
+    return title, text, questions
 
 
 def _table(kind: _Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
@@ -154,8 +154,8 @@ def _table(kind: _Kind, names: Sequence[str], chooser: random.Random) -> tuple[s
             text += value
         text += f"{after}\n"
     chosen = chooser.sample(places, min(_QUESTIONS, len(places)))
-    asked = [(chooser.choice(field.questions).format(thing), value, start) for field, thing, value, start in chosen]
-    return f"{chooser.choice(kind.sections)} of {chooser.choice(names)}", text, asked
+    questions = [(chooser.choice(field.questions).format(thing), value, start) for field, thing, value, start in chosen]
+    return f"{chooser.choice(kind.sections)} of {chooser.choice(names)}", text, questions
 
 
 # -- values ------------------------------------------------------------------------------------------------------
