@@ -22,7 +22,7 @@ from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, IndexMismatchError, PathNotFoundError, UsageError
 from ragyena.eval.conditions import ContextBuilder
-from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs
+from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs, shaping
 from ragyena.eval.journal import Journal, digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
 from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
@@ -52,11 +52,7 @@ def freeze(
     their hits are known. Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError."""
     config, settings = setup.config, setup.settings
     needed = needs(config)
-    facts: dict[str, Any] = {
-        "tokenizer": tokenizer.fingerprint,
-        "passage_tokens": settings.index.passage_tokens,
-        "header_tokens": settings.packer.header_tokens,
-    }
+    facts: dict[str, Any] = {"tokenizer": tokenizer.fingerprint, **shaping(needed.kind, settings)}
     if not needs_index(config):
         data = load(setup.files)
         facts["contexts"] = len(data.contexts) + len(data.prose)
@@ -82,13 +78,9 @@ def freeze(
             "contexts": opened.texts,
             "among": needed.among,
             "context_tokens": needed.context_tokens,
-            "retriever": settings.retriever.model_dump(mode="json"),
             **index_facts(opened.index),
+            **({"masked": len(masked)} if masked else {}),
         }
-        if masked:
-            facts["masked"] = len(masked)
-        if needed.kind == "search":
-            facts["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
         answering = {one.own.passage_id: one.question.context_id or "" for one in masked.values()}
         stored = {
             p.passage_id: replace(p, metadata={"id": answering[p.passage_id]}) if p.passage_id in answering else p

@@ -16,12 +16,12 @@ from ragyena.eval.cost import CostTimer
 from ragyena.eval.freeze import freeze
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text
 from ragyena.eval.layout import (
-    PROBLEMS_KEPT,
     SCHEMA,
     AnswerRow,
     ConditionReport,
     Report,
     answer_row,
+    left_out,
     summarize,
     summarize_abstention,
 )
@@ -82,8 +82,7 @@ def evaluate_reader(setup: Setup, frozen: Path | None = None) -> tuple[Report, P
         data={
             "answerable": len(contexts.answerable),
             "unanswerable": len(contexts.unanswerable),
-            "left_out": len(contexts.problems),
-            "left_out_first": list(contexts.problems[:PROBLEMS_KEPT]),
+            **left_out(contexts.problems),
         },
         hashes={"answers": write_text(answers_file, json_lines(rows)), "contexts": contexts.digest()},
         machine=machine.describe(),

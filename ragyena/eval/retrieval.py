@@ -24,7 +24,7 @@ from ragyena.eval import machine
 from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text
-from ragyena.eval.layout import PROBLEMS_KEPT
+from ragyena.eval.layout import left_out
 from ragyena.eval.metrics import Estimate, estimate, optional
 from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup
@@ -177,11 +177,7 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
         differences=tuple(corrected([*_differences(searches, config.recall_at, drawn)])),
         config=config.model_dump(mode="json"),
         settings=facts,
-        data={
-            "answerable": len(opened.data.answerable),
-            "left_out": len(opened.data.problems),
-            "left_out_first": list(opened.data.problems[:PROBLEMS_KEPT]),
-        },
+        data={"answerable": len(opened.data.answerable), **left_out(opened.data.problems)},
         hashes={"answers": write_text(hits_file, json_lines(_rows(searches)))},
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
