@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -17,7 +18,7 @@ from ragyena.eval.retrieval import RetrievalReport
 from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.report import model
 
-__all__ = ["Printer"]
+__all__ = ["Printer", "document_lines"]
 
 
 class Printer(Watcher):
@@ -140,3 +141,18 @@ def _groups(table: model.Table) -> list[tuple[str, list[Sequence[model.Cell]]]]:
         else:
             groups[-1][1].append(row)
     return [group for group in groups if group[1]]
+
+
+def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the task ``documents``: a line for each type of answer and each kind of document."""
+    for name, condition in report["conditions"].items():
+        yield f"{report['reader']['name']}, {name}: {condition['questions']:,} questions, in percent (95% interval)"
+        columns = ("right", "f1", "withheld", "evidence_packed", "cited")
+        yield f"  {'':18}{'n':>6}" + "".join(f"{column.replace('_', ' '):>20}" for column in columns)
+        for group, figures in condition["groups"].items():
+            shown = (figures.get(column) for column in columns)
+            cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+            yield f"  {group:18}{figures['n']:>6}" + "".join(f"{cell:>20}" for cell in cells)
+        found = condition["confidence"]
+        ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
+        yield f"  confidence: calibration error {found['calibration_error']:.3f}, AUROC of right answers {ranked}"

@@ -15,7 +15,7 @@ from typing import Any
 from ragyena.config import EvalConfig, PackerConfig, PipelineConfig
 from ragyena.data import alias as aliases
 from ragyena.documents.tokenizer import TokenCache, Tokenizer
-from ragyena.errors import DataError
+from ragyena.errors import DataError, UsageError
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.metrics import normalize
 from ragyena.eval.questions import Question
@@ -375,6 +375,8 @@ def _planned(config: EvalConfig) -> list[tuple[type[Condition], dict[str, Any]]]
             return [(Alias, {"among": among, "hops": hops}) for among in config.among for hops in (1, 2)]
         case "hybrid":
             return [(Joint, {}), (Independent, {})]
+        case "documents":
+            raise UsageError("questions on documents are asked by themselves", hint="ragyena eval real, not in a suite")
         case "retrieval":
             raise ValueError("the task 'retrieval' reads nothing")
 

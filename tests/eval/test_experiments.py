@@ -119,7 +119,7 @@ def test_a_token_cache_encodes_as_its_tokenizer(tokenizer: Tokenizer, monkeypatc
         for found, wanted in zip(cache.encode_batch(texts), tokenizer.encode_batch(texts), strict=True):
             assert found.ids.tolist() == wanted.ids.tolist()
             assert (found.starts.tolist(), found.ends.tolist()) == (wanted.starts.tolist(), wanted.ends.tolist())
-    monkeypatch.setattr("ragyena.documents.token_cache._MOST_TEXTS", 3)  # full: it starts afresh
+    monkeypatch.setattr("ragyena.documents.tokenizer._MOST_CACHED", 3)  # full: it starts afresh
     again = cache.encode_batch(["New.", "Zürich, 1889"])
     assert [e.ids.tolist() for e in again] == [tokenizer.encode(t).ids.tolist() for t in ("New.", "Zürich, 1889")]
     assert (cache.sep_id, cache.fingerprint) == (tokenizer.sep_id, tokenizer.fingerprint)
