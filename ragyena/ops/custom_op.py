@@ -55,7 +55,7 @@ def operator(
     constant: Sequence[str] = (),
     outputs: int = 1,
     fake: Callable[[Arguments], Any] | None = None,
-) -> Callable[..., Any]:
+) -> Any:
     """The differentiable operator ``ragyena::NAME``, which ``torch.compile`` leaves whole.
 
     ``arguments``, a NamedTuple, names its arguments and their types; the first is a tensor. ``backward(*output
