@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 _AS_GIVEN = {"near_duplicate": 2.0, "order": "score", "neighbours": 0}
-"""Packer values under which nothing is dropped but for want of room."""
+"""Packer values under which passages are dropped only if there is no room."""
 _NO_BUDGET = 1 << 24
 
 Marked = tuple[Passage, bool]
@@ -285,7 +285,7 @@ class Puzzles:
                     kept.append(question)
         if not kept:
             raise DataError(
-                f"none of {len(frozen.answerable)} questions has a name that an alias could hide",
+                f"none of {len(frozen.answerable)} questions has a name that an alias could replace",
                 hint="ask more questions (--limit), or questions on passages with names",
             )
         self.questions = tuple(kept)
