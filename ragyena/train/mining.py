@@ -110,7 +110,9 @@ class _Miner:
         data = self.data
         gold, context_of = data["gold"].long(), data["context_of"].long()
         own_context = context_of[gold]
-        spanned = data["span"][:, 0] >= 0
+        # A yes/no question's span is its evidence, and where it stands is known.
+        spanned = (data["span"][:, 0] >= 0) & (data["polar"] != 1)
+        unsettled = ~data["settled"].bool()
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
         answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), Sampling.COMPARED_TOKENS)
         settled, chosen = gold.clone(), []
@@ -122,8 +124,8 @@ class _Miner:
             own = context_of[hits] == own_context[rows, None]
             # Of an answer that is no span, the nearest passage of its context is gold, and none of them is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
-            settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
-            bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
+            settled[rows] = torch.where(unsettled[rows] & own.any(1), nearest, settled[rows])
+            bad = holds | (hits == settled[rows, None]) | (unsettled[rows, None] & own)
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
         return {"gold": settled, "negatives": torch.cat(chosen)}
@@ -146,7 +148,7 @@ class _Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
-            # A long answer is compared in part only: such a one is asked of its own passage alone.
+            # Only the first tokens of a long answer are compared: its gold passage is its own.
             candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
             candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)

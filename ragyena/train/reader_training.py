@@ -33,7 +33,10 @@ class ReaderTraining(Training):
     """A reader, with the teachers of its stages."""
 
     config = TrainConfig
-    data_files = ("questions", "passages", "prose", "hybrid_questions", "hybrid_documents")
+    data_files = (
+        *("questions", "unanswerable", "passages", "prose"),
+        *("hybrid_questions", "hybrid_documents", "document_questions", "documents"),
+    )
 
     def pack(self, config: TrainConfig, cache: Path, encoder: Path | None, progress: Progress) -> Packed:
         tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
