@@ -2,7 +2,7 @@
 
 A recipe may extend another: ``extends: NAME`` (of the same folder, or one that ships) or ``extends: PATH.yaml``. Its
 mappings then merge into the base's key by key, and every other value replaces the base's; only a list of ``stages``
-merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` names it anew, and a
+merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` renames it, and a
 stage of a new name is added at the end.
 """
 
@@ -114,7 +114,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}", hint="mend the file") from error
+        raise ConfigError(f"{path} is not valid YAML: {error}", hint="correct the file") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="a recipe is a YAML mapping; see configs/ and pipelines/")
     return values

@@ -84,7 +84,7 @@ class EvalConfig(Strict):
     """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
     reranker: str = ""
     """Task ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
-    which it orders the first hits of the first of ``modes`` anew. None ships."""
+    which it reorders the first hits of the first of ``modes``. None ships."""
     rerank: Annotated[int, Field(ge=1, le=1000)] = 50
     """Number of hits that the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)

@@ -49,7 +49,7 @@ class DataConfig(Strict):
     synthetic_records: Count = 0
     """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
-    """Questions what something is, on prose that defines it, at most."""
+    """The most ``What is X?`` questions, on prose that defines X."""
     hybrid_questions: tuple[str, ...] = ()
     """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
     hybrid_documents: tuple[str, ...] = ()

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _AS_GIVEN = {"near_duplicate": 2.0, "order": "score", "neighbours": 0}
-"""Packer values under which nothing is dropped but for want of room."""
+"""Packer values under which passages are dropped only if there is no room."""
 _NO_BUDGET = 1 << 24
 
 Marked = tuple[Passage, bool]
@@ -255,7 +255,7 @@ def make_puzzle(question: Question, passages: Sequence[Marked], name: str, rng: 
 
 
 def puzzle_of(frozen: Frozen, builder: ContextBuilder, question: Question, among: int) -> Puzzle | None:
-    """The puzzle of a question; the same for the same seed. None where there is no name to hide."""
+    """The puzzle of a question; the same for the same seed. None where there is no name to replace."""
     own = [passage.text for passage in frozen.own_passages(question)]
     name = aliases.question_name(question.question, own, question.answers)
     if name is None:
@@ -344,7 +344,7 @@ def conditions(config: EvalConfig, frozen: Frozen, builder: ContextBuilder) -> l
         kept = tuple(q for q in frozen.answerable if puzzle_of(frozen, builder, q, min(config.among)))
         if not kept:
             raise DataError(
-                f"none of {len(frozen.answerable)} questions has a name that an alias could hide",
+                f"none of {len(frozen.answerable)} questions has a name that an alias could replace",
                 hint="ask more questions (--limit), or questions on passages with names",
             )
         frozen = replace(frozen, answerable=kept)

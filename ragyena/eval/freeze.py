@@ -41,7 +41,7 @@ _NOT_ORIGIN = {
     *("among", "context_tokens", "positions"),  # frozen contexts may hold more than a recipe needs
 }
 
-FoundHits = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+HitLists = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 """Passage ids and scores, best first, by question id."""
 
 
@@ -137,7 +137,7 @@ def _numbered(
     facts: Mapping[str, Any],
     data: EvalData,
     own: Mapping[str, Sequence[Passage]],
-    hits: FoundHits,
+    hits: HitLists,
     stored: Mapping[int, Passage],
 ) -> Frozen:
     """Numbers the passages: those of the questions' own contexts, then those of the index."""
@@ -330,7 +330,7 @@ def _find_hits(
     needed: Needs,
     own: Mapping[str, Sequence[Passage]],
     hidden: Callable[[Question, Passage], bool],
-) -> FoundHits:
+) -> HitLists:
     """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
 
     Of kind ``distractors``: hits of other contexts than the question's own, ``among`` of them, and as many as fill

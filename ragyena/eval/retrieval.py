@@ -87,7 +87,7 @@ class RetrievalCondition:
     passage_recall: Mapping[int, Estimate] | None
     """Percent of them among the first k, by k; None where none are known."""
     ndcg_10: Estimate | None
-    """Times 100."""
+    """nDCG@10, times 100."""
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles

@@ -148,7 +148,7 @@ class _Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
-            # A long answer is compared in part only: such a one is asked of its own passage alone.
+            # Only the first tokens of a long answer are compared: its gold passage is its own.
             candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
             candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)

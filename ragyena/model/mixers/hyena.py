@@ -264,7 +264,7 @@ class TwoSidedFilter(nn.Module):
     Lags are absolute and decay times log-spaced: the published filter's windows (``causal_hyena``) are fractions of the
     longest sequence, which leaves no local filters at 128K tokens. ``h = taps + scale * window *
     network(features(lag))``. The network's output layer starts at zero, so that a new
-    filter is its taps: filters of unit norm swamp the rest and training does not mend it.
+    filter is its taps: filters of unit norm swamp the rest and training does not recover.
     """
 
     frequencies: Tensor
