@@ -43,7 +43,7 @@ def command(
     --logdir` and `ragyena report` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
-    from ragyena.train.reader_training import started_from
+    from ragyena.train.kinds import started_from
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
