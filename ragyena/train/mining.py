@@ -149,11 +149,18 @@ class Miner:
             bad = holds | (hits == own[rows, None]) | (hits == golds[-1][:, None])
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
+        if not golds:
+            nothing = torch.zeros(0, dtype=torch.long, device=self.device)
+            return {
+                "cloze_gold": nothing,
+                "cloze_span": nothing.view(0, 2),
+                "cloze_negatives": nothing.view(0, 1).expand(0, negatives),
+            }
         return {"cloze_gold": torch.cat(golds), "cloze_span": torch.cat(spans), "cloze_negatives": torch.cat(chosen)}
 
     def _blocks(self, count: int) -> tuple[Tensor, ...]:
-        """Rows searched for together; one block of none where there are none."""
-        return torch.split(torch.arange(count, device=self.device), _SEARCH_ROWS[self.device.type])
+        everything = torch.arange(count, device=self.device)
+        return torch.split(everything, _SEARCH_ROWS[self.device.type]) if count else ()
 
     def _search(self, queries_RD: Tensor) -> Tensor:
         """[R, H] passages, nearest first."""
