@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help demo test test-slow test-all bench-gpu check format docs build clean
+.PHONY: help demo test test-slow test-all bench-gpu check format docs picture build clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list.
@@ -42,6 +42,9 @@ format: .venv/.developed  ## Format the code and mend what lint can mend.
 
 docs: .venv/.developed  ## Write the generated pages of docs/ anew.
 	$(BIN)/python docs/generate.py
+
+picture: .venv/.developed  ## Draw the terminal picture of the README from a real run.
+	$(BIN)/python docs/picture.py
 
 build: .venv/.developed  ## Build the wheel into dist/.
 	$(BIN)/python -m hatchling build -t wheel

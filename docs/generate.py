@@ -28,6 +28,7 @@ def pages() -> dict[str, str]:
     from ragyena.report.markdown import to_markdown
 
     return {
+        "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
@@ -72,6 +73,14 @@ def plots() -> dict[str, str]:
 
 def _schema(schema: dict[str, object]) -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+def _api_page() -> str:
+    if str(DOCS) not in sys.path:
+        sys.path.insert(0, str(DOCS))
+    from api_page import api_page
+
+    return api_page()
 
 
 def _help_pages() -> str:

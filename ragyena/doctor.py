@@ -98,7 +98,7 @@ def _convolution(device: str) -> str:
     import torch
 
     from ragyena.ops.long_conv import long_conv
-    from ragyena.ops.long_conv.reference import long_conv_reference
+    from ragyena.ops.reference import long_conv_reference
 
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(1, 3, 400, generator=generator).to(device)
@@ -148,7 +148,7 @@ def _reader(config: PipelineConfig) -> Check:
 
 def _index(index: Path) -> Check:
     from ragyena.index.index import Index
-    from ragyena.index.verify import verify
+    from ragyena.index.inspection import verify
 
     try:
         with Index.open(index, lazy=True) as opened:

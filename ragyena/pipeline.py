@@ -175,7 +175,7 @@ class Pipeline:
     async def aask(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
     ) -> Answer:
-        """Answer a question in a thread of its own, so that the event loop goes on.
+        """Answer a question in a thread, so that the event loop keeps running.
 
         Arguments, result and errors are those of ``ask``.
 

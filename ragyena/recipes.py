@@ -2,7 +2,7 @@
 
 A recipe may extend another: ``extends: NAME`` (of the same folder, or one that ships) or ``extends: PATH.yaml``. Its
 mappings then merge into the base's key by key, and every other value replaces the base's; only a list of ``stages``
-merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` names it anew, and a
+merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` renames it, and a
 stage of a new name is added at the end.
 """
 
@@ -92,15 +92,15 @@ def asset(name: str) -> Path:
 # --- extensions ------------------------------------------------------------------------------------------------
 
 
-def _file_of(kind: str, name: str, beside: Path | None = None) -> Path | None:
-    """The file of a recipe by name or path, of the folder ``beside`` first; None where there is none."""
+def _file_of(kind: str, name: str, first: Path | None = None) -> Path | None:
+    """The file of a recipe by name or path, in the folder ``first`` before others; None where there is none."""
     if Path(name).suffix in {".yaml", ".yml"}:
-        path = (beside or Path()) / name
+        path = (first or Path()) / name
         return path if path.is_file() else None
     if name in (renamed := _RENAMED.get(kind, {})):
         log.warning("note: the recipe '%s' is now '%s'; the next version drops the old name", name, renamed[name])
         name = renamed[name]
-    folders = [recipe_folder(kind)] if beside is None else [beside, recipe_folder(kind)]
+    folders = [recipe_folder(kind)] if first is None else [first, recipe_folder(kind)]
     return next((path for folder in folders if (path := folder / f"{name}.yaml").is_file()), None)
 
 
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}", hint="mend the file") from error
+        raise ConfigError(f"{path} is not valid YAML: {error}", hint="correct the file") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="a recipe is a YAML mapping; see configs/ and pipelines/")
     return values

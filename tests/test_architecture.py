@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -36,6 +37,19 @@ def test_help_is_instant() -> None:
     assert min(once() for _ in range(3)) < HELP_SECONDS * SLACK
 
 
+@pytest.mark.parametrize("folder", ["ragyena", "tests"])
+def test_a_docstring_opens_with_a_noun_phrase_or_an_imperative(folder: str) -> None:
+    riddle = re.compile(r"(What|Of|Whether|How|Where|Whose|Which|That|Those|Who|Why|When)\b")
+    opened = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value.value.splitlines()[0]}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if riddle.match(node.value.value)
+    ]
+    assert not opened, "\n".join(opened)
+
+
 @checkout
 def test_the_generated_pages_are_current() -> None:
     for name, text in _generator().pages().items():
@@ -60,8 +74,8 @@ def test_every_exit_code_is_documented() -> None:
     from ragyena import errors
 
     codes = {getattr(errors, name).exit_code for name in errors.__all__} | {0, 130}
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert codes <= {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.MULTILINE)}
+    page = (ROOT / "docs" / "get-started.md").read_text(encoding="utf-8")
+    assert codes <= {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
     listed = (ROOT / "ragyena" / "cli" / "main.py").read_text(encoding="utf-8")
     assert codes <= {int(code) for code in re.findall(r"^  (\d+) ", listed, re.MULTILINE)}
 

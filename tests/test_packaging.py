@@ -33,7 +33,7 @@ def test_the_wheel_holds_recipes_reader_and_demo(wheel: Path) -> None:
         assert f"ragyena/assets/{path.relative_to(ROOT)}" in names
     for name in ("reader/config.json", "reader/model.safetensors", "reader/tokenizer.json", "demo/questions.jsonl"):
         assert f"ragyena/assets/{name}" in names
-    assert {"ragyena/py.typed", "ragyena/index/stopwords.txt"} <= names
+    assert {"ragyena/py.typed", "ragyena/index/words/stopwords.txt"} <= names
     assert any(name.startswith("ragyena/assets/demo/corpus/") for name in names)
     lists = [*(ROOT / "ragyena").rglob("words/*.txt"), *(ROOT / "ragyena").rglob("words/*.yaml")]
     assert lists and {path.relative_to(ROOT).as_posix() for path in lists} <= names

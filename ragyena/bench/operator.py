@@ -20,15 +20,13 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from ragyena.bench.device_timing import copy_bandwidth, device_suffix, milliseconds
-from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.bench.figures import Benchmark, Figure, benchmark, copy_bandwidth, device_suffix, milliseconds
 from ragyena.errors import MissingDependencyError
 from ragyena.ops.long_conv import Direction, long_conv
 from ragyena.ops.long_conv.plan import MAX_FFT_SIZE
-from ragyena.ops.long_conv.reference import long_conv_reference
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
 from ragyena.ops.passage_conv import gated_passage_conv
-from ragyena.ops.passage_conv.reference import gated_passage_conv_reference
+from ragyena.ops.reference import gated_passage_conv_reference, long_conv_reference
 
 __all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
 

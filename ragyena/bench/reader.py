@@ -24,8 +24,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from ragyena.bench.device_timing import device_suffix, milliseconds
-from ragyena.bench.figures import Benchmark, Figure, benchmark
+from ragyena.bench.figures import Benchmark, Figure, benchmark, device_suffix, milliseconds
 from ragyena.bench.figures import seconds as seconds_of
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
@@ -178,7 +177,7 @@ class _Prefill:
     milliseconds: float
     samples: int
     peak_gib: float | None
-    """Of the device; of the process, weights and libraries included, where the device is a CPU."""
+    """Memory of the device; on a CPU, of the process with weights and libraries."""
     backends: dict[str, str]
     """The backend of each shape of attention."""
 

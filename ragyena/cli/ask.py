@@ -37,7 +37,7 @@ __all__ = ["command"]
 
 def command(
     question: Annotated[
-        str | None, typer.Argument(metavar="QUESTION", help="The question; from stdin where left out.")
+        str | None, typer.Argument(metavar="QUESTION", help="The question; read from stdin if left out.")
     ] = None,
     index: IndexOption = None,
     questions: Annotated[
@@ -55,7 +55,9 @@ def command(
     ] = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show the outcome for every retrieved passage.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Measure speed on this machine, against targets.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
 
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="FOLDER", help="For the dated JSON; benchmarks/results in a checkout."),
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", help="Folder for the dated JSON; by default benchmarks/results in a checkout."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 @app.command("embed")
 def embed(
-    passages: Annotated[int, typer.Option(min=16, help="How many passages to embed.")] = 256,
+    passages: Annotated[int, typer.Option(min=16, help="Passages to embed.")] = 256,
     passage_tokens: Annotated[int, typer.Option(min=16, max=250, help="Tokens of each passage.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each side embeds them.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each side embeds them.")] = 3,
     out: OutOption = None,
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Passages embedded a second, against plain sentence-transformers in the same run."""
+    """Measure embedding speed, against plain sentence-transformers in the same run."""
     config = configure(pipeline)
     with _measuring(quiet) as (progress, _):
         from ragyena.bench.ask import bench_embed
@@ -51,15 +53,15 @@ def embed(
 @app.command("ask")
 def ask(
     context_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="The budget (setting packer.context_tokens).")
+        int | None, typer.Option(metavar="N", help="Context length (setting packer.context_tokens).")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each demo question is asked.")] = 3,
-    cold_runs: Annotated[int, typer.Option(min=1, help="How often each whole command is run.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each demo question is asked.")] = 3,
+    cold_runs: Annotated[int, typer.Option(min=1, help="Times that each whole command is run.")] = 3,
     out: OutOption = None,
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Retrieval, packing and reading times with the index open, and times of whole commands."""
+    """Measure retrieval, packing and reading with the index open, and whole commands."""
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
     with _measuring(quiet) as (progress, folder):
         from ragyena.bench.ask import bench_ask
@@ -73,19 +75,20 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
     overrides: SetOption = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each loop in a round.")] = 50,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each loop is timed.")] = 3,
-    stage: Annotated[str | None, typer.Option(help="A stage by name; the last where not given.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each loop is timed.")] = 3,
+    stage: Annotated[str | None, typer.Option(help="Name of the stage; by default the last.")] = None,
     packed: Annotated[
-        Path | None, typer.Option(help="Packed data; a language model does without: random tokens take as long.")
+        Path | None, typer.Option(help="Packed data; without it a language model is timed on random tokens.")
     ] = None,
     sequence_tokens: Annotated[
-        int | None, typer.Option(min=2, metavar="N", help="Another length of a language model's sequences.")
+        int | None,
+        typer.Option(min=2, metavar="N", help="Sequence length of a language model, instead of the recipe's."),
     ] = None,
     device: DeviceOption = "auto",
     out: OutOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Tokens a second of a recipe's training, with our logging and checkpoints and without, and MFU."""
+    """Measure the training speed of a recipe, with and without logging and checkpoints, and MFU."""
     with _measuring(quiet) as (progress, folder):
         from ragyena.bench.train import bench_train
 
@@ -107,25 +110,25 @@ def train(
 @app.command("operator")
 def operator(
     lengths: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Positions, by commas.")
+        str, typer.Option(metavar="N,N,...", help="Lengths in positions, comma-separated.")
     ] = "2048,4096,8192,16384,32768,65536,131072",
-    widths: Annotated[str, typer.Option(metavar="N,N,...", help="Channels, by commas.")] = "768",
-    batches: Annotated[str, typer.Option(metavar="N,N,...", help="Examples at once, by commas.")] = "1",
+    widths: Annotated[str, typer.Option(metavar="N,N,...", help="Channels, comma-separated.")] = "768",
+    batches: Annotated[str, typer.Option(metavar="N,N,...", help="Batch sizes, comma-separated.")] = "1",
     scopes: Annotated[
-        str, typer.Option(metavar="NAME,...", help="Of causal, two_sided and passage.")
+        str, typer.Option(metavar="NAME,...", help="Any of causal, two_sided, passage.")
     ] = "causal,two_sided,passage",
-    slot_tokens: Annotated[int, typer.Option(min=1, max=512, help="Positions of a slot, of passage scope.")] = 256,
+    slot_tokens: Annotated[int, typer.Option(min=1, max=512, help="Positions of a slot in passage scope.")] = 256,
     sweep: Annotated[
         bool, typer.Option("--sweep", help="Also widths 256, 384 and 1024, and batches 4 and 16, at some lengths.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Lengths 8,192 and 131,072 only.")] = False,
     attention: Annotated[bool, typer.Option(help="Also time attention with the same mask.")] = True,
     dtype: Annotated[str, typer.Option(help="float16, bfloat16 or float32.")] = "bfloat16",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that compile kernels beforehand.")] = 8,
-    seconds: Annotated[float, typer.Option(min=1, help="No size is begun after so long.")] = 600.0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that compile kernels in advance.")] = 8,
+    seconds: Annotated[float, typer.Option(min=1, help="Start no further size after this many seconds.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """The long convolution on CUDA: checked against fp64, timed against torch.fft, attention and the memory's speed."""
+    """Check the long convolution against fp64 and time it against torch.fft, attention and memory bandwidth (CUDA)."""
     from ragyena.errors import UsageError
 
     if dtype not in ("float16", "bfloat16", "float32"):
@@ -167,20 +170,20 @@ def reader(
     readers: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Checkpoint folders, RECIPE:STAGE, names of mixers, or selected; all mixers and selected if none."
+            help="Checkpoint folders, RECIPE:STAGE, mixers, or 'selected' (Hyena with selected tokens); by default all."
         ),
     ] = None,
     lengths: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Context tokens, by commas.")
+        str, typer.Option(metavar="N,N,...", help="Context lengths in tokens, comma-separated.")
     ] = "4096,8192,16384,32768,65536,131072",
     slot_tokens: Annotated[int, typer.Option(min=16, help="Tokens of a passage slot.")] = 256,
     question_tokens: Annotated[int, typer.Option(min=3, help="Tokens of the question.")] = 24,
     device: DeviceOption = "auto",
     compiled: Annotated[bool, typer.Option("--compile", help="Run layers through torch.compile.")] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="No reader and length is begun after so long.")] = 600.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Start no further reading after this many seconds.")] = 600.0,
     out: OutOption = None,
 ) -> None:
-    """Time and memory of reading a whole context (prefill), against the attention baseline, at several lengths."""
+    """Measure time and memory of reading a whole context (prefill), against the attention baseline."""
     chosen = _numbers("--lengths", lengths)
     with interruptible("nothing was written"):
         from ragyena.bench.reader import architectures, bench_reader

@@ -22,7 +22,7 @@ __all__ = ["command"]
 def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: QuietOption = False) -> None:
     """Index the demo corpus and ask it questions.
 
-    The index is temporary, unless --index says where to keep it.
+    The index is temporary, unless --index names one to keep.
     """
     config = configure(pipeline)
     with interruptible("a temporary index was removed; one given by --index keeps what was added"):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragyena.cli.console import TerminalProgress, interruptible
+from ragyena.cli.console import TerminalProgress, interruptible, output
 from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
 from ragyena.config import EVAL_INDEX, EVAL_OUT
+from ragyena.errors import UsageError
+
+if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
+    from ragyena.eval.recipe import Part
 
 __all__ = ["command"]
 
@@ -20,54 +25,64 @@ def command(
     ] = None,
     reader: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="A checkpoint folder, or shipped; several are compared with the first."),
+        typer.Option(metavar="PATH", help="A checkpoint folder or 'shipped'; repeat to compare others with the first."),
     ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Questions: JSON lines, SQuAD JSON, a folder or a Hugging Face dataset."),
     ] = None,
     passages: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="Passages that questions name by passage_id.")
+        list[str] | None, typer.Option(metavar="FILE", help="Passages that question rows refer to by passage_id.")
     ] = None,
-    source: Annotated[list[str] | None, typer.Option(help="Ask rows of this source only; may be repeated.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Evaluate rows of this source only; repeatable.")] = None,
     among: Annotated[
-        list[str] | None, typer.Option(metavar="K,K...", help="Passages that compete; 1 is the own context alone.")
+        list[str] | None,
+        typer.Option(metavar="K,K...", help="Passages in a context; 1 is the question's own context alone."),
     ] = None,
     context_tokens: Annotated[
         list[str] | None,
-        typer.Option(metavar="N,N...", help="Context lengths: 4096,8192,131072. Without a recipe, asked end to end."),
+        typer.Option(metavar="N,N...", help="Context lengths (4096,8192); without a recipe, evaluate end to end."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Ask at most N questions; 0 for all.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Evaluate at most N questions; 0 for all.")] = None,
     timed: Annotated[
-        int | None, typer.Option(metavar="N", help="Also read N contexts of each condition alone, for percentiles.")
+        int | None,
+        typer.Option(metavar="N", help="Also time N contexts of each condition one by one, for percentiles."),
     ] = None,
     set_: SetOption = None,
-    data_root: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="The folder that relative data paths are under.")
-    ] = Path(),
+    data_root: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that data paths are relative to.")] = Path(),
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help=f"For answers and report; else {EVAL_OUT}/RECIPE."),
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help=f"Folder of answers and report; by default {EVAL_OUT}/RECIPE."
+        ),
     ] = None,
     index: Annotated[
         str,
         typer.Option(
-            "--index", "-i", metavar="NAME|FOLDER", help="An index to ask; else where one is built and reused."
+            "--index",
+            "-i",
+            metavar="NAME|FOLDER",
+            help="An existing index, or the folder in which one is built and reused.",
         ),
     ] = EVAL_INDEX,
     frozen: Annotated[
         Path | None,
         typer.Option(
-            metavar="PATH", help="Contexts of --freeze-only, a file or a folder: neither data nor index are needed."
+            metavar="PATH",
+            help="Read contexts from this file or folder, made by --freeze-only, instead of data and index.",
         ),
     ] = None,
     freeze_only: Annotated[
         bool,
-        typer.Option("--freeze-only", help="Only write the contexts, to --frozen, else into OUT; of a suite a folder."),
+        typer.Option(
+            "--freeze-only", help="Only write the contexts, to --frozen or else into OUT; a folder for a suite."
+        ),
     ] = False,
     fail_under: Annotated[
         list[str] | None,
-        typer.Option(metavar="MEASURE=N", help="Exit with 1 below this: em=70, em@32=60, auroc=0.9, recall@10=0.8."),
+        typer.Option(
+            metavar="MEASURE=N", help="Exit with 1 if a measure is below N: em=70, em@32=60, auroc=0.9, recall@10=0.8."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N (setting reader.device).")] = None,
     pipeline: PipelineOption = None,
@@ -75,9 +90,9 @@ def command(
 ) -> None:
     """Score a reader: exact match and F1 with 95% intervals, passage selection, abstention, speed.
 
-    A run that was stopped is continued by the same command. Results are written as dated JSON; of several readers, all
-    results and comparisons in one more file. report.html and report.md show them. A recipe may be a suite, a list of
-    recipes that end on one page: `paper` is one.
+    The same command continues a stopped run. Results are written as dated JSON, with one more file for the comparison
+    of several readers, and shown in report.html and report.md. A recipe may be a suite, a list of recipes with one
+    report: `paper` is one.
     """
     from ragyena.cli.eval_views import Printer
     from ragyena.eval import targets
@@ -97,10 +112,18 @@ def command(
     }
     settings = configure(pipeline, {"reader.device": device})
     evaluation = load_evaluation(recipe, overrides, set_ or [])
+    if any(part.config.task == "documents" for part in evaluation.parts):
+        if wanted or freeze_only or evaluation.is_suite:
+            raise UsageError(
+                "the task 'documents' knows neither --fail-under, --freeze-only nor suites",
+                hint="with --frozen FILE it writes its contexts to the file, or reads them from it",
+            )
+        _ask_documents(evaluation.parts[0], settings, reader or [], data_root, out, frozen, quiet)
+        return
     targets.check(wanted, evaluation)
     folder = out or EVAL_OUT / evaluation.name
     places: dict[str, Any] = {"settings": settings, "data_root": data_root, "index": index}
-    safe = f"the answers so far are kept in {folder}; the same command goes on"
+    safe = f"the answers so far are kept in {folder}; the same command continues"
     with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
         printer = Printer(None if quiet else progress)
         places |= {"progress": progress, "watcher": printer}
@@ -117,3 +140,27 @@ def command(
         typer.echo(f"below the target: {problem}", err=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _ask_documents(
+    part: Part,
+    settings: PipelineConfig,
+    readers: list[str],
+    data_root: Path,
+    out: Path | None,
+    frozen: Path | None,
+    quiet: bool,
+) -> None:
+    from ragyena.cli.eval_views import document_lines
+    from ragyena.eval.documents import evaluate_documents
+    from ragyena.eval.recipe import Setup
+
+    folder = out or EVAL_OUT / part.name
+    for name in readers or [settings.reader.checkpoint]:
+        one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
+        with interruptible("nothing was kept"), TerminalProgress(quiet=quiet) as progress:
+            setup = Setup(part.config, one, part.name, data_root, folder, progress=progress)
+            report, path = evaluate_documents(setup, frozen)
+        for line in document_lines(report):
+            output().print(line)
+        output().print(f"\n  {path}\n")

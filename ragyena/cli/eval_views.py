@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ragyena.eval.timing import Latency
 from ragyena.report.cost import PART_NAMES
 from ragyena.report.numbers import duration
 
-__all__ = ["Printer", "comparison_lines", "report_lines", "retrieval_lines", "summary_line"]
+__all__ = ["Printer", "comparison_lines", "document_lines", "report_lines", "retrieval_lines", "summary_line"]
 
 
 class Printer(Watcher):
@@ -276,3 +276,18 @@ def _cost(cost: Cost) -> Iterator[str]:
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
+
+
+def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the task ``documents``: a line for each type of answer and each kind of document."""
+    for name, condition in report["conditions"].items():
+        yield f"{report['reader']['name']}, {name}: {condition['questions']:,} questions, in percent (95% interval)"
+        columns = ("right", "f1", "withheld", "evidence_packed", "cited")
+        yield f"  {'':18}{'n':>6}" + "".join(f"{column.replace('_', ' '):>20}" for column in columns)
+        for group, figures in condition["groups"].items():
+            shown = (figures.get(column) for column in columns)
+            cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+            yield f"  {group:18}{figures['n']:>6}" + "".join(f"{cell:>20}" for cell in cells)
+        found = condition["confidence"]
+        ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
+        yield f"  confidence: calibration error {found['calibration_error']:.3f}, AUROC of right answers {ranked}"

@@ -24,7 +24,7 @@ from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
     from ragyena.index.add import AddReport
-    from ragyena.index.status import IndexStatus
+    from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
 
@@ -33,8 +33,8 @@ LISTED = 20
 
 ADD_HELP = f"""Add documents: new ones are added, changed ones replaced, unchanged ones skipped.
 
-Formats: {listed()}. Each document is there whole or not at all, whatever happens; running the same command again
-resumes.
+Formats: {listed()}. A document is added whole or not at all; running the same command again resumes an
+interrupted one.
 """
 
 app = typer.Typer(
@@ -44,22 +44,25 @@ app = typer.Typer(
 
 @app.command(help=ADD_HELP)
 def add(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, and folders to walk.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files and folders; folders are searched recursively.")
+    ],
     index: IndexOption = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Also remove documents of these folders whose file has vanished.")
+        bool, typer.Option("--prune", help="Also remove documents of these folders whose file no longer exists.")
     ] = False,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the index again, from these paths and the files in it.")
     ] = False,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out, as in a .gitignore (index.exclude).")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave out matching files, as in a .gitignore (index.exclude)."),
     ] = None,
     embedder: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Embedder of a new index (index.embedder).")
     ] = None,
     passage_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="Longest passage of a new index (index.passage_tokens).")
+        int | None, typer.Option(metavar="N", help="Longest passage of a new index, in tokens (index.passage_tokens).")
     ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
@@ -101,7 +104,7 @@ def add(
 @app.command()
 def status(
     index: IndexOption = None,
-    files: Annotated[bool, typer.Option("--files", help="List every file, however many.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="List every file.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Show what an index holds and the settings it was made with."""
@@ -150,7 +153,7 @@ def rm(
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A question or keywords.")],
     index: IndexOption = None,
     top_k: Annotated[
         int | None, typer.Option("--top-k", "-k", metavar="N", help="Passages to show (retriever.top_k).")
@@ -191,7 +194,7 @@ def verify(
     """Check every file, row, offset and vector of an index."""
     path = index_path(index, configure(None))
     with TerminalProgress(quiet=quiet) as progress:
-        from ragyena.index.verify import verify as check
+        from ragyena.index.inspection import verify as check
 
         report = check(path, repair=repair, progress=progress)
     if json:

@@ -30,7 +30,10 @@ IndexOption = Annotated[
     str | None, typer.Option("--index", "-i", metavar="NAME|PATH", help="The index: a name, or the path of its folder.")
 ]
 PipelineOption = Annotated[
-    str | None, typer.Option("--pipeline", "-p", metavar="RECIPE", help="The recipe: a name, or a YAML file.")
+    str | None,
+    typer.Option(
+        "--pipeline", "-p", metavar="RECIPE", help="The pipeline: a recipe of pipelines by name, or a YAML file."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, described in docs/json.md.")]
 WhereOption = Annotated[
@@ -42,7 +45,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="A setting of the recipe, over what it says (stages.NAME.tokens=1000000); repeatable.",
+        help="Override a setting of the recipe (seed=1, stages.NAME.tokens=1000000); repeatable.",
     ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -57,7 +60,7 @@ def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> Pipe
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:
     """The folder that ``--index`` means."""
-    from ragyena.index.locate import locate
+    from ragyena.index.storage import locate
 
     return locate(index, config)
 

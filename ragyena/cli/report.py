@@ -24,23 +24,28 @@ def command(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FOLDER", help="For report.html and report.md; else the one folder given."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for report.html and report.md; by default the folder given, if it is one.",
+        ),
     ] = None,
     summary: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Instead write small summaries of the results and training logs here, without single answers.",
+            help="Instead write small summaries of results and training logs, without single answers, here.",
         ),
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Write report.html and report.md of results; of files, print the Markdown unless --out is given.
+    """Write report.html and report.md for results; for files, print the Markdown unless --out is given.
 
-    Readers of one recipe are compared with the first of them, question by question, where their answers stand beside
-    the results: differences with 95% intervals of a paired bootstrap, p-values of a paired permutation test, both over
-    whole contexts, and the p-values after Holm's correction. Of training runs, held-out measures are drawn against
-    tokens and FLOPs. The HTML is one file that fetches nothing.
+    Readers of one recipe are compared with the first, question by question, if the files of their answers are there:
+    differences with 95% intervals (paired bootstrap), p-values (paired permutation test), both over whole contexts, and
+    p-values after Holm's correction. Training runs are shown as held-out measures against tokens and FLOPs. The HTML is
+    one file that fetches nothing.
     """
     from ragyena.report.markdown import to_markdown
     from ragyena.report.summary import summarize

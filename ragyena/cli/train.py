@@ -15,32 +15,28 @@ __all__ = ["command"]
 
 def command(
     recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The run's folder; runs/RECIPE where not given.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run; by default runs/RECIPE.")] = None,
     overrides: SetOption = None,
-    data_root: Annotated[Path, typer.Option(help="The folder that the recipe's data paths are under.")] = Path(),
-    packed: Annotated[
-        Path | None, typer.Option(help="A file of packed data (made by --pack-only) to train from.")
-    ] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder that the recipe's data paths are relative to.")] = Path(),
+    packed: Annotated[Path | None, typer.Option(help="Train from this packed data (made by --pack-only).")] = None,
     pack_only: Annotated[
-        bool, typer.Option("--pack-only", help="Only make the packed data and print the file's path.")
+        bool, typer.Option("--pack-only", help="Only pack the data and print the file's path.")
     ] = False,
     start: Annotated[
         Path | None,
-        typer.Option(help="A reader's checkpoint folder to start from, where a recipe continues one."),
+        typer.Option(help="Reader to continue, a checkpoint folder, for recipes that start from 'shipped'."),
     ] = None,
-    encoder: Annotated[Path | None, typer.Option(help="A BERT-layout model.safetensors to start from.")] = None,
+    encoder: Annotated[Path | None, typer.Option(help="A model.safetensors in BERT's layout to start from.")] = None,
     pair_encoder: Annotated[
-        Path | None, typer.Option(help="The folder of a BERT or MPNet encoder that a pair reader starts from.")
+        Path | None, typer.Option(help="Folder of the BERT or MPNet encoder that a pair reader starts from.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: QuietOption = False,
 ) -> None:
     """Train a reader or a language model by a recipe. An interrupted run resumes from its last checkpoint.
 
-    Each stage ends in a checkpoint folder under the run's folder; log.jsonl beside it holds its curve, `tensorboard
-    --logdir` and `ragyena report` draw it. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
+    Each stage leaves a checkpoint folder and its log.jsonl in the run's folder; `tensorboard --logdir` and `ragyena
+    report` draw the curves. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
     from ragyena.train.kinds import started_from

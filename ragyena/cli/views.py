@@ -103,7 +103,7 @@ def _citation_view(number: int, citation: Citation, console: Console) -> Rendera
 
 
 def _head(number: int, source: str, where: str, detail: str) -> RenderableType:
-    """Number and place; what does not fit on one line goes on under the place."""
+    """Number and place; text that does not fit on one line continues under the place."""
     text = Text(short_path(source), style="cyan", overflow="fold")
     text.append(f", {where}", style="default")
     if detail:

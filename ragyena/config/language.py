@@ -40,7 +40,7 @@ class LanguageStageConfig(_CausalStageConfig):
     """Tokens of a sequence: a window of the stream of documents. A step is a multiple of it and of the processes."""
     optimizer: OptimizerConfig = OptimizerConfig(embedding_rate=1e-3, weight_decay=0.1, final=0.05)
     storage: Literal["float32", "bfloat16"] = "float32"
-    """How the stage's checkpoint is stored."""
+    """Storage of the stage's checkpoint."""
     cuda_graphs: bool = True
     """Records forward and backward passes as CUDA graphs and replays them, where layers are compiled and one process
     trains: a host launches a step's kernels more slowly than a fast GPU runs them."""

@@ -117,9 +117,9 @@ class PairModelConfig(Strict):
     separators: Annotated[int, Field(ge=1, le=2)] = 2
     """Separators between question and passage: 1 for BERT, 2 for MPNet."""
     norm_eps: float = 1e-5
-    """Of the layer norms."""
+    """Epsilon of the layer norms."""
     dropout: Fraction = 0.1
-    """Of hidden states and attention weights, in training."""
+    """Dropout of hidden states and attention weights, in training."""
 
     @model_validator(mode="after")
     def _consistent(self) -> PairModelConfig:

@@ -35,6 +35,9 @@ class DataConfig(Strict):
     questions: tuple[str, ...]
     """Question rows ``{id, source, passage_id | context, question, answers, answer_start, split}``: JSON lines (also
     .xz), SQuAD JSON, or the name of a Hugging Face dataset in SQuAD layout."""
+    unanswerable: tuple[str, ...] = ()
+    """Question rows whose context holds no answer; its passage nearest to the question stands in the gold one's
+    place."""
     passages: tuple[str, ...] = ()
     """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
     prose: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class DataConfig(Strict):
     synthetic_records: Count = 0
     """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
-    """Questions what something is, on prose that defines it, at most."""
+    """The most ``What is X?`` questions, on prose that defines X."""
     hybrid_questions: tuple[str, ...] = ()
     """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
     hybrid_documents: tuple[str, ...] = ()
@@ -54,7 +57,14 @@ class DataConfig(Strict):
     ``passages`` being ids of ``prose`` rows. Those of the split ``train`` get synthetic questions that join a row and
     an article."""
     hybrid_repeat: Positive = 16
-    """How often each of ``hybrid_questions`` is put among the synthetic ones."""
+    """Copies of each of ``hybrid_questions`` among the synthetic ones."""
+    document_questions: tuple[str, ...] = ()
+    """Question rows ``{id, source, document_id, question, answers, answer_type, spans, evidence, near, split}`` on
+    ``documents``; ``answer_type`` is span, list, yes, no, compare or none."""
+    documents: tuple[str, ...] = ()
+    """Document rows ``{id, source, title, text, split}``, loaded and cut as files of them would be."""
+    document_repeat: Positive = 1
+    """Copies of each of ``document_questions`` among the questions that contexts are drawn of."""
     perturbations: Positive = 1
     """Unanswerable perturbations of each question, at most; a context that perturbs its question draws one."""
     negatives: Positive = 31
@@ -111,9 +121,9 @@ class ContextStageConfig(TrainingStage):
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
-    """How often each number of passages is drawn."""
+    """Probability of each number of passages."""
     related: Fraction = 0.0
-    """Of the passages beyond the hard negatives, the fraction that are hard negatives of questions asked of one of
+    """Fraction, among the passages beyond the hard negatives, of hard negatives of questions on one of
     those; the rest are drawn from all passages."""
     cloze: Fraction = 0.25
     """Fraction of steps that ask cloze questions on plain text."""
@@ -127,8 +137,8 @@ class ContextStageConfig(TrainingStage):
     """Fraction of contexts of three or more passages in which a name of the question becomes an alias that another
     passage explains."""
     entity_bridge: Fraction = 0.0
-    """Of those, the fraction in which the name is described instead, by a column of a table row that holds it: two rows
-    of a synthetic table stand in another passage."""
+    """Fraction of the ``alias`` contexts in which the name is described instead, by a column of a table row that holds
+    it: two rows of a synthetic table stand in another passage."""
     tables: Fraction = 0.0
     """Fraction of contexts of several passages with a question on a table and linked articles
     (``data.hybrid_documents``), whose evidence lies in two passages."""
@@ -172,9 +182,9 @@ class StageConfig(ContextStageConfig):
     evidence_weight: float = 0.2
     """Weight of finding the tokens that selected attention reads; unused where no layer selects."""
     cuda_graphs: bool = False
-    """Whether, with ``compile`` and on one GPU, the passes of each shape of batch are recorded as a CUDA graph."""
+    """With ``compile`` and on one GPU: records the passes of each shape of batch as a CUDA graph."""
     storage: Literal["float32", "compact"] = "float32"
-    """How the stage's checkpoint is stored; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
+    """Storage of the stage's checkpoint; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
@@ -200,7 +210,7 @@ class PairStageConfig(ContextStageConfig):
         muon_rate=1e-4, adamw_rate=1e-4, embedding_rate=1e-4, warmup=0.08, final=0.02
     )
     storage: Literal["float32", "bfloat16"] = "bfloat16"
-    """How the stage's checkpoint is stored."""
+    """Storage of the stage's checkpoint."""
 
 
 def _stage_kind(values: Any) -> str:
@@ -295,5 +305,5 @@ PERTURBATION_WEIGHTS = {
     "answer": 0.06,
     "passage_word": 0.35,
 }
-"""How often each perturbation of a question is tried first (``ragyena.train.augment.perturb``): about as often as the
-annotators of SQuAD 2.0 took it, but a negation, the plainest, only now and then."""
+"""Weights by which the perturbation to try first is drawn (``ragyena.train.augment.perturb``): about its frequency in
+SQuAD 2.0, but less for negation, the easiest to detect."""

@@ -36,7 +36,7 @@ CUT_INSIDE = 0.5
 CUT_HEADING_OFF = 0.8
 """Between a heading and its section."""
 CROSS_HEADING = 0.25
-"""Cost of a passage that goes on over a heading."""
+"""Cost of a passage that continues over a heading."""
 EMPTINESS = 0.3
 """Cost of a passage, times the square of the share of it that stays empty."""
 SHORT = 0.4

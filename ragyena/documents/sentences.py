@@ -143,7 +143,7 @@ def _at_line_start(text: str, offset: int) -> bool:
 
 
 def _line_begins(text: str, newline: int, offset: int, start: int, end: int) -> bool:
-    """True for a line of its own, False for one that goes on with a sentence wrapped at a column."""
+    """True for a line of its own, False for one that continues a sentence wrapped at a column."""
     if offset >= end:
         return False
     if _ITEM.match(text, offset, end):

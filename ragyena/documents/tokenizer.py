@@ -15,9 +15,10 @@ import tokenizers
 from ragyena.documents.decoding import replace_surrogates
 from ragyena.errors import CheckpointError
 
-__all__ = ["Encoding", "Tokenizer"]
+__all__ = ["Encoding", "TokenCache", "Tokenizer"]
 
 _SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
+_MOST_CACHED = 300_000  # texts, of about 2 KB each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +103,22 @@ class Tokenizer:
         raise CheckpointError(
             f"{name} has no {role} token ({' or '.join(_SPECIAL[role])})", hint="use a tokenizer of the BERT family"
         )
+
+
+class TokenCache(Tokenizer):
+    """Encodes as the tokenizer it wraps, each text once: for passages that are packed into thousands of contexts."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        vars(self).update(vars(tokenizer))  # the same definition and special tokens; nothing is loaded twice
+        self._known: dict[str, Encoding] = {}
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        missing = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if len(self._known) + len(missing) > _MOST_CACHED:
+            self._known.clear()
+            missing = list(dict.fromkeys(texts))
+        self._known.update(zip(missing, super().encode_batch(missing)))
+        return [self._known[text] for text in texts]
 
 
 def _encoding(tokens: tokenizers.Encoding) -> Encoding:

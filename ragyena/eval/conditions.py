@@ -15,9 +15,8 @@ from typing import Any
 
 from ragyena.config import EvalConfig, PackerConfig, PipelineConfig
 from ragyena.data import alias as aliases
-from ragyena.documents.token_cache import TokenCache
-from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import DataError
+from ragyena.documents.tokenizer import TokenCache, Tokenizer
+from ragyena.errors import DataError, UsageError
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.metrics import normalize
 from ragyena.eval.questions import Question
@@ -37,7 +36,7 @@ __all__ = [
 ]
 
 _AS_GIVEN = {"near_duplicate": 2.0, "order": "score", "neighbours": 0}
-"""Packer values under which nothing is dropped but for want of room."""
+"""Packer values under which passages are dropped only if there is no room."""
 _NO_BUDGET = 1 << 24
 
 Marked = tuple[Passage, bool]
@@ -286,7 +285,7 @@ class Puzzles:
                     kept.append(question)
         if not kept:
             raise DataError(
-                f"none of {len(frozen.answerable)} questions has a name that an alias could hide",
+                f"none of {len(frozen.answerable)} questions has a name that an alias could replace",
                 hint="ask more questions (--limit), or questions on passages with names",
             )
         self.questions = tuple(kept)
@@ -419,6 +418,8 @@ def _planned(config: EvalConfig) -> dict[str, Callable[[Frozen, ContextBuilder],
             }
         case "hybrid":
             return {kind.name_of_all: kind for kind in (Joint, Independent)}
+        case "documents":
+            raise UsageError("questions on documents are asked by themselves", hint="ragyena eval real, not in a suite")
         case "retrieval":
             raise ValueError("the task 'retrieval' reads nothing")
 

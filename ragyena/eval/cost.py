@@ -182,7 +182,7 @@ class Cost:
     energy: Energy | None
     """None where it was not measured."""
     no_energy: str
-    """Why it was not measured; empty where it was."""
+    """Reason why energy was not measured; empty where it was."""
 
 
 def summarize_cost(

@@ -41,7 +41,7 @@ _NOT_ORIGIN = {
     *("among", "context_tokens", "positions"),  # frozen contexts may hold more than a recipe needs
 }
 
-FoundHits = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+HitLists = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 """Passage ids and scores, best first, by question id."""
 
 
@@ -145,7 +145,7 @@ def _numbered(
     facts: Mapping[str, Any],
     data: EvalData,
     own: Mapping[str, Sequence[Passage]],
-    hits: FoundHits,
+    hits: HitLists,
     stored: Mapping[int, Passage],
 ) -> Frozen:
     """Numbers the passages: those of the questions' own contexts, then those of the index."""
@@ -209,8 +209,8 @@ def needs_index(config: EvalConfig) -> bool:
 
 def index_place(index: str | Path, settings: PipelineConfig) -> Path:
     """The folder of an existing index, given by name or path, or the folder to build one under. Raises UsageError."""
-    from ragyena.index.locate import locate
     from ragyena.index.manifest import is_index
+    from ragyena.index.storage import locate
 
     if not str(index).strip():
         raise UsageError("--index is empty", hint="give the name or the folder of an index")
@@ -338,7 +338,7 @@ def _find_hits(
     needed: Needs,
     own: Mapping[str, Sequence[Passage]],
     hidden: Callable[[Question, Passage], bool],
-) -> FoundHits:
+) -> HitLists:
     """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
 
     Of kind ``distractors``: hits of other contexts than the question's own, ``among`` of them, and as many as fill

@@ -46,7 +46,7 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise StorageError(
-                f"{self.path} cannot be written: {error.strerror}", hint="make room; the run goes on where it stopped"
+                f"{self.path} cannot be written: {error.strerror}", hint="make room; the same command resumes the run"
             ) from error
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class SourceReport:
     em: Estimate
     """Exact match in percent, with its 95% interval."""
     f1: Estimate
-    """In percent."""
+    """F1 in percent, with its 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ConditionReport:
     tokens: int
     """Tokens read, padding included."""
     seconds: float
-    """Spent reading them."""
+    """Seconds spent reading them."""
     peak_memory_gib: float | None
     """The most GPU memory allocated while a batch was read, the reader's own included; None on a CPU."""
     peak_resident_gib: float | None
@@ -113,10 +113,10 @@ class ConditionReport:
     latency: Latency | None
     """Times of contexts read one by one; None where none was timed (``timed`` of the recipe)."""
     risk_coverage: RiskCoverage
-    """Over all questions asked under the condition."""
+    """Risk-coverage curve over all questions of the condition."""
     abstention: Abstention | None
     tokens_per_second: float
-    """Read in batches, padding included; 0 where nothing was read."""
+    """Tokens a second, read in batches, padding included; 0 where nothing was read."""
     cost: Cost | None = None
     """Cost of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
 
@@ -133,9 +133,9 @@ class Report:
     """The file next to the report that holds every answer and its scores."""
     conditions: tuple[ConditionReport, ...]
     differences: tuple[Difference, ...]
-    """Between conditions, where the task is about them."""
+    """Differences between conditions, for tasks that compare them."""
     spreads: tuple[Spread, ...]
-    """Over conditions that differ in the position of the own context alone."""
+    """Spreads over conditions that differ only in the position of the own context."""
     reader: Mapping[str, Any]
     """Name, fingerprint, parameters, device and dtype."""
     reading: Mapping[str, Any]
@@ -158,7 +158,7 @@ class AnswerRow(TypedDict):
     """A line of the file of answers: one answer of the reader under one condition."""
 
     condition: str
-    """Its name."""
+    """Name of the condition."""
     question_id: str
     source: str
     context_id: str
@@ -174,9 +174,9 @@ class AnswerRow(TypedDict):
     confidence: float
     no_answer_probability: float
     passages: int
-    """In the context."""
+    """Passages in the context."""
     tokens: int
-    """Read, padding included."""
+    """Tokens read, padding included."""
     seconds: float
     """The question's share of the time its batch was read in."""
     own_first: bool
@@ -186,11 +186,11 @@ class AnswerRow(TypedDict):
     answer_packed: bool | None
     """An answer, as a string, stands in what was read; null where the condition does not measure it."""
     problem: str
-    """Why the question could not be asked; empty where it was."""
+    """Reason why the question was not answered (too long, empty); empty where it was."""
     em: NotRequired[float]
     """Exact match, 0 or 1; absent for questions without an answer."""
     f1: NotRequired[float]
-    """Between 0 and 1; absent for questions without an answer."""
+    """F1 between 0 and 1; absent for questions without an answer."""
 
 
 def schema_of(kind: type) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Evaluation of one reader on one recipe: questions asked under every condition, answers scored, a dated report."""
+"""Evaluation of one reader on one recipe: questions read under every condition, answers scored, a dated report."""
 
 from __future__ import annotations
 

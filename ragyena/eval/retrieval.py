@@ -35,8 +35,8 @@ from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
 if TYPE_CHECKING:  # they need FAISS
+    from ragyena.index.embedder import Reranker
     from ragyena.index.index import Index
-    from ragyena.index.rerank import Reranker
 
 __all__ = [
     "RETRIEVAL_SCHEMA",
@@ -88,7 +88,7 @@ class RetrievalCondition:
     passage_recall: Mapping[int, Estimate] | None
     """Percent of them among the first k, by k; None where none are known."""
     ndcg_10: Estimate | None
-    """Times 100."""
+    """nDCG@10, times 100."""
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
@@ -150,7 +150,7 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
     Of the reader of ``settings`` the tokenizer alone is used: it cuts passages. Raises DataError, PathNotFoundError,
     CheckpointError, IndexProblem, MissingDependencyError, StorageError and UsageError.
     """
-    from ragyena.index.rerank import Reranker
+    from ragyena.index.embedder import Reranker
 
     began = time.perf_counter()
     config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn

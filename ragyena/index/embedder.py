@@ -1,4 +1,4 @@
-"""Sentence embedding: the bundled MiniLM, or any sentence-transformers model by name or folder.
+"""Sentence embedding by the bundled MiniLM or any sentence-transformers model, and reranking by a cross-encoder.
 
 The bundled model comes from an installed package and is checked by hash before it embeds passages (for a question its
 size is enough: hashing takes longer than the search); it never touches the network. Another one is taken from its
@@ -22,10 +22,7 @@ from huggingface_hub import constants
 from ragyena.errors import ConfigError, MissingDependencyError
 from ragyena.types import Passage
 
-__all__ = [
-    *("BUNDLED", "BUNDLED_SHA256", "Embedder", "bundled_folder", "embedding_text", "first_line"),
-    *("silence_libraries", "weights_of", "weights_sha256"),
-]
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "Reranker", "bundled_folder", "embedding_text", "weights_sha256"]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -36,6 +33,8 @@ CHUNK = {"cpu": 64, "cuda": 2048}
 """Texts between two reports of progress."""
 FEW = 64
 """So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
+
+RERANK_BATCH = 32
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class _Library(Embedder):
         self.name = name
         self._model = _load(name, name)
         self.dimension = int(self._model.get_embedding_dimension())
-        self.fingerprint = weights_of(self._model)
+        self.fingerprint = _weights_of(self._model)
         self._lock = threading.Lock()
 
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
@@ -131,6 +130,49 @@ class _Bundled(Embedder):
         self._checked = True
 
 
+class Reranker:
+    """A cross-encoder with one score, which reads question and passage together. Open one with ``Reranker.open``."""
+
+    def __init__(self, name: str, model: Any) -> None:
+        self.name = name
+        self._model = model
+        self.fingerprint = _weights_of(model)
+        """sha256 of the weights."""
+
+    @classmethod
+    def open(cls, name: str) -> Reranker:
+        """The model in a folder, or of this name on the hub. Raises ConfigError where there is none, or it gives more
+        than one score."""
+        from sentence_transformers import CrossEncoder
+
+        _silence_libraries()
+        here = Path(name).expanduser()
+        offline = here.exists() or bool(constants.HF_HUB_OFFLINE)
+        try:
+            model = CrossEncoder(str(here) if here.exists() else name, local_files_only=offline)
+        except Exception as error:  # the library raises whatever its loaders do
+            raise ConfigError(
+                f"there is no reranker '{name}': {_first_line(error)}",
+                hint="name the folder of a cross-encoder, or one on the hub and have a network; none ships",
+            ) from error
+        if model.num_labels != 1:
+            raise ConfigError(
+                f"'{name}' gives {model.num_labels} scores, not one: it is no reranker",
+                hint="name a cross-encoder that was trained to rank passages",
+            )
+        return cls(name, model)
+
+    def order(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
+        """The passages, the best first; equal ones by id. Each is read with its title and headings, as it is embedded,
+        and cut off where the model's longest input ends."""
+        if not passages:
+            return []
+        pairs = [(question, embedding_text(passage)) for passage in passages]
+        scores = self._model.predict(pairs, batch_size=RERANK_BATCH, show_progress_bar=False)
+        ranked = sorted(zip(scores.tolist(), passages), key=lambda one: (-one[0], one[1].passage_id))
+        return [passage for _, passage in ranked]
+
+
 def embedding_text(passage: Passage) -> str:
     """Title and headings of a passage, then its text, which may never name its subject: what is embedded."""
     return f"{passage.header}\n{passage.text}" if passage.header else passage.text
@@ -180,7 +222,7 @@ def _load(path: str, name: str, *, dtype: Any = None) -> Any:
     """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
     from sentence_transformers import SentenceTransformer
 
-    silence_libraries()
+    _silence_libraries()
     device = _device()
     log.info("embedder %s on %s", name, device)
     options = {} if dtype is None else {"dtype": dtype}
@@ -190,19 +232,19 @@ def _load(path: str, name: str, *, dtype: Any = None) -> Any:
         local_error = error
     if Path(path).exists() or constants.HF_HUB_OFFLINE:
         raise ConfigError(
-            f"there is no embedder '{name}' on this machine: {first_line(local_error)}",
+            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
             hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
         ) from local_error
     try:
         return SentenceTransformer(path, device=device, model_kwargs=options)
     except Exception as error:
         raise ConfigError(
-            f"embedder '{name}' cannot be loaded: {first_line(error)}",
+            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
             hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
         ) from error
 
 
-def silence_libraries() -> None:
+def _silence_libraries() -> None:
     """Keep sentence-transformers and transformers from logging what they load."""
     from transformers.utils import logging as transformers_logging
 
@@ -210,7 +252,7 @@ def silence_libraries() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def first_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     """The first line of an error message of a library, shortened."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
@@ -230,7 +272,7 @@ def _fast_dtype() -> Any:
     return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else None
 
 
-def weights_of(model: Any) -> str:
+def _weights_of(model: Any) -> str:
     """sha256 of the weights of a torch module."""
     import torch
 

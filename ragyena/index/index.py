@@ -18,18 +18,14 @@ from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
-from ragyena.index import rebuild as rebuilding
 from ragyena.index.add import AddReport, Sources, add, gather
 from ragyena.index.embedder import Embedder
-from ragyena.index.locate import locate
+from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
 from ragyena.index.manifest import Manifest, is_index
-from ragyena.index.remove import remove
 from ragyena.index.search import DenseView, search
-from ragyena.index.status import IndexStatus, status
-from ragyena.index.storage import WriterLock
+from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
-from ragyena.index.verify import VerifyReport, verify
-from ragyena.index.writer import Writer, create, discard_if_empty
+from ragyena.index.writer import Writer, begin_rebuild, create, discard_if_empty, finish_rebuild, held_sources
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
@@ -165,7 +161,7 @@ class Index:
                     raise IndexMismatchError(
                         f"{self.folder} was made with other weights of '{self.manifest.embedder}'"
                         f" ({self.manifest.embedder_fingerprint[:12]}, not {embedder.fingerprint[:12]})",
-                        hint="put those weights back, or embed everything again: ragyena index add PATH --rebuild",
+                        hint=f"put those weights back, or {REBUILD}",
                     )
                 self._embedder = embedder
             return self._embedder
@@ -236,14 +232,14 @@ class Index:
             1
         """
         with Writer(self.folder) as writer:
-            removed = remove(writer, document)
+            removed = writer.remove(document)
         self._reload()
         return removed
 
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
         """Check every file, row, offset and vector.
 
-        An index too damaged to be opened is checked by ``ragyena.index.verify.verify(folder)``.
+        An index too damaged to be opened is checked by ``ragyena.index.inspection.verify(folder)``.
 
         Args:
             repair: Build the vector file again where that alone is wrong.
@@ -289,23 +285,20 @@ class Index:
         """
         config = resolve(settings)
         folder = locate(path, config)
-        new = rebuilding.begin(folder, config.index)
+        new = begin_rebuild(folder, config.index)
         if not is_index(folder):
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
         _, work = gather(sources, config.index.exclude, folder)
         named = {item.source if isinstance(item, Document) else str(item) for item in work}
-        held = rebuilding.held_sources(folder)
+        held = held_sources(folder)
         work += [item for item in held if (item.source if isinstance(item, Document) else str(item)) not in named]
         if not work:
             raise NothingToIndexError(f"{folder}: no files to build it from", hint="name files or folders")
-        lock = WriterLock.take(folder)
-        try:
+        with writer_lock(folder):
             with cls.open(new, create=True, lazy=True, settings=config) as index:
                 report = index._add(work, (), progress)
-            rebuilding.finish(folder)
-        finally:
-            lock.release()
+            finish_rebuild(folder)
         return replace(report, index=folder, created=False)
 
     # --- reading
@@ -395,18 +388,17 @@ class Index:
     def _check_settings(self, tokenizer: Tokenizer) -> None:
         """Raises IndexMismatchError where the index was made with other settings or another tokenizer."""
         made, wanted = self.manifest.config, self.settings.index
-        for key in rebuilding.FIXED:
-            if getattr(made, key) != getattr(wanted, key):
-                raise IndexMismatchError(
-                    f"{self.folder} was made with {key} = {getattr(made, key)!r},"
-                    f" the settings say {getattr(wanted, key)!r}",
-                    hint=f"set index.{key} to what it was, or build the index again: ragyena index add PATH --rebuild",
-                )
+        if (key := self.manifest.differing_setting(wanted)) is not None:
+            raise IndexMismatchError(
+                f"{self.folder} was made with {key} = {getattr(made, key)!r},"
+                f" the settings say {getattr(wanted, key)!r}",
+                hint=f"set index.{key} to what it was, or {REBUILD}",
+            )
         if self.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
             raise IndexMismatchError(
                 f"the passages of {self.folder} were cut by another tokenizer"
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
-                hint="choose the reader it was made for, or build it again: ragyena index add PATH --rebuild",
+                hint=f"choose the reader it was made for, or {REBUILD}",
             )
 
 

@@ -15,13 +15,20 @@ from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError
 from ragyena.index.embedder import Embedder
-from ragyena.index.storage import storage_errors
+from ragyena.index.storage import REBUILD, storage_errors
 from ragyena.index.vectors import VectorFile
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "is_index"]
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
+FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields")
+"""Settings that cannot change once an index is made: its passages and vectors depend on them."""
+
+
+def is_index(folder: Path) -> bool:
+    """True where there is an index, sound or not, of any version."""
+    return (folder / MANIFEST_NAME).is_file()
 
 
 class Manifest(BaseModel):
@@ -80,7 +87,7 @@ class Manifest(BaseModel):
         path = folder / MANIFEST_NAME
         if not path.is_file():
             raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
-        rebuild = f"build the index again from the documents: ragyena index add PATH --index {folder} --rebuild"
+        rebuild = REBUILD.replace("PATH", f"PATH --index {folder}")
         with storage_errors(path):
             content = path.read_bytes()
         try:
@@ -99,6 +106,10 @@ class Manifest(BaseModel):
             where = ".".join(str(part) for part in problem["loc"])
             raise IndexCorruptError(f"{path} is damaged: {where}: {problem['msg']}", hint=rebuild) from error
 
+    def differing_setting(self, config: IndexConfig) -> str | None:
+        """The first setting fixed by this index that has another value in ``config``."""
+        return next((key for key in FIXED if getattr(self.config, key) != getattr(config, key)), None)
+
     def changed(self, **values: object) -> Manifest:
         """A copy with other values and the present time."""
         return self.model_copy(update={**values, "updated": _now()})
@@ -114,11 +125,6 @@ class Manifest(BaseModel):
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
-
-
-def is_index(folder: Path) -> bool:
-    """True where there is an index, sound or not, of any version."""
-    return (folder / MANIFEST_NAME).is_file()
 
 
 def _now() -> str:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import RetrieverConfig
+from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
@@ -40,7 +41,7 @@ COMMON = 0.1
 LEAST_RARE = 2
 """...at least this many."""
 
-STOPWORDS = frozenset((Path(__file__).parent / "stopwords.txt").read_text(encoding="ascii").split())
+STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
 _WORD = re.compile(r"[^\W_]+")
 

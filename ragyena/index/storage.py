@@ -1,4 +1,4 @@
-"""Access to the files of an index: SQLite connections, the writer's lock, and storage errors as those of ragyena."""
+"""Access to the files of an index: its folder, SQLite connections, the writer's lock, errors of storage."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import platformdirs
 from filelock import FileLock, Timeout
 
-from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError
+from ragyena.config import PipelineConfig
+from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError, UsageError
 
-__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "WriterLock", "connect", "storage_errors"]
+__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "connect", "locate", "storage_errors", "writer_lock"]
 
+DEFAULT_INDEX = "default"
 LOCK_NAME = "writer.lock"
 OWNER_NAME = "writer.pid"
 
@@ -23,6 +26,30 @@ BUSY_SECONDS = 30.0
 """Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
+
+
+def locate(index: str | os.PathLike[str] | None, config: PipelineConfig) -> Path:
+    """The folder of ``index``.
+
+    A string without a path separator is a name, unless a folder of that name is in the working directory: the index
+    lives under ``config.index_root``, or the user's data folder where that is unset. Anything else is a path. None
+    names the default index. Raises UsageError for a string that can be neither.
+    """
+    name = DEFAULT_INDEX if index is None else index
+    if not isinstance(name, str):
+        return _absolute(Path(name))
+    separators = [s for s in (os.sep, os.altsep) if s]
+    if any(s in name for s in separators) or name in (".", "..") or (name and Path(name).is_dir()):
+        return _absolute(Path(name))
+    if not name or not all(c.isalnum() or c in "-_." for c in name):
+        raise UsageError(
+            f"'{name}' is no name for an index", hint="use letters, digits, '-', '_' and '.', or give a path with a '/'"
+        )
+    return _absolute((config.index_root or Path(platformdirs.user_data_dir("ragyena")) / "indexes") / name)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 -- resolve() would replace the names of links
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
@@ -78,49 +105,39 @@ def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:
 def _os_error(path: Path, error: OSError) -> StorageError:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = "make room and run the command again: it goes on where it stopped"
+        hint = "make room and run the command again: it resumes"
     else:
         hint = "check that the folder exists and may be written"
     return StorageError(f"{path} cannot be used: {reason}", hint=hint)
 
 
-class WriterLock:
-    """Lets one process at a time write an index; the system releases the lock of a process that dies.
+@contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time write an index; the system releases the lock of a process that dies.
 
-    ``take`` one, ``release`` it.
+    Raises IndexLockedError, with the process id of the holder if known, and StorageError.
     """
-
-    def __init__(self, folder: Path, lock: FileLock) -> None:
-        self._owner = folder / OWNER_NAME
-        self._lock = lock
-
-    @classmethod
-    def take(cls, folder: Path) -> WriterLock:
-        """Take the lock. Raises IndexLockedError, with the process id of the holder if known, and StorageError."""
-        lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
-        with storage_errors(folder):
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise IndexLockedError(
-                    f"{folder} is being written by another process{_holder(folder)}",
-                    hint="wait until it is done, or end it; searching and asking go on meanwhile",
-                ) from error
-            held = cls(folder, lock)
-            try:
-                held._owner.write_text(str(os.getpid()), encoding="ascii")
-            except BaseException:
-                lock.release()
-                raise
-        return held
-
-    def release(self) -> None:
-        self._owner.unlink(missing_ok=True)
-        self._lock.release()
-
-
-def _holder(folder: Path) -> str:
+    owner = folder / OWNER_NAME
+    lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+    with storage_errors(folder):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise IndexLockedError(
+                f"{folder} is being written by another process{_holder(owner)}",
+                hint="wait until it is done, or end it; searching and asking go on meanwhile",
+            ) from error
     try:
-        return f" (pid {int((folder / OWNER_NAME).read_text(encoding='ascii'))})"
+        with storage_errors(folder):
+            owner.write_text(str(os.getpid()), encoding="ascii")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(owner: Path) -> str:
+    try:
+        return f" (pid {int(owner.read_text(encoding='ascii'))})"
     except (OSError, ValueError):
         return ""

@@ -317,7 +317,7 @@ class Store:
         return [i for pair in zip_longest(before, after) for row in pair if row for i in row]
 
     def existing(self, ids: Sequence[int]) -> set[int]:
-        """Those of ``ids`` that are passages now."""
+        """The subset of ``ids`` that are passages now."""
         return {i for (i,) in self._select("SELECT passage_id FROM passages", ids)}
 
     def _select(self, columns: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:

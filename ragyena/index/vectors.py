@@ -55,7 +55,7 @@ class VectorFile:
     name: str
     kind: Kind
     reason: str
-    """Why this kind."""
+    """Reason for choosing this kind."""
     count: int
     size: int
     """Bytes."""

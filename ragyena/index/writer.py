@@ -6,21 +6,35 @@ consistent state of the store.
 
 from __future__ import annotations
 
-from contextlib import closing
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
 from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import IndexCorruptError, IndexFormatError, RagyenaError
+from ragyena.errors import (
+    IndexCorruptError,
+    IndexFormatError,
+    IndexProblem,
+    PathNotFoundError,
+    RagyenaError,
+    StorageError,
+    UsageError,
+)
 from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
-from ragyena.index.storage import LOCK_NAME, OWNER_NAME, WriterLock, storage_errors
+from ragyena.index.storage import LOCK_NAME, OWNER_NAME, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.vectors import VectorIndex, write_vectors
+from ragyena.types import Document
 
-__all__ = ["Writer", "create", "discard_if_empty"]
+__all__ = ["Writer", "begin_rebuild", "create", "discard_if_empty", "finish_rebuild", "held_sources"]
 
 INDEX_FILES = (
     *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
@@ -49,15 +63,11 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
             raise IndexFormatError(
                 f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
             )
-    lock = WriterLock.take(folder)
-    try:
+    with writer_lock(folder):
         embedder = Embedder.open(config.embedder)
-        manifest = Manifest.new(config, embedder, tokenizer)
         Store(folder / STORE_NAME, create=True).close()
-        manifest.write(folder)
+        Manifest.new(config, embedder, tokenizer).write(folder)
         return embedder
-    finally:
-        lock.release()
 
 
 def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
@@ -85,24 +95,37 @@ class Writer:
         """
         Manifest.read(folder)  # no lock is taken in a folder that is no index
         self.folder = folder
-        self._lock = WriterLock.take(folder)
-        try:
+        with ExitStack() as opened:
+            opened.enter_context(writer_lock(folder))
             self.manifest = Manifest.read(folder)
-            self.store = Store(folder / STORE_NAME, writable=True)
-        except BaseException:
-            self._lock.release()
-            raise
+            self.store = opened.enter_context(closing(Store(folder / STORE_NAME, writable=True)))
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Close the store and release the lock."""
-        self.store.close()
-        self._lock.release()
+        self._opened.close()
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def remove(self, document: str) -> int:
+        """Remove the documents that ``document`` names; returns how many.
+
+        It is a source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
+        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several.
+        """
+        with self.store.transaction():
+            matches = _matching_origins(self.store, document)
+            for source_id, origins in matches.items():
+                if set(origins) == set(self.store.origins(source_id)):
+                    self.store.remove_source(source_id)
+                else:
+                    self.store.remove_orphans(self.store.detach(source_id, origins))
+        self.refresh()
+        return sum(max(1, len(origins)) for origins in matches.values())
 
     def refresh(self, *, force: bool = False) -> bool:
         """Bring vector file and manifest in line with the store, in a new generation; False if they were.
@@ -162,3 +185,88 @@ class Writer:
             for path in [*self.folder.glob("vectors-*.faiss*"), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
                 if path.name != current:
                     path.unlink(missing_ok=True)
+
+
+def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
+    """Source id -> origins that ``document`` names, by the first kind of name that fits any."""
+    absolute = os.path.abspath(Path(document).expanduser())  # noqa: PTH100
+    rows = store.execute(
+        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path"
+    ).fetchall()
+    wild = any(c in document for c in "*?[")
+    tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]
+    if wild:
+        tests += [lambda name: fnmatchcase(name, document) or fnmatchcase(name, f"*/{document}")]
+    else:
+        tests += [lambda name: name.startswith(absolute + os.sep), lambda name: name.endswith(f"/{document}")]
+    for test in tests:
+        matches: dict[int, list[str]] = {}
+        paths: dict[int, str] = {}
+        for source_id, path, origin in rows:
+            if test(path) or (origin is not None and test(origin)):
+                paths[source_id] = path
+                matches.setdefault(source_id, []).extend([origin] if origin is not None else [])
+        if len(matches) > 1 and test is tests[-1] and not wild:
+            raise UsageError(
+                f"'{document}' is the end of {len(matches)} paths: {', '.join(list(paths.values())[:3])}",
+                hint=f"give more of the path, or '*/{document}' for all of them",
+            )
+        if matches:
+            return matches
+    raise PathNotFoundError(f"no document '{document}' in the index", hint="`ragyena index status` lists its documents")
+
+
+# --- building an index again next to the old one, which can be searched until the new one takes its place ---
+
+
+def begin_rebuild(folder: Path, config: IndexConfig) -> Path:
+    """The folder to build in. It holds what an interrupted rebuild with the same settings has built.
+
+    Raises StorageError.
+    """
+    new, old = _beside(folder)
+    with storage_errors(folder):
+        if is_index(old) and not is_index(folder):  # a process died between the two renames of ``finish_rebuild``
+            old.rename(folder)
+        if is_index(new) and not _resumable(new, config):
+            shutil.rmtree(new)
+    return new
+
+
+def finish_rebuild(folder: Path) -> None:
+    """Put the new index in the place of the old one. Raises StorageError."""
+    new, old = _beside(folder)
+    with storage_errors(folder):
+        if is_index(old):
+            shutil.rmtree(old)
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old)
+
+
+def held_sources(folder: Path) -> list[Path | Document]:
+    """The files of an index that are still there and the documents given in Python; none of a store that is damaged."""
+    held: list[Path | Document] = []
+    try:
+        with closing(Store(folder / STORE_NAME)) as store:
+            for source in store.sources():
+                path = Path(source.path)
+                if path.is_absolute():
+                    held += [path] if path.exists() and folder not in path.parents else []
+                else:
+                    ids = [store.document_id(digest) for digest in store.origins(source.source_id).values()]
+                    held += [replace(store.document(i), source=source.path) for i in ids if i is not None]
+    except (IndexProblem, StorageError):
+        return []
+    return held
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    return folder.with_name(f"{folder.name}.rebuild"), folder.with_name(f"{folder.name}.replaced")
+
+
+def _resumable(folder: Path, config: IndexConfig) -> bool:
+    try:
+        return Manifest.read(folder).differing_setting(config) is None
+    except IndexProblem:
+        return False

@@ -1,4 +1,4 @@
-"""A checkpoint is a folder like the hub's: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``README.md``.
+"""A checkpoint is a folder: ``config.json``, ``model.safetensors``, ``tokenizer.json``, ``README.md``.
 
 ``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
 ``storage`` says, per tensor: ``float32``, ``float16``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row,
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -36,15 +36,11 @@ __all__ = [
     "load_config",
     "load_into",
     "load_state",
-    "pull_from_hub",
-    "push_to_hub",
     "save_checkpoint",
 ]
 
 FORMAT_VERSION = 1
-_FILES = CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = (
-    "config.json", "model.safetensors", "tokenizer.json", "README.md",
-)  # fmt: skip
+CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
 Storage = Literal["float32", "float16", "bfloat16", "int8"]
@@ -266,43 +262,3 @@ def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) 
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path} has metadata that do not fit its tensors: {error}", hint=_DAMAGED) from error
     return state
-
-
-def push_to_hub(folder: Path, repo_id: str, *, private: bool) -> str:
-    """Uploads a sound checkpoint folder to the Hugging Face hub, making the repository if need be; its address.
-
-    Raises CheckpointError for a folder that does not load, StorageError where the hub refuses or cannot be reached.
-    """
-    from huggingface_hub import HfApi
-
-    load_config(folder)
-    load_state(folder)
-    api = HfApi()
-
-    def upload() -> str:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        return str(api.upload_folder(folder_path=folder, repo_id=repo_id, allow_patterns=list(_FILES)))
-
-    return _with_hub(f"cannot upload {folder} to {repo_id}", upload)
-
-
-def pull_from_hub(repo_id: str) -> Path:
-    """The local folder of a hub checkpoint, downloaded if need be. Raises StorageError where that fails."""
-    from huggingface_hub import snapshot_download
-
-    return Path(
-        _with_hub(f"cannot download {repo_id}", lambda: snapshot_download(repo_id, allow_patterns=list(_FILES)))
-    )
-
-
-def _with_hub(problem: str, action: Callable[[], str]) -> str:
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    # The bases are the errors of the HTTP library that huggingface_hub uses, which differs between its versions.
-    hub_errors: tuple[type[BaseException], ...] = (OSError, HFValidationError, *HfHubHTTPError.__bases__)
-    try:
-        return action()
-    except hub_errors as error:
-        summary = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        hint = "check the name (owner/name), the network, and `hf auth login`"
-        raise StorageError(f"{problem}: {summary}", hint=hint) from error

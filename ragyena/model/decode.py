@@ -1,4 +1,4 @@
-"""Decoding state: what a causal layer keeps of the past to go on exactly; of constant size for a Hyena layer.
+"""Decoding state: the past that a causal layer keeps to continue exactly; of constant size for a Hyena layer.
 
 Shape suffixes: B sequences, O long convolutions of a layer (order - 1), C short-convolution channels, D channels,
 H heads, E channels of a head, K filter lags, N tokens the state has room for, S = min(N, K - 1) positions that a prompt
@@ -60,7 +60,7 @@ class HyenaState(DecodingState):
     filters: Tensor
     """[O, D, 2 N] the filters reversed, twice in a row, so that each alignment with the buffer is a slice."""
     limited: bool
-    """Whether N is less than the filters' lags, so that the buffer must not wrap."""
+    """True if N is less than the filters' lags, so that the buffer must not wrap."""
     position: int = 0
     """Tokens decoded since the prompt."""
 
@@ -101,7 +101,7 @@ class AttentionState(DecodingState):
     values: Tensor
     length: int
     limited: bool
-    """Whether N must not grow."""
+    """True if N must not grow."""
 
     @classmethod
     def begin(cls, keys: Tensor, values: Tensor, steps: int | None) -> AttentionState:

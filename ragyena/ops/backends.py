@@ -49,19 +49,23 @@ def choose_backend(
     operation: str,
     requested: str,
     backends: Sequence[str],
-    preferred: str,
+    default: str,
     unavailable: Mapping[str, str | None] | None = None,
+    *,
+    x: Tensor | None = None,
 ) -> str:
-    """The backend to run ``operation`` on: ``preferred`` for ``auto``, else the ``requested`` one.
+    """The backend to run ``operation`` on: for ``auto`` Triton where it is preferred for ``x``, else ``default``.
 
     ``unavailable`` maps a backend to the reason why it cannot run here. Raises MissingDependencyError for a requested
     backend that is unavailable or unknown; nothing falls back silently.
     """
-    if requested == "auto":
-        if not torch.compiler.is_compiling():  # a log call would break the graph
-            _log_choice(operation, preferred)
-        return preferred
     reasons = unavailable or {}
+    if requested == "auto":
+        triton = x is not None and prefers_triton(operation, x) and reasons.get("triton") is None
+        chosen = "triton" if triton else default
+        if not torch.compiler.is_compiling():  # a log call would break the graph
+            _log_choice(operation, chosen)
+        return chosen
     available = [name for name in backends if reasons.get(name) is None]
     if requested not in available:
         reason = reasons.get(requested)

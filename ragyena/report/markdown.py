@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from ragyena.report.model import (
@@ -22,6 +23,8 @@ from ragyena.report.model import (
 
 __all__ = ["blocks_to_markdown", "to_markdown"]
 
+_WIDTH = 120  # columns of a line of prose
+
 
 def to_markdown(page: Page, pictures: str = "") -> str:
     """The page; ``pictures`` is the folder its named figures link to, without which they give their numbers alone."""
@@ -40,9 +43,9 @@ def blocks_to_markdown(blocks: Sequence[Block], pictures: str = "") -> list[str]
 def _block(block: Block, pictures: str) -> Iterator[str]:
     match block:
         case Text(text):
-            yield text
+            yield _wrapped(text)
         case Bullets(items):
-            yield "\n".join(f"- {_line(item)}" for item in items)
+            yield "\n".join(_wrapped(f"- {_line(item)}", indent="  ") for item in items)
         case Table():
             yield _table(block)
         case Figures(charts, table, name):
@@ -56,6 +59,10 @@ def _block(block: Block, pictures: str) -> Iterator[str]:
         case Examples(examples):
             for example in examples:
                 yield _example(example)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _table(table: Table) -> str:

@@ -213,7 +213,7 @@ class Example:
     """A question and each reader's answer."""
 
     kind: str
-    """Why it is shown: ``all right``, ``none right``, ..."""
+    """Reason for showing it: ``all right``, ``none right``, ..."""
     question: str
     condition: str
     gold: Sequence[str]

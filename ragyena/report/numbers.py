@@ -47,7 +47,8 @@ def difference(gap: Difference | None) -> Cell:
     if gap is None:
         return ""
     low, high = gap.difference.low, gap.difference.high
-    return Value(f"{gap.difference.mean:+.1f}", "\n".join((f"{low:+.1f} to {high:+.1f}", *p_values(gap))), mark(gap))
+    below = f"{low:+.1f} to {high:+.1f}\n{', '.join(p_values(gap))}"
+    return Value(f"{gap.difference.mean:+.1f}", below, mark(gap))
 
 
 def signed(gap: Difference) -> str:
@@ -60,7 +61,7 @@ def p_values(gap: Difference) -> list[str]:
 
 
 def p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.9995 else "1"
 
 
 def millions(count: int) -> str:

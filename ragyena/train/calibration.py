@@ -39,7 +39,7 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)
-            kept = batch.has_span
+            kept = batch.has_span & (batch.polar != 1)
             feature, correct = _features(scores, batch)
             progress.advance(1)
             features.append(feature[kept])

@@ -146,7 +146,7 @@ class TokenStream:
         return windows(self.ids, starts, self.length)
 
     def _start(self, number: int) -> int:
-        """Where the ``number``-th sequence of the run begins."""
+        """Offset at which the ``number``-th sequence of the run begins."""
         epoch, place = divmod(number, self.windows)
         if epoch != self._epoch:
             chooser = np.random.default_rng((self.seed, epoch))

@@ -105,7 +105,7 @@ class LanguageTask(_CausalTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored; filters always in fp32."""
+        """Storage of the finished model; filters always in fp32."""
         return {"*filter*": "float32", "*": self.stage.storage}
 
     def batch(self, step: int) -> LanguageBatch:

@@ -41,7 +41,7 @@ class TrainingLog:
         except OSError as error:
             raise StorageError(
                 f"{self._path} cannot be written: {error.strerror}",
-                hint="make room; the run goes on from its last checkpoint with the same command",
+                hint="make room; the same command resumes the run from its last checkpoint",
             ) from error
 
     def close(self) -> None:

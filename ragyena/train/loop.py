@@ -116,7 +116,7 @@ class _Stage:
             raise TrainingError(
                 f"stage {self.stage.name}: out of memory at step {self.step}",
                 hint=f"lower tokens_per_step (now {self.stage.tokens_per_step}), or, where a step holds a single one, "
-                "the stage's longest context or sequence; the run goes on from its checkpoint",
+                "the stage's longest context or sequence; the run resumes from its checkpoint",
             ) from error
 
     def _train(self) -> StageResult:
@@ -212,7 +212,7 @@ class _Stage:
         if bad:
             raise TrainingError(
                 f"stage {self.stage.name}: {', '.join(bad)} not finite at step {self.step}",
-                hint="lower optimizer.muon_rate and optimizer.adamw_rate; the run goes on from its last checkpoint",
+                hint="lower optimizer.muon_rate and optimizer.adamw_rate; the run resumes from its last checkpoint",
             )
 
     def _compile_shapes(self) -> None:

@@ -100,7 +100,9 @@ class Miner:
         data = self.data
         gold, context_of = data["gold"].long(), data["context_of"].long()
         own_context = context_of[gold]
-        spanned = data["span"][:, 0] >= 0
+        # A yes/no question's span is its evidence, and where it stands is known.
+        spanned = (data["span"][:, 0] >= 0) & (data["polar"] != 1)
+        unsettled = ~data["settled"].bool()
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
         answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), Sampling.COMPARED_TOKENS)
         settled, chosen = gold.clone(), []
@@ -112,8 +114,8 @@ class Miner:
             own = context_of[hits] == own_context[rows, None]
             # Of an answer that is no span, the nearest passage of its context is gold, and none of them is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
-            settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
-            bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
+            settled[rows] = torch.where(unsettled[rows] & own.any(1), nearest, settled[rows])
+            bad = holds | (hits == settled[rows, None]) | (unsettled[rows, None] & own)
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
         return {"gold": settled, "negatives": torch.cat(chosen)}
@@ -136,7 +138,7 @@ class Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
-            # A long answer is compared in part only: such a one is asked of its own passage alone.
+            # Only the first tokens of a long answer are compared: its gold passage is its own.
             candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
             candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)
@@ -168,7 +170,9 @@ class Miner:
         return (queries_RD.to(self.dtype) @ self.embeddings.T).topk(count, dim=1).indices
 
     def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        """Whether passages hold the first tokens of an answer [R, H], and where first; length 0 is held by none."""
+        """Mask [R, H] of passages that hold the first tokens of an answer, and the place of the first match.
+
+        An answer of length 0 is held by none."""
         tokens = self.tokens_PS[hits_RH]
         match = (length > 0)[:, None, None].expand(tokens.shape).clone()
         for k in range(min(Sampling.COMPARED_TOKENS, tokens.shape[-1])):

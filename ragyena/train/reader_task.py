@@ -259,7 +259,7 @@ class ReaderTask(_ContextTask):
         """The decoder's loss on some contexts of the batch, those first whose answers only it can give: it learns from
         fewer, and costs less, than the encoder."""
         assert self.model.decoder is not None
-        urgency = batch.has_span.long() + 2 * (~batch.answer_mask.any(1)).long()
+        urgency = (batch.has_span & (batch.polar != 1)).long() + 2 * (~batch.answer_mask.any(1)).long()
         some = urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
         return self.model.decoder.loss(
             batch.answer_ids[some],

@@ -44,7 +44,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def storage(self) -> Mapping[str, Storage]:
-        """How the finished model is stored."""
+        """Storage of the finished model."""
 
     @abstractmethod
     def batch(self, step: int) -> Any:

@@ -14,8 +14,7 @@ from ragyena import recipes
 from ragyena.cli.eval_views import _notes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.data.qa_files import ContextRow
-from ragyena.documents.token_cache import TokenCache
-from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.tokenizer import TokenCache, Tokenizer
 from ragyena.errors import DataError, QuestionTooLongError
 from ragyena.eval.answers import Prediction
 from ragyena.eval.conditions import Among, BuiltContext, ContextBuilder

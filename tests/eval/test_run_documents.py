@@ -26,9 +26,8 @@ from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
 from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate_retrieval
 from ragyena.eval.timing import percentiles
-from ragyena.index.embedder import embedding_text
+from ragyena.index.embedder import Reranker, embedding_text
 from ragyena.index.index import Index
-from ragyena.index.rerank import Reranker
 from ragyena.reader.reader import Reader
 from ragyena.report.write import report
 from ragyena.types import Passage

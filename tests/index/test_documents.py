@@ -8,7 +8,7 @@ import pytest
 
 from ragyena import Document, Index
 from ragyena.errors import ConfigError, IndexNotFoundError, NothingToIndexError, UsageError
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 
 TEXTS = {"iron": "The iron bridge was built in 1932.", "tea": "Green tea is brewed at seventy degrees."}
 LEXICAL = {"retriever.mode": "lexical"}

@@ -28,9 +28,8 @@ from ragyena.errors import (
 )
 from ragyena.index.add import AddReport
 from ragyena.index.index import Index
-from ragyena.index.locate import locate
-from ragyena.index.status import IndexStatus
-from ragyena.index.verify import verify
+from ragyena.index.inspection import IndexStatus, verify
+from ragyena.index.storage import locate
 from ragyena.index.writer import Writer
 from ragyena.types import Progress, ScoredPassage
 
@@ -458,7 +457,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 from ragyena.index import add as adding
 adding.COMMIT_PASSAGES = 8
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
@@ -488,7 +487,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
-from ragyena.index.verify import verify
+from ragyena.index.inspection import verify
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
 index = Index.open(disk / "index", settings=PipelineConfig(index=IndexConfig(passage_tokens=64)))
 assert index.search("item 3", k=3)

@@ -9,9 +9,8 @@ from torch import Tensor
 from ragyena.config import CausalModelConfig
 from ragyena.model.checkpoint import load_into
 from ragyena.model.mixers.causal_hyena import CausalHyena
-from ragyena.ops.long_conv.reference import long_conv_reference
+from ragyena.ops.reference import long_conv_reference, short_conv_reference
 from ragyena.ops.short_conv import short_conv
-from ragyena.ops.short_conv.reference import short_conv_reference
 
 DUMPS = ["op_pile_o2", "op_o2_short", "op_o3"]
 END_TO_END = 1e-4  # the published code's own fp32 error is 1e-5 to 2e-5, all of it in the filter's sines

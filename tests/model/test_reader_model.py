@@ -11,7 +11,7 @@ from ragyena.config import ReaderModelConfig
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import Encoded, ReaderModel
-from ragyena.ops.passage_conv.reference import passage_conv_reference
+from ragyena.ops.reference import passage_conv_reference
 
 
 def tiny(**values: object) -> ReaderModelConfig:

@@ -7,7 +7,7 @@ import torch
 from numeric import relative
 
 from ragyena.ops.cross_entropy import linear_cross_entropy
-from ragyena.ops.cross_entropy.reference import linear_cross_entropy_reference
+from ragyena.ops.reference import linear_cross_entropy_reference
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2}
 

@@ -18,7 +18,7 @@ from ragyena.errors import MissingDependencyError
 from ragyena.ops import backends
 from ragyena.ops.long_conv import fft, long_conv, long_conv_with_tail
 from ragyena.ops.long_conv.fft import fft_size
-from ragyena.ops.long_conv.reference import long_conv_reference
+from ragyena.ops.reference import long_conv_reference
 
 # Relative L2 error against fp64, for inputs already rounded to the type: the sums themselves run in fp32.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4e-3}

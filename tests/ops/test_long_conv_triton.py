@@ -14,12 +14,12 @@ from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.long_conv import long_conv, triton_launch
+from ragyena.ops.long_conv import long_conv, triton_op
 from ragyena.ops.long_conv import plan as plans
-from ragyena.ops.long_conv.op import _preferred
+from ragyena.ops.long_conv.op import _chosen
 from ragyena.ops.long_conv.plan import MAX_FFT_SIZE, FftPlan, fft_plan
-from ragyena.ops.long_conv.reference import long_conv_reference
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
+from ragyena.ops.reference import long_conv_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -100,7 +100,7 @@ def test_three_kernels_match_fp64(length: int, taps: int, direction: str, dtype:
 @pytest.mark.usefixtures("small_split")
 def test_groups_and_batches_in_three_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """More groups than one, and examples whose scales differ by 2^20."""
-    monkeypatch.setattr(triton_launch, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(triton_op, "_GROUP_BYTES", 1)
     arguments = [a.detach() for a in inputs(600, 600, torch.float32, batch=2, channels=2)]
     arguments[0][1] *= 2.0**20
     check([a.requires_grad_() for a in arguments], "causal")
@@ -241,14 +241,14 @@ def test_plans_hold_what_they_must(dtype: torch.dtype) -> None:
 
 def test_auto_takes_these_kernels_on_cuda_alone() -> None:
     on_cpu = torch.empty(1, 1, 1, dtype=torch.bfloat16)
-    assert {_preferred(on_cpu, taps, "causal") for taps in (3, 5000)} == {"direct", "fft"}
+    assert {_chosen("auto", on_cpu, taps, True) for taps in (3, 5000)} == {"direct", "fft"}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_auto_takes_these_kernels_for_half_precision() -> None:
     on_cuda = torch.empty(1, 1, 5000, dtype=torch.bfloat16, device="cuda")
-    assert [_preferred(x, 5000, "causal") for x in (on_cuda, on_cuda.float())] == ["triton", "fft"]
-    assert _preferred(on_cuda, 3, "causal") == "direct"
+    assert [_chosen("auto", x, 5000, True) for x in (on_cuda, on_cuda.float())] == ["triton", "fft"]
+    assert _chosen("auto", on_cuda, 3, True) == "direct"
 
 
 def test_refusals_say_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 from ragyena.errors import MissingDependencyError
 from ragyena.ops.passage_conv import passage_conv
 from ragyena.ops.passage_conv.op import toeplitz
-from ragyena.ops.passage_conv.reference import passage_conv_reference
+from ragyena.ops.reference import passage_conv_reference
 
 SIZES = [1, 2, 3, 7, 16, 37, 64, 129]
 

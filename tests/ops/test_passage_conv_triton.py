@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
 from ragyena.ops.passage_conv import gated_passage_conv
-from ragyena.ops.passage_conv.reference import gated_passage_conv_reference
 from ragyena.ops.passage_conv.triton_op import MAX_SLOT, slot_plan
+from ragyena.ops.reference import gated_passage_conv_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ragyena.ops.short_conv import short_conv, short_conv_history, short_conv_step
-from ragyena.ops.short_conv.op import _shifted
-from ragyena.ops.short_conv.reference import short_conv_reference
+from ragyena.ops.reference import short_conv_reference
+from ragyena.ops.short_conv import _shifted, short_conv, short_conv_history, short_conv_step
 
 
 def inputs(length: int, taps: int, channels: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

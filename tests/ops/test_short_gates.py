@@ -11,8 +11,8 @@ from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
+from ragyena.ops.reference import causal_gates_reference, short_gates_reference
 from ragyena.ops.short_gates import causal_gates, short_gates, short_gates_by_position
-from ragyena.ops.short_gates.reference import causal_gates_reference, short_gates_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 

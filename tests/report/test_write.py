@@ -21,7 +21,9 @@ from ragyena.eval.compare import compare, write_together
 from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Setup
-from ragyena.report.numbers import duration
+from ragyena.report.markdown import to_markdown
+from ragyena.report.model import Bullets, Page, Section, Text
+from ragyena.report.numbers import duration, p_value
 from ragyena.report.write import report
 
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso", "Lorne", "Wexley", "Harrow", "Tynebridge"]
@@ -121,6 +123,11 @@ def read(path: Path) -> tuple[Outline, str]:
     return outline, html
 
 
+def unwrapped(markdown: str) -> str:
+    """Each paragraph on one line."""
+    return " ".join(markdown.split())
+
+
 def test_the_page_is_one_file_that_fetches_and_runs_nothing(results: Path, tmp_path: Path) -> None:
     for task in TASKS:
         page, _ = report([results / task], tmp_path)
@@ -170,7 +177,8 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
 def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, tmp_path: Path) -> None:
     text = report([results / "open"], tmp_path)[1].read_text(encoding="utf-8")
     assert "| reader | retrieve | pack | inputs | encode | extract | first token p50 | tokens/s alone |" in text
-    assert "attention would keep" in text and "Energy was not measured: energy is read from NVIDIA GPUs alone" in text
+    assert "attention would keep" in text
+    assert "Energy was not measured: energy is read from NVIDIA GPUs alone" in unwrapped(text)
     (path,) = (results / "open").glob("*-one-*.json")
     for condition in json.loads(path.read_text(encoding="utf-8"))["conditions"]:
         parts, first = condition["cost"]["parts"], condition["cost"]["first_token"]
@@ -193,6 +201,20 @@ def test_measures_that_were_not_taken_have_no_column(results: Path, tmp_path: Pa
             lines = [line.strip("|").split("|") for line in table.splitlines()]
             body = [cells for cells in lines[2:] if any(cell.strip() for cell in cells[1:])]
             assert all(any(cells[place].strip() for cells in body) for place in range(len(lines[0]))), table
+
+
+def test_prose_of_the_markdown_is_wrapped() -> None:
+    prose = "a paragraph with a [link](https://example.org) and `code` " * 5
+    page = Page("t", "", [Section("s", [Text(prose), Bullets([prose])])])
+    lines = to_markdown(page).splitlines()
+    assert max(map(len, lines)) <= 120 and " ".join(" ".join(lines).split()).count(prose.strip()) == 2
+    assert len([line for line in lines if line.startswith("- ")]) == 1 and lines[-1].startswith("  ")
+
+
+def test_p_values_are_short() -> None:
+    assert [p_value(p) for p in (0.0, 0.0014, 0.05, 0.9994, 0.9996, 1.0)] == [
+        *("< 0.001", "0.001", "0.050", "0.999", "1", "1"),
+    ]
 
 
 def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
@@ -238,10 +260,10 @@ def test_the_length_at_which_a_reader_becomes_the_faster_is_shown(folder: Any, t
         "`two` takes 2.00 times as long as `one` for a context of 500 tokens, 0.80 times as long for one of 1,250 "
         "(medians); the two cross at about 1,000 tokens (measured between 800 and 1,250), beyond which `two` is faster."
     )
-    assert said in markdown.read_text(encoding="utf-8") and "cross at 1,000" in read(page)[1]
+    assert said in unwrapped(markdown.read_text(encoding="utf-8")) and "cross at 1,000" in read(page)[1]
     changed(place, "*-two-*.json", lambda result: result["machine"].update(processor="Another one"))
     page, markdown = report([place], tmp_path / "out")
-    text = markdown.read_text(encoding="utf-8")
+    text = unwrapped(markdown.read_text(encoding="utf-8"))
     assert "ran on machines that differ" in text and "cross at" not in text + read(page)[1]
 
 
@@ -284,7 +306,7 @@ def test_without_answers_beside_it_a_result_has_its_figures_alone(folder: Any, t
         path.unlink()
     outline, html = read(report([place], tmp_path / "out")[0])
     assert "Examples" not in outline.headings and "Verdict" in outline.headings and 'class="up"' not in html
-    assert "two: no differences, for want of answers" in html
+    assert "two: no differences: there are no answers" in html
 
 
 def test_two_runs_of_one_reader_have_distinct_names_and_recipes_share_a_page(

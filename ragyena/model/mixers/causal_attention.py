@@ -78,7 +78,7 @@ class CausalAttention(CausalMixer):
 
 
 def rotation(each: int, base: float, length: int, device: torch.device, *, first: int = 0) -> Rotation:
-    """Of ``length`` positions from ``first`` on, for heads of ``each`` channels (Su et al. 2021)."""
+    """Rotary factors of ``length`` positions from ``first`` on, for heads of ``each`` channels (Su et al. 2021)."""
     position = torch.arange(first, first + length, device=device, dtype=torch.float32)
     exponent = torch.arange(0, each, 2, device=device, dtype=torch.float32) / each
     angle_LE = position[:, None] * base**-exponent

@@ -10,6 +10,7 @@ released checkpoints, so that their weights load unchanged.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -74,18 +75,14 @@ class CausalHyena(CausalMixer):
 
     def mix(self, projected_BCL: Tensor, filter_ODK: Tensor) -> Tensor:
         """Gates and long convolutions, [B, D, L], from the short convolution's output and given filters."""
+        return self._mixed(projected_BCL, filter_ODK, functools.partial(long_conv, direction="causal"))
+
+    def _mixed(self, projected_BCL: Tensor, filter_ODK: Tensor, convolve: Callable[..., Tensor]) -> Tensor:
         *gates, v_BDL = projected_BCL.chunk(self.order + 1, dim=1)
-        skip_OD = self.filter_fn.skip()
-        for index in range(self.order - 1):
-            last = index == self.order - 2
-            v_BDL = long_conv(
-                v_BDL,
-                filter_ODK[index],
-                direction="causal",
-                skip_D=skip_OD[index],
-                gate_in_BDL=gates[self.order - 1 - index],
-                gate_out_BDL=gates[0] if last else None,
-            )
+        for index, skip_D in enumerate(self.filter_fn.skip()):
+            gate_out_BDL = gates[0] if index == self.order - 2 else None
+            inner = {"skip_D": skip_D, "gate_in_BDL": gates[self.order - 1 - index], "gate_out_BDL": gate_out_BDL}
+            v_BDL = convolve(v_BDL, filter_ODK[index], **inner)
         return v_BDL
 
     @torch.no_grad()
@@ -94,21 +91,16 @@ class CausalHyena(CausalMixer):
         projected_BCL = short_conv(raw_BCL, self._short_weight, self.short_filter.bias)
         filter_ODK = self.filter_fn(self.max_length)
         history = self.max_length - 1 if steps is None else min(steps, self.max_length - 1)
-        *gates, v_BDL = projected_BCL.chunk(self.order + 1, dim=1)
-        skip_OD, tails = self.filter_fn.skip(), []
-        for index in range(self.order - 1):
-            v_BDL, tail_BDS = long_conv_with_tail(
-                v_BDL,
-                filter_ODK[index],
-                history=history,
-                skip_D=skip_OD[index],
-                gate_in_BDL=gates[self.order - 1 - index],
-                gate_out_BDL=gates[0] if index == self.order - 2 else None,
-            )
+        tails: list[Tensor] = []
+
+        def convolve(*arguments: Tensor, **gates: Any) -> Tensor:
+            y_BDL, tail_BDS = long_conv_with_tail(*arguments, history=history, **gates)
             tails.append(tail_BDS)
+            return y_BDL
+
+        mixed_BDL = self._mixed(projected_BCL, filter_ODK, convolve)
         short_history = short_conv_history(raw_BCL, self.short_filter.kernel_size[0])
-        state = HyenaState.begin(short_history, torch.stack(tails), filter_ODK, steps)
-        return self._output(v_BDL), state
+        return self._output(mixed_BDL), HyenaState.begin(short_history, torch.stack(tails), filter_ODK, steps)
 
     @torch.no_grad()
     def empty_state(

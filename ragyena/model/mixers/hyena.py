@@ -1,12 +1,14 @@
 """Order-2 two-sided Hyena with passage-aware filters: the mixer of a reader's layer.
 
 Legend: B contexts, Q question tokens, P passages, S tokens of a padded passage (a slot), N = B P slots, M selected
-tokens, L = Q + P S positions of the flattened context, D width, H heads, C channels of context scope, K filter lags.
+tokens, L = Q + P S positions of the flattened context, D width, H heads, C channels of a scope, K filter lags,
+F position features of a lag.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +16,22 @@ from torch import Tensor, nn
 
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import ConfigError
-from ragyena.model.filters import TwoSidedFilter
 from ragyena.model.flops import attention_flops, conv_flops
 from ragyena.model.inputs import ContextShape
 from ragyena.model.layers import Linear, merge_heads, split_heads
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.base import ABSENT, Mixer, ReaderMixer, Selected, matrix_entries
-from ragyena.ops.backends import choose_backend, prefers_triton
+from ragyena.ops.backends import choose_backend
 from ragyena.ops.long_conv import long_conv
 from ragyena.ops.passage_conv import gated_passage_conv, passage_conv, triton_unavailable
 from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position
 
 __all__ = ["HyenaMixer"]
+
+_LONGEST_PERIOD, _SHORTEST_PERIOD = 2048.0, 6.0  # tokens; the sines of the position features
+_LAG_UNIT = 512.0  # the lag features are of order one within a passage
+_SCALE_POWER = 0.75  # between unit L1 gain (1) and none (0): what trained best among those tried
+_INITIAL_FREQUENCY = 2.0
 
 
 class HyenaMixer(ReaderMixer):
@@ -137,14 +143,11 @@ class HyenaMixer(ReaderMixer):
         return updated_q, updated_p.view_as(passages_BPSD)
 
     def _passage_backend(self, projected_p: Tensor) -> str:
-        wish, operation = self.passage_backend, "passage_scope"
-        if wish == "auto" and not prefers_triton(operation, projected_p):
-            return choose_backend(operation, wish, ("torch",), "torch")
         reason = triton_unavailable(projected_p, projected_p.shape[1])
         if self.context_channels:
             reason = "some channels have the scope of the context"
-        available = ("torch",) if reason else ("torch", "triton")
-        return choose_backend(operation, wish, available, available[-1], {"triton": reason})
+        backends, unavailable = ("torch", "triton"), {"triton": reason}
+        return choose_backend("passage_scope", self.passage_backend, backends, "torch", unavailable, x=projected_p)
 
     def _update_fused(
         self, gated_q: Tensor, projected_p: Tensor, mask_NS: Tensor, attended_p: Tensor
@@ -253,3 +256,72 @@ class _QuestionAttention(nn.Module):
         mask = F.pad(key_mask, (1, 0), value=True)[:, None, None, :]
         attended = F.scaled_dot_product_attention(split_heads(query, self.heads), keys, values, attn_mask=mask)
         return merge_heads(attended)
+
+
+class TwoSidedFilter(nn.Module):
+    """Implicit filters h_c(lag), plus free near taps, for all lags of a sequence, in fp32 whatever the model's dtype.
+
+    Lags are absolute and decay times log-spaced: the published filter's windows (``causal_hyena``) are fractions of the
+    longest sequence, which leaves no local filters at 128K tokens. ``h = taps + scale * window *
+    network(features(lag))``. The network's output layer starts at zero, so that a new
+    filter is its taps: filters of unit norm swamp the rest and training does not recover.
+    """
+
+    frequencies: Tensor
+    scale: Tensor
+
+    if TYPE_CHECKING:  # nn.Module's call is untyped
+
+        def __call__(self, length: int) -> Tensor: ...
+
+    def __init__(
+        self, channels: int, *, near_taps: int, implicit: bool, width: int, bands: int, time_scales: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        self.channels, self.near_taps, self.implicit = channels, near_taps, implicit
+        self.taps = nn.Parameter(torch.zeros(channels, 2 * near_taps + 1))
+        if not implicit:
+            return
+        periods = torch.logspace(math.log10(_LONGEST_PERIOD), math.log10(_SHORTEST_PERIOD), bands)
+        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
+        self.input = nn.Linear(3 + 2 * bands, width)
+        self.hidden = nn.Linear(width, width)
+        self.output = nn.Linear(width, channels)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+        self.input_frequency = nn.Parameter(torch.full((width,), _INITIAL_FREQUENCY))
+        self.hidden_frequency = nn.Parameter(torch.full((width,), _INITIAL_FREQUENCY))
+        shortest, longest = time_scales
+        scales = torch.logspace(math.log10(shortest), math.log10(longest), channels)
+        scales = scales[torch.randperm(channels, generator=torch.Generator().manual_seed(channels))]
+        self.log_decay = nn.Parameter(torch.stack([-scales.log(), -scales.log()]))  # [2, C]: lags >= 0, lags < 0
+        self.register_buffer("scale", (2 * scales).clamp(min=1.0) ** -_SCALE_POWER)
+
+    def forward(self, length: int) -> Tensor:
+        """[C, 2 length - 1] fp32, lag -(length - 1) first."""
+        device = self.taps.device
+        with torch.autocast(device.type, enabled=False):
+            if self.implicit:
+                lag_K = torch.arange(-(length - 1), length, device=device, dtype=torch.float32)
+                filter_CK = self._implicit(lag_K)
+            else:
+                filter_CK = torch.zeros(self.channels, 2 * length - 1, device=device)
+            reach = min(self.near_taps, length - 1)
+            middle = self.near_taps
+            taps = self.taps.float()[:, middle - reach : middle + reach + 1]
+            edge = length - 1 - reach
+            return filter_CK + F.pad(taps, (edge, edge))
+
+    def _implicit(self, lag_K: Tensor) -> Tensor:
+        angle_KF = lag_K[:, None] * self.frequencies
+        scaled_K1 = lag_K[:, None] / _LAG_UNIT
+        features_KF = torch.cat([scaled_K1, scaled_K1.abs(), lag_K[:, None].sign(), angle_KF.sin(), angle_KF.cos()], -1)
+        hidden = torch.sin(self.input_frequency * self.input(features_KF))
+        hidden = torch.sin(self.hidden_frequency * self.hidden(hidden))
+        rate_2C = self.log_decay.exp()
+        distance = lag_K.abs()[:, None]
+        window_KC = torch.where(
+            lag_K[:, None] >= 0, torch.exp(-distance * rate_2C[0]), torch.exp(-distance * rate_2C[1])
+        )
+        filter_KC: Tensor = self.output(hidden) * window_KC * self.scale
+        return filter_KC.t()

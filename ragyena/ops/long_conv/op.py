@@ -18,9 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ragyena.ops.backends import choose_backend, prefers_triton
+from ragyena.ops.backends import choose_backend
 from ragyena.ops.long_conv import fft, triton_op
-from ragyena.ops.long_conv.weighted_fft import weighted_fft_conv
 
 __all__ = ["BACKENDS", "Direction", "long_conv", "long_conv_with_tail"]
 
@@ -46,15 +45,7 @@ def long_conv(
     """
     _check(u_BDL, filter_DK, direction, skip_D, gate_in_BDL, gate_out_BDL)
     causal, length = direction == "causal", u_BDL.shape[2]
-    preferred, unavailable = backend, {}
-    if backend == "auto":
-        preferred = _preferred(u_BDL, filter_DK.shape[1], direction)
-    else:
-        unavailable = {
-            "weighted_fft": None if causal else "it is causal only",
-            "triton": triton_op.triton_unavailable(u_BDL, length),
-        }
-    chosen = choose_backend("long_conv", backend, BACKENDS, preferred, unavailable)
+    chosen = _chosen(backend, u_BDL, filter_DK.shape[1], causal)
     if chosen in ("triton", "fft"):
         operator = triton_op.conv if chosen == "triton" else fft.fft_conv
         y_BDL: Tensor = operator(u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL)
@@ -64,7 +55,7 @@ def long_conv(
     if chosen == "direct":
         c_BDL = fft.direct_conv(p_BDL, filter_DK, causal=causal)
     else:
-        c_BDL = weighted_fft_conv(p_BDL, filter_DK, size=fft.fft_size(length, u_BDL.device.type))
+        c_BDL = fft.weighted_fft_conv(p_BDL, filter_DK, size=fft.fft_size(length, u_BDL.device.type))
     return fft.finish(c_BDL, p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
 
 
@@ -93,13 +84,15 @@ def long_conv_with_tail(
     return y_BDL, full[..., length:].contiguous()
 
 
-def _preferred(u_BDL: Tensor, taps: int, direction: Direction) -> str:
-    """The backend of ``auto``."""
-    if taps <= _DIRECT_TAPS:
+def _chosen(requested: str, u_BDL: Tensor, taps: int, causal: bool) -> str:
+    if requested == "auto" and taps <= _DIRECT_TAPS:
         return "direct"
-    if prefers_triton("long_conv", u_BDL) and triton_op.triton_unavailable(u_BDL, u_BDL.shape[2]) is None:
-        return "triton"
-    return "weighted_fft" if torch.compiler.is_compiling() and direction == "causal" else "fft"
+    unavailable = {
+        "weighted_fft": None if causal else "it is causal only",
+        "triton": triton_op.triton_unavailable(u_BDL, u_BDL.shape[2]),
+    }
+    default = "weighted_fft" if torch.compiler.is_compiling() and causal else "fft"
+    return choose_backend("long_conv", requested, BACKENDS, default, unavailable, x=u_BDL)
 
 
 def _check(
@@ -119,17 +112,15 @@ def _check(
         raise ValueError(f"direction is {direction!r}; it must be 'causal' or 'two_sided'")
     if direction == "two_sided" and filter_DK.shape[1] % 2 == 0:
         raise ValueError(f"a two-sided filter has an odd number of taps, lag 0 in the middle; got {filter_DK.shape[1]}")
-    if skip_D is not None and skip_D.shape != (channels,):
-        raise ValueError(f"skip is {tuple(skip_D.shape)}; it must be [{channels}]")
-    for name, gate in (("gate_in", gate_in_BDL), ("gate_out", gate_out_BDL)):
-        if gate is not None and gate.shape != u_BDL.shape:
-            raise ValueError(f"{name} is {tuple(gate.shape)}; it must have the shape of u, {tuple(u_BDL.shape)}")
-    for name, tensor in (
-        ("u", u_BDL),
-        ("filter", filter_DK),
-        ("skip", skip_D),
-        ("gate_in", gate_in_BDL),
-        ("gate_out", gate_out_BDL),
+    full = tuple(u_BDL.shape)
+    for name, tensor, shape in (
+        ("u", u_BDL, full),
+        ("filter", filter_DK, tuple(filter_DK.shape)),
+        ("skip", skip_D, (channels,)),
+        ("gate_in", gate_in_BDL, full),
+        ("gate_out", gate_out_BDL, full),
     ):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{name} is {tuple(tensor.shape)}; it must be {list(shape)}")
         if tensor is not None and not tensor.is_floating_point():
             raise TypeError(f"{name} is {tensor.dtype}; it must be a real floating point tensor")

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ragyena.ops.backends import choose_backend, prefers_triton
+from ragyena.ops.backends import choose_backend
 from ragyena.ops.passage_conv import triton_op
 
 __all__ = ["PassageConvBackend", "gated_passage_conv", "passage_conv", "toeplitz"]
@@ -49,7 +49,8 @@ def passage_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: PassageConvBacken
     _, size, channels = u_NSC.shape
     if filter_CK.shape != (channels, 2 * size - 1):
         raise ValueError(f"filter of shape {tuple(filter_CK.shape)} for {channels} channels and slots of {size} tokens")
-    if choose_backend("passage_conv", backend, ("toeplitz", "fft"), _preferred(size)) == "toeplitz":
+    default = "toeplitz" if size <= _TOEPLITZ_MAX_SLOT else "fft"
+    if choose_backend("passage_conv", backend, ("toeplitz", "fft"), default) == "toeplitz":
         matrix_CSS = toeplitz(filter_CK.to(u_NSC.dtype), size)
         return torch.bmm(matrix_CSS, u_NSC.permute(2, 1, 0).contiguous()).permute(2, 1, 0).contiguous()
     length = 2 * size - 1
@@ -75,7 +76,10 @@ def gated_passage_conv(
     unavailable backend.
     """
     _check(u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL)
-    chosen = _chosen(backend, u_BDL, slot_tokens)
+    unavailable = {"triton": triton_op.triton_unavailable(u_BDL, slot_tokens)}
+    default = "toeplitz" if slot_tokens <= _TOEPLITZ_MAX_SLOT else "fft"
+    backends = ("toeplitz", "fft", "triton")
+    chosen = choose_backend("gated_passage_conv", backend, backends, default, unavailable, x=u_BDL)
     if chosen == "triton":
         y_BDL: Tensor = triton_op.conv(u_BDL, filter_DK, slot_tokens, gate_in_BDL, gate_out_BDL)
         return y_BDL
@@ -87,18 +91,6 @@ def gated_passage_conv(
     y_NSD = passage_conv(p_NSD, filter_DK, backend=cast(PassageConvBackend, chosen))
     y_BDL = y_NSD.reshape(batch, slots * slot_tokens, channels)[:, :length].transpose(1, 2)
     return (y_BDL if gate_out_BDL is None else y_BDL * gate_out_BDL).contiguous()
-
-
-def _preferred(slot_tokens: int) -> str:
-    return "toeplitz" if slot_tokens <= _TOEPLITZ_MAX_SLOT else "fft"
-
-
-def _chosen(requested: PassageConvBackend, u: Tensor, slot_tokens: int) -> str:
-    operation, backends, preferred = "gated_passage_conv", ("toeplitz", "fft", "triton"), _preferred(slot_tokens)
-    if requested == "auto" and not prefers_triton(operation, u):
-        return choose_backend(operation, requested, backends, preferred)
-    reason = triton_op.triton_unavailable(u, slot_tokens)
-    return choose_backend(operation, requested, backends, preferred if reason else "triton", {"triton": reason})
 
 
 def _check(

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ragyena.ops.backends import choose_backend, prefers_triton, triton_unavailable
+from ragyena.ops.backends import choose_backend, triton_unavailable
 from ragyena.ops.short_conv import short_conv
 from ragyena.ops.short_gates import triton_op
 
@@ -85,11 +85,8 @@ def causal_gates_backend(projected: Tensor, taps: int, requested: GatesBackend) 
 
 
 def _chosen(operation: str, requested: GatesBackend, projected: Tensor, taps: int = _TAPS) -> str:
-    backends = ("torch", "triton")
-    if requested == "auto" and not prefers_triton(operation, projected):
-        return choose_backend(operation, requested, backends, "torch")
     reason = triton_unavailable(projected) if taps == _TAPS else f"it takes {_TAPS} taps, not {taps}"
-    return choose_backend(operation, requested, backends, "torch" if reason else "triton", {"triton": reason})
+    return choose_backend(operation, requested, ("torch", "triton"), "torch", {"triton": reason}, x=projected)
 
 
 def _channel_major(x_NSD: Tensor) -> Tensor:

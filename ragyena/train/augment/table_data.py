@@ -99,8 +99,8 @@ class Tables:
 
     def _evidence(self, row: TableQuestion, gold: int, cut: Cut) -> tuple[int, int, int]:
         place = row.evidence
-        found = cut.find(_context(row, place), place.start, place.end) if place else None
-        return (-1, 0, 0) if found is None or found[0] == gold else (found[0], *found[1])
+        match = cut.find(_context(row, place), place.start, place.end) if place else None
+        return (-1, 0, 0) if match is None or match[0] == gold else (match[0], *match[1])
 
 
 def _key(document: str, part: str) -> str:

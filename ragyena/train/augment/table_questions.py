@@ -61,7 +61,7 @@ class TableQuestion:
     answer: Place
     answer_text: str
     evidence: Place | None
-    """What else is needed to find the answer; None where it is not known."""
+    """Further evidence that is needed to answer; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Row:
     start: int
     end: int
     cells: dict[str, tuple[int, str]]
-    """Of each column: where the cell stands in the table's text, and the cell."""
+    """The place of each column's cell in the table's text, and the cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _words(text: str) -> set[str]:
 
 
 def _name(title: str) -> str:
-    """A title without what tells it from others of the same name."""
+    """A title without the words that distinguish it from others of its name: ``Mercury (planet)``."""
     return re.sub(r" \([^()]*\)$", "", title)
 
 
@@ -196,7 +196,7 @@ _PATTERNS = [
 
 
 def facts(text: str) -> Iterator[Fact]:
-    """What an article tells of its subject: of each pattern the first match."""
+    """Facts that an article states about its subject: the first match of each pattern."""
     full_name = _FULL_NAME.match(text)
     if full_name is not None and len(full_name["answer"].split()) >= 3:
         yield Fact(*full_name.span("answer"), _FULL_NAME_QUESTIONS, ())
@@ -212,11 +212,11 @@ def facts(text: str) -> Iterator[Fact]:
             continue
         verb = match["verb"] if "verb" in regex.groupindex else ""
         past = word_lists("facts")["past"].get(verb, verb)
-        asked, told = (
+        templates = (
             tuple(form.replace("VERB", verb).replace("PAST", past) for form in forms)
             for forms in (questions, descriptions)
         )
-        yield Fact(start, end, asked, told)
+        yield Fact(start, end, *templates)
 
 
 # -- synthetic questions -----------------------------------------------------------------------------------------
