@@ -193,7 +193,7 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _choose_recipe(environ: Mapping[str, str], files: Mapping[str, dict[str, Any]]) -> tuple[str, str]:
+def _choose_recipe(environ: Mapping[str, str], files: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """The recipe and where the choice comes from; takes the ``pipeline`` key out of the files' values."""
     chosen = (DEFAULT_RECIPE, "default")
     for path, values in reversed(files.items()):
