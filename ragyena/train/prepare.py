@@ -64,7 +64,7 @@ def prepare(
     neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
-    questions (``ragyena.train.augment.word_neighbours``).
+    questions (``ragyena.train.augment.perturb``).
 
     Raises DataError where no question is usable.
     """
