@@ -64,7 +64,7 @@ def prepare(
     neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
-    questions (``ragyena.train.augment.word_neighbours``).
+    questions (``ragyena.train.augment.perturb``).
 
     Raises DataError where no question is usable.
     """
@@ -81,11 +81,11 @@ def prepare(
         given += [replace(q, answers=(), answer_start=-1, id=f"{_WITHOUT} {q.id}") for q in without.questions]
         contexts |= without.contexts
         problems += len(without.problems)
-    asked = {q.context_id for q in given if q.context_id is not None}
+    context_ids = {q.context_id for q in given if q.context_id is not None}
     cut = Cut(tokenizer, config.passage_tokens)
-    progress.start("cutting passages", len(asked), "texts")
+    progress.start("cutting passages", len(context_ids), "texts")
     for key, row in contexts.items():
-        if key in asked:
+        if key in context_ids:
             cut.add(key, _document(row))
             progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
@@ -311,6 +311,6 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
 
 
 def _is_held_out(question: Question, fraction: float) -> bool:
-    """Decided by the context, so that no held-out passage is asked about in training."""
+    """True for a held-out context. It is decided by the context: no training question is on a held-out passage."""
     digest = hashlib.sha256((question.context_id or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64
