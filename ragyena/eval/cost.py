@@ -32,8 +32,8 @@ from ragyena.eval.timing import (
     time_preparing,
     time_readings,
 )
+from ragyena.reader.decoding import PARTS
 from ragyena.reader.reader import Reader
-from ragyena.reader.stopwatch import PARTS
 from ragyena.types import Context
 
 if TYPE_CHECKING:

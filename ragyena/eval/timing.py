@@ -56,7 +56,7 @@ class Timing:
     """Padding included."""
     seconds: float
     parts: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by part of the reading, as ``ragyena.reader.stopwatch`` names them."""
+    """Seconds by part of the reading, as ``ragyena.reader.decoding`` names them."""
     tokens_written: int = 0
     """Tokens of a written answer, its end token included."""
     peak_memory_gib: float | None = None
