@@ -98,7 +98,7 @@ def command(
     from ragyena.eval import targets
     from ragyena.eval.recipe import load_evaluation
     from ragyena.eval.run import evaluate, freeze_contexts
-    from ragyena.report.write import report as write_report
+    from ragyena.report.write import load_page, write_page
 
     wanted = [targets.parse(text) for text in fail_under or []]
     overrides = {
@@ -132,7 +132,8 @@ def command(
             freeze_contexts(evaluation, frozen or contexts, **places)
             return
         result = evaluate(evaluation, reader or [], out=folder, frozen=frozen, **places)
-        printer.end(result, write_report(result.paths, folder, progress))
+        page = load_page(result.paths, progress)
+        printer.end(result, page, write_page(page, folder))
     problems = [
         problem for one in result.results for target in wanted if one.report and (problem := target.below(one.report))
     ]

@@ -13,7 +13,7 @@ __all__ = ["EVAL_INDEX", "EVAL_OUT", "EvalConfig", "SuiteConfig", "Task"]
 
 EVAL_OUT = Path("runs/eval")
 """The folder for results: of each recipe in a folder of its name."""
-EVAL_INDEX = "runs/eval/index"
+EVAL_INDEX = str(EVAL_OUT / "index")
 """The folder for indexes of the passages that are evaluated on."""
 
 Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "retrieval"]

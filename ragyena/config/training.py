@@ -278,7 +278,7 @@ class Loss:
 
 
 class NullFit:
-    """Constants of fitting the no-answer score (``ragyena.train.null_fit``)."""
+    """Constants of fitting the no-answer score (``ragyena.train.calibration``)."""
 
     HELD_OUT = 0.1  # fraction of the batches by which the best pass is chosen
     PASSES = 12

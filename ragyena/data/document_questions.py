@@ -44,11 +44,11 @@ class DocumentQuestion(BaseModel):
     """Acceptable answers; the items of a list; the word of a yes/no question; empty for ``none``."""
     answer_type: AnswerType
     spans: tuple[Place, ...] = ()
-    """Where the answer stands; all items of a list."""
+    """Places of the answer; for a list, those of all its items."""
     evidence: tuple[Place, ...] = ()
-    """What decides the answer."""
+    """Places of the evidence that decides the answer."""
     near: tuple[Place, ...] = ()
-    """Of ``none``: what a careless reader would answer."""
+    """For ``none``: a near miss, the answer that a careless reader would give."""
     split: str = ""
 
     @model_validator(mode="after")
@@ -62,11 +62,11 @@ class DocumentQuestion(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DocumentQuestions:
-    """Questions in file order, the documents they are asked on, and the rows that could not be used."""
+    """Questions in file order, their documents, and the rows that could not be used."""
 
     questions: tuple[DocumentQuestion, ...]
     documents: Mapping[str, ContextRow] = field(repr=False)
-    """By id: of the split asked for, also those without questions."""
+    """Documents of the given split by id, those without questions too."""
     problems: tuple[str, ...] = ()
 
 
@@ -128,13 +128,13 @@ def load_documents(rows: Iterable[ContextRow]) -> tuple[dict[str, Document], tup
     """Documents by id as the loaders of files give them, with the headings and titles that an index would have; and
     the problems: documents whose text a loader changes, since offsets would no longer hold."""
     by_id = {row.id: row for row in rows}
-    found: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     problems: list[str] = []
     with TemporaryDirectory() as folder:
         for path, key in write_files(by_id.values(), Path(folder)).items():
             for document in load(path, IndexConfig()):
                 if document.text == by_id[key].text:
-                    found[key] = replace(document, source=by_id[key].source)
+                    documents[key] = replace(document, source=by_id[key].source)
                 else:
                     problems.append(f"document '{key}': its text changes where it is loaded from a file")
-    return found, tuple(problems)
+    return documents, tuple(problems)

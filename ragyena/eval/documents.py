@@ -1,5 +1,5 @@
-"""Questions on documents as people keep them, asked end to end: all documents in one index, each question answered
-from what is found and packed for it.
+"""Evaluation on real documents, end to end: all documents in one index, each question answered
+from the passages that are retrieved and packed for it.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ class DocumentAnswer(TypedDict):
     spans: list[tuple[str, float, str, int, int]]
     """Candidates, best first: text, score, document, first char and the one after the last."""
     evidence_packed: bool | None
-    """Whether all that decides the answer was in the context; None for questions without an answer."""
+    """True if all evidence was in the context; None for questions without an answer."""
     cited: bool | None
-    """Whether the best candidate stands in what decides the answer."""
+    """True if the best candidate lies in the evidence."""
     passages: int
     right: bool
     f1: float
-    """Of an answer that is withheld 0, but for a question without an answer."""
+    """F1; 0 for a withheld answer, unless the question has none."""
 
 
 def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict[str, Any], Path]:
@@ -110,9 +110,9 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
     for length in config.context_tokens:
         settings = setup.settings.model_copy(update={"packer": _with_length(setup.settings, length)})
         given = packed_contexts(rows, frozen, reader.tokenizer, settings)
-        found = ask(rows, given, reader.read_batch, progress, threshold=settings.reader.threshold)
-        conditions[f"open-{length}"] = summarize(found, resamples=config.resamples)
-        answers += [{"condition": f"open-{length}", **answer} for answer in found]
+        answered = ask(rows, given, reader.read_batch, progress, threshold=settings.reader.threshold)
+        conditions[f"open-{length}"] = summarize(answered, resamples=config.resamples)
+        answers += [{"condition": f"open-{length}", **answer} for answer in answered]
     date = time.strftime("%Y-%m-%d")
     report = {
         "schema": "ragyena document evaluation 1",
@@ -160,12 +160,12 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
             progress.start("searching", len(data.questions), "questions")
             most = capacity(settings.packer)
             for row in data.questions:
-                found = index.search(row.question, k=most)
-                for hit in found:
+                results = index.search(row.question, k=most)
+                for hit in results:
                     passages.setdefault(hit.passage.passage_id, hit.passage)
                     places.setdefault(hit.passage.passage_id, len(places))
-                numbers = [places[hit.passage.passage_id] for hit in found]
-                hits[row.id] = Hits(np.array(numbers, np.int32), np.array([hit.score for hit in found], np.float32))
+                numbers = [places[hit.passage.passage_id] for hit in results]
+                hits[row.id] = Hits(np.array(numbers, np.int32), np.array([hit.score for hit in results], np.float32))
                 progress.advance(1)
     kept = tuple(_of_document(passage, ids[passage.source], number) for number, passage in enumerate(passages.values()))
     facts = {
@@ -199,7 +199,7 @@ def _question(row: DocumentQuestion) -> Question:
 def packed_contexts(
     rows: Sequence[DocumentQuestion], frozen: Frozen, tokenizer: Tokenizer, settings: PipelineConfig
 ) -> Iterator[Context]:
-    """What is read for each of ``rows``: what was found for it, as much as ``settings.packer.context_tokens`` hold."""
+    """The context of each of ``rows``: its hits, as many as ``settings.packer.context_tokens`` hold."""
     known = {question.id: question for question in (*frozen.answerable, *frozen.unanswerable)}
     for row in rows:
         yield pack(
@@ -263,7 +263,7 @@ def _answer(row: DocumentQuestion, context: Context, reading: Reading, threshold
 
 
 def _packed(place: tuple[int, int], row: DocumentQuestion, context: Context) -> bool:
-    """Whether the larger part of a stretch of the document stands in the context."""
+    """True if more than half of a stretch of the document is in the context."""
     own = [p.passage for p in context.passages if p.passage.source == row.document_id]
     held = sum(max(0, min(place[1], passage.end) - max(place[0], passage.start)) for passage in own)
     return held > 0.5 * (place[1] - place[0])
@@ -280,7 +280,7 @@ def _inside(span: tuple[str, float, str, int, int], row: DocumentQuestion) -> bo
 
 
 def score(row: DocumentQuestion, text: str) -> tuple[bool, float]:
-    """Whether an answer is right, and its F1; the empty text stands for one that was withheld.
+    """Correctness and F1 of an answer; the empty text stands for a withheld one.
 
     A span or comparison is right from an F1 of 0.6 against one of the answers, a list from a mean best F1 of 0.7 over
     its items, yes and no where the word is; nothing is right where there is no answer.
@@ -346,17 +346,17 @@ def _figures(answers: Sequence[DocumentAnswer], resamples: int) -> dict[str, Any
     }
     for name, values in of.items():
         if values:
-            found = estimate(*zip(*values), bounds=(0.0, 1.0), resamples=resamples)
-            figures[name] = _percent(found)
+            interval = estimate(*zip(*values), bounds=(0.0, 1.0), resamples=resamples)
+            figures[name] = _percent(interval)
     return figures
 
 
-def _percent(found: Estimate) -> list[float]:
-    return [round(100 * value, 1) for value in (found.mean, found.low, found.high)]
+def _percent(interval: Estimate) -> list[float]:
+    return [round(100 * value, 1) for value in (interval.mean, interval.low, interval.high)]
 
 
 def _reliability(answers: Sequence[DocumentAnswer]) -> dict[str, Any]:
-    """Of every answer, withheld ones too: whether it would have been right, against its confidence."""
+    """Reliability of the confidence over all answers, withheld ones included."""
     truth: list[tuple[float, bool]] = []
     for answer in answers:
         if answer["answer_type"] in ("yes", "no", "list") or not answer["text"]:

@@ -25,7 +25,6 @@ from ragyena.eval.significance import Difference, Spread
 from ragyena.eval.timing import Latency
 
 __all__ = [
-    "PROBLEMS_KEPT",
     "SCHEMA",
     "Abstention",
     "AnswerRow",
@@ -33,6 +32,7 @@ __all__ = [
     "Report",
     "SourceReport",
     "answer_row",
+    "left_out",
     "schema_of",
     "summarize",
     "summarize_abstention",
@@ -40,7 +40,7 @@ __all__ = [
 
 SCHEMA: Final = "ragyena.eval/1"
 """The ``schema`` of a results file; older files have none."""
-PROBLEMS_KEPT = 20  # rows left out that a report names; it counts them all
+_PROBLEMS_KEPT = 20  # rows left out that a report names; it counts them all
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -201,6 +201,11 @@ def schema_of(kind: type) -> dict[str, Any]:
     definitions = whole["$defs"]
     main = definitions.pop(kind.__name__)
     return {"$schema": _DIALECT, **main, **({"$defs": definitions} if definitions else {})}
+
+
+def left_out(problems: Sequence[str]) -> dict[str, Any]:
+    """The rows of the data that were left out, for ``data`` of a report."""
+    return {"left_out": len(problems), "left_out_first": list(problems[:_PROBLEMS_KEPT])}
 
 
 def answer_row(question: Question, prediction: Prediction, score: Score | None) -> AnswerRow:

@@ -14,7 +14,7 @@ from ragyena.report.page import make_page
 from ragyena.report.training import find_stages
 from ragyena.types import Progress
 
-__all__ = ["HTML", "MARKDOWN", "load_page", "report"]
+__all__ = ["HTML", "MARKDOWN", "load_page", "report", "write_page"]
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -24,7 +24,11 @@ def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -
 
     Raises PathNotFoundError, DataError, MissingDependencyError (matplotlib, for the charts) and StorageError.
     """
-    page = load_page(paths, progress)
+    return write_page(load_page(paths, progress), out)
+
+
+def write_page(page: Page, out: Path) -> tuple[Path, Path]:
+    """Write a page into a folder as ``report`` does."""
     write_text(out / HTML, to_html(page))
     write_text(out / MARKDOWN, to_markdown(page))
     return out / HTML, out / MARKDOWN

@@ -1,4 +1,4 @@
-"""Where the answers of training questions stand: a passage, and token ranges in it."""
+"""Places of the answers of training questions: a passage, and token ranges in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Place:
 
     passage: int
     answer: tuple[int, int] | None
-    """Of a yes/no question with evidence, what decides it."""
+    """The answer's tokens; for a yes/no question, those of its evidence."""
     sentence: tuple[int, int] | None
     """The answer's sentence, where taking it out takes the answer out and leaves something."""
     settled: bool = True
@@ -51,10 +51,10 @@ def place_of(question: Question, cut: Cut) -> Place | None:
     if question.answer_start < 0:
         return Place(bounds[0], None, None, settled=False, missing=not question.answers) if bounds else None
     start, end = question.answer_start, question.answer_start + len(question.answers[0])
-    found = cut.find(context_id, start, end)
-    if found is None:
+    match = cut.find(context_id, start, end)
+    if match is None:
         return None
-    index, tokens = found
+    index, tokens = match
     return Place(index, tokens, _sole_sentence(cut, index, question.answers[0], start, end))
 
 
@@ -77,16 +77,16 @@ class Documents:
 
     @classmethod
     def read(cls, cut: Cut, config: DataConfig, left_out: Counter[str]) -> Documents:
-        """What ``config`` names: its documents are loaded as files of them would be and cut into ``cut``, rows that
-        cannot be used counted in ``left_out``. Raises PathNotFoundError and DataError."""
+        """Documents and questions that ``config`` names. The documents are loaded as files would be and cut into
+        ``cut``; unusable rows are counted in ``left_out``. Raises PathNotFoundError and DataError."""
         if not config.document_questions:
             return cls({})
-        found = read_documents(config.document_questions, config.documents, split="train")
-        documents, problems = load_documents(found.documents.values())
-        left_out["unusable row of documents"] += len(found.problems) + len(problems)
+        read = read_documents(config.document_questions, config.documents, split="train")
+        documents, problems = load_documents(read.documents.values())
+        left_out["unusable row of documents"] += len(read.problems) + len(problems)
         for key, document in documents.items():
             cut.add(_key(key), document)
-        return cls({f"document {row.id}": row for row in found.questions if row.document_id in documents})
+        return cls({f"document {row.id}": row for row in read.questions if row.document_id in documents})
 
     def questions(self) -> list[Question]:
         """The questions as any other. A list's answer is its first item."""
@@ -100,13 +100,13 @@ class Documents:
         row = self.rows[question.id]
         context = _key(row.document_id)
         if row.answer_type == "none":
-            found = _most_of(cut, context, row.near)
-            return Place(found[0], None, None, missing=True) if found else None
+            match = _most_of(cut, context, row.near)
+            return Place(match[0], None, None, missing=True) if match else None
         if row.answer_type in ("yes", "no"):
-            found = _most_of(cut, context, row.evidence)
-            if not found:
+            match = _most_of(cut, context, row.evidence)
+            if not match:
                 return None
-            return Place(found[0], (found[1], found[2]), None, further=_elsewhere(cut, context, row, found[0]))
+            return Place(match[0], (match[1], match[2]), None, further=_elsewhere(cut, context, row, match[0]))
         spans = [place for start, end in row.spans if (place := cut.find(context, start, end))]
         if not spans:
             return None
@@ -141,9 +141,9 @@ def _most_of(cut: Cut, context: str, places: Sequence[tuple[int, int]]) -> tuple
 def _elsewhere(cut: Cut, context: str, row: DocumentQuestion, gold: int) -> tuple[int, int, int]:
     """The first evidence that stands in another passage than the ``gold`` one."""
     for place in row.evidence:
-        found = _most_of(cut, context, [place])
-        if found is not None and found[0] != gold:
-            return found
+        match = _most_of(cut, context, [place])
+        if match is not None and match[0] != gold:
+            return match
     return NOTHING
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from ragyena.data.clozes import KINDS, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
+from ragyena.train.arrays import Arrays, made_once
 from ragyena.train.augment.perturb import Perturber
 from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
@@ -64,15 +66,23 @@ def prepare(
     neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
-    questions (``ragyena.train.augment.word_neighbours``).
+    questions (``ragyena.train.augment.perturb``).
 
     Raises DataError where no question is usable.
     """
-    path = cache / f"packed-{_fingerprint(config, tokenizer, neighbours)}.npz"
-    report = path.with_suffix(".json")
-    if path.is_file() and report.is_file():
-        values = json.loads(report.read_text(encoding="utf-8"))
-        return PreparedReport(path=path, **values)
+    parts = (_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True))
+    files = (
+        *(*config.questions, *config.unanswerable, *config.passages, *config.prose, *config.hybrid_questions),
+        *(*config.hybrid_documents, *config.document_questions, *config.documents),
+    )
+    path, values = made_once(cache / "packed", parts, files, lambda: _packed(config, tokenizer, progress, neighbours))
+    return PreparedReport(path=path, **values)
+
+
+def _packed(
+    config: DataConfig, tokenizer: Tokenizer, progress: Progress, neighbours: Mapping[str, Sequence[str]]
+) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of training data, and their counts."""
     rows = read_questions(config.questions, config.passages, split="train")
     given = list(rows.questions)
     contexts, problems = dict(rows.contexts), len(rows.problems)
@@ -81,11 +91,11 @@ def prepare(
         given += [replace(q, answers=(), answer_start=-1, id=f"{_WITHOUT} {q.id}") for q in without.questions]
         contexts |= without.contexts
         problems += len(without.problems)
-    asked = {q.context_id for q in given if q.context_id is not None}
+    context_ids = {q.context_id for q in given if q.context_id is not None}
     cut = Cut(tokenizer, config.passage_tokens)
-    progress.start("cutting passages", len(asked), "texts")
+    progress.start("cutting passages", len(context_ids), "texts")
     for key, row in contexts.items():
-        if key in asked:
+        if key in context_ids:
             cut.add(key, _document(row))
             progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
@@ -122,33 +132,13 @@ def prepare(
         arrays["context_of"][bounds.start : bounds.stop] = number
     arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, config.held_out) for q in kept])
     arrays |= _words(tokenizer)
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, allow_pickle=False, **arrays)
-    partial.rename(path)
-    values = {
+    return arrays, {
         "questions": len(kept),
         "clozes": len(arrays["cloze_passage"]),
         "passages": len(cut.passages),
         "prose_tokens": prose_tokens,
         "left_out": dict(left_out),
     }
-    report.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    return PreparedReport(path=path, **values)
-
-
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer, neighbours: Mapping[str, Sequence[str]]) -> str:
-    """A digest of the way data are made, the settings, the tokenizer, the words' neighbours, and size and time of every
-    local file read."""
-    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True)]
-    hybrid = (*config.hybrid_questions, *config.hybrid_documents)
-    files = (*config.questions, *config.unanswerable, *config.passages, *config.prose)
-    for name in (*files, *hybrid, *config.document_questions, *config.documents):
-        file = Path(name)
-        if file.is_file():
-            stat = file.stat()
-            parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _document(row: ContextRow) -> Document:
@@ -167,7 +157,7 @@ def _questions(
     config: DataConfig,
     left_out: Counter[str],
     progress: Progress,
-) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
+) -> tuple[list[Question], Arrays]:
     """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, perturbations."""
     progress.start("placing answers", len(questions), "questions")
     chooser = random.Random(0)
@@ -247,7 +237,7 @@ def _add_prose(cut: Cut, config: DataConfig, progress: Progress) -> tuple[list[C
     return kept, total
 
 
-def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
+def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> Arrays:
     """Cloze questions on every passage, as token ranges of it."""
     progress.start("making cloze questions", len(cut.passages), "passages")
     chooser = random.Random(1)
@@ -274,7 +264,7 @@ def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.N
 # -- words -------------------------------------------------------------------------------------------------------
 
 
-def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
+def _words(tokenizer: Tokenizer) -> Arrays:
     """Tokens that sampled questions are built with: blanks, alias phrases, pieces of names, words of table rows."""
     vocabulary = tokenizer.vocabulary()
     heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
@@ -311,6 +301,6 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
 
 
 def _is_held_out(question: Question, fraction: float) -> bool:
-    """Decided by the context, so that no held-out passage is asked about in training."""
+    """True for a held-out context. It is decided by the context: no training question is on a held-out passage."""
     digest = hashlib.sha256((question.context_id or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64

@@ -106,9 +106,9 @@ class Sampler:
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
         self.aliases = Aliases(data, entity_bridge=stage.entity_bridge)
         self.most_passages = int(self.negatives.shape[1])
-        self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
+        self.question_on = torch.full((data.passages,), -1, device=self.device)  # a question on each passage
         trained = (~held_out & ~of_table).nonzero()[:, 0]
-        self.asked_of.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
+        self.question_on.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
 
     def _by_slot(
         self, gold: Tensor, usable: Tensor, repeat: Tensor | None = None
@@ -199,13 +199,13 @@ class Sampler:
             table = self.table_of[question]
             named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
             plain = either(table >= 0, named, plain)
-        asked = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
+        question_words = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
         missing = absent | cut | perturbed | data["missing"][question].bool()
         target = _Target(gold, span, gone, missing, absent, data["more_spans"].long()[question])
         answers = data.rows("answers", question, Sampling.ANSWER_TOKENS)
         return self._context(
-            asked, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
+            question_words, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
@@ -256,7 +256,7 @@ class Sampler:
         """Passages [B, M]: those of ``other``, some replaced by hard negatives of a question on one of the ``hard``
         negatives, which are near in topic. None of these holds the answer."""
         negatives = self.negatives
-        neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
+        neighbour = self.question_on[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
         wanted = (self._random(tuple(other.shape), generator) < self.stage.related) & (neighbour >= 0)
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
@@ -289,7 +289,9 @@ class Sampler:
         blank_ids, blank_mask = data.rows("blanks", blank, 3)
         inside = answer - sentence[:, :1]
         edit = Edit(inside[:, 0], inside[:, 1], blank_ids, blank_mask.sum(1))
-        asked = data.stretch("passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit)
+        question_words = data.stretch(
+            "passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit
+        )
         absent = self._random((batch,), generator) < self.stage.unanswerable
         span, hard = data["cloze_span"].long()[row], data["cloze_negatives"][row]
         chosen, place = self._passages(gold, span, hard, passages, absent, generator)
@@ -299,7 +301,8 @@ class Sampler:
         nothing = torch.zeros(batch, Sampling.ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
-            asked, asked, chosen, place, target, Edit.none(chosen), explains, None, slot, (nothing, nothing.bool()),
+            question_words, question_words, chosen, place, target, Edit.none(chosen),
+            explains, None, slot, (nothing, nothing.bool()),
             torch.full((batch,), -1.0, device=self.device), generator,
         )  # fmt: skip
 
@@ -341,10 +344,10 @@ class Sampler:
         first = text_start.gather(1, place[:, None])[:, 0] + target.span[:, 0] - moved
         last = first + target.span[:, 1] - target.span[:, 0] - 1
         is_span = target.span[:, 0] >= 0
-        found = is_span & ~target.missing
+        has_answer = is_span & ~target.missing
         offset = 1 + place * slot
         in_text = text_start.gather(1, place[:, None])[:, 0] + offset
-        listed = (target.more[..., 0] >= 0) & found[:, None]
+        listed = (target.more[..., 0] >= 0) & has_answer[:, None]
         more = target.more + in_text[:, None, None] - target.more.new_tensor([0, 1])
         position = torch.arange(slot, device=self.device)
         reach = Sampling.EVIDENCE_REACH
@@ -352,14 +355,14 @@ class Sampler:
         items = (more - offset[:, None, None])[..., None]
         near_item = (position >= items[:, :, 0] - reach) & (position <= items[:, :, 1] + reach)
         near = near | (near_item & listed[..., None]).any(1)
-        evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
+        evidence = (is_gold & has_answer[:, None])[..., None] & near[:, None] & text_mask
         if other_evidence is not None:
-            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & found[:, None, None])
+            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & has_answer[:, None, None])
         front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
         return Batch(
             inputs=inputs,
-            start=torch.where(found, offset + first, 0),
-            end=torch.where(found, offset + last, 0),
+            start=torch.where(has_answer, offset + first, 0),
+            end=torch.where(has_answer, offset + last, 0),
             has_span=is_span | target.missing,
             more=torch.where(listed[..., None], more, -1),
             evidence=evidence | (front & explains[..., None]),
