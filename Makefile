@@ -25,7 +25,7 @@ test-slow: .venv/.developed  ## Run the tests that take over ten seconds each.
 test-all: .venv/.developed  ## Run every test, the slow ones too.
 	$(PYTEST) -m "slow or not slow"
 
-bench-gpu: .venv/.developed  ## Time the long convolution, checked first, and whole readers on a CUDA device; writes dated JSON.
+bench-gpu: .venv/.developed  ## Check and time the long convolution and whole readers on a CUDA device; writes dated JSON.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpu]'
 	$(BIN)/ragyena bench operator --sweep
 	$(BIN)/ragyena bench reader
@@ -36,11 +36,11 @@ check: .venv/.developed  ## Lint, check formatting, types and layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/.developed  ## Format the code and mend what lint can mend.
+format: .venv/.developed  ## Format the code and apply lint fixes.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.developed  ## Write the generated pages of docs/ anew.
+docs: .venv/.developed  ## Regenerate the generated pages of docs/.
 	$(BIN)/python docs/generate.py
 
 picture: .venv/.developed  ## Draw the terminal picture of the README from a real run.
@@ -53,8 +53,8 @@ clean:  ## Remove the virtual environment and every cache.
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# What running needs. The versions are those of constraints.txt; pip is renewed because the one that comes with
-# Python 3.11 knows no dependency groups.
+# Packages to run ragyena. The versions are those of constraints.txt; pip is upgraded because the one that comes with
+# Python 3.11 does not support dependency groups.
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or run: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
@@ -63,7 +63,7 @@ clean:  ## Remove the virtual environment and every cache.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-# What testing and training need on top.
+# Further packages to test and to train.
 .venv/.developed: .venv/.installed
 	@echo "installing the development tools into .venv (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]' --group dev

@@ -92,9 +92,6 @@ class Pipeline:
             settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
                 ``PipelineConfig``.
 
-        Returns:
-            The pipeline.
-
         Raises:
             IndexProblem: The index is not there, damaged, or of another format, embedder or tokenizer.
             ConfigError, CheckpointError, MissingDependencyError: A setting is wrong, the reader or a device not there.
@@ -141,36 +138,20 @@ class Pipeline:
             'abstained'
         """
         (result,) = self.answers([question], filters=filters, settings=settings)
-        if isinstance(result, RagyenaError):
-            raise result
-        return result
+        return _raised(result)
 
     def ask_batch(
         self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
     ) -> list[Answer]:
-        """Answer several questions, whose contexts are read together.
+        """Answer several questions, whose contexts are read together; ``read`` in a timing is its share of all.
 
-        Args:
-            questions: Questions in words.
-            filters: As for ``ask``.
-            settings: As for ``ask``.
-
-        Returns:
-            An answer to each question; ``read`` in its timings is its share of the time of all.
-
-        Raises:
-            RagyenaError: As ``ask`` raises, for the first question that cannot be asked.
+        Arguments and errors are those of ``ask``, for the first question that cannot be asked.
 
         Example:
             >>> [answer.text for answer in pipeline.ask_batch(["When was the iron bridge built?"])]
             ['1932']
         """
-        answers = []
-        for result in self.answers(questions, filters=filters, settings=settings):
-            if isinstance(result, RagyenaError):
-                raise result
-            answers.append(result)
-        return answers
+        return [_raised(result) for result in self.answers(questions, filters=filters, settings=settings)]
 
     async def aask(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
@@ -262,6 +243,12 @@ class Pipeline:
                     f"settings: '{name}' cannot change in an open pipeline", hint="give it to Pipeline.open"
                 )
         return config
+
+
+def _raised(result: Answer | RagyenaError) -> Answer:
+    if isinstance(result, RagyenaError):
+        raise result
+    return result
 
 
 class _StoredDocuments:

@@ -2,7 +2,7 @@
 
 A recipe may extend another: ``extends: NAME`` (of the same folder, or one that ships) or ``extends: PATH.yaml``. Its
 mappings then merge into the base's key by key, and every other value replaces the base's; only a list of ``stages``
-merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` names it anew, and a
+merges by the stages' names, where ``drop: true`` leaves a stage of the base out, ``rename: NAME`` renames it, and a
 stage of a new name is added at the end.
 """
 
@@ -15,7 +15,6 @@ from typing import Any
 
 import yaml
 
-from ragyena.config.renamed import current_key
 from ragyena.errors import ConfigError, PathNotFoundError
 
 __all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source_of"]
@@ -23,6 +22,17 @@ __all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source
 log = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parent
+
+RENAMED_KEYS: Mapping[str, Mapping[str, str]] = {
+    "configs/train": {
+        "data.sheets": "synthetic_records",
+        "data.twists": "perturbations",
+        "stages.*.described": "entity_bridge",
+        "stages.*.twisted": "perturbed",
+    }
+}
+"""Keys that had another name in the version before, by kind of recipe: the dotted old key, ``*`` for any item of a
+list, and the new last part of it. Each is still read, with a note."""
 
 _RENAMED = {
     "configs/train": {
@@ -114,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}", hint="mend the file") from error
+        raise ConfigError(f"{path} is not valid YAML: {error}", hint="correct the file") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="a recipe is a YAML mapping; see configs/ and pipelines/")
     return values
@@ -178,7 +188,12 @@ def _with_current_keys(kind: str, value: Any, path: tuple[str, ...], source: str
 
 
 def _current_key(kind: str, path: tuple[str, ...], source: str, noted: set[str]) -> str:
-    old, new = path[-1], current_key(kind, path)
+    """The last part of a key by the name that it has now."""
+    old = new = path[-1]
+    for renamed, current in RENAMED_KEYS.get(kind, {}).items():
+        parts = renamed.split(".")
+        if len(parts) == len(path) and all(part in ("*", own) for part, own in zip(parts, path)):
+            new = current
     if new != old and old not in noted:
         noted.add(old)
         log.warning("note: %s: '%s' is now '%s'; the next version drops the old name", source, old, new)

@@ -24,12 +24,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_origin
 
 import platformdirs
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from ragyena import recipes
 from ragyena.config import PipelineConfig, parse
@@ -83,18 +85,9 @@ class Settings:
     def rows(self) -> Iterator[Setting]:
         """Every setting in the order of ``ragyena.config``, the choice of recipe first."""
         yield Setting("pipeline", self.recipe, self.recipe_origin, "The recipe: a name, or the path of a YAML file.")
-        for name, meaning in _leaves(PipelineConfig):
-            value: Any = self.config
-            for part in name.split("."):
-                value = getattr(value, part)
-            yield Setting(name, value, self.origins.get(name, "default"), meaning)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    origin: str
-    values: dict[str, Any]
-    """Nested as in the YAML files."""
+        for name, field in _FIELDS.items():
+            meaning = " ".join((field.description or "").split())
+            yield Setting(name, attrgetter(name)(self.config), self.origins.get(name, "default"), meaning)
 
 
 def resolve(settings: Overrides, base: PipelineConfig | None = None) -> PipelineConfig:
@@ -111,9 +104,8 @@ def resolve(settings: Overrides, base: PipelineConfig | None = None) -> Pipeline
     if not values:
         return base
     merged = base.model_dump()
-    for given, wanted in values.items():
-        for name, value in _flatten(_checked(_nested("settings", given, wanted)).values):
-            _put(merged, name, value)
+    for name, value in values.items():
+        _put(merged, _checked("settings", _nested(name, value)))
     return parse(PipelineConfig, merged, source="settings")
 
 
@@ -133,27 +125,28 @@ def load_settings(
     PathNotFoundError for an unknown recipe.
     """
     environ = os.environ if environ is None else environ
-    files = [layer for layer in (_project_layer(folder or Path.cwd()), _file_layer(user_file())) if layer]
+    files = {str(path): _read(path) for path in (_project_file(folder or Path.cwd()), user_file()) if path is not None}
     recipe, recipe_origin = _choose_recipe(environ, files)
     if pipeline:
         recipe, recipe_origin = pipeline, origin or "--pipeline"
     recipe_values, recipe_path = recipes.load_recipe("pipelines", recipe)
 
-    layers = [_checked(_Layer(f"recipe {recipe}", recipe_values), source=str(recipe_path))]
-    layers += [_checked(layer) for layer in reversed(files)]
-    layers += _environment_layers(environ)
-    layers += [
-        _checked(_nested(origin or _flag(name), name, value))
-        for name, value in (values or {}).items()
-        if value is not None
-    ]
+    layers = [(f"recipe {recipe}", _checked(str(recipe_path), recipe_values))]
+    layers += [(path, _checked(path, file)) for path, file in reversed(files.items())]
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            name = variable.removeprefix(PREFIX).lower().replace("__", ".")
+            layers.append((variable, _checked(variable, _nested(name, environ[variable]))))
+    for name, value in (values or {}).items():
+        if value is not None:
+            source = origin or "--" + name.rpartition(".")[2].replace("_", "-")
+            layers.append((source, _checked(source, _nested(name, value))))
 
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for layer in layers:
-        for name, value in _flatten(layer.values):
-            _put(merged, name, value)
-            origins[name] = layer.origin
+    for source, layer in layers:
+        _put(merged, layer)
+        origins |= dict.fromkeys(layer, source)
     return Settings(parse(PipelineConfig, merged, source="settings"), origins, recipe, recipe_origin)
 
 
@@ -165,18 +158,16 @@ def user_file() -> Path:
 # --- the layers ------------------------------------------------------------------------------------------------
 
 
-def _project_layer(folder: Path) -> _Layer | None:
-    for candidate in (folder, *folder.parents):
-        if (candidate / PROJECT_FILE).is_file():
-            return _file_layer(candidate / PROJECT_FILE)
-    return None
+def _project_file(folder: Path) -> Path | None:
+    return next((file for each in (folder, *folder.parents) if (file := each / PROJECT_FILE).is_file()), None)
 
 
-def _file_layer(path: Path) -> _Layer | None:
+def _read(path: Path) -> dict[str, Any]:
+    """The settings of a file; none where it is empty or not there."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return None
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", hint="correct the file or remove it") from error
     try:
@@ -185,10 +176,10 @@ def _file_layer(path: Path) -> _Layer | None:
         problem = " ".join(str(error).split())
         raise ConfigError(f"{path} is not valid YAML: {problem}", hint="correct the file or remove it") from error
     if values is None:
-        return None
+        return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="write settings as `name: value` lines")
-    return _Layer(str(path), _relative_to(path.parent, values))
+    return _relative_to(path.parent, values)
 
 
 def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
@@ -202,83 +193,61 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _choose_recipe(environ: Mapping[str, str], files: list[_Layer]) -> tuple[str, str]:
+def _choose_recipe(environ: Mapping[str, str], files: dict[str, dict[str, Any]]) -> tuple[str, str]:
     """The recipe and where the choice comes from; takes the ``pipeline`` key out of the files' values."""
     chosen = (DEFAULT_RECIPE, "default")
-    for layer in reversed(files):
-        if "pipeline" in layer.values:
-            chosen = (str(layer.values.pop("pipeline")), layer.origin)
+    for path, values in reversed(files.items()):
+        if "pipeline" in values:
+            chosen = (str(values.pop("pipeline")), path)
     if environ.get("RAGYENA_PIPELINE"):
         chosen = (environ["RAGYENA_PIPELINE"], "RAGYENA_PIPELINE")
     return chosen
 
 
-def _environment_layers(environ: Mapping[str, str]) -> list[_Layer]:
-    layers = []
-    for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
-            name = variable.removeprefix(PREFIX).lower().replace("__", ".")
-            layers.append(_checked(_nested(variable, name, environ[variable])))
-    return layers
-
-
-def _flag(name: str) -> str:
-    return "--" + name.rpartition(".")[2].replace("_", "-")
-
-
-def _nested(origin: str, name: str, value: Any) -> _Layer:
-    values: dict[str, Any] = {}
-    if isinstance(value, str) and _is_tuple(name):
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    _put(values, name, value)
-    return _Layer(origin, values)
-
-
-def _checked(layer: _Layer, source: str | None = None) -> _Layer:
-    """The layer with present names, if its keys and values are right; else a ConfigError with the nearest right key."""
-    layer = _with_present_names(layer, source or layer.origin)
-    known = [name for name, _ in _leaves(PipelineConfig)]
-    sections = {name.rpartition(".")[0] for name in known} - {""}
-    for name, _ in _flatten(layer.values):
-        if name not in known and name not in sections:
-            near = difflib.get_close_matches(name, [*known, *sections], n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "`ragyena config show` lists every setting"
-            raise ConfigError(f"{source or layer.origin}: unknown setting '{name}'", hint=hint)
-    parse(PipelineConfig, layer.values, source=source or layer.origin)
-    return layer
-
-
-def _with_present_names(layer: _Layer, source: str) -> _Layer:
-    values: dict[str, Any] = {}
-    for name, value in _flatten(layer.values):
+def _checked(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested ``values`` by their dotted present names. Raises ConfigError for a wrong key, naming the nearest right
+    one, and for a wrong value."""
+    layer: dict[str, Any] = {}
+    for name, value in _flatten(values):
         if name in RENAMED:
             log.warning(
                 "%s: setting '%s' is now '%s'; the old name is read in this version", source, name, RENAMED[name]
             )
-        _put(values, RENAMED.get(name, name), value)
-    return _Layer(layer.origin, values)
+        layer[RENAMED.get(name, name)] = value
+    known = [*_FIELDS, *{name.rpartition(".")[0] for name in _FIELDS} - {""}]
+    for name in layer:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else "`ragyena config show` lists every setting"
+            raise ConfigError(f"{source}: unknown setting '{name}'", hint=hint)
+    nested: dict[str, Any] = {}
+    _put(nested, layer)
+    parse(PipelineConfig, nested, source=source)
+    return layer
 
 
 # --- dotted names ----------------------------------------------------------------------------------------------
 
 
-def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted name and meaning of every setting of ``model``."""
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _leaves(field.annotation, f"{prefix}{name}.")
+            yield from _fields(field.annotation, f"{prefix}{name}.")
         else:
-            yield prefix + name, " ".join((field.description or "").split())
+            yield prefix + name, field
 
 
-def _is_tuple(name: str) -> bool:
-    model: Any = PipelineConfig
-    for part in name.split("."):
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return False
-        model = field.annotation
-    return get_origin(model) is tuple
+_FIELDS = dict(_fields(PipelineConfig))
+"""Every setting by its dotted name."""
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    """One setting, nested as in a file; a string for a tuple is separated by commas."""
+    if isinstance(value, str) and name in _FIELDS and get_origin(_FIELDS[name].annotation) is tuple:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    nested: dict[str, Any] = {}
+    _put(nested, {name: value})
+    return nested
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -289,8 +258,11 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{name}", value
 
 
-def _put(values: dict[str, Any], name: str, value: Any) -> None:
-    *sections, last = name.split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-    values[last] = value
+def _put(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Puts settings by dotted names into nested ``values``."""
+    for name, value in layer.items():
+        *sections, last = name.split(".")
+        within = values
+        for section in sections:
+            within = within.setdefault(section, {})
+        within[last] = value

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from ragyena import recipes
 from ragyena.cli.main import app
 from ragyena.config import DataConfig, EvalConfig, PipelineConfig, StageConfig, SuiteConfig, TrainConfig, parse
-from ragyena.config.renamed import RENAMED_KEYS
 from ragyena.errors import ConfigError, PathNotFoundError
-from ragyena.recipes import load_recipe
+from ragyena.recipes import RENAMED_KEYS, load_recipe
 from ragyena.settings import DEFAULT_RECIPE, load_settings
-from ragyena.train.run import KINDS, load
+from ragyena.train.kinds import KINDS
+from ragyena.train.run import load
 
 MODELS = {"pipelines": PipelineConfig, "configs/train": TrainConfig, "configs/eval": EvalConfig}
 

@@ -16,9 +16,8 @@ from typing import Any
 from ragyena import demo, recipes
 from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread, write
 from ragyena.config import IndexConfig, PipelineConfig
-from ragyena.documents.loading import load
+from ragyena.documents.loading import find_files, load
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.documents.walk import find_files
 from ragyena.errors import PathNotFoundError, RagyenaError
 from ragyena.index.embedder import BUNDLED, Embedder, bundled_folder
 from ragyena.pipeline import Pipeline

@@ -100,7 +100,7 @@ def bench_operator(
                 row = _measure(size, dtype, bandwidth, pace)
             except Exception as error:  # one size that does not compile or fit must not cost the others
                 row = _Row(failures={str(size): f"{type(error).__name__}: {error}"[:300]})
-        say(_line(size, row))
+        say(f"{size}: " + "; ".join(str(figure).removeprefix(f"{size}: ") for figure in row.figures))
         for name, reason in row.failures.items():
             say(f"  {name}: FAILED, {reason}")
         total.figures += row.figures
@@ -120,15 +120,6 @@ def bench_operator(
             "failures": total.failures,
         },
     )
-
-
-def _line(size: OperatorSize, row: _Row) -> str:
-    """A row's figures in one line, without the name of its size."""
-    parts = []
-    for figure in row.figures:
-        limit = "" if figure.met is None else " met" if figure.met else f" MISSED ({figure.limit:.3g})"
-        parts.append(f"{figure.name.removeprefix(f'{size}: ')} {figure.value:.3g}{figure.unit}{limit}")
-    return f"{size}: " + "; ".join(parts)
 
 
 def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[str, float]:

@@ -22,11 +22,11 @@ from ragyena.config import (
 )
 from ragyena.errors import UsageError
 from ragyena.model.flops import peak_flops
-from ragyena.train.kinds import AnyTrainConfig, RunContext
+from ragyena.train.kinds import KINDS, AnyTrainConfig, RunContext
 from ragyena.train.loop import run, write_resume
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.ranks import Ranks
-from ragyena.train.run import chosen_device, load, tasks
+from ragyena.train.run import chosen_device, load
 from ragyena.train.task import Task
 from ragyena.types import Progress, Silent
 
@@ -63,9 +63,9 @@ def bench_train(
         chosen = _with_length(chosen, sequence_tokens)
     folder.mkdir(parents=True, exist_ok=True)
     data = packed or _random_prose(config, folder)
-    make_task = tasks(config, RunContext(folder, data, None, None, device, Ranks(), progress))
+    context = RunContext(folder, data, None, None, device, Ranks(), progress)
     torch.manual_seed(config.seed)
-    task = make_task(chosen)
+    task = KINDS[config.kind].tasks(config, context)(chosen)
     task.recordable = False  # both loops launch their kernels alike
     short = chosen.model_copy(
         update={"tokens": steps * chosen.tokens_per_step, "held_out_tokens": 0, "checkpoint_seconds": _NEVER}

@@ -21,13 +21,7 @@ from ragyena.cli.options import (
     configure,
     parse_filters,
 )
-from ragyena.errors import (
-    DataError,
-    EmptyQuestionError,
-    PartialFailureError,
-    PathNotFoundError,
-    UsageError,
-)
+from ragyena.errors import DataError, EmptyQuestionError, PartialFailureError, PathNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig

@@ -31,7 +31,7 @@ def show(pipeline: PipelineOption = None, json: JsonOption = False) -> None:
     rows = list(load_settings(pipeline=pipeline).rows())
     if json:
         settings = [
-            {"name": row.name, "value": _plain(row.value), "origin": row.origin, "meaning": row.meaning} for row in rows
+            {"name": row.name, "value": row.value, "origin": row.origin, "meaning": row.meaning} for row in rows
         ]
         emit_json({"schema": "ragyena.config/1", "settings": settings})
         return
@@ -47,14 +47,6 @@ def show(pipeline: PipelineOption = None, json: JsonOption = False) -> None:
         console.print(line)
         console.print(Padding(Text(row.meaning.replace("``", "`"), style="dim"), (0, 0, 0, 4), expand=False))
     console.print(f"\nYour own settings file: {user_file()}")
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else _listed(value)
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else str(value)
 
 
 def _shown(value: Any) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ from ragyena.cli.console import TerminalProgress, interruptible, output, short_p
 from ragyena.cli.options import IndexOption, PipelineOption, QuietOption, configure, index_path
 
 if TYPE_CHECKING:
-    from ragyena.config import PipelineConfig
     from ragyena.demo import DemoAnswer
 
 __all__ = ["command"]
@@ -30,7 +28,11 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: Q
 
         began = time.perf_counter()
         console = output()
-        with _folder(index, config) as folder:
+        with ExitStack() as stack:
+            if index is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragyena-demo-"))) / "index"
+            else:
+                folder = index_path(index, config)
             console.print(f"Indexing {short_path(str(demo.corpus()))}")
             with TerminalProgress(quiet=quiet) as progress:
                 report = demo.build(folder, config, progress)
@@ -45,15 +47,6 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, quiet: Q
             f"{right} of {len(results)} answers right, {time.perf_counter() - began:.0f} s in all", style="bold"
         )
         console.print("Now your own documents:  ragyena index add PATH   then   ragyena ask QUESTION")
-
-
-@contextmanager
-def _folder(index: str | None, config: PipelineConfig) -> Iterator[Path]:
-    if index is not None:
-        yield index_path(index, config)
-        return
-    with tempfile.TemporaryDirectory(prefix="ragyena-demo-") as folder:
-        yield Path(folder) / "index"
 
 
 def _show(result: DemoAnswer) -> None:

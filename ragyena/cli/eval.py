@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragyena.cli.console import TerminalProgress, interruptible
+from ragyena.cli.console import TerminalProgress, interruptible, output
 from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
 from ragyena.config import EVAL_INDEX, EVAL_OUT
+from ragyena.errors import UsageError
+
+if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
+    from ragyena.eval.recipe import Part
 
 __all__ = ["command"]
 
@@ -93,7 +98,7 @@ def command(
     from ragyena.eval import targets
     from ragyena.eval.recipe import load_evaluation
     from ragyena.eval.run import evaluate, freeze_contexts
-    from ragyena.report.write import report as write_report
+    from ragyena.report.write import load_page, write_page
 
     wanted = [targets.parse(text) for text in fail_under or []]
     overrides = {
@@ -107,6 +112,14 @@ def command(
     }
     settings = configure(pipeline, {"reader.device": device})
     evaluation = load_evaluation(recipe, overrides, set_ or [])
+    if any(part.config.task == "documents" for part in evaluation.parts):
+        if wanted or freeze_only or evaluation.is_suite:
+            raise UsageError(
+                "the task 'documents' knows neither --fail-under, --freeze-only nor suites",
+                hint="with --frozen FILE it writes its contexts to the file, or reads them from it",
+            )
+        _ask_documents(evaluation.parts[0], settings, reader or [], data_root, out, frozen, quiet)
+        return
     targets.check(wanted, evaluation)
     folder = out or EVAL_OUT / evaluation.name
     places: dict[str, Any] = {"settings": settings, "data_root": data_root, "index": index}
@@ -119,7 +132,8 @@ def command(
             freeze_contexts(evaluation, frozen or contexts, **places)
             return
         result = evaluate(evaluation, reader or [], out=folder, frozen=frozen, **places)
-        printer.end(result, write_report(result.paths, folder, progress))
+        page = load_page(result.paths, progress)
+        printer.end(result, page, write_page(page, folder))
     problems = [
         problem for one in result.results for target in wanted if one.report and (problem := target.below(one.report))
     ]
@@ -127,3 +141,27 @@ def command(
         typer.echo(f"below the target: {problem}", err=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _ask_documents(
+    part: Part,
+    settings: PipelineConfig,
+    readers: list[str],
+    data_root: Path,
+    out: Path | None,
+    frozen: Path | None,
+    quiet: bool,
+) -> None:
+    from ragyena.cli.eval_views import document_lines
+    from ragyena.eval.documents import evaluate_documents
+    from ragyena.eval.recipe import Setup
+
+    folder = out or EVAL_OUT / part.name
+    for name in readers or [settings.reader.checkpoint]:
+        one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
+        with interruptible("nothing was kept"), TerminalProgress(quiet=quiet) as progress:
+            setup = Setup(part.config, one, part.name, data_root, folder, progress=progress)
+            report, path = evaluate_documents(setup, frozen)
+        for line in document_lines(report):
+            output().print(line)
+        output().print(f"\n  {path}\n")

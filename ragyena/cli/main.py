@@ -50,10 +50,11 @@ class Guarded(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
+        debug = ctx.params.get("debug") or os.environ.get("RAGYENA_DEBUG")
         try:
             return super().invoke(ctx)
         except RagyenaError as error:
-            if ctx.params.get("debug") or os.environ.get("RAGYENA_DEBUG"):
+            if debug:
                 raise
             complain(error.message, error.hint)
             raise typer.Exit(error.exit_code) from None
@@ -67,7 +68,7 @@ class Guarded(TyperGroup):
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            if ctx.params.get("debug") or os.environ.get("RAGYENA_DEBUG") or _is_usage(error):
+            if debug or _is_usage(error):
                 raise
             complain(
                 f"unexpected {type(error).__name__}: {error}",

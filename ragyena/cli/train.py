@@ -39,7 +39,7 @@ def command(
     report` draw the curves. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
     """
     from ragyena.train import run as train
-    from ragyena.train.reader_training import started_from
+    from ragyena.train.kinds import started_from
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:

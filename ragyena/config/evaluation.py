@@ -13,10 +13,10 @@ __all__ = ["EVAL_INDEX", "EVAL_OUT", "EvalConfig", "SuiteConfig", "Task"]
 
 EVAL_OUT = Path("runs/eval")
 """The folder for results: of each recipe in a folder of its name."""
-EVAL_INDEX = "runs/eval/index"
+EVAL_INDEX = str(EVAL_OUT / "index")
 """The folder for indexes of the passages that are evaluated on."""
 
-Task = Literal["among", "open", "positions", "alias", "hybrid", "retrieval"]
+Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "retrieval"]
 
 _TASK_FIELDS: dict[str, frozenset[str]] = {
     "among": frozenset({"among", "corpus", "masked", "timed", "timed_seconds"}),
@@ -24,6 +24,7 @@ _TASK_FIELDS: dict[str, frozenset[str]] = {
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed", "timed_seconds"}),
     "alias": frozenset({"among", "timed", "timed_seconds"}),
     "hybrid": frozenset({"documents", "prose", "timed", "timed_seconds"}),
+    "documents": frozenset({"documents", "context_tokens"}),
     "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
 }
 """Fields that belong to some tasks only, by task."""
@@ -41,7 +42,8 @@ class EvalConfig(Strict):
     passages that the pipeline retrieves and packs for the question alone. ``positions``: the own passages at given
     depths of a context filled with other hits. ``alias``: as ``among``, with and without a second hop that only another
     passage resolves. ``hybrid``: documents of tables and linked articles, read whole and passage by passage.
-    ``retrieval``: no reader; recall and rank of each way of searching."""
+    ``documents``: questions on whole documents, asked end to end with all documents in one index. ``retrieval``: no
+    reader; recall and rank of each way of searching."""
     questions: tuple[str, ...] = ()
     """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
     the current folder unless ``--data-root`` names another."""
@@ -52,7 +54,8 @@ class EvalConfig(Strict):
     prose: tuple[str, ...] = ()
     """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
     documents: tuple[str, ...] = ()
-    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``."""
+    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``. Task
+    ``documents``: rows ``{id, source, title, text, split}`` that question rows name by ``document_id``."""
     corpus: tuple[str, ...] = ()
     """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
     that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
@@ -71,7 +74,8 @@ class EvalConfig(Strict):
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
     context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
-    """Tasks ``open`` and ``positions``: context lengths, each a condition. Hits are searched once, for the longest."""
+    """Tasks ``open``, ``positions`` and ``documents``: context lengths, each a condition. Hits are searched once, for
+    the longest."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
     modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
@@ -80,7 +84,7 @@ class EvalConfig(Strict):
     """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
     reranker: str = ""
     """Task ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
-    which it orders the first hits of the first of ``modes`` anew. None ships."""
+    which it reorders the first hits of the first of ``modes``. None ships."""
     rerank: Annotated[int, Field(ge=1, le=1000)] = 50
     """Number of hits that the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)

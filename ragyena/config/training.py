@@ -35,6 +35,9 @@ class DataConfig(Strict):
     questions: tuple[str, ...]
     """Question rows ``{id, source, passage_id | context, question, answers, answer_start, split}``: JSON lines (also
     .xz), SQuAD JSON, or the name of a Hugging Face dataset in SQuAD layout."""
+    unanswerable: tuple[str, ...] = ()
+    """Question rows whose context holds no answer; its passage nearest to the question stands in the gold one's
+    place."""
     passages: tuple[str, ...] = ()
     """Passage rows ``{id, title, context}`` that question rows refer to by ``passage_id``."""
     prose: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class DataConfig(Strict):
     synthetic_records: Count = 0
     """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
-    """Questions what something is, on prose that defines it, at most."""
+    """The most ``What is X?`` questions, on prose that defines X."""
     hybrid_questions: tuple[str, ...] = ()
     """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
     hybrid_documents: tuple[str, ...] = ()
@@ -55,6 +58,13 @@ class DataConfig(Strict):
     an article."""
     hybrid_repeat: Positive = 16
     """Copies of each of ``hybrid_questions`` among the synthetic ones."""
+    document_questions: tuple[str, ...] = ()
+    """Question rows ``{id, source, document_id, question, answers, answer_type, spans, evidence, near, split}`` on
+    ``documents``; ``answer_type`` is span, list, yes, no, compare or none."""
+    documents: tuple[str, ...] = ()
+    """Document rows ``{id, source, title, text, split}``, loaded and cut as files of them would be."""
+    document_repeat: Positive = 1
+    """Copies of each of ``document_questions`` among the questions that contexts are drawn of."""
     perturbations: Positive = 1
     """Unanswerable perturbations of each question, at most; a context that perturbs its question draws one."""
     negatives: Positive = 31
@@ -268,7 +278,7 @@ class Loss:
 
 
 class NullFit:
-    """Constants of fitting the no-answer score (``ragyena.train.null_fit``)."""
+    """Constants of fitting the no-answer score (``ragyena.train.calibration``)."""
 
     HELD_OUT = 0.1  # fraction of the batches by which the best pass is chosen
     PASSES = 12

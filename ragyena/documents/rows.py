@@ -13,7 +13,7 @@ from ragyena.types import Document
 __all__ = ["row_document"]
 
 METADATA_CHARS = 500
-"""Longer fields are not kept as metadata: nobody filters by them."""
+"""Longer fields are not kept as metadata: they are no use as filters."""
 
 
 def row_document(path: Path, row: int, fields: Mapping[str, object], config: IndexConfig) -> Document:

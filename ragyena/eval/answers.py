@@ -113,47 +113,36 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
 def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
     machine.forget_peak_memory(reader.device)
     began = time.perf_counter()
-    flat = [built.context for _, contexts, _ in group.ready for built in contexts]
-    readings = iter(reader.read_batch(flat))
+    readings = iter(reader.read_batch([built.context for _, contexts, _ in group.ready for built in contexts]))
     seconds = time.perf_counter() - began
-    memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
+    gpu_memory, resident_memory = machine.peak_memory_gib(reader.device), machine.peak_resident_gib()
     predictions = []
-    for question, contexts, packed in group.ready:
-        share = seconds * sum(built.context.length for built in contexts) / max(group.tokens, 1)
+    for question, contexts, answer_packed in group.ready:
         its_readings = [next(readings) for _ in contexts]
-        predictions.append(_prediction(question, condition, contexts, its_readings, packed, share, memory))
+        chosen = condition.choose(its_readings)
+        reading, built = its_readings[chosen], contexts[chosen]
+        scores: Any = reading.slot_scores
+        tokens = sum(built.context.length for built in contexts)
+        predictions.append(
+            Prediction(
+                question_id=question.id,
+                condition=condition.name,
+                kind=reading.kind,
+                text=reading.text,
+                confidence=reading.confidence,
+                no_answer_probability=reading.no_answer_probability,
+                own_first=len(scores) > 0 and int(scores.argmax()) in built.own_slots,
+                own_packed=any(b.own_slots for b in contexts),
+                answer_packed=answer_packed,
+                passages=sum(len(b.context.passages) for b in contexts),
+                tokens=tokens,
+                seconds=seconds * tokens / max(group.tokens, 1),
+                peak_memory_gib=gpu_memory,
+                peak_resident_gib=resident_memory,
+                evidence=_evidence(reading, built),
+            )
+        )
     return predictions
-
-
-def _prediction(
-    question: Question,
-    condition: Condition,
-    contexts: Sequence[BuiltContext],
-    readings: Sequence[Reading],
-    answer_packed: bool | None,
-    seconds: float,
-    peak_memory: tuple[float | None, float | None],
-) -> Prediction:
-    chosen = condition.choose(readings)
-    reading, built = readings[chosen], contexts[chosen]
-    scores: Any = reading.slot_scores
-    return Prediction(
-        question_id=question.id,
-        condition=condition.name,
-        kind=reading.kind,
-        text=reading.text,
-        confidence=reading.confidence,
-        no_answer_probability=reading.no_answer_probability,
-        own_first=len(scores) > 0 and int(scores.argmax()) in built.own_slots,
-        own_packed=any(b.own_slots for b in contexts),
-        answer_packed=answer_packed,
-        passages=sum(len(b.context.passages) for b in contexts),
-        tokens=sum(b.context.length for b in contexts),
-        seconds=seconds,
-        peak_memory_gib=peak_memory[0],
-        peak_resident_gib=peak_memory[1],
-        evidence=_evidence(reading, built),
-    )
 
 
 def _evidence(reading: Reading, built: BuiltContext) -> str:

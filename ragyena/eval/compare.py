@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError
-from ragyena.eval.journal import write_text
+from ragyena.eval.journal import write_json
 from ragyena.eval.results import by_condition, read_answers, read_result
 from ragyena.eval.significance import Difference, corrected, differences
 
@@ -82,7 +81,7 @@ def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def write(comparison: Comparison, path: Path) -> None:
     """As JSON. Raises StorageError."""
-    _write(asdict(comparison), path)
+    write_json(path, asdict(comparison))
 
 
 def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], path: Path) -> None:
@@ -95,8 +94,4 @@ def write_together(results: Sequence[Path], comparisons: Sequence[Comparison], p
         "results": whole,
         "comparisons": [asdict(comparison) for comparison in comparisons],
     }
-    _write(values, path)
-
-
-def _write(values: Mapping[str, Any], path: Path) -> None:
-    write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_json(path, values)

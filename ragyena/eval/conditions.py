@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from typing import Any
 
 from ragyena.config import EvalConfig, PackerConfig, PipelineConfig
 from ragyena.data import alias as aliases
 from ragyena.documents.tokenizer import TokenCache, Tokenizer
-from ragyena.errors import DataError
+from ragyena.errors import DataError, UsageError
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.metrics import normalize
 from ragyena.eval.questions import Question
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 _AS_GIVEN = {"near_duplicate": 2.0, "order": "score", "neighbours": 0}
-"""Packer values under which nothing is dropped but for want of room."""
+"""Packer values under which passages are dropped only if there is no room."""
 _NO_BUDGET = 1 << 24
 
 Marked = tuple[Passage, bool]
@@ -101,8 +100,10 @@ class ContextBuilder:
 
 
 class Condition(ABC):
-    """One way to build contexts of frozen passages."""
+    """One way to build contexts of frozen passages; ``parameters`` tell it from others of its class."""
 
+    name_form: str
+    title_form: str
     competes: bool = True
     """Passages of other contexts compete with the question's own: the best slot is worth reporting."""
     searches: bool = False
@@ -114,11 +115,16 @@ class Condition(ABC):
     asks_unanswerable: bool = False
     """Questions without an answer are asked, too."""
 
-    def __init__(self, frozen: Frozen, builder: ContextBuilder, name: str, title: str, **parameters: Any) -> None:
+    def __init__(self, frozen: Frozen, builder: ContextBuilder, **parameters: Any) -> None:
         self.frozen, self.builder = frozen, builder
-        self.name, self.title = name, title
         self.parameters: Mapping[str, Any] = parameters
+        self.name, self.title = self.named(**parameters), self.title_form.format(**parameters)
         self._normalized: dict[int, str] = {}
+
+    @classmethod
+    def named(cls, **parameters: Any) -> str:
+        """The name of the condition with these parameters."""
+        return cls.name_form.format(**parameters)
 
     @property
     def questions(self) -> Sequence[Question]:
@@ -160,19 +166,17 @@ def own_among(frozen: Frozen, builder: ContextBuilder, question: Question, among
 class Among(Condition):
     """The question's own passages among ``among`` in all, the others the retriever's best hits, shuffled."""
 
+    name_form, title_form = "among-{among}", "own context among {among} passages"
+
     def __init__(self, frozen: Frozen, builder: ContextBuilder, among: int) -> None:
-        title = "own context alone" if among == 1 else f"own context among {among} passages"
-        super().__init__(frozen, builder, self.named(among), title, among=among)
-        self.among = among
+        super().__init__(frozen, builder, among=among)
         # among others an unanswerable question may find its answer after all
         self.competes, self.asks_unanswerable = among > 1, among == 1
-
-    @staticmethod
-    def named(among: int) -> str:
-        return f"among-{among}"
+        if among == 1:
+            self.title = "own context alone"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
-        passages = own_among(self.frozen, self.builder, question, self.among)
+        passages = own_among(self.frozen, self.builder, question, self.parameters["among"])
         return [self.builder.arrange(question.question, passages)]
 
     def size(self, question: Question) -> tuple[int, int]:
@@ -183,21 +187,14 @@ class Among(Condition):
 class Open(Condition):
     """End to end: the passages that the pipeline retrieves and packs into ``context_tokens`` for the question alone."""
 
+    name_form, title_form = "open-{context_tokens}", "end to end, {context_tokens:,} tokens"
     searches = recalls = True
 
-    def __init__(self, frozen: Frozen, builder: ContextBuilder, context_tokens: int) -> None:
-        title = f"end to end, {context_tokens:,} tokens"
-        super().__init__(frozen, builder, self.named(context_tokens), title, context_tokens=context_tokens)
-        self._context_tokens = context_tokens
-
-    @staticmethod
-    def named(context_tokens: int) -> str:
-        return f"open-{context_tokens}"
-
     def contexts(self, question: Question) -> list[BuiltContext]:
-        hits = self.frozen.hits_of(question, self.builder.capacity(self._context_tokens))
+        context_tokens = self.parameters["context_tokens"]
+        hits = self.frozen.hits_of(question, self.builder.capacity(context_tokens))
         # duplicates were dropped and neighbours pulled in when the contexts were frozen
-        as_frozen = {"context_tokens": self._context_tokens, "near_duplicate": 2.0, "neighbours": 0}
+        as_frozen = {"context_tokens": context_tokens, "near_duplicate": 2.0, "neighbours": 0}
         context = self.builder.pack(question.question, hits, as_frozen)
         own = set(self.frozen.own.get(question.context_id or "", ()))
         slots = (slot for slot, p in enumerate(context.passages) if p.passage.passage_id in own)
@@ -208,26 +205,16 @@ class AtPosition(Condition):
     """The question's own passages, together, at a depth of a context that the retriever's hits fill. The others are the
     same, in the same drawn order, at every depth."""
 
-    def __init__(
-        self, frozen: Frozen, builder: ContextBuilder, context_tokens: int, position: float, timed: bool
-    ) -> None:
-        title = f"own context at {position:.3g} of {context_tokens:,} tokens"
-        name = self.named(context_tokens, position)
-        super().__init__(frozen, builder, name, title, context_tokens=context_tokens, position=position)
-        self.worth_timing = timed
-        self._context_tokens, self._position = context_tokens, position
-
-    @staticmethod
-    def named(context_tokens: int, position: float) -> str:
-        return f"position-{position:g}-of-{context_tokens}"
+    name_form = "position-{position:g}-of-{context_tokens}"
+    title_form = "own context at {position:.3g} of {context_tokens:,} tokens"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
         own = self.frozen.own_passages(question)
         first = [ScoredPassage(passage, math.inf) for passage in own]
         hits = self.frozen.hits_of(question)
-        filled = self.builder.fill(question.question, [*first, *hits], self._context_tokens)
+        filled = self.builder.fill(question.question, [*first, *hits], self.parameters["context_tokens"])
         others = self.builder.shuffled(question, [], [scored.passage for scored in filled.passages[len(own) :]])
-        place = round(self._position * len(others))
+        place = round(self.parameters["position"] * len(others))
         passages = [*others[:place], *((passage, True) for passage in own), *others[place:]]
         return [self.builder.arrange(question.question, passages)]
 
@@ -267,57 +254,35 @@ def make_puzzle(question: Question, passages: Sequence[Marked], name: str, rng: 
     return aliases.renamed(question.question, name, alias), changed
 
 
-class Puzzles:
-    """The questions of frozen contexts that have a name to hide, and their puzzles. The same seed gives the same."""
-
-    def __init__(self, frozen: Frozen, builder: ContextBuilder, least_among: int) -> None:
-        """A question is left out where a context of ``least_among`` passages makes no puzzle. Raises DataError where
-        none is left."""
-        self.frozen, self.builder = frozen, builder
-        self._names: dict[str, str] = {}
-        kept = []
-        for question in frozen.answerable:
-            own = [passage.text for passage in frozen.own_passages(question)]
-            name = aliases.question_name(question.question, own, question.answers)
-            if name is not None:
-                self._names[question.id] = name
-                if self.of(question, least_among) is not None:
-                    kept.append(question)
-        if not kept:
-            raise DataError(
-                f"none of {len(frozen.answerable)} questions has a name that an alias could hide",
-                hint="ask more questions (--limit), or questions on passages with names",
-            )
-        self.questions = tuple(kept)
-
-    def of(self, question: Question, among: int) -> Puzzle | None:
-        rng = random.Random(f"alias {self.builder.seed} {among} {question.id}")
-        return make_puzzle(
-            question, own_among(self.frozen, self.builder, question, among), self._names[question.id], rng
-        )
+def puzzle_of(frozen: Frozen, builder: ContextBuilder, question: Question, among: int) -> Puzzle | None:
+    """The puzzle of a question; the same for the same seed. None where there is no name to replace."""
+    own = [passage.text for passage in frozen.own_passages(question)]
+    name = aliases.question_name(question.question, own, question.answers)
+    if name is None:
+        return None
+    rng = random.Random(f"alias {builder.seed} {among} {question.id}")
+    return make_puzzle(question, own_among(frozen, builder, question, among), name, rng)
 
 
 class Alias(Condition):
     """One hop or two, among as many passages: the difference is what a reader fails to join."""
 
-    def __init__(self, puzzles: Puzzles, among: int, hops: int) -> None:
-        title = f"{'one hop' if hops == 1 else 'two hops'} among {among} passages"
-        super().__init__(puzzles.frozen, puzzles.builder, self.named(among, hops), title, among=among, hops=hops)
-        self._puzzles, self._among, self._hops = puzzles, among, hops
+    title_form = "{hops} among {among} passages"
 
-    @staticmethod
-    def named(among: int, hops: int) -> str:
-        return f"{'one' if hops == 1 else 'two'}-hop-{among}"
+    def __init__(self, frozen: Frozen, builder: ContextBuilder, among: int, hops: int) -> None:
+        super().__init__(frozen, builder, among=among, hops=hops)
+        self.title = f"{'one hop' if hops == 1 else 'two hops'} among {among} passages"
 
-    @property
-    def questions(self) -> Sequence[Question]:
-        return self._puzzles.questions
+    @classmethod
+    def named(cls, **parameters: Any) -> str:
+        return f"{'one' if parameters['hops'] == 1 else 'two'}-hop-{parameters['among']}"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
-        if self._hops == 1:
-            passages = own_among(self.frozen, self.builder, question, self._among)
+        among = self.parameters["among"]
+        if self.parameters["hops"] == 1:
+            passages = own_among(self.frozen, self.builder, question, among)
             return [self.builder.arrange(question.question, passages)]
-        puzzle = self._puzzles.of(question, self._among)
+        puzzle = puzzle_of(self.frozen, self.builder, question, among)
         assert puzzle is not None  # a larger context holds the smallest one's passages, from which there was one
         return [self.builder.arrange(*puzzle)]
 
@@ -330,13 +295,9 @@ class Alias(Condition):
 class Joint(Condition):
     """All passages of a document in one context, shuffled."""
 
+    name_form, title_form = "joint", "documents whole"
     competes = False
     recalls = True
-    name_of_all = "joint"
-    title_of_all = "documents whole"
-
-    def __init__(self, frozen: Frozen, builder: ContextBuilder) -> None:
-        super().__init__(frozen, builder, self.name_of_all, self.title_of_all)
 
     def contexts(self, question: Question) -> list[BuiltContext]:
         passages = self.builder.shuffled(question, self.frozen.own_passages(question))
@@ -354,8 +315,7 @@ class Independent(Joint):
     whose layers see each passage alone makes this choice in the whole document.
     """
 
-    name_of_all = "independent"
-    title_of_all = "documents passage by passage"
+    name_form, title_form = "independent", "documents passage by passage"
 
     def contexts(self, question: Question) -> list[BuiltContext]:
         order = self.builder.shuffled(question, self.frozen.own_passages(question))
@@ -380,44 +340,43 @@ def _margin(reading: Reading) -> float:
 
 def conditions(config: EvalConfig, frozen: Frozen, builder: ContextBuilder) -> list[Condition]:
     """The conditions of a recipe, in its order. Raises DataError where no question suits the task."""
-    return [make(frozen, builder) for make in _planned(config).values()]
+    if config.task == "alias":  # the same questions under each condition: those with a puzzle of the fewest passages
+        kept = tuple(q for q in frozen.answerable if puzzle_of(frozen, builder, q, min(config.among)))
+        if not kept:
+            raise DataError(
+                f"none of {len(frozen.answerable)} questions has a name that an alias could replace",
+                hint="ask more questions (--limit), or questions on passages with names",
+            )
+        frozen = replace(frozen, answerable=kept)
+    planned = [kind(frozen, builder, **parameters) for kind, parameters in _planned(config)]
+    for condition in planned:  # of the positions in a length, the first is timed for all
+        condition.worth_timing = condition.parameters.get("position") in (None, config.positions[0])
+    return planned
 
 
 def condition_names(config: EvalConfig) -> list[str]:
     """Their names; of the task ``retrieval``, its ways of searching."""
     if config.task == "retrieval":
         return [*config.modes, *(["reranked"] if config.reranker else [])]
-    return [*_planned(config)]
+    return [kind.named(**parameters) for kind, parameters in _planned(config)]
 
 
-def _planned(config: EvalConfig) -> dict[str, Callable[[Frozen, ContextBuilder], Condition]]:
-    """By name, what makes each condition."""
+def _planned(config: EvalConfig) -> list[tuple[type[Condition], dict[str, Any]]]:
+    """The class and the parameters of each condition."""
     lengths = config.context_tokens
     match config.task:
         case "among":
-            return {Among.named(among): partial(Among, among=among) for among in config.among}
+            return [(Among, {"among": among}) for among in config.among]
         case "open":
-            return {Open.named(length): partial(Open, context_tokens=length) for length in lengths}
+            return [(Open, {"context_tokens": length}) for length in lengths]
         case "positions":
-            first = config.positions[0]  # only its contexts are timed, for all of a length
-            return {
-                AtPosition.named(length, at): partial(AtPosition, context_tokens=length, position=at, timed=at == first)
-                for length in lengths
-                for at in config.positions
-            }
+            return [(AtPosition, {"context_tokens": n, "position": at}) for n in lengths for at in config.positions]
         case "alias":
-            puzzles = cache(partial(Puzzles, least_among=min(config.among)))
-
-            def make(frozen: Frozen, builder: ContextBuilder, among: int, hops: int) -> Condition:
-                return Alias(puzzles(frozen, builder), among, hops)
-
-            return {
-                Alias.named(among, hops): partial(make, among=among, hops=hops)
-                for among in config.among
-                for hops in (1, 2)
-            }
+            return [(Alias, {"among": among, "hops": hops}) for among in config.among for hops in (1, 2)]
         case "hybrid":
-            return {kind.name_of_all: kind for kind in (Joint, Independent)}
+            return [(Joint, {}), (Independent, {})]
+        case "documents":
+            raise UsageError("questions on documents are asked by themselves", hint="ragyena eval real, not in a suite")
         case "retrieval":
             raise ValueError("the task 'retrieval' reads nothing")
 
@@ -426,12 +385,12 @@ def contrasts(config: EvalConfig) -> list[tuple[str, str]]:
     """Pairs of conditions on the same questions whose difference the task is about."""
     match config.task:
         case "open":
-            least, most = min(config.context_tokens), max(config.context_tokens)
-            return [(Open.named(most), Open.named(least))] if most > least else []
+            most, least = (Open.named(context_tokens=limit(config.context_tokens)) for limit in (max, min))
+            return [(most, least)] if most != least else []
         case "alias":
-            return [(Alias.named(among, 2), Alias.named(among, 1)) for among in config.among]
+            return [(Alias.named(among=among, hops=2), Alias.named(among=among, hops=1)) for among in config.among]
         case "hybrid":
-            return [(Joint.name_of_all, Independent.name_of_all)]
+            return [(Joint.named(), Independent.named())]
         case _:
             return []
 
@@ -440,4 +399,7 @@ def sweeps(config: EvalConfig) -> list[list[str]]:
     """Sets of conditions on the same questions over which the task asks for the spread."""
     if config.task != "positions" or len(config.positions) < 2:
         return []
-    return [[AtPosition.named(length, position) for position in config.positions] for length in config.context_tokens]
+    return [
+        [AtPosition.named(context_tokens=length, position=position) for position in config.positions]
+        for length in config.context_tokens
+    ]

@@ -30,7 +30,7 @@ from ragyena.eval.journal import digest_of
 from ragyena.eval.questions import Question, sample
 from ragyena.types import Passage, ScoredPassage
 
-__all__ = ["Frozen", "Hits", "Kind", "Needs", "check_frozen", "load_frozen", "needs"]
+__all__ = ["Frozen", "Hits", "Kind", "Needs", "check_frozen", "load_frozen", "needs", "shaping"]
 
 FORMAT, VERSION = "ragyena evaluation contexts", 1
 _PRESET = 4  # of xz: a hundred megabytes in half a minute, a tenth larger than the best preset makes them
@@ -74,6 +74,19 @@ def needs(config: EvalConfig) -> Needs:
         case _:
             most = max(config.among)
             return Needs("distractors", among=most) if most > 1 else Needs("own")
+
+
+def shaping(kind: Kind, settings: PipelineConfig) -> dict[str, Any]:
+    """The settings that shape contexts of a kind."""
+    values: dict[str, Any] = {
+        "passage_tokens": settings.index.passage_tokens,
+        "header_tokens": settings.packer.header_tokens,
+    }
+    if kind in ("distractors", "search"):
+        values["retriever"] = settings.retriever.model_dump(mode="json")
+    if kind == "search":
+        values["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
+    return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,15 +208,7 @@ def check_frozen(
             f"({tokenizer.fingerprint[:12]})",
             hint="freeze the contexts with this reader: ragyena eval RECIPE --reader PATH --freeze-only",
         )
-    shaping: dict[str, Any] = {
-        "passage_tokens": settings.index.passage_tokens,
-        "header_tokens": settings.packer.header_tokens,
-    }
-    if frozen.kind in ("distractors", "search"):
-        shaping["retriever"] = settings.retriever.model_dump(mode="json")
-    if frozen.kind == "search":
-        shaping["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
-    for name, value in shaping.items():
+    for name, value in shaping(frozen.kind, settings).items():
         if facts[name] != value:
             raise UsageError(f"{path} was frozen with {name} {facts[name]}, not {value}", hint=_FREEZE_AGAIN)
     needed = needs(config)
@@ -256,20 +261,11 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
 
 
 def _passage(values: dict[str, Any], number: int) -> Passage:
-    text, start = values["text"], values.get("start", 0)
-    return Passage(
-        text=text,
-        start=start,
-        end=start + len(text),
-        line_start=values.get("line_start", 1),
-        line_end=values.get("line_end", 1),
-        page=values.get("page"),
-        title=values.get("title", ""),
-        heading_path=tuple(values.get("heading_path", ())),
-        source=values.get("metadata", {}).get("id", ""),
-        passage_id=number,
-        metadata=values.get("metadata", {}),
-    )
+    start, metadata = values.get("start", 0), values.get("metadata", {})
+    blank = {"line_start": 1, "line_end": 1, "page": None, "title": ""}
+    places = {"start": start, "end": start + len(values["text"]), "source": metadata.get("id", "")}
+    heading_path = tuple(values.get("heading_path", ()))
+    return Passage(**{**blank, **values, **places, "heading_path": heading_path, "passage_id": number})
 
 
 def _packed(values: npt.NDArray[Any], kind: str) -> str:

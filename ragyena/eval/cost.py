@@ -16,7 +16,6 @@ import torch
 
 from ragyena.config import HyenaConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import UsageError
 from ragyena.eval.conditions import Condition
 from ragyena.eval.freeze import index_facts
 from ragyena.eval.journal import Journal, digest_of
@@ -27,13 +26,14 @@ from ragyena.eval.timing import (
     Percentiles,
     Preparation,
     Timing,
+    contexts_of,
     percentiles,
     summarize_latency,
     time_preparing,
     time_readings,
 )
+from ragyena.reader.decoding import PARTS
 from ragyena.reader.reader import Reader
-from ragyena.reader.stopwatch import PARTS
 from ragyena.types import Context
 
 if TYPE_CHECKING:
@@ -229,23 +229,15 @@ class CostTimer:
     setup: Setup
     prepared: list[Preparation] = field(default_factory=list)
 
-    def at_index(self, tokenizer: Tokenizer) -> Callable[[Index, Sequence[Question]], None] | None:
-        """Times retrieval and packing while the index is open; None where nothing is to be timed."""
+    def prepare(self, tokenizer: Tokenizer, index: Index, questions: Sequence[Question]) -> None:
+        """Times retrieval and packing while the index is open, where anything is to be timed."""
         config, settings = self.setup.config, self.setup.settings
         if not config.timed or config.task not in ("open", "positions"):
-            return None
-
-        def time_at(index: Index, questions: Sequence[Question]) -> None:
-            shaped_by: list[Any] = [
-                index_facts(index),
-                settings.retriever.model_dump(mode="json"),
-                tokenizer.fingerprint,
-            ]
-            shaped_by += [settings.packer.model_dump(mode="json"), config.seed]
-            with Journal(self.setup.out / f"preparing-{digest_of(shaped_by)}.jsonl") as journal:
-                self.prepared += time_preparing(index, questions, self.setup, tokenizer, journal)
-
-        return time_at
+            return
+        shaped_by: list[Any] = [index_facts(index), settings.retriever.model_dump(mode="json"), tokenizer.fingerprint]
+        shaped_by += [settings.packer.model_dump(mode="json"), config.seed]
+        with Journal(self.setup.out / f"preparing-{digest_of(shaped_by)}.jsonl") as journal:
+            self.prepared += time_preparing(index, questions, self.setup, tokenizer, journal)
 
     def measure(self, reader: Reader, condition: Condition, journal: Journal) -> tuple[Latency | None, Cost | None]:
         """Latency and cost of one condition; rows of the journal are reused. None where nothing was timed."""
@@ -257,7 +249,7 @@ class CostTimer:
         cost = summarize_cost(
             timed,
             [one for one in self.prepared if one.context_tokens == budget],
-            state=decode_state(reader.model.config, round(latency.tokens), _bytes(reader.model.dtype)),
+            state=decode_state(reader.model.config, round(latency.tokens), reader.model.dtype.itemsize),
             energy=self._energy(reader, condition, timed, journal),
         )
         return latency, cost
@@ -270,21 +262,9 @@ class CostTimer:
         if isinstance(joules, str):
             return joules
         read = {timing.question_id for timing in timed}
-        chosen = [
-            q for q in sample(condition.questions, self.setup.config.timed, self.setup.config.seed) if q.id in read
-        ]
-        energy = measure_energy(reader, [_contexts(condition, q) for q in chosen[:_MOST_FOR_ENERGY]], joules)
+        sampled = sample(condition.questions, self.setup.config.timed, self.setup.config.seed)
+        chosen = [question for question in sampled if question.id in read][:_MOST_FOR_ENERGY]
+        energy = measure_energy(reader, [contexts_of(condition, question) for question in chosen], joules)
         if isinstance(energy, Energy):
             journal.append([{"condition": condition.name, "energy": asdict(energy)}])
         return energy
-
-
-def _contexts(condition: Condition, question: Question) -> list[Context]:
-    try:
-        return [built.context for built in condition.contexts(question)]
-    except UsageError:
-        return []
-
-
-def _bytes(dtype: torch.dtype) -> int:
-    return torch.empty(0, dtype=dtype).element_size()

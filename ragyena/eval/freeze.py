@@ -22,7 +22,7 @@ from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, IndexMismatchError, PathNotFoundError, UsageError
 from ragyena.eval.conditions import ContextBuilder
-from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs
+from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs, shaping
 from ragyena.eval.journal import Journal, digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
 from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
@@ -41,7 +41,7 @@ _NOT_ORIGIN = {
     *("among", "context_tokens", "positions"),  # frozen contexts may hold more than a recipe needs
 }
 
-FoundHits = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+HitLists = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 """Passage ids and scores, best first, by question id."""
 
 
@@ -52,11 +52,7 @@ def freeze(
     their hits are known. Raises DataError, PathNotFoundError, IndexProblem, MissingDependencyError and StorageError."""
     config, settings = setup.config, setup.settings
     needed = needs(config)
-    facts: dict[str, Any] = {
-        "tokenizer": tokenizer.fingerprint,
-        "passage_tokens": settings.index.passage_tokens,
-        "header_tokens": settings.packer.header_tokens,
-    }
+    facts: dict[str, Any] = {"tokenizer": tokenizer.fingerprint, **shaping(needed.kind, settings)}
     if not needs_index(config):
         data = load(setup.files)
         facts["contexts"] = len(data.contexts) + len(data.prose)
@@ -82,13 +78,9 @@ def freeze(
             "contexts": opened.texts,
             "among": needed.among,
             "context_tokens": needed.context_tokens,
-            "retriever": settings.retriever.model_dump(mode="json"),
             **index_facts(opened.index),
+            **({"masked": len(masked)} if masked else {}),
         }
-        if masked:
-            facts["masked"] = len(masked)
-        if needed.kind == "search":
-            facts["packer"] = settings.packer.model_dump(mode="json", exclude={"context_tokens"})
         answering = {one.own.passage_id: one.question.context_id or "" for one in masked.values()}
         stored = {
             p.passage_id: replace(p, metadata={"id": answering[p.passage_id]}) if p.passage_id in answering else p
@@ -145,7 +137,7 @@ def _numbered(
     facts: Mapping[str, Any],
     data: EvalData,
     own: Mapping[str, Sequence[Passage]],
-    hits: FoundHits,
+    hits: HitLists,
     stored: Mapping[int, Passage],
 ) -> Frozen:
     """Numbers the passages: those of the questions' own contexts, then those of the index."""
@@ -338,7 +330,7 @@ def _find_hits(
     needed: Needs,
     own: Mapping[str, Sequence[Passage]],
     hidden: Callable[[Question, Passage], bool],
-) -> FoundHits:
+) -> HitLists:
     """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
 
     Of kind ``distractors``: hits of other contexts than the question's own, ``among`` of them, and as many as fill
@@ -349,31 +341,28 @@ def _find_hits(
     packing = builder.packer.model_dump() if needed.kind == "search" else builder.packer.header_tokens
     shaped_by: list[object] = [needed.kind, needed.among, needed.context_tokens, settings.retriever.model_dump()]
     shaped_by += [packing, manifest.generation, manifest.passages, manifest.created, builder.max_question_tokens]
-    search = _packed_hits if needed.kind == "search" else _competing_hits
     with Journal(opened.folder / f"hits-{digest_of(shaped_by)}.jsonl") as journal:
         known = {(row["question"], row["context"]): (row["passage_ids"], row["scores"]) for row in journal.rows}
-        questions = {q.id: (q.question, q.context_id or "") for q in opened.data.answerable}
-        missing = [q for q in opened.data.answerable if questions[q.id] not in known]
+        keys = {q.id: (q.question, q.context_id or "") for q in opened.data.answerable}
+        missing = [q for q in opened.data.answerable if keys[q.id] not in known]
         if progress and missing:
             progress.start("retrieving", len(missing), "questions")
         for question in missing:
+            text, context = key = keys[question.id]
             try:
-                shown = own.get(question.context_id or "", ())
-                hits = search(opened.index, question, settings, builder, needed, shown, hidden)
+                hits = _hits_of(question, opened.index, settings, builder, needed, own.get(context, ()), hidden)
             except UsageError:  # empty, or longer than the reader takes
                 hits = []
-            ids, scores = [hit.passage.passage_id for hit in hits], [hit.score for hit in hits]
-            known[questions[question.id]] = ids, scores
-            text, context = questions[question.id]
+            ids, scores = known[key] = [hit.passage.passage_id for hit in hits], [hit.score for hit in hits]
             journal.append([{"question": text, "context": context, "passage_ids": ids, "scores": scores}])
             if progress:
                 progress.advance(1)
-    return {question_id: known[key] for question_id, key in questions.items()}
+    return {question_id: known[key] for question_id, key in keys.items()}
 
 
-def _competing_hits(
-    index: Index,
+def _hits_of(
     question: Question,
+    index: Index,
     settings: PipelineConfig,
     builder: ContextBuilder,
     needed: Needs,
@@ -381,14 +370,15 @@ def _competing_hits(
     hidden: Callable[[Question, Passage], bool],
 ) -> list[ScoredPassage]:
     room = builder.capacity(needed.context_tokens) if needed.context_tokens else 0
-    top_k = max(needed.among, room) + _SPARE
+    searches = needed.kind == "search"
+    top_k = (settings.retriever.top_k or room) if searches else max(needed.among, room) + _SPARE
+    hits = index.search(question.question, k=top_k, settings=settings)
+    hits = [hit for hit in hits if not hidden(question, hit.passage)]
+    if searches:
+        return _packed(question, hits, index, builder, needed.context_tokens)
     texts = {passage.text for passage in own}
     others = [
-        hit
-        for hit in index.search(question.question, k=top_k, settings=settings)
-        if hit.passage.metadata.get("id") != question.context_id
-        and hit.passage.text not in texts
-        and not hidden(question, hit.passage)
+        hit for hit in hits if hit.passage.metadata.get("id") != question.context_id and hit.passage.text not in texts
     ]
     kept = needed.among
     if needed.context_tokens:
@@ -398,22 +388,13 @@ def _competing_hits(
     return others[:kept]
 
 
-def _packed_hits(
-    index: Index,
-    question: Question,
-    settings: PipelineConfig,
-    builder: ContextBuilder,
-    needed: Needs,
-    own: Sequence[Passage],
-    hidden: Callable[[Question, Passage], bool],
+def _packed(
+    question: Question, hits: Sequence[ScoredPassage], index: Index, builder: ContextBuilder, context_tokens: int
 ) -> list[ScoredPassage]:
     """The hits that ``ask`` packs for the question."""
-    top_k = settings.retriever.top_k or builder.capacity(needed.context_tokens)
-    searched = index.search(question.question, k=top_k, settings=settings)
-    hits = [hit for hit in searched if not hidden(question, hit.passage)]
-    likely = max(1, needed.context_tokens // _TYPICAL_SLOT)
+    likely = max(1, context_tokens // _TYPICAL_SLOT)
     for candidates in (hits[:likely], hits):
-        budget = {"context_tokens": needed.context_tokens}
+        budget = {"context_tokens": context_tokens}
         context = builder.pack(question.question, candidates, budget, neighbours=index.neighbours)
         if len(candidates) == len(hits) or any(e.outcome == "over budget" for e in context.log.entries):
             break

@@ -11,7 +11,7 @@ from typing import Any
 
 from ragyena.errors import DataError, StorageError
 
-__all__ = ["Journal", "digest_of", "json_lines", "write_text"]
+__all__ = ["Journal", "digest_of", "json_lines", "write_json", "write_text"]
 
 
 class Journal:
@@ -73,6 +73,11 @@ def write_text(path: Path, text: str, *, hint: str = "choose another --out") -> 
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}", hint=hint) from error
     return hashlib.sha256(content).hexdigest()
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes a result. Raises StorageError."""
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
 
 
 def digest_of(values: Any, length: int = 12) -> str:

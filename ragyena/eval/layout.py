@@ -25,7 +25,6 @@ from ragyena.eval.significance import Difference, Spread
 from ragyena.eval.timing import Latency
 
 __all__ = [
-    "PROBLEMS_KEPT",
     "SCHEMA",
     "Abstention",
     "AnswerRow",
@@ -33,6 +32,7 @@ __all__ = [
     "Report",
     "SourceReport",
     "answer_row",
+    "left_out",
     "schema_of",
     "summarize",
     "summarize_abstention",
@@ -40,7 +40,7 @@ __all__ = [
 
 SCHEMA: Final = "ragyena.eval/1"
 """The ``schema`` of a results file; older files have none."""
-PROBLEMS_KEPT = 20  # rows left out that a report names; it counts them all
+_PROBLEMS_KEPT = 20  # rows left out that a report names; it counts them all
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -53,7 +53,7 @@ class SourceReport:
     em: Estimate
     """Exact match in percent, with its 95% interval."""
     f1: Estimate
-    """In percent."""
+    """F1 in percent, with its 95% interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ConditionReport:
     tokens: int
     """Tokens read, padding included."""
     seconds: float
-    """Spent reading them."""
+    """Seconds spent reading them."""
     peak_memory_gib: float | None
     """The most GPU memory allocated while a batch was read, the reader's own included; None on a CPU."""
     peak_resident_gib: float | None
@@ -113,10 +113,10 @@ class ConditionReport:
     latency: Latency | None
     """Times of contexts read one by one; None where none was timed (``timed`` of the recipe)."""
     risk_coverage: RiskCoverage
-    """Over all questions asked under the condition."""
+    """Risk-coverage curve over all questions of the condition."""
     abstention: Abstention | None
     tokens_per_second: float
-    """Read in batches, padding included; 0 where nothing was read."""
+    """Tokens a second, read in batches, padding included; 0 where nothing was read."""
     cost: Cost | None = None
     """Cost of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
 
@@ -133,9 +133,9 @@ class Report:
     """The file next to the report that holds every answer and its scores."""
     conditions: tuple[ConditionReport, ...]
     differences: tuple[Difference, ...]
-    """Between conditions, where the task is about them."""
+    """Differences between conditions, for tasks that compare them."""
     spreads: tuple[Spread, ...]
-    """Over conditions that differ in the position of the own context alone."""
+    """Spreads over conditions that differ only in the position of the own context."""
     reader: Mapping[str, Any]
     """Name, fingerprint, parameters, device and dtype."""
     reading: Mapping[str, Any]
@@ -158,7 +158,7 @@ class AnswerRow(TypedDict):
     """A line of the file of answers: one answer of the reader under one condition."""
 
     condition: str
-    """Its name."""
+    """Name of the condition."""
     question_id: str
     source: str
     context_id: str
@@ -174,9 +174,9 @@ class AnswerRow(TypedDict):
     confidence: float
     no_answer_probability: float
     passages: int
-    """In the context."""
+    """Passages in the context."""
     tokens: int
-    """Read, padding included."""
+    """Tokens read, padding included."""
     seconds: float
     """The question's share of the time its batch was read in."""
     own_first: bool
@@ -190,7 +190,7 @@ class AnswerRow(TypedDict):
     em: NotRequired[float]
     """Exact match, 0 or 1; absent for questions without an answer."""
     f1: NotRequired[float]
-    """Between 0 and 1; absent for questions without an answer."""
+    """F1 between 0 and 1; absent for questions without an answer."""
 
 
 def schema_of(kind: type) -> dict[str, Any]:
@@ -201,6 +201,11 @@ def schema_of(kind: type) -> dict[str, Any]:
     definitions = whole["$defs"]
     main = definitions.pop(kind.__name__)
     return {"$schema": _DIALECT, **main, **({"$defs": definitions} if definitions else {})}
+
+
+def left_out(problems: Sequence[str]) -> dict[str, Any]:
+    """The rows of the data that were left out, for ``data`` of a report."""
+    return {"left_out": len(problems), "left_out_first": list(problems[:_PROBLEMS_KEPT])}
 
 
 def answer_row(question: Question, prediction: Prediction, score: Score | None) -> AnswerRow:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,7 +95,8 @@ def _masked(index: Index, passage_id: int, rng: random.Random) -> Masked | None:
         sentence = begin + cloze.sentence[0], begin + cloze.sentence[1]
         if not (passage.start <= sentence[0] and sentence[1] <= passage.end):
             continue
-        own = _answering(near, begin + cloze.elsewhere[0], begin + cloze.elsewhere[1])
+        elsewhere = begin + cloze.elsewhere[0], begin + cloze.elsewhere[1]
+        own = next((p for p in near if p.start <= elsewhere[0] and elsewhere[1] <= p.end), None)
         answer = text[slice(*cloze.answer)]
         if own is None or own.passage_id == passage_id or not normalize(answer) or _is_common_word(text, cloze):
             continue
@@ -111,10 +112,6 @@ def _masked(index: Index, passage_id: int, rng: random.Random) -> Masked | None:
             )
             return Masked(question, own, passage_id)
     return None
-
-
-def _answering(near: Sequence[Passage], begin: int, end: int) -> Passage | None:
-    return next((p for p in near if p.start <= begin and end <= p.end), None)
 
 
 def _is_common_word(text: str, cloze: Cloze) -> bool:

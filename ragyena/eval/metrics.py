@@ -6,9 +6,10 @@ all gold answers. torchmetrics computes them.
 
 from __future__ import annotations
 
+import importlib
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +19,23 @@ import numpy.typing as npt
 from ragyena.errors import MissingDependencyError
 
 __all__ = [
+    "NUMBERS_AT_ONCE",
     "CoveragePoint",
     "Estimate",
     "RiskCoverage",
     "Score",
     "auroc",
+    "bootstrap",
     "estimate",
     "exact_match",
     "normalize",
+    "optional",
     "risk_coverage",
     "scipy_stats",
     "score",
 ]
 
+NUMBERS_AT_ONCE = 2_000_000  # of resamples
 _MOST_POINTS = 101  # a curve of more shows no more
 
 
@@ -68,7 +73,7 @@ def score(prediction: str, answers: Sequence[str]) -> Score:
     Answers that are nothing but articles and punctuation do not count, unless all are; where there is no answer the
     empty prediction is right (the official script of SQuAD 2.0). Raises MissingDependencyError without torchmetrics.
     """
-    squad = _squad()
+    squad = optional("torchmetrics.functional.text", "scoring").squad
     golds = [answer for answer in answers if normalize(answer)] or [""]
     target = {"id": "0", "answers": {"text": golds, "answer_start": [0] * len(golds)}}
     result = squad({"id": "0", "prediction_text": prediction}, target)
@@ -98,18 +103,8 @@ def estimate(
     def ratio(a: npt.NDArray[Any], b: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
         return np.asarray(a.sum(axis) / b.sum(axis))
 
-    drawn = scipy_stats().bootstrap(
-        (sums, counts.astype(np.float64)),
-        ratio,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, 2_000_000 // len(sums)),
-        confidence_level=0.95,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return Estimate(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+    interval = bootstrap((sums, counts.astype(np.float64)), ratio, resamples=resamples, seed=seed)
+    return Estimate(mean, *interval)
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
@@ -173,24 +168,33 @@ def risk_coverage(confidences: Sequence[float], exact_matches: Sequence[float]) 
     )
 
 
-def _squad() -> Any:
-    try:
-        from torchmetrics.functional.text import squad
-    except ImportError as error:
-        raise _missing("torchmetrics") from error
-    return squad
+def bootstrap(
+    columns: Sequence[Any], statistic: Callable[..., Any], *, resamples: int, seed: int
+) -> tuple[float, float]:
+    """The 95% percentile interval of a statistic of rows that are resampled whole."""
+    drawn = scipy_stats().bootstrap(
+        columns,
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, NUMBERS_AT_ONCE // (len(columns) * len(columns[0]))),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(drawn.confidence_interval.low), float(drawn.confidence_interval.high)
 
 
 def scipy_stats() -> Any:
     """``scipy.stats``. Raises MissingDependencyError where scipy is not installed."""
+    return optional("scipy.stats", "scoring")
+
+
+def optional(module: str, purpose: str) -> Any:
+    """A module of the extra ``train``. Raises MissingDependencyError where it is not installed."""
     try:
-        import scipy.stats
+        return importlib.import_module(module)
     except ImportError as error:
-        raise _missing("scipy") from error
-    return scipy.stats
-
-
-def _missing(package: str) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"scoring needs {package}, which is not installed", hint="pip install 'ragyena[train]'"
-    )
+        raise MissingDependencyError(
+            f"{purpose} needs {module.partition('.')[0]}, which is not installed", hint="pip install 'ragyena[train]'"
+        ) from error

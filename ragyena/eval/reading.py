@@ -1,11 +1,11 @@
-"""Evaluation of one reader on one recipe: questions asked under every condition, answers scored, a dated report."""
+"""Evaluation of one reader on one recipe: questions read under every condition, answers scored, a dated report."""
 
 from __future__ import annotations
 
 import gc
-import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from ragyena.eval import machine
@@ -14,14 +14,14 @@ from ragyena.eval.conditions import Condition, ContextBuilder, conditions, contr
 from ragyena.eval.contexts import Frozen, load_frozen
 from ragyena.eval.cost import CostTimer
 from ragyena.eval.freeze import freeze
-from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
+from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text
 from ragyena.eval.layout import (
-    PROBLEMS_KEPT,
     SCHEMA,
     AnswerRow,
     ConditionReport,
     Report,
     answer_row,
+    left_out,
     summarize,
     summarize_abstention,
 )
@@ -47,7 +47,7 @@ def evaluate_reader(setup: Setup, frozen: Path | None = None) -> tuple[Report, P
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
     timer = CostTimer(setup)
     if frozen is None:
-        contexts = freeze(setup, reader.tokenizer, timer.at_index(reader.tokenizer))
+        contexts = freeze(setup, reader.tokenizer, partial(timer.prepare, reader.tokenizer))
     else:
         contexts = load_frozen(config, settings, reader.tokenizer, frozen)
     facts = {key: getattr(reader, key) for key in ("name", "fingerprint", "parameters", "device", "dtype")}
@@ -82,15 +82,14 @@ def evaluate_reader(setup: Setup, frozen: Path | None = None) -> tuple[Report, P
         data={
             "answerable": len(contexts.answerable),
             "unanswerable": len(contexts.unanswerable),
-            "left_out": len(contexts.problems),
-            "left_out_first": list(contexts.problems[:PROBLEMS_KEPT]),
+            **left_out(contexts.problems),
         },
         hashes={"answers": write_text(answers_file, json_lines(rows)), "contexts": contexts.digest()},
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
     )
     path = out / f"{stem}.json"
-    write_text(path, json.dumps(asdict(whole), indent=1, ensure_ascii=False) + "\n")
+    write_json(path, asdict(whole))
     return whole, path
 
 

@@ -11,7 +11,6 @@ Hits are kept as they come: a stopped run is continued.
 
 from __future__ import annotations
 
-import json
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ragyena.config import EvalConfig, PipelineConfig
-from ragyena.errors import MissingDependencyError
+from ragyena.errors import EmptyQuestionError
 from ragyena.eval import machine
 from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
-from ragyena.eval.journal import Journal, digest_of, json_lines, write_text
-from ragyena.eval.layout import PROBLEMS_KEPT
-from ragyena.eval.metrics import Estimate, estimate
+from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text
+from ragyena.eval.layout import left_out
+from ragyena.eval.metrics import Estimate, estimate, optional
 from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup
 from ragyena.eval.significance import Difference, corrected, paired
@@ -88,7 +87,7 @@ class RetrievalCondition:
     passage_recall: Mapping[int, Estimate] | None
     """Percent of them among the first k, by k; None where none are known."""
     ndcg_10: Estimate | None
-    """Times 100."""
+    """nDCG@10, times 100."""
     mrr: Estimate | None
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
@@ -129,19 +128,16 @@ class _Search:
     passages: tuple[int, ...]
     ranking: Ranking
     seconds: float
-    ranks: tuple[int, ...]
+    ranks: Sequence[int]
     """Ranks of the passages that hold an answer."""
-    measures: Mapping[str, float] | None
-    """None where the own passages are not known."""
+    measures: Mapping[str, float]
+    """Each between 0 and 1: ``answer_recall@k`` (an answer stands in one of the first k passages) where the question
+    has an answer, those of ``rank_measures`` where the own passages are known."""
 
     @property
     def group(self) -> str:
         """The questions of one group are resampled together."""
         return self.question.context_id or self.question.id
-
-    def within(self, k: int) -> float:
-        """1 where an answer stands in one of the first ``k`` passages."""
-        return float(bool(self.ranks) and self.ranks[0] <= k)
 
 
 def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
@@ -181,17 +177,13 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
         differences=tuple(corrected([*_differences(searches, config.recall_at, drawn)])),
         config=config.model_dump(mode="json"),
         settings=facts,
-        data={
-            "answerable": len(opened.data.answerable),
-            "left_out": len(opened.data.problems),
-            "left_out_first": list(opened.data.problems[:PROBLEMS_KEPT]),
-        },
+        data={"answerable": len(opened.data.answerable), **left_out(opened.data.problems)},
         hashes={"answers": write_text(hits_file, json_lines(_rows(searches)))},
         machine=machine.describe(),
         seconds=round(time.perf_counter() - began, 1),
     )
     path = out / f"{date}-{setup.name}.json"
-    write_text(path, json.dumps(asdict(report), indent=1, ensure_ascii=False) + "\n")
+    write_json(path, asdict(report))
     return report, path
 
 
@@ -214,21 +206,23 @@ def _own_passages(opened: OpenedQuestions) -> dict[str, Mapping[str, int]]:
 def _way_of_searching(
     index: Index, mode: str, most: int, config: EvalConfig, settings: PipelineConfig, reranker: Reranker | None
 ) -> Callable[[str], list[int]]:
-    """Finds passage ids for a question, one more than ``most``: one may be hidden."""
+    """Finds passage ids for a question, one more than ``most``: one may be hidden. Nothing for an empty question."""
     base = config.modes[0] if mode == "reranked" else mode
     settings = settings.model_copy(update={"retriever": settings.retriever.model_copy(update={"mode": base})})
 
+    reranked = config.rerank if mode == "reranked" else 0
+
     def search(question: str) -> list[int]:
-        return [hit.passage.passage_id for hit in index.search(question, k=most + _SPARE, settings=settings)]
-
-    def search_and_rerank(question: str) -> list[int]:
-        assert reranker is not None
-        hits = index.search(question, k=max(most + _SPARE, config.rerank), settings=settings)
+        try:
+            hits = index.search(question, k=max(most + _SPARE, reranked), settings=settings)
+        except EmptyQuestionError:
+            return []
         passages = [hit.passage for hit in hits]
-        ordered = [*reranker.order(question, passages[: config.rerank]), *passages[config.rerank :]]
-        return [passage.passage_id for passage in ordered[: most + _SPARE]]
+        if reranked and reranker:
+            passages = [*reranker.order(question, passages[:reranked]), *passages[reranked:]]
+        return [passage.passage_id for passage in passages[: most + _SPARE]]
 
-    return search_and_rerank if mode == "reranked" else search
+    return search
 
 
 def _search_all(
@@ -285,33 +279,33 @@ def _scored(
     for question, ranking in zip(opened.data.answerable, rankings, strict=True):
         passages, seconds = hits[question.id]
         ranks = answer_ranks((texts[i] for i in passages), [token_text(a) for a in question.answers])
-        searches.append(_Search(question, passages, ranking, seconds, tuple(ranks), measures.get(question.id)))
+        of_answers = {f"answer_recall@{k}": float(bool(ranks) and ranks[0] <= k) for k in config.recall_at}
+        values = {**(of_answers if question.answers else {}), **measures.get(question.id, {})}
+        searches.append(_Search(question, passages, ranking, seconds, ranks, values))
     return searches
 
 
 def _condition(
     mode: str, searches: Sequence[_Search], recall_at: Sequence[int], drawn: Mapping[str, int]
 ) -> RetrievalCondition:
-    judged = [search for search in searches if search.measures is not None]
-    answered = [search for search in searches if search.question.answers]
+    def measured(measure: str) -> Estimate | None:
+        having = [search for search in searches if measure in search.measures]
+        scores, groups = [100 * search.measures[measure] for search in having], [search.group for search in having]
+        return estimate(scores, groups, bounds=(0.0, 100.0), **drawn) if having else None
 
-    def percent(values: Sequence[float], of: Sequence[_Search]) -> Estimate:
-        scores, groups = [100 * v for v in values], [search.group for search in of]
-        return estimate(scores, groups, bounds=(0.0, 100.0), **drawn)
-
-    def measured(measure: str) -> Estimate:
-        return percent([(search.measures or {})[measure] for search in judged], judged)
-
-    answer_recall = {k: percent([s.within(k) for s in answered], answered) for k in recall_at} if answered else {}
+    answer_recall, passage_recall = (
+        {k: value for k in recall_at if (value := measured(f"{measure}@{k}"))}
+        for measure in ("answer_recall", "recall")
+    )
     return RetrievalCondition(
         name=mode,
         title=TITLES[mode],
         n=len(searches),
         answer_recall=answer_recall,
-        n_own=len(judged),
-        passage_recall={k: measured(f"recall@{k}") for k in recall_at} if judged else None,
-        ndcg_10=measured("ndcg_10") if judged else None,
-        mrr=measured("rr") if judged else None,
+        n_own=sum("rr" in search.measures for search in searches),
+        passage_recall=passage_recall or None,
+        ndcg_10=measured("ndcg_10"),
+        mrr=measured("rr"),
         seconds=percentiles([search.seconds for search in searches]),
     )
 
@@ -322,18 +316,14 @@ def _differences(
     """Differences of each further way of searching from the first, on the same questions."""
     (first, base), *others = searches.items()
     for name, of_mode in others:
-        pairs = [*zip(of_mode, base, strict=True)]
-        judged = [(a, b) for a, b in pairs if a.measures is not None and b.measures is not None]
-        measured: dict[str, tuple[list[tuple[_Search, _Search]], Callable[[_Search], float]]] = {
-            f"answer_recall@{k}": (pairs, lambda search, k=k: search.within(k))  # type: ignore[misc]
-            for k in (recall_at if base[0].question.answers else ())
-        }
-        if judged:
-            measured["ndcg_10"] = judged, lambda search: (search.measures or {})["ndcg_10"]
-        for measure, (of, value) in measured.items():
-            first_scores, base_scores = [value(a) for a, _ in of], [value(b) for _, b in of]
-            groups = [a.group for a, _ in of]
-            yield paired(first_scores, base_scores, groups, (name, first), "all", measure, **drawn)
+        for measure in (*(f"answer_recall@{k}" for k in recall_at), "ndcg_10"):
+            pairs = [
+                (a, b) for a, b in zip(of_mode, base, strict=True) if measure in a.measures and measure in b.measures
+            ]
+            if pairs:
+                scores = ([search.measures[measure] for search in side] for side in zip(*pairs))
+                groups = [a.group for a, _ in pairs]
+                yield paired(next(scores), next(scores), groups, (name, first), "all", measure, **drawn)
 
 
 def _rows(searches: Mapping[str, Sequence[_Search]]) -> Iterator[dict[str, Any]]:
@@ -352,7 +342,7 @@ def _rows(searches: Mapping[str, Sequence[_Search]]) -> Iterator[dict[str, Any]]
                 "relevant": dict(search.ranking.relevant),
                 "answer_ranks": list(search.ranks),
                 "seconds": search.seconds,
-                **{name: round(value, 6) for name, value in (search.measures or {}).items()},
+                **{name: round(value, 6) for name, value in search.measures.items() if name[:6] != "answer"},
             }
 
 
@@ -390,12 +380,7 @@ def answer_ranks(passages: Iterable[str], answers: Sequence[str]) -> list[int]:
 def rank_measures(rankings: Sequence[Ranking], recall_at: Sequence[int]) -> dict[str, dict[str, float]]:
     """By question id: ``recall@k`` for every k, ``ndcg_10`` and ``rr``, each between 0 and 1. Questions whose relevant
     passages are not known are left out. Raises MissingDependencyError without ir_measures."""
-    try:
-        import ir_measures
-    except ImportError as error:
-        raise MissingDependencyError(
-            "measuring retrieval needs ir_measures, which is not installed", hint="pip install 'ragyena[train]'"
-        ) from error
+    ir_measures = optional("ir_measures", "measuring retrieval")
     names = {ir_measures.R @ k: f"recall@{k}" for k in recall_at}
     names |= {ir_measures.nDCG @ 10: "ndcg_10", ir_measures.RR: "rr"}
     judged = [ranking for ranking in rankings if ranking.relevant]

@@ -8,7 +8,6 @@ in a file and read on a machine that has neither the data nor an index.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from ragyena.errors import PathNotFoundError, UsageError
 from ragyena.eval.compare import Comparison, compare_all, write, write_together
 from ragyena.eval.contexts import Frozen, check_frozen
 from ragyena.eval.freeze import freeze_to, index_place, needs_index
-from ragyena.eval.journal import Journal, digest_of, write_text
+from ragyena.eval.journal import Journal, digest_of, write_json
 from ragyena.eval.layout import Report
 from ragyena.eval.questions import data_files, data_stamps, stamps
 from ragyena.eval.reading import evaluate_reader
@@ -130,17 +129,17 @@ def evaluate(
     evaluation = recipe if isinstance(recipe, Evaluation) else load_evaluation(recipe, overrides)
     settings = load_settings().config if settings is None else settings
     readers = readers or [settings.reader.checkpoint]
-    variants = [_with_reader(settings, checkpoint) for checkpoint in readers]
+    variants = [
+        settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": checkpoint})})
+        for checkpoint in readers
+    ]
     out, watcher = out or EVAL_OUT / evaluation.name, watcher or Watcher()
     parts = evaluation.parts if frozen is None or not evaluation.is_suite else evaluation.reading
     place = _index_of(parts, index, settings) if frozen is None else Path(index)
     if evaluation.is_suite:
         _check_before(evaluation, variants, data_root, frozen)
     elif evaluation.searching and (frozen or len(readers) > 1):
-        raise UsageError(
-            "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
-            hint="leave them out",
-        )
+        raise _reads_nothing()
     count = sum(len(variants) if part.reads else 1 for part in parts)
     watcher.started(evaluation, out, count, [part for part in evaluation.parts if part not in parts])
     results: list[Finished] = []
@@ -159,7 +158,7 @@ def evaluate(
                 together.append(path)
     if evaluation.is_suite:  # for the report: the order in which the recipes are shown
         order = {"suite": evaluation.name, "recipes": [part.name for part in parts]}
-        write_text(out / f"{evaluation.name}.suite.json", json.dumps(order, indent=1) + "\n")
+        write_json(out / f"{evaluation.name}.suite.json", order)
     return EvaluationResult(tuple(results), tuple(comparisons), tuple(together))
 
 
@@ -221,10 +220,7 @@ def freeze_contexts(
     settings = load_settings().config if settings is None else settings
     watcher = watcher or Watcher()
     if not evaluation.is_suite and not evaluation.reading:
-        raise UsageError(
-            "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
-            hint="leave them out",
-        )
+        raise _reads_nothing()
     if evaluation.is_suite:
         _check_folder(evaluation, into)
     place = _index_of(evaluation.reading, index, settings)
@@ -248,9 +244,11 @@ def freeze_contexts(
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def _with_reader(settings: PipelineConfig, checkpoint: str) -> PipelineConfig:
-    reader = settings.reader.model_copy(update={"checkpoint": checkpoint})
-    return settings.model_copy(update={"reader": reader})
+def _reads_nothing() -> UsageError:
+    return UsageError(
+        "the task 'retrieval' reads nothing: --frozen, --freeze-only and several readers mean nothing to it",
+        hint="leave them out",
+    )
 
 
 def _index_of(parts: Sequence[Part], index: str | Path, settings: PipelineConfig) -> Path:

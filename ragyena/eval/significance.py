@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ragyena.eval.metrics import Estimate, estimate, scipy_stats
+from ragyena.eval.metrics import NUMBERS_AT_ONCE, Estimate, bootstrap, estimate, scipy_stats
 
 __all__ = [
     "SIGNIFICANT",
@@ -30,7 +30,6 @@ __all__ = [
 SIGNIFICANT = 0.05
 """The level of the p-value under which a difference is called one."""
 _PERMUTATIONS = 9999
-_AT_ONCE = 2_000_000  # numbers held of resamples
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +197,7 @@ def _spread(scores_CQ: npt.NDArray[np.float64], groups: Sequence[str], resamples
         ratios = np.stack([column.sum(axis) for column in condition_sums]) / number.sum(axis)
         return np.asarray(ratios.max(0) - ratios.min(0))
 
-    drawn = scipy_stats().bootstrap(
-        (*sums, counts),
-        statistic,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, _AT_ONCE // (len(counts) * (len(sums) + 1))),
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+    return Estimate(value, *bootstrap((*sums, counts), statistic, resamples=resamples, seed=seed))
 
 
 def _permuted(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], groups: Sequence[str], seed: int) -> float:
@@ -230,7 +219,7 @@ def _permuted(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], groups: Se
         permutation_type="samples",
         vectorized=True,
         n_resamples=_PERMUTATIONS,
-        batch=max(1, _AT_ONCE // int(differing.sum())),
+        batch=max(1, NUMBERS_AT_ONCE // int(differing.sum())),
         alternative="two-sided",
         rng=np.random.default_rng(seed),
     )

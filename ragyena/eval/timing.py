@@ -26,6 +26,7 @@ from ragyena.eval.questions import Question, sample
 from ragyena.eval.recipe import Setup
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
+from ragyena.types import Context
 
 if TYPE_CHECKING:  # frozen contexts are read where no index can be opened
     from ragyena.index.index import Index
@@ -35,6 +36,7 @@ __all__ = [
     "Percentiles",
     "Preparation",
     "Timing",
+    "contexts_of",
     "percentiles",
     "summarize_latency",
     "time_preparing",
@@ -54,7 +56,7 @@ class Timing:
     """Padding included."""
     seconds: float
     parts: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by part of the reading, as ``ragyena.reader.stopwatch`` names them."""
+    """Seconds by part of the reading, as ``ragyena.reader.decoding`` names them."""
     tokens_written: int = 0
     """Tokens of a written answer, its end token included."""
     peak_memory_gib: float | None = None
@@ -141,25 +143,32 @@ def time_readings(reader: Reader, condition: Condition, setup: Setup, journal: J
     return timings
 
 
-def _timed(reader: Reader, question: Question, condition: Condition) -> Timing | None:
+def contexts_of(condition: Condition, question: Question) -> list[Context]:
+    """The contexts of a question; none where it cannot be asked."""
     try:
-        contexts = condition.contexts(question)
+        return [built.context for built in condition.contexts(question)]
     except UsageError:  # empty, or longer than the reader takes
+        return []
+
+
+def _timed(reader: Reader, question: Question, condition: Condition) -> Timing | None:
+    contexts = contexts_of(condition, question)
+    if not contexts:
         return None
     machine.forget_peak_memory(reader.device)
     parts: Counter[str] = Counter()
     seconds, tokens_written = 0.0, 0
-    for built in contexts:
-        reader.read(built.context)
+    for context in contexts:
+        reader.read(context)
         began = time.perf_counter()
-        _, watch = reader.read_timed(built.context)
+        _, watch = reader.read_timed(context)
         seconds += time.perf_counter() - began
         parts.update(watch.parts)
         tokens_written += watch.tokens_written
     return Timing(
         condition=condition.name,
         question_id=question.id,
-        tokens=sum(built.context.length for built in contexts),
+        tokens=sum(context.length for context in contexts),
         seconds=seconds,
         parts=dict(parts),
         tokens_written=tokens_written,

@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import load, valid_unicode
+from ragyena.documents.loading import find_files, load, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.documents.walk import find_files
 from ragyena.errors import InputError, NothingToIndexError, UnreadableDocumentError, UsageError
 from ragyena.index.embedder import Embedder, embedding_text
 from ragyena.index.store import document_hash

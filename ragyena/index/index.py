@@ -65,15 +65,12 @@ class Index:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], *, settings: Overrides = None) -> Index:
-        """Create an empty index.
+        """Create an empty index, and open it.
 
         Args:
             path: The folder, which must be new or empty. A string without a path separator is a name, as after
                 ``--index``: the index then lives in the folder of the setting ``index_root``.
             settings: Overrides by dotted name, such as ``{"index.passage_tokens": 100}``, or a ``PipelineConfig``.
-
-        Returns:
-            The open index.
 
         Raises:
             IndexFormatError: The folder holds an index or something else.
@@ -108,10 +105,7 @@ class Index:
             create: Create it where there is none; an index that is still empty when it is closed is then removed.
             lazy: Open the vector file at the first search only, so that an index with a damaged one can be looked at,
                 added to and repaired.
-            settings: Overrides by dotted name, or a ``PipelineConfig``.
-
-        Returns:
-            The open index.
+            settings: As for ``create``.
 
         Raises:
             IndexNotFoundError: There is no index.
@@ -212,14 +206,11 @@ class Index:
         return report
 
     def remove(self, document: str) -> int:
-        """Remove documents; files themselves stay where they are.
+        """Remove documents from the index and return how many; files themselves stay where they are.
 
         Args:
             document: A source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
                 ``path#row``.
-
-        Returns:
-            How many documents were removed.
 
         Raises:
             PathNotFoundError: Nothing matches.
@@ -237,19 +228,10 @@ class Index:
         return removed
 
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
-        """Check every file, row, offset and vector.
+        """Check every file, row, offset and vector; ``repair`` builds the vector file again where that alone is wrong.
 
-        An index too damaged to be opened is checked by ``ragyena.index.inspection.verify(folder)``.
-
-        Args:
-            repair: Build the vector file again where that alone is wrong.
-            progress: Told about the stages.
-
-        Returns:
-            The problems there are, and those that were repaired.
-
-        Raises:
-            IndexLockedError, StorageError: A repair cannot write.
+        An index too damaged to be opened is checked by ``ragyena.index.inspection.verify(folder)``. Raises
+        IndexLockedError and StorageError where a repair cannot write.
 
         Example:
             >>> with Index.open("./bridges") as index:
@@ -290,9 +272,8 @@ class Index:
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
         _, work = gather(sources, config.index.exclude, folder)
-        named = {item.source if isinstance(item, Document) else str(item) for item in work}
-        held = held_sources(folder)
-        work += [item for item in held if (item.source if isinstance(item, Document) else str(item)) not in named]
+        named = {_name(item) for item in work}
+        work += [item for item in held_sources(folder) if _name(item) not in named]
         if not work:
             raise NothingToIndexError(f"{folder}: no files to build it from", hint="name files or folders")
         with writer_lock(folder):
@@ -400,6 +381,10 @@ class Index:
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
                 hint=f"choose the reader it was made for, or {REBUILD}",
             )
+
+
+def _name(item: Path | Document) -> str:
+    return item.source if isinstance(item, Document) else str(item)
 
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:

@@ -1,4 +1,4 @@
-"""Decoding state: what a causal layer keeps of the past to go on exactly; of constant size for a Hyena layer.
+"""Decoding state: the past that a causal layer keeps to continue exactly; of constant size for a Hyena layer.
 
 Shape suffixes: B sequences, O long convolutions of a layer (order - 1), C short-convolution channels, D channels,
 H heads, E channels of a head, K filter lags, N tokens the state has room for, S = min(N, K - 1) positions that a prompt

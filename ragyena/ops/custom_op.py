@@ -6,12 +6,16 @@ import functools
 import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
 
-__all__ = ["contiguous", "empty_gradient", "kernels", "operand_type", "pointer", "register"]
+__all__ = ["contiguous", "empty_gradient", "kernels", "operand_type", "operator", "pointer"]
+
+Arguments = TypeVar("Arguments", bound=tuple[Any, ...])
+
+_SCHEMA = {Tensor: "Tensor", Tensor | None: "Tensor?", bool: "bool", int: "int"}
 
 
 @functools.cache
@@ -42,35 +46,56 @@ def empty_gradient(argument: Tensor | None, like: Tensor) -> Tensor:
     return torch.empty_like(argument, memory_format=torch.contiguous_format)
 
 
-def register(
-    forward: Any, backward: Any, *, differentiable: Sequence[bool], fake: Callable[..., Any] | None = None
-) -> None:
-    """Make the operator ``forward`` differentiable by ``backward``, and give both shapes under ``torch.compile``.
+def operator(
+    name: str,
+    arguments: type[Arguments],
+    forward: Callable[[Arguments], Any],
+    backward: Callable[..., tuple[Tensor, ...]],
+    *,
+    constant: Sequence[str] = (),
+    outputs: int = 1,
+    fake: Callable[[Arguments], Any] | None = None,
+) -> Any:
+    """The differentiable operator ``ragyena::NAME``, which ``torch.compile`` leaves whole.
 
-    ``backward(*output gradients, *arguments)`` returns a gradient for each argument that is ``differentiable``, in
-    their order and of no elements where the argument is None. ``fake`` makes empty outputs; without it there is one, of
-    the first argument's shape. The first argument is a tensor. Only the arguments are kept for the backward pass.
+    ``arguments``, a NamedTuple, names its arguments and their types; the first is a tensor. ``backward(*output
+    gradients, arguments)`` returns a gradient for each tensor that is not ``constant``, in their order and of no
+    elements where the argument is None. ``fake`` makes empty outputs; without it there is one, of the first argument's
+    shape. Only the arguments are kept for the backward pass.
     """
-    count = len(differentiable)
+    fields = get_type_hints(arguments)
+    inputs = ", ".join(f"{_SCHEMA[kind]} {field}" for field, kind in fields.items())
+    gradients = ", ".join(f"Tensor output_gradient_{number}" for number in range(outputs))
+    differentiable = [field for field, kind in fields.items() if kind not in (bool, int) and field not in constant]
 
-    def forward_fake(*arguments: Any) -> Tensor:
-        return empty_gradient(arguments[0], arguments[0])
+    def run_backward(*values: Any) -> tuple[Tensor, ...]:
+        return backward(*values[:outputs], arguments(*values[outputs:]))
 
-    def backward_fake(*inputs: Any) -> tuple[Tensor, ...]:
-        arguments = inputs[-count:]
-        return tuple(empty_gradient(argument, arguments[0]) for argument, yes in zip(arguments, differentiable) if yes)
+    def fake_forward(*values: Any) -> Any:
+        return fake(arguments(*values)) if fake else empty_gradient(values[0], values[0])
+
+    def fake_backward(*values: Any) -> tuple[Tensor, ...]:
+        given = dict(zip(fields, values[outputs:]))
+        return tuple(empty_gradient(given[field], values[outputs]) for field in differentiable)
 
     def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.save_for_backward(*(x if isinstance(x, Tensor) else None for x in inputs))
         ctx.constants = [None if isinstance(x, Tensor) else x for x in inputs]
 
     def gradient(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
-        arguments = [c if t is None else t for t, c in zip(ctx.saved_tensors, ctx.constants)]
+        given = [c if t is None else t for t, c in zip(ctx.saved_tensors, ctx.constants)]
         # Gradients of a channels-last consumer come transposed. Made contiguous here, a compiler sees and tiles it.
-        results = iter(backward(*(g.contiguous() for g in output_gradients), *arguments))
-        pairs = [(argument, next(results) if yes else None) for argument, yes in zip(arguments, differentiable)]
-        return tuple(None if argument is None else result for argument, result in pairs)
+        results = dict(zip(differentiable, backward_op(*[g.contiguous() for g in output_gradients], *given)))
+        return tuple(None if x is None else results.get(field) for field, x in zip(fields, given))
 
-    forward.register_fake(fake or forward_fake)
-    backward.register_fake(backward_fake)
-    forward.register_autograd(gradient, setup_context=save)
+    def define(name: str, function: Callable[..., Any], inputs: str, outputs: int) -> Any:
+        results = "Tensor" if outputs == 1 else f"({', '.join(['Tensor'] * outputs)})"
+        schema = f"({inputs}) -> {results}"
+        return torch.library.custom_op(f"ragyena::{name}", function, mutates_args=(), schema=schema)
+
+    forward_op = define(name, lambda *values: forward(arguments(*values)), inputs, outputs)
+    backward_op = define(f"{name}_backward", run_backward, f"{gradients}, {inputs}", len(differentiable))
+    forward_op.register_fake(fake_forward)
+    backward_op.register_fake(fake_backward)
+    forward_op.register_autograd(gradient, setup_context=save)
+    return forward_op

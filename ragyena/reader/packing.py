@@ -136,7 +136,7 @@ def _with_neighbours(
             if passage.passage_id not in seen:
                 seen.add(passage.passage_id)
                 scored = ScoredPassage(passage, score=entrant.scored.score)
-                result.append(_Entrant(scored, "neighbour", f"beside passage {hit}"))
+                result.append(_Entrant(scored, "neighbour", f"next to passage {hit}"))
     return result
 
 

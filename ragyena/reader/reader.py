@@ -23,9 +23,8 @@ from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import ReaderModel, confidence_features
-from ragyena.reader.decoding import write_answer
+from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
-from ragyena.reader.stopwatch import Stopwatch
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from ragyena.eval.crossover import Crossover, crossovers
 from ragyena.eval.results import Run
 from ragyena.report.compared import Compared, Reading, Sweep, chart_of, explained, grouped, sweeps_of
 from ragyena.report.model import Axis, Block, Bullets, Figures, LineChart, Mark, Point, Section, Table, Text
 from ragyena.report.numbers import duration, number
 
-__all__ = ["PART_NAMES", "cost_section", "cost_table"]
+__all__ = ["cost_section", "cost_table", "crossovers"]
 
-PART_NAMES = {
+_PART_NAMES = {
     "retrieve": "retrieve",
     "pack": "pack",
     "inputs": "inputs",
@@ -148,6 +150,54 @@ def _sentences(compared: Compared) -> Iterator[str]:
 
 
 # ---------------------------------------------------------------------------------------------------------------
+# Crossings: the length at which one reader becomes the faster one
+# ---------------------------------------------------------------------------------------------------------------
+
+Curve = Sequence[tuple[float, float]]
+"""(x, y), both above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crossover:
+    """One crossing."""
+
+    x: float
+    """Interpolated on logarithmic axes, straight between measured points."""
+    after: float
+    before: float
+    """The measured places that it lies between."""
+    lower_after: int
+    """The curve that is lower beyond it: 0 the first, 1 the second."""
+
+
+def crossovers(first: Curve, second: Curve) -> list[Crossover]:
+    """The crossings of two curves where both were measured, from left to right; curves that touch do not cross."""
+    a, b = sorted(first), sorted(second)
+    if not a or not b:
+        return []
+    low, high = max(a[0][0], b[0][0]), min(a[-1][0], b[-1][0])
+    places = sorted({x for x, _ in (*a, *b) if low <= x <= high})
+    gaps = [(x, _log_at(a, x) - _log_at(b, x)) for x in places]
+    apart = [(x, gap) for x, gap in gaps if not math.isclose(gap, 0.0, abs_tol=1e-12)]
+    crossings = []
+    for (x1, gap1), (x2, gap2) in pairwise(apart):
+        if gap1 * gap2 < 0:
+            share = gap1 / (gap1 - gap2)
+            x = math.exp(math.log(x1) + share * (math.log(x2) - math.log(x1)))
+            crossings.append(Crossover(x, x1, x2, 0 if gap2 < 0 else 1))
+    return crossings
+
+
+def _log_at(curve: Curve, x: float) -> float:
+    """log y at ``x``, straight between the points on logarithmic axes."""
+    for (x1, y1), (x2, y2) in pairwise(curve):
+        if x1 <= x <= x2:
+            share = math.log(x / x1) / math.log(x2 / x1) if x2 > x1 else 0.0
+            return math.log(y1) + share * (math.log(y2) - math.log(y1))
+    return math.log(next(y for at, y in curve if at == x))
+
+
+# ---------------------------------------------------------------------------------------------------------------
 # Tables
 # ---------------------------------------------------------------------------------------------------------------
 
@@ -176,12 +226,12 @@ def _parts(compared: Compared) -> list[Block]:
         cost = reading.figures.get("cost")
         if not cost:
             return []
-        parts = (duration(cost["parts"].get(part, {}).get("p50")) for part in PART_NAMES)
+        parts = (duration(cost["parts"].get(part, {}).get("p50")) for part in _PART_NAMES)
         first = (duration(cost["first_token"][key]) for key in _PERCENTILES)
         after = duration((cost["per_token"] or {}).get("p50"))
         return [[reading.label, *parts, *first, after, f"{cost['tokens_per_second']:,.0f}"]]
 
-    head = ["reader", *PART_NAMES.values(), "first token p50", "p95", "p99", "each token after", "tokens/s alone"]
+    head = ["reader", *_PART_NAMES.values(), "first token p50", "p95", "p99", "each token after", "tokens/s alone"]
     return explained(_PARTS, Table(head, grouped([compared], cells)))
 
 

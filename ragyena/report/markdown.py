@@ -69,9 +69,7 @@ def _row(cells: list[str], *, escape: bool = True) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    if isinstance(cell, Value):
-        return f"{cell.text}{cell.mark}" + (f" ({', '.join(cell.below.splitlines())})" if cell.below else "")
-    return _plain(cell)
+    return str(cell) if isinstance(cell, Value) else _plain(cell)
 
 
 def _example(example: Example) -> str:

@@ -18,6 +18,10 @@ class Value:
     below: str = ""
     mark: str = ""
 
+    def __str__(self) -> str:
+        """On one line."""
+        return f"{self.text}{self.mark}" + (f" ({', '.join(self.below.splitlines())})" if self.below else "")
+
 
 Cell = str | Value
 

@@ -31,7 +31,9 @@ def verdict_section(compared: Compared) -> Section:
         run.label for place, run in enumerate(compared.runs) if place not in {0, *(at for at, _ in compared.gaps)}
     ]
     if untested:
-        note += f" {', '.join(untested)}: no differences, for want of answers to the same questions beside the results."
+        note += (
+            f" {', '.join(untested)}: no differences: there are no answers to the same questions next to the results."
+        )
     if compared.gaps:
         count = sum(test.source == "all" for tests in compared.gaps.values() for test in tests)
         note += (

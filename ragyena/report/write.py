@@ -24,7 +24,7 @@ from ragyena.report.scores import contrasts, overall_section, passages, sources_
 from ragyena.report.training import find_stages, training_section
 from ragyena.types import Progress
 
-__all__ = ["HTML", "MARKDOWN", "load_page", "report"]
+__all__ = ["HTML", "MARKDOWN", "load_page", "report", "write_page"]
 
 HTML, MARKDOWN = "report.html", "report.md"
 _NAMED = 3  # recipes in the title
@@ -35,7 +35,11 @@ def report(paths: Sequence[Path], out: Path, progress: Progress | None = None) -
 
     Raises PathNotFoundError, DataError, MissingDependencyError (matplotlib, for the charts) and StorageError.
     """
-    page = load_page(paths, progress)
+    return write_page(load_page(paths, progress), out)
+
+
+def write_page(page: Page, out: Path) -> tuple[Path, Path]:
+    """Write a page into a folder as ``report`` does."""
     write_text(out / HTML, to_html(page))
     write_text(out / MARKDOWN, to_markdown(page))
     return out / HTML, out / MARKDOWN

@@ -6,8 +6,6 @@ another start and takes them in another order.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from ragyena.config import LanguageDataConfig
 from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
-from ragyena.train.arrays import read_arrays
+from ragyena.train.arrays import Arrays, made_once, read_arrays
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
@@ -46,38 +44,24 @@ def prepare_prose(config: LanguageDataConfig, tokenizer: Tokenizer, cache: Path,
 
     A document is its title, its text and a separator. Raises DataError where there is nothing to train on.
     """
-    path = cache / f"prose-{_fingerprint(config, tokenizer)}.npz"
-    report = path.with_suffix(".json")
-    if path.is_file() and report.is_file():
-        return ProseReport(path=path, **json.loads(report.read_text(encoding="utf-8")))
-    files = [read_contexts([name]).contexts for name in config.prose]
-    arrays, counts = {}, {}
-    for split, most in (("train", config.train_tokens), ("dev", config.dev_tokens)):
-        kept = ("", "train") if split == "train" else (split,)
-        rows = [[row for row in file if row.split in kept] for file in files]
-        arrays[split], counts[f"{split}_documents"] = _tokens(rows, most, split, tokenizer, progress)
-        counts[f"{split}_tokens"] = len(arrays[split])
-    if not len(arrays["train"]):
-        raise DataError(
-            "there is no prose to train on", hint=f"data.prose names {', '.join(config.prose) or 'nothing'}"
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, allow_pickle=False, vocab_size=np.array(tokenizer.vocab_size), **arrays)
-    partial.rename(path)
-    report.write_text(json.dumps(counts, indent=1), encoding="utf-8")
+
+    def make() -> tuple[Arrays, dict[str, int]]:
+        files = [read_contexts([name]).contexts for name in config.prose]
+        arrays: Arrays = {"vocab_size": np.array(tokenizer.vocab_size)}
+        counts = {}
+        for split, most in (("train", config.train_tokens), ("dev", config.dev_tokens)):
+            kept = ("", "train") if split == "train" else (split,)
+            rows = [[row for row in file if row.split in kept] for file in files]
+            arrays[split], counts[f"{split}_documents"] = _tokens(rows, most, split, tokenizer, progress)
+            counts[f"{split}_tokens"] = len(arrays[split])
+        if not len(arrays["train"]):
+            raise DataError(
+                "there is no prose to train on", hint=f"data.prose names {', '.join(config.prose) or 'nothing'}"
+            )
+        return arrays, counts
+
+    path, counts = made_once(cache / "prose", (config.model_dump_json(), tokenizer.fingerprint), config.prose, make)
     return ProseReport(path=path, **counts)
-
-
-def _fingerprint(config: LanguageDataConfig, tokenizer: Tokenizer) -> str:
-    """Names the packed file: the settings, the tokenizer, and size and time of every local file read."""
-    parts = [config.model_dump_json(), tokenizer.fingerprint]
-    for name in config.prose:
-        file = Path(name)
-        if file.is_file():
-            stat = file.stat()
-            parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _tokens(

@@ -19,7 +19,7 @@ from ragyena.model.warm_start import read_encoder
 from ragyena.train.packed import Edit, PackedData
 from ragyena.types import Progress
 
-__all__ = ["embed_passages", "mine"]
+__all__ = ["Miner", "mine"]
 
 _EMBED_TOKENS = {"cuda": 1 << 18, "cpu": 1 << 13}  # tokens embedded at once
 _SEARCH_ROWS = {"cuda": 512, "cpu": 64}  # questions searched for at once
@@ -34,25 +34,19 @@ def mine(
 
     ``encoder`` is a BERT-layout model.safetensors of all-MiniLM-L6-v2's size; CheckpointError where it is not.
     """
-    miner = _Miner(data, _network(encoder, data.device), question_tokens, progress)
+    miner = Miner(data, encoder, question_tokens=question_tokens, progress=progress)
     return {**miner.questions(negatives), **miner.clozes(Mining.CLOZE_NEGATIVES)}
 
 
-def embed_passages(data: PackedData, encoder: Path, progress: Progress) -> Tensor:
-    """[P, D] embeddings of every passage under its header, in half precision on a GPU."""
-    return _Miner(data, _network(encoder, data.device), 0, progress).embeddings
+class Miner:
+    """Nearest passages of questions. ``embeddings`` [P, D] are of every passage under its header, in half precision on
+    a GPU."""
 
-
-def _network(encoder: Path, device: torch.device) -> MiniLMNetwork:
-    state = read_encoder(encoder)
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    return MiniLMNetwork({n: t.to(device, dtype) for n, t in state.items() if t.is_floating_point()})
-
-
-class _Miner:
-    def __init__(self, data: PackedData, network: MiniLMNetwork, question_tokens: int, progress: Progress) -> None:
-        self.data, self.network, self.question_tokens, self.progress = data, network, question_tokens, progress
-        self.device = data.device
+    def __init__(self, data: PackedData, encoder: Path, *, question_tokens: int, progress: Progress) -> None:
+        self.data, self.question_tokens, self.progress, self.device = data, question_tokens, progress, data.device
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        state = {n: t.to(self.device, self.dtype) for n, t in read_encoder(encoder).items() if t.is_floating_point()}
+        self.network = MiniLMNetwork(state)
         self.embeddings = self._embed_passages()
         longest = int(data.lengths("passages").max())
         everything = torch.arange(data.passages, device=self.device)
@@ -75,15 +69,11 @@ class _Miner:
             ids = torch.where(position < header[rows][:, None], ids, body.gather(1, source))
             embedded = self._framed(ids, total[rows] - 2)
             if result is None:
-                result = torch.empty(data.passages, embedded.shape[1], dtype=self._dtype, device=self.device)
-            result[rows] = embedded.to(self._dtype)
+                result = torch.empty(data.passages, embedded.shape[1], dtype=self.dtype, device=self.device)
+            result[rows] = embedded.to(self.dtype)
             self.progress.advance(len(rows))
         assert result is not None
         return result
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float16 if self.device.type == "cuda" else torch.float32
 
     def _batches(self, lengths: Tensor) -> list[Tensor]:
         """Rows in order of length, about equally many tokens together."""
@@ -110,7 +100,9 @@ class _Miner:
         data = self.data
         gold, context_of = data["gold"].long(), data["context_of"].long()
         own_context = context_of[gold]
-        spanned = data["span"][:, 0] >= 0
+        # A yes/no question's span is its evidence, and where it stands is known.
+        spanned = (data["span"][:, 0] >= 0) & (data["polar"] != 1)
+        unsettled = ~data["settled"].bool()
         answer_length = (data.lengths("answers") - 1) * spanned  # without its end mark; 0 matches nothing
         answers, _ = data.rows("answers", torch.arange(len(gold), device=self.device), Sampling.COMPARED_TOKENS)
         settled, chosen = gold.clone(), []
@@ -122,8 +114,8 @@ class _Miner:
             own = context_of[hits] == own_context[rows, None]
             # Of an answer that is no span, the nearest passage of its context is gold, and none of them is a negative.
             nearest = hits.gather(1, own.long().argmax(1, keepdim=True))[:, 0]
-            settled[rows] = torch.where(~spanned[rows] & own.any(1), nearest, settled[rows])
-            bad = holds | (hits == settled[rows, None]) | (~spanned[rows, None] & own)
+            settled[rows] = torch.where(unsettled[rows] & own.any(1), nearest, settled[rows])
+            bad = holds | (hits == settled[rows, None]) | (unsettled[rows, None] & own)
             chosen.append(self._first(hits, bad, negatives))
             self.progress.advance(len(rows))
         return {"gold": settled, "negatives": torch.cat(chosen)}
@@ -146,7 +138,7 @@ class _Miner:
             hits = self._search(self._framed(ids, mask.sum(1)))
             holds, place = self._holds(hits, answers[rows], answer_length[rows])
             other = context_of[hits] != context_of[own[rows]][:, None]
-            # A long answer is compared in part only: such a one is asked of its own passage alone.
+            # Only the first tokens of a long answer are compared: its gold passage is its own.
             candidate = holds & other & (answer_length[rows] <= Sampling.COMPARED_TOKENS)[:, None]
             candidate[:, Mining.GOLD_HITS :] = False
             best = candidate.long().argmax(1, keepdim=True)
@@ -175,7 +167,7 @@ class _Miner:
     def _search(self, queries_RD: Tensor) -> Tensor:
         """[R, H] passages, nearest first."""
         count = min(Mining.HITS, self.data.passages)
-        return (queries_RD.to(self._dtype) @ self.embeddings.T).topk(count, dim=1).indices
+        return (queries_RD.to(self.dtype) @ self.embeddings.T).topk(count, dim=1).indices
 
     def _holds(self, hits_RH: Tensor, answers: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Mask [R, H] of passages that hold the first tokens of an answer, and the place of the first match.

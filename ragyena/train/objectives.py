@@ -28,12 +28,14 @@ def _flat(scores: SpanScores) -> tuple[Tensor, Tensor]:
 
 
 def span_loss(scores: SpanScores, batch: Batch) -> Tensor:
-    """Cross-entropy of start and end, mean over contexts. Where the answer is in the context but is no span, the
-    probability of there being an answer counts."""
+    """Cross-entropy of start and end, mean over contexts; of a list, to equal shares of its items. Where the answer is
+    in the context but is no span, the probability of there being an answer counts."""
     total = scores.null.new_zeros(())
-    for logits, target in zip(_flat(scores), (batch.start, batch.end)):
+    for place, (logits, target) in enumerate(zip(_flat(scores), (batch.start, batch.end))):
         log_probability = logits.log_softmax(-1)
-        known = -log_probability.gather(1, target[:, None])[:, 0]
+        targets = torch.cat([target[:, None], batch.more[..., place]], 1)
+        is_item = targets >= 0
+        known = -(log_probability.gather(1, targets.clamp(min=0)) * is_item).sum(1) / is_item.sum(1)
         held = -torch.log1p(-log_probability[:, 0].exp().clamp(max=1 - Loss.LEAST_ANSWERABLE))
         total = total + torch.where(batch.has_span, known, held).mean()
     return 0.5 * total

@@ -42,7 +42,6 @@ class ReaderOptimizer:
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.matrices = {n: p for n, p in trained.items() if group_of[n] == "matrix" and n.startswith(_LAYERS)}
         others = {n: p for n, p in trained.items() if n not in self.matrices}
-        self.names = list(others)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():
             peak = config.embedding_rate if name.startswith(_EMBEDDINGS) else config.adamw_rate
@@ -64,9 +63,7 @@ class ReaderOptimizer:
         }
 
     def zero_grad(self) -> None:
-        for group in self.adamw.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        self.adamw.zero_grad()
         for parameter in self.matrices.values():
             parameter.grad = None
 

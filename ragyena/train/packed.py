@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.arrays import read_arrays
+from ragyena.train.places import without_documents
 
 __all__ = ["Batch", "Edit", "PackedData", "either"]
 
@@ -71,6 +72,7 @@ class PackedData:
     def load(cls, path: Path, device: torch.device | str, *, cls_id: int, sep_id: int) -> PackedData:
         """Arrays written by ``ragyena.train.prepare``; DataError where the file is not of those, or lacks some."""
         read = read_arrays(path, _ARRAYS, "packed training data", _RENAMED)
+        read = {**without_documents(read["span"]), **read}  # files of the version before have none
         arrays = {name: torch.from_numpy(_signed(array)).to(device) for name, array in read.items()}
         return cls(arrays, cls_id, sep_id)
 
@@ -138,6 +140,8 @@ class Batch:
     """[B] int64 flattened position of the answer's last token."""
     has_span: Tensor
     """[B] bool; False where the answer is no span of the context (and the context does hold it)."""
+    more: Tensor
+    """[B, K, 2] int64: start and end of the other items where the answer is a list; -1 where there are fewer."""
     evidence: Tensor
     """[B, P, S] bool: tokens around the answer, and others that are needed to find it."""
     answer_ids: Tensor

@@ -12,8 +12,9 @@ import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,21 +24,23 @@ from ragyena.config.training import Sampling
 from ragyena.data.alias import question_name
 from ragyena.data.clozes import KINDS, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
-from ragyena.documents.sentences import sentence_span
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
+from ragyena.train.arrays import Arrays, made_once
 from ragyena.train.augment.perturb import Perturber
 from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
 from ragyena.train.augment.words import word_lists
 from ragyena.train.cutting import Cut, encode, flat, token_range
+from ragyena.train.places import Documents, place_arrays, place_of
 from ragyena.types import Document, Progress
 
 __all__ = ["PreparedReport", "prepare"]
 
 _POLAR = ("yes", "no")
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
-_MADE = "8"  # to be raised when the same settings and files give other data
+_WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
+_MADE = "9"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -63,21 +66,36 @@ def prepare(
     neighbours: Mapping[str, Sequence[str]],
 ) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
-    questions (``ragyena.train.augment.word_neighbours``).
+    questions (``ragyena.train.augment.perturb``).
 
     Raises DataError where no question is usable.
     """
-    path = cache / f"packed-{_fingerprint(config, tokenizer, neighbours)}.npz"
-    report = path.with_suffix(".json")
-    if path.is_file() and report.is_file():
-        values = json.loads(report.read_text(encoding="utf-8"))
-        return PreparedReport(path=path, **values)
+    parts = (_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True))
+    files = (
+        *(*config.questions, *config.unanswerable, *config.passages, *config.prose, *config.hybrid_questions),
+        *(*config.hybrid_documents, *config.document_questions, *config.documents),
+    )
+    path, values = made_once(cache / "packed", parts, files, lambda: _packed(config, tokenizer, progress, neighbours))
+    return PreparedReport(path=path, **values)
+
+
+def _packed(
+    config: DataConfig, tokenizer: Tokenizer, progress: Progress, neighbours: Mapping[str, Sequence[str]]
+) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of training data, and their counts."""
     rows = read_questions(config.questions, config.passages, split="train")
-    asked = {q.context_id for q in rows.questions if q.context_id is not None}
+    given = list(rows.questions)
+    contexts, problems = dict(rows.contexts), len(rows.problems)
+    if config.unanswerable:
+        without = read_questions(config.unanswerable, config.passages, split="train")
+        given += [replace(q, answers=(), answer_start=-1, id=f"{_WITHOUT} {q.id}") for q in without.questions]
+        contexts |= without.contexts
+        problems += len(without.problems)
+    context_ids = {q.context_id for q in given if q.context_id is not None}
     cut = Cut(tokenizer, config.passage_tokens)
-    progress.start("cutting passages", len(asked), "texts")
-    for key, row in rows.contexts.items():
-        if key in asked:
+    progress.start("cutting passages", len(context_ids), "texts")
+    for key, row in contexts.items():
+        if key in context_ids:
             cut.add(key, _document(row))
             progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
@@ -90,16 +108,19 @@ def prepare(
         cut.add(row.id, _document(row))
     prose, prose_tokens = _add_prose(cut, config, progress)
     synthetic += definitions(prose, config.definitions)
-    left_out: Counter[str] = Counter({"unusable row": len(rows.problems)})
+    left_out: Counter[str] = Counter({"unusable row": problems})
     tables = Tables.read(cut, config, left_out)
     synthetic += tables.questions()
+    documents = Documents.read(cut, config, left_out)
+    synthetic += documents.questions()
     perturber = Perturber(names, neighbours)
-    kept, arrays = _questions([*rows.questions, *synthetic], cut, perturber, tokenizer, config, left_out, progress)
+    kept, arrays = _questions([*given, *synthetic], documents, cut, perturber, tokenizer, config, left_out, progress)
     if not kept:
         raise DataError(
             "no training question is usable", hint=f"left out: {dict(left_out)}; check data.questions and data.passages"
         )
     arrays["idf"] = idf
+    arrays["repeat"] = np.array([config.document_repeat if q.id in documents.rows else 1 for q in kept], np.int16)
     arrays |= tables.arrays(kept, arrays["gold"], cut, config)
     arrays |= _clozes(cut, config, progress)
     arrays |= flat("passages", [encoding.ids for encoding in cut.encodings])
@@ -111,32 +132,13 @@ def prepare(
         arrays["context_of"][bounds.start : bounds.stop] = number
     arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, config.held_out) for q in kept])
     arrays |= _words(tokenizer)
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez_compressed(partial, allow_pickle=False, **arrays)
-    partial.rename(path)
-    values = {
+    return arrays, {
         "questions": len(kept),
         "clozes": len(arrays["cloze_passage"]),
         "passages": len(cut.passages),
         "prose_tokens": prose_tokens,
         "left_out": dict(left_out),
     }
-    report.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    return PreparedReport(path=path, **values)
-
-
-def _fingerprint(config: DataConfig, tokenizer: Tokenizer, neighbours: Mapping[str, Sequence[str]]) -> str:
-    """A digest of the way data are made, the settings, the tokenizer, the words' neighbours, and size and time of every
-    local file read."""
-    parts = [_MADE, config.model_dump_json(), tokenizer.fingerprint, json.dumps(neighbours, sort_keys=True)]
-    hybrid = (*config.hybrid_questions, *config.hybrid_documents)
-    for name in (*config.questions, *config.passages, *config.prose, *hybrid):
-        file = Path(name)
-        if file.is_file():
-            stat = file.stat()
-            parts.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _document(row: ContextRow) -> Document:
@@ -146,25 +148,16 @@ def _document(row: ContextRow) -> Document:
 # -- questions ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Place of a question's answer: a passage, and token ranges in it (first, one after the last)."""
-
-    passage: int
-    answer: tuple[int, int] | None
-    sentence: tuple[int, int] | None
-    """The answer's sentence, where taking it out takes the answer out and leaves something."""
-
-
 def _questions(
     questions: Sequence[Question],
+    documents: Documents,
     cut: Cut,
     perturber: Perturber,
     tokenizer: Tokenizer,
     config: DataConfig,
     left_out: Counter[str],
     progress: Progress,
-) -> tuple[list[Question], dict[str, npt.NDArray[np.generic]]]:
+) -> tuple[list[Question], Arrays]:
     """Usable questions and their arrays: tokens, gold passage, ranges, answer tokens, kind, perturbations."""
     progress.start("placing answers", len(questions), "questions")
     chooser = random.Random(0)
@@ -173,17 +166,19 @@ def _questions(
     encodings = encode((q.question for q in questions), tokenizer)
     for question, encoding in zip(questions, encodings):
         progress.advance(1)
-        if question.context_id is None or not question.answers:
+        on_document = question.id in documents.rows
+        missing = question.id.startswith(_WITHOUT) or (on_document and not question.answers)
+        if question.context_id is None or not (question.answers or missing):
             left_out["no context or no answer"] += 1
             continue
         if not 0 < len(encoding.ids) <= config.question_tokens:
             left_out["question too long"] += 1
             continue
-        place = _place(question, cut)
+        place = documents.place(question, cut) if on_document else place_of(question, cut)
         if place is None:
             left_out["answer crosses a passage border"] += 1
             continue
-        answer = tokenizer.encode(question.answers[0]).ids
+        answer = tokenizer.encode(question.answers[0]).ids if question.answers else np.zeros(0, np.int32)
         if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1
             continue
@@ -191,11 +186,13 @@ def _questions(
         places.append(place)
         words.append(encoding.ids)
         answers.append(np.append(answer[: Sampling.ANSWER_TOKENS - 1], tokenizer.sep_id))
-        is_polar = question.answers[0].lower() in _POLAR
-        polar.append(0 if place.answer is not None else 1 if is_polar else -1)
+        is_polar = bool(question.answers) and question.answers[0].lower() in _POLAR
+        is_polar = documents.rows[question.id].answer_type in _POLAR if on_document else is_polar
+        extracted = place.answer is not None and not (on_document and is_polar)
+        polar.append(0 if extracted or (on_document and missing) else 1 if is_polar else -1)
         name_ranges.append((-1, -1))
         others: list[str] = []
-        if place.answer is not None and question.source != SOURCE:
+        if extracted and not place.more and question.source != SOURCE:
             text = cut.passages[place.passage].text
             name = question_name(question.question, [text], question.answers)
             if name is not None:
@@ -211,35 +208,10 @@ def _questions(
         **flat("questions", words),
         **flat("perturbed", perturbed),
         **flat("answers", answers),
-        "gold": np.array([place.passage for place in places], np.int32),
-        "span": np.array([place.answer or (-1, -1) for place in places], np.int16).reshape(-1, 2),
-        "sentence": np.array([place.sentence or (-1, -1) for place in places], np.int16).reshape(-1, 2),
+        **place_arrays(places),
         "name": np.array(name_ranges, np.int16).reshape(-1, 2),
         "polar": np.array(polar, np.int8),
     }
-
-
-def _place(question: Question, cut: Cut) -> _Place | None:
-    """None where no passage of the question's context holds the whole answer.
-
-    An answer that is no span of its context has no range; its passage is settled by the retriever among those of its
-    context (``ragyena.train.mining``).
-    """
-    context_id = question.context_id or ""
-    bounds = cut.bounds[context_id]
-    if question.answer_start < 0:
-        return _Place(bounds[0], None, None) if bounds else None
-    start, end = question.answer_start, question.answer_start + len(question.answers[0])
-    found = cut.find(context_id, start, end)
-    if found is None:
-        return None
-    index, tokens = found
-    passage = cut.passages[index]
-    first, last = sentence_span(passage.text, start - passage.start, end - passage.start)
-    sentence = token_range(cut.encodings[index], first, last)
-    rest = passage.text[:first] + passage.text[last:]
-    sole = question.answers[0].lower() not in rest.lower() and bool(rest.strip())
-    return _Place(index, tokens, sentence if sole else None)
 
 
 # -- prose -------------------------------------------------------------------------------------------------------
@@ -265,7 +237,7 @@ def _add_prose(cut: Cut, config: DataConfig, progress: Progress) -> tuple[list[C
     return kept, total
 
 
-def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.NDArray[np.generic]]:
+def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> Arrays:
     """Cloze questions on every passage, as token ranges of it."""
     progress.start("making cloze questions", len(cut.passages), "passages")
     chooser = random.Random(1)
@@ -292,7 +264,7 @@ def _clozes(cut: Cut, config: DataConfig, progress: Progress) -> dict[str, npt.N
 # -- words -------------------------------------------------------------------------------------------------------
 
 
-def _words(tokenizer: Tokenizer) -> dict[str, npt.NDArray[np.generic]]:
+def _words(tokenizer: Tokenizer) -> Arrays:
     """Tokens that sampled questions are built with: blanks, alias phrases, pieces of names, words of table rows."""
     vocabulary = tokenizer.vocabulary()
     heads = [i for word, i in vocabulary.items() if re.fullmatch(r"[a-z]{3,5}", word)]
@@ -329,6 +301,6 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
 
 
 def _is_held_out(question: Question, fraction: float) -> bool:
-    """Decided by the context, so that no held-out passage is asked about in training."""
+    """True for a held-out context. It is decided by the context: no training question is on a held-out passage."""
     digest = hashlib.sha256((question.context_id or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64

@@ -1,35 +1,42 @@
-"""The task of a reader's stage: the model, its teachers, and the loss.
+"""The tasks of stages on questions in contexts: a reader with its teachers, and a pair reader, which is a teacher.
 
 ``ragyena.train.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
-from ragyena.config.training import Loss
-from ragyena.errors import TrainingError
+from ragyena.config import (
+    ContextStageConfig,
+    PairModelConfig,
+    PairStageConfig,
+    ReaderModelConfig,
+    StageConfig,
+    TrainConfig,
+)
+from ragyena.config.training import Loss, Sampling
+from ragyena.errors import CheckpointError, TrainingError
 from ragyena.model.checkpoint import Storage
 from ragyena.model.flops import TRAINING
-from ragyena.model.pair_reader import PairReader
+from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
-from ragyena.model.warm_start import start_from_encoder, start_from_reader
-from ragyena.train.calibration import calibrate
-from ragyena.train.context_task import ContextTask
-from ragyena.train.null_fit import fit_null
+from ragyena.model.warm_start import pair_config, start_from_encoder, start_from_reader, start_pair
+from ragyena.train.calibration import calibrate, fit_null
 from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
 from ragyena.train.packed import Batch, PackedData
-from ragyena.train.pair_task import load_pair_reader
 from ragyena.train.ranks import Ranks
-from ragyena.train.task import load_trained
+from ragyena.train.sampler import Sampler
+from ragyena.train.step_graphs import compiled, mapped
+from ragyena.train.task import Task, load_trained
 from ragyena.types import Progress
 
-__all__ = ["ReaderTask"]
+__all__ = ["PairTask", "ReaderTask", "check_encoder", "load_pair_reader"]
 
 _STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
@@ -47,10 +54,77 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "*.weight": "int8",
     },
 }
+_FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
-class ReaderTask(ContextTask):
+class _ContextTask(Task):
+    """A stage on one device, for the share of one rank. ``runs`` holds the checkpoints of earlier stages."""
+
+    held_out_loss = "held-out span"
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: ContextStageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        device: str,
+        tokenizer: Path | None,
+        ranks: Ranks,
+    ) -> None:
+        super().__init__(stage, device, ranks)
+        self.context_stage, self.runs, self.tokenizer = stage, runs, tokenizer
+        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+
+    def batch(self, step: int) -> Batch:
+        return self._share(self.sampler.batch(step))
+
+    def every_shape(self) -> list[Batch]:
+        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
+
+    @abstractmethod
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        """The scores behind the held-out loss."""
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """The span loss on questions never trained on, among as many passages as the stage has."""
+        if not len(self.sampler.held_out):
+            return {}
+        losses = []
+        for passages in self.context_stage.passages:
+            for step in range(Sampling.HELD_OUT_BATCHES):
+                batch = self.sampler.held_out_batch(step, passages)
+                losses.append(span_loss(self.held_out_scores(batch), batch))
+        return {self.held_out_loss: float(torch.stack(losses).mean())}
+
+    def layers_of(self, model: nn.Module) -> list[nn.Module]:
+        """The layers of a model, compiled where the stage says so."""
+        layers = model.layers
+        assert isinstance(layers, nn.ModuleList)
+        return compiled(layers) if self.compiled else list(layers)
+
+    def _share(self, batch: Batch) -> Batch:
+        """This rank's contexts of a batch; ranks have equally many."""
+        ranks = self.ranks
+        if ranks.count == 1:
+            return batch
+        each = len(batch.start) // ranks.count
+        if not each:
+            raise TrainingError(
+                f"stage {self.context_stage.name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
+                hint="raise tokens_per_step, or start fewer processes",
+            )
+        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
+        share: Batch = mapped(batch, lambda tensor: tensor[mine])
+        return share
+
+
+class ReaderTask(_ContextTask):
     """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from."""
+
+    model: ReaderModel
 
     def __init__(
         self,
@@ -76,7 +150,7 @@ class ReaderTask(ContextTask):
         if stage.pair_teacher:
             self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
             self.pair_teacher.prepare_inference(self.dtype)
-        self.hidden_loss = HiddenStateLoss(compiled=self.compiles)
+        self.hidden_loss = HiddenStateLoss(compiled=self.compiled)
         self.layers = self.layers_of(self.model)
         self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
         self.pair_layers = self.layers_of(self.pair_teacher) if self.pair_teacher else []
@@ -104,7 +178,6 @@ class ReaderTask(ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        """Storage of the finished model."""
         return _STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:
@@ -115,12 +188,10 @@ class ReaderTask(ContextTask):
         return each * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
-        """The scores behind the held-out loss."""
         encoded = self.model.encode(batch.inputs, dtype=self.dtype)
         return self.model.span_scores(encoded, batch.inputs.text_mask)
 
     def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss when the fraction ``done`` of the stage is over, and its parts."""
         stage = self.stage
         states = self._encode(self.model, batch, self.layers)
         last = states[-1]
@@ -188,7 +259,7 @@ class ReaderTask(ContextTask):
         """The decoder's loss on some contexts of the batch, those first whose answers only it can give: it learns from
         fewer, and costs less, than the encoder."""
         assert self.model.decoder is not None
-        urgency = batch.has_span.long() + 2 * (~batch.answer_mask.any(1)).long()
+        urgency = (batch.has_span & (batch.polar != 1)).long() + 2 * (~batch.answer_mask.any(1)).long()
         some = urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
         return self.model.decoder.loss(
             batch.answer_ids[some],
@@ -201,3 +272,76 @@ class ReaderTask(ContextTask):
 
     def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
         return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
+
+
+class PairTask(_ContextTask):
+    """A stage that trains a pair reader. ``encoder`` is the folder of the encoder it may start from."""
+
+    model: PairReader
+    recordable = False  # dropout draws anew in each step, and whole layers are few and large
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        stage: PairStageConfig,
+        packed: PackedData,
+        *,
+        runs: Path,
+        encoder: Path | None,
+        device: str,
+        tokenizer: Path,
+        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
+    ) -> None:
+        super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
+        self.stage = stage
+        self.model = self._started(encoder, tokenizer).to(device).train()
+        longest = max(
+            Pairs.of(batch.inputs.row(0), stage.model.separators).ids.shape[1] for batch in self.every_shape()
+        )
+        if longest > self.model.longest():
+            raise TrainingError(
+                f"stage {stage.name}: pairs of {longest} tokens, and the encoder reads {self.model.longest()}",
+                hint="lower data.question_tokens or data.passage_tokens",
+            )
+        self.layers = self.layers_of(self.model)
+
+    def _started(self, encoder: Path | None, tokenizer: Path) -> PairReader:
+        stage = self.stage
+        if stage.start != "pair-encoder":
+            return load_pair_reader(stage.start, self.runs)
+        if encoder is None:
+            raise TrainingError(f"stage {stage.name} starts from an encoder", hint="name its folder: --pair-encoder")
+        check_encoder(stage, encoder)
+        model = PairReader(stage.model)
+        start_pair(model, encoder, tokenizer)
+        return model
+
+    @property
+    def storage(self) -> Mapping[str, Storage]:
+        return {"*": self.stage.storage}
+
+    def flops(self, batch: Batch) -> float:
+        return TRAINING * self.model.flops(batch.inputs.shape) * batch.tokens
+
+    def held_out_scores(self, batch: Batch) -> SpanScores:
+        return self.model.span_scores(batch.plain, dtype=self.dtype)
+
+    def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
+        return loss, {"span": loss, "loss": loss}
+
+
+def check_encoder(stage: PairStageConfig, encoder: Path) -> None:
+    """Raises CheckpointError where the folder holds no encoder, or another one than the stage describes."""
+    actual = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
+    expected = stage.model.model_dump(exclude=set(_FREE))
+    if wrong := [f"{name}: {actual[name]}" for name in expected if expected[name] != actual[name]]:
+        raise CheckpointError(
+            f"the encoder {encoder} is not what stage {stage.name} describes",
+            hint=f"set in its model: {', '.join(wrong)}",
+        )
+
+
+def load_pair_reader(name: str, runs: Path) -> PairReader:
+    """The pair reader of an earlier stage, or of a checkpoint folder. Raises CheckpointError, TrainingError."""
+    return load_trained(name, runs, PairModelConfig, PairReader, "a pair reader")

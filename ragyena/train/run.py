@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,21 +16,12 @@ from ragyena.config import PairStageConfig, RecallTrainConfig, parse
 from ragyena.data.qa_files import under
 from ragyena.errors import ConfigError, DataError, MissingDependencyError
 from ragyena.model.mixers import check_mixers
-from ragyena.train.kinds import AnyTrainConfig, LanguageTraining, Packed, RecallTraining, RunContext, Training
+from ragyena.train.kinds import KINDS, AnyTrainConfig, Packed, RunContext
 from ragyena.train.loop import StageResult, run
 from ragyena.train.ranks import Ranks, joined
-from ragyena.train.reader_training import ReaderTraining
-from ragyena.train.task import Task
 from ragyena.types import Progress, Silent
 
-__all__ = ["KINDS", "chosen_device", "load", "pack_data", "tasks", "train"]
-
-KINDS: dict[str, Training] = {
-    "reader": ReaderTraining(),
-    "language": LanguageTraining(),
-    "recall": RecallTraining(),
-}
-"""The kinds of training by a recipe's ``kind``; without one it is a reader's."""
+__all__ = ["chosen_device", "load", "pack_data", "train"]
 
 
 def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_data: bool = True) -> AnyTrainConfig:
@@ -55,7 +45,9 @@ def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_d
     if not check_data or isinstance(config, RecallTrainConfig):
         return config
     data = config.data.model_dump()
-    data |= {key: under(data_root, data[key]) for key in KINDS[kind].data_files}
+    # A recipe's data settings that are lists of strings name files.
+    files = [name for name, field in type(config.data).model_fields.items() if field.annotation == tuple[str, ...]]
+    data |= {name: under(data_root, data[name]) for name in files}
     return config.model_copy(update={"data": type(config.data).model_validate(data)})
 
 
@@ -85,26 +77,23 @@ def train(
     and writes.
     """
     device = chosen_device(device)
-    KINDS[config.kind].check(config, folder, pair_encoder)
+    kind = KINDS[config.kind]
+    kind.check(config, folder, pair_encoder)
     if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
     with joined(device) as (ranks, device):
         progress = progress if ranks.first else Silent()
-        if packed is None and KINDS[config.kind].data_files:
+        if packed is None and not isinstance(config, RecallTrainConfig):
             packed = _packed_by_the_first(config, folder / "data", encoder, progress, ranks)
         if ranks.first:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
-        make_task = tasks(config, RunContext(folder, packed, encoder, pair_encoder, device, ranks, progress))
+        context = RunContext(folder, packed, encoder, pair_encoder, device, ranks, progress)
+        make_task = kind.tasks(config, context)
         results = run(config.stages, make_task, folder, seed=config.seed, device=device, progress=progress, ranks=ranks)
         if ranks.first:
             _write_summary(folder, results, device, ranks)
         return results if ranks.first else []
-
-
-def tasks(config: AnyTrainConfig, context: RunContext) -> Callable[[Any], Task]:
-    """The maker of each stage's task, on the packed data where it needs some. Raises DataError without them."""
-    return KINDS[config.kind].tasks(config, context)
 
 
 def chosen_device(device: str) -> str:

@@ -27,6 +27,7 @@ from ragyena.errors import DataError
 from ragyena.model.inputs import ReaderInput
 from ragyena.train.augment.aliases import Aliases
 from ragyena.train.packed import Batch, Edit, PackedData, either
+from ragyena.train.places import MORE_SPANS
 
 __all__ = ["Sampler"]
 
@@ -45,6 +46,8 @@ class _Target:
     """[B] bool: the context is to hold no answer."""
     absent: Tensor
     """[B] bool: the context is to hold no gold passage."""
+    more: Tensor
+    """[B, K, 2] tokens of the passage: the other items of a list; negative for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ class Sampler:
         self.tables = data["table_question"].long()
         of_table = torch.zeros_like(held_out)
         of_table[self.tables] = True
-        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table)
+        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table, data["repeat"].long())
+        self.has_further = bool((data["further_evidence"][:, 0] >= 0).any())
         if stage.tables and not len(self.tables):
             raise DataError(
                 "there are no questions on tables", hint="name data.hybrid_documents, or set the stage's tables to 0"
@@ -102,17 +106,22 @@ class Sampler:
             raise DataError("there are no cloze questions", hint="raise data.clozes, or set the stage's cloze to 0")
         self.aliases = Aliases(data, entity_bridge=stage.entity_bridge)
         self.most_passages = int(self.negatives.shape[1])
-        self.asked_of = torch.full((data.passages,), -1, device=self.device)  # a question asked of each passage
+        self.question_on = torch.full((data.passages,), -1, device=self.device)  # a question on each passage
         trained = (~held_out & ~of_table).nonzero()[:, 0]
-        self.asked_of.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
+        self.question_on.scatter_reduce_(0, data["gold"].long()[trained], trained, "amax")
 
-    def _by_slot(self, gold: Tensor, usable: Tensor) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
-        """Rows whose gold passage fits each slot length and none shorter, and the share of steps they get."""
+    def _by_slot(
+        self, gold: Tensor, usable: Tensor, repeat: Tensor | None = None
+    ) -> tuple[list[Tensor], npt.NDArray[np.float64]]:
+        """Rows whose gold passage fits each slot length and none shorter, each ``repeat`` times, and the share of steps
+        they get."""
         length = (self.data.lengths("passages") + 1 + self.data.lengths("headers") + 1)[gold]
         if bool((usable & (length > Sampling.SLOT_TOKENS[-1])).any()):
             raise DataError("some passages are longer than a training slot", hint="lower data.passage_tokens")
         edges = (0, *Sampling.SLOT_TOKENS)
         rows = [((length > low) & (length <= high) & usable).nonzero()[:, 0] for low, high in itertools.pairwise(edges)]
+        if repeat is not None:
+            rows = [of.repeat_interleave(repeat[of]) for of in rows]
         # Every step costs about the same tokens, so a bucket's share of steps is its share of tokens.
         weights = np.array([len(bucket) * high for bucket, high in zip(rows, Sampling.SLOT_TOKENS)], float)
         return rows, weights / max(weights.sum(), 1.0)
@@ -176,7 +185,7 @@ class Sampler:
         gold = data["gold"].long()[question]
         chosen, place = self._passages(gold, span, self.negatives[question], passages, absent, generator)
         evidence: _Evidence | None = None
-        if stage.tables and passages > 1:
+        if (stage.tables or self.has_further) and passages > 1:
             chosen, evidence = self._put_evidence(chosen, place, question, generator)
         edit = Edit.none(question)
         inserted, explains = Edit.none(chosen), torch.zeros_like(chosen, dtype=torch.bool)
@@ -186,29 +195,32 @@ class Sampler:
             edit, inserted, explains = self.aliases.edits(question, aliased, place, passages, generator)
         other = data.rows("perturbed", row, self.question_tokens)
         plain = either(perturbed, other, data.rows("questions", question, self.question_tokens))
-        if evidence is not None:
+        if stage.tables and evidence is not None:
             table = self.table_of[question]
             named = data.rows("table_plain", table.clamp(min=0), self.question_tokens)
             plain = either(table >= 0, named, plain)
-        asked = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
+        question_words = either(perturbed, other, data.rows("questions", question, self.question_tokens, edit))
         gone = torch.where(cut[:, None], sentence, 0)
-        target = _Target(gold, span, gone, absent | cut | perturbed, absent)
+        missing = absent | cut | perturbed | data["missing"][question].bool()
+        target = _Target(gold, span, gone, missing, absent, data["more_spans"].long()[question])
         answers = data.rows("answers", question, Sampling.ANSWER_TOKENS)
         return self._context(
-            asked, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
+            question_words, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
             data["polar"].float()[question], generator,
         )  # fmt: skip
 
     def _put_evidence(
         self, chosen: Tensor, place: Tensor, question: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, _Evidence]:
-        """``chosen`` [B, P] with the other passage that a question on a table needs in another slot than the gold one's
-        ``place`` [B], and where it is."""
+        """``chosen`` [B, P] with the other passage that an answer needs, if it needs one, in another slot than the gold
+        one's ``place`` [B], and where it is."""
         batch, passages = chosen.shape
-        table = self.table_of[question]
-        passage, first, end = torch.where((table >= 0)[:, None], self.data["table_evidence"].long()[table], -1).unbind(
-            1
-        )
+        further = self.data["further_evidence"].long()[question]
+        if len(self.tables):
+            table = self.table_of[question]
+            of_table = self.data["table_evidence"].long()[table.clamp(min=0)]
+            further = torch.where((table >= 0)[:, None], of_table, further)
+        passage, first, end = further.unbind(1)
         slots = torch.arange(passages, device=self.device)
         at = (place + 1 + self._below(passages - 1, (batch,), generator)) % passages
         twice = (chosen == passage[:, None]) & (slots != place[:, None])
@@ -244,7 +256,7 @@ class Sampler:
         """Passages [B, M]: those of ``other``, some replaced by hard negatives of a question on one of the ``hard``
         negatives, which are near in topic. None of these holds the answer."""
         negatives = self.negatives
-        neighbour = self.asked_of[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
+        neighbour = self.question_on[hard.gather(1, self._below(hard.shape[1], tuple(other.shape), generator))]
         theirs = negatives[neighbour.clamp(min=0), self._below(negatives.shape[1], tuple(other.shape), generator)]
         wanted = (self._random(tuple(other.shape), generator) < self.stage.related) & (neighbour >= 0)
         return torch.where(wanted & ~self._holds(theirs, gold, span), theirs, other)
@@ -277,16 +289,20 @@ class Sampler:
         blank_ids, blank_mask = data.rows("blanks", blank, 3)
         inside = answer - sentence[:, :1]
         edit = Edit(inside[:, 0], inside[:, 1], blank_ids, blank_mask.sum(1))
-        asked = data.stretch("passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit)
+        question_words = data.stretch(
+            "passages", begin + sentence[:, 0], begin + sentence[:, 1], self.question_tokens, edit
+        )
         absent = self._random((batch,), generator) < self.stage.unanswerable
         span, hard = data["cloze_span"].long()[row], data["cloze_negatives"][row]
         chosen, place = self._passages(gold, span, hard, passages, absent, generator)
         gone = torch.where((own == gold)[:, None], sentence, 0)
-        target = _Target(gold, span, gone, absent, absent)
+        single = torch.full((batch, MORE_SPANS, 2), -1, device=self.device)
+        target = _Target(gold, span, gone, absent, absent, single)
         nothing = torch.zeros(batch, Sampling.ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
         return self._context(
-            asked, asked, chosen, place, target, Edit.none(chosen), explains, None, slot, (nothing, nothing.bool()),
+            question_words, question_words, chosen, place, target, Edit.none(chosen),
+            explains, None, slot, (nothing, nothing.bool()),
             torch.full((batch,), -1.0, device=self.device), generator,
         )  # fmt: skip
 
@@ -328,20 +344,27 @@ class Sampler:
         first = text_start.gather(1, place[:, None])[:, 0] + target.span[:, 0] - moved
         last = first + target.span[:, 1] - target.span[:, 0] - 1
         is_span = target.span[:, 0] >= 0
-        found = is_span & ~target.missing
+        has_answer = is_span & ~target.missing
         offset = 1 + place * slot
+        in_text = text_start.gather(1, place[:, None])[:, 0] + offset
+        listed = (target.more[..., 0] >= 0) & has_answer[:, None]
+        more = target.more + in_text[:, None, None] - target.more.new_tensor([0, 1])
         position = torch.arange(slot, device=self.device)
         reach = Sampling.EVIDENCE_REACH
         near = (position >= (first - reach)[:, None]) & (position <= (last + reach)[:, None])
-        evidence = (is_gold & found[:, None])[..., None] & near[:, None] & text_mask
+        items = (more - offset[:, None, None])[..., None]
+        near_item = (position >= items[:, :, 0] - reach) & (position <= items[:, :, 1] + reach)
+        near = near | (near_item & listed[..., None]).any(1)
+        evidence = (is_gold & has_answer[:, None])[..., None] & near[:, None] & text_mask
         if other_evidence is not None:
-            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & found[:, None, None])
+            evidence = evidence | (other_evidence.mask(text_start, slot) & text_mask & has_answer[:, None, None])
         front = (position >= text_start[..., None]) & (position < (text_start + edit.length)[..., None])
         return Batch(
             inputs=inputs,
-            start=torch.where(found, offset + first, 0),
-            end=torch.where(found, offset + last, 0),
+            start=torch.where(has_answer, offset + first, 0),
+            end=torch.where(has_answer, offset + last, 0),
             has_span=is_span | target.missing,
+            more=torch.where(listed[..., None], more, -1),
             evidence=evidence | (front & explains[..., None]),
             answer_ids=answers[0],
             answer_mask=answers[1] & ~target.missing[:, None],

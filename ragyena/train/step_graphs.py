@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StepGraphs", "compiled", "copied", "signature", "tensors"]
+__all__ = ["StepGraphs", "compiled", "mapped", "signature", "tensors"]
 
 Passes: TypeAlias = Callable[[Any, Any], dict[str, Tensor]]
 
@@ -36,12 +36,12 @@ def tensors(batch: Any) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
-def copied(batch: Any) -> Any:
-    """The dataclass with tensors of its own."""
+def mapped(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The dataclass with ``change`` done to its tensors, and to those of the dataclasses in it."""
     values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    copies = {name: value.clone() for name, value in values.items() if isinstance(value, Tensor)}
-    nested = {name: copied(value) for name, value in values.items() if dataclasses.is_dataclass(value)}
-    return dataclasses.replace(batch, **copies, **nested)
+    changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+    nested = {name: mapped(value, change) for name, value in values.items() if dataclasses.is_dataclass(value)}
+    return dataclasses.replace(batch, **changed, **nested)
 
 
 def signature(batch: Any) -> tuple[tuple[torch.Size, torch.dtype], ...]:
@@ -95,7 +95,7 @@ class StepGraphs:
             parameter.grad = None  # a pass that finds none leaves its own, and adds nothing up
 
     def _record(self, batch: Any) -> _Recorded:
-        own, done = copied(batch), torch.zeros((), device=self._parameters[0].device)
+        own, done = mapped(batch, Tensor.clone), torch.zeros((), device=self._parameters[0].device)
         # Kernels are compiled, tuned and planned before the recording, in a stream like the recording's.
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())

@@ -3,16 +3,20 @@ tasks."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
 from ragyena import recipes
+from ragyena.config import TrainingStage
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
 __all__ = ["Task", "load_trained"]
@@ -20,49 +24,58 @@ __all__ = ["Task", "load_trained"]
 Model = TypeVar("Model", bound=nn.Module)
 
 
-class Task(Protocol):
+class Task(ABC):
     """One stage's model and its training data, on the device and for the share of this rank."""
 
-    held_out_loss: str
+    held_out_loss: ClassVar[str]
     """The entry of ``held_out`` that is least in the best checkpoint."""
-
-    recordable: bool
+    recordable: bool = False
     """True where ``loss`` and its backward pass may be recorded as a CUDA graph (``ragyena.train.step_graphs``)."""
+    model: nn.Module
+    """The model in training."""
+    tokenizer: Path | None = None
+    """A tokenizer.json to put into the checkpoints."""
+
+    def __init__(self, stage: TrainingStage, device: str, ranks: Ranks) -> None:
+        self.device, self.ranks = device, ranks
+        self.compiled = stage.compile and device.startswith("cuda")
+        self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
 
     @property
-    def model(self) -> nn.Module:
-        """The model in training."""
-
-    @property
+    @abstractmethod
     def storage(self) -> Mapping[str, Storage]:
         """Storage of the finished model."""
 
-    @property
-    def tokenizer(self) -> Path | None:
-        """A tokenizer.json to put into the checkpoints."""
-
+    @abstractmethod
     def batch(self, step: int) -> Any:
         """This rank's share of the batch of a step, the same at every call. Its ``tokens`` count padding."""
 
+    @abstractmethod
     def every_shape(self) -> Sequence[Any]:
         """A batch of each shape that steps can have, to compile for."""
 
+    @abstractmethod
     def loss(self, batch: Any, done: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss when the fraction ``done`` of the stage is over, and its parts, itself included."""
 
+    @abstractmethod
     def flops(self, batch: Any) -> float:
         """Model FLOPs of the batch, forward and backward (``ragyena.model.flops``)."""
 
+    @abstractmethod
     def held_out(self) -> dict[str, float]:
         """Measures on data never trained on, the same on every rank; empty where there are none."""
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Completes the model after the last step; measures of that."""
+        return {}
 
     def state(self) -> dict[str, Tensor]:
         """Tensors that a resumed run needs besides the model and its optimizer."""
+        return {}
 
-    def load_state(self, tensors: dict[str, Tensor]) -> None: ...
+    def load_state(self, tensors: dict[str, Tensor]) -> None:  # noqa: B027 - most have none
+        """Takes the result of ``state``."""
 
 
 def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragyena.documents.walk import find_files
+from ragyena.documents.loading import find_files
 from ragyena.errors import PathNotFoundError, UnreadableDocumentError
 
 

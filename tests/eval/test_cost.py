@@ -17,7 +17,7 @@ from ragyena.eval.cost import DecodeState, decode_state, summarize_cost
 from ragyena.eval.timing import Preparation, Timing
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.reader_model import ReaderModel
-from ragyena.reader.stopwatch import Stopwatch
+from ragyena.reader.decoding import Stopwatch
 
 STATE = DecodeState(100, 0, 0, 1)
 

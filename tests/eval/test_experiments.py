@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ragyena import recipes
-from ragyena.cli.eval_views import _notes
 from ragyena.config import EvalConfig, PackerConfig
 from ragyena.data.qa_files import ContextRow
 from ragyena.documents.tokenizer import TokenCache, Tokenizer
@@ -20,10 +19,13 @@ from ragyena.eval.answers import Prediction
 from ragyena.eval.conditions import Among, BuiltContext, ContextBuilder
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.journal import Journal
-from ragyena.eval.layout import summarize, summarize_abstention
+from ragyena.eval.layout import ConditionReport, summarize, summarize_abstention
 from ragyena.eval.metrics import Score, score
 from ragyena.eval.questions import EvalData, Question, cut, data_files, load
+from ragyena.eval.results import Run
 from ragyena.eval.timing import Timing, summarize_latency
+from ragyena.report.compared import compare_runs
+from ragyena.report.cost import cost_table
 from ragyena.types import Passage
 
 
@@ -117,7 +119,7 @@ def test_a_token_cache_encodes_as_its_tokenizer(tokenizer: Tokenizer, monkeypatc
         for found, wanted in zip(cache.encode_batch(texts), tokenizer.encode_batch(texts), strict=True):
             assert found.ids.tolist() == wanted.ids.tolist()
             assert (found.starts.tolist(), found.ends.tolist()) == (wanted.starts.tolist(), wanted.ends.tolist())
-    monkeypatch.setattr("ragyena.documents.token_cache._MOST_TEXTS", 3)  # full: it starts afresh
+    monkeypatch.setattr("ragyena.documents.tokenizer._MOST_CACHED", 3)  # full: it starts afresh
     again = cache.encode_batch(["New.", "Zürich, 1889"])
     assert [e.ids.tolist() for e in again] == [tokenizer.encode(t).ids.tolist() for t in ("New.", "Zürich, 1889")]
     assert (cache.sep_id, cache.fingerprint) == (tokenizer.sep_id, tokenizer.fingerprint)
@@ -153,6 +155,15 @@ def asked(id: str, source: str, *answers: str) -> Question:
     return Question(id, source, "?", answers, id, -1)
 
 
+def cost_cells(report: ConditionReport) -> list[str]:
+    """Times, throughput and memory as a report shows them."""
+    result = {"recipe": "r", "reader": {"name": "r"}, "config": {}, "conditions": [asdict(report)]}
+    (row,) = [
+        row for row in cost_table(compare_runs([Run(Path("r.json"), result, None)])).rows if isinstance(row, list)
+    ]
+    return [str(cell) for cell in row[2:]]
+
+
 def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     questions = [asked("1", "a", "red"), asked("2", "a", "blue sky"), asked("3", "b", "tea"), asked("4", "b", "no")]
     predictions = {
@@ -162,7 +173,7 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
         "4": prediction("4", "yes", 0.3),
     }
     frozen = Frozen("distractors", {}, tuple(questions), (), (), {}, {})
-    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 4)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), among=4)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {
         "unanswerable": (),
@@ -181,15 +192,14 @@ def test_a_summary_by_hand(tokenizer: Tokenizer) -> None:
     assert (report.tokens, report.seconds, report.tokens_per_second) == (400, 2.0, 200.0)
     assert report.kinds == {"extracted": 4} and report.unasked == 0
     assert report.peak_memory_gib == 2.5
-    assert "(200 tokens/s, 2.50 GiB at most)" in _notes(report)[0]
+    assert cost_cells(report) == ["", "", "", "", "200", "2.50", ""]
     on_a_cpu = {id: replace(prediction, peak_memory_gib=None) for id, prediction in predictions.items()}
     report = summarize(condition, questions, on_a_cpu, scores, **rest)
-    assert report.peak_memory_gib is None and "(200 tokens/s)" in _notes(report)[0]
+    assert report.peak_memory_gib is None and cost_cells(report) == ["", "", "", "", "200", "", ""]
     resident = {id: replace(prediction, peak_resident_gib=0.75) for id, prediction in on_a_cpu.items()}
     latency = summarize_latency([Timing("among-4", str(i), 100, i / 1000) for i in range(1, 21)])
     report = summarize(condition, questions, resident, scores, **(rest | {"latency": latency}))
-    assert "0.75 GiB resident at most" in _notes(report)[0]
-    assert _notes(report)[1].endswith("10 ms (median of 20, p95 19 ms)")
+    assert cost_cells(report) == ["10.5 ms", "19.1 ms", "", "20", "200", "", "0.75"]
 
 
 def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Tokenizer) -> None:
@@ -200,7 +210,7 @@ def test_unanswerable_questions_enter_risk_and_coverage_as_wrong(tokenizer: Toke
         "u": prediction("u", "red", 0.6),
     }
     frozen = Frozen("own", {}, tuple(questions), tuple(without), (), {}, {})
-    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), 1)
+    condition = Among(frozen, ContextBuilder(tokenizer, PackerConfig(), max_question_tokens=64, seed=0), among=1)
     scores = score_all(questions, predictions)
     rest: dict[str, Any] = {"latency": None, "cost": None, "abstention": None, "resamples": 200, "seed": 0}
     curve = summarize(condition, questions, predictions, scores, unanswerable=without, **rest).risk_coverage

@@ -288,6 +288,13 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
     assert all(len(row["ranked"]) == len(set(row["ranked"])) <= 3 < len(row["passages"]) for row in rows[5:])
     assert result.data["left_out"] == 3 and {d.measure for d in result.differences} == {"ndcg_10"}
     assert "nDCG@10" in report([tmp_path / "out"], tmp_path)[1].read_text(encoding="utf-8")
+    with (folder / "queries.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"_id": "blank", "text": " "}) + "\n")
+    (folder / "qrels" / "blank.tsv").write_text("blank\td0\t1", encoding="utf-8")
+    blank = config.model_copy(update={"split": "blank"})
+    result, _ = evaluate_retrieval(Setup(blank, small_config, data_root=tmp_path, **arguments))
+    for condition in result.conditions:  # nothing is searched, nothing is retrieved
+        assert condition.n == 1 and condition.ndcg_10 is not None and condition.ndcg_10.mean == 0.0
     with pytest.raises(PathNotFoundError, match="dev"):
         evaluate_retrieval(
             Setup(config.model_copy(update={"split": "dev"}), small_config, data_root=tmp_path, **arguments)

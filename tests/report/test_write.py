@@ -306,7 +306,7 @@ def test_without_answers_beside_it_a_result_has_its_figures_alone(folder: Any, t
         path.unlink()
     outline, html = read(report([place], tmp_path / "out")[0])
     assert "Examples" not in outline.headings and "Verdict" in outline.headings and 'class="up"' not in html
-    assert "two: no differences, for want of answers" in html
+    assert "two: no differences: there are no answers" in html
 
 
 def test_two_runs_of_one_reader_have_distinct_names_and_recipes_share_a_page(

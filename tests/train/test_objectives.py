@@ -46,6 +46,7 @@ def batch(has_span: tuple[bool, bool, bool] = (True, True, False)) -> Batch:
         start=torch.tensor([3, 0, 0]),
         end=torch.tensor([4, 0, 0]),
         has_span=torch.tensor(has_span),
+        more=torch.full((BATCH, 2, 2), -1),
         answer_ids=torch.zeros(BATCH, 2, dtype=torch.long),
         answer_mask=torch.zeros(BATCH, 2, dtype=torch.bool),
         polar=torch.tensor([0.0, 1.0, -1.0]),

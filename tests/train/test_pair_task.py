@@ -14,8 +14,7 @@ from ragyena.config import PairModelConfig, PairStageConfig, ReaderModelConfig, 
 from ragyena.errors import CheckpointError, ConfigError, TrainingError
 from ragyena.model.pair_reader import PairReader
 from ragyena.train.loop import run
-from ragyena.train.pair_task import PairTask, load_pair_reader
-from ragyena.train.reader_task import ReaderTask
+from ragyena.train.reader_task import PairTask, ReaderTask, load_pair_reader
 from tests.model.test_pair_reader import save_encoder
 
 TOKENIZER = recipes.asset("reader") / "tokenizer.json"

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from ragyena.config import RecallStageConfig, RecallTrainConfig
 from ragyena.errors import ConfigError
 from ragyena.train.lm_data import LanguageBatch
+from ragyena.train.lm_task import RecallTask, sequences
 from ragyena.train.log import read_log
 from ragyena.train.loop import run
 from ragyena.train.ranks import Ranks
-from ragyena.train.recall_task import RecallTask, sequences
 
 MODEL = {"vocab_size": 13, "width": 16, "depth": 1, "ffn_width": 16, "heads": 2, "max_length": 64, "filter_width": 8}
 

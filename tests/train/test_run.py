@@ -15,7 +15,7 @@ from ragyena.config import LanguageTrainConfig, ReaderModelConfig, RecallTrainCo
 from ragyena.errors import CheckpointError, ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.model.checkpoint import load_config, save_checkpoint
 from ragyena.recipes import asset
-from ragyena.train.reader_training import started_from
+from ragyena.train.kinds import started_from
 from ragyena.train.run import load, pack_data, train
 
 MODEL = {"vocab_size": 30522, "width": 8, "depth": 1, "ffn_width": 8, "max_length": 16, "filter_width": 8}

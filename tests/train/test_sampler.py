@@ -275,9 +275,9 @@ def test_long_contexts_take_passages_near_the_question(world: Any, stage: Stages
     assert passages > hard.shape[1] == 24
     values = {"passages": [passages], "passage_weights": [1.0], "tokens_per_step": 40_000}
     near = sampler(world, stage(**values, related=1.0))
-    asked_of = near.asked_of
-    questions = asked_of[asked_of >= 0]
-    assert torch.equal(world.data["gold"].long()[questions], (asked_of >= 0).nonzero()[:, 0])
+    question_on = near.question_on
+    questions = question_on[question_on >= 0]
+    assert torch.equal(world.data["gold"].long()[questions], (question_on >= 0).nonzero()[:, 0])
     assert not world.data["held_out"].bool()[questions].any()
     gold, span = world.data["gold"].long(), world.data["span"].long()
     rows = torch.arange(len(gold))
@@ -290,7 +290,7 @@ def test_long_contexts_take_passages_near_the_question(world: Any, stage: Stages
     for row in rows.tolist():
         begin, end = span[row].tolist()
         answer = " ".join(map(str, texts[gold[row], begin:end].tolist())) if begin >= 0 else None
-        questions = asked_of[hard[row]]
+        questions = question_on[hard[row]]
         allowed = set(hard[questions[questions >= 0]].flatten().tolist())
         for passage in set(related[row].tolist()) - {-1}:
             taken += 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ragyena.train.step_graphs import StepGraphs, copied, signature, tensors
+from ragyena.train.step_graphs import StepGraphs, mapped, signature, tensors
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def test_tensors_of_a_batch_come_in_the_order_of_fields() -> None:
 
 def test_a_copy_shares_nothing_and_is_equal() -> None:
     batch = outer()
-    copy = copied(batch)
+    copy = mapped(batch, torch.Tensor.clone)
     assert copy.count == 3
     for mine, theirs in zip(tensors(copy), tensors(batch)):
         assert torch.equal(mine, theirs) and mine.data_ptr() != theirs.data_ptr()

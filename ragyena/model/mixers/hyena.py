@@ -30,7 +30,7 @@ __all__ = ["HyenaMixer"]
 
 _LONGEST_PERIOD, _SHORTEST_PERIOD = 2048.0, 6.0  # tokens; the sines of the position features
 _LAG_UNIT = 512.0  # the lag features are of order one within a passage
-_SCALE_POWER = 0.75  # between unit L1 gain (1) and none (0): what trained best among those tried
+_SCALE_POWER = 0.75  # between unit L1 gain (1) and none (0)
 _INITIAL_FREQUENCY = 2.0
 
 
@@ -264,7 +264,7 @@ class TwoSidedFilter(nn.Module):
     Lags are absolute and decay times log-spaced: the published filter's windows (``causal_hyena``) are fractions of the
     longest sequence, which leaves no local filters at 128K tokens. ``h = taps + scale * window *
     network(features(lag))``. The network's output layer starts at zero, so that a new
-    filter is its taps: filters of unit norm swamp the rest and training does not mend it.
+    filter is its taps: filters of unit norm swamp the rest and training does not recover.
     """
 
     frequencies: Tensor

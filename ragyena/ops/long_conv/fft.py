@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ragyena.ops.custom_op import empty_gradient, register
+from ragyena.ops.custom_op import empty_gradient, operator
 
-__all__ = ["convolve", "direct_conv", "fft_conv", "fft_size", "finish", "gated", "weighted_fft_conv"]
+__all__ = ["LongConv", "convolve", "direct_conv", "fft_conv", "fft_size", "finish", "gated", "weighted_fft_conv"]
 
 # Channels are transformed in groups of about this many samples, which bounds the memory of their spectra; on a CPU a
 # group also fits its caches.
@@ -105,65 +105,63 @@ def convolve(p_BDL: Tensor, filter_DK: Tensor, *, causal: bool, outputs: int) ->
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
-@torch.library.custom_op("ragyena::long_conv_fft", mutates_args=())
-def fft_conv(
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> Tensor:
-    p_BDL = gated(u_BDL, gate_in_BDL)
-    c_BDL = convolve(p_BDL, filter_DK.to(p_BDL.dtype), causal=causal, outputs=u_BDL.shape[2])
-    y_BDL = finish(c_BDL, p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
-    return y_BDL.contiguous()
+class LongConv(NamedTuple):
+    """Arguments of ``gate_out * (filter * p + skip * p)``, ``p = gate_in * u``."""
+
+    u: Tensor
+    filter: Tensor
+    causal: bool
+    skip: Tensor | None
+    gate_in: Tensor | None
+    gate_out: Tensor | None
+
+    def channels(self, group: slice) -> LongConv:
+        """The arguments of some channels."""
+        gate_in, gate_out = (None if gate is None else gate[:, group] for gate in (self.gate_in, self.gate_out))
+        skip = None if self.skip is None else self.skip[group]
+        return LongConv(self.u[:, group], self.filter[group], self.causal, skip, gate_in, gate_out)
 
 
-@torch.library.custom_op("ragyena::long_conv_fft_backward", mutates_args=())
-def _backward(
-    dy_BDL: Tensor,
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, filter, skip, gate_in, gate_out; empty for an argument that is None."""
-    batch, channels, length = u_BDL.shape
-    device, work = u_BDL.device.type, _working(u_BDL.dtype)
-    first, end = _reach(filter_DK.shape[1], length, causal, length)
-    size = _size(length, end - first, causal, device)
-    du, dfilter = empty_gradient(u_BDL, u_BDL), torch.zeros_like(filter_DK, memory_format=torch.contiguous_format)
-    dskip, dgate_in, dgate_out = (empty_gradient(x, u_BDL) for x in (skip_D, gate_in_BDL, gate_out_BDL))
+def _forward(c: LongConv) -> Tensor:
+    p_BDL = gated(c.u, c.gate_in)
+    c_BDL = convolve(p_BDL, c.filter.to(p_BDL.dtype), causal=c.causal, outputs=c.u.shape[2])
+    return finish(c_BDL, p_BDL, c.skip, c.gate_out).to(c.u.dtype).contiguous()
+
+
+def _backward(dy_BDL: Tensor, whole: LongConv) -> tuple[Tensor, ...]:
+    batch, channels, length = whole.u.shape
+    device, work = whole.u.device.type, _working(whole.u.dtype)
+    first, end = _reach(whole.filter.shape[1], length, whole.causal, length)
+    size = _size(length, end - first, whole.causal, device)
+    du, dskip, dgate_in, dgate_out = (empty_gradient(x, whole.u) for x in (whole.u, *whole[3:]))
+    dfilter = torch.zeros_like(whole.filter, memory_format=torch.contiguous_format)
     for group in _groups(batch, channels, size, device):
-        dy = dy_BDL[:, group].to(work)
-        p = gated(u_BDL[:, group], None if gate_in_BDL is None else gate_in_BDL[:, group])
+        c, dy = whole.channels(group), dy_BDL[:, group].to(work)
+        p = gated(c.u, c.gate_in)
         P = torch.fft.rfft(p, n=size)
-        H = _spectrum(filter_DK[group, first:end].to(work), size, causal)
-        skip = None if skip_D is None else skip_D[group].to(work)
-        if gate_out_BDL is not None:
-            c = torch.fft.irfft(P * H, n=size)[..., :length]
-            dgate_out[:, group] = (dy * finish(c, p, skip, None)).to(dgate_out.dtype)
-            dy = dy * gate_out_BDL[:, group]
+        H = _spectrum(c.filter[:, first:end].to(work), size, c.causal)
+        skip = None if c.skip is None else c.skip.to(work)
+        if c.gate_out is not None:
+            s = torch.fft.irfft(P * H, n=size)[..., :length]
+            dgate_out[:, group] = (dy * finish(s, p, skip, None)).to(dgate_out.dtype)
+            dy = dy * c.gate_out
         DY = torch.fft.rfft(dy, n=size)
         dp = torch.fft.irfft(DY * H.conj(), n=size)[..., :length]
         dwrapped = torch.fft.irfft((DY * P.conj()).sum(0), n=size)
         reach = (end - first) // 2
-        dtaps = dwrapped[:, : end - first] if causal else dwrapped.roll(reach, 1)[:, : end - first]
+        dtaps = dwrapped[:, : end - first] if c.causal else dwrapped.roll(reach, 1)[:, : end - first]
         dfilter[group, first:end] = dtaps.to(dfilter.dtype)
         if skip is not None:
             dskip[group] = (dy * p).sum((0, 2)).to(dskip.dtype)
             dp = dp + dy * skip[:, None]
-        if gate_in_BDL is not None:
-            dgate_in[:, group] = (dp * u_BDL[:, group]).to(dgate_in.dtype)
-            dp = dp * gate_in_BDL[:, group]
+        if c.gate_in is not None:
+            dgate_in[:, group] = (dp * c.u).to(dgate_in.dtype)
+            dp = dp * c.gate_in
         du[:, group] = dp.to(du.dtype)
     return du, dfilter, dskip, dgate_in, dgate_out
 
 
-register(fft_conv, _backward, differentiable=(True, True, False, True, True, True))
+fft_conv = operator("long_conv_fft", LongConv, _forward, _backward)
 
 
 def weighted_fft_conv(p_BDL: Tensor, filter_DK: Tensor, *, size: int) -> Tensor:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ragyena.ops import backends
-from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, pointer, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, operator, pointer
+from ragyena.ops.long_conv.fft import LongConv
 from ragyena.ops.long_conv.plan import (
     MAX_FFT_SIZE,
     SPECTRUM_TOP,
@@ -91,54 +92,38 @@ def prepared_conv(
     return y_BDL
 
 
-@torch.library.custom_op("ragyena::long_conv_triton", mutates_args=())
-def conv(
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> Tensor:
-    """``gate_out * (filter * p + skip * p)``, ``p = gate_in * u``, as [B, D, L] in the type of ``u``."""
-    length = u_BDL.shape[2]
-    launcher = Launcher(u_BDL, fft_plan(length, operand_type(u_BDL.dtype)))
-    y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-    arguments = Arguments.of(u_BDL, gate_in_BDL, gate_out_BDL, skip_D)
+def _forward(c: LongConv) -> Tensor:
+    length = c.u.shape[2]
+    launcher = Launcher(c.u, fft_plan(length, operand_type(c.u.dtype)))
+    y_BDL = torch.empty_like(c.u, memory_format=torch.contiguous_format)
+    arguments = Arguments.of(c.u, c.gate_in, c.gate_out, c.skip)
     for group in launcher.groups():
-        spectrum = launcher.spectrum(group, filter_DK, causal=causal, reach=length)
+        spectrum = launcher.spectrum(group, c.filter, causal=c.causal, reach=length)
         launcher.convolve(group, spectrum, arguments, y_BDL)
     return y_BDL
 
 
-@torch.library.custom_op("ragyena::long_conv_triton_backward", mutates_args=())
-def _backward(
-    dy_BDL: Tensor,
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    causal: bool,
-    skip_D: Tensor | None,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, filter, skip, gate_in, gate_out; empty for an argument that is None."""
-    length = u_BDL.shape[2]
-    launcher = Launcher(u_BDL, fft_plan(length, operand_type(u_BDL.dtype)))
-    arguments = Arguments.of(u_BDL, gate_in_BDL, gate_out_BDL, skip_D)
+def _backward(dy_BDL: Tensor, c: LongConv) -> tuple[Tensor, ...]:
+    length = c.u.shape[2]
+    launcher = Launcher(c.u, fft_plan(length, operand_type(c.u.dtype)))
+    arguments = Arguments.of(c.u, c.gate_in, c.gate_out, c.skip)
     u = arguments.u
     dy = dy_BDL.to(u.dtype).contiguous()
     out = Gradients(
         empty_gradient(u, u),
-        torch.zeros(filter_DK.shape, dtype=torch.float32, device=u.device),
-        torch.empty(filter_DK.shape[0], dtype=torch.float32, device=u.device),
-        empty_gradient(gate_in_BDL, u),
-        empty_gradient(gate_out_BDL, u),
+        torch.zeros(c.filter.shape, dtype=torch.float32, device=u.device),
+        torch.empty(c.filter.shape[0], dtype=torch.float32, device=u.device),
+        empty_gradient(c.gate_in, u),
+        empty_gradient(c.gate_out, u),
     )
     for group in launcher.groups():
-        spectrum = launcher.spectrum(group, filter_DK, causal=causal, reach=length)
-        launcher.gradients(group, spectrum, dy, arguments, out, causal=causal)
-    dskip = u.new_empty(0) if skip_D is None else out.skip.to(skip_D.dtype, copy=True)
-    return out.u, out.filter.to(filter_DK.dtype), dskip, out.gate_in, out.gate_out
+        spectrum = launcher.spectrum(group, c.filter, causal=c.causal, reach=length)
+        launcher.gradients(group, spectrum, dy, arguments, out, causal=c.causal)
+    dskip = u.new_empty(0) if c.skip is None else out.skip.to(c.skip.dtype, copy=True)
+    return out.u, out.filter.to(c.filter.dtype), dskip, out.gate_in, out.gate_out
+
+
+conv = operator("long_conv_triton", LongConv, _forward, _backward)
 
 
 class Arguments(NamedTuple):
@@ -363,6 +348,3 @@ def _from(tensor: Tensor, elements: int) -> Tensor:
 
 def _share(rows: int, by: int, programs: int) -> int:
     return max(1, min(rows, programs // by))
-
-
-register(conv, _backward, differentiable=(True, True, False, True, True, True))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ragyena.ops import backends
-from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, pointer, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operand_type, operator, pointer
 
 __all__ = ["MAX_SLOT", "SlotPlan", "conv", "slot_plan", "triton_unavailable"]
 
@@ -163,30 +163,27 @@ def _filter_gradient(sizes: _Sizes, u: Tensor, gate_in: Tensor | None, dy: Tenso
     return total[:, lowest - (slot - 1) : lowest + slot]
 
 
-@torch.library.custom_op("ragyena::passage_conv_triton", mutates_args=())
-def conv(
-    u_BDL: Tensor, filter_DK: Tensor, slot_tokens: int, gate_in_BDL: Tensor | None, gate_out_BDL: Tensor | None
-) -> Tensor:
-    """``gate_out * (filter * (gate_in * u))`` inside slots, as [B, D, L] in the type of ``u``."""
-    y_BDL = torch.empty_like(u_BDL, memory_format=torch.contiguous_format)
-    gates = contiguous(gate_in_BDL), contiguous(gate_out_BDL)
-    _convolve(_sizes(u_BDL, slot_tokens), u_BDL.contiguous(), filter_DK.contiguous(), *gates, y_BDL)
+class PassageConv(NamedTuple):
+    """Arguments of ``gate_out * (filter * (gate_in * u))`` inside slots."""
+
+    u: Tensor
+    filter: Tensor
+    slot_tokens: int
+    gate_in: Tensor | None
+    gate_out: Tensor | None
+
+
+def _forward(c: PassageConv) -> Tensor:
+    y_BDL = torch.empty_like(c.u, memory_format=torch.contiguous_format)
+    gates = contiguous(c.gate_in), contiguous(c.gate_out)
+    _convolve(_sizes(c.u, c.slot_tokens), c.u.contiguous(), c.filter.contiguous(), *gates, y_BDL)
     return y_BDL
 
 
-@torch.library.custom_op("ragyena::passage_conv_triton_backward", mutates_args=())
-def _backward(
-    dy_BDL: Tensor,
-    u_BDL: Tensor,
-    filter_DK: Tensor,
-    slot_tokens: int,
-    gate_in_BDL: Tensor | None,
-    gate_out_BDL: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, filter, gate_in, gate_out; empty for an argument that is None."""
-    sizes = _sizes(u_BDL, slot_tokens)
-    u, taps = u_BDL.contiguous(), filter_DK.contiguous()
-    gate_in, gate_out = contiguous(gate_in_BDL), contiguous(gate_out_BDL)
+def _backward(dy_BDL: Tensor, c: PassageConv) -> tuple[Tensor, ...]:
+    sizes = _sizes(c.u, c.slot_tokens)
+    u, taps = c.u.contiguous(), c.filter.contiguous()
+    gate_in, gate_out = contiguous(c.gate_in), contiguous(c.gate_out)
     dy = dy_BDL.to(u.dtype).contiguous()
     du, dgate_in, dgate_out = empty_gradient(u, u), empty_gradient(gate_in, u), empty_gradient(gate_out, u)
     if gate_out is not None:
@@ -194,8 +191,8 @@ def _backward(
     # The adjoint reverses the filter; the gates change places.
     product = None if gate_in is None else (u, dgate_in)
     _convolve(sizes, dy, taps, gate_out, gate_in, du, adjoint=True, product=product)
-    dfilter = _filter_gradient(sizes, u, gate_in, dy, gate_out).to(filter_DK.dtype).contiguous()
+    dfilter = _filter_gradient(sizes, u, gate_in, dy, gate_out).to(c.filter.dtype).contiguous()
     return du, dfilter, dgate_in, dgate_out
 
 
-register(conv, _backward, differentiable=(True, True, False, True, True))
+conv = operator("passage_conv_triton", PassageConv, _forward, _backward)

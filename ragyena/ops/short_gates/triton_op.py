@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, pointer, register
+from ragyena.ops.custom_op import contiguous, empty_gradient, kernels, operator, pointer
 
 __all__ = ["gates"]
 
@@ -75,48 +75,44 @@ class _Sizes:
         }
 
 
-def _sizes(projected_NSC: Tensor, causal: bool) -> _Sizes:
-    slots, size, projected = projected_NSC.shape
-    return _Sizes(slots, size, projected // 3, causal)
+def _sizes(c: Gates) -> _Sizes:
+    slots, size, projected = c.projected.shape
+    return _Sizes(slots, size, projected // 3, c.causal)
 
 
 def _as_bytes(mask_NS: Tensor | None) -> Tensor | None:
     return None if mask_NS is None else mask_NS.contiguous().view(torch.uint8)
 
 
-@torch.library.custom_op("ragyena::short_gates_triton", mutates_args=())
-def gates(
-    projected_NSC: Tensor, taps_3C: Tensor, bias_C: Tensor | None, mask_NS: Tensor | None, causal: bool
-) -> tuple[Tensor, Tensor]:
+class Gates(NamedTuple):
+    """Arguments of the operator: the taps are [3, C], the mask is [N, S] or None."""
+
+    projected: Tensor
+    taps: Tensor
+    bias: Tensor | None
+    mask: Tensor | None
+    causal: bool
+
+
+def _forward(c: Gates) -> tuple[Tensor, Tensor]:
     """``gate_out`` and ``gate_in * value`` of the convolved thirds, [R, D, P] each; masked inputs count as zero."""
-    sizes = _sizes(projected_NSC, causal)
-    gate_out = projected_NSC.new_empty(sizes.outputs)
-    gated = torch.empty_like(gate_out)
+    sizes = _sizes(c)
+    gate_out, gated = _empty(c)
     if gate_out.numel() == 0:
         return gate_out, gated
-    projected, mask = projected_NSC.contiguous(), _as_bytes(mask_NS)
+    projected, mask = c.projected.contiguous(), _as_bytes(c.mask)
     positions, channels, tiles, blocks = sizes.tiles(_FORWARD)
     kernels(_KERNELS).gates_forward[(tiles * blocks,)](
-        projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected), pointer(mask, projected), gate_out,
+        projected, c.taps.contiguous(), pointer(contiguous(c.bias), projected), pointer(mask, projected), gate_out,
         gated, sizes.per_example, sizes.size, sizes.width,
-        BLOCK_T=positions, BLOCK_C=channels, num_warps=_FORWARD.warps, **sizes.flags(bias_C, mask_NS),
+        BLOCK_T=positions, BLOCK_C=channels, num_warps=_FORWARD.warps, **sizes.flags(c.bias, c.mask),
     )  # fmt: skip
     return gate_out, gated
 
 
-@torch.library.custom_op("ragyena::short_gates_triton_backward", mutates_args=())
-def _backward(
-    dgate_out_RDP: Tensor,
-    dgated_RDP: Tensor,
-    projected_NSC: Tensor,
-    taps_3C: Tensor,
-    bias_C: Tensor | None,
-    mask_NS: Tensor | None,
-    causal: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of projection, taps and bias, empty without a bias."""
-    sizes = _sizes(projected_NSC, causal)
-    projected, mask = projected_NSC.contiguous(), _as_bytes(mask_NS)
+def _backward(dgate_out_RDP: Tensor, dgated_RDP: Tensor, c: Gates) -> tuple[Tensor, ...]:
+    sizes = _sizes(c)
+    projected, mask = c.projected.contiguous(), _as_bytes(c.mask)
     dprojected = torch.empty_like(projected)
     positions, channels, tiles, blocks = sizes.tiles(_BACKWARD)
     programs = max(1, min(tiles, _PROGRAMS // blocks))
@@ -126,16 +122,16 @@ def _backward(
         sums = torch.empty(programs, 4, 3 * sizes.width, dtype=torch.float32, device=projected.device)
         dgate_out, dgated = _by_position(sizes, dgate_out_RDP.to(projected.dtype), dgated_RDP.to(projected.dtype))
         kernels(_KERNELS).gates_backward[(blocks, programs)](
-            dgate_out, dgated, projected, taps_3C.contiguous(), pointer(contiguous(bias_C), projected),
+            dgate_out, dgated, projected, c.taps.contiguous(), pointer(contiguous(c.bias), projected),
             pointer(mask, projected), dprojected, sums, sizes.slots, sizes.size, sizes.width,
             BLOCK_T=positions, BLOCK_C=channels, num_warps=_BACKWARD.warps, num_stages=1,
-            **sizes.flags(bias_C, mask_NS),
+            **sizes.flags(c.bias, c.mask),
         )  # fmt: skip
     total_4C = sums.sum(0)
-    dbias = empty_gradient(bias_C, projected)
-    if bias_C is not None:
+    dbias = empty_gradient(c.bias, projected)
+    if c.bias is not None:
         dbias.copy_(total_4C[3])
-    return dprojected, total_4C[:3].to(taps_3C.dtype).clone(), dbias
+    return dprojected, total_4C[:3].to(c.taps.dtype).clone(), dbias
 
 
 def _by_position(sizes: _Sizes, one_RDP: Tensor, other_RDP: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,11 +147,9 @@ def _by_position(sizes: _Sizes, one_RDP: Tensor, other_RDP: Tensor) -> tuple[Ten
     return one, other
 
 
-def _fake(
-    projected_NSC: Tensor, taps_3C: Tensor, bias_C: Tensor | None, mask_NS: Tensor | None, causal: bool
-) -> tuple[Tensor, Tensor]:
-    shape = _sizes(projected_NSC, causal).outputs
-    return projected_NSC.new_empty(shape), projected_NSC.new_empty(shape)
+def _empty(c: Gates) -> tuple[Tensor, Tensor]:
+    shape = _sizes(c).outputs
+    return c.projected.new_empty(shape), c.projected.new_empty(shape)
 
 
-register(gates, _backward, fake=_fake, differentiable=(True, True, True, False, False))
+gates = operator("short_gates_triton", Gates, _forward, _backward, constant=("mask",), outputs=2, fake=_empty)

@@ -10,19 +10,33 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor
 
 from ragyena.config.training import PERTURBATION_WEIGHTS
 from ragyena.data.clozes import mentions
+from ragyena.documents.tokenizer import Tokenizer
+from ragyena.errors import CheckpointError
 from ragyena.train.augment.words import word_lists
 
-__all__ = ["STEM", "Perturber"]
+__all__ = ["Perturber", "word_neighbours"]
 
-STEM = 4  # letters that two forms of one word share
+_STEM = 4  # letters that two forms of one word share
 _NAME_FROM_PASSAGE = 0.5  # of the swapped-in names, taken from the passage itself where it has one
 _NEIGHBOUR_IN_PASSAGE = 0.3  # of the swapped-in words that may occur in the passage
 _NEGATE_PARTICIPLE = 0.5  # of the negations of questions that hold a participle
 _TRIES = 4  # for each of several perturbations that are to differ
 _LAST_YEAR = 2020
+
+_EMBEDDINGS = "embeddings.word_embeddings.weight"
+_NEAREST, _FARTHEST = 0.5, 0.33  # cosines between which a word means something else and still fits
+_NEIGHBOURS = 10  # neighbours of a word
+_SHORTEST = 4  # letters of a word with neighbours
+_BLOCK = 1024  # words compared with all at once
 
 _WORDS = word_lists("perturbation")
 
@@ -222,7 +236,7 @@ def _passage_word(question: str, context: str, answer: str, chooser: random.Rand
         others = [
             other
             for other in in_passage
-            if other.endswith(ending.group()) and other[:STEM] != word[:STEM] and other not in both
+            if other.endswith(ending.group()) and other[:_STEM] != word[:_STEM] and other not in both
         ]
         if others:
             candidates.append((match, others))
@@ -230,3 +244,50 @@ def _passage_word(question: str, context: str, answer: str, chooser: random.Rand
         return None
     match, others = chooser.choice(candidates)
     return _replaced(question, match, chooser.choice(others))
+
+
+# --- neighbours of words --------------------------------------------------------------------------------------
+
+
+def word_neighbours(encoder: Path, tokenizer: Tokenizer) -> dict[str, tuple[str, ...]]:
+    """The neighbours of each whole word in an encoder's word embeddings (river and lake), the nearest first; words
+    without any are left out. Nearer still are inflections and synonyms, which ask for the same: they are none.
+
+    ``encoder`` is a BERT-layout model.safetensors over the tokenizer's vocabulary. Raises CheckpointError.
+    """
+    embeddings_VD = _embeddings(encoder)
+    vocabulary = tokenizer.vocabulary()
+    words = [w for w in vocabulary if len(w) >= _SHORTEST and w.isascii() and w.isalpha() and w.islower()]
+    if embeddings_VD.shape[0] < len(vocabulary):
+        raise CheckpointError(
+            f"{encoder} has {embeddings_VD.shape[0]} word embeddings for a vocabulary of {len(vocabulary)}",
+            hint="name an encoder of the reader's own vocabulary",
+        )
+    ids = torch.tensor([vocabulary[word] for word in words], dtype=torch.long)
+    # Embeddings differ more without the mean that all share.
+    unit_WD = F.normalize((embeddings_VD - embeddings_VD.mean(0))[ids], dim=1)
+    neighbours: dict[str, tuple[str, ...]] = {}
+    for start in range(0, len(words), _BLOCK):
+        cosine = unit_WD[start : start + _BLOCK] @ unit_WD.T
+        cosine.masked_fill_((cosine > _NEAREST) | (cosine < _FARTHEST), -1.0)
+        best = cosine.topk(min(2 * _NEIGHBOURS, len(words)), dim=1)
+        for row, (values, places) in enumerate(zip(best.values.tolist(), best.indices.tolist())):
+            word = words[start + row]
+            others = [words[i] for value, i in zip(values, places) if value > 0 and words[i][:_STEM] != word[:_STEM]]
+            if others:
+                neighbours[word] = tuple(others[:_NEIGHBOURS])
+    return neighbours
+
+
+def _embeddings(encoder: Path) -> Tensor:
+    try:
+        with safe_open(encoder, framework="pt") as file:
+            names = [name for name in file.keys() if name.endswith(_EMBEDDINGS)]  # noqa: SIM118 - not a dict
+            if len(names) != 1:
+                raise CheckpointError(
+                    f"{encoder} has no {_EMBEDDINGS}", hint="name the model.safetensors of a BERT-layout encoder"
+                )
+            tensor: Tensor = file.get_tensor(names[0])
+            return tensor.float()
+    except OSError as error:
+        raise CheckpointError(f"{encoder} cannot be read: {error}", hint="name a model.safetensors file") from error

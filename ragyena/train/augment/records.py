@@ -1,9 +1,8 @@
 """Synthetic records and tables with questions on them, and questions on definitions in prose.
 
-Question sets ask about flowing text. Documents are also lists of labelled values, tables and glossaries, where an
-answer is told from its neighbours by a label, and one record from the next by its title alone. Names are borrowed from
-the passages at hand and values are drawn: a reader learns to look up, not what is said. Kinds of thing and their fields
-are in ``words/records.yaml``.
+Question sets cover running text. Documents also hold lists of labelled values, tables and glossaries, where a label
+identifies an answer and only its title identifies a record. Names come from other passages and values are random, so
+that a reader learns to look up rather than facts. Kinds of records and their fields are in ``words/records.yaml``.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ def synthetic_records(
 
 
 def definitions(rows: Sequence[ContextRow], count: int) -> list[Question]:
-    """Questions what (or who) something is, on texts that say so; at most ``count``, one a text."""
+    """``What is X?`` and ``Who is X?`` on texts that define X; at most ``count``, one a text."""
     words = word_lists("records")["definitions"]
     not_things, people = set(words["not_things"].split()), "|".join(words["people"].split())
     questions = []
@@ -103,11 +102,13 @@ def definitions(rows: Sequence[ContextRow], count: int) -> list[Question]:
 
 # -- documents ---------------------------------------------------------------------------------------------------
 
-_Asked = list[tuple[str, str, int]]
+_Answered = list[tuple[str, str, int]]
 """Questions with their answer and its char offset."""
 
 
-def _record(kind: _Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+def _record(
+    kind: _Kind, names: Sequence[str], prose: Sequence[str], chooser: random.Random
+) -> tuple[str, str, _Answered]:
     """A list of labelled values about one thing; its title, its text, and questions."""
     title = _fill(chooser.choice(kind.names), names, chooser)
     fields = chooser.sample(kind.fields, chooser.randint(6, len(kind.fields)))
@@ -132,7 +133,7 @@ def _record(kind: _Kind, names: Sequence[str], prose: Sequence[str], chooser: ra
     return title, text, questions
 
 
-def _table(kind: _Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Asked]:
+def _table(kind: _Kind, names: Sequence[str], chooser: random.Random) -> tuple[str, str, _Answered]:
     """A table of several things, a row each; small enough for a passage to hold it with its head."""
     fields = chooser.sample(kind.fields, chooser.randint(2, 4))
     labels = [chooser.choice(field.labels) for field in fields]

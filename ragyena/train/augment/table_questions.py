@@ -136,7 +136,7 @@ def _words(text: str) -> set[str]:
 
 
 def _name(title: str) -> str:
-    """A title without what tells it from others of the same name."""
+    """A title without the words that distinguish it from others of its name: ``Mercury (planet)``."""
     return re.sub(r" \([^()]*\)$", "", title)
 
 

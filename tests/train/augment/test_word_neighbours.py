@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from ragyena import recipes
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError
-from ragyena.train.augment.word_neighbours import word_neighbours
+from ragyena.train.augment.perturb import word_neighbours
 
 
 @pytest.fixture(scope="module")

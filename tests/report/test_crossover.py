@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ragyena.eval.crossover import crossovers
+from ragyena.report.cost import crossovers
 
 LINEAR = [(2.0**n, 2.0**n) for n in range(4, 15)]
 QUADRATIC = [(2.0**n, 4.0**n / 1000) for n in range(4, 15)]
