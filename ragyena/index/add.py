@@ -140,7 +140,7 @@ def add(
     if created and counts.documents == 0:
         reasons = "; ".join(failure.message for failure in tally.failed[:3])
         raise NothingToIndexError(
-            f"none of {len(work)} file{'s' if len(work) > 1 else ''} could be read: {reasons}",
+            f"no file could be read: {reasons}",
             hint=tally.failed[0].hint if tally.failed else "name files that hold text",
         )
     progress.start("writing vectors", counts.passages, "passages")

@@ -183,7 +183,7 @@ class Index:
         Args:
             sources: Paths of files and folders, ``Document`` values, or both; or a mapping of source names to texts.
             prune: Also remove files under these paths that have vanished.
-            progress: Told about the stages.
+            progress: Receives the stages and how far each is.
 
         Returns:
             Counts, duplicates, and the files that could not be read: they stop nothing.
