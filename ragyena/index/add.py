@@ -174,7 +174,8 @@ def _prune(writer: Writer, roots: Sequence[Path]) -> int:
     removed = 0
     for source in writer.store.sources() if tops else ():
         path = Path(source.path)
-        if any(path.is_relative_to(top) for top in tops) and not path.exists():
+        vanished = any(path.is_relative_to(top) for top in tops) and not path.exists()
+        if vanished and writer.store.is_file(source):
             with writer.store.transaction():
                 writer.store.remove_source(source.source_id)
             removed += 1

@@ -277,11 +277,10 @@ def held_sources(folder: Path) -> list[Path | Document]:
         with closing(Store(folder / STORE_NAME)) as store:
             for source in store.sources():
                 path = Path(source.path)
-                if path.is_absolute():
+                if store.is_file(source):
                     held += [path] if path.exists() and folder not in path.parents else []
-                else:
-                    ids = [store.document_id(digest) for digest in store.origins(source.source_id).values()]
-                    held += [replace(store.document(i), source=source.path) for i in ids if i is not None]
+                elif (document_id := store.document_id(source.content_hash)) is not None:
+                    held.append(replace(store.document(document_id), source=source.path))
     except (IndexProblem, StorageError):
         return []
     return held

@@ -126,3 +126,23 @@ def test_a_closed_index_has_no_log_beside_its_store(index: Path, tmp_path: Path)
         opened.remove("tea")
     for folder in (index, tmp_path / "new"):
         assert {path.name for path in folder.glob("store.sqlite*")} == {"store.sqlite"}
+
+
+def test_a_document_given_in_python_is_kept_though_it_is_named_as_a_file(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "bread.txt").write_text("Sour dough rests for twelve hours.")
+    lamp = Document("/wiki/lamp", "The lamp flashes every ten seconds.")
+    oven = Document(str(tmp_path / "oven"), "The oven is heated with beech wood.")
+    with Index.open(index) as opened:
+        opened.add([tmp_path, lamp, oven])
+        assert opened.add([tmp_path], prune=True).removed == 0
+    (tmp_path / "bread.txt").unlink()
+    Index.rebuild(index)
+    with Index.open(index) as opened:
+        assert {source.path for source in opened.status().sources} == {"iron", "tea", lamp.source, oven.source}
+
+
+def test_a_closed_index_says_so(index: Path) -> None:
+    opened = Index.open(index)
+    opened.close()
+    with pytest.raises(UsageError, match="closed"):
+        opened.search("bridge", settings=LEXICAL)
