@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragyena.cli.console import TerminalProgress, interruptible, output
-from ragyena.cli.options import PipelineOption, QuietOption, SetOption, configure, whole_numbers
+from ragyena.cli.options import PipelineOption, QuietOption, configure, whole_numbers
 from ragyena.config import EVAL_INDEX, EVAL_OUT
 from ragyena.errors import UsageError
 
@@ -48,7 +48,12 @@ def command(
         int | None,
         typer.Option(metavar="N", help="Also time N contexts of each condition one by one, for percentiles."),
     ] = None,
-    set_: SetOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a setting of the recipe (seed=1, split=test); repeatable."
+        ),
+    ] = None,
     data_root: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that data paths are relative to.")] = Path(),
     out: Annotated[
         Path | None,

@@ -133,5 +133,6 @@ def _part(name: str, values: Mapping[str, Any], given: Mapping[str, Any], source
         parse(EvalConfig, dict(values), source=source)  # a fault of the recipe itself is reported as such
         options = ", ".join(_OPTIONS.get(key, f"--set {key}") for key in given)
         raise ConfigError(
-            error.message.replace(source, f"{options} over {name}", 1), hint=f"`ragyena eval --help`; recipe: {source}"
+            error.message.replace(source, f"{options} over {name}", 1),
+            hint=f"the settings and their meanings: EvalConfig in ragyena.config.evaluation; the recipe: {source}",
         ) from error

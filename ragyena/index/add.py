@@ -140,7 +140,7 @@ def add(
     if created and counts.documents == 0:
         reasons = "; ".join(failure.message for failure in tally.failed[:3])
         raise NothingToIndexError(
-            f"none of {len(work)} file{'s' if len(work) > 1 else ''} could be read: {reasons}",
+            f"no file could be read: {reasons}",
             hint=tally.failed[0].hint if tally.failed else "name files that hold text",
         )
     progress.start("writing vectors", counts.passages, "passages")
@@ -174,7 +174,8 @@ def _prune(writer: Writer, roots: Sequence[Path]) -> int:
     removed = 0
     for source in writer.store.sources() if tops else ():
         path = Path(source.path)
-        if any(path.is_relative_to(top) for top in tops) and not path.exists():
+        vanished = any(path.is_relative_to(top) for top in tops) and not path.exists()
+        if vanished and writer.store.is_file(source):
             with writer.store.transaction():
                 writer.store.remove_source(source.source_id)
             removed += 1

@@ -25,7 +25,16 @@ from ragyena.index.manifest import Manifest, is_index
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
-from ragyena.index.writer import Writer, begin_rebuild, create, discard_if_empty, finish_rebuild, held_sources
+from ragyena.index.writer import (
+    Writer,
+    begin_rebuild,
+    create,
+    discard_if_empty,
+    finish_rebuild,
+    held_sources,
+    remove_log,
+    restore_replaced,
+)
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
@@ -54,6 +63,7 @@ class Index:
         self._embedder: Embedder | None = None
         self._turn = threading.RLock()  # a connection to the store serves one thread at a time
         self._on_close: tuple[bool, bool] = (False, False)  # discard if empty, and the folder with it
+        self._wrote = False
         if not lazy:
             try:
                 self._open_dense()
@@ -134,6 +144,9 @@ class Index:
         if discard:
             self._on_close = (False, False)
             discard_if_empty(self.folder, with_folder=with_folder)
+        if self._wrote:
+            self._wrote = False
+            remove_log(self.folder)
 
     def __enter__(self) -> Index:
         return self
@@ -170,7 +183,7 @@ class Index:
         Args:
             sources: Paths of files and folders, ``Document`` values, or both; or a mapping of source names to texts.
             prune: Also remove files under these paths that have vanished.
-            progress: Told about the stages.
+            progress: Receives the stages and how far each is.
 
         Returns:
             Counts, duplicates, and the files that could not be read: they stop nothing.
@@ -199,6 +212,7 @@ class Index:
     def _add(self, work: Sequence[Path | Document], prune: Sequence[Path], progress: Progress | None) -> AddReport:
         config = self.settings.index
         tokenizer = _tokenizer(self.settings)
+        self._wrote = True
         with Writer(self.folder) as writer:
             self._check_settings(tokenizer)
             report = add(writer, work, config, tokenizer, self.embedder(), prune=prune, progress=progress or Silent())
@@ -222,6 +236,7 @@ class Index:
             ...     index.remove("tea")
             1
         """
+        self._wrote = True
         with Writer(self.folder) as writer:
             removed = writer.remove(document)
         self._reload()
@@ -267,7 +282,7 @@ class Index:
         """
         config = resolve(settings)
         folder = locate(path, config)
-        new = begin_rebuild(folder, config.index)
+        restore_replaced(folder)
         if not is_index(folder):
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
@@ -277,6 +292,7 @@ class Index:
         if not work:
             raise NothingToIndexError(f"{folder}: no files to build it from", hint="name files or folders")
         with writer_lock(folder):
+            new = begin_rebuild(folder, config.index)
             with cls.open(new, create=True, lazy=True, settings=config) as index:
                 report = index._add(work, (), progress)
             finish_rebuild(folder)

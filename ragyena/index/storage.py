@@ -91,6 +91,8 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     text = str(error)
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in text:
+        return UsageError(f"{path} is closed", hint="open the index again")
     if code == sqlite3.SQLITE_FULL:
         return _os_error(path, OSError(errno.ENOSPC, "the disk is full"))
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -45,7 +45,7 @@ class Source:
     source_id: int
     path: str
     content_hash: bytes
-    """sha256 of the file when it was read."""
+    """sha256 of the file when it was read; of a document given in Python its ``document_hash``."""
     size: int
     complete: bool
     """False while documents of it are still missing: the next ``index add`` resumes there."""
@@ -254,6 +254,10 @@ class Store:
             (source_id,),
         )
         return {origin: bytes(digest) for origin, digest in rows}
+
+    def is_file(self, source: Source) -> bool:
+        """False for a document given in Python, whatever its name: its hash is that of what it holds."""
+        return source.content_hash not in self.origins(source.source_id).values()
 
     def document_id(self, content_hash: bytes) -> int | None:
         row = self.execute("SELECT document_id FROM documents WHERE content_hash = ?", (content_hash,)).fetchone()

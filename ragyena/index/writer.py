@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,7 +34,16 @@ from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.vectors import VectorIndex, write_vectors
 from ragyena.types import Document
 
-__all__ = ["Writer", "begin_rebuild", "create", "discard_if_empty", "finish_rebuild", "held_sources"]
+__all__ = [
+    "Writer",
+    "begin_rebuild",
+    "create",
+    "discard_if_empty",
+    "finish_rebuild",
+    "held_sources",
+    "remove_log",
+    "restore_replaced",
+]
 
 INDEX_FILES = (
     *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
@@ -71,18 +80,28 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
 
 
 def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
-    """Delete an index without documents, and its folder too where ``with_folder``."""
-    try:
+    """Delete an index without documents, and its folder too where ``with_folder``.
+
+    An index stays that another process writes, or that cannot be read or locked.
+    """
+    if not is_index(folder):
+        return
+    with suppress(RagyenaError), writer_lock(folder):
         with closing(Store(folder / STORE_NAME)) as store:
             if store.counts().documents:
                 return
-    except RagyenaError:
-        return  # nothing is deleted that cannot be read
+        with storage_errors(folder):
+            for path in [*(folder / name for name in INDEX_FILES), *folder.glob("vectors-*.faiss*")]:
+                path.unlink(missing_ok=True)
     with storage_errors(folder):
-        for path in [*(folder / name for name in INDEX_FILES), *folder.glob("vectors-*.faiss*")]:
-            path.unlink(missing_ok=True)
-        if with_folder:
+        if with_folder and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def remove_log(folder: Path) -> None:
+    """Move the log of a store into it: a read-only connection that is closed last leaves it."""
+    with suppress(RagyenaError), closing(Store(folder / STORE_NAME, writable=True)):
+        pass
 
 
 class Writer:
@@ -219,15 +238,22 @@ def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
 # --- building an index again next to the old one, which can be searched until the new one takes its place ---
 
 
+def restore_replaced(folder: Path) -> None:
+    """Put an index back whose process died between the two renames of ``finish_rebuild``. Raises StorageError."""
+    _, old = _beside(folder)
+    with storage_errors(folder):
+        if is_index(old) and not is_index(folder):
+            old.rename(folder)
+
+
 def begin_rebuild(folder: Path, config: IndexConfig) -> Path:
-    """The folder to build in. It holds what an interrupted rebuild with the same settings has built.
+    """The folder to build in, under the lock of ``folder``. It holds what an interrupted rebuild with the same settings
+    has built.
 
     Raises StorageError.
     """
-    new, old = _beside(folder)
+    new, _ = _beside(folder)
     with storage_errors(folder):
-        if is_index(old) and not is_index(folder):  # a process died between the two renames of ``finish_rebuild``
-            old.rename(folder)
         if is_index(new) and not _resumable(new, config):
             shutil.rmtree(new)
     return new
@@ -251,11 +277,10 @@ def held_sources(folder: Path) -> list[Path | Document]:
         with closing(Store(folder / STORE_NAME)) as store:
             for source in store.sources():
                 path = Path(source.path)
-                if path.is_absolute():
+                if store.is_file(source):
                     held += [path] if path.exists() and folder not in path.parents else []
-                else:
-                    ids = [store.document_id(digest) for digest in store.origins(source.source_id).values()]
-                    held += [replace(store.document(i), source=source.path) for i in ids if i is not None]
+                elif (document_id := store.document_id(source.content_hash)) is not None:
+                    held.append(replace(store.document(document_id), source=source.path))
     except (IndexProblem, StorageError):
         return []
     return held

@@ -1,2 +1,2 @@
-"""Tensor operations, a package each: ``op.py`` the public function, ``reference.py`` its definition in fp64 that tests
-compare with, ``triton*.py`` the GPU kernels and their launches."""
+"""Tensor operations. Those with GPU kernels are packages: ``op.py`` is the public function, ``triton*.py`` the kernels
+and their launches. ``reference.py`` defines every operation in fp64, which tests compare with."""

@@ -9,7 +9,6 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ragyena.eval.results import short_name
 from ragyena.eval.significance import SIGNIFICANT, Difference
 from ragyena.report.compared import Compared, Reading, counts, explained, grouped, point_of, stored_difference
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
@@ -193,11 +192,11 @@ def readers_table(recipes: Recipes, about: Mapping[str, str]) -> Table:
     for recipe, run in sorted(runs, key=lambda each: order.index(each[1].label)):
         reader, machine = run.result["reader"], run.result["machine"]
         on = ", ".join(sorted(set(machine["gpus"]))) if reader["device"] != "cpu" else machine["processor"]
-        named = run.label, about.get(run.label, ""), short_name(str(reader["name"]))
+        named = run.label, about.get(run.label, "")
         weights = f"{reader['parameters'] / 1e6:.2f}M", reader["fingerprint"][:12], reader["dtype"]
         read.setdefault((*named, *weights, on), []).append(recipe)
     rows = [[*row, "all" if len(names) == len(recipes) else ", ".join(names)] for row, names in read.items()]
-    head = ["reader", "what it is", "run", "parameters", "fingerprint", "arithmetic", "read on", "recipes"]
+    head = ["reader", "what it is", "parameters", "fingerprint", "arithmetic", "read on", "recipes"]
     return Table(head, rows, left=len(head))
 
 

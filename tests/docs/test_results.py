@@ -136,7 +136,7 @@ def test_variants_are_described_and_compared_with_the_first(tmp_path: Path) -> N
     about = {section.title: section.about for section in description().sections}[
         "Filters, passage boundaries, attention"
     ]
-    assert rows(text, "taps")[0][1:4] == [about["taps"], "taps", "25.00M"]
+    assert rows(text, "taps")[0][1:3] == [about["taps"], "25.00M"]
     f1 = rows(text, "title of among-8", "| condition | n | reset | taps | attention-1 | selected |")[0]
     assert f1[2:] == ["80.0 (78.8–81.2)", "75.5▼ (74.2–76.8)", "83.0▲ (81.8–84.2)", "80.5 (79.2–81.8)"]
     assert rows(text, "taps", "**among, title of among-8; n")[0][3] == "-4.5▼ (-5.8 to -3.2, p < 0.001)"

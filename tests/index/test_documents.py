@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ragyena import Document, Index
-from ragyena.errors import ConfigError, IndexNotFoundError, NothingToIndexError, UsageError
+from ragyena.errors import ConfigError, IndexLockedError, IndexNotFoundError, NothingToIndexError, UsageError
 from ragyena.index.inspection import verify
+from ragyena.index.storage import writer_lock
 
 TEXTS = {"iron": "The iron bridge was built in 1932.", "tea": "Green tea is brewed at seventy degrees."}
 LEXICAL = {"retriever.mode": "lexical"}
@@ -96,3 +97,52 @@ def test_settings_are_overridden_in_one_way(index: Path) -> None:
         Index.open(index, settings={"retriever.mode": "best"})
     with pytest.raises(IndexNotFoundError):
         Index.open(index / "nowhere", settings={"pipeline": "quick"})
+
+
+def test_a_second_rebuild_leaves_the_first_one_alone(index: Path) -> None:
+    started = index.with_name(f"{index.name}.rebuild")
+    Index.create(started, settings={"index.passage_tokens": 32}).close()
+    with writer_lock(index), pytest.raises(IndexLockedError):
+        Index.rebuild(index, settings={"index.passage_tokens": 64})
+    assert Index.open(started).manifest.config.passage_tokens == 32
+
+
+def test_a_new_index_that_another_process_writes_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    with pytest.raises(IndexLockedError), Index.open(folder, create=True) as opened, writer_lock(folder):
+        opened.add(TEXTS)
+    assert not folder.exists()  # nobody writes it any more
+    opened = Index.open(folder, create=True)
+    with writer_lock(folder):
+        opened.close()
+    with Index.open(folder) as kept:
+        assert kept.status().documents == 0
+
+
+def test_a_closed_index_has_no_log_beside_its_store(index: Path, tmp_path: Path) -> None:
+    with Index.open(tmp_path / "new", create=True) as opened:
+        opened.add(TEXTS)
+    with Index.open(index) as opened:
+        opened.remove("tea")
+    for folder in (index, tmp_path / "new"):
+        assert {path.name for path in folder.glob("store.sqlite*")} == {"store.sqlite"}
+
+
+def test_a_document_given_in_python_is_kept_though_it_is_named_as_a_file(index: Path, tmp_path: Path) -> None:
+    (tmp_path / "bread.txt").write_text("Sour dough rests for twelve hours.")
+    lamp = Document("/wiki/lamp", "The lamp flashes every ten seconds.")
+    oven = Document(str(tmp_path / "oven"), "The oven is heated with beech wood.")
+    with Index.open(index) as opened:
+        opened.add([tmp_path, lamp, oven])
+        assert opened.add([tmp_path], prune=True).removed == 0
+    (tmp_path / "bread.txt").unlink()
+    Index.rebuild(index)
+    with Index.open(index) as opened:
+        assert {source.path for source in opened.status().sources} == {"iron", "tea", lamp.source, oven.source}
+
+
+def test_a_closed_index_says_so(index: Path) -> None:
+    opened = Index.open(index)
+    opened.close()
+    with pytest.raises(UsageError, match="closed"):
+        opened.search("bridge", settings=LEXICAL)
