@@ -192,7 +192,11 @@ class Pipeline:
             share = (time.perf_counter() - began) / max(len(ready), 1)
             for (position, (context, timings)), reading in zip(ready.items(), readings, strict=True):
                 began = time.perf_counter()
-                answer = self.answer(context, reading, settings=config)
+                try:
+                    answer = self.answer(context, reading, settings=config)
+                except RagyenaError as error:  # a citation that cannot be read again
+                    results[position] = error
+                    continue
                 timings["read"] = share
                 timings["total"] = sum(timings.values()) + time.perf_counter() - began
                 results[position] = replace(answer, timings=timings)

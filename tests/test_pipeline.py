@@ -10,8 +10,10 @@ import pytest
 
 from ragyena import Index, Pipeline
 from ragyena.config import PipelineConfig
-from ragyena.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
-from ragyena.types import Answer
+from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, QuestionTooLongError
+from ragyena.reader.reader import Reading
+from ragyena.settings import Overrides
+from ragyena.types import Answer, Context
 
 QUESTIONS = ["When was the iron bridge built?", "Who was the keeper of the lamp?"]
 
@@ -40,6 +42,19 @@ def test_a_batch_stops_at_a_question_that_cannot_be_asked_and_answers_names_it(p
         pipeline.ask_batch(questions)
     kinds = [type(result) for result in pipeline.answers(questions)]
     assert kinds == [Answer, EmptyQuestionError, QuestionTooLongError]
+
+
+def test_answers_keep_the_others_where_one_cannot_be_cited(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    cite = Pipeline.answer
+
+    def damaged(self: Pipeline, context: Context, reading: Reading, *, settings: Overrides = None) -> Answer:
+        if context.question == QUESTIONS[0]:
+            raise IndexCorruptError("the document is gone", hint="add it again")
+        return cite(self, context, reading, settings=settings)
+
+    monkeypatch.setattr(Pipeline, "answer", damaged)
+    first, second = pipeline.answers(QUESTIONS)
+    assert isinstance(first, IndexCorruptError) and isinstance(second, Answer)
 
 
 def test_settings_of_one_call(pipeline: Pipeline) -> None:

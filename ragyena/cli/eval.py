@@ -118,9 +118,9 @@ def command(
     settings = configure(pipeline, {"reader.device": device})
     evaluation = load_evaluation(recipe, overrides, set_ or [])
     if any(part.config.task == "documents" for part in evaluation.parts):
-        if wanted or freeze_only or evaluation.is_suite:
+        if wanted or freeze_only or evaluation.is_suite or index != EVAL_INDEX:
             raise UsageError(
-                "the task 'documents' knows neither --fail-under, --freeze-only nor suites",
+                "the task 'documents' makes its own index; it knows no --index, --fail-under, --freeze-only or suite",
                 hint="with --frozen FILE it writes its contexts to the file, or reads them from it",
             )
         _ask_documents(evaluation.parts[0], settings, reader or [], data_root, out, frozen, quiet)
