@@ -37,7 +37,7 @@ def open_file(path: Path, limit: int) -> BinaryIO:
     Raises:
         OSError: It cannot be opened, is no regular file (EINVAL, EISDIR), or is larger than the limit (EFBIG).
     """
-    _check(os.stat(path), path, limit)  # before opening: to open a device can change its state
+    _check(path.stat(), path, limit)  # before opening: to open a device can change its state
     descriptor = os.open(path, _FLAGS)  # a pipe that took the file's place meanwhile does not block
     try:
         status = os.fstat(descriptor)

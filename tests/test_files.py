@@ -66,7 +66,7 @@ def test_a_pipe_that_takes_the_place_of_a_file_between_check_and_opening_does_no
 ) -> None:
     path, real_stat = _pipe(tmp_path), os.stat
     (tmp_path / "file").write_bytes(b"x")
-    monkeypatch.setattr(os, "stat", lambda *_: real_stat(tmp_path / "file"))
+    monkeypatch.setattr(Path, "stat", lambda _: real_stat(tmp_path / "file"))
     with pytest.raises(OSError, match="named pipe"):
         read_file(path)
 
