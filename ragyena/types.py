@@ -30,6 +30,7 @@ __all__ = [
     "Passage",
     "Progress",
     "ScoredPassage",
+    "Skipped",
     "Span",
 ]
 
@@ -80,6 +81,18 @@ class Document:
     """Tables, lists, code and notes, in order and without overlap; all other text is prose."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Further fields (of a csv or jsonl row, say) that searches can filter by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A part of a file that could not be read, such as a row; the rest of the file was."""
+
+    source: str
+    """Where it stands, as the source of a document: ``path#row``."""
+    message: str
+    """The place and the reason: ``notes.jsonl, line 7 is not JSON: ...``."""
+    hint: str
+    """How to mend the file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import PathNotFoundError, RagyenaError
 from ragyena.index.embedder import BUNDLED, Embedder, bundled_folder
 from ragyena.pipeline import Pipeline
-from ragyena.types import Progress
+from ragyena.types import Progress, Skipped
 
 __all__ = ["Benchmark", "Figure", "bench_ask", "bench_embed", "write"]
 
@@ -125,6 +125,8 @@ def _texts(config: IndexConfig, count: int, tokens: int) -> list[str]:
     texts: list[str] = []
     for path in find_files([demo.corpus()], ()):
         for document in load(path, config):
+            if isinstance(document, Skipped):
+                continue
             encoding = tokenizer.encode(document.text)
             for first in range(0, len(encoding) - tokens, tokens):
                 texts.append(document.text[encoding.starts[first] : encoding.ends[first + tokens - 1]])

@@ -86,6 +86,8 @@ def add(
         else:
             with Index.open(index, create=True, lazy=True, settings=config) as opened:
                 report = opened.add(paths, prune=prune, progress=progress)
+        for skipped in report.skipped:
+            progress.note(f"left out: {skipped.message}; {skipped.hint}")
         for failure in report.failed:
             progress.note(f"not added: {failure.message}; {failure.hint}")
     if json:
@@ -98,6 +100,12 @@ def add(
         raise PartialFailureError(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
             hint="the reasons are above; the other files are in the index",
+        )
+    if report.skipped:
+        raise PartialFailureError(
+            f"{_count(len(report.skipped), 'row')} could not be read and are not in the index: "
+            + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
+            hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
 
 
@@ -229,6 +237,7 @@ def _print_added(report: AddReport) -> None:
         "unchanged": report.unchanged,
         "removed": report.removed,
         "failed": len(report.failed),
+        "rows left out": len(report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")

@@ -18,7 +18,7 @@ from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.data.rows import valid_rows
 from ragyena.documents.loading import load
 from ragyena.errors import DataError
-from ragyena.types import Document
+from ragyena.types import Document, Skipped
 
 __all__ = ["AnswerType", "DocumentQuestion", "DocumentQuestions", "load_documents", "read_documents", "write_files"]
 
@@ -133,7 +133,9 @@ def load_documents(rows: Iterable[ContextRow]) -> tuple[dict[str, Document], tup
     with TemporaryDirectory() as folder:
         for path, key in write_files(by_id.values(), Path(folder)).items():
             for document in load(path, IndexConfig()):
-                if document.text == by_id[key].text:
+                if isinstance(document, Skipped):
+                    problems.append(f"document '{key}': {document.message}")
+                elif document.text == by_id[key].text:
                     documents[key] = replace(document, source=by_id[key].source)
                 else:
                     problems.append(f"document '{key}': its text changes where it is loaded from a file")

@@ -14,7 +14,7 @@ from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text, replace_surrogates
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
-from ragyena.types import Document
+from ragyena.types import Document, Skipped
 
 __all__ = ["find_files", "load", "valid_unicode"]
 
@@ -98,18 +98,25 @@ def _is_walked_anyway(link: Path, walked: Sequence[Path]) -> bool:
     return any(target.is_relative_to(root) or root.is_relative_to(target) for root in walked)
 
 
-def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     """Yield the documents of one file as they are read. ``source`` is the absolute path, ``path#row`` for a row.
+
+    A part that cannot be read where the rest can, such as a bad row, is yielded as ``Skipped`` in its place.
 
     Raises PathNotFoundError where there is no such file and UnreadableDocumentError where it cannot be read: unknown
     format, larger than ``config.max_file_mb``, no permission, corrupt, encrypted, binary, of no known encoding,
-    without any text. A file of rows may have yielded documents before its bad row.
+    without any text.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 -- resolve() would replace the names of links
     chosen = _checked_format(path, config)
     has_text = False
+    first_skipped: Skipped | None = None
     try:
         for document in chosen.load(path, config):
+            if isinstance(document, Skipped):
+                first_skipped = first_skipped or document
+                yield document
+                continue
             document = valid_unicode(document)
             if any(char.isalnum() for char in document.text):
                 has_text = True
@@ -124,6 +131,8 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
             f"{path} is damaged, or not what its suffix {path.suffix} says: {reason}",
             hint=way_out(path) or "open it in its own program and save it again, or copy it again",
         ) from error
+    if not has_text and first_skipped is not None:
+        raise UnreadableDocumentError(first_skipped.message, hint=first_skipped.hint)
     if not has_text:
         raise UnreadableDocumentError(f"{path} holds no text", hint="leave it out with an exclude pattern")
 

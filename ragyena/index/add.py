@@ -23,11 +23,12 @@ from ragyena.documents.loading import find_files, load, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import InputError, NothingToIndexError, UnreadableDocumentError, UsageError
+from ragyena.files import open_file
 from ragyena.index.embedder import Embedder, embedding_text
 from ragyena.index.store import document_hash
 from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
-from ragyena.types import Document, Passage, Progress
+from ragyena.types import Document, Passage, Progress, Skipped
 
 __all__ = ["AddReport", "Duplicate", "Failure", "Sources", "add", "gather"]
 
@@ -81,6 +82,9 @@ class AddReport:
     """Passages added now."""
     duplicates: tuple[Duplicate, ...]
     failed: tuple[Failure, ...]
+    """Files of which nothing was added."""
+    skipped: tuple[Skipped, ...]
+    """Parts of files that could not be read, such as bad rows, whose other parts were added."""
     total_documents: int
     total_passages: int
     vectors: VectorFile | None
@@ -160,6 +164,7 @@ def add(
         passages=tally.passages,
         duplicates=tuple(tally.duplicates),
         failed=tuple(tally.failed),
+        skipped=tuple(tally.skipped),
         total_documents=counts.documents,
         total_passages=counts.passages,
         vectors=writer.manifest.vectors,
@@ -226,6 +231,7 @@ class _Tally:
     embedding_seconds: float = 0.0
     duplicates: list[Duplicate] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
 
 
 class _Adder:
@@ -271,9 +277,9 @@ class _Adder:
         else:
             path = str(item)
             try:
-                with item.open("rb") as opened:
-                    content_hash = hashlib.file_digest(opened, "sha256").digest()
-                    size = os.fstat(opened.fileno()).st_size
+                with open_file(item, self._config.max_file_mb * 1_000_000) as opened:
+                    content_hash = hashlib.file_digest(opened, "sha256").digest()  # type: ignore[arg-type]
+                    size = opened.tell()
             except OSError:
                 content_hash, size = b"", 0  # load() says what is wrong with it
         record = self._store.source(path)
@@ -283,7 +289,7 @@ class _Adder:
             return None
         return _Source(path, content_hash, size, document, replaces=record is not None and not same, resumed=same)
 
-    def _documents(self, file: _Source) -> Iterator[Document]:
+    def _documents(self, file: _Source) -> Iterator[Document | Skipped]:
         if file.document is None:
             yield from load(Path(file.path), self._config)
         elif any(char.isalnum() for char in file.document.text):
@@ -295,8 +301,12 @@ class _Adder:
         """The documents of a file that are not in the index yet, cut into passages."""
         source = self._store.source(file.path) if file.resumed else None
         held = self._store.origins(source.source_id) if source is not None else {}
+        skipped: list[Skipped] = []
         try:
             for document in self._documents(file):
+                if isinstance(document, Skipped):
+                    skipped.append(document)
+                    continue
                 # A title that stems from a file's name is no part of the content.
                 titled = file.document is not None or document.source != file.path
                 content_hash = document_hash(document, titled=titled)
@@ -306,6 +316,7 @@ class _Adder:
                 file.unread += 1
                 yield _Prepared(file, document, content_hash, passages)
             file.whole = True
+            self.tally.skipped += skipped
         except InputError as error:
             file.failed = True
             self.tally.failed.append(Failure(file.path, error.message, error.hint))

@@ -14,6 +14,7 @@ from document_samples import SAMPLES
 from ragyena.config import IndexConfig
 from ragyena.documents.loading import load
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
+from ragyena.types import Skipped
 
 CONFIG = IndexConfig()
 
@@ -153,13 +154,20 @@ def test_unknown_format(tmp_path: Path, suffix: str) -> None:
     refused(path, "not supported")
 
 
-def test_a_bad_line_of_jsonl_is_named(tmp_path: Path) -> None:
+def test_a_bad_line_of_jsonl_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"text": "good"}\n\n{"text": "cut off\n', encoding="utf-8")
-    refused(path, "line 3", "not JSON")
-    path.write_text('{"text": "good"}\n[1, 2]\n', encoding="utf-8")
-    refused(path, "line 2", "list")
-    path.write_text("[" * 100_000 + "\n", encoding="utf-8")
+    path.write_text('{"text": "good"}\n\n{"text": "cut off\n[1, 2]\n{"text": "fine"}\n', encoding="utf-8")
+    first, cut, array, last = load(path, CONFIG)
+    assert (first.source, last.source) == (f"{path}#1", f"{path}#5")
+    assert isinstance(cut, Skipped) and isinstance(array, Skipped)
+    assert "line 3 is not JSON" in cut.message and cut.hint
+    assert cut.source == f"{path}#3"
+    assert "line 4 is a JSON list" in array.message
+
+
+def test_a_file_of_bad_lines_alone_is_refused_for_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("[" * 100_000 + "\n{\n", encoding="utf-8")
     refused(path, "line 1")
 
 

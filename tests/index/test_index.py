@@ -188,6 +188,18 @@ def test_a_bad_file_stops_nothing(corpus: Path, tmp_path: Path) -> None:
     assert top_source(index, "Who built the bridge?") == "bridge.txt", "what it held stays until it can be read"
 
 
+def test_a_bad_row_costs_no_other_row(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "The harbour froze."}\n{"text": cut\n{"text": "The tower fell."}\n')
+    report = add([rows], tmp_path / "index", CONFIG)
+    assert (report.documents, report.failed) == (2, ())
+    (skipped,) = report.skipped
+    assert skipped.source == f"{rows}#2"
+    assert "line 2 is not JSON" in skipped.message and skipped.hint
+    assert status(tmp_path / "index").counts.incomplete == 0
+    assert top_source(tmp_path / "index", "tower") == "rows.jsonl#3"
+
+
 def test_nothing_to_index_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(NothingToIndexError):

@@ -19,7 +19,7 @@ from ragyena.errors import UnreadableDocumentError
 
 if TYPE_CHECKING:
     from ragyena.config import IndexConfig
-    from ragyena.types import Document
+    from ragyena.types import Document, Skipped
 
 __all__ = ["Format", "all_formats", "format_of", "listed", "unsupported", "way_out"]
 
@@ -30,8 +30,9 @@ class Format(Protocol):
     SUFFIXES: tuple[str, ...]
     WAY_OUT: Mapping[str, str]
 
-    def load(self, path: Path, config: IndexConfig) -> Iterator[Document]:
-        """Yield the documents of a file, one for the file or one a row (``source`` is then ``path#row``).
+    def load(self, path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+        """Yield the documents of a file, one for the file or one a row (``source`` is then ``path#row``), and a
+        ``Skipped`` in the place of a part that cannot be read where the rest can.
 
         A document without ``title`` gets the file's name. Raise UnreadableDocumentError, with a hint, for a known
         fault; other errors of a parser, empty and oversized files are reported by the caller.

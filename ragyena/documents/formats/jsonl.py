@@ -10,17 +10,23 @@ from ragyena.config import IndexConfig
 from ragyena.documents.decoding import open_text
 from ragyena.documents.rows import row_document
 from ragyena.errors import UnreadableDocumentError
-from ragyena.types import Document
+from ragyena.types import Document, Skipped
 
 SUFFIXES = (".jsonl", ".ndjson")
 WAY_OUT = {".parquet": "convert it to .jsonl or .csv"}
 
 
-def load(path: Path, config: IndexConfig) -> Iterator[Document]:
+def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
-            if line.strip():
-                yield row_document(path, number, _fields(line, f"{path}, line {number}"), config)
+            if not line.strip():
+                continue
+            try:
+                fields = _fields(line, f"{path}, line {number}")
+            except UnreadableDocumentError as error:
+                yield Skipped(f"{path}#{number}", error.message, error.hint)
+                continue
+            yield row_document(path, number, fields, config)
 
 
 def _fields(line: str, place: str) -> dict[str, object]:
