@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError, UsageError
 
-__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "connect", "locate", "storage_errors", "writer_lock"]
+__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "UPGRADE", "connect", "locate", "storage_errors", "writer_lock"]
 
 DEFAULT_INDEX = "default"
 LOCK_NAME = "writer.lock"
@@ -26,6 +26,7 @@ BUSY_SECONDS = 30.0
 """Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
+UPGRADE = "bring it to the present format, which embeds nothing again: ragyena index upgrade"
 
 
 def locate(index: str | os.PathLike[str] | None, config: PipelineConfig) -> Path:
@@ -69,6 +70,9 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     )
     db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
     db.execute("PRAGMA foreign_keys = ON")
+    # A file that something else has changed runs no code of its own, and is checked as it is read.
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
     if writable:
         # A process that dies loses nothing with NORMAL; a machine that dies may lose the last transactions, whole.
         db.execute("PRAGMA journal_mode = WAL")
