@@ -33,6 +33,8 @@ class IndexConfig(Strict):
     """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
     """Fields of a csv or jsonl row: the first that is there is the title."""
+    comments: bool = False
+    """Read the comments that reviewers left in office documents, too."""
 
 
 class RetrieverConfig(Strict):
