@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ragyena.documents.decoding import decode, replace_surrogates
+from ragyena.documents.decoding import decode
 from ragyena.errors import UnreadableDocumentError
 from ragyena.files import SMALL_FILE_BYTES, read_file
+from ragyena.parsing import replace_surrogates
 
 __all__ = ["IgnoreRules"]
 

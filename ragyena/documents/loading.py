@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragyena.config import IndexConfig
-from ragyena.documents.decoding import replace_surrogates
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
+from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
 __all__ = ["load", "valid_unicode"]

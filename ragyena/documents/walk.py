@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ragyena.documents.decoding import replace_surrogates
 from ragyena.documents.formats import format_of, unsupported
 from ragyena.documents.ignore import IgnoreRules
 from ragyena.errors import PathNotFoundError
+from ragyena.parsing import replace_surrogates
 from ragyena.types import Skipped
 
 __all__ = ["Found", "find_files", "listed_left_out"]
