@@ -18,6 +18,8 @@ import numpy.typing as npt
 __all__ = [
     "Answer",
     "AnswerKind",
+    "Block",
+    "BlockKind",
     "Citation",
     "Context",
     "Document",
@@ -45,6 +47,20 @@ class Heading:
     text: str
 
 
+BlockKind = Literal["prose", "list", "table", "code", "notes", "footnote"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of a document that is not plain prose: ``[start, end)`` in characters."""
+
+    start: int
+    end: int
+    kind: BlockKind
+    header: tuple[str, ...] = ()
+    """The column names of a table, in order; empty for other kinds and for a table without names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One text with its origin. A file is one document, or several (rows of a csv or jsonl file)."""
@@ -57,8 +73,12 @@ class Document:
     """A title found in the document, or one made from its file name."""
     page_starts: tuple[int, ...] = ()
     """Char offset at which each page starts, page 1 first; empty where the format has no pages."""
+    page_labels: tuple[str, ...] = ()
+    """The name printed on each page (``iv``, ``A-3``), as long as ``page_starts``; empty where the file has none."""
     headings: tuple[Heading, ...] = ()
     """In order of ``start``."""
+    blocks: tuple[Block, ...] = ()
+    """Tables, lists, code and notes, in order and without overlap; all other text is prose."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Further fields (of a csv or jsonl row, say) that searches can filter by."""
 
@@ -96,6 +116,12 @@ class Passage:
     """The id in the index's store; -1 before it is stored."""
     document_id: int = -1
     """The document's id in the index's store; -1 before it is stored."""
+    page_label: str | None = None
+    """The name printed on the page on which the passage starts, None where the file has none."""
+    kind: BlockKind = "prose"
+    """The kind of block that most of the passage belongs to."""
+    table_header: tuple[str, ...] = ()
+    """The column names of that block, where it is a table."""
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property

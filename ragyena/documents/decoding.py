@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TextIO
 
 from ragyena.errors import UnreadableDocumentError
+from ragyena.files import open_file, read_file
 
 __all__ = ["check_text", "decode", "normalise_newlines", "open_text", "read_text", "replace_surrogates"]
 
+LARGEST = 1 << 31
+"""Bytes: no file is read beyond this, whatever ``index.max_file_mb`` allowed when its size was checked."""
 SAMPLE_BYTES = 1 << 20
 """Encodings are detected from this much of a file."""
 JUNK = 0.003
@@ -40,19 +44,20 @@ def read_text(path: Path) -> str:
 
     Raises UnreadableDocumentError for binary data and for text whose encoding cannot be detected.
     """
-    return normalise_newlines(decode(path.read_bytes(), path))
+    return normalise_newlines(decode(read_file(path, LARGEST), path))
 
 
 @contextmanager
 def open_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     """A file to read piece by piece, its encoding detected from its beginning. Raises as ``read_text`` does."""
-    with path.open("rb") as file:
+    with open_file(path, LARGEST) as file:
         encoding = _encoding_of(file.read(SAMPLE_BYTES), path)
-    try:
-        with path.open(encoding=encoding, newline=newline) as text:
-            yield cast(TextIO, text)
-    except UnicodeDecodeError as error:
-        raise _undecodable(path, encoding) from error
+        file.seek(0)
+        try:
+            with io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
+                yield text
+        except UnicodeDecodeError as error:
+            raise _undecodable(path, encoding) from error
 
 
 def normalise_newlines(text: str) -> str:

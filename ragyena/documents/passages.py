@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ragyena.documents.sentences import Border, borders
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.types import Document, Heading, Passage
+from ragyena.types import Block, Document, Heading, Passage
 
 __all__ = ["split"]
 
@@ -236,9 +236,11 @@ def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Pass
     newlines = [match.start() for match in re.finditer("\n", text)]
     heading_starts = [heading.start for heading in document.headings]
     paths = _heading_paths(document.headings)
+    block_ends = [block.end for block in document.blocks]
     passages = []
     for start, end in spans:
         page = max(1, bisect_right(document.page_starts, start)) if document.page_starts else None
+        block = _main_block(document.blocks, block_ends, start, end)
         passages.append(
             Passage(
                 text=text[start:end],
@@ -250,10 +252,31 @@ def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Pass
                 title=document.title,
                 heading_path=paths[bisect_right(heading_starts, start)],
                 source=document.source,
+                page_label=(document.page_labels[page - 1] or None) if page and document.page_labels else None,
+                kind="prose" if block is None else block.kind,
+                table_header=() if block is None else block.header,
                 metadata=document.metadata,
             )
         )
     return passages
+
+
+def _main_block(blocks: Sequence[Block], block_ends: Sequence[int], start: int, end: int) -> Block | None:
+    """The block that covers most of [start, end), None where that is prose."""
+    covered: dict[str, int] = {}
+    longest: dict[str, tuple[int, Block]] = {}
+    for i in range(bisect_right(block_ends, start), len(blocks)):
+        block = blocks[i]
+        if block.start >= end:
+            break
+        overlap = min(block.end, end) - max(block.start, start)
+        covered[block.kind] = covered.get(block.kind, 0) + overlap
+        if overlap > longest.get(block.kind, (0, block))[0]:
+            longest[block.kind] = (overlap, block)
+    kind = max(covered, key=lambda name: covered[name], default=None)
+    if kind is None or covered[kind] < end - start - sum(covered.values()):
+        return None
+    return longest[kind][1]
 
 
 def _heading_paths(headings: Sequence[Heading]) -> list[tuple[str, ...]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import normalise_newlines
+from ragyena.documents.tables import read_table
 from ragyena.errors import UnreadableDocumentError
-from ragyena.types import Document, Heading
+from ragyena.types import Block, BlockKind, Document, Heading
 
 __all__ = ["TextBuilder", "check_office_file", "tidy"]
 
@@ -20,19 +21,22 @@ INFLATION = 20
 
 
 class TextBuilder:
-    """Blocks in reading order, parted by blank lines."""
+    """Blocks in reading order, parted by blank lines; text that is not prose is remembered by its kind."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
         self._length = 0
         self._headings: list[Heading] = []
+        self._blocks: list[Block] = []
         self._page_starts: list[int] = []
+        self._page_labels: list[str] = []
 
-    def page(self) -> None:
-        """Begin a page with the next block. A page may stay empty."""
+    def page(self, label: str = "") -> None:
+        """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
         if self._length:
             self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
         self._page_starts.append(self._length)
+        self._page_labels.append(label)
 
     def heading(self, level: int, text: str) -> None:
         """Add a heading of level 1 (top) and below, as a block of its own."""
@@ -44,10 +48,11 @@ class TextBuilder:
         """Mark text that is already in as a heading."""
         self._headings.append(Heading(start, level, text))
 
-    def block(self, text: str, *, tight: bool = False) -> int:
+    def block(self, text: str, *, kind: BlockKind = "prose", tight: bool = False, header: tuple[str, ...] = ()) -> int:
         """Add a paragraph or the like and return the offset at which it starts. Blank text adds nothing.
 
-        ``tight`` puts it on the next line without a blank line (list items, table rows).
+        ``tight`` puts it on the next line without a blank line (list items, table rows); it then belongs to the block
+        before it where that is of the same kind and header.
         """
         text = text.strip("\n").rstrip()
         if not text.strip():
@@ -57,24 +62,51 @@ class TextBuilder:
             self._append("\n" if tight else "\n\n")
         start = self._length
         self._append(text)
+        if kind != "prose":
+            last = self._blocks[-1] if self._blocks else None
+            if last and tight and last.end == start - 1 and (last.kind, last.header) == (kind, header):
+                self._blocks[-1] = Block(last.start, self._length, kind, header)
+            else:
+                self._blocks.append(Block(start, self._length, kind, header))
         return start
 
-    def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Add rows of cells, one line a row, cells parted by `` | ``."""
+    def list_item(self, text: str, *, marker: str = "-", level: int = 0) -> None:
+        """Add an item of a list; items that follow each other stand on lines of their own without blank lines."""
+        last = self._blocks[-1] if self._blocks else None
+        tight = last is not None and last.kind == "list" and last.end == self._length
+        self.block(f"{'  ' * level}{marker} {text.strip()}" if text.strip() else "", kind="list", tight=tight)
+
+    def code(self, text: str) -> None:
+        """Add program code or other text whose lines and indents are to stay."""
+        self.block(text, kind="code")
+
+    def table(self, rows: Sequence[Sequence[str]], *, header_rows: int | None = None, caption: str = "") -> None:
+        """Add a table, one line a row, each with the names of its columns: ``Model: V-20; Weight: 3.9 kg``.
+
+        ``rows`` hold the text of every cell, merged cells repeated in each cell that they cover. ``header_rows`` is the
+        number of rows that name the columns, None to detect it (``documents.tables``).
+        """
+        table = read_table(rows, header_rows)
+        for line in (caption, *table.titles):
+            self.block(" ".join(line.split()))
         tight = False
-        for row in rows:
-            cells = [" ".join(cell.split()) for cell in row]
-            if any(cells):
-                self.block(" | ".join(cells), tight=tight)
+        for row in table.rows:
+            line = table.line(row)
+            if line:
+                self.block(line, kind="table", tight=tight, header=table.names)
                 tight = True
 
-    def document(self, path: Path, title: str = "") -> Document:
+    def document(self, path: Path, title: str = "", metadata: Mapping[str, str] | None = None) -> Document:
+        """The finished document of the file ``path``."""
         return Document(
             source=str(path),
             text="".join(self._parts),
             title=" ".join(title.split()),
             page_starts=tuple(self._page_starts),
+            page_labels=tuple(self._page_labels) if any(self._page_labels) else (),
             headings=tuple(sorted(self._headings, key=lambda heading: heading.start)),
+            blocks=tuple(self._blocks),
+            metadata=metadata or {},
         )
 
     def _append(self, text: str) -> None:

@@ -14,10 +14,13 @@ import tokenizers
 
 from ragyena.documents.decoding import replace_surrogates
 from ragyena.errors import CheckpointError
+from ragyena.files import read_file
 
 __all__ = ["Encoding", "TokenCache", "Tokenizer"]
 
 _SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
+LARGEST_DEFINITION = 256_000_000
+"""Bytes of a tokenizer.json."""
 _MOST_CACHED = 300_000  # texts, of about 2 KB each
 
 
@@ -66,7 +69,7 @@ class Tokenizer:
         """Load the tokenizer of a checkpoint folder. Raises CheckpointError for a missing or bad tokenizer.json."""
         path = folder / "tokenizer.json"
         try:
-            definition = path.read_bytes()
+            definition = read_file(path, LARGEST_DEFINITION)
         except OSError as error:
             raise CheckpointError(
                 f"{path} cannot be read: {error.strerror or error}",

@@ -23,6 +23,7 @@ from ragyena.documents.loading import find_files, load, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import InputError, NothingToIndexError, UnreadableDocumentError, UsageError
+from ragyena.files import open_file
 from ragyena.index.embedder import Embedder, embedding_text
 from ragyena.index.store import document_hash
 from ragyena.index.vectors import VectorFile
@@ -276,9 +277,9 @@ class _Adder:
         else:
             path = str(item)
             try:
-                with item.open("rb") as opened:
-                    content_hash = hashlib.file_digest(opened, "sha256").digest()
-                    size = os.fstat(opened.fileno()).st_size
+                with open_file(item, self._config.max_file_mb * 1_000_000) as opened:
+                    content_hash = hashlib.file_digest(opened, "sha256").digest()  # type: ignore[arg-type]
+                    size = opened.tell()
             except OSError:
                 content_hash, size = b"", 0  # load() says what is wrong with it
         record = self._store.source(path)

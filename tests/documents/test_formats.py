@@ -96,7 +96,7 @@ def test_html_keeps_what_a_reader_sees(tmp_path: Path) -> None:
     document = one(sample(tmp_path, ".html"))
     assert document.text == (
         f"Lighthouses\n\n{FACT}\n\nThe tower\n\n{SECOND}\n\n- granite\n- oak\n\n"
-        "Year | Event\n1698 | first light\n\nline one\n  line two"
+        "Year: 1698; Event: first light\n\nline one\n  line two"
     )
     assert [(h.level, h.text) for h in document.headings] == [(1, "Lighthouses"), (2, "The tower")]
     assert all(document.text.startswith(h.text, h.start) for h in document.headings)
