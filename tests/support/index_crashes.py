@@ -1,11 +1,12 @@
 """Ends a process at a chosen write to an index, and checks what the next one finds. Run with kill_points.c preloaded:
 
-    LD_PRELOAD=kill_points.so python index_crashes.py kill|power SCENARIO FOLDER [POINTS]
+    LD_PRELOAD=kill_points.so python index_crashes.py kill|power SCENARIO|all FOLDER [POINTS]
 
 ``kill`` ends the process at each point (a write, flush, rename or removal; both before it and after half of its bytes);
 ``power`` runs once and rebuilds, for each point, the disk that a loss of power then would leave. After each, the index
 must open, hold each document as it was before or as it becomes, lose none, and be finished by the same command again.
-POINTS is how many to try, spread evenly; all without it. One line of JSON a failure, and one with the counts at the end.
+POINTS is how many to try, spread evenly; all without it. Prints a line of JSON a failure, and one with the counts of
+each scenario.
 
 Embeddings are random numbers by the hash of the text, everything else is the product.
 """
@@ -13,6 +14,7 @@ Embeddings are random numbers by the hash of the text, everything else is the pr
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -22,7 +24,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,13 @@ from typing import Any
 import numpy as np
 
 from ragyena.config import IndexConfig, PipelineConfig
-from ragyena.errors import IndexNotFoundError, RagyenaError
+from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
 from ragyena.index import add as adding
 from ragyena.index import embedder as embedding
 from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
+from ragyena.index.manifest import is_index
 from ragyena.index.store import STORE_NAME, Store
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
@@ -52,10 +55,6 @@ class HashEmbedder(Embedder):
             seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
             vectors[row] = np.random.default_rng(seed).standard_normal(self.dimension)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
-adding.COMMIT_PASSAGES = 6
 
 
 @dataclass
@@ -87,7 +86,7 @@ class Scenario:
     def prepare(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._write_documents()
-        if self.name != "new":
+        if self.name not in FROM_NOTHING:
             _add(self.documents, self.template)
             self.old = contents(self.template)
         getattr(self, f"_change_{self.name}", lambda: None)()
@@ -101,7 +100,7 @@ class Scenario:
         """Back to the state before the command."""
         shutil.rmtree(self.disk, ignore_errors=True)
         self.disk.mkdir()
-        if self.name != "new":
+        if self.name not in FROM_NOTHING:
             shutil.copytree(self.template, self.index)
 
     def command(self) -> None:
@@ -126,6 +125,10 @@ class Scenario:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
+    def _change_nothing(self) -> None:
+        shutil.rmtree(self.documents)
+        self._write("broken.pdf", "%PDF-1.7 but no more")
+
     def _change_update(self) -> None:
         self._write("bridge1.md", "# Bridge 1\n\nBridge 1 burned down in 1950.\n")
         rows = ({"title": f"Item {n}", "text": f"Item {n} weighs {n * (7 + n % 2)} grams."} for n in range(14))
@@ -140,16 +143,21 @@ class Scenario:
         self._write("new.md", "# New\n\nA new bridge.\n")
 
 
-SCENARIOS = ("new", "update", "prune", "rm", "rebuild")
+SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild")
+
+
+FROM_NOTHING = ("new", "nothing")
 
 
 def _add(documents: Path, folder: Path, *, prune: bool = False) -> None:
-    with Index.open(folder, create=True, lazy=True, settings=CONFIG) as index:
+    with suppress(NothingToIndexError), Index.open(folder, create=True, lazy=True, settings=CONFIG) as index:
         index.add([documents], prune=prune)
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Origin -> text of every document."""
+    """Origin -> text of every document, none where there is no index."""
+    if not is_index(folder):
+        return {}
     with closing(Store(folder / STORE_NAME)) as store, store.snapshot():
         rows = store.execute("SELECT origin, text FROM origins JOIN documents USING (document_id)").fetchall()
     assert len(rows) == len({origin for origin, _ in rows}), "an origin twice"
@@ -173,7 +181,7 @@ def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
         said += [f"lost: {origin}" for origin in kept if origin not in found]
         said += [f"unsound: {problem}" for problem in verify(scenario.index).problems]
     except IndexNotFoundError:
-        if scenario.name != "new":
+        if scenario.name not in FROM_NOTHING:
             said.append("no index")
     except RagyenaError as error:
         said.append(f"cannot be opened: {error}")
@@ -185,6 +193,9 @@ def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
     try:
         if contents(scenario.index) != scenario.new:
             said.append("the same again: other documents")
+        if scenario.name == "nothing":
+            whole = ["index/manifest.json", "index/store.sqlite", "index/writer.lock"]  # of an empty index
+            return said if (left := listing(scenario.disk)) in ([], whole) else [*said, f"left: {left}"]
         said += [f"the same again: unsound: {problem}" for problem in verify(scenario.index).problems]
         with Index.open(scenario.index, settings=CONFIG) as index:
             best = index.search("bridge 2 built 1902", settings={"retriever.mode": "lexical"})[0].passage.source
@@ -265,7 +276,7 @@ def kill(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
             if said or said is None:
                 failures += 1
                 yield {"failure": said, "point": at, "mode": mode}
-    yield {"scenario": scenario.name, "points": total, "kills": kills, "failures": failures}
+    yield {"points": total, "kills": kills, "failures": failures}
 
 
 # --- loss of power
@@ -361,7 +372,7 @@ def power(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
         for kind, choose in (
             ("nothing unflushed", lambda: False),
             ("names ahead of contents", lambda: True),
-            ("some folders flushed", lambda: dice.random() < 0.5),
+            ("some folders flushed", functools.partial(toss, dice)),
         ):
             shutil.rmtree(scenario.disk)
             disk.top.write(scenario.disk, choose)
@@ -373,8 +384,11 @@ def power(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
             if said or said is None:
                 failures += 1
                 yield {"failure": said, "point": number, "after": [what, path, to], "kind": kind}
-    counts = {"points": total, "losses": losses, "different": len(seen), "failures": failures}
-    yield {"scenario": scenario.name, **counts}
+    yield {"points": total, "losses": losses, "different": len(seen), "failures": failures}
+
+
+def toss(dice: random.Random) -> bool:
+    return dice.random() < 0.5
 
 
 def fingerprint(folder: Path) -> str:
@@ -385,12 +399,15 @@ def fingerprint(folder: Path) -> str:
 
 
 def main() -> None:
-    model, name, folder, *points = sys.argv[1:]
-    scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
-    scenario.prepare()
+    model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
-    for line in (kill if model == "kill" else power)(scenario, wanted):
-        print(json.dumps(line), flush=True)
+    Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
+    adding.COMMIT_PASSAGES = 6
+    for name in SCENARIOS if names == "all" else [names]:
+        scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
+        scenario.prepare()
+        for line in (kill if model == "kill" else power)(scenario, wanted):
+            print(json.dumps({"scenario": name, **line}), flush=True)
 
 
 if __name__ == "__main__":
