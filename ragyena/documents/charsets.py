@@ -21,11 +21,13 @@ _TEXT_CODECS = """
     iso2022_jp_2 iso2022_jp_3 iso2022_jp_ext iso2022_jp_2004 iso2022_kr euc_kr johab tis-620 koi8-r koi8-u koi8-t
     ptcp154 kz1048 hp-roman8 mac-roman mac-cyrillic mac-greek mac-iceland mac-latin2 mac-turkish
 """
+_CODE_PAGES = """
+    437 720 737 775 850 852 855 856 857 858 860 861 862 863 864 865 866 869 874 932 949 950 1006 1125 1140 037 500
+    1026 273 1250 1251 1252 1253 1254 1255 1256 1257 1258
+"""
 _NUMBERED = (
     *(f"iso8859-{part}" for part in (*range(1, 12), *range(13, 17))),
-    *("cp" + page for page in "437 720 737 775 850 852 855 856 857 858 860 861 862 863 864 865 866 869 874".split()),
-    *("cp" + page for page in "932 949 950 1006 1125 1140 037 500 1026 273".split()),
-    *(f"cp{page}" for page in range(1250, 1259)),
+    *(f"cp{page}" for page in _CODE_PAGES.split()),
 )
 _BROWSERS = {
     **dict.fromkeys(("iso8859-1", "ascii"), "cp1252"),  # Western pages often name a subset of what they use

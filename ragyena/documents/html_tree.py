@@ -13,7 +13,17 @@ from ragyena.errors import UnreadableDocumentError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Element", "decode_html", "is_dropped", "main_part", "metadata_of", "name_of", "parse_html", "title_of", "visible_text"]
+__all__ = [
+    "Element",
+    "decode_html",
+    "is_dropped",
+    "main_part",
+    "metadata_of",
+    "name_of",
+    "parse_html",
+    "title_of",
+    "visible_text",
+]
 
 Element = Any
 """An element of lxml, which ships no types."""
@@ -167,7 +177,9 @@ def metadata_of(root: Element) -> dict[str, str]:
         metadata["language"] = language[:40]
     for node in _elements(root):
         if name_of(node) == "meta":
-            key = (node.get("name") or node.get("property") or node.get("http-equiv") or node.get("itemprop") or "")[:80]
+            key = (node.get("name") or node.get("property") or node.get("http-equiv") or node.get("itemprop") or "")[
+                :80
+            ]
             value = " ".join((node.get("content") or "")[:LONGEST_META].split())
             name = _META.get(key.lower())
             if name is not None and value and not (name == "author" and value.startswith("http")):

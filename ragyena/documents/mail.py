@@ -121,7 +121,12 @@ def parse_mail(data: bytes, path: Path) -> Mail:
 
 
 def mail_documents(
-    mail: Mail, path: Path, source: str, config: IndexConfig, open_mail: Callable[[str, bytes], Mail | None], depth: int = 0
+    mail: Mail,
+    path: Path,
+    source: str,
+    config: IndexConfig,
+    open_mail: Callable[[str, bytes], Mail | None],
+    depth: int = 0,
 ) -> Iterator[Document | Skipped]:
     """The document of a mail and those of its attachments.
 
