@@ -11,9 +11,10 @@ from pathlib import Path
 import pathspec
 
 from ragyena.config import IndexConfig
-from ragyena.documents.decoding import read_text, replace_surrogates
+from ragyena.documents.decoding import read_text
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
+from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
 __all__ = ["find_files", "load", "valid_unicode"]

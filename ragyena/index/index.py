@@ -35,6 +35,7 @@ from ragyena.index.writer import (
     remove_log,
     restore_replaced,
 )
+from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
 
@@ -332,6 +333,8 @@ class Index:
         """
         if not query.strip():
             raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
+        query = replace_surrogates(query)
+        filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
         retriever = resolve(settings, self.settings).retriever
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
         if k <= 0:
