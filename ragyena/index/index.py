@@ -23,19 +23,11 @@ from ragyena.index.add import AddReport, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
 from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
-from ragyena.index.writer import (
-    Writer,
-    begin_rebuild,
-    create,
-    discard_if_empty,
-    finish_rebuild,
-    held_sources,
-    remove_log,
-    restore_replaced,
-)
+from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
 from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
@@ -131,6 +123,7 @@ class Index:
         """
         config = resolve(settings)
         folder = locate(path, config)
+        restore_replaced(folder)
         if not create or is_index(folder):
             return cls(folder, config, lazy=lazy)
         new_folder = not folder.exists()
@@ -298,7 +291,7 @@ class Index:
         config = resolve(settings)
         folder = locate(path, config)
         restore_replaced(folder)
-        if not is_index(folder):
+        if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
         _, work, found = gather(sources, config.index.exclude, folder)
