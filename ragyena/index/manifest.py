@@ -15,7 +15,7 @@ from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError
 from ragyena.index.embedder import Embedder
-from ragyena.index.storage import REBUILD, storage_errors
+from ragyena.index.storage import REBUILD, flush_folder, storage_errors
 from ragyena.index.vectors import VectorFile
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "is_index"]
@@ -125,6 +125,7 @@ class Manifest(BaseModel):
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
+            flush_folder(folder)
 
 
 def _now() -> str:

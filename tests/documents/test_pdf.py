@@ -1,4 +1,4 @@
-"""PDF files: reading order, tables, hyphens, headings, margins, forms, labels, metadata, and files that are at fault."""
+"""PDF files: reading order, tables, hyphens, headings, margins, forms, labels, metadata; scans; damaged files."""
 
 from __future__ import annotations
 
