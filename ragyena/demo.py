@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ragyena.errors import PathNotFoundError
 from ragyena.eval.metrics import exact_match
 from ragyena.index.add import AddReport
 from ragyena.index.index import Index
+from ragyena.parsing import parse_json
 from ragyena.pipeline import Pipeline
 from ragyena.types import Answer, Progress
 
@@ -47,7 +47,7 @@ def corpus() -> Path:
 def load_questions() -> list[DemoQuestion]:
     """The shipped questions, in the order in which they are asked."""
     lines = (recipes.asset("demo") / "questions.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+    rows = [parse_json(line) for line in lines]
     return [DemoQuestion(row["question"], tuple(row["answers"])) for row in rows]
 
 

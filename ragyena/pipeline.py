@@ -21,6 +21,7 @@ import numpy as np
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError
 from ragyena.index.index import Index
+from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
 from ragyena.reader.citing import DocumentStore, cite
 from ragyena.reader.reader import Reader, Reading
@@ -33,8 +34,8 @@ _FIXED = ("index", "reader.checkpoint", "reader.device", "reader.dtype")
 
 
 def checked_question(question: str) -> str:
-    """The question with white space normalised. Raises EmptyQuestionError where no word is left."""
-    question = " ".join(question.split())
+    """The question in valid Unicode, white space normalised. Raises EmptyQuestionError where no word is left."""
+    question = " ".join(replace_surrogates(question).split())
     if not any(character.isalnum() for character in question):
         raise EmptyQuestionError("the question is empty", hint='ask something: ragyena ask "When was it built?"')
     return question
@@ -51,7 +52,8 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
-        alternatives=tuple(reading.spans[1:] if reading.kind == "extracted" else reading.spans),
+        items=tuple(span.text for span in reading.spans[: reading.items]),
+        alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
         log=context.log,
     )
 

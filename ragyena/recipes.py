@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ragyena.errors import ConfigError, PathNotFoundError
+from ragyena.parsing import MalformedError, parse_yaml, read_yaml
 
 __all__ = ["asset", "load_recipe", "names", "override", "recipe_folder", "source_of"]
 
@@ -122,9 +121,11 @@ def _extended(kind: str, path: Path, extensions: tuple[Path, ...]) -> dict[str, 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}", hint="correct the file") from error
+        values = read_yaml(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}", hint="give a YAML file") from error
+    except MalformedError as error:
+        raise ConfigError(f"{path}, {error}", hint="correct the file") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds no settings", hint="a recipe is a YAML mapping; see configs/ and pipelines/")
     return values
@@ -212,9 +213,9 @@ def override(values: dict[str, Any], text: str, kind: str) -> None:
             f"'{text}' sets nothing", hint="write --set KEY=VALUE, as in --set stages.tune.tokens=1000000"
         )
     try:
-        value = yaml.safe_load(written)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value is not valid YAML", hint="quote it as YAML does") from error
+        value = parse_yaml(written)
+    except MalformedError as error:
+        raise ConfigError(f"--set {text}: the value is {error.problem}", hint="quote it as YAML does") from error
     node: Any = values
     for depth, section in enumerate([*sections, last]):
         if isinstance(node, list):

@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Any, get_origin
 
 import platformdirs
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ragyena import recipes
 from ragyena.config import PipelineConfig, parse
 from ragyena.errors import ConfigError
+from ragyena.parsing import MalformedError, read_yaml
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -165,16 +165,15 @@ def _project_file(folder: Path) -> Path | None:
 def _read(path: Path) -> dict[str, Any]:
     """The settings of a file; none where it is empty or not there."""
     try:
-        text = path.read_text(encoding="utf-8")
+        values = read_yaml(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="correct the file or remove it") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {problem}", hint="correct the file or remove it") from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}", hint="correct the file or remove it"
+        ) from error
+    except MalformedError as error:
+        raise ConfigError(f"{path}, {error}", hint="correct the file or remove it") from error
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,11 +21,16 @@ from ragyena.cli.options import (
     parse_filters,
 )
 from ragyena.errors import DataError, EmptyQuestionError, PartialFailureError, PathNotFoundError, UsageError
+from ragyena.files import open_file
+from ragyena.parsing import MalformedError, parse_json_lines
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
 
 __all__ = ["command"]
+
+LARGEST_QUESTIONS = 256_000_000
+"""Bytes of a file of questions."""
 
 
 def command(
@@ -122,23 +126,22 @@ class _Row:
 
 
 def _read_rows(path: Path) -> list[_Row]:
-    if not path.is_file():
-        raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl file")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path}: {error}", hint="save the file as UTF-8 JSON lines") from error
-    rows = [_row(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        with open_file(path, LARGEST_QUESTIONS) as file:
+            rows = [_row(number, values) for number, values in parse_json_lines(file)]
+    except FileNotFoundError as error:
+        raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl file") from error
+    except (OSError, MalformedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {path}: {reason}", hint="save the file as UTF-8 JSON lines") from error
     if not rows:
         raise DataError(f"{path} holds no questions", hint='write one {"question": "..."} a line')
     return rows
 
 
-def _row(number: int, line: str) -> _Row:
-    try:
-        values = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return _Row(number, None, "", f"not JSON: {error}")
+def _row(number: int, values: Any) -> _Row:
+    if isinstance(values, MalformedError):
+        return _Row(number, None, "", values.problem)
     if not isinstance(values, dict):
         return _Row(number, None, "", "not a JSON object")
     id, question = values.get("id"), values.get("question")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from rich.table import Table
 from ragyena.cli.console import TerminalProgress, output
 from ragyena.eval.compare import Comparison
 from ragyena.eval.recipe import Evaluation, Part
-from ragyena.eval.results import short_name
+from ragyena.eval.results import LARGEST_RESULT, short_name
 from ragyena.eval.retrieval import RetrievalReport
 from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
+from ragyena.parsing import read_json
 from ragyena.report import model
 
 __all__ = ["Printer", "document_lines"]
@@ -79,7 +79,7 @@ class Printer(Watcher):
 
 def _summary(result: Finished) -> str:
     """F1 under each condition, or the recall of each way of searching, on one line."""
-    values = json.loads(result.result.read_text(encoding="utf-8"))
+    values = read_json(result.result, LARGEST_RESULT)
     if "reader" in values:
         figures = ", ".join(f"{c['name']} {c['whole']['f1']['mean']:.1f}" for c in values["conditions"])
         said = f"{values['recipe']}, {short_name(values['reader']['name'])}: F1 {figures}"

@@ -20,6 +20,7 @@ from ragyena.cli.options import (
     parse_filters,
 )
 from ragyena.documents.formats import listed
+from ragyena.documents.walk import listed_left_out
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
@@ -278,6 +279,8 @@ def _print_added(report: AddReport) -> None:
         first = report.duplicates[0]
         example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
         console.print(f"  {_count(len(report.duplicates), 'duplicate')}, stored once: {example}")
+    if report.left_out:
+        console.print(f"  left out: {listed_left_out(report.left_out)} (types that are not read)")
 
 
 def _print_status(result: IndexStatus, listed: int) -> None:

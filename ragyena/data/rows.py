@@ -8,21 +8,28 @@ may also be a dataset saved by ``datasets``.
 from __future__ import annotations
 
 import gzip
-import json
 import lzma
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
+from ragyena.files import open_file
+from ragyena.parsing import MalformedError, parse_json, parse_json_lines
 
 __all__ = ["Row", "valid_rows"]
 
 _KINDS = {".jsonl": "lines", ".ndjson": "lines", ".json": "json"}
 _COMPRESSED: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
+LARGEST_FILE = 1_000_000_000_000
+"""Bytes of a file; it is read row by row."""
+LARGEST_JSON = 4_000_000_000
+"""Bytes of a file that is read whole, unpacked."""
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -71,7 +78,7 @@ def _rows(name: str) -> Iterator[Row]:
                 yield from _file_rows(file)
         else:
             yield from _dataset_rows(name, path)
-    elif path.is_file():
+    elif path.exists():
         yield from _file_rows(path)
     elif _kind(path) is not None or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise PathNotFoundError(f"there is no data file {name}", hint="check the path")
@@ -91,26 +98,34 @@ def _file_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"{path} is not a data file", hint="use .jsonl or .json, also with .xz or .gz")
     stem = path.name.split(".")[0]
     try:
-        with _COMPRESSED.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig") as file:
+        with _opened(path) as file:
             if kind == "lines":
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield _parsed(line, f"{path}, line {number}", f"{stem}-{number}", stem)
+                for number, values in parse_json_lines(file):
+                    fault = values.problem if isinstance(values, MalformedError) else "not a JSON object"
+                    yield Row(values, f"{path}, line {number}", f"{stem}-{number}", stem, fault=fault)
                 return
-            content = json.load(file)
-    except (OSError, EOFError, lzma.LZMAError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            text = file.read(LARGEST_JSON + 1)
+        if len(text) > LARGEST_JSON:
+            raise MalformedError(f"more than {LARGEST_JSON / 1e9:g} GB of JSON")
+        content = parse_json(text)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, MalformedError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{path} cannot be read: {error}", hint="the file is damaged or not what its name says"
+            f"{path} cannot be read: {reason}", hint="the file is damaged or not what its name says"
         ) from error
     for number, values in enumerate(content if isinstance(content, list) else _squad_rows(content, path), 1):
         yield Row(values, f"{path}, row {number}", f"{stem}-{number}", stem)
 
 
-def _parsed(line: str, where: str, row_id: str, source: str) -> Row:
-    try:
-        return Row(json.loads(line), where, row_id, source)
-    except json.JSONDecodeError as error:
-        return Row(None, where, row_id, source, fault=f"not JSON: {error}")
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with open_file(path, LARGEST_FILE) as file:
+        unpack = _COMPRESSED.get(path.suffix.lower())
+        if unpack is None:
+            yield file
+        else:
+            with unpack(file) as unpacked:
+                yield unpacked
 
 
 def _squad_rows(content: Any, path: Path) -> Iterator[dict[str, Any]]:

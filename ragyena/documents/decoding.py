@@ -13,7 +13,7 @@ from typing import TextIO
 from ragyena.errors import UnreadableDocumentError
 from ragyena.files import open_file, read_file
 
-__all__ = ["check_text", "decode", "normalise_newlines", "open_text", "read_text", "replace_surrogates"]
+__all__ = ["check_text", "decode", "normalise_newlines", "open_text", "read_text"]
 
 LARGEST = 1 << 31
 """Bytes: no file is read beyond this, whatever ``index.max_file_mb`` allowed when its size was checked."""
@@ -33,7 +33,6 @@ _BOMS = (
 )
 _CONTROL_BYTES = bytes([*range(0x07), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F])
 _CONTROL_CHARS = re.compile(r"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _WESTERN = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜßàáâãäåæçèéêëìíîïñòóôõöøùúûüÿŒœŸ")
 _WESTERN_SIGNS = frozenset("\u00a0‘’“”‚„–—…•€£©®™°§«»‹›¿¡ºª½¼¾±·×²³µ´\u00ad")
 _SIGN_INSIDE_WORD = re.compile(r"[^\W\d_][¡¿£€©®™°§±²³µ¼½¾¹×‚„•«»‹›´][^\W\d_]")
@@ -62,18 +61,6 @@ def open_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
 
 def normalise_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def replace_surrogates(text: str) -> str:
-    """``text`` with lone surrogates replaced one for one, so that offsets stand.
-
-    They come from undecodable bytes of a command line and from half an emoji in JSON; UTF-8 cannot spell them.
-    """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return _SURROGATE.sub("\ufffd", text)
-    return text
 
 
 def decode(data: bytes, path: Path) -> str:

@@ -1,109 +1,224 @@
-"""Rows of cells -> titles, column names and data rows; a data row is written with its names: ``Model: V-20; ...``."""
+"""Rows of cells -> titles, column names and lines of text, each of which can be understood alone.
+
+A data row is written with the names of its columns, ``Model: V-20; Weight: 3.9 kg``, without its empty cells:
+
+* A text alone in its row heads the rows below it, which carry it: ``Fruit > Item: Apple; Price: 3``.
+* A row too long for a line becomes several, each begun with the row's label: ``Station: Oslo; Jan: 3 ...``.
+* In a table whose columns hold unlike things, as one of attributes by model, the name in the corner goes with the other
+  names: ``Weight; Model V-10: 3.1 kg; Model V-20: 3.9 kg``.
+* A form of labels and values is written in these pairs: ``Name: Ann; Born: 1970``.
+* Tables set side by side, with the same names again, are written one record a line.
+* A table without names is written as its cells, parted by `` | ``.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 
-__all__ = ["Table", "read_table"]
+from ragyena.documents.cell_kinds import kind_of
+from ragyena.documents.table_layout import Layout, Row, find_layout, is_note, pairs_of
 
-MOST_HEADER_ROWS = 3
-"""Rows that name the columns of one table."""
-LONGEST_NAME = 80
-"""Chars of a column name; a longer text in the first row is data."""
+__all__ = ["Table", "clean", "read_table"]
 
-_NUMBER = re.compile(r"[-+(]?[\d.,\s]*\d[\d.,\s]*[%)]?(?:\s?[A-Za-z€$£°µ]{1,4})?")
-_YEAR = re.compile(r"(?:1[89]|20)\d\d")
+LINE_CHARS = 500
+"""A longer row is written on several lines, where it has several cells."""
+LONGEST_LABEL = 100
+"""Chars of a label that is repeated on every line of its row, or of a text that is carried to the rows below."""
+MOST_NAMES = 64
+"""Names that are passed on as the header of a block; a table may have ten thousands."""
+SHORT_CELL = 12
+"""Chars up to which two equal cells are values that agree, not a text over both columns."""
+LONG_CELL = 40
+"""Chars from which a text that covers several neighbouring columns is written once, after all their names."""
+
+_TOTAL = re.compile(
+    r"(?:grand |overall |sub-?)?(?:totals?|sum|summe|gesamt(?:summe)?|insgesamt|totale|итого|合计|合計|总计|總計)"
+    r"\b.{0,40}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table taken apart. Rows are as wide as ``names`` where there are any."""
+    """A table taken apart: its layout and its data rows."""
 
-    titles: tuple[str, ...]
-    """Lines above the names that span the table."""
-    names: tuple[str, ...]
-    """One name a column, empty where it has none; () where the table names no columns."""
-    rows: tuple[tuple[str, ...], ...]
+    layout: Layout
+    rows: tuple[Row, ...]
 
-    def line(self, row: Sequence[str]) -> str:
-        """One row as text: ``name: value; name: value`` without its empty cells, or its cells parted by `` | ``."""
-        if not self.names:
-            return " | ".join(row) if any(row) else ""
-        pairs = [(name, cell) for name, cell in zip(self.names, row, strict=False) if cell]
-        return "; ".join(f"{name}: {cell}" if name else cell for name, cell in pairs)
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Lines above the names that are about the whole table."""
+        return self.layout.titles
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name a column, empty where it has none; () where the table names no columns."""
+        return self.layout.names
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The names to show as the table's header: the first ``MOST_NAMES``."""
+        return tuple(name for name in self.layout.names if name)[:MOST_NAMES]
+
+    def lines(self, rows: Iterable[Sequence[str]] | None = None) -> Iterator[list[str]]:
+        """The lines of each row in turn, none for an empty row or one that repeats the names.
+
+        ``rows`` replaces the table's own rows: those of a long table of which only the beginning was read at first.
+        """
+        writer = _Writer(self.layout)
+        for row in self.rows if rows is None else map(clean, rows):
+            yield writer.lines(row)
 
 
 def read_table(rows: Sequence[Sequence[str]], header_rows: int | None = None) -> Table:
-    """Find the titles, the column names and the data of a table.
+    """Find the titles, the column names and the data of a table. Takes time linear in the number of cells.
 
     ``rows`` may be of different lengths; a merged cell is repeated in every cell that it covers. ``header_rows`` counts
     the rows that name the columns, after any titles; None detects them. Several rows of names are joined by column:
     ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``.
     """
-    cells = [tuple(" ".join(cell.split()) for cell in row) for row in rows]
-    cells = [row for row in cells if any(row)]
-    width = max(map(len, cells), default=0)
-    cells = [row + ("",) * (width - len(row)) for row in cells]
-    titles = _title_rows(cells)
-    body = cells[titles:]
-    count = _header_rows(body) if header_rows is None else min(header_rows, len(body))
-    names = tuple(_joined(column) for column in zip(*body[:count], strict=True)) if count else ()
-    return Table(tuple(_single(row) for row in cells[:titles]), names, tuple(body[count:]))
+    cells = [row for row in map(clean, rows) if row]
+    layout = find_layout(cells, header_rows)
+    return Table(layout, tuple(cells[layout.first_row :]))
 
 
-def _title_rows(rows: Sequence[tuple[str, ...]]) -> int:
-    """The number of leading rows that hold one text alone, above rows of several cells."""
-    if not rows or len(rows[0]) < 2:
-        return 0
-    count = 0
-    while count < len(rows) and len({cell for cell in rows[count] if cell}) == 1:
-        count += 1
-    return count if count < len(rows) - 1 else 0
+def clean(row: Sequence[str]) -> Row:
+    """The cells on one line each, without the empty ones at the end of the row."""
+    cells = [" ".join(cell.split()) for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return tuple(cells)
 
 
-def _header_rows(rows: Sequence[tuple[str, ...]]) -> int:
-    """The number of rows, from the first, that name columns; 0 where the first row is data."""
-    if len(rows) < 2 or len(rows[0]) < 2 or not _may_name(rows[0], rows[1:]):
-        return 0
-    count = 1
-    # A further row of names stands under names that span several columns, or under a gap.
-    while (
-        count < min(MOST_HEADER_ROWS, len(rows) - 1)
-        and _spans(rows[:count])
-        and _may_name(rows[count], rows[count + 1 :])
-        and not any(_is_value(cell) for cell in rows[count])
-    ):
-        count += 1
-    return count
+class _Writer:
+    """Writes the rows of one table in their order, and remembers what rows above say about those below."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        corner, names = layout.corner, layout.names
+        self._names = ("", *(f"{corner} {name}" if name else "" for name in names[1:])) if corner else names
+        self._sections = _Sections()
+        self._fill = ""
+
+    def lines(self, row: Row) -> list[str]:
+        layout = self._layout
+        if not row or row in layout.name_rows:
+            return []
+        if layout.form == "cells":
+            return [" | ".join(_once(row))]
+        text = self._text_alone(row)
+        if text is not None:
+            self._fill = ""
+            if is_note(text) or len(text) > LONGEST_LABEL:
+                return [text]
+            return [self._sections.prefix(text) + text if _TOTAL.fullmatch(text) else self._sections.begin(text)]
+        prefix = self._sections.prefix(next(cell for cell in row if cell))
+        if layout.form == "pairs":
+            return _wrapped([_pair(label, value) for label, value in pairs_of(row)], prefix, labels=0)
+        if layout.fills_down:
+            self._fill = row[0] or self._fill
+            row = (self._fill, *row[1:])
+        lines: list[str] = []
+        for start, stop in layout.groups:
+            if any(row[start:stop]):
+                lines += self._record(self._names[start:stop], row[start:stop], prefix)
+        return lines
+
+    def _text_alone(self, row: Row) -> str | None:
+        """The text of a row that is about the rows around it, not a record of its own."""
+        text = next(cell for cell in row if cell)
+        if any(cell and cell != text for cell in row):
+            return None
+        filled = sum(map(bool, row))
+        width = len(self._layout.names)
+        spans = filled > 1 and filled >= width - 1 and (width > 2 or len(text) > SHORT_CELL)
+        begins = filled == 1 and bool(row[0]) and (self._layout.has_sections or is_note(text))
+        if kind_of(text) != "text":
+            return None
+        return text if spans or begins else None
+
+    def _record(self, names: Sequence[str], row: Row, prefix: str) -> list[str]:
+        heads: list[list[str]] = []
+        cells: list[str] = []
+        for column, cell in enumerate(row):
+            if not cell:
+                continue
+            name = names[column] if column < len(names) else ""
+            if column and len(cell) > LONG_CELL and cell == row[column - 1]:
+                heads[-1].append(name)
+            else:
+                heads.append([name])
+                cells.append(cell)
+        parts = [_pair(", ".join(filter(None, head)), cell) for head, cell in zip(heads, cells, strict=True)]
+        # A running number alone is no label.
+        return _wrapped(parts, prefix, labels=2 if kind_of(cells[0]) == "number" else 1)
 
 
-def _may_name(row: tuple[str, ...], below: Sequence[tuple[str, ...]]) -> bool:
-    """True for short texts without plain numbers (years aside) above the columns that have values."""
-    if not any(row) or any(len(cell) > LONGEST_NAME for cell in row):
-        return False
-    if any(_is_value(cell) for cell in row):
-        return False
-    sample = below[:20]
-    unnamed = sum(1 for i, cell in enumerate(row) if not cell and any(other[i] for other in sample))
-    return unnamed <= max(1, len(row) // 3)
+class _Sections:
+    """The texts that head the rows below them, outermost first, until a total or the next such text ends them."""
+
+    def __init__(self) -> None:
+        self._path: list[str] = []
+        self._run = 0
+        """Texts that followed each other at the end of the path, without rows between."""
+        self._closed = False
+        """The innermost section had its total."""
+        self._all_closed = True
+        """So had every section before it."""
+
+    def begin(self, text: str) -> str:
+        """Begin a section; the line that stands for it."""
+        self._run += 1
+        if self._run == 1:
+            self._all_closed = self._all_closed and (self._closed or not self._path)
+            self._path = self._path[:-1]
+        elif self._run == 2 and len(self._path) > 1:
+            self._path = self._path[-1:]  # two texts in a row begin anew from the outermost
+        self._closed = False
+        self._path = [*self._path, text][-3:]
+        return " > ".join(self._path)
+
+    def prefix(self, label: str) -> str:
+        """The sections that a row with this first cell stands under, for the front of its line."""
+        self._run = 0
+        if _TOTAL.fullmatch(label):
+            if label.lower().startswith(("grand", "overall")) or not (self._all_closed or self._closed):
+                self._path = []  # where other sections had no total, this is that of the table
+            elif self._closed:
+                self._path = self._path[:-1]
+            self._closed = True
+        elif self._closed:
+            self._path = self._path[:-1]
+            self._closed = False
+        return "".join(f"{text} > " for text in self._path)
 
 
-def _spans(rows: Sequence[tuple[str, ...]]) -> bool:
-    """True where a name in the last of the rows covers neighbouring columns, which need names of their own."""
-    above = [tuple(column) for column in zip(*rows, strict=True)]
-    return any(left == right and any(left) for left, right in pairwise(above))
+def _pair(name: str, cell: str) -> str:
+    return f"{name}: {cell}" if name and name != cell else cell
 
 
-def _is_value(cell: str) -> bool:
-    return bool(_NUMBER.fullmatch(cell)) and not _YEAR.fullmatch(cell)
+def _once(row: Row) -> Iterator[str]:
+    """The cells that are not empty, one that covers several columns once."""
+    return (cell for cell, _ in groupby(row) if cell)
 
 
-def _joined(column: Sequence[str]) -> str:
-    return " ".join(dict.fromkeys(cell for cell in column if cell))
-
-
-def _single(row: Sequence[str]) -> str:
-    return next(cell for cell in row if cell)
+def _wrapped(parts: Sequence[str], prefix: str, labels: int) -> list[str]:
+    """Parts of a row as lines of at most about ``LINE_CHARS``; each begins with the prefix and the first parts."""
+    if sum(map(len, parts)) + 2 * len(parts) + len(prefix) <= LINE_CHARS:
+        return [prefix + "; ".join(parts)]
+    label = "; ".join(parts[:labels])
+    start = [label] if label and len(label) <= LONGEST_LABEL else []
+    lines: list[str] = []
+    line, length = list(start), len(label)
+    for part in parts[labels if start else 0 :]:
+        if len(line) > len(start) and length + len(part) > LINE_CHARS:
+            lines.append(prefix + "; ".join(line))
+            line, length = list(start), len(label)
+        line.append(part)
+        length += len(part) + 2
+    if len(line) > len(start) or not lines:
+        lines.append(prefix + "; ".join(line))
+    return lines

@@ -90,10 +90,9 @@ class TextBuilder:
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
         tight = False
-        for row in table.rows:
-            line = table.line(row)
-            if line:
-                self.block(line, kind="table", tight=tight, header=table.names)
+        for lines in table.lines():
+            for line in lines:
+                self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
 
     def document(self, path: Path, title: str = "", metadata: Mapping[str, str] | None = None) -> Document:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from ragyena.documents.decoding import replace_surrogates
 from ragyena.errors import CheckpointError
 from ragyena.files import read_file
+from ragyena.parsing import replace_surrogates
 
 __all__ = ["Encoding", "TokenCache", "Tokenizer"]
 

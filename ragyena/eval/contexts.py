@@ -28,6 +28,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, IndexMismatchError, PathNotFoundError, StorageError, UsageError
 from ragyena.eval.journal import digest_of
 from ragyena.eval.questions import Question, sample
+from ragyena.parsing import parse_json
 from ragyena.types import Passage, ScoredPassage
 
 __all__ = ["Frozen", "Hits", "Kind", "Needs", "check_frozen", "load_frozen", "needs", "shaping"]
@@ -167,7 +168,7 @@ class Frozen:
             raise PathNotFoundError(f"there is no file {path}", hint="make it: ragyena eval RECIPE --freeze-only")
         try:
             with lzma.open(path, "rt", encoding="utf-8", errors="surrogatepass") as file:
-                return _read(json.loads(line) for line in islice(file, 1 if head_only else None))
+                return _read(parse_json(line, keep_surrogates=True) for line in islice(file, 1 if head_only else None))
         except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError, StopIteration) as error:
             raise DataError(
                 f"{path} holds no frozen contexts, or is damaged: {error}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError, StorageError
+from ragyena.parsing import parse_json
 
 __all__ = ["Journal", "digest_of", "json_lines", "write_json", "write_text"]
 
@@ -33,7 +34,7 @@ class Journal:
             raise StorageError(f"{path} cannot be written: {error.strerror}", hint="choose another folder") from error
         for number, line in enumerate(content[:whole].splitlines(), 1):
             try:
-                self.rows.append(json.loads(line))
+                self.rows.append(parse_json(line.decode("utf-8", errors="surrogatepass"), keep_surrogates=True))
             except ValueError as error:
                 self._file.close()
                 raise DataError(f"{path}, line {number} is damaged", hint="delete the file to start afresh") from error

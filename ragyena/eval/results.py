@@ -5,7 +5,6 @@ Files from before there was a schema lack some fields.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from typing import Any
 
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.significance import Scored
+from ragyena.parsing import parse_json, read_json
 
 __all__ = [
+    "LARGEST_RESULT",
     "Run",
     "by_condition",
     "find_retrievals",
@@ -26,6 +27,8 @@ __all__ = [
     "short_name",
 ]
 
+LARGEST_RESULT = 1_000_000_000
+"""Bytes of a result."""
 _NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions", "data", "machine"}
 _NEEDED_OF_CONDITION = {"name", "title", "parameters", "whole", "sources", "passages", "tokens", "tokens_per_second"}
 _NEEDED_OF_RETRIEVAL = {"recipe", "date", "config", "conditions", "settings", "machine"}
@@ -170,7 +173,7 @@ def read_answers(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
     answers = path.parent / str(result["answers"])
     try:
         with answers.open(encoding="utf-8", errors="surrogatepass") as file:
-            rows = [json.loads(line) for line in file]
+            rows = [parse_json(line, keep_surrogates=True) for line in file]
         by_condition(rows)
     except FileNotFoundError as error:
         raise PathNotFoundError(
@@ -213,7 +216,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, LARGEST_RESULT)
     except FileNotFoundError as error:
         raise PathNotFoundError(f"there is no file {path}", hint="give results of ragyena eval") from error
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ import numpy as np
 from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
 from ragyena.index.encoding import document_hash
 from ragyena.index.manifest import Manifest
+from ragyena.index.rebuild import restore_replaced
 from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_pairs
 from ragyena.index.vectors import VectorIndex
 from ragyena.index.writer import Writer
@@ -98,6 +99,7 @@ def verify(folder: Path, *, repair: bool = False, progress: Progress | None = No
     any other damage is in the report.
     """
     progress = progress or Silent()
+    restore_replaced(folder)
     counts, store_problems, vector_problems = _check(folder, progress)
     if not repair or store_problems or not vector_problems:
         return VerifyReport(folder, counts, (*store_problems, *vector_problems), ())

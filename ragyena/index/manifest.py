@@ -17,7 +17,7 @@ from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError, RagyenaError
 from ragyena.index.embedder import Embedder
-from ragyena.index.storage import REBUILD, UPGRADE, storage_errors
+from ragyena.index.storage import REBUILD, UPGRADE, flush_folder, storage_errors
 from ragyena.index.vectors import VectorFile
 
 __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "format_of", "is_index", "refuse_older"]
@@ -140,6 +140,7 @@ class Manifest(BaseModel):
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
+            flush_folder(folder)
 
 
 def format_of(folder: Path) -> int:
@@ -151,7 +152,7 @@ def refuse_older(folder: Path) -> None:
     """Raises IndexFormatError where an index is of an older format: a rebuild would lose what it alone holds."""
     try:
         version = format_of(folder)
-    except IndexCorruptError:
+    except (IndexNotFoundError, IndexCorruptError):
         return
     if version < FORMAT_VERSION:
         raise _other_format(folder, version)

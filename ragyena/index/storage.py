@@ -16,7 +16,17 @@ from filelock import FileLock, Timeout
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError, UsageError
 
-__all__ = ["LOCK_NAME", "OWNER_NAME", "REBUILD", "UPGRADE", "connect", "locate", "storage_errors", "writer_lock"]
+__all__ = [
+    "LOCK_NAME",
+    "OWNER_NAME",
+    "REBUILD",
+    "UPGRADE",
+    "connect",
+    "flush_folder",
+    "locate",
+    "storage_errors",
+    "writer_lock",
+]
 
 DEFAULT_INDEX = "default"
 LOCK_NAME = "writer.lock"
@@ -74,10 +84,20 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA cell_size_check = ON")
     if writable:
-        # A process that dies loses nothing with NORMAL; a machine that dies may lose the last transactions, whole.
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
+        # With NORMAL, a loss of power may undo transactions that the vector file and the manifest already count with.
+        db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until new, renamed and removed files of a folder are on the disk. Raises OSError."""
+    if os.name == "posix":  # elsewhere a folder has no handle to flush
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
-from ragyena.index.storage import storage_errors
+from ragyena.index.storage import flush_folder, storage_errors
 
 __all__ = ["Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
 
@@ -109,7 +109,7 @@ def write_vectors(
         try:
             _write(index, unfinished)
             unfinished.replace(path)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         finally:
             unfinished.unlink(missing_ok=True)
         size = path.stat().st_size
@@ -227,12 +227,3 @@ def _write(index: Any, path: Path) -> None:
         ) from error
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder has no handle to flush
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

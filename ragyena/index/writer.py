@@ -7,10 +7,8 @@ consistent state of the store.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -21,35 +19,29 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import (
     IndexCorruptError,
     IndexFormatError,
-    IndexProblem,
     PathNotFoundError,
     RagyenaError,
-    StorageError,
     UsageError,
 )
 from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
-from ragyena.index.storage import LOCK_NAME, OWNER_NAME, storage_errors, writer_lock
+from ragyena.index.storage import LOCK_NAME, OWNER_NAME, REBUILD, connect, flush_folder, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.vectors import VectorIndex, write_vectors
-from ragyena.types import Document
 
 __all__ = [
     "Writer",
-    "begin_rebuild",
     "create",
+    "delete_files",
     "discard_if_empty",
-    "finish_rebuild",
-    "held_sources",
+    "foreign_files",
     "remove_log",
-    "restore_replaced",
 ]
 
-INDEX_FILES = (
-    *(STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"),
-    *(MANIFEST_NAME, f"{MANIFEST_NAME}.unfinished", LOCK_NAME, OWNER_NAME),
-)
+STORE_FILES = (STORE_NAME, f"{STORE_NAME}-wal", f"{STORE_NAME}-shm", f"{STORE_NAME}-journal")
+INDEX_FILES = (MANIFEST_NAME, f"{MANIFEST_NAME}.unfinished", *STORE_FILES, OWNER_NAME, LOCK_NAME)
 """Every file of an index but for its vector files."""
+VECTOR_FILES = "vectors-*.faiss*"
 EXTEND_REMOVED = 0.2
 """Approximate vector files are built from scratch, not extended, once more than this part of them was removed."""
 EXTEND_GROWTH = 1.5
@@ -59,24 +51,58 @@ EXTEND_GROWTH = 1.5
 def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
     """Create an empty index; returns its embedder.
 
-    Raises IndexFormatError where the folder holds an index or anything else, ConfigError or MissingDependencyError for
-    the embedder, IndexLockedError and StorageError.
+    What a process left that died while it did this is removed. Raises IndexFormatError where the folder holds an index
+    or anything else, IndexCorruptError where it holds documents without a manifest, ConfigError or
+    MissingDependencyError for the embedder, IndexLockedError and StorageError.
     """
     with storage_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise IndexFormatError(f"{folder} is a file, not a folder", hint="name another place for the index")
         if is_index(folder):
             raise IndexFormatError(f"{folder} is an index already", hint="open it, or name another place")
-        folder.mkdir(parents=True, exist_ok=True)
-        if others := sorted(p.name for p in folder.iterdir() if p.name not in INDEX_FILES):
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            flush_folder(folder.parent)
+        if others := foreign_files(folder):
             raise IndexFormatError(
                 f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
             )
     with writer_lock(folder):
         embedder = Embedder.open(config.embedder)
+        _remove_unfinished_store(folder)
         Store(folder / STORE_NAME, create=True).close()
         Manifest.new(config, embedder, tokenizer).write(folder)
         return embedder
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """Names in a folder that are not those of an index's files."""
+    names = sorted(path.name for path in folder.iterdir())
+    return [name for name in names if name not in INDEX_FILES and not fnmatchcase(name, VECTOR_FILES)]
+
+
+def delete_files(folder: Path) -> None:
+    """Delete the files of an index. The manifest goes first: without it, what is left is no index."""
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    flush_folder(folder)
+    for path in [*folder.glob(VECTOR_FILES), *(folder / name for name in INDEX_FILES)]:
+        path.unlink(missing_ok=True)
+
+
+def _remove_unfinished_store(folder: Path) -> None:
+    """Delete a store that was never finished: a manifest follows at once, before any document is stored.
+
+    Raises IndexCorruptError where it holds documents, so that something else took the manifest away."""
+    path = folder / STORE_NAME
+    if not path.is_file():
+        return
+    with storage_errors(path):
+        with closing(connect(path, writable=True)) as store:  # a journal beside it is rolled back or moved into it
+            tables = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'documents'").fetchone()
+            if tables and store.execute("SELECT 1 FROM documents").fetchone():
+                raise IndexCorruptError(f"{folder} holds documents, but no {MANIFEST_NAME}", hint=REBUILD)
+        for name in STORE_FILES:
+            (folder / name).unlink(missing_ok=True)
 
 
 def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
@@ -91,8 +117,7 @@ def discard_if_empty(folder: Path, *, with_folder: bool) -> None:
             if store.counts().documents:
                 return
         with storage_errors(folder):
-            for path in [*(folder / name for name in INDEX_FILES), *folder.glob("vectors-*.faiss*")]:
-                path.unlink(missing_ok=True)
+            delete_files(folder)
     with storage_errors(folder):
         if with_folder and not any(folder.iterdir()):
             folder.rmdir()
@@ -118,6 +143,7 @@ class Writer:
             opened.enter_context(writer_lock(folder))
             self.manifest = Manifest.read(folder)
             self.store = opened.enter_context(closing(Store(folder / STORE_NAME, writable=True)))
+            self._remove_old_files()
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -201,7 +227,7 @@ class Writer:
         """Delete vector files of earlier generations and what a dead writer left; readers keep what they have open."""
         current = self.manifest.vectors.name if self.manifest.vectors is not None else ""
         with storage_errors(self.folder):
-            for path in [*self.folder.glob("vectors-*.faiss*"), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
+            for path in [*self.folder.glob(VECTOR_FILES), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
                 if path.name != current:
                     path.unlink(missing_ok=True)
 
@@ -234,65 +260,3 @@ def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
         if matches:
             return matches
     raise PathNotFoundError(f"no document '{document}' in the index", hint="`ragyena index status` lists its documents")
-
-
-# --- building an index again next to the old one, which can be searched until the new one takes its place ---
-
-
-def restore_replaced(folder: Path) -> None:
-    """Put an index back whose process died between the two renames of ``finish_rebuild``. Raises StorageError."""
-    _, old = _beside(folder)
-    with storage_errors(folder):
-        if is_index(old) and not is_index(folder):
-            old.rename(folder)
-
-
-def begin_rebuild(folder: Path, config: IndexConfig) -> Path:
-    """The folder to build in, under the lock of ``folder``. It holds what an interrupted rebuild with the same settings
-    has built.
-
-    Raises StorageError.
-    """
-    new, _ = _beside(folder)
-    with storage_errors(folder):
-        if is_index(new) and not _resumable(new, config):
-            shutil.rmtree(new)
-    return new
-
-
-def finish_rebuild(folder: Path) -> None:
-    """Put the new index in the place of the old one. Raises StorageError."""
-    new, old = _beside(folder)
-    with storage_errors(folder):
-        if is_index(old):
-            shutil.rmtree(old)
-        folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old)
-
-
-def held_sources(folder: Path) -> list[Path | Document]:
-    """The files of an index that are still there and the documents given in Python; none of a store that is damaged."""
-    held: list[Path | Document] = []
-    try:
-        with closing(Store(folder / STORE_NAME)) as store:
-            for source in store.sources():
-                path = Path(source.path)
-                if store.is_file(source):
-                    held += [path] if path.exists() and folder not in path.parents else []
-                elif (document_id := store.document_id(source.content_hash)) is not None:
-                    held.append(replace(store.document(document_id), source=source.path))
-    except (IndexProblem, StorageError):
-        return []
-    return held
-
-
-def _beside(folder: Path) -> tuple[Path, Path]:
-    return folder.with_name(f"{folder.name}.rebuild"), folder.with_name(f"{folder.name}.replaced")
-
-
-def _resumable(folder: Path, config: IndexConfig) -> bool:
-    try:
-        return Manifest.read(folder).differing_setting(config) is None
-    except IndexProblem:
-        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from ragyena.model.layers import LayerNorm, Linear
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.pair_reader import PairLayer, PairReader
 from ragyena.model.reader_model import ReaderLayer, ReaderModel
+from ragyena.parsing import read_json
 
 __all__ = ["pair_config", "read_encoder", "start_from_encoder", "start_from_reader", "start_pair", "words_mapped"]
 
@@ -180,7 +180,7 @@ def _vocabulary(tokenizer: Path) -> dict[str, int]:
 def _encoder_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint=_PAIR_HINT) from error
     if not isinstance(values, dict) or values.get("model_type") not in _LAYOUTS:

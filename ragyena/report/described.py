@@ -6,7 +6,6 @@ files ``DATE-NAME.json``; of several dates the newest counts.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-import yaml
 
 from ragyena.errors import DataError
 from ragyena.eval.results import find_runs
+from ragyena.parsing import MalformedError, read_json, read_yaml
 from ragyena.report.accuracy import abstention, length_chart
 from ragyena.report.compared import Compared, compare_runs, explained, sweeps_of
 from ragyena.report.cost import cost_table
@@ -130,8 +129,8 @@ class Description(_Strict):
 def load(path: Path) -> Description:
     """Read a description. Raises DataError."""
     try:
-        return Description.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, pydantic.ValidationError) as error:
+        return Description.model_validate(read_yaml(path))
+    except (OSError, MalformedError, pydantic.ValidationError) as error:
         raise DataError(f"{path} is no description of a page: {error}", hint="correct the file") from error
 
 
@@ -154,7 +153,7 @@ def _section(section: SectionOf, results: Path) -> Section | None:
     paths = _newest(results, section.results)
     blocks: list[Block] = []
     if section.benchmarks and paths:
-        blocks.append(throughput_table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
+        blocks.append(throughput_table([read_json(path) for path in paths]))
     recipes = [recipe for path in paths if path.is_dir() for recipe in _recipes(path, section.recipes, section.labels)]
     if recipes:
         for part in section.show:
@@ -265,7 +264,7 @@ def _times(results: Path, benchmark: str, names: Sequence[str]) -> dict[str, lis
     """Seconds of reading by tokens of context, from a result of ``ragyena bench reader``."""
     times: dict[str, list[tuple[int, float]]] = {name: [] for name in names}
     for path in _newest(results, f"{benchmark}.json"):
-        for figure in json.loads(path.read_text(encoding="utf-8"))["figures"]:
+        for figure in read_json(path)["figures"]:
             measured = re.fullmatch(r"([\w-]+), ([\d,]+) tokens: prefill", figure["name"])
             if measured and measured[1] in times:
                 times[measured[1]].append((int(measured[2].replace(",", "")), figure["value"] / 1000))

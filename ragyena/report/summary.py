@@ -14,6 +14,8 @@ from typing import Any
 
 from ragyena.errors import DataError, PathNotFoundError
 from ragyena.eval.journal import write_text
+from ragyena.eval.results import LARGEST_RESULT
+from ragyena.parsing import read_json
 from ragyena.train.log import LOG_FILE, read_log
 
 __all__ = ["summarize", "summary_of_log", "summary_of_result"]
@@ -100,7 +102,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path, LARGEST_RESULT)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a result: {error}", hint="give a .json of ragyena eval or bench") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import DataError
+from ragyena.parsing import read_json
 
 __all__ = ["Arrays", "made_once", "read_arrays"]
 
@@ -38,7 +39,7 @@ def made_once(
     path = path.with_name(f"{path.name}-{digest}.npz")
     report = path.with_suffix(".json")
     if path.is_file() and report.is_file():
-        values: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        values: dict[str, Any] = read_json(report)
         return path, values
     arrays, values = make()
     path.parent.mkdir(parents=True, exist_ok=True)

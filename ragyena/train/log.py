@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError, StorageError
+from ragyena.parsing import parse_json
 
 __all__ = ["TrainingLog", "read_log"]
 
@@ -57,7 +58,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 raise ValueError("not a point of a training log")
         except ValueError as error:

@@ -27,6 +27,7 @@ from ragyena.config import TrainingStage
 from ragyena.errors import MissingDependencyError, TrainingError
 from ragyena.model.checkpoint import save_checkpoint
 from ragyena.model.flops import peak_flops
+from ragyena.parsing import parse_json
 from ragyena.train.log import LOG_FILE, TrainingLog
 from ragyena.train.optimizer import ReaderOptimizer, schedule
 from ragyena.train.ranks import Ranks
@@ -282,7 +283,7 @@ class _Stage:
         if not path.is_file():
             return
         with safe_open(path, framework="pt") as file:
-            values = json.loads(file.metadata()["progress"])
+            values = parse_json(file.metadata()["progress"])
         tensors = load_file(path)
 
         def part(prefix: str) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,49 @@ def test_a_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError, match="datasets") as caught:
         read_questions(["owner/name"])
     assert "ragyena[train]" in caught.value.hint
+
+
+def test_rows_that_json_or_utf8_cannot_spell_are_named_and_cost_no_other(tmp_path: Path) -> None:
+    good = '{"id": "%s", "question": "Where?", "answers": ["Paris"], "context": "In Paris."}'
+    rows = [
+        good % "a",
+        '{"id": "n", "question": "Where?", "answers": [1], "answer_start": ' + "9" * 5000 + "}",
+        '{"id": "d", "question": ' + "[" * 50_000,
+        '{"id": "t", "question": "Where?", "question": "When?"}',
+        '{"id": "x", "question": "Where?", "answer_start": NaN}',
+        "\x00" * 100,
+        '{"id": "s", "question": "Where \\ud800?", "answers": ["c"], "context": "\\ud800c"}',
+        good % "b",
+    ]
+    path = tmp_path / "q.jsonl"
+    path.write_bytes("\n".join(rows).encode() + b'\n{"question": "\xff\xfe"}\n')
+    result = read_questions([str(path)])
+    assert [q.id for q in result.questions] == ["a", "s", "b"]
+    assert result.questions[1].question == "Where \ufffd?"
+    for line, words in [(2, "5,000 digits"), (3, "deep"), (4, "twice"), (5, "NaN"), (6, "not JSON"), (9, "not UTF-8")]:
+        assert [problem for problem in result.problems if f"line {line}:" in problem and words in problem], line
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" + "9" * 5000 + "]", "a number of 5,000 digits"),
+        ('[{"question":\n' + "[" * 100_000, "deep"),
+        ('[{"question": "q", "question": "r"}]', "twice"),
+    ],
+)
+def test_a_list_of_rows_that_cannot_be_parsed_is_a_data_error(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "q.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=words):
+        read_questions([str(path)])
+
+
+def test_a_pipe_and_an_endless_line_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(DataError, match="named pipe"):
+        read_questions([str(tmp_path / "pipe.jsonl")])
+    with (tmp_path / "sparse.jsonl").open("wb") as sparse:
+        sparse.truncate(500_000_000_000)
+    with pytest.raises(DataError, match="longer than"):
+        read_questions([str(tmp_path / "sparse.jsonl")])

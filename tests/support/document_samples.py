@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Mapping
+from email.message import EmailMessage
 from pathlib import Path
 
 FACT = "The Eddystone lamp flashes every 10 seconds."
@@ -103,6 +104,13 @@ def write_jsonl(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
+def write_eml(path: Path) -> None:
+    mail = EmailMessage()
+    mail["Subject"] = "Lighthouses"
+    mail.set_content(f"{FACT}\n\n{SECOND}\n")
+    path.write_bytes(mail.as_bytes())
+
+
 def write_code(path: Path) -> None:
     path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
 
@@ -119,4 +127,5 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".csv": write_csv,
     ".jsonl": write_jsonl,
     ".py": write_code,
+    ".eml": write_eml,
 }

@@ -1,0 +1,368 @@
+"""The layout of a table, found from its first rows: titles, names of columns, and what kind of table it is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Literal
+
+from ragyena.documents.cell_kinds import is_series, is_unit, kind_of, unit_of
+
+__all__ = ["Layout", "Row", "find_layout", "is_note", "pairs_of"]
+
+Row = tuple[str, ...]
+"""Cells of a row on one line each; those that are missing at its end are empty."""
+
+SAMPLE_ROWS = 30
+"""A layout is found from this many rows below the names."""
+SAMPLE_CELLS = 100_000
+"""And from fewer where they are wide."""
+MOST_TITLE_ROWS = 12
+MOST_NAME_ROWS = 3
+"""Rows that name the columns of one table."""
+LONGEST_NAME = 80
+"""Chars of a column name; a longer text in the first row is data."""
+LONGEST_KEPT_NAME = 120
+"""Chars of a name that is written with every row, where a file says that it is one."""
+
+_NOTE = re.compile(
+    r"[*†‡§¹²³⁴-⁹]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
+)
+_ATTRIBUTES = frozenset(
+    """name title author date address street city town country state zip postcode phone telephone tel fax mobile email
+    e-mail mail website web url company customer client supplier contact department position role project subject topic
+    id number no ref reference order invoice version status type category description comments notes remarks language
+    born birthday age gender sex nationality created modified updated approved prepared reviewed due start end from to
+    duration location place room venue currency amount total subtotal price weight height width length depth colour
+    color size material model manufacturer serial brand capacity power voltage speed period year month week quarter
+    owner manager responsible priority deadline budget iban bic vat anschrift adresse datum ort plz telefon firma kunde
+    projekt betreff abteilung thema version nom prénom ville pays téléphone fecha nombre dirección teléfono""".split()  # noqa: SIM905
+)
+_GENERIC = frozenset(
+    """feature property attribute parameter specification item field characteristic description metric kpi category
+    criterion question indicator position account merkmal eigenschaft kennzahl bezeichnung""".split()  # noqa: SIM905
+)
+"""Names of a first column that say what its own cells are."""
+_MISSING = frozenset(("-", "–", "—", "n/a", "na", "none", "tbd", "tba", "?", "x", "unknown", "k. a.", "k.a."))
+"""Stand for a value that is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the first rows of a table say about all of it."""
+
+    titles: tuple[str, ...] = ()
+    """Lines above the names that are about the whole table."""
+    names: Row = ()
+    """One name a column, empty where it has none; () where the table names no columns."""
+    form: Literal["records", "pairs", "cells"] = "cells"
+    """Rows under names; rows of labels, each with its value; rows without names."""
+    first_row: int = 0
+    """The row at which the data begins."""
+    name_rows: frozenset[Row] = frozenset()
+    """The rows that name the columns: where they come again, on the next page, they are no data."""
+    groups: tuple[tuple[int, int], ...] = ()
+    """The columns [start, stop) of each record of a row: several where tables are set side by side."""
+    corner: str = ""
+    """The name of the first column where it tells what the *other names* are, as in a table of attributes by model."""
+    fills_down: bool = False
+    """An empty first cell stands for the one above it."""
+    has_sections: bool = False
+    """A text alone in the first column heads the rows below it."""
+    is_sure: bool = False
+    """The names stand above values of another kind, so they are names beyond doubt."""
+
+
+def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
+    """The layout of a table of rows that are not empty; ``header_rows`` as in ``tables.read_table``."""
+    width = max(map(len, rows[: SAMPLE_ROWS + MOST_TITLE_ROWS]), default=0)
+    most = max(4, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, width)))
+    title_count = _title_rows(rows[: most + MOST_TITLE_ROWS])
+    titles = tuple("; ".join(f"{k}: {v}" if k else v for k, v in pairs_of(row)) for row in rows[:title_count])
+    body = rows[title_count : title_count + most + MOST_NAME_ROWS]
+    if not header_rows and _is_form(body, may_have_names=header_rows is None):
+        return Layout(titles, form="pairs", first_row=title_count, has_sections=True)
+    is_sure = True
+    if header_rows is None:
+        count, is_sure = _name_rows(body)
+    else:
+        count = min(header_rows, len(body))
+    if not count:
+        return Layout(titles, first_row=title_count)
+    names, cut = _names(body[:count])
+    data = body[count:]
+    if data and len(data[0]) > 1 and all(is_unit(cell) for cell in data[0] if cell) and len(data) > 1:
+        names = tuple(_with_unit(name, unit) for name, unit in _zip(names, data[0]))
+        count, data = count + 1, data[1:]
+    groups = _groups(names)
+    return Layout(
+        titles=(*titles, *cut),
+        names=names if len(groups) > 1 else _distinct(names),
+        form="records",
+        first_row=title_count + count,
+        name_rows=frozenset(body[:count]),
+        groups=groups,
+        corner=names[0] if len(groups) == 1 and _is_by_attribute(names, data) else "",
+        fills_down=len(groups) == 1 and _fills_down(names, data),
+        has_sections=len(names) > 2 and 2 * sum(map(_is_alone, data)) <= len(data),
+        is_sure=is_sure,
+    )
+
+
+def _title_rows(rows: Sequence[Row]) -> int:
+    """The number of leading rows with a text, or a label and a value, above rows of more cells."""
+    fills = [sum(map(bool, row)) for row in rows]
+    count = 0
+    while count < min(len(rows) - 1, MOST_TITLE_ROWS):
+        row, fill = rows[count], fills[count]
+        below = sorted(fills[count + 1 :])
+        usual = below[len(below) // 2]
+        texts = {cell for cell in row if cell}
+        is_group = len(texts) == 1 and fill > 1 and not row[0]  # a name over some of the columns
+        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1)
+        is_pair = (
+            bool(row[0]) and usual >= 3 and fill < usual and (fill == 2 < usual - 1 or row[0].endswith((":", "：")))
+        )
+        if not (is_title or is_pair):
+            break
+        count += 1
+    return count
+
+
+def pairs_of(row: Row) -> Iterator[tuple[str, str]]:
+    """The labels of a form's row, each with its value; a text without a label or value has an empty one."""
+    cells = [cell for cell, _ in groupby(row) if cell]
+    marked = any(cell.endswith((":", "：")) for cell in cells)
+    i = 0
+    while i < len(cells):
+        cell, after = cells[i], cells[i + 1] if i + 1 < len(cells) else ""
+        is_label = cell.endswith((":", "：")) if marked else bool(after)
+        if is_label and after and not (marked and after.endswith((":", "："))):
+            yield cell.rstrip(":： "), after
+            i += 2
+        else:
+            yield "", cell
+            i += 1
+
+
+def is_note(text: str) -> bool:
+    """True for a text that begins as footnotes and sources below a table do."""
+    return bool(_NOTE.match(text))
+
+
+def _is_alone(row: Row) -> bool:
+    return bool(row[0]) and not any(row[1:]) and not is_note(row[0])
+
+
+def _is_form(rows: Sequence[Row], *, may_have_names: bool) -> bool:
+    """True for labels with values beside them: ``Name: | Ann | Born: | 1970``."""
+    cells = [[cell for cell, after in pairwise((*row, "")) if cell and cell != after] for row in rows]
+    cells = [row for row in cells if len(row) > 1]
+    if 2 * sum(row[0].endswith((":", "：")) for row in cells) > len(cells):
+        return True
+    labels = [row[i] for row in cells for i in range(0, len(row) - 1, 2)]
+    widths = set(map(len, cells))
+    if not cells or widths - {2, 4, 6} or len(set(labels)) < len(labels):
+        return False
+    if any(len(label) > LONGEST_NAME or kind_of(label) != "text" for label in labels):
+        return False
+    if len(cells) == 1:
+        return _is_attribute(labels[0])
+    if max(widths) > 2:
+        return 2 * sum(map(_is_attribute, labels)) >= len(labels)
+    return not may_have_names or _is_form_of_two_columns(cells)
+
+
+def _is_form_of_two_columns(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell a form of labels and values from a table of two columns under names."""
+    (label, value), *below = rows
+    if _is_attribute(value) and value.strip().lower() not in _MISSING:
+        return False  # ``Product | Price``
+    known = sum(_is_attribute(other) for other, _ in below)
+    if known and 2 * known >= len(below):
+        return True
+    kinds = [kind_of(cell) for _, cell in below if cell.lower() not in _MISSING]
+    if kind_of(value) in ("number", "measure") or (kind_of(value) != "text" and kind_of(value) in kinds):
+        return True
+    units = {unit_of(cell) for _, cell in below} - {""}
+    texts = kinds.count("text")
+    is_mixed = min(texts, len(kinds) - texts) * 10 >= 3 * len(kinds) or len(set(kinds)) > 2 or len(units) > 1
+    return is_mixed and len(below) > 1 and bool(label)
+
+
+def _is_attribute(label: str) -> bool:
+    words = label.lower().rstrip(":： ").split()
+    return bool(words) and len(words) < 4 and words[-1] in _ATTRIBUTES
+
+
+def _name_rows(rows: Sequence[Row]) -> tuple[int, bool]:
+    """The number of rows, from the first, that name columns, 0 where the first row is data; and whether it is sure."""
+    if max(map(len, rows[:4]), default=0) < 2:
+        return 0, False
+    most = min(MOST_NAME_ROWS, len(rows) - 1)
+    for count in range(1, most + 1):
+        last, below = rows[count - 1], rows[count:]
+        goes_on = count < most and _is_group(last, below[0]) and _may_name(below[0], below[1:], rows[:count])[0]
+        if not goes_on:
+            may_name, is_sure = _may_name(last, below, rows[: count - 1])
+            return (count, is_sure) if may_name else (0, False)
+    return 0, False
+
+
+def _is_group(upper: Row, lower: Row) -> bool:
+    """True where a name covers several columns (merged, or with gaps after it) that the row below names one by one."""
+    if any(kind_of(cell) in ("number", "measure") for cell in upper):
+        return False
+    covers = has_gap = False
+    for i, cell in enumerate(lower):
+        above = upper[i] if i < len(upper) else ""
+        if cell and above and cell != above:
+            covers = covers or above in (upper[i - 1] if i else "", upper[i + 1] if i + 1 < len(upper) else "")
+        elif cell and not above and i > 1:
+            has_gap = True
+    return covers or (has_gap and any(upper[1:]) and not (upper[0] and lower[0]))
+
+
+def _may_name(row: Row, below: Sequence[Row], above: Sequence[Row]) -> tuple[bool, bool]:
+    """Whether a row holds names, and whether the columns below it tell so: short texts, no values save in a series."""
+    cells = {i: cell for i, cell in enumerate(row) if cell}
+    if not cells or not below or any(len(cell) > LONGEST_NAME for cell in cells.values()):
+        return False, False
+    columns: dict[int, list[str]] = {}
+    for other in below:
+        if other != row:
+            for i, cell in enumerate(other):
+                if cell:
+                    columns.setdefault(i, []).append(cell)
+    named = set(cells)
+    for upper in above:
+        named.update(i for i, cell in enumerate(upper) if cell)
+    if len(columns.keys() - named) > max(1, len(columns) // 3):
+        return False, False
+    kinds = {i: _main_kind(column) for i, column in columns.items()}
+    values = {i: kind_of(cell) for i, cell in cells.items() if kind_of(cell) != "text"}
+    if values and not _values_may_name(cells, values, kinds, columns):
+        return False, False
+    texts = [i for i in cells if i not in values]
+    again = sum(1 for i in texts if cells[i] in columns.get(i, ()))
+    if texts and 2 * again >= len(texts) and not (len(texts) == 1 and values):
+        return False, False
+    is_sure = bool(values) or any(kinds.get(i, "text") != "text" for i in texts)
+    return True, is_sure
+
+
+def _values_may_name(
+    cells: dict[int, str], values: dict[int, str], kinds: dict[int, str], columns: dict[int, list[str]]
+) -> bool:
+    """True for years, dates, sizes and the like as names: a series, above columns that do not go on with it."""
+    if 0 in values and len(values) < len(cells):
+        return False  # a value in the first column and texts after it: a record
+    first = next(iter(values))
+    if len(values) == 1:
+        kind = values[first]
+        return kind in ("year", "measure", "date") and 0 not in values and kinds.get(first) not in (kind, None)
+    by_kind: dict[str, list[int]] = {}
+    for i, kind in values.items():
+        by_kind.setdefault(kind, []).append(i)
+    for kind, places in by_kind.items():
+        if len(by_kind) > 1 and kind == "number":
+            return False
+        series = list(dict.fromkeys(cells[i] for i in places))
+        if len(series) > 1 and not is_series(series):
+            return False
+        alike = [i for i in places if kinds.get(i) == kind]
+        if kind == "number":
+            if all(is_series([columns[i][row] for i in places]) for row in range(_shortest(columns, places))):
+                return False
+        elif 2 * len(alike) > len(places):
+            return False
+    return True
+
+
+def _shortest(columns: dict[int, list[str]], places: Iterable[int]) -> int:
+    return min(3, *(len(columns.get(i, ())) for i in places))
+
+
+def _main_kind(column: Sequence[str]) -> str:
+    """The kind of more than half of the cells of a column; text where they differ."""
+    (kind, count), *_ = Counter(map(kind_of, column)).most_common(1)
+    return kind if 2 * count > len(column) else "text"
+
+
+def _names(rows: Sequence[Row]) -> tuple[Row, tuple[str, ...]]:
+    """The joined name of each column, and in full those that had to be cut."""
+    width = max(map(len, rows))
+    filled = [list(row) + [""] * (width - len(row)) for row in rows]
+    for upper, lower in pairwise(filled):
+        group = upper[0] if lower[0] else ""
+        for i in range(1, width):
+            group = upper[i] or group
+            if lower[i]:
+                upper[i] = group  # a name with gaps after it covers them, as if merged
+    names, cut = [], []
+    for column in zip(*filled, strict=True):
+        name = " ".join(dict.fromkeys(cell for cell in column if cell)).rstrip(":：; ")
+        if len(name) > LONGEST_KEPT_NAME:
+            cut.append(name)
+            name = name[:LONGEST_KEPT_NAME].rsplit(" ", 1)[0] + "…"
+        names.append(name)
+    return tuple(names), tuple(dict.fromkeys(cut))
+
+
+def _zip(names: Row, row: Row) -> Iterable[tuple[str, str]]:
+    return zip((*names, *[""] * (len(row) - len(names))), (*row, *[""] * (len(names) - len(row))), strict=True)
+
+
+def _with_unit(name: str, unit: str) -> str:
+    if not unit or unit.strip("()[]").lower() in name.lower().split():
+        return name
+    return f"{name} {unit}".strip() if unit[0] in "([" else f"{name} ({unit})".strip()
+
+
+def _distinct(names: Row) -> Row:
+    """The names, those that come again with a number: ``Phone``, ``Phone (2)``."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(f"{name} ({seen[name]})" if name and seen[name] > 1 else name)
+    return tuple(distinct)
+
+
+def _groups(names: Row) -> tuple[tuple[int, int], ...]:
+    """The columns of each record of a row: where the names are twice or more the same names, these are records."""
+    width = next((i for i in range(2, len(names) // 2 + 1) if names[i] == names[0] and names[0]), 0)
+    is_whole = width and len(names) % width == 0 and len(set(names[:width])) == width
+    if is_whole and all(name == names[i % width] for i, name in enumerate(names)):
+        return tuple((start, start + width) for start in range(0, len(names), width))
+    return ((0, 1 << 30),)
+
+
+def _is_by_attribute(names: Row, rows: Sequence[Row]) -> bool:
+    """True for attributes in rows and things in columns: values alike along the rows, unlike down the columns."""
+    if len(names) < 3 or len(rows) < 2 or not names[0] or names[0].split()[-1].lower() in _GENERIC:
+        return False
+    labels = [row[0] for row in rows]
+    if not all(labels) or len(set(labels)) < len(labels) or any(kind_of(label) != "text" for label in labels):
+        return False
+    if all(kind_of(name) == "measure" for name in names[1:]):
+        return True
+    signed = [[(kind_of(cell).replace("year", "number"), unit_of(cell)) for cell in row[1:] if cell] for row in rows]
+    alike = sum(len(set(row)) == 1 for row in signed)
+    kinds = Counter(row[0] for row in signed if row and len(set(row)) == 1)
+    # The commonest kind is that of at most half of the rows: no column has a kind of its own.
+    return 10 * alike >= 7 * len(rows) and max(kinds.values(), default=len(rows)) * 2 <= max(len(rows), 2)
+
+
+def _fills_down(names: Row, rows: Sequence[Row]) -> bool:
+    """True where the first column names a group once, in its first row, and the second column is in every row."""
+    if len(names) < 3 or len(rows) < 4 or not rows[0][0]:
+        return False
+    labels = [row[0] for row in rows if row[0]]
+    rest = [row for row in rows if not row[0]]
+    if len(set(labels)) < len(labels) or kind_of(labels[0]) != "text" or 10 * len(rest) < 3 * len(rows):
+        return False
+    return all(len(row) > 2 and row[1] and kind_of(row[1]) == "text" for row in rest)
