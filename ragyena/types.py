@@ -251,6 +251,12 @@ class Citation:
     """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
     answer_end: int | None
     score: float
+    page_label: str | None = None
+    """The name printed on that page, None where the file has none."""
+    kind: BlockKind = "prose"
+    """The kind of block that most of the passage belongs to."""
+    table_header: tuple[str, ...] = ()
+    """The column names of that block, where it is a table."""
 
 
 @dataclass(frozen=True, slots=True)
