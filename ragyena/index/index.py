@@ -158,7 +158,8 @@ class Index:
         """
         with self._turn:
             if self._embedder is None:
-                embedder = Embedder.open(self.manifest.embedder)
+                # Of a name that stands in a file, nothing is fetched.
+                embedder = Embedder.open(self.manifest.embedder, download=False)
                 if embedder.fingerprint != self.manifest.embedder_fingerprint:
                     raise IndexMismatchError(
                         f"{self.folder} was made with other weights of '{self.manifest.embedder}'"

@@ -116,6 +116,7 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
     except IndexCorruptError as error:
         return None, [error.message], []
     path = folder / STORE_NAME
+    words_problems = _words_problems(path)  # before a snapshot is held, which a writable connection may wait for
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)
@@ -123,7 +124,7 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
                 return None, problems, []
             counts = store.counts()
             progress.start("checking documents", counts.documents, "documents")
-            problems = _lexicon_problems(store, path) + _row_problems(store) + _document_problems(store, progress)
+            problems = words_problems + _lexicon_problems(store, path) + _row_problems(store) + _document_problems(store, progress)
             progress.start("checking vectors", counts.passages, "passages")
             problems += _embedding_problems(store, manifest.dimension)
             vector_problems = [] if problems else _vector_problems(folder, manifest, store)
@@ -140,8 +141,22 @@ def _sqlite_problems(store: Store) -> list[str]:
     return problems + [f"{store.path}: row {row[1]} of {row[0]} lacks its {row[2]}" for row in broken[:SHOWN]]
 
 
+def _words_problems(path: Path) -> list[str]:
+    """What FTS5 finds wrong with the full text indexes: its check is a statement that needs a writable connection."""
+    try:
+        with closing(Store(path, writable=True)) as writable:
+            for table in ("lexicon", "bigrams"):
+                try:
+                    writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
+                except IndexCorruptError:
+                    return [f"{path}: the full text index {table} is damaged"]
+    except (IndexCorruptError, StorageError, IndexLockedError):
+        pass  # damaged, on a read-only disk or being written: the other checks say so, or stand
+    return []
+
+
 def _lexicon_problems(store: Store, path: Path) -> list[str]:
-    """Problems of the full text indexes. FTS5 checks itself by a statement that needs a writable connection."""
+    """Passages that the full text indexes lack, and those that they alone have."""
     problems = []
     lost = store.row(
         "SELECT (SELECT count(*) FROM passages WHERE passage_id NOT IN (SELECT id FROM lexicon_docsize)),"
@@ -153,14 +168,6 @@ def _lexicon_problems(store: Store, path: Path) -> list[str]:
         problems.append(
             f"{path}: the full text index lacks {lost[0]} passages and has {lost[1] + lost[2]} that are not there"
         )
-    try:
-        with closing(Store(path, writable=True)) as writable:
-            for table in ("lexicon", "bigrams"):
-                writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
-    except IndexCorruptError:
-        problems.append(f"{path}: the full text index is damaged")
-    except (StorageError, IndexLockedError):
-        pass  # an index on a read-only disk, or one that is being written: the other checks stand
     return problems
 
 
@@ -223,7 +230,7 @@ def _vector_problems(folder: Path, manifest: Manifest, store: Store) -> list[str
         return []
     path = folder / manifest.vectors.name
     try:
-        vectors = VectorIndex.open(folder, manifest.vectors)
+        vectors = VectorIndex.open(folder, manifest.vectors, manifest.dimension)
     except FileNotFoundError:
         return [f"{path} is missing"]
     except IndexCorruptError as error:

@@ -24,7 +24,7 @@ from ragyena.errors import IndexCorruptError
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
 from ragyena.index.unspaced import query_pairs, separate
-from ragyena.index.vectors import VectorIndex
+from ragyena.index.vectors import REPAIR, VectorIndex
 from ragyena.types import ScoredPassage
 
 __all__ = ["DenseView", "fuse", "lexical_search", "search", "strictly_decreasing", "terms"]
@@ -99,14 +99,18 @@ class DenseView:
         file = None
         for attempt in range(OPEN_TRIES):
             try:
-                file = VectorIndex.open(folder, manifest.vectors) if manifest.vectors is not None else None
+                file = (
+                    VectorIndex.open(folder, manifest.vectors, manifest.dimension)
+                    if manifest.vectors is not None
+                    else None
+                )
                 break
             except FileNotFoundError as error:
                 missing, manifest = manifest.vectors, Manifest.read(folder)
                 if attempt == OPEN_TRIES - 1 or manifest.vectors == missing:
                     raise IndexCorruptError(
                         f"{error.filename} is missing",
-                        hint="nothing is lost, it is derived from the store: ragyena index verify --repair",
+                        hint=REPAIR,
                     ) from error
         after = manifest.vectors.last_id if manifest.vectors is not None else 0
         batches = [*store.vectors(manifest.dimension, after=after)]
@@ -133,6 +137,8 @@ class DenseView:
             tail_ids, tail = tail_ids[kept], tail[kept]
         ids = np.concatenate([ids, tail_ids])
         scores = np.concatenate([scores, tail.astype(np.float32) @ query])
+        if not np.isfinite(scores).all():
+            raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
         matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
         present = store.existing([i for i, _ in matches])
         return [(i, score) for i, score in matches if i in present][:count]

@@ -64,7 +64,13 @@ def _absolute(path: Path) -> Path:
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it."""
+    """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it.
+
+    Raises IndexCorruptError where it or a log beside it is no file: opening a pipe would wait for ever.
+    """
+    for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        if os.path.lexists(part) and not part.is_file():
+            raise IndexCorruptError(f"{part} is no file", hint=REBUILD)
     if writable:
         mode = "rwc"
     else:

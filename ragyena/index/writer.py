@@ -212,7 +212,7 @@ class Writer:
         if self.manifest.vectors is None:
             return None
         try:
-            return VectorIndex.open(self.folder, self.manifest.vectors)
+            return VectorIndex.open(self.folder, self.manifest.vectors, self.manifest.dimension)
         except (FileNotFoundError, IndexCorruptError):
             return None  # it is about to be built again from the store
 
