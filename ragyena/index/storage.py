@@ -116,6 +116,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise _translated(path, error) from error
     except OSError as error:
         raise _os_error(path, error) from error
+    except UnicodeDecodeError as error:  # a name in a damaged file, in what SQLite says of it
+        raise IndexCorruptError(f"{path} is damaged: {error.reason}", hint=REBUILD) from error
 
 
 def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:

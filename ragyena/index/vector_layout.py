@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ INNER_PRODUCT = 0
 EF_MOST = 65_536
 CHUNK = 4_000_000
 """Links looked at together."""
-CONTENTS = {"flat": b"IxSQ", "hnsw": b"IHNs", "ivfpq": b"IwPQ"}
+
+Number = TypeVar("Number", bound=np.number[Any])
 
 
 def check_layout(path: Path, kind: str, dimension: int, count: int) -> None:
@@ -59,7 +61,7 @@ class _File:
     def numbers(self, layout: str) -> tuple[int, ...]:
         return struct.unpack(f"<{layout}", self.take(struct.calcsize(f"<{layout}")).tobytes())
 
-    def array(self, kind: type[np.generic], count: int | None = None) -> npt.NDArray[np.generic]:
+    def array(self, kind: type[Number], count: int | None = None) -> npt.NDArray[Number]:
         """``count`` numbers; without it, as many as stands before them."""
         if count is None:
             (count,) = self.numbers("Q")

@@ -12,6 +12,7 @@ removed ones are no longer in the store.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -132,8 +133,10 @@ class VectorIndex:
         """Map the file into memory. Raises FileNotFoundError where it is gone, IndexCorruptError where it does not
         match the manifest."""
         path = folder / file.name
-        size = path.stat().st_size
-        if size != file.size or not path.is_file():
+        if not os.path.lexists(path):
+            raise FileNotFoundError(errno.ENOENT, "is missing", str(path))
+        size = path.stat().st_size if path.is_file() else 0
+        if size != file.size:
             raise IndexCorruptError(f"{path} is damaged: {size:,} bytes instead of {file.size:,}", hint=REPAIR)
         try:
             with storage_errors(path):

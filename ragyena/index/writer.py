@@ -237,7 +237,7 @@ def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
     absolute = os.path.abspath(Path(document).expanduser())  # noqa: PTH100
     rows = store.rows(
         "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path",
-        types=(int, str, (str, type(None))),
+        types=(int, str, str | None),
     )
     wild = any(c in document for c in "*?[")
     tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]

@@ -90,7 +90,7 @@ SCHEMA_CHANGES = [
         "DROP TABLE passages",
         "DROP TABLE packing",
         "DROP TABLE lexicon",
-        "DROP TABLE bigrams",
+        "DROP TABLE characters",
         "DROP INDEX passages_by_document",
     ),
     "ALTER TABLE passages RENAME TO held; CREATE VIEW passages AS SELECT * FROM held",
@@ -120,7 +120,7 @@ SCHEMA_CHANGES = [
     *(
         "UPDATE lexicon_config SET v = 99",
         "INSERT INTO lexicon (lexicon) VALUES ('delete-all')",
-        "DELETE FROM bigrams_data",
+        "DELETE FROM characters_data",
     ),
     *(
         "UPDATE passages SET passage_id = -passage_id",
@@ -157,7 +157,7 @@ def _value(folder: Path, rng: random.Random) -> str:
         tables = [
             name
             for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if name not in ("lexicon", "bigrams", "packing", "tokenizers")
+            if name not in ("lexicon", "characters", "packing", "tokenizers")
         ]
         table = rng.choice([*tables, "documents", "passages", "documents", "passages", "sources", "embeddings"])
         column = rng.choice([row[1] for row in db.execute(f"PRAGMA table_info({table})")])
@@ -386,7 +386,7 @@ def main(index: Path, first: int, count: int) -> None:
     total: collections.Counter[str] = collections.Counter()
     while count > 0:
         some = min(BATCH, count)
-        code = f"import tampering, pathlib; print(repr(dict(tampering.sweep(pathlib.Path({str(index)!r}), {first}, {some}))))"
+        code = f"import pathlib, tampering as t; print(dict(t.sweep(pathlib.Path({str(index)!r}), {first}, {some})))"
         child = subprocess.run(
             [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
         )
