@@ -23,6 +23,7 @@ from ragyena.documents.formats import listed
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
     from ragyena.index.add import AddReport
     from ragyena.index.inspection import IndexStatus
 
@@ -84,6 +85,7 @@ def add(
         if rebuild:
             report = Index.rebuild(index, paths, settings=config, progress=progress)
         else:
+            _announce(index, config, paths, progress)
             with Index.open(index, create=True, lazy=True, settings=config) as opened:
                 report = opened.add(paths, prune=prune, progress=progress)
         for skipped in report.skipped:
@@ -97,9 +99,10 @@ def add(
     if report.failed:
         names = ", ".join(short_path(failure.path) for failure in report.failed[:5])
         more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
+        rest = "; the other files are in the index" if len(report.failed) < report.files else ""
         raise PartialFailureError(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
-            hint="the reasons are above; the other files are in the index",
+            hint=f"the reasons are above{rest}",
         )
     if report.skipped:
         raise PartialFailureError(
@@ -107,6 +110,21 @@ def add(
             + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
+
+
+def _announce(index: str | None, config: PipelineConfig, paths: list[Path], progress: TerminalProgress) -> None:
+    """Say where a new index is made. Wrong paths are refused before, so that nothing is loaded or made for them."""
+    from ragyena.index.add import gather, nothing_to_index
+    from ragyena.index.manifest import is_index
+    from ragyena.index.rebuild import restore_replaced
+
+    folder = index_path(index, config)
+    restore_replaced(folder)
+    if not is_index(folder):
+        roots, work = gather(paths, config.index.exclude, folder)
+        if not work:
+            raise nothing_to_index(roots)
+        progress.note(f"new index: {short_path(str(folder))}")
 
 
 @app.command()

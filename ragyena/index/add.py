@@ -30,7 +30,7 @@ from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
 from ragyena.types import Document, Passage, Progress, Skipped
 
-__all__ = ["AddReport", "Duplicate", "Failure", "Sources", "add", "gather"]
+__all__ = ["AddReport", "Duplicate", "Failure", "Sources", "add", "gather", "nothing_to_index"]
 
 READ_AHEAD = 20_000
 """Passages read before embedding begins: so many are held in memory, and their number is known for the progress."""
@@ -116,6 +116,12 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
             documents[source.source] = valid_unicode(source)
     files = [path for path in find_files(paths, exclude) if index not in path.parents] if paths else []
     return paths, [*files, *documents.values()]
+
+
+def nothing_to_index(roots: Sequence[Path]) -> NothingToIndexError:
+    """The error for paths below which there is nothing that can be read."""
+    names = ", ".join(str(path) for path in roots) or "nothing was named"
+    return NothingToIndexError(f"{names}: no files to index", hint="see `ragyena index add --help` for the formats")
 
 
 def add(

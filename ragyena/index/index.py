@@ -18,7 +18,7 @@ from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
-from ragyena.index.add import AddReport, Sources, add, gather
+from ragyena.index.add import AddReport, Sources, add, gather, nothing_to_index
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
 from ragyena.index.manifest import Manifest, is_index
@@ -197,10 +197,7 @@ class Index:
         """
         roots, work = gather(sources, self.settings.index.exclude, self.folder)
         if not work and not (prune and self.store.counts().sources):
-            names = ", ".join(str(path) for path in roots) or "nothing was named"
-            raise NothingToIndexError(
-                f"{names}: no files to index", hint="see `ragyena index add --help` for the formats"
-            )
+            raise nothing_to_index(roots)
         return self._add(work, roots if prune else (), progress)
 
     def _add(self, work: Sequence[Path | Document], prune: Sequence[Path], progress: Progress | None) -> AddReport:

@@ -160,8 +160,10 @@ class Writer:
         """Remove the documents that ``document`` names; returns how many.
 
         It is a source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
-        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several.
+        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several, and for
+        a name that stands for wherever one is, such as ``.`` or nothing at all.
         """
+        _check_named(document)
         with self.store.transaction():
             matches = _matching_origins(self.store, document)
             for source_id, origins in matches.items():
@@ -232,9 +234,20 @@ class Writer:
                     path.unlink(missing_ok=True)
 
 
+def _check_named(document: str) -> None:
+    """Raises UsageError for a name of which the whole working directory or file system would follow."""
+    parts = os.path.normpath(document).split(os.sep)
+    if document.strip() and any(part.strip() not in ("", ".", "..") for part in parts):
+        return
+    raise UsageError(
+        f"'{document}' does not name a document",
+        hint="give a file, a folder by its name, or a pattern: '*' names every document",
+    )
+
+
 def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
     """Source id -> origins that ``document`` names, by the first kind of name that fits any."""
-    absolute = os.path.abspath(Path(document).expanduser())  # noqa: PTH100
+    absolute = os.path.abspath(os.path.expanduser(document))  # noqa: PTH100, PTH111 -- as typed where ~name is unknown
     rows = store.execute(
         "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path"
     ).fetchall()
