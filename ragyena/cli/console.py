@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["TerminalProgress", "emit_json", "interruptible", "output", "short_path", "size"]
+__all__ = ["TerminalProgress", "count", "emit_json", "interruptible", "output", "short_path", "size"]
 
 SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
@@ -61,6 +61,11 @@ def short_path(source: str) -> str:
         if source.startswith(f"{base}/"):
             return prefix + source[len(str(base)) + 1 :]
     return source
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(count: float) -> str:

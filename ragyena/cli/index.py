@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragyena.cli.console import TerminalProgress, emit_json, interruptible, output, short_path, size
+from ragyena.cli import sync
+from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path, size
 from ragyena.cli.options import (
     IndexOption,
     JsonOption,
@@ -41,6 +42,7 @@ interrupted one.
 app = typer.Typer(
     help="Add documents to an index, search, inspect and verify it.", no_args_is_help=True, rich_markup_mode=None
 )
+app.command("sync")(sync.command)
 
 
 @app.command(help=ADD_HELP)
@@ -85,7 +87,7 @@ def add(
         if rebuild:
             report = Index.rebuild(index, paths, settings=config, progress=progress)
         else:
-            _announce(index, config, paths, progress)
+            announce(index, config, paths, progress)
             with Index.open(index, create=True, lazy=True, settings=config) as opened:
                 report = opened.add(paths, prune=prune, progress=progress)
         for skipped in report.skipped:
@@ -106,14 +108,17 @@ def add(
         )
     if report.skipped:
         raise PartialFailureError(
-            f"{_count(len(report.skipped), 'row')} could not be read and are not in the index: "
+            f"{count(len(report.skipped), 'row')} could not be read and are not in the index: "
             + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
 
 
-def _announce(index: str | None, config: PipelineConfig, paths: list[Path], progress: TerminalProgress) -> None:
-    """Say where a new index is made. Wrong paths are refused before, so that nothing is loaded or made for them."""
+def announce(
+    index: str | None, config: PipelineConfig, paths: list[Path], progress: TerminalProgress, *, empty: bool = False
+) -> None:
+    """Say where a new index is made. Wrong paths, and those without files unless ``empty``, are refused before, so that
+    nothing is loaded or made for them."""
     from ragyena.index.add import gather, nothing_to_index
     from ragyena.index.manifest import is_index
     from ragyena.index.rebuild import restore_replaced
@@ -122,7 +127,7 @@ def _announce(index: str | None, config: PipelineConfig, paths: list[Path], prog
     restore_replaced(folder)
     if not is_index(folder):
         roots, work = gather(paths, config.index.exclude, folder)
-        if not work:
+        if not work and not empty:
             raise nothing_to_index(roots)
         progress.note(f"new index: {short_path(str(folder))}")
 
@@ -174,7 +179,7 @@ def rm(
     if json:
         emit_json({"schema": "ragyena.index.rm/1", "index": folder, "document": document, "removed": removed})
     else:
-        output().print(f"removed {_count(removed, 'document')} from {short_path(folder)}")
+        output().print(f"removed {count(removed, 'document')} from {short_path(folder)}")
 
 
 @app.command()
@@ -195,15 +200,20 @@ def search(
 
     with Index.open(index, settings=config) as opened:
         matches = opened.search(query, filters=filters)
+        states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
+    matches = [
+        replace(match, passage=replace(match.passage, source=source))
+        for match, (source, _) in zip(matches, states, strict=True)
+    ]
     if json:
         from ragyena.cli.schemas import match_json
 
-        passages = [match_json(match).model_dump() for match in matches]
+        passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
     elif matches:
         from ragyena.cli.views import passages_view
 
-        output().print(passages_view(matches))
+        output().print(passages_view(matches, [state for _, state in states]))
     else:
         output().print("no passage matches")
 
@@ -234,11 +244,11 @@ def verify(
         for problem in report.problems:
             console.print(f"unsound: {problem}", style="bold red")
         if report.sound and report.counts:
-            counts_line = f"{_count(report.counts.documents, 'document')}, {_count(report.counts.passages, 'passage')}"
+            counts_line = f"{count(report.counts.documents, 'document')}, {count(report.counts.passages, 'passage')}"
             console.print(f"{short_path(str(path))} is sound: {counts_line}")
     if not report.sound:
         raise IndexCorruptError(
-            f"{path} has {_count(len(report.problems), 'problem')}: {report.problems[0]}",
+            f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
             hint="ragyena index verify --repair repairs the vector file; "
             "for the rest, build it again: ragyena index add PATH --rebuild",
         )
@@ -253,13 +263,21 @@ def _print_added(report: AddReport) -> None:
         "added": report.added,
         "replaced": report.replaced,
         "unchanged": report.unchanged,
+        "renamed": report.renamed,
         "removed": report.removed,
         "failed": len(report.failed),
         "rows left out": len(report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")
-    held = f"{_count(report.total_documents, 'document')}, {_count(report.total_passages, 'passage')}"
+    if report.missing:
+        names = ", ".join(short_path(path) for path in report.missing[:3])
+        more = f" and {len(report.missing) - 3:,} more" if len(report.missing) > 3 else ""
+        console.print(
+            f"  {count(len(report.missing), 'file')} in the index can no longer be found: {names}{more}; remove what"
+            " they held with `ragyena index add --prune` or `ragyena index sync`, and the same paths"
+        )
+    held = f"{count(report.total_documents, 'document')}, {count(report.total_passages, 'passage')}"
     rate = ""
     if report.passages and report.embedding_seconds:
         rate = f", {report.passages / report.embedding_seconds:,.0f} passages/s embedded"
@@ -267,7 +285,7 @@ def _print_added(report: AddReport) -> None:
     if report.duplicates:
         first = report.duplicates[0]
         example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
-        console.print(f"  {_count(len(report.duplicates), 'duplicate')}, stored once: {example}")
+        console.print(f"  {count(len(report.duplicates), 'duplicate')}, stored once: {example}")
 
 
 def _print_status(result: IndexStatus, listed: int) -> None:
@@ -276,10 +294,10 @@ def _print_status(result: IndexStatus, listed: int) -> None:
     console, manifest, counts = output(), result.manifest, result.counts
     facts = Table.grid(padding=(0, 2))
     facts.add_row("index", str(result.index))
-    files = _count(counts.sources, "file")
-    facts.add_row("holds", f"{files}, {_count(counts.documents, 'document')}, {_count(counts.passages, 'passage')}")
+    files = count(counts.sources, "file")
+    facts.add_row("holds", f"{files}, {count(counts.documents, 'document')}, {count(counts.passages, 'passage')}")
     if counts.incomplete:
-        facts.add_row("incomplete", f"{_count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
+        facts.add_row("incomplete", f"{count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
     facts.add_row("size", size(result.size))
     facts.add_row("embedder", f"{manifest.embedder}, {manifest.dimension} dimensions")
     facts.add_row("passages", f"at most {manifest.config.passage_tokens} tokens")
@@ -295,7 +313,3 @@ def _print_status(result: IndexStatus, listed: int) -> None:
         console.print(f"  {short_path(source.path)}  ({size(source.size)}{documents}{unfinished})")
     if len(result.sources) > listed:
         console.print(f"  ... and {len(result.sources) - listed:,} more (--files lists them)")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

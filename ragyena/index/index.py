@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +26,12 @@ from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, r
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.sync import check_roots
+from ragyena.index.tracking import file_states
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
 from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
+from ragyena.types import Document, FileState, Passage, Progress, ScoredPassage, Silent
 
 __all__ = ["Index"]
 
@@ -198,15 +200,66 @@ class Index:
         roots, work = gather(sources, self.settings.index.exclude, self.folder)
         if not work and not (prune and self.store.counts().sources):
             raise nothing_to_index(roots)
-        return self._add(work, roots if prune else (), progress)
+        return self._add(work, roots, progress, prune=prune)
 
-    def _add(self, work: Sequence[Path | Document], prune: Sequence[Path], progress: Progress | None) -> AddReport:
+    def sync(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        leave: Collection[Path] = (),
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Follow the files under ``paths``: add new ones, replace changed ones, remove those that have vanished.
+
+        A renamed file keeps its documents under its new path; nothing of it is embedded again.
+
+        Args:
+            paths: Files and folders.
+            leave: Files to leave as they are in the index, such as those that are being written.
+            progress: Receives the stages and how far each is.
+
+        Raises:
+            PathNotFoundError: One of ``paths`` does not exist, or is an empty folder of which many files are known: a
+                disk that is not mounted erases nothing.
+            IndexMismatchError, IndexLockedError, StorageError: As for ``add``.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     report = index.sync("./notes")
+            ...     report.added, report.removed
+            (1, 0)
+        """
+        named = [paths] if isinstance(paths, str | os.PathLike) else paths
+        roots, work = gather([Path(path) for path in named], self.settings.index.exclude, self.folder)
+        left = set(leave)
+        return self._add([item for item in work if item not in left], roots, progress, prune=True, careful=True)
+
+    def _add(
+        self,
+        work: Sequence[Path | Document],
+        roots: Sequence[Path],
+        progress: Progress | None,
+        *,
+        prune: bool = False,
+        careful: bool = False,
+    ) -> AddReport:
         config = self.settings.index
         tokenizer = _tokenizer(self.settings)
         self._wrote = True
         with Writer(self.folder) as writer:
             self._check_settings(tokenizer)
-            report = add(writer, work, config, tokenizer, self.embedder(), prune=prune, progress=progress or Silent())
+            if careful:
+                check_roots(writer.store, roots)
+            report = add(
+                writer,
+                work,
+                config,
+                tokenizer,
+                self.embedder(),
+                roots=roots,
+                prune=prune,
+                progress=progress or Silent(),
+            )
         self._reload()
         return report
 
@@ -356,6 +409,23 @@ class Index:
         with self._turn, self.store.snapshot():
             return self.store.passages(self.store.neighbours(passage_id, distance))
 
+    def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
+        """Where to cite a document, and whether the file there is still what was indexed.
+
+        That is ``source`` where its file is unchanged, else another file of the same content that is, else one that has
+        changed. The state is None for a document given in Python and for a file that cannot be read.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     passage = index.search("Who built the bridge?", k=1)[0].passage
+            ...     index.file_state(passage.document_id, passage.source)
+            ('iron', None)
+        """
+        with self._turn:
+            states = file_states(self.store, document_id, self.settings.index.max_file_mb * 1_000_000)
+        best = sorted(states, key=lambda state: (_CITED_FIRST.index(state[1]), state[0] != source))
+        return best[0] if best else (source, None)
+
     def document(self, document_id: int) -> Document:
         """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
         with self._turn:
@@ -390,6 +460,9 @@ class Index:
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
                 hint=f"choose the reader it was made for, or {REBUILD}",
             )
+
+
+_CITED_FIRST: tuple[FileState | None, ...] = ("unchanged", None, "changed", "missing")
 
 
 def _name(item: Path | Document) -> str:
