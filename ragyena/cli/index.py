@@ -21,6 +21,7 @@ from ragyena.cli.options import (
     parse_filters,
 )
 from ragyena.documents.formats import listed
+from ragyena.documents.walk import listed_left_out
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
@@ -106,10 +107,11 @@ def add(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
             hint=f"the reasons are above{rest}",
         )
-    if report.skipped:
+    faults = [skipped for skipped in report.skipped if skipped.is_fault]
+    if faults:
         raise PartialFailureError(
-            f"{count(len(report.skipped), 'row')} could not be read and are not in the index: "
-            + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
+            f"{count(len(faults), 'row')} could not be read and are not in the index: "
+            + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
 
@@ -119,16 +121,16 @@ def announce(
 ) -> None:
     """Say where a new index is made. Wrong paths, and those without files unless ``empty``, are refused before, so that
     nothing is loaded or made for them."""
-    from ragyena.index.add import gather, nothing_to_index
+    from ragyena.index.add import gather
     from ragyena.index.manifest import is_index
     from ragyena.index.rebuild import restore_replaced
 
     folder = index_path(index, config)
     restore_replaced(folder)
     if not is_index(folder):
-        roots, work = gather(paths, config.index.exclude, folder)
-        if not work and not empty:
-            raise nothing_to_index(roots)
+        gathered = gather(paths, config.index.exclude, folder)
+        if not gathered.work and not empty:
+            raise gathered.nothing()
         progress.note(f"new index: {short_path(str(folder))}")
 
 
@@ -266,7 +268,8 @@ def _print_added(report: AddReport) -> None:
         "renamed": report.renamed,
         "removed": report.removed,
         "failed": len(report.failed),
-        "rows left out": len(report.skipped),
+        "rows left out": sum(skipped.is_fault for skipped in report.skipped),
+        "hidden parts left out": sum(not skipped.is_fault for skipped in report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")
@@ -286,6 +289,8 @@ def _print_added(report: AddReport) -> None:
         first = report.duplicates[0]
         example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
         console.print(f"  {count(len(report.duplicates), 'duplicate')}, stored once: {example}")
+    if report.left_out:
+        console.print(f"  left out: {listed_left_out(report.left_out)} (types that are not read)")
 
 
 def _print_status(result: IndexStatus, listed: int) -> None:

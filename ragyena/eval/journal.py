@@ -42,7 +42,7 @@ class Journal:
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Writes rows so that they outlast a kill. Raises StorageError where the disk is full."""
         try:
-            self._file.write(json_lines(rows).encode("utf-8", errors="surrogatepass"), keep_surrogates=True)
+            self._file.write(json_lines(rows).encode("utf-8", errors="surrogatepass"))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import find_files, valid_unicode
+from ragyena.documents.loading import valid_unicode
 from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.walk import Found, find_files, listed_left_out
 from ragyena.errors import NothingToIndexError, UsageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.ingest import Change, Duplicate, Failure, Ingest
@@ -20,7 +21,7 @@ from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
 from ragyena.types import Document, Progress, Skipped
 
-__all__ = ["AddReport", "Change", "Duplicate", "Failure", "Sources", "add", "gather", "nothing_to_index"]
+__all__ = ["AddReport", "Change", "Duplicate", "Failure", "Sources", "add", "Gathered", "gather"]
 
 Sources = str | os.PathLike[str] | Document | Iterable[str | os.PathLike[str] | Document] | Mapping[str, str]
 """Input of ``Index.add``: a path, a document, several of them, or texts by the name of their source."""
@@ -55,9 +56,11 @@ class AddReport:
     """Passages added now."""
     duplicates: tuple[Duplicate, ...]
     failed: tuple[Failure, ...]
-    """Files of which nothing was added."""
+    """Files of which nothing was added, and folders that could not be opened."""
     skipped: tuple[Skipped, ...]
     """Parts of files that could not be read, such as bad rows, whose other parts were added."""
+    left_out: Mapping[str, int]
+    """Files in the folders walked whose type is not read: the number by suffix. Excluded files are not counted."""
     total_documents: int
     total_passages: int
     vectors: VectorFile | None
@@ -65,8 +68,29 @@ class AddReport:
     embedding_seconds: float
 
 
-def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[Path], list[Path | Document]]:
-    """The paths among ``sources``, and the files under them followed by the documents.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Paths and documents that a user named, and the files under the paths."""
+
+    roots: tuple[Path, ...]
+    """The paths, absolute."""
+    work: tuple[Path | Document, ...]
+    """The files, then the documents."""
+    found: Found
+    """The result of the walk: what it could not read goes into the report."""
+
+    def nothing(self) -> NothingToIndexError:
+        """The error where there is no work."""
+        names = ", ".join(str(path) for path in self.roots) or "nothing was named"
+        left_out = f"; left out: {listed_left_out(self.found.left_out)}" if self.found.left_out else ""
+        return NothingToIndexError(
+            "; ".join([f"{names}: no files to index{left_out}", *(unread.message for unread in self.found.unread[:3])]),
+            hint="see `ragyena index add --help` for the formats",
+        )
+
+
+def gather(sources: Sources, exclude: Sequence[str], index: Path) -> Gathered:
+    """Look up what there is to add, without reading it.
 
     Files inside the folder ``index`` are left out. Raises PathNotFoundError, UnreadableDocumentError for a named file
     of an unknown format, and UsageError for documents without a source or with the same one.
@@ -87,41 +111,37 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
             )
         else:
             documents[source.source] = valid_unicode(source)
-    files = [path for path in find_files(paths, exclude) if index not in path.parents] if paths else []
-    return paths, [*files, *documents.values()]
-
-
-def nothing_to_index(roots: Sequence[Path]) -> NothingToIndexError:
-    """The error for paths below which there is nothing that can be read."""
-    names = ", ".join(str(path) for path in roots) or "nothing was named"
-    return NothingToIndexError(f"{names}: no files to index", hint="see `ragyena index add --help` for the formats")
+    found = find_files(paths, exclude, outside=index)
+    roots = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 -- resolve() would replace links' names
+    return Gathered(roots, (*found.files, *documents.values()), found)
 
 
 def add(
     writer: Writer,
-    work: Sequence[Path | Document],
+    gathered: Gathered,
     config: IndexConfig,
     tokenizer: Tokenizer,
     embedder: Embedder,
     *,
-    roots: Sequence[Path] = (),
     prune: bool = False,
     progress: Progress,
 ) -> AddReport:
     """Bring an index in line with files and documents.
 
-    Of the files known under ``roots``, those that have vanished are looked for under other paths of ``work``; of the
-    rest, ``prune`` removes the documents. A file that cannot be read is in ``failed`` and stops nothing. Raises NothingToIndexError where the index stays empty, and StorageError.
+    Of the files known under the named paths, those that have vanished are looked for under other paths; of the rest,
+    ``prune`` removes the documents. A file that cannot be read is in ``failed`` and stops nothing. Raises
+    NothingToIndexError where the index stays empty, and StorageError.
     """
     began = time.perf_counter()
     store = writer.store
     created = writer.manifest.generation == 0 and store.counts().sources == 0
-    files = [item for item in work if isinstance(item, Path)]
-    vanished = gone(store, [Path(os.path.abspath(root)) for root in roots])  # noqa: PTH100
-    renamed = relink(store, vanished, files, config.max_file_mb * 1_000_000)
+    vanished = gone(store, gathered.roots)
+    renamed = relink(store, vanished, gathered.found.files, config.max_file_mb * 1_000_000)
     ingest = Ingest(writer, config, tokenizer, embedder, progress)
-    ingest.add(work)
     tally = ingest.tally
+    unread = gathered.found.unread
+    tally.failed += [Failure(skipped.source, skipped.message, skipped.hint) for skipped in unread]
+    ingest.add(gathered.work)
     former = {pair.old for pair in renamed}
     missing = [source for source in vanished if source.path not in former]
     if prune:
@@ -149,7 +169,7 @@ def add(
     return AddReport(
         index=writer.folder,
         created=created,
-        files=len(work),
+        files=len(gathered.work) + len(unread),
         added=kinds["added"],
         replaced=kinds["replaced"],
         unchanged=tally.unchanged - len(renamed),
@@ -162,6 +182,7 @@ def add(
         duplicates=tuple(tally.duplicates),
         failed=tuple(tally.failed),
         skipped=tuple(tally.skipped),
+        left_out=gathered.found.left_out,
         total_documents=counts.documents,
         total_passages=counts.passages,
         vectors=writer.manifest.vectors,

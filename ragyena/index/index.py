@@ -18,7 +18,7 @@ from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
-from ragyena.index.add import AddReport, Sources, add, gather, nothing_to_index
+from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
 from ragyena.index.manifest import Manifest, is_index
@@ -197,10 +197,10 @@ class Index:
             ...     report.added, report.total_documents
             (1, 3)
         """
-        roots, work = gather(sources, self.settings.index.exclude, self.folder)
-        if not work and not (prune and self.store.counts().sources):
-            raise nothing_to_index(roots)
-        return self._add(work, roots, progress, prune=prune)
+        gathered = gather(sources, self.settings.index.exclude, self.folder)
+        if not gathered.work and not (prune and self.store.counts().sources):
+            raise gathered.nothing()
+        return self._add(gathered, progress, prune=prune)
 
     def sync(
         self,
@@ -230,18 +230,13 @@ class Index:
             (1, 0)
         """
         named = [paths] if isinstance(paths, str | os.PathLike) else paths
-        roots, work = gather([Path(path) for path in named], self.settings.index.exclude, self.folder)
+        gathered = gather([Path(path) for path in named], self.settings.index.exclude, self.folder)
         left = set(leave)
-        return self._add([item for item in work if item not in left], roots, progress, prune=True, careful=True)
+        work = tuple(item for item in gathered.work if item not in left)
+        return self._add(replace(gathered, work=work), progress, prune=True, careful=True)
 
     def _add(
-        self,
-        work: Sequence[Path | Document],
-        roots: Sequence[Path],
-        progress: Progress | None,
-        *,
-        prune: bool = False,
-        careful: bool = False,
+        self, gathered: Gathered, progress: Progress | None, *, prune: bool = False, careful: bool = False
     ) -> AddReport:
         config = self.settings.index
         tokenizer = _tokenizer(self.settings)
@@ -249,14 +244,13 @@ class Index:
         with Writer(self.folder) as writer:
             self._check_settings(tokenizer)
             if careful:
-                check_roots(writer.store, roots)
+                check_roots(writer.store, gathered.roots)
             report = add(
                 writer,
-                work,
+                gathered,
                 config,
                 tokenizer,
                 self.embedder(),
-                roots=roots,
                 prune=prune,
                 progress=progress or Silent(),
             )
@@ -330,7 +324,8 @@ class Index:
         if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
-        _, work = gather(sources, config.index.exclude, folder)
+        gathered = gather(sources, config.index.exclude, folder)
+        work = [*gathered.work]
         named = {_name(item) for item in work}
         work += [item for item in held_sources(folder) if _name(item) not in named]
         if not work:
@@ -338,7 +333,7 @@ class Index:
         with writer_lock(folder):
             new = begin_rebuild(folder, config.index)
             with cls.open(new, create=True, lazy=True, settings=config) as index:
-                report = index._add(work, (), progress)
+                report = index._add(replace(gathered, work=tuple(work)), progress)
             finish_rebuild(folder)
         return replace(report, index=folder, created=False)
 
