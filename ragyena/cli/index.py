@@ -256,6 +256,34 @@ def verify(
         )
 
 
+@app.command()
+def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Bring an index of an older format to the present one, in place; nothing is embedded again."""
+    path = index_path(index, configure(None))
+    with (
+        interruptible("the index is what it was; run the same command again"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index.upgrade import upgrade as bring
+
+        report = bring(path, progress=progress)
+    if json:
+        emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
+        return
+    console, name = output(), short_path(str(path))
+    if report.from_version == report.to_version:
+        console.print(f"{name} is of format {report.to_version} already")
+        return
+    holds = f"{count(report.counts.documents, 'document')}, {count(report.counts.passages, 'passage')}"
+    console.print(f"{name} is of format {report.to_version} now: {holds}")
+    if report.unspaced:
+        console.print(f"  text without spaces can be searched now in {count(report.unspaced, 'passage')}")
+    console.print(
+        "  tables, lists, code and page labels are known of files that are read from now on;"
+        " to read all again: ragyena index add PATH --rebuild"
+    )
+
+
 # --- output ---------------------------------------------------------------------------------------------------
 
 
@@ -301,8 +329,11 @@ def _print_status(result: IndexStatus, listed: int) -> None:
     facts.add_row("index", str(result.index))
     files = count(counts.sources, "file")
     facts.add_row("holds", f"{files}, {count(counts.documents, 'document')}, {count(counts.passages, 'passage')}")
-    if counts.incomplete:
-        facts.add_row("incomplete", f"{count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
+    interrupted = sum(not source.complete and not source.skipped for source in result.sources)
+    if interrupted:
+        facts.add_row("incomplete", f"{count(interrupted, 'file')}; run `ragyena index add` again to finish")
+    if gone := sum(source.missing for source in result.sources):
+        facts.add_row("gone", f"{count(gone, 'file')}; `ragyena index sync` of their folder removes what they held")
     facts.add_row("size", size(result.size))
     facts.add_row("embedder", f"{manifest.embedder}, {manifest.dimension} dimensions")
     facts.add_row("passages", f"at most {manifest.config.passage_tokens} tokens")
@@ -314,7 +345,15 @@ def _print_status(result: IndexStatus, listed: int) -> None:
     console.print()
     for source in result.sources[:listed]:
         documents = f", {source.documents:,} documents" if source.documents != 1 else ""
-        unfinished = "" if source.complete else ", incomplete"
+        unfinished = ("" if source.complete else ", incomplete") + (", gone" if source.missing else "")
         console.print(f"  {short_path(source.path)}  ({size(source.size)}{documents}{unfinished})")
     if len(result.sources) > listed:
         console.print(f"  ... and {len(result.sources) - listed:,} more (--files lists them)")
+    skipped = [skipped for source in result.sources for skipped in source.skipped if skipped.is_fault]
+    if skipped:
+        console.print()
+        console.print("not read (mend the file and add it again):")
+        for part in skipped[:LISTED]:
+            console.print(f"  {part.message}; {part.hint}")
+        if len(skipped) > LISTED:
+            console.print(f"  ... and {len(skipped) - LISTED:,} more (--json lists them)")

@@ -16,7 +16,7 @@ from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, QuietOp
 from ragyena.errors import NothingToIndexError, PartialFailureError, RagyenaError
 
 if TYPE_CHECKING:
-    from ragyena.index.add import AddReport, Failure
+    from ragyena.index.add import AddReport
     from ragyena.index.index import Index
     from ragyena.index.sync import Watch
     from ragyena.index.tracking import Stamp
@@ -67,9 +67,9 @@ def command(
     else:
         _print(report)
     if report.failed or report.skipped:
-        what = [count(len(report.failed), "file")] * bool(report.failed) + [
-            count(len(report.skipped), "row")
-        ] * bool(report.skipped)
+        what = [count(len(report.failed), "file")] * bool(report.failed) + [count(len(report.skipped), "row")] * bool(
+            report.skipped
+        )
         raise PartialFailureError(
             f"{' and '.join(what)} could not be read", hint="the reasons are above; mend them and sync again"
         )
@@ -125,7 +125,9 @@ class _Following:
             return
         self._problem = ""
         for change in report.changes:
-            self._say(_line(change.kind, change.path, change.was), change.kind, path=change.path, was=change.was or None)
+            self._say(
+                _line(change.kind, change.path, change.was), change.kind, path=change.path, was=change.was or None
+            )
         for skipped in report.skipped:
             self._say(f"! {skipped.message}; {skipped.hint}", "left out", path=skipped.source, **_reason(skipped))
         self._failed = {path: stamp for path, stamp in self._failed.items() if path in known}
@@ -175,9 +177,9 @@ def _print(report: AddReport) -> None:
         console.print(_line(change.kind, change.path, change.was))
     if len(report.changes) > SHOWN:
         console.print(f"... and {len(report.changes) - SHOWN:,} more")
-    counts = {
-        kind: number for kind in MARKS if (number := sum(change.kind == kind for change in report.changes))
-    } | ({"unchanged": report.unchanged} if report.unchanged else {})
+    counts = {kind: number for kind in MARKS if (number := sum(change.kind == kind for change in report.changes))} | (
+        {"unchanged": report.unchanged} if report.unchanged else {}
+    )
     done = ", ".join(f"{number:,} {kind}" for kind, number in counts.items()) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")
     held = f"{count(report.total_documents, 'document')}, {count(report.total_passages, 'passage')}"

@@ -14,7 +14,7 @@ from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentEr
 from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
-__all__ = ["load", "valid_unicode"]
+__all__ = ["load", "title_of", "valid_unicode"]
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
@@ -39,7 +39,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
             document = valid_unicode(document)
             if any(char.isalnum() for char in document.text):
                 has_text = True
-                yield document if document.title else replace(document, title=_title_of(path))
+                yield document if document.title else replace(document, title=title_of(path))
     except RagyenaError:
         raise
     except OSError as error:
@@ -94,7 +94,7 @@ def _unreadable(path: Path, error: OSError) -> UnreadableDocumentError:
     )
 
 
-def _title_of(path: Path) -> str:
+def title_of(path: Path) -> str:
     """``annual_report-2024.pdf`` -> ``annual report-2024``."""
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
 

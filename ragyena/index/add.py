@@ -21,7 +21,7 @@ from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
 from ragyena.types import Document, Progress, Skipped
 
-__all__ = ["AddReport", "Change", "Duplicate", "Failure", "Sources", "add", "Gathered", "gather"]
+__all__ = ["AddReport", "Change", "Duplicate", "Failure", "Gathered", "Sources", "add", "gather"]
 
 Sources = str | os.PathLike[str] | Document | Iterable[str | os.PathLike[str] | Document] | Mapping[str, str]
 """Input of ``Index.add``: a path, a document, several of them, or texts by the name of their source."""

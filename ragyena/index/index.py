@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,17 +18,23 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
+from ragyena.errors import (
+    EmptyQuestionError,
+    IndexLockedError,
+    IndexMismatchError,
+    NothingToIndexError,
+    StorageError,
+)
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
-from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.manifest import Manifest, is_index, refuse_older
 from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.sync import check_roots
-from ragyena.index.tracking import file_states
+from ragyena.index.tracking import file_states, moved_with_folder
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
 from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
@@ -59,12 +66,15 @@ class Index:
         self._turn = threading.RLock()  # a connection to the store serves one thread at a time
         self._on_close: tuple[bool, bool] = (False, False)  # discard if empty, and the folder with it
         self._wrote = False
-        if not lazy:
-            try:
+        try:
+            if moved_with_folder(self.store, self.manifest.folder, folder):
+                with suppress(IndexLockedError, StorageError), Writer(folder):  # which follows
+                    self._reload()
+            if not lazy:
                 self._open_dense()
-            except BaseException:
-                self.store.close()
-                raise
+        except BaseException:
+            self.store.close()
+            raise
 
     # --- opening and closing
 
@@ -324,6 +334,7 @@ class Index:
         if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
+        refuse_older(folder)
         gathered = gather(sources, config.index.exclude, folder)
         work = [*gathered.work]
         named = {_name(item) for item in work}

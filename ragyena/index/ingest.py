@@ -224,6 +224,7 @@ class Ingest:
             self.tally.skipped += file.skipped
         except InputError as error:
             file.failed = True
+            file.skipped.append(Skipped(file.path, error.message, error.hint))
             self.tally.failed.append(Failure(file.path, error.message, error.hint, isinstance(error, _BusyError)))
 
     # --- storing
@@ -246,6 +247,10 @@ class Ingest:
                 batch, size, done = [], 0, []
         if done:
             self._store_batch([], done)
+        with self._store.transaction():
+            for file in waiting:  # status says why a file is not whole
+                if file.failed and not file.replaces and self._store.source(file.path) is not None:
+                    self._put_source(file, complete=False)
         queue.clear()
         waiting[:] = [file for file in waiting if not file.whole and not file.failed]
 

@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ragyena.documents.loading import title_of
@@ -20,7 +20,17 @@ from ragyena.files import open_file
 from ragyena.index.store import Source, Store
 from ragyena.types import FileState
 
-__all__ = ["Renamed", "Stamp", "file_states", "follow_moved_folder", "gone", "is_gone", "relink", "under"]
+__all__ = [
+    "Renamed",
+    "Stamp",
+    "file_states",
+    "follow_folder",
+    "gone",
+    "is_gone",
+    "moved_with_folder",
+    "relink",
+    "under",
+]
 
 FRESH_SECONDS = 2.0
 """A file modified so shortly before it was read may change again without a later modification time."""
@@ -164,14 +174,7 @@ def _likeness(old: str, new: Path) -> tuple[bool, bool]:
 
 def _rename(store: Store, source: Source, path: str, modified: int | None) -> None:
     origins = store.origins(source.source_id)
-    store.execute(
-        "UPDATE sources SET path = ?, modified = ?, seen = ?, missing_since = NULL WHERE source_id = ?",
-        (path, modified, time.time_ns(), source.source_id),
-    )
-    store.execute(
-        "UPDATE origins SET origin = ? || substr(origin, ?) WHERE source_id = ?",
-        (path, len(source.path) + 1, source.source_id),
-    )
+    store.move_source(source, path, modified=modified)
     if (whole := origins.get(source.path)) is not None and (document_id := store.document_id(whole)) is not None:
         _retitle(store, document_id, Path(source.path), Path(path))
 
@@ -184,19 +187,25 @@ def _retitle(store: Store, document_id: int, old: Path, new: Path) -> None:
         store.set_title(document_id, title_of(new))
 
 
-def follow_moved_folder(store: Store, before: Path, now: Path) -> int:
-    """Rename the sources of an index that was moved from ``before`` to ``now`` together with its documents: those whose
-    file is gone where it was, and is there from the new folder as it was from the old. Returns how many."""
+def moved_with_folder(store: Store, before: str | None, now: Path) -> list[tuple[Source, str]]:
+    """The sources of an index that was moved from ``before`` to ``now`` together with its documents, with their new
+    paths: those whose file is gone where it was, and is as far from the new folder as it was from the old."""
+    if before is None or before == str(now):
+        return []
     moved: list[tuple[Source, str]] = []
-    sources = [source for source in store.sources() if Path(source.path).is_absolute()]
-    for number, source in enumerate(sources):
+    for number, source in enumerate(store.sources()):
+        if number >= SAMPLED and not moved:
+            break
+        if not Path(source.path).is_absolute():
+            continue
         path = os.path.normpath(now / os.path.relpath(source.path, before))
         if path != source.path and is_gone(source.path) and Stamp.of(Path(path)) and store.source(path) is None:
             moved.append((source, path))
-        if number == SAMPLED and not moved:
-            break
-    if moved:
-        with store.transaction():
-            for source, path in moved:
-                _rename(store, replace(source), path, source.modified)
-    return len(moved)
+    return moved
+
+
+def follow_folder(store: Store, moved: Sequence[tuple[Source, str]]) -> None:
+    """Give sources the paths that ``moved_with_folder`` found."""
+    with store.transaction():
+        for source, path in moved:
+            _rename(store, source, path, source.modified)

@@ -84,9 +84,7 @@ def test_one_pass_follows_everything(notes: Path, tmp_path: Path) -> None:
         assert opened.verify().sound
 
 
-def test_a_renamed_file_is_not_embedded_again(
-    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_renamed_file_is_not_embedded_again(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = tmp_path / "index"
     sync(index, notes)
     (notes / "rows.csv").rename(notes / "table.csv")
