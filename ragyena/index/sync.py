@@ -87,8 +87,8 @@ class Watch:
                 if None not in places:  # a folder that was replaced is watched anew
                     self._stop()
                     self._start()
-                    self._note(now)
                 self._places = places
+                self._note(now)
             with self._lock:
                 if any(now - at >= WRITING_SECONDS for at in self._written.values()):
                     self._written = {path: at for path, at in self._written.items() if now - at < WRITING_SECONDS}
@@ -116,7 +116,7 @@ class Watch:
         places: list[tuple[int, int] | None] = []
         for root in self._roots:
             try:
-                status = os.stat(root)
+                status = root.stat()
                 places.append((status.st_dev, status.st_ino))
             except OSError:
                 places.append(None)
@@ -174,6 +174,6 @@ class Watch:
 
 def _is_empty(path: Path) -> bool:
     try:
-        return os.stat(path).st_size == 0
+        return path.stat().st_size == 0
     except OSError:
         return False

@@ -26,7 +26,6 @@ __all__ = [
     "file_states",
     "follow_folder",
     "gone",
-    "is_gone",
     "moved_with_folder",
     "relink",
     "under",
@@ -52,7 +51,7 @@ class Stamp:
     def of(cls, path: Path) -> Stamp | None:
         """The stamp of a regular file, None where it cannot be had."""
         try:
-            status = os.stat(path)
+            status = path.stat()
         except (OSError, ValueError):
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -91,7 +90,7 @@ def content_hash(path: Path, limit: int) -> bytes:
 def is_gone(path: str) -> bool:
     """True where the system says that there is no such file; not where it cannot say."""
     try:
-        os.stat(path)
+        Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
@@ -113,7 +112,8 @@ def gone(store: Store, roots: Sequence[Path]) -> list[Source]:
 def file_states(store: Store, document_id: int, limit: int) -> list[tuple[str, FileState | None]]:
     """The origins of a document in order, each with the state of its file; None for a document given in Python."""
     rows = store.rows(
-        "SELECT o.origin, s.path FROM origins o JOIN sources s USING (source_id) WHERE document_id = ? ORDER BY origin_id",
+        "SELECT o.origin, s.path FROM origins o JOIN sources s USING (source_id) WHERE document_id = ?"
+        " ORDER BY origin_id",
         (document_id,),
         types=(str, str),
     )

@@ -162,8 +162,8 @@ class Writer:
         """Remove the documents that ``document`` names; returns how many.
 
         It is a source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
-        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several, and for
-        a name that stands for wherever one is, such as ``.`` or nothing at all.
+        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several, and
+        for a name that stands for wherever one is, such as ``.`` or nothing at all.
         """
         _check_named(document)
         with self.store.transaction():
@@ -249,8 +249,8 @@ class Writer:
 
 def _check_named(document: str) -> None:
     """Raises UsageError for a name of which the whole working directory or file system would follow."""
-    parts = os.path.normpath(document).split(os.sep)
-    if document.strip() and any(part.strip() not in ("", ".", "..") for part in parts):
+    parts = Path(os.path.normpath(document)).parts
+    if document.strip() and any(part.strip(f" {os.sep}") not in ("", ".", "..") for part in parts):
         return
     raise UsageError(
         f"'{document}' does not name a document",

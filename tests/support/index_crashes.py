@@ -33,8 +33,8 @@ import numpy as np
 
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
-from ragyena.index import add as adding
 from ragyena.index import embedder as embedding
+from ragyena.index import ingest
 from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
@@ -402,7 +402,7 @@ def main() -> None:
     model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
     Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
-    adding.COMMIT_PASSAGES = 6
+    ingest.COMMIT_PASSAGES = 6
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()
