@@ -70,11 +70,11 @@ class LineText:
             self.lines[line] = title
         if not table.rows and table.names:
             self.lines[filled[-1][0]] = " | ".join(name for name in table.names if name)
-        body = filled[len(filled) - len(table.rows) :] if table.rows else []
-        for (line, _), cells in zip(body, table.rows, strict=True):
-            self.lines[line] = table.line(cells)
+        body = [line for line, _ in filled[len(filled) - len(table.rows) :]] if table.rows else []
+        for line, texts in zip(body, table.lines(), strict=True):
+            self.lines[line] = "; ".join(texts)
         if body:
-            self.mark(body[0][0], body[-1][0] + 1, "table", table.names)
+            self.mark(body[0], body[-1] + 1, "table", table.header)
 
     def document(self, path: Path, title: str = "", metadata: Mapping[str, str] | None = None) -> Document:
         """The finished document of the file ``path``."""

@@ -95,6 +95,19 @@ class TextBuilder:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
 
+    def add(self, part: Document) -> None:
+        """Add the text of another document, with its headings and blocks."""
+        text = part.text.rstrip()
+        shift = len(text) - len(text.lstrip("\n"))
+        start = self.block(text)
+        end = self._length
+        for heading in part.headings:
+            self.heading_at(start + max(0, heading.start - shift), heading.level, heading.text)
+        for block in part.blocks:
+            first, last = start + max(0, block.start - shift), min(end, start + block.end - shift)
+            if first < last:
+                self._blocks.append(Block(first, last, block.kind, block.header))
+
     def document(self, path: Path, title: str = "", metadata: Mapping[str, str] | None = None) -> Document:
         """The finished document of the file ``path``."""
         return Document(
