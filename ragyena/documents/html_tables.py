@@ -122,7 +122,9 @@ def write_cells(builder: TextBuilder, cells: Sequence[Sequence[Cell]], *, head: 
     header_rows: int | None = names - titles
     if not header_rows and not all(_is_labelled(row) for row in grid[titles:]):
         header_rows = None
-    builder.table([[cell.text for cell in row] for row in grid], header_rows=header_rows, caption=caption)
+    whole = [len(row) > 1 and all(cell is row[0] for cell in row) for row in grid]
+    texts = [[cell.text for cell in row] for row in grid]
+    builder.table(texts, header_rows=header_rows, caption=caption, whole=whole)
 
 
 def _rows(table: Element, text_of: Callable[[Element], str]) -> _Rows:

@@ -44,6 +44,10 @@ class LineText:
         for line in range(first, min(end, len(self.lines))):
             self._marks[line] = (kind, header, self._groups)
 
+    def is_code(self, line: int) -> bool:
+        """True for a line that is marked as code."""
+        return line in self._marks and self._marks[line][0] == "code"
+
     def blank(self, first: int, end: int) -> None:
         """Leave out the content of lines."""
         for line in range(first, min(end, len(self.lines))):
@@ -64,7 +68,12 @@ class LineText:
         ]
         if header_rows is not None:  # rows without text do not count
             header_rows = sum(1 for row in grid[:header_rows] if any(cell.text.strip() for cell in row))
-        table = read_table([cells for _, cells in filled], header_rows)
+        whole = [
+            len(cells) > 1 and all(cell is cells[0] for cell in cells)
+            for cells in grid
+            if any(cell.text.strip() for cell in cells)
+        ]
+        table = read_table([cells for _, cells in filled], header_rows, whole)
         self.blank(first, end)
         for (line, _), title in zip(filled, table.titles, strict=False):
             self.lines[line] = title

@@ -57,7 +57,7 @@ def read_markdown(text: str, skip: int = 0) -> LineText:
         elif token.type == "inline" and "<!--" in token.content and token.map is not None:
             _without_comments(result, first, end)
     for number, line in enumerate(result.lines[skip:], skip):
-        if _FOOTNOTE.match(line):
+        if _FOOTNOTE.match(line) and not result.is_code(number):
             result.mark(number, number + 1, "footnote")
     return result
 

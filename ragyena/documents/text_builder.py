@@ -80,13 +80,21 @@ class TextBuilder:
         """Add program code or other text whose lines and indents are to stay."""
         self.block(text, kind="code")
 
-    def table(self, rows: Sequence[Sequence[str]], *, header_rows: int | None = None, caption: str = "") -> None:
+    def table(
+        self,
+        rows: Sequence[Sequence[str]],
+        *,
+        header_rows: int | None = None,
+        caption: str = "",
+        whole: Sequence[bool] | None = None,
+    ) -> None:
         """Add a table, one line a row, each with the names of its columns: ``Model: V-20; Weight: 3.9 kg``.
 
         ``rows`` hold the text of every cell, merged cells repeated in each cell that they cover. ``header_rows`` is the
-        number of rows that name the columns, None to detect it (``documents.tables``).
+        number of rows that name the columns, None to detect it; ``whole`` tells of each row whether it is one cell
+        across the table, where the file says so (``documents.tables``).
         """
-        table = read_table(rows, header_rows)
+        table = read_table(rows, header_rows, whole)
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
         tight = False

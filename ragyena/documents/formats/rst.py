@@ -90,7 +90,8 @@ def _blocks(result: LineText) -> None:
             i = end
         elif _SIMPLE.match(lines[i]):
             end = _simple_end(lines, i)
-            _drawn(result, i, end, is_grid=False)
+            if end > i + 1:
+                _drawn(result, i, end, is_grid=False)
             i = end
         else:
             i += 1
