@@ -29,6 +29,8 @@ class IndexConfig(Strict):
     """Files larger than this are refused by name."""
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
+    ocr: Literal["auto", "off", "on"] = "auto"
+    """Recognise the text of scanned pages: ``auto`` where ``ragyena[ocr]`` is installed, ``on`` to require that."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
     """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")

@@ -12,6 +12,8 @@ LONGEST = 2000
 """Lines of front matter."""
 LARGEST = 50_000
 """Chars of front matter that are parsed; what is longer is no metadata."""
+MOST_BRACKETS = 1000
+"""A parser of YAML takes time quadratic in the brackets that are open."""
 MOST_FIELDS = 200
 LONGEST_VALUE = 2000
 """Chars of one value."""
@@ -33,7 +35,7 @@ def front_matter(lines: Sequence[str]) -> tuple[int, dict[str, str]]:
         return 0, {}
     inside = lines[1:end]
     text = "\n".join(line.rstrip() for line in inside)
-    if len(text) > LARGEST:
+    if len(text) > LARGEST or text.count("[") + text.count("{") > MOST_BRACKETS:
         return end + 1, {}
     return end + 1, (_toml if fence == "+++" else _yaml)(text, inside)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ragyena.documents.html_tree import Element, is_dropped, name_of
-from ragyena.documents.merged_cells import Cell, unmerge
+from ragyena.documents.merged_cells import Cell, is_whole, unmerge
 from ragyena.documents.text_builder import TextBuilder
 
 __all__ = ["data_tables", "write_cells", "write_table"]
@@ -117,12 +117,12 @@ def write_cells(builder: TextBuilder, cells: Sequence[Sequence[Cell]], *, head: 
         head += 1
     names = head if head < len(grid) else 0
     titles = 0
-    while titles < names and len({cell.text for cell in grid[titles] if cell.text}) == 1:
+    whole = is_whole(grid)
+    while titles < names and whole[titles]:
         titles += 1  # a text over the whole table, which is no name
     header_rows: int | None = names - titles
     if not header_rows and not all(_is_labelled(row) for row in grid[titles:]):
         header_rows = None
-    whole = [len(row) > 1 and all(cell is row[0] for cell in row) for row in grid]
     texts = [[cell.text for cell in row] for row in grid]
     builder.table(texts, header_rows=header_rows, caption=caption, whole=whole)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from ragyena.documents.merged_cells import Cell, unmerge
+from ragyena.documents.merged_cells import Cell, is_whole, unmerge
 from ragyena.documents.tables import read_table
 from ragyena.types import Block, BlockKind, Document, Heading
 
@@ -68,11 +68,8 @@ class LineText:
         ]
         if header_rows is not None:  # rows without text do not count
             header_rows = sum(1 for row in grid[:header_rows] if any(cell.text.strip() for cell in row))
-        whole = [
-            len(cells) > 1 and all(cell is cells[0] for cell in cells)
-            for cells in grid
-            if any(cell.text.strip() for cell in cells)
-        ]
+        flags = zip(is_whole(grid), grid, strict=True)
+        whole = [flag for flag, cells in flags if any(cell.text.strip() for cell in cells)]
         table = read_table([cells for _, cells in filled], header_rows, whole)
         self.blank(first, end)
         for (line, _), title in zip(filled, table.titles, strict=False):

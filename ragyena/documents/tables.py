@@ -91,8 +91,8 @@ def read_table(
     """
     cleaned = list(map(clean, rows))
     cells = [row for row in cleaned if row]
-    layout = find_layout(cells, header_rows)
     kept = None if whole is None else [flag for row, flag in zip(cleaned, whole, strict=True) if row]
+    layout = find_layout(cells, header_rows, kept)
     return Table(layout, tuple(cells[layout.first_row :]), None if kept is None else tuple(kept[layout.first_row :]))
 
 
