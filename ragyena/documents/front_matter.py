@@ -73,7 +73,7 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
 def _yaml(text: str, lines: Sequence[str]) -> dict[str, str]:
     import yaml
 
-    try:  # BaseLoader: every value stays the text that it is written as. Not that of libyaml, which deep nesting crashes
+    try:  # BaseLoader keeps every value as the text that it is written as; that of libyaml crashes on deep nesting
         value = yaml.load(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         return flatten(_plain_fields(lines))

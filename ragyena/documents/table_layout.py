@@ -76,9 +76,7 @@ class Layout:
     """The names stand above values of another kind, so they are names beyond doubt."""
 
 
-def find_layout(
-    rows: Sequence[Row], header_rows: int | None = None, whole: Sequence[bool] | None = None
-) -> Layout:
+def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequence[bool] | None = None) -> Layout:
     """The layout of a table of rows that are not empty; ``header_rows`` and ``whole`` as in ``tables.read_table``."""
     width = max(map(len, rows[: SAMPLE_ROWS + MOST_TITLE_ROWS]), default=0)
     most = max(4, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, width)))

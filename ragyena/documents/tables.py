@@ -86,8 +86,8 @@ def read_table(
 
     ``rows`` may be of different lengths; a merged cell is repeated in every cell that it covers. ``header_rows`` counts
     the rows that name the columns, after any titles; None detects them. Several rows of names are joined by column:
-    ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``. ``whole`` tells of each row whether it is one
-    cell across the table, where the file says so; without it, a row of equal texts is taken for one.
+    ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``. ``whole`` tells of each row whether it is
+    one cell across the table, where the file says so; without it, a row of equal texts is taken for one.
     """
     cleaned = list(map(clean, rows))
     cells = [row for row in cleaned if row]
@@ -116,7 +116,7 @@ class _Writer:
 
     def lines(self, row: Row, is_whole: bool | None = None) -> list[str]:
         layout = self._layout
-        if not row or row in layout.name_rows:
+        if not row or (row in layout.name_rows and not is_whole):
             return []
         if layout.form == "cells":
             return [" | ".join(_once(row))]

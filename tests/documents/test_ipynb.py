@@ -27,7 +27,9 @@ def code(source: str, *outputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_cells_and_outputs_keep_their_kinds(tmp_path: Path) -> None:
-    frame = "<div><style>x</style><table><thead><tr><th></th><th>a</th></tr></thead><tr><th>0</th><td>5</td></tr></table>"
+    frame = (
+        "<div><style>x</style><table><thead><tr><th></th><th>a</th></tr></thead><tr><th>0</th><td>5</td></tr></table>"
+    )
     cells = [
         {"cell_type": "markdown", "source": ["Intro\n", "\n", "# Heron *study*\n", "\n", "|x|y|\n|-|-|\n|1|2|"]},
         code("df", {"output_type": "execute_result", "data": {"text/html": [frame], "text/plain": "   a\n0  5"}}),

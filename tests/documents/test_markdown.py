@@ -45,7 +45,10 @@ def test_front_matter_is_metadata(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("front", "metadata"),
     [
-        ('+++\nauthor = "Vance"\ntags = ["a", "b"]\nweight = 3\n+++\n', {"author": "Vance", "tags": "a, b", "weight": "3"}),
+        (
+            '+++\nauthor = "Vance"\ntags = ["a", "b"]\nweight = 3\n+++\n',
+            {"author": "Vance", "tags": "a, b", "weight": "3"},
+        ),
         ("% The title\n% Ana; Ben\n% 2024\n", {"author": "Ana, Ben", "date": "2024"}),
         ("---\nauthor: a: b: {\ndate: 2023-99-99\n---\n", {"author": "a: b: {", "date": "2023-99-99"}),
         ("---\n- a\n- b\n---\n", {}),

@@ -29,7 +29,10 @@ def test_a_drawn_grid(tmp_path: Path) -> None:
         "+=======+=======+=======+\n| V-20  | 3.9   | 4.1   |\n+-------+-------+       |\n| V-30  | 5     |       |\n"
         "+-------+-------+-------+\n",
     )
-    assert lines(document) == ["Model: V-20; Weight dry: 3.9; Weight wet: 4.1", "Model: V-30; Weight dry: 5; Weight wet: 4.1"]
+    assert lines(document) == [
+        "Model: V-20; Weight dry: 3.9; Weight wet: 4.1",
+        "Model: V-30; Weight dry: 5; Weight wet: 4.1",
+    ]
     assert document.blocks[0].header == ("Model", "Weight dry", "Weight wet")
     assert document.text.split("\n")[5].startswith("Model: V-20")
 
@@ -45,7 +48,7 @@ def test_tables_of_directives(tmp_path: Path) -> None:
     document = read(
         tmp_path,
         ".. list-table:: Prices\n   :header-rows: 1\n\n   * - Item\n     - Price\n   * - Fig\n     - 3 EUR,\n       each\n"
-        "   * - Beet\n     -\n\n.. csv-table::\n   :header: Treat, Count\n\n   \"Fish, big\", 2.99\n   Bread, 1\n\nEnd.\n",
+        '   * - Beet\n     -\n\n.. csv-table::\n   :header: Treat, Count\n\n   "Fish, big", 2.99\n   Bread, 1\n\nEnd.\n',
     )
     assert lines(document) == [
         "Prices", "Item: Fig; Price: 3 EUR, each", "Item: Beet",

@@ -131,7 +131,7 @@ def _list_table(lines: Sequence[str], start: int, end: int) -> list[tuple[int, l
         text = lines[i].strip()
         if text.startswith("* -"):
             rows.append((i, [Cell(text[3:].strip())]))
-        elif rows and text.startswith("- ") or text == "-":
+        elif (rows and text.startswith("- ")) or text == "-":
             if rows:
                 rows[-1][1].append(Cell(text[1:].strip()))
         elif rows and text:
