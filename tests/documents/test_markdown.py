@@ -115,8 +115,8 @@ def test_headings_with_ids_and_closing_marks(tmp_path: Path) -> None:
         "> " * 20_000 + "text",
         "text" + "<!--" * 50_000,
         ("# " + "[" * 4000 + "\n") * 3,
-        "|" + "a|" * 300 + "\n|" + "-|" * 300 + "\n" + "|text\n" * 3000,
-        "|a" * 10_000 + "|\n" + "|-" * 10_000 + "|\n" + "|1" * 10_000 + "|\ntext",
+        "|" + "a|" * 100 + "\n|" + "-|" * 100 + "\n" + "|text\n" * 1000,
+        "|a" * 2000 + "|\n" + "|-" * 2000 + "|\n" + "|1" * 2000 + "|\ntext",
     ],
     ids=["title", "spaces", "references", "quotes", "comments", "brackets", "short rows", "wide table"],
 )

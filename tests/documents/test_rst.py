@@ -47,8 +47,9 @@ def test_a_simple_table_and_one_without_names(tmp_path: Path) -> None:
 def test_tables_of_directives(tmp_path: Path) -> None:
     document = read(
         tmp_path,
-        ".. list-table:: Prices\n   :header-rows: 1\n\n   * - Item\n     - Price\n   * - Fig\n     - 3 EUR,\n       each\n"
-        '   * - Beet\n     -\n\n.. csv-table::\n   :header: Treat, Count\n\n   "Fish, big", 2.99\n   Bread, 1\n\nEnd.\n',
+        ".. list-table:: Prices\n   :header-rows: 1\n\n   * - Item\n     - Price\n   * - Fig\n     - 3 EUR,\n"
+        "       each\n   * - Beet\n     -\n\n"
+        '.. csv-table::\n   :header: Treat, Count\n\n   "Fish, big", 2.99\n   Bread, 1\n\nEnd.\n',
     )
     assert lines(document) == [
         "Prices", "Item: Fig; Price: 3 EUR, each", "Item: Beet",

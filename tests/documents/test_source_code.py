@@ -16,7 +16,7 @@ from ragyena.types import Document
     [
         (
             "a.py",
-            "import os\n\nclass Lamp(Base):\n    async def light(self):\n        x = 1\n\ndef main() -> None:\n    pass\n",
+            "import os\nclass Lamp(Base):\n    async def light(self):\n        x = 1\ndef main() -> None:\n    pass\n",
             [(1, "class Lamp(Base)"), (2, "async def light(self)"), (1, "def main() -> None")],
         ),
         ("a.rs", "pub(crate) struct Lamp {\n  on: bool,\n}\n", [(1, "pub(crate) struct Lamp")]),
