@@ -227,7 +227,7 @@ class Span:
     """Probability of the span under the reader's softmax over the whole context."""
 
 
-AnswerKind = Literal["extracted", "written", "abstained"]
+AnswerKind = Literal["extracted", "list", "written", "abstained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +267,8 @@ class Answer:
     """Evidence, best first; empty when the reader abstained."""
     passages: tuple[ScoredPassage, ...]
     """The packed passages, best first by the reader's scores; look here when it abstained."""
+    items: tuple[str, ...] = ()
+    """The items of a list; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()
     """Other spans the reader considered, best first."""
     timings: Mapping[str, float] = field(default_factory=dict)
