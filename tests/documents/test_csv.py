@@ -161,3 +161,14 @@ def test_a_very_long_table_is_several_documents(tmp_path: Path, monkeypatch: pyt
     first = int(documents[1].source.rpartition("#")[2])
     assert documents[1].text.startswith(f"name: item {first - 2};")
     assert sum(document.text.count("name: item") for document in documents) == 200
+
+
+def test_rows_are_documents_or_a_table_on_demand(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("name,role,city\nMaria Lind,gardener,Uppsala\nKofi Adu,pilot,Accra\n", encoding="utf-8")
+    first, second = load(path, IndexConfig(csv_rows="documents"))
+    assert isinstance(first, Document) and isinstance(second, Document)
+    assert (second.source, second.title, second.metadata["city"]) == (f"{path}#2", "Kofi Adu", "Accra")
+    path.write_text(f"title,text\nA,{LONG}\n", encoding="utf-8")
+    (only,) = load(path, IndexConfig(csv_rows="table"))
+    assert only.source == str(path)

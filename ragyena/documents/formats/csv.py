@@ -39,7 +39,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         delimiter = "\t" if path.suffix.lower() == ".tsv" and "\t" in sample else find_delimiter(_whole_lines(sample))
         records = read_records(file, delimiter)
         begin = list(islice(records, SAMPLE_RECORDS))
-        names_at = _row_of_names(begin, config)
+        names_at = _row_of_names(begin, config) if config.csv_rows != "table" else None
         if names_at is not None:
             yield from _documents(path, config, begin, records, names_at)
         else:
@@ -61,14 +61,15 @@ def _row_of_names(begin: Sequence[Record | BadRecord], config: IndexConfig) -> i
             below = [other.cells for other in begin[i + 1 :] if isinstance(other, Record)]
             chars = sum(len(cell) for row in below for cell in row)
             of_text = sum(len(row[column]) for row in below for column in columns if column < len(row))
-            if of_text >= min(SHORT_TEXT * len(below), chars / 2):
+            if config.csv_rows == "documents" or of_text >= min(SHORT_TEXT * len(below), chars / 2):
                 return i
             break  # a table with a column of short texts: ``Date, Text, Amount``
     rows = [(i, clean(record.cells)) for i, record in enumerate(begin) if isinstance(record, Record)]
     rows = [(i, row) for i, row in rows if row]
     layout = read_table([row for _, row in rows]).layout
     data = rows[layout.first_row :]
-    if not data or sum(len(cell) for _, row in data for cell in row) < LONG_ROW * len(data):
+    is_long = sum(len(cell) for _, row in data for cell in row) >= LONG_ROW * len(data)
+    if not data or not (is_long or config.csv_rows == "documents"):
         return None
     return rows[layout.first_row - 1][0] if layout.names else -1
 
