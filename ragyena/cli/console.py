@@ -92,7 +92,7 @@ class TerminalProgress:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TaskProgressColumn(markup=False),
+            TaskProgressColumn(),
             TextColumn("{task.fields[pace]}", markup=False),
             TextColumn("{task.fields[status]}", markup=False),
             console=self._console,
