@@ -16,8 +16,9 @@ from typing import Any
 from ragyena import demo, recipes
 from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread, write
 from ragyena.config import IndexConfig, PipelineConfig
-from ragyena.documents.loading import find_files, load
+from ragyena.documents.loading import load
 from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.walk import find_files
 from ragyena.errors import PathNotFoundError, RagyenaError
 from ragyena.index.embedder import BUNDLED, Embedder, bundled_folder
 from ragyena.pipeline import Pipeline
@@ -123,7 +124,7 @@ def _texts(config: IndexConfig, count: int, tokens: int) -> list[str]:
     """``count`` texts of ``tokens`` tokens, cut one after another from the demo corpus."""
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     texts: list[str] = []
-    for path in find_files([demo.corpus()], ()):
+    for path in find_files([demo.corpus()]).files:
         for document in load(path, config):
             if isinstance(document, Skipped):
                 continue

@@ -33,8 +33,9 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
             parts += [Text(""), Text("  the most promising passages:"), Text("")]
             parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
     else:
-        parts.append(_text(answer.text, style="bold green"))
-        kind = "" if answer.kind == "extracted" else ", written from the passages below"
+        lines = [f"- {item}" for item in answer.items] or [answer.text]
+        parts += [_text(line, style="bold green") for line in lines]
+        kind = ", written from the passages below" if answer.kind == "written" else ""
         parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
         parts.append(Text(""))
         parts += [_citation_view(n, citation, console) for n, citation in enumerate(answer.citations, 1)]

@@ -29,10 +29,19 @@ class IndexConfig(Strict):
     """Files larger than this are refused by name."""
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
+    ocr: Literal["auto", "off", "on"] = "auto"
+    """Recognise the text of scanned pages: ``auto`` where ``ragyena[ocr]`` is installed, ``on`` to require that."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
+    """Fields of a csv or jsonl row: the first that is not empty is the text; without any, all as ``name: value``."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
-    """Fields of a csv or jsonl row: the first that is there is the title."""
+    """Fields of a csv or jsonl row: the first that is not empty is the title."""
+    csv_rows: Literal["auto", "documents", "table"] = "auto"
+    """Rows of a csv file: a document each, which ``--filter`` finds by its fields, or lines of one table; ``auto``: as
+    documents where they have a text field or are long."""
+    comments: bool = False
+    """Read the comments that reviewers left in office documents, too."""
+    hidden: bool = False
+    """Read the hidden sheets, rows and columns of workbooks, too."""
 
 
 class RetrieverConfig(Strict):
@@ -73,7 +82,7 @@ class ReaderConfig(Strict):
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
     it to the reader alone. Passages that came from no search are not weighed."""
-    max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 30
+    max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 48
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
     """The longest question."""

@@ -58,6 +58,8 @@ class Layout:
     """Lines above the names that are about the whole table."""
     names: Row = ()
     """One name a column, empty where it has none; () where the table names no columns."""
+    title_count: int = 0
+    """The rows that hold the titles."""
     form: Literal["records", "pairs", "cells"] = "cells"
     """Rows under names; rows of labels, each with its value; rows without names."""
     first_row: int = 0
@@ -84,14 +86,14 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
     titles = tuple("; ".join(f"{k}: {v}" if k else v for k, v in pairs_of(row)) for row in rows[:title_count])
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
     if not header_rows and _is_form(body, may_have_names=header_rows is None):
-        return Layout(titles, form="pairs", first_row=title_count, has_sections=True)
+        return Layout(titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True)
     is_sure = True
     if header_rows is None:
         count, is_sure = _name_rows(body)
     else:
         count = min(header_rows, len(body))
     if not count:
-        return Layout(titles, first_row=title_count)
+        return Layout(titles, title_count=title_count, first_row=title_count)
     names, cut = _names(body[:count])
     data = body[count:]
     if data and len(data[0]) > 1 and all(is_unit(cell) for cell in data[0] if cell) and len(data) > 1:
@@ -100,6 +102,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
     groups = _groups(names)
     return Layout(
         titles=(*titles, *cut),
+        title_count=title_count,
         names=names if len(groups) > 1 else _distinct(names),
         form="records",
         first_row=title_count + count,

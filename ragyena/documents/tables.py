@@ -21,7 +21,7 @@ from itertools import groupby
 from ragyena.documents.cell_kinds import kind_of
 from ragyena.documents.table_layout import Layout, Row, find_layout, is_note, pairs_of
 
-__all__ = ["Table", "clean", "read_table"]
+__all__ = ["Row", "RowWriter", "Table", "clean", "read_table"]
 
 LINE_CHARS = 500
 """A longer row is written on several lines, where it has several cells."""
@@ -68,7 +68,7 @@ class Table:
 
         ``rows`` replaces the table's own rows: those of a long table of which only the beginning was read at first.
         """
-        writer = _Writer(self.layout)
+        writer = RowWriter(self.layout)
         for row in self.rows if rows is None else map(clean, rows):
             yield writer.lines(row)
 
@@ -93,7 +93,7 @@ def clean(row: Sequence[str]) -> Row:
     return tuple(cells)
 
 
-class _Writer:
+class RowWriter:
     """Writes the rows of one table in their order, and remembers what rows above say about those below."""
 
     def __init__(self, layout: Layout) -> None:
@@ -104,6 +104,7 @@ class _Writer:
         self._fill = ""
 
     def lines(self, row: Row) -> list[str]:
+        """The lines of one row of ``clean`` cells, none for an empty row or one that repeats the names."""
         layout = self._layout
         if not row or row in layout.name_rows:
             return []

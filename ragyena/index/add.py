@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import find_files, load, valid_unicode
+from ragyena.documents.loading import load, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.walk import Found, find_files
 from ragyena.errors import InputError, NothingToIndexError, UnreadableDocumentError, UsageError
 from ragyena.files import open_file
 from ragyena.index.embedder import Embedder, embedding_text
-from ragyena.index.store import document_hash
+from ragyena.index.encoding import document_hash
 from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
 from ragyena.types import Document, Passage, Progress, Skipped
@@ -82,9 +83,11 @@ class AddReport:
     """Passages added now."""
     duplicates: tuple[Duplicate, ...]
     failed: tuple[Failure, ...]
-    """Files of which nothing was added."""
+    """Files of which nothing was added, and folders that could not be opened."""
     skipped: tuple[Skipped, ...]
     """Parts of files that could not be read, such as bad rows, whose other parts were added."""
+    left_out: Mapping[str, int]
+    """Files in the folders walked whose type is not read: the number by suffix. Excluded files are not counted."""
     total_documents: int
     total_passages: int
     vectors: VectorFile | None
@@ -92,8 +95,8 @@ class AddReport:
     embedding_seconds: float
 
 
-def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[Path], list[Path | Document]]:
-    """The paths among ``sources``, and the files under them followed by the documents.
+def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[Path], list[Path | Document], Found]:
+    """The paths among ``sources``, the files under them followed by the documents, and the result of the walk.
 
     Files inside the folder ``index`` are left out. Raises PathNotFoundError, UnreadableDocumentError for a named file
     of an unknown format, and UsageError for documents without a source or with the same one.
@@ -114,8 +117,8 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
             )
         else:
             documents[source.source] = valid_unicode(source)
-    files = [path for path in find_files(paths, exclude) if index not in path.parents] if paths else []
-    return paths, [*files, *documents.values()]
+    found = find_files(paths, exclude, outside=index)
+    return paths, [*found.files, *documents.values()], found
 
 
 def add(
@@ -125,10 +128,13 @@ def add(
     tokenizer: Tokenizer,
     embedder: Embedder,
     *,
+    found: Found,
     prune: Sequence[Path] = (),
     progress: Progress,
 ) -> AddReport:
     """Bring an index in line with files and documents.
+
+    ``found`` is the walk that ``work`` is from: what it could not read goes into the report.
 
     ``prune`` removes the files under these paths that have vanished. A file that cannot be read is in ``failed`` and
     stops nothing. Raises NothingToIndexError where the index stays empty, and StorageError.
@@ -137,8 +143,9 @@ def add(
     store = writer.store
     created = writer.manifest.generation == 0 and store.counts().sources == 0
     adder = _Adder(writer, config, tokenizer, embedder, progress)
-    adder.add(work)
     tally = adder.tally
+    tally.failed += [Failure(unread.source, unread.message, unread.hint) for unread in found.unread]
+    adder.add(work)
     removed = _prune(writer, prune)
     counts = store.counts()
     if created and counts.documents == 0:
@@ -155,7 +162,7 @@ def add(
     return AddReport(
         index=writer.folder,
         created=created,
-        files=len(work),
+        files=len(work) + len(found.unread),
         added=tally.added,
         replaced=tally.replaced,
         unchanged=tally.unchanged,
@@ -165,6 +172,7 @@ def add(
         duplicates=tuple(tally.duplicates),
         failed=tuple(tally.failed),
         skipped=tuple(tally.skipped),
+        left_out=found.left_out,
         total_documents=counts.documents,
         total_passages=counts.passages,
         vectors=writer.manifest.vectors,

@@ -17,11 +17,12 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.walk import Found, listed_left_out
 from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
 from ragyena.index.add import AddReport, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
-from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.manifest import Manifest, is_index, refuse_older
 from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
@@ -195,21 +196,34 @@ class Index:
             ...     report.added, report.total_documents
             (1, 3)
         """
-        roots, work = gather(sources, self.settings.index.exclude, self.folder)
+        roots, work, found = gather(sources, self.settings.index.exclude, self.folder)
         if not work and not (prune and self.store.counts().sources):
             names = ", ".join(str(path) for path in roots) or "nothing was named"
+            left_out = f"; left out: {listed_left_out(found.left_out)}" if found.left_out else ""
             raise NothingToIndexError(
-                f"{names}: no files to index", hint="see `ragyena index add --help` for the formats"
+                "; ".join([f"{names}: no files to index{left_out}", *(unread.message for unread in found.unread[:3])]),
+                hint="see `ragyena index add --help` for the formats",
             )
-        return self._add(work, roots if prune else (), progress)
+        return self._add(work, found, roots if prune else (), progress)
 
-    def _add(self, work: Sequence[Path | Document], prune: Sequence[Path], progress: Progress | None) -> AddReport:
+    def _add(
+        self, work: Sequence[Path | Document], found: Found, prune: Sequence[Path], progress: Progress | None
+    ) -> AddReport:
         config = self.settings.index
         tokenizer = _tokenizer(self.settings)
         self._wrote = True
         with Writer(self.folder) as writer:
             self._check_settings(tokenizer)
-            report = add(writer, work, config, tokenizer, self.embedder(), prune=prune, progress=progress or Silent())
+            report = add(
+                writer,
+                work,
+                config,
+                tokenizer,
+                self.embedder(),
+                found=found,
+                prune=prune,
+                progress=progress or Silent(),
+            )
         self._reload()
         return report
 
@@ -280,7 +294,8 @@ class Index:
         if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
-        _, work = gather(sources, config.index.exclude, folder)
+        refuse_older(folder)
+        _, work, found = gather(sources, config.index.exclude, folder)
         named = {_name(item) for item in work}
         work += [item for item in held_sources(folder) if _name(item) not in named]
         if not work:
@@ -288,7 +303,7 @@ class Index:
         with writer_lock(folder):
             new = begin_rebuild(folder, config.index)
             with cls.open(new, create=True, lazy=True, settings=config) as index:
-                report = index._add(work, (), progress)
+                report = index._add(work, found, (), progress)
             finish_rebuild(folder)
         return replace(report, index=folder, created=False)
 
