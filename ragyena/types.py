@@ -256,7 +256,7 @@ class Citation:
     answer_end: int | None
     score: float
     file_state: FileState | None = None
-    """Whether the file is still what was indexed; None for a document given in Python, and where it cannot be read."""
+    """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

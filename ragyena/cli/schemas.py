@@ -44,7 +44,7 @@ class CitationJson(_Json):
     score: float
     """Probability of this place under the reader."""
     file_state: types.FileState | None
-    """Whether the file is still what was indexed; null for a document given in Python, and where it cannot be read."""
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
     document_id: int
     passage_id: int
 
@@ -70,7 +70,7 @@ class MatchJson(PassageJson):
     lexical_score: float | None
     """BM25 score; null where the passage is no match of the lexical search."""
     file_state: types.FileState | None
-    """Whether the file is still what was indexed; null for a document given in Python, and where it cannot be read."""
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
 
 
 class AlternativeJson(_Json):

@@ -59,7 +59,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was done about one file, or one document given in Python."""
+    """The change made for one file, or one document given in Python."""
 
     kind: Literal["added", "replaced", "renamed", "removed"]
     path: str
@@ -109,7 +109,7 @@ class Prepared:
 
 @dataclass(slots=True)
 class Tally:
-    """What was done."""
+    """Changes made, and problems."""
 
     changes: list[Change] = field(default_factory=list)
     unchanged: int = 0

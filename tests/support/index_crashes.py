@@ -165,7 +165,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
-    """What is wrong with the index of an ended process, and after the same command again."""
+    """Faults of the index that an ended process left, and of the same after the same command again."""
     said = []
     try:
         with Index.open(scenario.index, settings=CONFIG) as index:
@@ -283,7 +283,7 @@ def kill(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
 
 
 class Node:
-    """A file or folder: what programs see of it, and what has reached the disk."""
+    """A file or folder: as programs see it, and as it has reached the disk."""
 
     def __init__(self, *, folder: bool) -> None:
         self.entries: dict[str, Node] | None = {} if folder else None
@@ -293,7 +293,7 @@ class Node:
 
     @classmethod
     def read(cls, path: Path) -> Node:
-        """What lies at a path, all of it on the disk."""
+        """The file or folder at a path, all of it on the disk."""
         node = cls(folder=path.is_dir())
         if node.entries is None:
             node.flushed = path
