@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from ragyena.config import IndexConfig
+from ragyena.documents.budget import spend
 from ragyena.documents.decoding import normalise_newlines
 from ragyena.documents.tables import read_table
 from ragyena.errors import UnreadableDocumentError
@@ -35,6 +36,7 @@ class TextBuilder:
         """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
         if self._length:
             self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)
 
@@ -86,6 +88,7 @@ class TextBuilder:
         ``rows`` hold the text of every cell, merged cells repeated in each cell that they cover. ``header_rows`` is the
         number of rows that name the columns, None to detect it (``documents.tables``).
         """
+        spend(cells=sum(map(len, rows)))
         table = read_table(rows, header_rows)
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
@@ -109,6 +112,7 @@ class TextBuilder:
         )
 
     def _append(self, text: str) -> None:
+        spend(chars=len(text))
         self._parts.append(text)
         self._length += len(text)
 
