@@ -52,7 +52,8 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
-        alternatives=tuple(reading.spans[1:] if reading.kind == "extracted" else reading.spans),
+        items=tuple(span.text for span in reading.spans[: reading.items]),
+        alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
         log=context.log,
     )
 

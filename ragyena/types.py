@@ -86,7 +86,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A part of a file that could not be read, such as a row; the rest of the file was."""
+    """A part of a file that was not read, such as a bad row or a hidden slide; the rest of the file was."""
 
     source: str
     """Where it stands, as the source of a document: ``path#row``."""
@@ -94,6 +94,8 @@ class Skipped:
     """The place and the reason: ``notes.jsonl, line 7 is not JSON: ...``."""
     hint: str
     """How to mend the file."""
+    is_fault: bool = True
+    """False for a part that the file itself hides, as a hidden slide or sheet: it is said, and nothing has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class Span:
     """Probability of the span under the reader's softmax over the whole context."""
 
 
-AnswerKind = Literal["extracted", "written", "abstained"]
+AnswerKind = Literal["extracted", "list", "written", "abstained"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,8 @@ class Answer:
     """Evidence, best first; empty when the reader abstained."""
     passages: tuple[ScoredPassage, ...]
     """The packed passages, best first by the reader's scores; look here when it abstained."""
+    items: tuple[str, ...] = ()
+    """The items of a list; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()
     """Other spans the reader considered, best first."""
     timings: Mapping[str, float] = field(default_factory=dict)

@@ -102,10 +102,11 @@ def add(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
             hint="the reasons are above; the other files are in the index",
         )
-    if report.skipped:
+    faults = [skipped for skipped in report.skipped if skipped.is_fault]
+    if faults:
         raise PartialFailureError(
-            f"{_count(len(report.skipped), 'row')} could not be read and are not in the index: "
-            + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
+            f"{_count(len(faults), 'row')} could not be read and are not in the index: "
+            + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
 
@@ -238,7 +239,8 @@ def _print_added(report: AddReport) -> None:
         "unchanged": report.unchanged,
         "removed": report.removed,
         "failed": len(report.failed),
-        "rows left out": len(report.skipped),
+        "rows left out": sum(skipped.is_fault for skipped in report.skipped),
+        "hidden parts left out": sum(not skipped.is_fault for skipped in report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")

@@ -106,13 +106,15 @@ class AnswerJson(_Json):
     question: str
     answer: str | None
     """The answer; null where the reader abstained."""
-    kind: Literal["extracted", "written", "abstained"]
+    kind: Literal["extracted", "list", "written", "abstained"]
     confidence: float
     """Probability the reader gives this answer."""
     no_answer_probability: float
     """Probability the reader gives to the context holding no answer."""
+    items: list[str]
+    """The items of a list; empty for other kinds of answers."""
     citations: list[CitationJson]
-    """Evidence, best first; empty where the reader abstained."""
+    """Evidence, best first, for every item of a list; empty where the reader abstained."""
     passages: list[PassageJson]
     """The most promising passages, best first."""
     alternatives: list[AlternativeJson]
@@ -142,6 +144,7 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         answer,
         id=id,
         answer=answer.text if answer.kind != "abstained" else None,
+        items=list(answer.items) if answer.kind == "list" else [],
         citations=[_convert(CitationJson, citation, document=citation.source) for citation in answer.citations],
         passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],
         alternatives=[_convert(AlternativeJson, span) for span in answer.alternatives],

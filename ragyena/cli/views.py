@@ -31,8 +31,9 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
             parts += [Text(""), Text("  the most promising passages:"), Text("")]
             parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
     else:
-        parts.append(Text(" ".join(answer.text.split()), style="bold green"))
-        kind = "" if answer.kind == "extracted" else ", written from the passages below"
+        lines = [f"- {' '.join(item.split())}" for item in answer.items] or [" ".join(answer.text.split())]
+        parts += [Text(line, style="bold green") for line in lines]
+        kind = ", written from the passages below" if answer.kind == "written" else ""
         parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
         parts.append(Text(""))
         parts += [_citation_view(n, citation, console) for n, citation in enumerate(answer.citations, 1)]

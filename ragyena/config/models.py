@@ -54,6 +54,8 @@ class ReaderModelConfig(Strict):
     null_width: Count = 0
     """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
     one from the question alone."""
+    lists: bool = False
+    """Tells questions that ask for several items, and the tokens of each item."""
     decoder_layers: Count = 2
     """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
     max_answer_tokens: Positive = 64

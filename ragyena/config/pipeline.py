@@ -40,10 +40,14 @@ class IndexConfig(Strict):
     """Pages, slides or sheets of a document."""
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
+    ocr: Literal["auto", "off", "on"] = "auto"
+    """Recognise the text of scanned pages: ``auto`` where ``ragyena[ocr]`` is installed, ``on`` to require that."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
     """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
     """Fields of a csv or jsonl row: the first that is there is the title."""
+    comments: bool = False
+    """Read the comments that reviewers left in office documents, too."""
 
 
 class RetrieverConfig(Strict):
@@ -84,7 +88,7 @@ class ReaderConfig(Strict):
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
     it to the reader alone. Passages that came from no search are not weighed."""
-    max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 30
+    max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 48
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
     """The longest question."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ragyena.config.models import PairModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import IndexConfig, PackerConfig
@@ -75,6 +75,8 @@ class DataConfig(Strict):
     """As in ``packer.header_tokens``."""
     question_tokens: Positive = 64
     """Longer training questions are left out (and counted)."""
+    document_held_out: Fraction = 0.06
+    """As ``held_out``, of ``documents``."""
     held_out: Fraction = 0.02
     """Fraction of the contexts, with all their questions, kept from training to calibrate the reader's confidence."""
 
@@ -109,6 +111,8 @@ class TrainingStage(Strict):
     optimizer: OptimizerConfig = OptimizerConfig()
     compile: bool = True
     """Runs layers (and a language model's loss) through ``torch.compile`` (CUDA only)."""
+    seed: Count = 0
+    """Added to the run's seed: stages that are to differ by chance alone have different ones."""
     checkpoint_seconds: Positive = 60
     """Seconds between checkpoints to resume from."""
     held_out_tokens: Count = 25_000_000
@@ -154,21 +158,19 @@ class StageConfig(ContextStageConfig):
     start: str = "encoder"
     """``encoder`` (the bundled MiniLM encoder), ``scratch``, ``shipped`` (the reader inside the package), the name of
     an earlier stage, or a checkpoint folder."""
-    average_start: Fraction = 0.0
-    """Weight of the stage's start in the finished model, whose weights are the average of the two (Wortsman et al.
-    2022): most of what tuning gained is kept, most of what it lost is regained. 0 for none."""
-    average_with: str = ""
-    """The model to average with in the place of the stage's start: ``shipped``, an earlier stage, or a checkpoint
-    folder; empty for the start."""
+    average: dict[str, Fraction] = Field(default_factory=dict)
+    """The finished model is an average of weights (Wortsman et al. 2022): the weight in it of each of other readers of
+    the same model: ``start`` (the stage's), ``shipped``, earlier stages, or checkpoint folders. The stage's own model
+    has the rest. Most of what tuning gained is kept, most of what it lost is regained."""
     fit_null: Count = 0
     """Tokens of contexts, drawn as the stage draws them, on which the no-answer score alone is fitted at the end; 0 for
     none."""
     teacher: str = ""
     """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
     distilled; empty for none."""
-    pair_teacher: str = ""
-    """An earlier stage or a checkpoint folder, a pair reader, whose spans are distilled in place of the ``teacher``'s;
-    empty for none."""
+    pair_teacher: str | tuple[str, ...] = ()
+    """Earlier stages or checkpoint folders, pair readers, the average of whose spans is distilled in place of the
+    ``teacher``'s; empty for none."""
     hidden_weight: float = 2.0
     """Weight of the normalised hidden-state error against the teacher at the start."""
     hidden_final: Fraction = 0.15
@@ -186,12 +188,18 @@ class StageConfig(ContextStageConfig):
     storage: Literal["float32", "compact"] = "float32"
     """Storage of the stage's checkpoint; ``compact`` is int8 for matrices, to ship (about a quarter of the size)."""
 
+    @field_validator("pair_teacher", mode="after")
+    @classmethod
+    def _several(cls, value: str | tuple[str, ...]) -> tuple[str, ...]:
+        """One name is a tuple of one."""
+        return (value,) if isinstance(value, str) and value else tuple(value)
+
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
-        if self.average_start and not self.average_with and self.start in ("encoder", "scratch"):
-            raise ValueError(f"average_start needs a reader to start from, not {self.start}")
-        if self.average_with and not self.average_start:
-            raise ValueError("average_with needs a weight: average_start")
+        if self.average.get("start") and self.start in ("encoder", "scratch"):
+            raise ValueError(f"average with start needs a reader to start from, not {self.start}")
+        if sum(self.average.values()) >= 1:
+            raise ValueError("the weights of average leave none for the stage's own model")
         if self.fit_null and not self.model.null_width:
             raise ValueError("fit_null needs a model whose no-answer score looks at the likeliest answer: null_width")
         return self
@@ -274,6 +282,9 @@ class Loss:
     VARIANCE_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
     QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
     POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
+    LIST_WEIGHT = 0.1  # of telling questions that ask for a list from those that ask for one span
+    ITEM_WEIGHT = 0.1  # of telling the tokens of an answer's items from others
+    ITEM_TOKENS = 4.0  # the least tokens that a context's item loss is divided by
     WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 
 
@@ -291,7 +302,8 @@ class Calibration:
     """Constants of fitting the confidence (``ragyena.train.calibration``)."""
 
     PASSAGES = (1, 8, 24)  # contexts of several sizes, so that one fit serves them all
-    BATCHES = 6  # of each size
+    BATCHES = 16  # of each size
+    RIGHT = 0.6  # F1 of the tokens of the best span from which it counts as right
 
 
 PERTURBATION_WEIGHTS = {

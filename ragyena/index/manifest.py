@@ -22,7 +22,7 @@ __all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "is_index"]
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
-FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields")
+FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields", "comments")
 """Settings that cannot change once an index is made: its passages and vectors depend on them."""
 
 

@@ -37,15 +37,17 @@ class DocumentStore(Protocol):
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
     """At most ``limit`` citations for ``reading``, best first; none where the reader abstained.
 
-    An extracted answer is cited where it was taken from, then at other places that hold the same words, unless the
-    reader gives them a far lower probability: another country's profile says "civil law system" too. A written answer
-    has no place of its own: it cites the sentences of the reader's best spans.
+    Every item of a list is cited, those of one sentence together. An extracted answer is cited where it was taken
+    from, then at other places that hold the same words, unless the reader gives them a far lower probability: another
+    country's profile says "civil law system" too. A written answer has no place of its own: it cites the sentences of
+    the reader's best spans.
 
     Raises IndexCorruptError where the store no longer holds the text that was read.
     """
     if reading.kind == "abstained":
         return ()
-    extracted = reading.kind == "extracted"
+    extracted = reading.kind != "written"
+    limit = max(limit, reading.items)
     citations: list[Citation] = []
     for span in _evidence(reading):
         citation = _citation(span, context.passages[span.slot].passage, store, mark=extracted)
@@ -58,6 +60,9 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
 
 def _evidence(reading: Reading) -> Iterator[Span]:
     """The spans that support the answer."""
+    if reading.items:
+        yield from reading.spans[: reading.items]
+        return
     for rank, span in enumerate(reading.spans):
         likely = span.score >= _LEAST_SHARE * reading.spans[0].score
         if rank == 0 or reading.kind == "written" or (likely and _words(span.text) == _words(reading.text)):

@@ -22,7 +22,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import collate
-from ragyena.model.reader_model import ReaderModel, confidence_features
+from ragyena.model.reader_model import Encoded, ReaderModel, confidence_features
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.types import AnswerKind, Context, Span
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
+_MOST_ITEMS = 24  # of a list
+_LISTED = 0.5  # probability from which a question asks for a list, and a span is one of its items
 _CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
 _GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
 _GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
@@ -50,9 +52,11 @@ class Reading:
     no_answer_probability: float
     """Probability, under the reader's softmax, of the context holding no answer."""
     spans: tuple[Span, ...]
-    """Candidate spans, best first; also for written and withheld answers."""
+    """Candidate spans, best first; also for written and withheld answers. Of a list, first its items as they stand."""
     slot_scores: npt.NDArray[np.float32]
     """[P] log probability of each slot's best span."""
+    items: int = 0
+    """Of a list, its items: the first of ``spans``; 0 for other answers."""
 
 
 class Reader:
@@ -173,15 +177,23 @@ class Reader:
         write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = scores.log_probabilities()
         max_tokens = self.config.max_answer_tokens
-        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
+        listed = self._asks_for_list(encoded)
+        count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
+        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
+        items = self._items(encoded, [spans for spans, _ in candidates], listed)
         no_answer = null.double().cpu()
-        confidences = self._confidences([spans for spans, _ in candidates], no_answer.sum(1))
+        chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
+        confidences = self._confidences(chosen, start, end, no_answer.sum(1))
         lap("extract")
         readings = []
         for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
-            spans = [s.span for s in scored]
+            spans = [s.span for s in scored[:_ALTERNATIVES]]
             text, confidence = spans[0].text if spans else "", confidences[row]
             kind: AnswerKind = "extracted"
+            some = [s.span for s in items[row]]
+            if some:
+                text, kind = "; ".join(span.text for span in some), "list"
+                spans = [*some, *(span for span in spans if span not in some)]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
                 text, kind, confidence = written.text, "written", written.confidence
@@ -191,7 +203,8 @@ class Reader:
             if confidence < self.config.threshold or not text:
                 text, kind = "", "abstained"
             no_answer_probability = math.exp(float(no_answer[row].mean()))
-            readings.append(Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores))
+            counted = len(some) if kind == "list" else 0
+            readings.append(Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores, counted))
         return readings
 
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
@@ -205,9 +218,49 @@ class Reader:
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
-    def _confidences(self, spans: Sequence[Sequence[ScoredSpan]], null_B: torch.Tensor) -> list[float]:
-        """Calibrated confidence in each context's best span; 0 where there is none."""
-        best_B = torch.tensor([scored[0].log_probability if scored else -math.inf for scored in spans])
+    def _asks_for_list(self, encoded: Encoded) -> list[bool]:
+        """For each context, whether its question asks for several items."""
+        if not self.model.config.lists:
+            return [False] * len(encoded.question)
+        return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
+
+    def _items(
+        self, encoded: Encoded, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]
+    ) -> list[list[ScoredSpan]]:
+        """The items of each list, as they stand in the context's passages: the best span, and others whose tokens are
+        likely parts of items. Empty for questions that ask for no list and where there are fewer than two."""
+        if not any(listed):
+            return [[] for _ in spans]
+        item_BPS = self.model.item_logits(encoded).sigmoid().cpu()
+        result = []
+        for row, candidates in enumerate(spans):
+            kept: dict[str, ScoredSpan] = {}
+            for rank, one in enumerate(candidates if listed[row] else ()):
+                place = one.span
+                likely = float(item_BPS[row, place.slot, place.token_start : place.token_end].mean())
+                if rank == 0 or likely >= _LISTED:
+                    kept.setdefault(place.text.casefold(), one)
+            order = sorted(kept.values(), key=lambda one: (one.span.slot, one.span.start))
+            result.append(order if len(order) > 1 else [])
+        return result
+
+    def _confidences(
+        self,
+        spans: Sequence[Sequence[ScoredSpan]],
+        start_BPS: torch.Tensor,
+        end_BPS: torch.Tensor,
+        null_B: torch.Tensor,
+    ) -> list[float]:
+        """Calibrated confidence in each context's answer, a span or a list of them, from the probability of starting
+        and ending in any of its spans; 0 where there is none."""
+        best_B = torch.full((len(spans),), -math.inf)
+        for row, some in enumerate(spans):
+            if len(some) == 1:
+                best_B[row] = some[0].log_probability
+            elif some:
+                starts = torch.stack([start_BPS[row, s.span.slot, s.span.token_start] for s in some])
+                ends = torch.stack([end_BPS[row, s.span.slot, s.span.token_end - 1] for s in some])
+                best_B[row] = starts.logsumexp(0) + ends.logsumexp(0)
         features = confidence_features(best_B, null_B.float()).to(self._device)
         has_span_B = torch.tensor([bool(scored) for scored in spans])
         return [float(c) for c in self.model.confidence(features).cpu() * has_span_B]

@@ -39,7 +39,7 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)
-            kept = batch.has_span & (batch.polar != 1)
+            kept = batch.has_span & (batch.polar != 1) & (batch.more[:, 0, 0] < 0)
             feature, correct = _features(scores, batch)
             progress.advance(1)
             features.append(feature[kept])
@@ -52,7 +52,8 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress
 
 
 def _features(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The features of ``ReaderModel.confidence`` [B, 2], and whether the best span has the answer's tokens [B]."""
+    """The features of ``ReaderModel.confidence`` [B, 2], and whether the best span is right [B]: its tokens are those
+    of the answer, there or elsewhere, or its place has an F1 of ``Calibration.RIGHT`` against the answer's."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -63,7 +64,10 @@ def _features(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
     ids = F.pad(batch.inputs.token_ids.flatten(1), (0, _WIDTHS))
     predicted = _tokens(ids, first, first + span_width)
     gold = _tokens(ids, batch.start - 1, batch.end - 1)
-    correct = (predicted == gold).all(1) & (batch.start > 0)
+    last = first + span_width
+    common = (torch.minimum(last, batch.end - 1) - torch.maximum(first, batch.start - 1) + 1).clamp(min=0)
+    f1 = 2 * common / (span_width + 1 + batch.end - batch.start + 1)
+    correct = ((predicted == gold).all(1) | (f1 >= Calibration.RIGHT)) & (batch.start > 0)
     return confidence_features(best, null.sum(1)), correct
 
 

@@ -220,7 +220,7 @@ def started_from(config: AnyTrainConfig, start: Path) -> TrainConfig:
             update = {
                 "model": model,
                 "start": str(start) if stage is first else stage.start,
-                "average_with": str(start) if stage.average_with == "shipped" else stage.average_with,
+                "average": {str(start) if name == "shipped" else name: w for name, w in stage.average.items()},
             }
             stage = stage.model_copy(update=update)
         stages.append(stage)

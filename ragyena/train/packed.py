@@ -150,6 +150,8 @@ class Batch:
     """[B, T] bool; all False where nothing is to be written."""
     polar: Tensor
     """[B] float: 1 for a yes/no question, 0 for an extractive one, -1 for neither."""
+    listed: Tensor
+    """[B] float: 1 for a question that asks for a list, 0 for another question, -1 where it is not known."""
     plain_ids: Tensor
     """[B, Q] int64: the question with names in the place of aliases and descriptions, for a teacher that reads each
     passage alone and cannot resolve those."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,14 @@ from ragyena.config import DataConfig
 from ragyena.data.document_questions import DocumentQuestion, load_documents, read_documents
 from ragyena.data.qa_files import Question
 from ragyena.documents.sentences import sentence_span
+from ragyena.train.augment.named_rows import NamedRows, named_rows
 from ragyena.train.cutting import Cut, token_range
 
 __all__ = ["MORE_SPANS", "NOTHING", "Documents", "Place", "place_arrays", "place_of", "without_documents"]
 
 MORE_SPANS = 7  # items of a list beside the first that training uses
 NOTHING = (-1, 0, 0)
+_NAMED = " with named rows"  # ends the ids of documents, and of questions on them, whose tables were rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Place:
     """The other items of a list in the passage."""
     further: tuple[int, int, int] = NOTHING
     """Another passage that the answer needs, and tokens of it."""
+    listed: bool = False
+    """The question asks for a list."""
 
 
 def place_of(question: Question, cut: Cut) -> Place | None:
@@ -84,9 +88,22 @@ class Documents:
         read = read_documents(config.document_questions, config.documents, split="train")
         documents, problems = load_documents(read.documents.values())
         left_out["unusable row of documents"] += len(read.problems) + len(problems)
+        rows = {f"document {row.id}": row for row in read.questions if row.document_id in documents}
         for key, document in documents.items():
             cut.add(_key(key), document)
-        return cls({f"document {row.id}": row for row in read.questions if row.document_id in documents})
+        rewritten = {key: named for key, document in documents.items() if (named := named_rows(document.text))}
+        for key, named in rewritten.items():
+            headings = [
+                replace(heading, start=place[0])
+                for heading in documents[key].headings
+                if (place := named.place(heading.start, heading.start + 1)) is not None
+            ]
+            document = replace(documents[key], text=named.text, headings=tuple(headings), blocks=())
+            cut.add(_key(f"{key}{_NAMED}"), document)
+        for name, row in list(rows.items()):
+            if row.document_id in rewritten and (moved := _moved(row, rewritten[row.document_id])) is not None:
+                rows[f"{name}{_NAMED}"] = moved
+        return cls(rows)
 
     def questions(self) -> list[Question]:
         """The questions as any other. A list's answer is its first item."""
@@ -94,6 +111,10 @@ class Documents:
             Question(key, row.source, row.question, row.answers, _key(row.document_id), -1, row.split)
             for key, row in self.rows.items()
         ]
+
+    def file_of(self, question: Question) -> str:
+        """The document that a question is on, however its tables are written."""
+        return self.rows[question.id].document_id.removesuffix(_NAMED)
 
     def place(self, question: Question, cut: Cut) -> Place | None:
         """None where the passages do not hold the answer whole, or nothing is known of where it is."""
@@ -117,7 +138,20 @@ class Documents:
             sentence = _sole_sentence(cut, index, row.answers[0], *row.spans[0])
             inside = inside[:1]
         more = tuple(inside[1 : MORE_SPANS + 1])
-        return Place(index, inside[0], sentence, more=more, further=_elsewhere(cut, context, row, index))
+        listed = row.answer_type == "list"
+        further = _elsewhere(cut, context, row, index)
+        return Place(index, inside[0], sentence, more=more, further=further, listed=listed)
+
+
+def _moved(row: DocumentQuestion, named: NamedRows) -> DocumentQuestion | None:
+    """The question on the document whose tables were rewritten; None where a place of its answer is not kept."""
+    fields = {}
+    for name in ("spans", "evidence", "near"):
+        places = [named.place(*place) for place in getattr(row, name)]
+        if name == "spans" and None in places:
+            return None
+        fields[name] = tuple(place for place in places if place is not None)
+    return row.model_copy(update={**fields, "document_id": f"{row.document_id}{_NAMED}"})
 
 
 def _key(document_id: str) -> str:
@@ -160,6 +194,7 @@ def place_arrays(places: Sequence[Place]) -> dict[str, npt.NDArray[np.generic]]:
         "more_spans": more,
         "further_evidence": np.array([place.further for place in places], np.int32).reshape(-1, 3),
         "missing": np.array([place.missing for place in places], bool),
+        "listed": np.array([place.listed for place in places], bool),
         "settled": np.array([place.settled for place in places], bool),
     }
 
@@ -171,6 +206,7 @@ def without_documents(spans: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[n
         "more_spans": np.full((count, MORE_SPANS, 2), -1, np.int16),
         "further_evidence": np.tile(np.array(NOTHING, np.int32), (count, 1)),
         "missing": np.zeros(count, bool),
+        "listed": np.zeros(count, bool),
         "settled": np.asarray(spans)[:, 0] >= 0,
         "repeat": np.ones(count, np.int16),
     }

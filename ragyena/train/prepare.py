@@ -40,7 +40,7 @@ __all__ = ["PreparedReport", "prepare"]
 _POLAR = ("yes", "no")
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
-_MADE = "9"  # to be raised when the same settings and files give other data
+_MADE = "10"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -130,7 +130,7 @@ def _packed(
     arrays["context_of"] = np.zeros(len(cut.passages), np.int32)
     for number, bounds in enumerate(cut.bounds.values()):
         arrays["context_of"][bounds.start : bounds.stop] = number
-    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, config.held_out) for q in kept])
+    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, documents, config) for q in kept])
     arrays |= _words(tokenizer)
     return arrays, {
         "questions": len(kept),
@@ -300,7 +300,9 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
     return np.asarray(idf / max(idf.max(), 1e-9), np.float32)
 
 
-def _is_held_out(question: Question, fraction: float) -> bool:
+def _is_held_out(question: Question, documents: Documents, config: DataConfig) -> bool:
     """True for a held-out context. It is decided by the context: no training question is on a held-out passage."""
-    digest = hashlib.sha256((question.context_id or "").encode()).digest()
+    fraction = config.document_held_out if question.id in documents.rows else config.held_out
+    context = documents.file_of(question) if question.id in documents.rows else question.context_id
+    digest = hashlib.sha256((context or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64

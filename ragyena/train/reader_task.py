@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,7 +28,15 @@ from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.model.warm_start import pair_config, start_from_encoder, start_from_reader, start_pair
 from ragyena.train.calibration import calibrate, fit_null
-from ragyena.train.objectives import HiddenStateLoss, evidence_loss, polar_loss, span_loss, teacher_loss
+from ragyena.train.objectives import (
+    HiddenStateLoss,
+    evidence_loss,
+    item_loss,
+    list_loss,
+    polar_loss,
+    span_loss,
+    teacher_loss,
+)
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
@@ -46,6 +54,8 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "span.*": "float32",
         "null.*": "float32",
         "mode.*": "float32",
+        "list_mode.*": "float32",
+        "item.*": "float32",
         "*position*": "float16",
         "idf": "float16",
         "*.short": "float16",
@@ -75,7 +85,9 @@ class _ContextTask(Task):
     ) -> None:
         super().__init__(stage, device, ranks)
         self.context_stage, self.runs, self.tokenizer = stage, runs, tokenizer
-        self.sampler = Sampler(packed, stage, seed=config.seed, question_tokens=config.data.question_tokens)
+        self.sampler = Sampler(
+            packed, stage, seed=config.seed + stage.seed, question_tokens=config.data.question_tokens
+        )
 
     def batch(self, step: int) -> Batch:
         return self._share(self.sampler.batch(step))
@@ -139,37 +151,40 @@ class ReaderTask(_ContextTask):
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
         super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
-        self.stage, self.seed = stage, config.seed
+        self.stage, self.seed = stage, config.seed + stage.seed
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
         self._start(encoder)
         self.model.to(device).train()
         self.model.idf.copy_(packed["idf"])
         self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
-        self.pair_teacher: PairReader | None = None
-        if stage.pair_teacher:
-            self.pair_teacher = load_pair_reader(stage.pair_teacher, runs).to(device).eval().requires_grad_(False)
-            self.pair_teacher.prepare_inference(self.dtype)
+        self.pair_teachers = [
+            load_pair_reader(name, runs).to(device).eval().requires_grad_(False) for name in stage.pair_teacher
+        ]
+        for pair_teacher in self.pair_teachers:
+            pair_teacher.prepare_inference(self.dtype)
         self.hidden_loss = HiddenStateLoss(compiled=self.compiled)
         self.layers = self.layers_of(self.model)
         self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
-        self.pair_layers = self.layers_of(self.pair_teacher) if self.pair_teacher else []
+        self.pair_layers = [self.layers_of(pair_teacher) for pair_teacher in self.pair_teachers]
 
     def _start(self, encoder: Path) -> None:
         start = self.stage.start
-        if self.stage.average_start and self._load(self._averaged_with).config != self.model.config:
-            raise TrainingError(
-                f"stage {self.stage.name} cannot be averaged with {self._averaged_with}: their models differ",
-                hint="set average_start to 0, or give both the same model",
-            )
+        for name, _ in self._averaged():
+            if not _same_but_lists(self._load(name), self.model):
+                raise TrainingError(
+                    f"stage {self.stage.name} cannot be averaged with {name}: their models differ",
+                    hint="take it out of average, or give both the same model",
+                )
         if start == "encoder":
             start_from_encoder(self.model, encoder)
         elif start != "scratch":
             start_from_reader(self.model, self._load(start))
 
-    @property
-    def _averaged_with(self) -> str:
-        return self.stage.average_with or self.stage.start
+    def _averaged(self) -> list[tuple[str, float]]:
+        """The names and weights of the other models in the finished one."""
+        weights = self.stage.average.items()
+        return [(self.stage.start if name == "start" else name, weight) for name, weight in weights if weight]
 
     def _load(self, name: str) -> ReaderModel:
         return load_trained(name, self.runs, ReaderModelConfig, ReaderModel, "a reader")
@@ -184,7 +199,7 @@ class ReaderTask(_ContextTask):
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
         shape = batch.inputs.shape
         each = TRAINING * self.model.flops(shape)
-        each += sum(teacher.flops(shape) for teacher in (self.teacher, self.pair_teacher) if teacher is not None)
+        each += sum(teacher.flops(shape) for teacher in (self.teacher, *self.pair_teachers) if teacher is not None)
         return each * batch.tokens
 
     def held_out_scores(self, batch: Batch) -> SpanScores:
@@ -200,6 +215,10 @@ class ReaderTask(_ContextTask):
         parts["span"] = span_loss(scores, batch)
         parts["polar"] = polar_loss(self.model.write_logit(last), batch)
         loss = stage.span_weight * (1 + done) * parts["span"] + Loss.POLAR_WEIGHT * parts["polar"]
+        if self.model.config.lists:
+            parts["list"] = list_loss(self.model.list_logit(last), batch)
+            parts["item"] = item_loss(self.model.item_logits(last), batch)
+            loss = loss + Loss.LIST_WEIGHT * parts["list"] + Loss.ITEM_WEIGHT * parts["item"]
         if self.model.decoder is not None and stage.write_weight:
             parts["write"] = self._write_loss(batch, last)
             loss = loss + stage.write_weight * parts["write"]
@@ -216,9 +235,14 @@ class ReaderTask(_ContextTask):
             parts["hidden"] = self.hidden_loss(states, teacher_states, batch)
             left = 1 - (1 - stage.hidden_final) * done
             loss = loss + stage.hidden_weight * left * parts["hidden"]
-        if self.pair_teacher is not None:
+        if self.pair_teachers:
             with torch.no_grad():
-                teacher_scores = self.pair_teacher.span_scores(batch.plain, dtype=self.dtype, layers=self.pair_layers)
+                teacher_scores = _averaged(
+                    [
+                        teacher.span_scores(batch.plain, dtype=self.dtype, layers=layers)
+                        for teacher, layers in zip(self.pair_teachers, self.pair_layers)
+                    ]
+                )
         if teacher_scores is not None and stage.teacher_weight:
             parts["teacher"] = teacher_loss(scores, teacher_scores, batch)
             loss = loss + stage.teacher_weight * parts["teacher"]
@@ -228,7 +252,7 @@ class ReaderTask(_ContextTask):
     def finish(self, progress: Progress) -> dict[str, float]:
         """Averages the model and fits its no-answer score, where the stage says so, and calibrates the confidence on
         held-out questions, where there are some; what was measured."""
-        if self.stage.average_start:
+        if self.stage.average:
             self._average()
         measured: dict[str, float] = {}
         if self.stage.fit_null:
@@ -242,10 +266,14 @@ class ReaderTask(_ContextTask):
         return measured
 
     def _average(self) -> None:
-        other = dict(self._load(self._averaged_with).named_parameters())
+        """Averages every parameter over the models that have it; a head may be new in this one."""
+        others = [(dict(self._load(name).named_parameters()), weight) for name, weight in self._averaged()]
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.lerp_(other[name].to(parameter), self.stage.average_start)
+                theirs = [(other[name].to(parameter), weight) for other, weight in others if name in other]
+                own = parameter * (1 - sum(weight for _, weight in others))
+                total = 1 - sum(weight for other, weight in others if name not in other)
+                parameter.copy_(sum((other * weight for other, weight in theirs), own) / total)
 
     def state(self) -> dict[str, Tensor]:
         return self.hidden_loss.state()
@@ -329,6 +357,19 @@ class PairTask(_ContextTask):
     def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
         return loss, {"span": loss, "loss": loss}
+
+
+def _averaged(scores: Sequence[SpanScores]) -> SpanScores:
+    """The scores of several readers as those of one: the mean of their log probabilities."""
+    if len(scores) == 1:
+        return scores[0]
+    parts = (torch.stack(part).mean(0) for part in zip(*(one.log_probabilities() for one in scores)))
+    return SpanScores(*parts)
+
+
+def _same_but_lists(one: ReaderModel, other: ReaderModel) -> bool:
+    """True for models whose weights can be averaged; the heads of lists may be new."""
+    return one.config.model_copy(update={"lists": other.config.lists}) == other.config
 
 
 def check_encoder(stage: PairStageConfig, encoder: Path) -> None:

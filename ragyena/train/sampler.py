@@ -81,6 +81,7 @@ class Sampler:
         if bool(held_out.all()):
             raise DataError("every question is held out", hint="lower data.held_out")
         self.held_out = held_out.nonzero()[:, 0]
+        self.held_out = self.held_out.repeat_interleave(data["repeat"].long()[self.held_out])
         self.tables = data["table_question"].long()
         of_table = torch.zeros_like(held_out)
         of_table[self.tables] = True
@@ -206,7 +207,7 @@ class Sampler:
         answers = data.rows("answers", question, Sampling.ANSWER_TOKENS)
         return self._context(
             question_words, plain, chosen, place, target, inserted, explains, evidence, slot, answers,
-            data["polar"].float()[question], generator,
+            data["polar"].float()[question], data["listed"].float()[question], generator,
         )  # fmt: skip
 
     def _put_evidence(
@@ -303,7 +304,7 @@ class Sampler:
         return self._context(
             question_words, question_words, chosen, place, target, Edit.none(chosen),
             explains, None, slot, (nothing, nothing.bool()),
-            torch.full((batch,), -1.0, device=self.device), generator,
+            *torch.full((2, batch), -1.0, device=self.device), generator,
         )  # fmt: skip
 
     # -- contexts ------------------------------------------------------------------------------------------------
@@ -321,6 +322,7 @@ class Sampler:
         slot: int,
         answers: tuple[Tensor, Tensor],
         polar: Tensor,
+        listed_question: Tensor,
         generator: torch.Generator,
     ) -> Batch:
         """The slots of tokens, and the targets in them. ``plain`` is the question with names. ``inserted`` edits
@@ -369,6 +371,7 @@ class Sampler:
             answer_ids=answers[0],
             answer_mask=answers[1] & ~target.missing[:, None],
             polar=polar,
+            listed=torch.where((listed_question > 0) | (polar >= 0), listed_question, -1.0),
             plain_ids=plain_ids,
             plain_mask=plain_mask,
         )

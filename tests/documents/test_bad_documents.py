@@ -129,17 +129,6 @@ def test_an_encrypted_pdf(tmp_path: Path) -> None:
     refused(path, "encrypted", "qpdf --decrypt")
 
 
-def test_a_pdf_of_images(tmp_path: Path) -> None:
-    from reportlab.pdfgen.canvas import Canvas
-
-    path = tmp_path / "scan.pdf"
-    canvas = Canvas(str(path))
-    canvas.rect(100, 100, 300, 300, fill=1)
-    canvas.showPage()
-    canvas.save()
-    refused(path, "only images", "ocrmypdf")
-
-
 def test_larger_than_the_limit_is_not_even_opened(tmp_path: Path) -> None:
     path = tmp_path / "large.txt"
     with path.open("wb") as file:

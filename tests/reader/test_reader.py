@@ -206,3 +206,26 @@ def test_a_moved_checkpoint_still_opens(tiny: Callable[..., Path], tmp_path: Pat
     moved = shutil.copytree(tiny(), tmp_path / "a folder with spaces é")
     reading = Reader.open(ReaderConfig(checkpoint=str(moved), device="cpu", threshold=0.0)).read(context("When?"))
     assert reading.kind == "extracted"
+
+
+def test_a_list_is_read_as_its_items_in_their_order(tmp_path: Path) -> None:
+    model = ReaderModel(architecture(lists=True))
+    torch.manual_seed(0)
+    given = context("Which tools do I bring?", ("Bring a lamp, a rope and a map. The hut opens on Monday.",))
+    with torch.no_grad():  # every token that may end and start an answer is an item, and the question asks for a list
+        assert model.list_mode is not None and model.item is not None
+        model.list_mode.bias.fill_(9.0)
+        model.item.bias.fill_(9.0)
+    folder = tmp_path / "lists"
+    save_checkpoint(folder, model.state_dict(), model.config, tokenizer=TOKENIZER, card=None, storage="float32")
+    reader = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="float32", threshold=0.0))
+    reading = reader.read(given)
+    assert reading.kind == "list" and reading.items > 1
+    items = reading.spans[: reading.items]
+    assert [span.start for span in items] == sorted(span.start for span in items)
+    assert reading.text == "; ".join(span.text for span in items)
+    assert len({span.text.casefold() for span in items}) == reading.items
+    with torch.no_grad():
+        reader.model.list_mode.bias.fill_(-9.0)  # type: ignore[union-attr]
+    single = reader.read(given)
+    assert single.kind in ("extracted", "written") and single.items == 0

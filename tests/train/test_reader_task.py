@@ -54,7 +54,7 @@ def test_a_stage_can_start_from_the_reader_that_ships(world: Any, stage: Stages)
 def test_a_finished_stage_is_averaged_with_its_start(world: Any, stage: Stages) -> None:
     folder = asset("reader")
     stored = load_state(folder)
-    each = task(world, stage(model=load_config(folder), start="shipped", average_start=0.25))
+    each = task(world, stage(model=load_config(folder), start="shipped", average={"start": 0.25}))
     with torch.no_grad():
         for parameter in each.model.parameters():
             parameter.add_(1.0)
@@ -62,17 +62,17 @@ def test_a_finished_stage_is_averaged_with_its_start(world: Any, stage: Stages) 
     for name, parameter in each.model.named_parameters():
         assert torch.allclose(parameter, stored[name].float() + 0.75, atol=1e-4), name
     with pytest.raises(TrainingError, match="their models differ"):
-        task(world, stage(start="shipped", average_start=0.5))
-    with pytest.raises(ValueError, match="average_start needs a reader"):
-        stage(start="scratch", average_start=0.5)
-    with pytest.raises(ValueError, match="average_with needs a weight"):
-        stage(start="scratch", average_with="shipped")
+        task(world, stage(start="shipped", average={"start": 0.5}))
+    with pytest.raises(ValueError, match="needs a reader to start from"):
+        stage(start="scratch", average={"start": 0.5})
+    with pytest.raises(ValueError, match="leave none"):
+        stage(start="scratch", average={"shipped": 1.0})
 
 
 def test_a_finished_stage_is_averaged_with_another_reader(world: Any, stage: Stages) -> None:
     folder = asset("reader")
     stored = load_state(folder)
-    each = task(world, stage(model=load_config(folder), start="scratch", average_start=0.75, average_with="shipped"))
+    each = task(world, stage(model=load_config(folder), start="scratch", average={"shipped": 0.75}))
     with torch.no_grad():
         for parameter in each.model.parameters():
             parameter.zero_()
@@ -95,3 +95,16 @@ def test_the_held_out_loss_is_reproducible(world: Any, stage: Stages) -> None:
     each = task(world, stage())
     first, second = each.held_out(), each.held_out()
     assert first == second and first[each.held_out_loss] > 0.5
+
+
+def test_a_head_that_the_other_reader_lacks_keeps_its_weights(world: Any, stage: Stages) -> None:
+    folder = asset("reader")
+    config = load_config(folder).model_copy(update={"lists": True})
+    each = task(world, stage(model=config, start="shipped", average={"shipped": 0.5}))
+    with torch.no_grad():
+        for parameter in each.model.parameters():
+            parameter.zero_()
+        each.model.item.weight.fill_(3.0)
+    each._average()
+    assert torch.equal(each.model.item.weight, torch.full_like(each.model.item.weight, 3.0))
+    assert torch.allclose(each.model.span.weight, load_state(folder)["span.weight"] * 0.5, atol=1e-4)

@@ -148,10 +148,10 @@ def test_training_on_long_contexts_starts_from_the_shipped_or_another_reader(tmp
     assert went_on.start == str(tmp_path / "other") and went_on.model == other
     long = load("reader-long", Path(), check_data=False)
     assert isinstance(long, TrainConfig) and isinstance(long.stages[-1], StageConfig)
-    assert long.stages[-1].average_with == "shipped"
+    assert long.stages[-1].average["shipped"] == 0.5
     *_, last = started_from(long, tmp_path / "other").stages
     assert isinstance(last, StageConfig)
-    assert last.average_with == str(tmp_path / "other") and last.start == long.stages[0].name
+    assert last.average[str(tmp_path / "other")] == 0.5 and last.start == long.stages[0].name
     for recipe in ("reader", "lm-hyena-30m"):  # the first begins with a pair reader, and trains its reader anew
         with pytest.raises(UsageError, match="only a reader's training"):
             started_from(load(recipe, Path(), check_data=False), tmp_path / "other")

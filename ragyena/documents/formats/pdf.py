@@ -1,108 +1,205 @@
-"""PDF: the text of each page, and the outline as headings."""
+"""PDF: pages with their columns, tables and headings in reading order; scanned pages by text recognition."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ragyena.config import IndexConfig
-from ragyena.documents.text_builder import TextBuilder, tidy
-from ragyena.errors import UnreadableDocumentError
-from ragyena.types import Document
+from ragyena.documents import ocr
+from ragyena.documents.pdf.content import read_page
+from ragyena.documents.pdf.document import OutlineEntry, build_text, top_title
+from ragyena.documents.pdf.elements import Page, Part
+from ragyena.documents.pdf.forms import read_entries
+from ragyena.documents.pdf.layout import lay_out
+from ragyena.documents.pdf.scans import is_scan, read_scan
+from ragyena.documents.text_builder import tidy
+from ragyena.errors import MissingDependencyError, UnreadableDocumentError
+from ragyena.types import Document, Skipped
 
 if TYPE_CHECKING:
-    from pypdf import PdfReader
+    from pypdfium2 import PdfDocument
 
 SUFFIXES = (".pdf",)
 WAY_OUT = {".pdf": "open it in a viewer and save it again, or copy it again", ".djvu": "convert it to .pdf"}
 
-_log = logging.getLogger(__name__)
-logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of every small flaw that it gets over
-_LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "\u00ad": ""}
-_HYPHENATED = re.compile(r"(?<=[^\W\d_]{2})-\n(?=[^\W\d_]{2})")
-_NO_TITLE = re.compile(r"untitled|microsoft word|\.(?:docx?|tex|dvi|pdf|indd|pptx?|qxd)\b|^\W*$", re.IGNORECASE)
+MOST_OUTLINE_ENTRIES = 20_000
+MOST_ATTACHMENTS = 100
+_NO_TITLE = re.compile(
+    r"untitled|microsoft word|\(?anonymous\)?$|\.(?:docx?|tex|dvi|pdf|indd|pptx?|qxd|xlsx?|html?)\b|^\W*$",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?")
+_pdfium_lock = threading.Lock()  # pdfium serves one thread at a time
 
 
-def load(path: Path, config: IndexConfig) -> Iterator[Document]:
-    with path.open("rb") as file:
-        reader = _open(file, path)
-        builder = TextBuilder()
-        texts = [_page_text(reader, number, path) for number in range(len(reader.pages))]
-        if not any(char.isalnum() for text in texts for char in text):
-            raise UnreadableDocumentError(
-                f"{path} holds no text on its {len(texts)} pages, only images",
-                hint="run text recognition on it first, for example: ocrmypdf in.pdf out.pdf",
+def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+    with _pdfium_lock:
+        found = list(_load(path, config))
+    yield from found
+
+
+def _load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+    pdf = _open(path)
+    recognise = _recognition(config)
+    try:
+        pages: list[list[Part]] = []
+        heights: list[float] = []
+        unread: list[tuple[int, str, str]] = []
+        for number in range(len(pdf)):
+            page = None
+            try:
+                page, unread_scan = _page(pdf, number, recognise)
+                if unread_scan:
+                    unread.append((number, "is a scan, whose text is not recognised", _scan_hint(config)))
+            except ValueError as error:
+                unread.append((number, f"cannot be read: {error}", WAY_OUT[".pdf"]))
+            pages.append([] if page is None else lay_out(page))
+            heights.append(0.0 if page is None else page.height)
+        if not any(char.isalnum() for parts in pages for part in parts for char in part.text + str(part.rows)):
+            raise _no_text(path, len(pages), unread)
+        builder = build_text(pages, _outline(pdf), _labels(pdf), heights)
+        title = _title(pdf) or top_title(pages[0])
+        for number, reason, hint in unread:
+            yield Skipped(f"{path}#page={number + 1}", f"{path}, page {number + 1} {reason}", hint)
+        for name in _attachments(pdf):
+            yield Skipped(
+                f"{path}#{name}", f"{path}: the file attached to it, {name}, is not read", "save it as a file"
             )
-        starts = []
-        for text in texts:
-            builder.page()
-            starts.append(builder.block(text))
-        for page, level, title in _outline(reader):
-            match = re.search(r"\s+".join(map(re.escape, title.split())), texts[page], re.IGNORECASE)
-            if match is not None:
-                builder.heading_at(starts[page] + match.start(), level, title)
-        yield builder.document(path, _title(reader))
+        yield builder.document(path, title, _metadata(pdf))
+    finally:
+        pdf.close()
 
 
-def _open(file: Any, path: Path) -> PdfReader:
-    from pypdf import PdfReader
-    from pypdf.errors import FileNotDecryptedError
+def _recognition(config: IndexConfig) -> bool:
+    """True where scans are to be recognised. Raises MissingDependencyError where they must be and cannot."""
+    if config.ocr == "off":
+        return False
+    if not ocr.is_installed():
+        if config.ocr == "on":
+            raise MissingDependencyError("index.ocr is on, but text recognition is not installed", hint=ocr.INSTALL)
+        return False
+    return True
 
-    encrypted = UnreadableDocumentError(
-        f"{path} is encrypted with a password",
-        hint="decrypt it first, for example: qpdf --decrypt --password=PASSWORD in.pdf out.pdf",
+
+def _scan_hint(config: IndexConfig) -> str:
+    return "set index.ocr to auto" if config.ocr == "off" else ocr.INSTALL
+
+
+def _no_text(path: Path, pages: int, unread: Sequence[tuple[int, str, str]]) -> UnreadableDocumentError:
+    if not unread:
+        return UnreadableDocumentError(f"{path} holds no text", hint="leave it out with an exclude pattern")
+    number, reason, hint = unread[0]
+    if hint == WAY_OUT[".pdf"]:
+        return UnreadableDocumentError(f"{path}, page {number + 1} {reason}", hint=hint)
+    return UnreadableDocumentError(
+        f"{path} holds no text on its {_count(pages)}, only images whose text is not recognised", hint=hint
     )
+
+
+def _count(pages: int) -> str:
+    return "page" if pages == 1 else f"{pages} pages"
+
+
+def _open(path: Path) -> PdfDocument:
+    import pypdfium2
+    import pypdfium2.raw as pdfium
+
+    logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)  # it warns of flaws that it gets over
     try:
-        reader = PdfReader(file)
-        if reader.is_encrypted and not reader.decrypt(""):  # many are encrypted with no password to read them
-            raise encrypted
-        len(reader.pages)
-    except FileNotDecryptedError as error:
-        raise encrypted from error
-    return reader
+        pdf = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == pdfium.FPDF_ERR_PASSWORD:
+            raise UnreadableDocumentError(
+                f"{path} is encrypted with a password",
+                hint="decrypt it first, for example: qpdf --decrypt --password=PASSWORD in.pdf out.pdf",
+            ) from error
+        raise
+    pdf.init_forms()
+    return pdf
 
 
-def _page_text(reader: PdfReader, number: int, path: Path) -> str:
-    """The text of page ``number``, counting from 0: ligatures spelt out, words hyphenated at line ends joined."""
-    try:
-        text = reader.pages[number].extract_text()
-    except Exception as error:  # one broken page must not lose the others
-        _log.warning("%s: page %d cannot be read (%s) and is left out", path, number + 1, error)
-        return ""
-    text = tidy(text.translate(str.maketrans(_LIGATURES)))
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _HYPHENATED.sub("", text).strip()
-
-
-def _outline(reader: PdfReader) -> list[tuple[int, int, str]]:
-    """(page from 0, level, title) of the outline's entries."""
-    entries: list[tuple[int, int, str]] = []
-
-    def visit(items: list[Any], level: int) -> None:
-        for item in items:
-            if isinstance(item, list):
-                visit(item, level + 1)
-                continue
-            page = reader.get_destination_page_number(item)
-            if page is not None and page >= 0 and item.title and item.title.strip():
-                entries.append((page, level, " ".join(item.title.split())))
+def _page(pdf: PdfDocument, number: int, recognise: bool) -> tuple[Page, bool]:
+    """(content of the page, True for a scan without any text whose text is not recognised)"""
+    import pypdfium2
 
     try:
-        visit(reader.outline, 1)
-    except Exception as error:  # an outline is a help, never a condition
-        _log.debug("outline left out: %s", error)
-        return []
+        pdf_page = pdf[number]
+    except pypdfium2.PdfiumError as error:
+        raise ValueError("it is damaged") from error
+    try:
+        page = read_page(pdf_page, read_entries(pdf, pdf_page))
+        if not is_scan(page):
+            return page, False
+        if not recognise:
+            return page, not page.runs
+        recognised = read_scan(pdf_page)
+        return (recognised if recognised.runs else page), False
+    finally:
+        pdf_page.close()
+
+
+def _labels(pdf: PdfDocument) -> list[str]:
+    """The labels of all pages, [] where the file has none."""
+    labels = [tidy(pdf.get_page_label(number)).strip() for number in range(len(pdf))]
+    return labels if any(label not in ("", str(i + 1)) for i, label in enumerate(labels)) else []
+
+
+def _outline(pdf: PdfDocument) -> list[OutlineEntry]:
+    entries: list[OutlineEntry] = []
+    for mark in islice(pdf.get_toc(), MOST_OUTLINE_ENTRIES):
+        destination = mark.get_dest()
+        page = destination.get_index() if destination is not None else None
+        title = " ".join(tidy(mark.get_title() or "").split())
+        if page is not None and page >= 0 and title:
+            entries.append(OutlineEntry(page, mark.level + 1, title))
     return entries
 
 
-def _title(reader: PdfReader) -> str:
-    from pypdf.errors import PyPdfError
+def _attachments(pdf: PdfDocument) -> list[str]:
+    """The names of the files inside the document."""
+    names = (pdf.get_attachment(i).get_name() for i in range(min(pdf.count_attachments(), MOST_ATTACHMENTS)))
+    return [" ".join(tidy(name).split()) or "without a name" for name in names]
 
-    try:
-        title = str((reader.metadata and reader.metadata.title) or "")
-    except PyPdfError:
+
+def _title(pdf: PdfDocument) -> str:
+    title = tidy(pdf.get_metadata_value("Title"))
+    return "" if _NO_TITLE.search(title) else title
+
+
+def _metadata(pdf: PdfDocument) -> dict[str, str]:
+    values = {
+        "author": pdf.get_metadata_value("Author"),
+        "created": _iso_date(pdf.get_metadata_value("CreationDate")),
+        "modified": _iso_date(pdf.get_metadata_value("ModDate")),
+        "language": _language(pdf),
+        "keywords": pdf.get_metadata_value("Keywords"),
+    }
+    clean = {name: " ".join(tidy(value).split()) for name, value in values.items()}
+    return {name: value for name, value in clean.items() if value and value.lower() not in ("anonymous", "unspecified")}
+
+
+def _language(pdf: PdfDocument) -> str:
+    import pypdfium2.raw as pdfium
+
+    size = pdfium.FPDFCatalog_GetLanguage(pdf, None, 0)
+    if not 2 < size < 200:
         return ""
-    return "" if _NO_TITLE.search(title) else tidy(title)
+    buffer = (pdfium.FPDF_WCHAR * (size // 2))()
+    pdfium.FPDFCatalog_GetLanguage(pdf, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0")
+
+
+def _iso_date(value: str) -> str:
+    """``D:20250314091500+01'00'`` -> ``2025-03-14T09:15:00``, without a time where it has none."""
+    match = _DATE.match(value.strip())
+    if match is None:
+        return ""
+    year, month, day, hour, minute, second = match.groups()
+    date = "-".join(part for part in (year, month, day) if part)
+    return f"{date}T{hour}:{minute}:{second or '00'}" if hour and day else date

@@ -1,0 +1,57 @@
+"""Running headers, footers, page numbers and watermarks: kept where they stand first, left out of all other pages."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from ragyena.documents.pdf.elements import Part
+
+__all__ = ["drop_repeated", "printed_labels"]
+
+_DIGITS = re.compile(r"\d+")
+_NUMBER = re.compile(
+    r"\W*(?:page|seite|p\.|pg\.)?\s*(?P<number>\d{1,5}|[ivxlc]{1,7})(?:\s*(?:/|of|von|sur|de)\s*\d{1,5})?\W*",
+    re.IGNORECASE,
+)
+
+
+def drop_repeated(pages: Sequence[list[Part]]) -> None:
+    """Take out of each page the marginal parts that stood on a page before it, their numbers aside."""
+    counts: Counter[str] = Counter()
+    for parts in pages:
+        counts.update({_key(part) for part in parts if part.margin})
+    least = 2 if len(pages) < 6 else 3
+    seen: set[str] = set()
+    for parts in pages:
+        kept = []
+        for part in parts:
+            if part.margin and counts[_key(part)] >= least:
+                if _key(part) in seen or _NUMBER.fullmatch(part.text):
+                    continue
+                seen.add(_key(part))
+            kept.append(part)
+        parts[:] = kept
+
+
+def _key(part: Part) -> str:
+    number = _NUMBER.fullmatch(part.text)
+    return "#" if number else _DIGITS.sub("#", " ".join(part.text.lower().split()))
+
+
+def printed_labels(pages: Sequence[list[Part]]) -> list[str]:
+    """The page numbers printed in the margins, where they run on through the document; () where they do not, or are
+    those of the file anyway."""
+    found: dict[int, int] = {}
+    for i, parts in enumerate(pages):
+        for part in parts:
+            match = _NUMBER.fullmatch(part.text) if part.margin else None
+            if match and match["number"].isdecimal():
+                found[i] = int(match["number"])
+    if len(found) < max(2, 0.6 * len(pages)):
+        return []
+    (offset, count), *_ = Counter(number - i for i, number in found.items()).most_common(1)
+    if offset == 1 or count < 0.9 * len(found) or offset < 1:
+        return []
+    return [str(i + offset) for i in range(len(pages))]
