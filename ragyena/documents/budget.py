@@ -6,6 +6,8 @@ tables count what they add with ``spend``; beyond a setting the document is refu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from ragyena.config import IndexConfig
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["begin", "check", "out_of_memory", "out_of_time", "spend"]
+__all__ = ["budgets", "check", "out_of_memory", "out_of_time", "spend"]
 
 
 @dataclass(slots=True)
@@ -31,9 +33,24 @@ class _Budget:
 _current: ContextVar[_Budget | None] = ContextVar("budget", default=None)
 
 
-def begin(path: Path, config: IndexConfig) -> None:
-    """Give the next document of ``path`` its budget."""
-    _current.set(_Budget(path, config, config.max_document_chars, config.max_document_cells, config.max_document_pages))
+@contextmanager
+def budgets(path: Path, config: IndexConfig) -> Iterator[Callable[[], None]]:
+    """Give each document of ``path`` its budget: the first now, the next when the function is called that this gives.
+
+    Afterwards the budget before it counts again, that of the message whose attachment was read.
+    """
+
+    def begin() -> None:
+        _current.set(
+            _Budget(path, config, config.max_document_chars, config.max_document_cells, config.max_document_pages)
+        )
+
+    outer = _current.get()
+    begin()
+    try:
+        yield begin
+    finally:
+        _current.set(outer)
 
 
 def spend(*, chars: int = 0, cells: int = 0, pages: int = 0) -> None:

@@ -14,6 +14,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -80,7 +81,9 @@ class _Worker:
 
     def __init__(self) -> None:
         self.made_for = _key()
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # a thread takes memory of the budget
+        # Where it is ended, what it wrote there goes with it.
+        self._folder = tempfile.TemporaryDirectory(prefix="ragyena-", ignore_cleanup_errors=True)
+        environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder.name)}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, json.dumps(sys.path), json.dumps({"formats": [*formats.__path__]})],
@@ -140,6 +143,7 @@ class _Worker:
             with contextlib.suppress(OSError):  # what was left to write has no reader
                 pipe.close()
         self._process.wait()
+        self._folder.cleanup()
 
     def _start(self) -> None:
         if self._ready:

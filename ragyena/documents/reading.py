@@ -29,19 +29,19 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     has_text = False
     first_skipped: Skipped | None = None
     try:
-        budget.begin(path, config)
-        for document in chosen.load(path, config):
-            if isinstance(document, Skipped):
-                document = _spellable(document)
-                first_skipped = first_skipped or document
-                yield document
-                continue
-            document = valid_unicode(document)
-            budget.check(document)
-            if any(char.isalnum() for char in document.text):
-                has_text = True
-                yield document if document.title else replace(document, title=_title_of(path))
-            budget.begin(path, config)
+        with budget.budgets(path, config) as begin_next:
+            for document in chosen.load(path, config):
+                if isinstance(document, Skipped):
+                    document = _spellable(document)
+                    first_skipped = first_skipped or document
+                    yield document
+                    continue
+                document = valid_unicode(document)
+                budget.check(document)
+                if any(char.isalnum() for char in document.text):
+                    has_text = True
+                    yield document if document.title else replace(document, title=_title_of(path))
+                begin_next()
     except RagyenaError:
         raise
     except MemoryError:

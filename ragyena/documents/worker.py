@@ -37,6 +37,8 @@ DOCUMENTS, SKIPPEDS = TypeAdapter(Document), TypeAdapter(Skipped)
 
 FLUSH_SECONDS = 0.05
 """Small documents, such as rows, are sent together, none waiting longer than this for the next."""
+BURST = 1.3
+"""The most memory that can be had, times the budget."""
 CPU_SLACK = 30
 """Seconds of computing beyond ``max_document_seconds`` after which the system ends the process, should the one that
 watches it be gone."""
@@ -117,11 +119,12 @@ class _Forward(logging.Handler):
 
 @contextmanager
 def _memory_limit(config: IndexConfig) -> Iterator[None]:
-    """Let the process ask for no more memory than the budget while a document is read, where the system can.
+    """Let the process ask for not much more memory than the budget while a document is read, where the system can.
 
-    The process that waits watches the memory, too, but several times a second only; on Linux this stops at once.
+    The process that waits ends one that exceeds it, but looks several times a second only; on Linux this stops at once
+    one that asks for very much.
     """
-    _limit_memory(config.max_document_memory_mb << 20)
+    _limit_memory(int(BURST * (config.max_document_memory_mb << 20)))
     try:
         yield
     finally:

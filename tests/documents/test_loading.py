@@ -44,13 +44,15 @@ def load(path, config):
         while True:
             parts.append(bytearray(10_000_000))
     elif what[0] == "memory-slowly":
-        ctypes.CDLL(None).mmap.restype = ctypes.c_void_p
         parts = []
         while True:
-            try:
-                parts.append(bytearray(1_000_000))
-            except MemoryError:
-                pass
+            parts.append(b"x" * 1_000_000)
+            time.sleep(0.001)
+    elif what[0] == "files":
+        import tempfile
+        with tempfile.NamedTemporaryFile() as file:
+            logging.getLogger("ragyena.x").warning("%s", file.name)
+            time.sleep(1000)
     elif what[0] == "chars":
         while True:
             builder.block("word " * 10_000)
@@ -157,6 +159,13 @@ def test_a_text_file_has_the_budget_too(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDocumentError, match="more than 499 characters"):
         read(tmp_path / "a.txt", max_document_chars=499)
     assert len(read(tmp_path / "a.txt", max_document_chars=500)) == 1
+
+
+def test_files_that_a_reader_made_go_with_it(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING), pytest.raises(UnreadableDocumentError):
+        read(make(hostile, "files"), max_document_seconds=2)
+    (made,) = caplog.messages
+    assert not Path(made).parent.exists()
 
 
 def test_a_crash_of_a_parser_is_named_and_the_next_document_read(hostile: Path) -> None:
