@@ -130,11 +130,12 @@ def _trimmed_end(rows: Sequence[Row], first: int, last: int, gutters: Sequence[G
             break  # the right column goes on
         end -= 1
     kept = end
+    column = min(row.x0 for row in rows[first:end])
     while kept < last:
         above, row = rows[kept - 1], rows[kept]
-        left = min(item.x0 for item in above.items if isinstance(item, Run)) if _runs(above) else above.x0
         same = abs(row.size - above.size) < 0.1 * row.size and _bold(row) == _bold(above)
-        if row.baseline - above.baseline > 1.5 * row.size or not same or row.x0 < left - row.size:
+        full = row.x1 - column >= 0.6 * (gutters[0][0] - column)
+        if row.baseline - above.baseline > (2.2 if full else 1.5) * row.size or not same or row.x0 < column - row.size:
             break
         kept += 1
     return kept

@@ -148,7 +148,7 @@ def _object(pdfium: Any, text_page: Any, index: int, address: int, drawings: Dra
     handle = ctypes.cast(ctypes.c_void_p(address), pdfium.FPDF_PAGEOBJECT)
     angle = math.degrees(pdfium.FPDFText_GetCharAngle(text_page, index)) % 360
     quarter = round(angle / 90)
-    turn = quarter % 4 if abs(angle - quarter * 90) < 3 else -1
+    turn = -quarter % 4 if abs(angle - quarter * 90) < 3 else -1
     bold, mono = _font_style(pdfium, pdfium.FPDFTextObj_GetFont(handle))
     x, y = ctypes.c_double(), ctypes.c_double()
     pdfium.FPDFText_GetCharOrigin(text_page, index, ctypes.byref(x), ctypes.byref(y))

@@ -15,7 +15,7 @@ __all__ = ["lay_out"]
 
 MARGIN = 0.13
 """Share of the page's height at its top and bottom in which running headers stand."""
-MOST_MARGIN_ROWS = 4
+MOST_MARGIN_ROWS = 2
 MOST_DEPTH = 4
 """Columns inside columns."""
 
@@ -32,7 +32,7 @@ def lay_out(page: Page) -> list[Part]:
     parts += [_margin_part(row) for row in rows[len(rows) - bottom :]]
     for run in rest:
         if id(run) in asides and sum(char.isalnum() for char in run.text) > 1:
-            parts.append(Part(run.text, run, run.size, run.bold, margin=True))
+            parts.append(Part(run.text, run, run.size, run.bold, margin=True, aside=True))
     return parts
 
 
@@ -46,7 +46,10 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
     for i, row in enumerate(rows[:MOST_MARGIN_ROWS]):
         if row.baseline > top_bound or i + 1 == len(rows):
             break
-        if rows[i + 1].baseline - row.baseline > 1.6 * max(row.size, rows[i + 1].size):
+        step, size = rows[i + 1].baseline - row.baseline, max(row.size, rows[i + 1].size)
+        if step < 2.6 * size and find_band(rows[i : i + 12], 0, 0, ()) is not None:
+            break  # the names of a table's columns
+        if step > 1.6 * size:
             top = i + 1
     for i, row in enumerate(reversed(rows[-MOST_MARGIN_ROWS:])):
         above = len(rows) - 2 - i

@@ -31,6 +31,8 @@ def drop_repeated(pages: Sequence[list[Part]]) -> None:
                 if _key(part) in seen or _NUMBER.fullmatch(part.text):
                     continue
                 seen.add(_key(part))
+            elif not part.aside:
+                part.margin = False
             kept.append(part)
         parts[:] = kept
 

@@ -17,6 +17,8 @@ Gap = tuple[float, float]
 
 SAME_BASELINE = 0.3
 """Baselines closer than this, in sizes, are one."""
+RAISED = 0.85
+"""Raised or lowered text is smaller than this times its neighbours."""
 WORD_GAP = 0.6
 """Runs closer than this, in sizes, are words of one text."""
 MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?")
@@ -81,9 +83,35 @@ def make_rows(items: Sequence[Run | Part]) -> list[Row]:
             last.y0, last.y1, last.size = min(last.y0, box.y0), max(last.y1, box.y1), max(last.size, size)
         else:
             rows.append(Row([item], box.y0, box.y1, _baseline(item), size))
+    rows = _with_raised(rows)
     for row in rows:
         row.items.sort(key=lambda item: _box(item).x0)
     return rows
+
+
+def _with_raised(rows: list[Row]) -> list[Row]:
+    """Put small rows that stand within the height of a neighbour, right beside its text, into that row: exponents."""
+    kept: list[Row] = []
+    for i, row in enumerate(rows):
+        run = row.items[0]
+        if len(row.items) > 3 or not isinstance(run, Run) or len(run.text) > 4:
+            kept.append(row)
+            continue
+        for other in (rows[i + 1] if i + 1 < len(rows) else None, kept[-1] if kept else None):
+            if other is None or row.size > RAISED * other.size or not _beside(run, other):
+                continue
+            other.items += row.items
+            break
+        else:
+            kept.append(row)
+    return kept
+
+
+def _beside(run: Run, row: Row) -> bool:
+    middle = (run.y0 + run.y1) / 2
+    if not row.y0 - 0.2 * row.size <= middle <= row.y1 + 0.2 * row.size:
+        return False
+    return any(-0.3 <= (run.x0 - _box(item).x1) / max(row.size, 1.0) <= 0.6 for item in row.items)
 
 
 def _baseline(item: Run | Part) -> float:

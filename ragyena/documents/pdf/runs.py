@@ -19,6 +19,7 @@ OBJECT_GAP = 0.6
 """The same between characters that the file draws as two texts."""
 MONO_GAP = 1.3
 MOST_BORDERS = 4000
+LEAST_RAISED = 0.42
 RAISED = 0.85
 """A raised or lowered character is smaller than this times its neighbours."""
 
@@ -87,6 +88,8 @@ class _Builder:
                 return self._rebase(glyph)
             self.add(glyph, raised=False)
             return True
+        if self._much_smaller(style, self.style) or self._much_smaller(self.style, style):
+            return False  # an initial
         if style.size < RAISED * self.style.size and abs(shift) < 0.8 * self.style.size and gap <= 0.4 * size:
             self.add(glyph, raised=shift < -0.1 * size)
             return True
@@ -95,6 +98,10 @@ class _Builder:
                 return False
             return self._rebase(glyph)
         return False
+
+    @staticmethod
+    def _much_smaller(style: Style, than: Style) -> bool:
+        return style.size < LEAST_RAISED * than.size
 
     def _rebase(self, glyph: Glyph) -> bool:
         """Take the style of ``glyph`` for the run's: what came before was raised."""
