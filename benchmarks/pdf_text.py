@@ -12,7 +12,6 @@ pymupdf. PyMuPDF is under the AGPL, which rules it out as a dependency.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import logging
 import platform
@@ -29,12 +28,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from pdf_samples import SAMPLES, Sample, write
+from pdf_samples import SAMPLES, Sample, similarity, triples, write
 
 from ragyena.config import IndexConfig
 from ragyena.documents.formats import pdf as pdf_format
 from ragyena.documents.loading import load
-from ragyena.documents.tables import read_table
 from ragyena.types import Document
 
 Tables = list[list[list[str]]]
@@ -114,21 +112,6 @@ READERS = {
 
 def _filled(tables: Sequence[Sequence[Sequence[str | None]]]) -> Tables:
     return [[[cell or "" for cell in row] for row in table] for table in tables]
-
-
-def similarity(found: str, right: str) -> float:
-    """Between 0 and 1, over the characters in order; runs of white space count as one space."""
-    one, other = " ".join(found.split()), " ".join(right.split())
-    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
-
-
-def triples(rows: Sequence[Sequence[str]], header_rows: int | None) -> Counter[tuple[str, str, str]]:
-    table = read_table(rows, header_rows)
-    found: Counter[tuple[str, str, str]] = Counter()
-    for row in table.rows:
-        names = table.names or ("",) * len(row)
-        found.update((row[0], name, cell) for name, cell in zip(names, row, strict=False) if cell)
-    return found
 
 
 def score(sample: Sample, reader: Reader, path: Path) -> dict[str, float]:

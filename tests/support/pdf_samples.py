@@ -5,6 +5,8 @@ Each sample is a file of one or a few pages, drawn with reportlab, with its text
 
 from __future__ import annotations
 
+import difflib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +20,9 @@ LIGHTHOUSE = (
     "over a wire from the cliff in winter, with their supplies in a basket below them."
 )
 HARBOUR = (
-    "The harbour wall is three hundred metres long and was rebuilt after the great storm of 1903. Granite came by barge "
-    "from the quarries of Lund, in blocks of nine tons each. Forty men laid two blocks a day, whenever the tide allowed "
-    "it, and the last one was set on the third of May."
+    "The harbour wall is three hundred metres long and was rebuilt after the great storm of 1903. Granite came by "
+    "barge from the quarries of Lund, in blocks of nine tons each. Forty men laid two blocks a day, whenever the "
+    "tide allowed it, and the last one was set on the third of May."
 )
 STORM = (
     "During the storm the mole broke in four places, and the sea carried eleven fishing boats into the market square. "
@@ -74,6 +76,24 @@ def write(sample: Sample, folder: Path) -> Path:
     sample.draw(canvas)
     canvas.save()
     return path
+
+
+def similarity(found: str, right: str) -> float:
+    """Between 0 and 1, over the characters in order; runs of white space count as one space."""
+    one, other = " ".join(found.split()), " ".join(right.split())
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+
+
+def triples(rows: Sequence[Sequence[str]], header_rows: int | None) -> Counter[tuple[str, str, str]]:
+    """(first cell of the row, name of the column, value) of every cell below the names that is not empty."""
+    from ragyena.documents.tables import read_table
+
+    table = read_table(rows, header_rows)
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in table.rows:
+        names = table.names or ("",) * len(row)
+        found.update((row[0], name, cell) for name, cell in zip(names, row, strict=False) if cell)
+    return found
 
 
 def put(canvas: Any, x: float, y: float, text: str, size: float = 10, font: str = "Helvetica") -> None:

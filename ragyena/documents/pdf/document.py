@@ -16,6 +16,7 @@ from ragyena.documents.text_builder import TextBuilder, tidy
 __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
 _FOOTNOTE = re.compile(r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d{1,3}|[*†‡§¶]+)\s?(?=\S)")
+_RAISED_MARK = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S|[†‡§¶]\s?\S")
 _BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
 
 
@@ -96,6 +97,14 @@ def _footnotes(parts: Sequence[Part], body: float, height: float) -> set[int]:
         if part.kind != "prose" or part.size > 0.93 * body or part.box.y0 < 0.4 * height:
             break
         found.add(id(part))
+    found |= {
+        id(part)  # at the foot of a column
+        for part in parts
+        if part.kind == "prose"
+        and part.size <= 0.93 * body
+        and part.box.y0 > 0.6 * height
+        and _RAISED_MARK.match(part.text)
+    }
     for part in parts:
         if id(part) in found and not _FOOTNOTE.match(part.text):
             found.discard(id(part))

@@ -35,6 +35,8 @@ class Row:
     y1: float
     baseline: float
     size: float
+    unit: float = 0.0
+    """Size by which gaps are judged: a heading's gaps count like those of the text below it."""
 
     @property
     def x0(self) -> float:
@@ -51,7 +53,7 @@ class Row:
         for item in self.items:
             box = _box(item)
             gap = box.x0 - merged[-1][1] if merged else 0.0
-            if merged and (gap < WORD_GAP * self.size or (marker and gap < 3.5 * self.size)):
+            if merged and (gap < WORD_GAP * self.unit or (marker and gap < 3.5 * self.unit)):
                 merged[-1] = (merged[-1][0], max(merged[-1][1], box.x1))
             else:
                 merged.append((box.x0, box.x1))
@@ -84,7 +86,9 @@ def make_rows(items: Sequence[Run | Part]) -> list[Row]:
         else:
             rows.append(Row([item], box.y0, box.y1, _baseline(item), size))
     rows = _with_raised(rows)
+    usual = median(sizes) if (sizes := [row.size for row in rows if row.size]) else 0.0
     for row in rows:
+        row.unit = min(row.size, usual) or usual
         row.items.sort(key=lambda item: _box(item).x0)
     return rows
 
@@ -130,7 +134,7 @@ def most_pitch(rows: Sequence[Row], size: float) -> float:
 
 def joined(runs: Sequence[Run]) -> str:
     """The text of runs in one line, in the order in which it is read."""
-    if sum(map(_right_to_left, runs)) * 2 > len(runs):
+    if sum(len(run.text) for run in runs if _right_to_left(run)) * 2 > sum(len(run.text) for run in runs):
         runs = _mixed_order(runs)
     pieces: list[str] = []
     for i, run in enumerate(runs):
