@@ -85,7 +85,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A part of a file that could not be read, such as a row; the rest of the file was."""
+    """A part of a file that was not read, such as a bad row or a hidden slide; the rest of the file was."""
 
     source: str
     """Where it stands, as the source of a document: ``path#row``."""
@@ -93,6 +93,8 @@ class Skipped:
     """The place and the reason: ``notes.jsonl, line 7 is not JSON: ...``."""
     hint: str
     """How to mend the file."""
+    is_fault: bool = True
+    """False for a part that the file itself hides, as a hidden slide or sheet: it is said, and nothing has failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,10 +102,11 @@ def add(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
             hint="the reasons are above; the other files are in the index",
         )
-    if report.skipped:
+    faults = [skipped for skipped in report.skipped if skipped.is_fault]
+    if faults:
         raise PartialFailureError(
-            f"{_count(len(report.skipped), 'row')} could not be read and are not in the index: "
-            + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
+            f"{_count(len(faults), 'row')} could not be read and are not in the index: "
+            + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
 
@@ -227,6 +228,34 @@ def verify(
         )
 
 
+@app.command()
+def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Bring an index of an older format to the present one, in place; nothing is embedded again."""
+    path = index_path(index, configure(None))
+    with (
+        interruptible("the index is what it was; run the same command again"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index.upgrade import upgrade as bring
+
+        report = bring(path, progress=progress)
+    if json:
+        emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
+        return
+    console, name = output(), short_path(str(path))
+    if report.from_version == report.to_version:
+        console.print(f"{name} is of format {report.to_version} already")
+        return
+    holds = f"{_count(report.counts.documents, 'document')}, {_count(report.counts.passages, 'passage')}"
+    console.print(f"{name} is of format {report.to_version} now: {holds}")
+    if report.unspaced:
+        console.print(f"  text without spaces can be searched now in {_count(report.unspaced, 'passage')}")
+    console.print(
+        "  tables, lists, code and page labels are known of files that are read from now on;"
+        " to read all again: ragyena index add PATH --rebuild"
+    )
+
+
 # --- output ---------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +267,8 @@ def _print_added(report: AddReport) -> None:
         "unchanged": report.unchanged,
         "removed": report.removed,
         "failed": len(report.failed),
-        "rows left out": len(report.skipped),
+        "rows left out": sum(skipped.is_fault for skipped in report.skipped),
+        "hidden parts left out": sum(not skipped.is_fault for skipped in report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ragyena.documents import merged_cells
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 
@@ -15,13 +14,6 @@ __all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "table_blocks", "write"
 
 LONGEST_HEADING = 300
 """Chars of a heading; a longer paragraph that is styled as one is prose."""
-MOST_REPEATED = 2_000
-"""Chars that a merged cell adds by being repeated along its row; beyond, it stands in its first columns alone."""
-LONGEST_REPEATED = 500
-"""Chars of a merged cell that is repeated on every row that it covers; a longer text stands on its first row alone."""
-MOST_CELLS = 50_000
-"""Cells of a grid above which it may be at most ``SPARSEST`` times as large as the cells that are written."""
-SPARSEST = 20
 
 
 @dataclass(slots=True)
@@ -88,23 +80,11 @@ def write(blocks: Iterable[Block], builder: TextBuilder) -> None:
 
 
 def _write_grid(grid: Grid, builder: TextBuilder) -> None:
-    width = max(map(len, grid.rows), default=0)
-    written = sum(1 for row in grid.rows for cell in row if cell)
-    if _is_sparse(len(grid.rows), width, written):
-        builder.block(grid.caption)
-        for number, row in enumerate(grid.rows):
-            builder.block(" | ".join(" ".join(cell.split()) for cell in row if cell), kind="table", tight=number > 0)
-        return
     header_rows = grid.header_rows
     if header_rows is not None:
         titles = len(read_table(grid.rows[: header_rows + 2], 0).titles)
         header_rows = max(header_rows - titles, 0) if header_rows < len(grid.rows) else None
     builder.table([[tidy(cell) for cell in row] for row in grid.rows], header_rows=header_rows, caption=grid.caption)
-
-
-def _is_sparse(rows: int, columns: int, cells: int) -> bool:
-    """True for a grid so large and empty that to fill it would cost more than it says."""
-    return rows * columns > max(MOST_CELLS, SPARSEST * cells)
 
 
 def flat(blocks: Iterable[Block]) -> str:
@@ -113,7 +93,7 @@ def flat(blocks: Iterable[Block]) -> str:
     for block in blocks:
         if isinstance(block, Grid):
             table = read_table(block.rows, block.header_rows)
-            parts.append(" / ".join(filter(None, (*table.titles, *map(table.line, table.rows)))))
+            parts.append(" / ".join((*table.titles, *(line for lines in table.lines() for line in lines))))
         elif block.kind == "list":
             parts.append(f"{block.marker} {block.text}" if block.text.strip() else "")
         elif block.kind not in ("footnote", "notes"):
@@ -146,32 +126,26 @@ def _is_rich(cell: Cell) -> bool:
 
 
 def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
-    """Rows of texts, merged cells repeated. Columns are counted by where cells start, so that a span of a million
-    columns is as wide as the rows around it make it."""
-    starts = [_starts(row) for row in rows]
-    columns = {start: i for i, start in enumerate(sorted({start for row in starts for start in row}))}
-    if _is_sparse(len(rows), len(columns), sum(map(len, rows))):
-        return [[flat(cell.blocks) for cell in row] for row in rows]
-    ends = sorted(columns)
-    table: list[list[str]] = []
-    above: dict[int, str] = {}  # column -> the text that a cell below continues
-    for row, places in zip(rows, starts):
-        texts: list[str] = []
-        reaching: dict[int, str] = {}
-        for cell, place in zip(row, places):
-            column = columns[place]
-            text = above.get(column, "") if cell.continues else flat(cell.blocks)
-            width = bisect_left(ends, place + max(cell.columns, 1)) - column
-            repeats = max(1, min(width, MOST_REPEATED // max(len(text), 1)))
-            texts.extend("" for _ in range(len(texts), column))
-            texts.extend([text] * repeats)
-            if len(text) <= LONGEST_REPEATED:
-                reaching.update(dict.fromkeys(range(column, column + repeats), text))
-        table.append(texts)
-        above = reaching
-    return table
-
-
-def _starts(row: Sequence[Cell]) -> list[int]:
-    ends = list(accumulate(max(cell.before, 0) + max(cell.columns, 1) for cell in row))
-    return [end - max(cell.columns, 1) for cell, end in zip(row, ends)]
+    """Rows of texts, merged cells repeated."""
+    plain: list[list[merged_cells.Cell]] = []
+    hanging: dict[int, tuple[int, int]] = {}  # column of a cell of the row above -> the row and place it began at
+    for row in rows:
+        cells: list[merged_cells.Cell] = []
+        reached: dict[int, tuple[int, int]] = {}
+        column = 0
+        for cell in row:
+            if cell.before > 0:
+                cells.append(merged_cells.Cell("", cell.before))
+                column += cell.before
+            origin = hanging.get(column) if cell.continues else None
+            if origin is None:
+                origin = len(plain), len(cells)
+                cells.append(merged_cells.Cell(flat(cell.blocks), cell.columns))
+            else:
+                above = plain[origin[0]]
+                above[origin[1]] = replace(above[origin[1]], rows=above[origin[1]].rows + 1)
+            reached[column] = origin
+            column += cell.columns
+        hanging = reached
+        plain.append(cells)
+    return [[cell.text for cell in row] for row in merged_cells.unmerge(plain)]
