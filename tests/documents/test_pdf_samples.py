@@ -1,4 +1,4 @@
-"""Pages of known text and tables: columns, tables, headers, forms, scripts. See ``pdf_samples`` for how each is drawn."""
+"""Pages of known text and tables: columns, headers, forms, scripts. ``pdf_samples`` says how each is drawn."""
 
 from __future__ import annotations
 
