@@ -228,6 +228,34 @@ def verify(
         )
 
 
+@app.command()
+def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Bring an index of an older format to the present one, in place; nothing is embedded again."""
+    path = index_path(index, configure(None))
+    with (
+        interruptible("the index is what it was; run the same command again"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index.upgrade import upgrade as bring
+
+        report = bring(path, progress=progress)
+    if json:
+        emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
+        return
+    console, name = output(), short_path(str(path))
+    if report.from_version == report.to_version:
+        console.print(f"{name} is of format {report.to_version} already")
+        return
+    holds = f"{_count(report.counts.documents, 'document')}, {_count(report.counts.passages, 'passage')}"
+    console.print(f"{name} is of format {report.to_version} now: {holds}")
+    if report.unspaced:
+        console.print(f"  text without spaces can be searched now in {_count(report.unspaced, 'passage')}")
+    console.print(
+        "  tables, lists, code and page labels are known of files that are read from now on;"
+        " to read all again: ragyena index add PATH --rebuild"
+    )
+
+
 # --- output ---------------------------------------------------------------------------------------------------
 
 

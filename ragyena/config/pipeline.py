@@ -43,11 +43,16 @@ class IndexConfig(Strict):
     ocr: Literal["auto", "off", "on"] = "auto"
     """Recognise the text of scanned pages: ``auto`` where ``ragyena[ocr]`` is installed, ``on`` to require that."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
+    """Fields of a csv or jsonl row: the first that is not empty is the text; without any, all as ``name: value``."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
-    """Fields of a csv or jsonl row: the first that is there is the title."""
+    """Fields of a csv or jsonl row: the first that is not empty is the title."""
+    csv_rows: Literal["auto", "documents", "table"] = "auto"
+    """Rows of a csv file: a document each, which ``--filter`` finds by its fields, or lines of one table; ``auto``: as
+    documents where they have a text field or are long."""
     comments: bool = False
     """Read the comments that reviewers left in office documents, too."""
+    hidden: bool = False
+    """Read the hidden sheets, rows and columns of workbooks, too."""
 
 
 class RetrieverConfig(Strict):

@@ -26,7 +26,7 @@ from ragyena.documents.walk import Found, find_files
 from ragyena.errors import InputError, NothingToIndexError, UnreadableDocumentError, UsageError
 from ragyena.files import open_file
 from ragyena.index.embedder import Embedder, embedding_text
-from ragyena.index.store import document_hash
+from ragyena.index.encoding import document_hash
 from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
 from ragyena.types import Document, Passage, Progress, Skipped

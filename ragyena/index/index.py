@@ -22,7 +22,7 @@ from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToInde
 from ragyena.index.add import AddReport, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
-from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.manifest import Manifest, is_index, refuse_older
 from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
@@ -294,6 +294,7 @@ class Index:
         if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
+        refuse_older(folder)
         _, work, found = gather(sources, config.index.exclude, folder)
         named = {_name(item) for item in work}
         work += [item for item in held_sources(folder) if _name(item) not in named]

@@ -235,9 +235,10 @@ class Writer:
 def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
     """Source id -> origins that ``document`` names, by the first kind of name that fits any."""
     absolute = os.path.abspath(Path(document).expanduser())  # noqa: PTH100
-    rows = store.execute(
-        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path"
-    ).fetchall()
+    rows = store.rows(
+        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path",
+        types=(int, str, (str, type(None))),
+    )
     wild = any(c in document for c in "*?[")
     tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]
     if wild:

@@ -71,6 +71,10 @@ def chart_block(root: Element) -> Grid | None:
     caption = f"{title} ({values})" if title and values and values not in title else title or values
     if not any(one.values for one in series):
         return Grid([], caption=caption) if caption else None
+    if len(series) == 1 and not series[0].is_scatter:
+        (one,) = series
+        caption = f"{caption} ({one.name})" if one.name and one.name not in caption else caption
+        return Grid([[one.categories.get(i, str(i + 1)), one.values[i]] for i in sorted(one.values)], None, caption)
     places = sorted({i for one in series for i in (*one.values, *one.categories)})
     points = sum(len(one.values) for one in series)
     is_shared = all(one.categories == series[0].categories or not one.categories for one in series)

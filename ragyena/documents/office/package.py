@@ -52,6 +52,7 @@ class Package:
         check_office_file(path, config)
         self.path = path
         self._limit = config.max_file_mb * 1_000_000
+        self._taken: set[str] = set()
         self._zip = zipfile.ZipFile(path)
         try:
             items = self._zip.infolist()
@@ -99,6 +100,14 @@ class Package:
         """The root element of a part, None where there is no such part. Raises XMLSyntaxError."""
         content = self.read(name)
         return None if not content else parse_xml(content)
+
+    def take_xml(self, name: str) -> Element | None:
+        """The root element of a part at the first call for it, None at any other: a part that ten thousand others
+        refer to is read once."""
+        if name.lower() in self._taken:
+            return None
+        self._taken.add(name.lower())
+        return self.xml(name)
 
     def relations(self, name: str) -> Mapping[str, Relation]:
         """Relation id -> relation of the part ``name`` ("" for the file itself) of an OOXML file."""

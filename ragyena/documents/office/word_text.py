@@ -398,13 +398,13 @@ class _Walk:
         return False
 
     def _chart(self, element: Element) -> bool:
-        root = self._file.package.xml(self._relations.get(element.get(_R + "id", ""), ""))
+        root = self._file.package.take_xml(self._relations.get(element.get(_R + "id", ""), ""))
         block = None if root is None else chart_block(root)
         self._after([] if block is None else [block])
         return False
 
     def _diagram(self, element: Element) -> bool:
-        root = self._file.package.xml(self._relations.get(element.get(_R + "dm", ""), ""))
+        root = self._file.package.take_xml(self._relations.get(element.get(_R + "dm", ""), ""))
         self._after([] if root is None else diagram_blocks(root))
         return False
 
