@@ -108,9 +108,11 @@ def _opening(quiet: bool) -> AbstractContextManager[Any]:
     """A sign of life while the index and the reader are opened."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()
-    from rich.console import Console
+    from ragyena.cli.visible_console import VisibleConsole
 
-    return Console(stderr=True).status("opening the index and the reader")
+    console = VisibleConsole(sys.stderr)
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    return console.status("opening the index and the reader", spinner=spinner)
 
 
 # --- files of questions ----------------------------------------------------------------------------------------

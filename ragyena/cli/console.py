@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ragyena.cli.terminal import HIDDEN, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,26 +26,24 @@ SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
 LINE_EVERY = 10.0
 """Seconds between progress lines where stderr is no terminal."""
-WHOLE_LINES = 100_000
-"""A width that no line reaches."""
 
 
 def output() -> Console:
-    """A console on stdout. Colour only on a terminal and without NO_COLOR; nothing is read as markup.
+    """A console on stdout.
 
     Lines are broken at the width of a terminal (or of COLUMNS); in a pipe they are whole, for grep and its kin.
     """
-    from rich.console import Console
+    from ragyena.cli.visible_console import VisibleConsole
 
-    whole_lines = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, markup=False, emoji=False, width=WHOLE_LINES if whole_lines else None)
+    return VisibleConsole(sys.stdout, whole_lines=not sys.stdout.isatty())
 
 
 def emit_json(value: Mapping[str, Any], *, indent: int | None = 2) -> None:
-    """``value`` as JSON on stdout, in UTF-8 whatever the terminal's encoding."""
+    """``value`` as JSON on stdout, in UTF-8 whatever the terminal's encoding, controls and the like escaped."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    print(json.dumps(value, ensure_ascii=False, indent=indent, default=str), flush=True)
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    print(re.sub(f"(?!\n)[{HIDDEN}]", lambda match: json.dumps(match[0])[1:-1], text), flush=True)
 
 
 @contextmanager
@@ -56,11 +57,13 @@ def interruptible(safe: str) -> Iterator[None]:
 
 
 def short_path(source: str) -> str:
-    """A document's source as a person would type it: relative to the working directory where it lies below it."""
-    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if source.startswith(f"{base}/"):
-            return prefix + source[len(str(base)) + 1 :]
-    return source
+    """A document's source as a person would type it, on one line: relative to the working directory where it lies
+    below it."""
+    for folder, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        with suppress(OSError, RuntimeError):  # the working directory was deleted, the user has no home
+            if source.startswith(f"{folder()}/"):
+                return one_line(prefix + source[len(str(folder())) + 1 :])
+    return one_line(source)
 
 
 def size(count: float) -> str:
@@ -79,26 +82,25 @@ class TerminalProgress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        from ragyena.cli.visible_console import VisibleConsole
+
+        self._console = VisibleConsole(sys.stderr)
+        self._draws = self._console.is_terminal and not self._console.is_dumb_terminal
         self._quiet = quiet
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[pace]}", markup=False),
+            TextColumn("{task.fields[status]}", markup=False),
             console=self._console,
             transient=True,
         )
         self._task: TaskID | None = None
-        self._description, self._unit, self._total, self._done = "", "", None, 0
-        self._began = self._last_line = 0.0
-
-    _total: int | None
+        self._stage = Stage("", None, "", 0.0)
+        self._last_line = 0.0
 
     def __enter__(self) -> TerminalProgress:
         return self
@@ -109,28 +111,32 @@ class TerminalProgress:
     def start(self, description: str, total: int | None, unit: str) -> None:
         """A new stage begins."""
         self._finish()
-        self._description, self._total, self._unit, self._done = description, total, unit, 0
-        self._began = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._stage = Stage(description, total, unit, self._last_line)
 
     def advance(self, amount: int, status: str = "") -> None:
         """``amount`` more units are done."""
-        self._done += amount
-        now = time.monotonic()
-        if self._quiet or now - self._began < SHOW_AFTER:
+        stage, now = self._stage, time.monotonic()
+        stage.advance(amount, now)
+        if self._quiet or now - stage.began < SHOW_AFTER:
             return
-        if self._console.is_terminal:
+        if self._draws:
             if self._task is None:
                 self._bars.start()
-                self._task = self._bars.add_task(self._description, total=self._total, rate="", status="")
-            self._bars.update(self._task, completed=self._done, rate=self._rate(now), status=status)
+                self._task = self._bars.add_task(stage.description, total=1.0, pace="", status="")
+            total = None if stage.fraction is None else 1.0
+            pace = ", ".join(part for part in (stage.count(), stage.rate(now), stage.time_left(now)) if part)
+            self._bars.update(
+                self._task, total=total, completed=stage.fraction or 0.0, pace=pace, status=_shortened(status)
+            )
         elif now - self._last_line >= LINE_EVERY:
             self._last_line = now
-            line = self._line(now)
-            self._console.print(f"{line}, {status}" if status else line, soft_wrap=True)
+            parts = (stage.count(), stage.rate(now), stage.time_left(now), one_line(status))
+            self.note(f"{stage.description}: {', '.join(part for part in parts if part)}")
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(" ".join(text.split()), soft_wrap=True)
 
     def _finish(self) -> None:
         if self._task is not None:
@@ -138,14 +144,81 @@ class TerminalProgress:
             self._bars.stop()
             self._task = None
 
-    def _rate(self, now: float) -> str:
-        return f"{self._done / max(now - self._began, 1e-9):,.0f} {self._unit}/s"
 
-    def _line(self, now: float) -> str:
-        elapsed = now - self._began
-        if not self._total:
-            return f"{self._description}: {self._done:,} {self._unit}, {self._rate(now)}"
-        left = elapsed * max(self._total - self._done, 0) / max(self._done, 1)
-        return (
-            f"{self._description}: {self._done:,} of {self._total:,} {self._unit}, {self._rate(now)}, {left:.0f} s left"
-        )
+@dataclass(slots=True)
+class Stage:
+    """How far a stage is, and how long the rest will take: as long for each unit as for those so far.
+
+    The first units are left out of that once there are more: before them, models are loaded and caches filled.
+    """
+
+    description: str
+    total: int | None
+    """Units in all; None where that is not known."""
+    unit: str
+    """The units' name in the plural."""
+    began: float
+    done: int = 0
+    first: tuple[float, int] | None = None
+    """When the first units were done, and how many they were."""
+
+    def advance(self, amount: int, now: float) -> None:
+        self.done += amount
+        if self.first is None and amount:
+            self.first = now, amount
+
+    @property
+    def fraction(self) -> float | None:
+        """The part that is done; None where the total is not known."""
+        return min(self.done / self.total, 1.0) if self.total else None
+
+    def count(self) -> str:
+        """``20 of 100 passages``, ``1.2 MB of 3.4 MB``."""
+        if self.unit == "bytes":
+            return size(self.done) if self.total is None else f"{size(self.done)} of {size(self.total)}"
+        return f"{self.done:,} {self.unit}" if self.total is None else f"{self.done:,} of {self.total:,} {self.unit}"
+
+    def _pace(self, now: float) -> tuple[float, int]:
+        """Seconds, and the units that were done in them."""
+        if self.first is None:
+            return 0.0, 0
+        at, units = self.first
+        return (now - at, self.done - units) if self.done > units and now > at else (now - self.began, self.done)
+
+    def rate(self, now: float) -> str:
+        """``120 files/s``, ``2.5 files/s``, ``4.2 s a question``; empty before the first unit is done."""
+        seconds, units = self._pace(now)
+        if seconds <= 0:
+            return ""
+        if self.unit == "bytes":
+            return f"{size(units / seconds)}/s"
+        if units >= seconds:
+            return f"{units / seconds:,.{0 if units / seconds >= 9.95 else 1}f} {self.unit}/s"
+        return f"{duration(seconds / units)} a {_SINGULAR.get(self.unit, self.unit.removesuffix('s'))}"
+
+    def time_left(self, now: float) -> str:
+        """``44 s left``; empty where it cannot be told."""
+        seconds, units = self._pace(now)
+        left = (self.total or 0) - self.done
+        return f"{duration(seconds / units * left)} left" if units and left > 0 else ""
+
+
+_SINGULAR = {"batches": "batch", "passes": "pass"}
+_STATUS_CHARS = 40
+
+
+def _shortened(status: str) -> str:
+    status = one_line(status)
+    return status if len(status) <= _STATUS_CHARS else f"...{status[3 - _STATUS_CHARS :]}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.4 s``, ``44 s``, ``3 min 20 s``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

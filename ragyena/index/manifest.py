@@ -28,7 +28,7 @@ LARGEST_FILE = 16_000_000
 """Bytes; a manifest has about a thousand."""
 LARGEST_DIMENSION = 65_536
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields", "comments")
+FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields", "csv_rows", "comments", "hidden")
 """Settings that cannot change once an index is made: its passages and vectors depend on them."""
 
 

@@ -33,7 +33,7 @@ def test_where_stderr_is_no_terminal_progress_is_lines_with_rate_and_time_left(
     out, err = capsys.readouterr()
     assert out == ""
     lines = err.splitlines()
-    assert lines[0] == "embedding: 20 of 100 passages, 2 passages/s, 44 s left"
+    assert lines[0] == "embedding: 20 of 100 passages, 1.8 passages/s, 44 s left"
     assert lines[-1] == "one file was left out"
     assert len(lines) == 5
 

@@ -127,6 +127,14 @@ def write_eml(path: Path) -> None:
     path.write_bytes(mail.as_bytes())
 
 
+def write_ipynb(path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Lighthouses\n", "\n", FACT]},
+        {"cell_type": "code", "source": f"print({SECOND!r})", "outputs": []},
+    ]
+    path.write_text(json.dumps({"cells": cells, "nbformat": 4}), encoding="utf-8")
+
+
 def write_code(path: Path) -> None:
     path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
 
@@ -146,4 +154,5 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".jsonl": write_jsonl,
     ".py": write_code,
     ".eml": write_eml,
+    ".ipynb": write_ipynb,
 }
