@@ -78,11 +78,11 @@ class Layout:
     """The names stand above values of another kind, so they are names beyond doubt."""
 
 
-def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
-    """The layout of a table of rows that are not empty; ``header_rows`` as in ``tables.read_table``."""
+def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequence[bool] | None = None) -> Layout:
+    """The layout of a table of rows that are not empty; ``header_rows`` and ``whole`` as in ``tables.read_table``."""
     width = max(map(len, rows[: SAMPLE_ROWS + MOST_TITLE_ROWS]), default=0)
     most = max(4, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, width)))
-    title_count = _title_rows(rows[: most + MOST_TITLE_ROWS])
+    title_count = _title_rows(rows[: most + MOST_TITLE_ROWS], whole)
     titles = tuple("; ".join(f"{k}: {v}" if k else v for k, v in pairs_of(row)) for row in rows[:title_count])
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
     if not header_rows and _is_form(body, may_have_names=header_rows is None):
@@ -115,7 +115,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
     )
 
 
-def _title_rows(rows: Sequence[Row]) -> int:
+def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:
     """The number of leading rows with a text, or a label and a value, above rows of more cells."""
     fills = [sum(map(bool, row)) for row in rows]
     count = 0
@@ -125,7 +125,7 @@ def _title_rows(rows: Sequence[Row]) -> int:
         usual = below[len(below) // 2]
         texts = {cell for cell in row if cell}
         is_group = len(texts) == 1 and fill > 1 and not row[0]  # a name over some of the columns
-        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1)
+        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1) and (whole is None or whole[count])
         is_pair = (
             bool(row[0]) and usual >= 3 and fill < usual and (fill == 2 < usual - 1 or row[0].endswith((":", "：")))
         )

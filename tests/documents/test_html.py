@@ -53,8 +53,8 @@ def test_a_row_across_the_table_starts_a_section(tmp_path: Path) -> None:
         "<table><tr><th>Item<th>Price</tr><tr><th colspan=2>Fruit</tr><tr><td>Fig<td>3</tr>"
         "<tr><td colspan=2>Roots</tr><tr><td>Beet<td>2</tr></table>",
     )
-    assert document.text == "Fruit\n\nItem: Fig; Price: 3\n\nRoots\n\nItem: Beet; Price: 2"
-    assert [block.header for block in document.blocks] == [("Item", "Price")] * 2
+    assert document.text == "Fruit\nFruit > Item: Fig; Price: 3\nRoots\nRoots > Item: Beet; Price: 2"
+    assert [block.header for block in document.blocks] == [("Item", "Price")]
 
 
 def test_rows_of_a_name_and_a_value(tmp_path: Path) -> None:
