@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import valid_unicode
+from ragyena.documents.loading import prepare, valid_unicode
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import Found, find_files, listed_left_out
 from ragyena.errors import NothingToIndexError, UsageError
@@ -112,6 +112,8 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> Gathered:
         else:
             documents[source.source] = valid_unicode(source)
     found = find_files(paths, exclude, outside=index)
+    if found.files:
+        prepare()
     roots = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 -- resolve() would replace links' names
     return Gathered(roots, (*found.files, *documents.values()), found)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragyena.documents.loading import title_of
+from ragyena.documents.reading import title_of
 from ragyena.files import open_file
 from ragyena.index.store import Source, Store
 from ragyena.types import FileState

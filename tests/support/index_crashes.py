@@ -8,7 +8,8 @@ must open, hold each document as it was before or as it becomes, lose none, and 
 POINTS is how many to try, spread evenly; all without it. Prints a line of JSON a failure, and one with the counts of
 each scenario.
 
-Embeddings are random numbers by the hash of the text, everything else is the product.
+Embeddings are random numbers by the hash of the text, and files are read in the process itself; everything else is the
+product.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from ragyena.config import IndexConfig, PipelineConfig
+from ragyena.documents import reading
 from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
 from ragyena.index import embedder as embedding
 from ragyena.index import ingest
@@ -403,6 +405,7 @@ def main() -> None:
     wanted = int(points[0]) if points else None
     Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
     ingest.COMMIT_PASSAGES = 6
+    ingest.load = reading.read  # in this process, which is forked again and again
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()
