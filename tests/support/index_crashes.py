@@ -35,8 +35,8 @@ import numpy as np
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.documents import reading
 from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
+from ragyena.index import add, ingest
 from ragyena.index import embedder as embedding
-from ragyena.index import ingest
 from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
@@ -406,6 +406,7 @@ def main() -> None:
     Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
     ingest.COMMIT_PASSAGES = 6
     ingest.load = reading.read  # in this process, which is forked again and again
+    add.prepare = lambda: None
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()
