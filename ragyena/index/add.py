@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import load, valid_unicode
+from ragyena.documents.loading import load, prepare, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import Found, find_files
@@ -118,6 +118,8 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
         else:
             documents[source.source] = valid_unicode(source)
     found = find_files(paths, exclude, outside=index)
+    if found.files:
+        prepare()
     return paths, [*found.files, *documents.values()], found
 
 

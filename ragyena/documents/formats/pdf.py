@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ragyena.config import IndexConfig
 from ragyena.documents import ocr
 from ragyena.documents.pdf.content import read_page
-from ragyena.documents.pdf.document import OutlineEntry, build_text, top_title
+from ragyena.documents.pdf.document import OutlineEntry, build_text, continue_tables, top_title
 from ragyena.documents.pdf.elements import Page, Part
 from ragyena.documents.pdf.forms import read_entries
 from ragyena.documents.pdf.layout import lay_out
@@ -38,6 +38,18 @@ _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?")
 _pdfium_lock = threading.Lock()  # pdfium serves one thread at a time
 
 
+def tables(path: Path) -> list[list[list[str]]]:
+    """The rows of cells of every table in a file, as they are drawn: header rows first, merged cells repeated."""
+    with _pdfium_lock:
+        pdf = _open(path)
+        try:
+            pages = [lay_out(_page(pdf, number, recognise=False)[0]) for number in range(len(pdf))]
+        finally:
+            pdf.close()
+    continue_tables(pages)
+    return [part.rows for parts in pages for part in parts if part.kind == "table"]
+
+
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     with _pdfium_lock:
         found = list(_load(path, config))
@@ -54,7 +66,7 @@ def _load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         for number in range(len(pdf)):
             page = None
             try:
-                page, unread_scan = _page(pdf, number, recognise)
+                page, unread_scan = _page(pdf, number, recognise=recognise)
                 if unread_scan:
                     unread.append((number, "is a scan, whose text is not recognised", _scan_hint(config)))
             except ValueError as error:
@@ -124,7 +136,7 @@ def _open(path: Path) -> PdfDocument:
     return pdf
 
 
-def _page(pdf: PdfDocument, number: int, recognise: bool) -> tuple[Page, bool]:
+def _page(pdf: PdfDocument, number: int, *, recognise: bool) -> tuple[Page, bool]:
     """(content of the page, True for a scan without any text whose text is not recognised)"""
     import pypdfium2
 

@@ -31,6 +31,9 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
         cells, spanning = _cells(row, columns)
         lines.append(cells)
         spans.append(spanning)
+    filled = [sum(bool(cells[i]) for cells in lines) for i in range(len(columns))]
+    if sum(sum(map(bool, cells)) > 1 for cells in lines) < 2 or sum(count > 1 for count in filled) < 2:
+        return None  # a formula with its number, a line with a gap
     box = Box(columns[0][0], min(row.y0 for row in rows), columns[-1][1], max(row.y1 for row in rows))
     cuts = _cuts(rows, box, horizontal)
     header = _header_lines(rows, cuts)

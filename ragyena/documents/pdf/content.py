@@ -30,6 +30,7 @@ MOST_CHARS = 400_000
 LABEL_WIDTH, LABEL_HEIGHT = 150.0, 12.0
 """Points around a form field in which printed text is taken for its label."""
 
+_TEX_LIGATURES = frozenset((11, 12, 13, 14, 15, 27, 28, 29, 30, 31))
 _INVISIBLE = 3
 _FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
 _BOLD_WEIGHT = 600
@@ -65,6 +66,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
     vertical = [line for line in lines if line.width < line.height]
     runs = build_runs(by_turn.pop(turn, []), vertical)
     runs += _filled_in(entries, runs, turn)
+    runs += _bullets([_turned(dot, turn) for dot in drawings.dots], runs)
     asides: list[Run] = []
     for key, glyphs in sorted(by_turn.items()):
         for run in slanted_runs(glyphs) if key < 0 else build_runs(glyphs, []):
@@ -93,6 +95,7 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MOST_CHARS:
             raise ValueError(f"{count:,} characters on one page, more than {MOST_CHARS:,}")
+        is_generated = pdfium.FPDFText_IsGenerated
         get_code, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
         rect = pdfium.FS_RECTF()
         reference = ctypes.byref(rect)
@@ -102,7 +105,9 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
         space = False
         for i in range(count):
             code = get_code(text_page, i)
-            if (code <= 32 and code != 2) or code == 0xA0:
+            if code == 0xA0 or (
+                code <= 32 and code != 2 and (code not in _TEX_LIGATURES or is_generated(text_page, i) == 1)
+            ):
                 space = True
                 continue
             found = get_object(text_page, i)
@@ -148,7 +153,7 @@ def _object(pdfium: Any, text_page: Any, index: int, address: int, drawings: Dra
     handle = ctypes.cast(ctypes.c_void_p(address), pdfium.FPDF_PAGEOBJECT)
     angle = math.degrees(pdfium.FPDFText_GetCharAngle(text_page, index)) % 360
     quarter = round(angle / 90)
-    turn = quarter % 4 if abs(angle - quarter * 90) < 3 else -1
+    turn = -quarter % 4 if abs(angle - quarter * 90) < 3 else -1
     bold, mono = _font_style(pdfium, pdfium.FPDFTextObj_GetFont(handle))
     x, y = ctypes.c_double(), ctypes.c_double()
     pdfium.FPDFText_GetCharOrigin(text_page, index, ctypes.byref(x), ctypes.byref(y))
@@ -220,6 +225,25 @@ def _filled_in(entries: Sequence[Entry], printed: Sequence[Run], turn: int) -> l
             first.text = f"{entry.label}: {first.text}"
         filled += entry.runs
     return filled
+
+
+def _bullets(dots: Sequence[Box], runs: Sequence[Run]) -> list[Run]:
+    """Small drawn shapes to the left of a line's beginning, as bullets."""
+    by_height = sorted(runs, key=lambda run: run.y0)
+    tops = [run.y0 for run in by_height]
+    bullets: list[Run] = []
+    for dot in dots:
+        middle = (dot.y0 + dot.y1) / 2
+        level = [
+            run
+            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:200]
+            if run.y0 < middle < run.y1
+        ]
+        right = [run for run in level if 0 <= run.x0 - dot.x1 <= 2.5 * run.size]
+        if right and not any(dot.x0 - 2 * run.size < run.x1 <= dot.x1 for run in level):
+            run = min(right, key=lambda run: run.x0)
+            bullets.append(Run(dot.x0, run.y0, dot.x1, run.y1, "•", run.baseline, run.size))
+    return bullets
 
 
 def _turned(box: Box, turn: int) -> Box:

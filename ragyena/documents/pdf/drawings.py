@@ -24,6 +24,9 @@ THIN = 3.0
 LEAST_RULE = 4.0
 """Points: shorter lines part no cells."""
 MOST_CLIP_PATHS = 16
+DOT = (1.5, 7.0)
+"""Least and largest side of a drawn bullet in points."""
+MOST_DOTS = 2000
 
 _Matrix = tuple[float, float, float, float, float, float]
 _UNIT: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -35,6 +38,8 @@ class Drawings:
 
     lines: list[Box] = field(default_factory=list)
     """Level and upright ones."""
+    dots: list[Box] = field(default_factory=list)
+    """Small filled shapes: bullets that are drawn."""
     images: list[Box] = field(default_factory=list)
     outermost: set[int] = field(default_factory=set)
     """Addresses of the text objects that are part of no drawing: their clipping is in the page's coordinates."""
@@ -91,7 +96,7 @@ def _visit(page: Any, form: Any, matrix: _Matrix, depth: int, drawings: Drawings
                 drawings.outermost.add(ctypes.cast(item, ctypes.c_void_p).value or 0)
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             if drawings.segments < MOST_SEGMENTS:
-                _path(pdfium, item, _times(_matrix(pdfium, item), matrix), drawings)
+                _path(pdfium, item, matrix, drawings)
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
             a, b, c, d, e, f = _times(_matrix(pdfium, item), matrix)
             drawings.images.append(_around([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)]))
@@ -106,10 +111,15 @@ def _path(pdfium: Any, item: Any, matrix: _Matrix, drawings: Drawings) -> None:
         return
     if not fill.value and not stroke.value:
         return
+    box = _bounds(pdfium, item, matrix)
+    if box is not None and DOT[0] <= box.width <= DOT[1] and DOT[0] <= box.height <= DOT[1]:
+        if 0.7 < box.width / box.height < 1.4 and len(drawings.dots) < MOST_DOTS:
+            drawings.dots.append(box)
+        return
     count = min(pdfium.FPDFPath_CountSegments(item), MOST_SEGMENTS - drawings.segments)
     drawings.segments += max(count, 1)
     x, y = ctypes.c_float(), ctypes.c_float()
-    a, b, c, d, e, f = matrix
+    a, b, c, d, e, f = _times(_matrix(pdfium, item), matrix)
     points: list[tuple[float, float]] = []
     for i in range(count):
         segment = pdfium.FPDFPath_GetPathSegment(item, i)
@@ -126,6 +136,17 @@ def _path(pdfium: Any, item: Any, matrix: _Matrix, drawings: Drawings) -> None:
         if pdfium.FPDFPathSegment_GetClose(segment) and points:
             points.append(points[0])
     _add_lines(points, bool(stroke.value), drawings)
+
+
+def _bounds(pdfium: Any, item: Any, matrix: _Matrix) -> Box | None:
+    """The rectangle around a path in the coordinates of the page; None where it is none of its own matrix's."""
+    edges = [ctypes.c_float() for _ in range(4)]
+    if not pdfium.FPDFPageObj_GetBounds(item, *(ctypes.byref(edge) for edge in edges)):
+        return None
+    left, bottom, right, top = (edge.value for edge in edges)
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (left, right) for y in (bottom, top)]
+    return _around([(a * x + c * y + e, b * x + d * y + f) for x, y in corners])
 
 
 def _add_lines(points: list[tuple[float, float]], stroked: bool, drawings: Drawings) -> None:

@@ -30,7 +30,9 @@ def body_size(pages: Sequence[Sequence[Part]]) -> float:
 def heading_levels(pages: Sequence[Sequence[Part]], body: float) -> dict[int, int]:
     """id of a part -> the level of the heading that it is: by size, then bold text of the size of the body."""
     found: list[Part] = []
-    bold = Counter(part.bold for parts in pages for part in parts if part.kind == "prose" and not part.margin)
+    bold: Counter[bool] = Counter()
+    for part in (part for parts in pages for part in parts if part.kind == "prose"):
+        bold[part.bold] += len(part.text)
     bold_counts = bold[False] > bold[True]
     for parts in pages:
         for i, part in enumerate(parts):

@@ -8,13 +8,18 @@ from collections.abc import Sequence
 
 from ragyena.documents.pdf.elements import Part
 
-__all__ = ["drop_repeated", "printed_labels"]
+__all__ = ["drop_repeated", "is_page_number", "printed_labels"]
 
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(
     r"\W*(?:page|seite|p\.|pg\.)?\s*(?P<number>\d{1,5}|[ivxlc]{1,7})(?:\s*(?:/|of|von|sur|de)\s*\d{1,5})?\W*",
     re.IGNORECASE,
 )
+
+
+def is_page_number(text: str) -> bool:
+    """True for a number that stands alone: ``7``, ``- iv -``, ``Page 3 of 9``."""
+    return len(text) < 40 and bool(_NUMBER.fullmatch(text))
 
 
 def drop_repeated(pages: Sequence[list[Part]]) -> None:
@@ -31,6 +36,8 @@ def drop_repeated(pages: Sequence[list[Part]]) -> None:
                 if _key(part) in seen or _NUMBER.fullmatch(part.text):
                     continue
                 seen.add(_key(part))
+            elif not part.aside:
+                part.margin = False
             kept.append(part)
         parts[:] = kept
 
