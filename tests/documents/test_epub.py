@@ -20,8 +20,9 @@ PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl
 <item id="b" href="text/b%20two.xhtml" media-type="application/xhtml+xml"/>
 <item id="a" href="text/a.xhtml" media-type="application/xhtml+xml"/></manifest>
 <spine><itemref idref="n"/><itemref idref="b"/><itemref idref="a"/></spine></package>"""
-NAV = """<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body><nav epub:type="toc">
-<ol><li><a href="text/b%20two.xhtml#x">First chapter</a></li><li><a href="text/a.xhtml">Last</a></li></ol></nav></body>
+NAV = """<html xmlns="http://www.w3.org/1999/xhtml" xmlns:epub="http://www.idpf.org/2007/ops"><body>
+<nav epub:type="toc"><ol><li><a href="text/b%20two.xhtml#x">First chapter</a></li>
+<li><a href="text/a.xhtml">Last</a></li></ol></nav></body>
 </html>"""
 PAGE = """<?xml version="1.0" encoding="utf-8"?><html xmlns="http://www.w3.org/1999/xhtml"
 xmlns:epub="http://www.idpf.org/2007/ops"><head><title/></head><body>{}</body></html>"""
@@ -45,7 +46,8 @@ def book(tmp_path: Path, **more: str) -> Path:
             "OEBPS/book.opf": PACKAGE,
             "OEBPS/nav.xhtml": NAV,
             "OEBPS/text/b two.xhtml": PAGE.format(
-                f"<p>{break_.format('iv')}The heron nests in April.</p><p>It is {break_.format('5')}grey.</p><p>Tall.</p>"
+                f"<p>{break_.format('iv')}The heron nests in April.</p>"
+                f"<p>It is {break_.format('5')}grey.</p><p>Tall.</p>"
             ),
             **more,
         },

@@ -25,12 +25,11 @@ def read(tmp_path: Path, body: str, head: str = "") -> Document:
 def test_text_in_its_encodings(tmp_path: Path) -> None:
     document = read(
         tmp_path,
-        r"The lease ends in {\b October 2027}.\par M\'fcller \u8364?5 {\f1 \'cc\'e0\'ff\'ea} \u-10179?\u-8704? a\~b c\_d"
+        r"The lease ends in {\b October 2027}.\par "
+        r"M\'fcller \u8364?5 {\f1 \'cc\'e0\'ff\'ea} \u-10179?\u-8704? a\~b c\_d"
         "\\par so\\-lo \\{x\\} \\ldblquote q\\rdblquote \\emdash\\par {\\uc2\\u228ae }\\'e4",
     )
-    assert document.text == (
-        "The lease ends in October 2027.\n\nMüller €5 Маяк 😀 a b c-d\n\nsolo {x} “q”—\n\nä ä"
-    )
+    assert document.text == ("The lease ends in October 2027.\n\nMüller €5 Маяк 😀 a b c-d\n\nsolo {x} “q”—\n\nä ä")
 
 
 def test_hidden_and_deleted_text_is_left_out_and_fields_show_their_result(tmp_path: Path) -> None:

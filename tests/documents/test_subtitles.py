@@ -32,7 +32,8 @@ def test_cues_that_follow_each_other_are_a_paragraph_with_its_time(tmp_path: Pat
 def test_voices_notes_and_styles_of_webvtt(tmp_path: Path) -> None:
     document = read(
         tmp_path,
-        "WEBVTT - Lecture 3\n\nNOTE secret\n\nSTYLE\n::cue { color: red }\n\nintro\n00:01.000 --> 00:03.500 align:start\n"
+        "WEBVTT - Lecture 3\n\nNOTE secret\n\nSTYLE\n::cue { color: red }\n\nintro\n"
+        "00:01.000 --> 00:03.500 align:start\n"
         "<v.loud Ana Roe>Welcome &amp; hello.\n\n00:03.600 --> 00:05.000\n<v Ben>Thanks.\n",
         "talk.vtt",
     )

@@ -9,9 +9,8 @@ from email.message import EmailMessage
 from pathlib import Path
 from zipfile import ZipFile
 
-from outlook import fixed, text, write_compound
-
 from office_files import write_odf
+from outlook import fixed, text, write_compound
 
 FACT = "The Eddystone lamp flashes every 10 seconds."
 SECOND = "Its tower is 49 metres tall."
@@ -94,10 +93,10 @@ def write_pptx(path: Path) -> None:
 
     deck = pptx.Presentation()
     deck.core_properties.title = "Lighthouses"
-    for title, text in (("The lamp", FACT), ("The tower", SECOND)):
+    for title, line in (("The lamp", FACT), ("The tower", SECOND)):
         slide = deck.slides.add_slide(deck.slide_layouts[1])
         slide.shapes.title.text = title
-        slide.placeholders[1].text = text
+        slide.placeholders[1].text = line
     deck.save(str(path))
 
 

@@ -65,7 +65,7 @@ class _Reader:
             line = self.lines[i]
             fence, heading = _FENCE.match(line), _HEADING.match(line)
             if _BLOCK_ATTRIBUTES.match(line):
-                style, self.lines[i] = line, "" if not line.startswith("[[") else ""
+                style, self.lines[i] = line, ""
                 i += 1
                 continue
             if fence is not None:
@@ -141,7 +141,7 @@ class _Reader:
     def _fenced(self, first: int, fence: str) -> int:
         """Mark a delimited block; the line to go on with, inside it where it holds text."""
         closing = "```" if fence.startswith("```") else fence
-        if fence[0] not in _VERBATIM and fence[0] != "/" or fence == "--":
+        if (fence[0] not in _VERBATIM and fence[0] != "/") or fence == "--":
             self.lines[first] = ""
             return first + 1
         end = self._closing(first, closing)

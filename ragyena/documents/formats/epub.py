@@ -73,7 +73,9 @@ def _check_protection(archive: ZipFile, names: dict[str, None], path: Path) -> N
     if "META-INF/encryption.xml" not in names:
         return
     root = _parsed(archive.read("META-INF/encryption.xml"))
-    targets = [] if root is None else [node.get("URI") or "" for node in root.iter() if name_of(node) == "cipherreference"]
+    targets = (
+        [] if root is None else [node.get("URI") or "" for node in root.iter() if name_of(node) == "cipherreference"]
+    )
     if any(target.lower().endswith(_PAGES) for target in targets):
         raise UnreadableDocumentError(
             f"{path} is protected against copying: its text is encrypted", hint="get a copy without protection"

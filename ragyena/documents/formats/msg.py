@@ -33,8 +33,10 @@ _DATA, _LONG_NAME, _SHORT_NAME, _SHOWN_NAME, _CONTENT_ID, _IS_HIDDEN = 0x3701, 0
 _EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 
 _RTF_DICTIONARY = (
-    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans SerifSymbol"
-    rb"ArialTimes New RomanCourier{\colortbl\red0\green0\blue0" + b"\r\n" + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
+    rb"{\rtf1\ansi\mac\deff0\deftab720{\fonttbl;}{\f0\fnil \froman \fswiss \fmodern \fscript \fdecor MS Sans Serif"
+    rb"SymbolArialTimes New RomanCourier{\colortbl\red0\green0\blue0"
+    + b"\r\n"
+    + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
 """What the dictionary of compressed RTF begins with (MS-OXRTFCP)."""
 
@@ -62,13 +64,20 @@ def parse_msg(data: bytes, path: Path) -> Mail:
         ) from error
 
 
-def _message(file: Any, streams: dict[tuple[str, ...], list[str]], place: tuple[str, ...], path: Path, depth: int) -> Mail:
+def _message(
+    file: Any, streams: dict[tuple[str, ...], list[str]], place: tuple[str, ...], path: Path, depth: int
+) -> Mail:
     store = _Store(file, streams, place, header=24 if place else 32)
     headers = dict(parse_mail(store.text(_HEADERS).encode("utf-8", "replace") + b"\n\n", path).headers)
     address = store.text(_SENDER_SMTP) or store.text(_SENDER_ADDRESS)
     name = store.text(_SENDER_NAME) or store.text(_SENT_FOR)
     sender = f"{name} <{address}>" if name and "@" in address and name != address else name or address
-    for key, value in (("From", sender), ("To", store.text(_TO)), ("Cc", store.text(_CC)), ("Subject", store.text(_SUBJECT))):
+    for key, value in (
+        ("From", sender),
+        ("To", store.text(_TO)),
+        ("Cc", store.text(_CC)),
+        ("Subject", store.text(_SUBJECT)),
+    ):
         if value.strip("\x00 "):
             headers.setdefault(key, " ".join(value.strip("\x00").split())[:4000])
     sent = store.time(_SUBMIT_TIME) or store.time(_DELIVERY_TIME)
@@ -103,12 +112,16 @@ def _attachments(
 class _Store:
     """The properties of a message or an attachment."""
 
-    def __init__(self, file: Any, streams: dict[tuple[str, ...], list[str]], place: tuple[str, ...], header: int) -> None:
+    def __init__(
+        self, file: Any, streams: dict[tuple[str, ...], list[str]], place: tuple[str, ...], header: int
+    ) -> None:
         self._file, self._streams, self._place = file, streams, place
         fixed = self._stream("__properties_version1.0")[header:]
         self._fixed: dict[int, bytes] = {}
         for offset in range(0, min(len(fixed), 1 << 20) - 15, 16):
-            self._fixed.setdefault(int.from_bytes(fixed[offset + 2 : offset + 4], "little"), fixed[offset + 8 : offset + 16])
+            self._fixed.setdefault(
+                int.from_bytes(fixed[offset + 2 : offset + 4], "little"), fixed[offset + 8 : offset + 16]
+            )
 
     def text(self, number: int) -> str:
         wide = self._stream(f"__substg1.0_{number:04X}001F")
