@@ -131,4 +131,5 @@ def _has_surrogates(text: str) -> bool:
 
 
 def _spellable(skipped: Skipped) -> Skipped:
-    return Skipped(*map(replace_surrogates, (skipped.source, skipped.message, skipped.hint)))
+    source, message, hint = map(replace_surrogates, (skipped.source, skipped.message, skipped.hint))
+    return replace(skipped, source=source, message=message, hint=hint)
