@@ -22,10 +22,14 @@ _DROPPED = re.compile(
     r"\*?(?:\s{0,9}\[[^\[\]]{0,500}\]){0,3}(?:\s{0,9}\{[^{}]{0,2000}\}){0,2}"
 )
 _EMPTY = re.compile(r"[ \t]*(?:\(\s{0,9}[,;]?\s{0,9}\)|\[\s{0,9}\])")
-_TWO = re.compile(r"\\(?:href|textcolor|colorbox|hyperlink|hyperref|texorpdfstring|foreignlanguage|acrodef)\*?\s*(?=[{\[])")
+_TWO = re.compile(
+    r"\\(?:href|textcolor|colorbox|hyperlink|hyperref|texorpdfstring|foreignlanguage|acrodef)\*?\s*(?=[{\[])"
+)
 _UNKNOWN = re.compile(r"\\(?:texttt|textsf|mbox|textmd|textup|url|nolinkurl)\s{0,9}(?=\{)")
 """Commands whose argument the library leaves out or puts in signs of its own."""
-_QUANTITY = re.compile(r"\\(SI|qty|SIrange|qtyrange|num|numrange|si|unit|ang)\s{0,9}(?:\[[^\[\]]{0,200}\])?\s{0,9}(?=\{)")
+_QUANTITY = re.compile(
+    r"\\(SI|qty|SIrange|qtyrange|num|numrange|si|unit|ang)\s{0,9}(?:\[[^\[\]]{0,200}\])?\s{0,9}(?=\{)"
+)
 _UNIT = re.compile(r"\\([A-Za-z]+)\s*")
 _UNITS = {
     **{"kilo": "k", "mega": "M", "giga": "G", "tera": "T", "milli": "m", "micro": "µ", "nano": "n", "pico": "p"},

@@ -13,8 +13,7 @@ from ragyena.documents.loading import load
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
-
-BOMB = "".join("\\newcommand{\\x%s}{%s}" % (b, f"\\x{a}" * 9) for a, b in pairwise("abcdefghij")) + "\\xj text"
+BOMB = "".join("\\newcommand{\\x" + b + "}{" + f"\\x{a}" * 9 + "}" for a, b in pairwise("abcdefghij")) + "\\xj text"
 
 
 def read(tmp_path: Path, body: str, preamble: str = "") -> Document:
@@ -50,9 +49,7 @@ def test_title_sections_and_own_commands(tmp_path: Path) -> None:
     )
     assert document.title == "On Heron Birds"
     assert document.metadata == {"author": "René M, Ana Roe", "created": "March 2025"}
-    assert document.text == (
-        "Abstract\n\nShort.\n\nIntro to Heron\n\nHeron is a–b and Heron–c.\n\nDeep\n\nText."
-    )
+    assert document.text == ("Abstract\n\nShort.\n\nIntro to Heron\n\nHeron is a–b and Heron–c.\n\nDeep\n\nText.")
     assert [(h.level, h.text) for h in document.headings] == [(2, "Abstract"), (2, "Intro to Heron"), (3, "Deep")]
 
 

@@ -22,24 +22,30 @@ _TOKEN = re.compile(
     r"\\(begin|end)\s{0,9}\{\s{0,9}([A-Za-z]{1,40}\*?)\s{0,9}\}"
     r"|\\(part|chapter|section|subsection|subsubsection|paragraph|subparagraph|frametitle|caption|title|author|date|"
     r"item|footnote|footnotetext|bibitem|abstract|verbatimblock|keywords|maketitle|captionof)\b\*?"
-    r"|(\n[ \t]*\n\s*|\\par\b|\\newpage\b|\\clearpage\b)|(\\\[|\\\]|\$\$)|\\."
-    ,
+    r"|(\n[ \t]*\n\s*|\\par\b|\\newpage\b|\\clearpage\b)|(\\\[|\\\]|\$\$)|\\.",
     re.DOTALL,
 )
 _OPTIONAL = re.compile(r"\s{0,9}\[([^\[\]]{0,500})\]")
 _LEVELS = {"part": 1, "chapter": 1, "section": 2, "subsection": 3, "subsubsection": 4, "frametitle": 3}
 _LEVELS |= {"paragraph": 5, "subparagraph": 6}
-_LISTS = frozenset("itemize enumerate description compactitem compactenum inparaenum asparaenum tasks".split())
-_TABLES = frozenset("tabular tabular* tabularx tabulary longtable supertabular xltabular tblr longtblr".split())
-_FORMULAS = frozenset("equation align gather multline eqnarray displaymath math flalign alignat dmath".split())
-_DRAWINGS = frozenset("tikzpicture pgfpicture pspicture picture CCSXML tikzcd forest axis".split())
-_THEOREMS = {name: name.capitalize() for name in "theorem lemma corollary proposition definition remark".split()}
-_THEOREMS |= {name: name.capitalize() for name in "example proof claim conjecture".split()}
+_LISTS = frozenset({"itemize", "enumerate", "description", "compactitem", "compactenum", "inparaenum", "asparaenum"})
+_TABLES = frozenset(
+    {"tabular", "tabular*", "tabularx", "tabulary", "longtable", "supertabular", "xltabular", "tblr", "longtblr"}
+)
+_FORMULAS = frozenset(
+    {"equation", "align", "gather", "multline", "eqnarray", "displaymath", "math", "flalign", "alignat", "dmath"}
+)
+_DRAWINGS = frozenset({"tikzpicture", "pgfpicture", "pspicture", "picture", "CCSXML", "tikzcd", "forest", "axis"})
+_THEOREMS = frozenset(
+    {"theorem", "lemma", "corollary", "proposition", "definition", "remark", "example", "proof", "claim", "conjecture"}
+)
 _ARGUMENTS = {"minipage": 1, "multicols": 1, "adjustbox": 1, "subfigure": 1, "wrapfigure": 2, "thebibliography": 1}
-_ROW = re.compile(r"\\\\(?:\s{0,9}\*)?(?:\s{0,9}\[[^\[\]]{0,40}\])?|\\tabularnewline\b|\\begin\b|\\end\b|\\.|[{}&]", re.DOTALL)
+_ROW = re.compile(
+    r"\\\\(?:\s{0,9}\*)?(?:\s{0,9}\[[^\[\]]{0,40}\])?|\\tabularnewline\b|\\begin\b|\\end\b|\\.|[{}&]", re.DOTALL
+)
 _RULES = re.compile(
-    r"\\(?:hline|toprule|midrule|bottomrule|addlinespace|cline|cmidrule|specialrule|rowcolor|hhline|noalign|arrayrulecolor|"
-    r"endfirsthead|endhead|endfoot|endlastfoot|morecmidrules|centering|caption|label)\b\*?"
+    r"\\(?:hline|toprule|midrule|bottomrule|addlinespace|cline|cmidrule|specialrule|rowcolor|hhline|noalign|"
+    r"arrayrulecolor|endfirsthead|endhead|endfoot|endlastfoot|morecmidrules|centering|caption|label)\b\*?"
     r"(?:\s{0,9}(?:\([^()]{0,40}\)|\[[^\[\]]{0,200}\]|\{[^{}]{0,500}\})){0,4}"
 )
 _SPAN = re.compile(r"\s{0,99}\\(multicolumn|multirow)\*?(?:\[[^\[\]]{0,20}\])?\s{0,9}\{\s{0,9}(-?\d{1,4})\s{0,9}\}")
@@ -119,7 +125,9 @@ class _Reader:
         if end == after and name != "bibitem":
             return position
         if name in {"title", "author", "date", "keywords"}:
-            words = plain(re.sub(r"\\(?:and|AND|And|quad|qquad)\b|\\\\", ", " if name == "author" else " ", content[:4000]))
+            words = plain(
+                re.sub(r"\\(?:and|AND|And|quad|qquad)\b|\\\\", ", " if name == "author" else " ", content[:4000])
+            )
             key = {"date": "created"}.get(name, name)
             if words and "\\today" not in content:
                 self._fields.setdefault(key, re.sub(r"(?:\s*,)+\s*", ", ", words).strip(", "))
@@ -187,7 +195,7 @@ class _Reader:
                 self._builder.heading(3, plain(title))
                 return after
         elif base in _THEOREMS or base in self._source.theorems:
-            label = self._source.theorems.get(base) or _THEOREMS[base]
+            label = self._source.theorems.get(base) or base.capitalize()
             self._line.append(f"{label} ({optional[1]}). " if optional else f"{label}. ")
         position = optional.end() if optional else position
         for _ in range(_ARGUMENTS.get(base, 0)):
