@@ -74,7 +74,8 @@ def _second_arguments(text: str) -> str:
     if not _TWO.search(text):
         return text
     pairs = brace_pairs(text)
-    parts, position = [], 0
+    parts: list[str] = []
+    position = 0
     for match in _TWO.finditer(text):
         if match.start() < position:
             continue
@@ -95,7 +96,8 @@ def _quantities(text: str) -> str:
     if not _QUANTITY.search(text):
         return text
     pairs = brace_pairs(text)
-    parts, position = [], 0
+    parts: list[str] = []
+    position = 0
     for match in _QUANTITY.finditer(text):
         if match.start() < position:
             continue
