@@ -248,5 +248,7 @@ def _begins_with_rows(columns: Sequence[Sequence[Sequence[Run]]], index: int) ->
     beside = [line for line in columns[index] if any(round(line[0].baseline) + shift in level for shift in (-1, 0, 1))]
     if not beside or len(level & own) < 0.8 * len(level):
         return False  # cells of one row share their first baseline
+    if len(beside) >= 0.9 * len(columns[index]) and len(level & own) >= 0.9 * len(level):
+        return True  # every line has its own cell beside it
     starts = sum(not joined(line)[:1].islower() for line in beside)
     return starts >= 0.7 * len(beside) and len(beside) < 0.9 * len(columns[index])

@@ -35,7 +35,7 @@ _INVISIBLE = 3
 _FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
 _BOLD_WEIGHT = 600
 _BOLD_NAMES = ("bold", "black", "heavy", "semibold", "demi")
-_MONO_NAMES = ("courier", "mono", "consol", "typewriter", "cmtt", "menlo", "code")
+_MONO_NAMES = ("courier", "mono", "nimbusmon", "consol", "typewriter", "cmtt", "menlo", "code")
 
 
 @dataclass(slots=True)

@@ -27,12 +27,11 @@ def drop_repeated(pages: Sequence[list[Part]]) -> None:
     counts: Counter[str] = Counter()
     for parts in pages:
         counts.update({_key(part) for part in parts if part.margin})
-    least = 2 if len(pages) < 6 else 3
     seen: set[str] = set()
     for parts in pages:
         kept = []
         for part in parts:
-            if part.margin and counts[_key(part)] >= least:
+            if part.margin and counts[_key(part)] > 1:
                 if _key(part) in seen or _NUMBER.fullmatch(part.text):
                     continue
                 seen.add(_key(part))

@@ -10,7 +10,7 @@ from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 
-__all__ = ["Gap", "Row", "has_cjk", "joined", "make_rows", "most_pitch"]
+__all__ = ["CODE_SIGNS", "LEADER", "MARKER", "Gap", "Row", "has_cjk", "joined", "make_rows", "most_pitch"]
 
 Gap = tuple[float, float]
 """An empty interval of x."""
@@ -23,6 +23,9 @@ WORD_GAP = 0.6
 """Runs closer than this, in sizes, are words of one text."""
 MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?")
 """A bullet or number before an item of a list or a heading."""
+LEADER = re.compile(r"(?:\. ?){4,}\s*(?:\d+|[ivxlc]+)$")
+"""Dots that lead to the page number of an entry of a table of contents."""
+CODE_SIGNS = frozenset("{}()=;<>[]_#/\\|&$@+*")
 _CJK = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
