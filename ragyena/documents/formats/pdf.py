@@ -17,7 +17,7 @@ from ragyena.documents.pdf.document import OutlineEntry, build_text, continue_ta
 from ragyena.documents.pdf.elements import Page, Part
 from ragyena.documents.pdf.forms import read_entries
 from ragyena.documents.pdf.layout import lay_out
-from ragyena.documents.pdf.scans import is_scan, read_scan
+from ragyena.documents.pdf.scans import is_scan, is_too_large, read_scan
 from ragyena.documents.text_builder import tidy
 from ragyena.errors import MissingDependencyError, UnreadableDocumentError
 from ragyena.types import Document, Skipped
@@ -148,7 +148,9 @@ def _page(pdf: PdfDocument, number: int, *, recognise: bool) -> tuple[Page, bool
         page = read_page(pdf_page, read_entries(pdf, pdf_page))
         if not is_scan(page):
             return page, False
-        if not recognise:
+        if is_too_large(page) and not page.runs:
+            raise ValueError(f"its image of {page.most_pixels:,} pixels is too large for text recognition")
+        if not recognise or is_too_large(page):
             return page, not page.runs
         recognised = read_scan(pdf_page)
         return (recognised if recognised.runs else page), False

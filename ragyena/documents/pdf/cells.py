@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.rows import CODE_SIGNS, LEADER, Gap, Row, joined
+from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 
 __all__ = ["group_rows", "read_cells"]
 
@@ -89,10 +89,13 @@ def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
     """The text of each column's cell, and True where a cell spans several."""
     runs = [item for item in row.items if isinstance(item, Run)]
     groups: list[list[Run]] = []
-    for left, right in row.intervals():
-        group = [run for run in runs if left - 0.1 <= run.x0 and run.x1 <= right + 0.1]
-        if group:
-            groups.append(group)
+    position = 0
+    for _, right in row.intervals():
+        start = position
+        while position < len(runs) and runs[position].x0 <= right:
+            position += 1
+        if position > start:
+            groups.append(runs[start:position])
     extents = [(group[0].x0, max(run.x1 for run in group)) for group in groups]
     placed: list[tuple[int, int]] = []
     taken = -1
@@ -225,7 +228,7 @@ def group_rows(
 def _continues(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:
     """True for a line whose cells only go on with cells of the line above."""
     filled = [i for i, cell in enumerate(cells) if cell]
-    if any(LEADER.search(above[i]) for i in filled):
+    if any(is_toc_entry(above[i]) for i in filled):
         return False  # entries of a table of contents
     if not filled or any(not above[i] and not tight for i in filled):
         return False

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_CHARS", "read_page"]
 
-MOST_CHARS = 400_000
-"""Characters of one page; a book has 3,000, and the fullest poster below 100,000."""
+MOST_CHARS = 200_000
+"""Characters of one page; that of a book has 3,000."""
 
 LABEL_WIDTH, LABEL_HEIGHT = 150.0, 12.0
 """Points around a form field in which printed text is taken for its label."""
 
+MOST_NEAR = 200
+"""Runs looked at around a field or a bullet."""
 _TEX_LIGATURES = frozenset((11, 12, 13, 14, 15, 27, 28, 29, 30, 31))
 _INVISIBLE = 3
 _FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
@@ -80,7 +82,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
         _shift(box, -corner.x0, -corner.y0)
     for run in (*runs, *asides):
         run.baseline -= corner.y0
-    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images)
+    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images, drawings.most_pixels)
 
 
 def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyph]]:
@@ -212,7 +214,7 @@ def _filled_in(entries: Sequence[Entry], printed: Sequence[Run], turn: int) -> l
         near = by_height[bisect_left(tops, first.y0 - 2.5 * LABEL_HEIGHT) : bisect_left(tops, first.y1 + LABEL_HEIGHT)]
         labels = [
             run
-            for run in near
+            for run in near[:MOST_NEAR]
             if (run.x0 < first.x1 + LABEL_WIDTH and first.x0 - LABEL_WIDTH < run.x1) and run.y0 < first.y1
         ]
         level = [run for run in labels if abs((run.y0 + run.y1) / 2 - (first.y0 + first.y1) / 2) < 0.6 * LABEL_HEIGHT]
@@ -236,7 +238,7 @@ def _bullets(dots: Sequence[Box], runs: Sequence[Run]) -> list[Run]:
         middle = (dot.y0 + dot.y1) / 2
         level = [
             run
-            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:200]
+            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:MOST_NEAR]
             if run.y0 < middle < run.y1
         ]
         right = [run for run in level if 0 <= run.x0 - dot.x1 <= 2.5 * run.size]

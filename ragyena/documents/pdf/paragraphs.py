@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.rows import CODE_SIGNS, LEADER, MARKER, Row, has_cjk, most_pitch
+from ragyena.documents.pdf.rows import CODE_SIGNS, MARKER, Row, has_cjk, is_toc_entry, most_pitch
 
 __all__ = ["read_paragraphs"]
 
 _ITEM = re.compile(rf"(?P<marker>{MARKER.pattern})\s+(?=\S)")
 _BULLET = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]")
-_LEADER_DOTS = re.compile(r"\s*(?:\. ?){5,}\s*")
+_LEADER_DOTS = re.compile(r" ?\.(?: ?\.){4,} ?")
 _END = '.!?:;。！？…"”’)»'
 
 
@@ -127,7 +127,7 @@ def _breaks(group: Sequence[_Line], line: _Line, left: float, right: float, pitc
     step = line.baseline - above.baseline
     if step > 1.3 * pitch + 0.5 or step < 0.3 * size:
         return True
-    if LEADER.search(above.text):
+    if is_toc_entry(above.text):
         return True  # an entry of a table of contents
     item = _ITEM.match(line.text)
     ended = above.text[-1] in _END

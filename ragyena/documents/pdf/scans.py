@@ -11,11 +11,13 @@ from ragyena.documents.pdf.elements import Page, Run
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
-__all__ = ["is_scan", "read_scan"]
+__all__ = ["is_scan", "is_too_large", "read_scan"]
 
 DOTS_PER_INCH = 200
 MOST_PIXELS = 6_000_000
 """A page is rendered with at most this many pixels: A4 at 200 dots per inch has four million."""
+MOST_IMAGE_PIXELS = 150_000_000
+"""Of an image in the file: A0 at 300 dots per inch has 140 million."""
 LEAST_IMAGE = 0.05
 """Share of a page without any text that an image covers, for the page to count as a scan."""
 WHOLE_PAGE = 0.7
@@ -23,6 +25,11 @@ WHOLE_PAGE = 0.7
 FEW_CHARS = 60
 LEAST_SIZE = 40.0
 """Points of the shorter side: nothing legible is on a smaller page."""
+
+
+def is_too_large(page: Page) -> bool:
+    """True where an image of the page would take too much memory to render."""
+    return page.most_pixels > MOST_IMAGE_PIXELS
 
 
 def is_scan(page: Page) -> bool:
