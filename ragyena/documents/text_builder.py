@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from ragyena.config import IndexConfig
+from ragyena.documents.budget import spend
 from ragyena.documents.decoding import normalise_newlines
 from ragyena.documents.tables import read_table
 from ragyena.errors import UnreadableDocumentError
@@ -35,6 +36,7 @@ class TextBuilder:
         """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
         if self._length:
             self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)
 
@@ -94,6 +96,7 @@ class TextBuilder:
         number of rows that name the columns, None to detect it; ``whole`` tells of each row whether it is one cell
         across the table, where the file says so (``documents.tables``).
         """
+        spend(cells=sum(map(len, rows)))
         table = read_table(rows, header_rows, whole)
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
@@ -130,6 +133,7 @@ class TextBuilder:
         )
 
     def _append(self, text: str) -> None:
+        spend(chars=len(text))
         self._parts.append(text)
         self._length += len(text)
 

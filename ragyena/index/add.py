@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import load, valid_unicode
+from ragyena.documents.loading import load, prepare, valid_unicode
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import Found, find_files
@@ -118,6 +118,8 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> tuple[list[
         else:
             documents[source.source] = valid_unicode(source)
     found = find_files(paths, exclude, outside=index)
+    if found.files:
+        prepare()
     return paths, [*found.files, *documents.values()], found
 
 
@@ -260,8 +262,11 @@ class _Adder:
         queue: list[_Prepared] = []
         waiting: list[_Source] = []  # read, but not marked as complete yet
         passages = chars = 0
-        self._progress.start("reading", len(work), "files")
-        for item in work:
+        sizes = [_size(item) for item in work]
+        unread = sum(sizes)
+        self._progress.start("reading", unread, "bytes")
+        for item, size in zip(work, sizes):
+            self._progress.advance(0, (item if isinstance(item, Path) else Path(item.source)).name)
             file = self._changed(item)
             if file is not None:
                 waiting.append(file)
@@ -269,12 +274,16 @@ class _Adder:
                     queue.append(prepared)
                     passages += len(prepared.passages)
                     chars += len(prepared.document.text)
+                    part = min(len(prepared.document.text), size)
+                    size, unread = size - part, unread - part
+                    self._progress.advance(part)
                     # A file that replaces another is stored in one go, so it is read in one go.
                     if (passages >= READ_AHEAD or chars >= READ_AHEAD_CHARS) and not file.replaces:
                         self._store_all(queue, waiting)
                         passages = chars = 0
-                        self._progress.start("reading", None, "files")
-            self._progress.advance(1)
+                        self._progress.start("reading", unread, "bytes")
+            self._progress.advance(size)
+            unread -= size
         self._store_all(queue, waiting)
 
     def _changed(self, item: Path | Document) -> _Source | None:
@@ -412,9 +421,20 @@ class _Adder:
                 fresh[prepared.content_hash] = prepared
         began = time.perf_counter()
         texts = [embedding_text(passage) for prepared in fresh.values() for passage in prepared.passages]
-        vectors = self._embedder.embed(texts, on_progress=self._progress.advance)
+        at = Path(batch[-1].file.path).name if batch else ""
+        vectors = self._embedder.embed(texts, on_progress=lambda count: self._progress.advance(count, at))
         self.tally.embedding_seconds += time.perf_counter() - began
         first = 0
         for prepared in fresh.values():
             prepared.vectors = vectors[first : first + len(prepared.passages)]
             first += len(prepared.passages)
+
+
+def _size(item: Path | Document) -> int:
+    """Bytes of a file, 0 where it cannot be told, or of a document's text."""
+    if isinstance(item, Document):
+        return len(item.text)
+    try:
+        return item.stat().st_size
+    except OSError:
+        return 0

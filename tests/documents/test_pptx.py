@@ -118,7 +118,7 @@ def test_charts_are_tables(deck, read) -> None:
     series.add_data_point(2, 31.25)
     slide(deck).shapes.add_chart(XL_CHART_TYPE.XY_SCATTER, *place, points)
     text = read().text
-    assert "Lamps sold\n\nQ1; North: 12%; South: 25%\nQ2; North: 50%" in text
+    assert "Lamps sold\n\nQ1; North: 13%; South: 25%\nQ2; North: 50%" in text
     assert "x: 1.5" in text and "y: 31.25" in text
 
 

@@ -416,7 +416,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
         def start(self, description: str, total: int | None, unit: str) -> None:
             self.stage = description
 
-        def advance(self, amount: int) -> None:
+        def advance(self, amount: int, status: str = "") -> None:
             self.done += amount * (self.stage == "embedding")
             if self.done >= 20 and self.stage == "embedding":
                 raise KeyboardInterrupt

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
 
+from office_files import write_odf
+
 FACT = "The Eddystone lamp flashes every 10 seconds."
 SECOND = "Its tower is 49 metres tall."
 
@@ -68,6 +70,20 @@ def write_docx(path: Path) -> None:
     table = file.add_table(rows=1, cols=2)
     table.rows[0].cells[0].text, table.rows[0].cells[1].text = "1698", "first light"
     file.save(str(path))
+
+
+def write_odt(path: Path) -> None:
+    heading = '<text:h text:outline-level="{}">{}</text:h>'
+    body = heading.format(1, "The lamp") + f"<text:p>{FACT}</text:p>" + heading.format(2, "The tower")
+    write_odf(path, f"{body}<text:p>{SECOND}</text:p>", meta="<dc:title>Lighthouses</dc:title>")
+
+
+def write_odp(path: Path) -> None:
+    box = "<draw:text-box><text:p>{}</text:p></draw:text-box>"
+    page = f'<draw:page><draw:frame presentation:class="title">{box}</draw:frame>{{}}'
+    shape = "<draw:custom-shape><text:p>{}</text:p></draw:custom-shape></draw:page>"
+    body = page.format("The lamp", shape.format(FACT)) + page.format("The tower", shape.format(SECOND))
+    write_odf(path, body, kind="presentation", meta="<dc:title>Lighthouses</dc:title>")
 
 
 def write_pptx(path: Path) -> None:
@@ -131,6 +147,8 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".pdf": write_pdf,
     ".docx": write_docx,
     ".pptx": write_pptx,
+    ".odt": write_odt,
+    ".odp": write_odp,
     ".xlsx": write_xlsx,
     ".csv": write_csv,
     ".jsonl": write_jsonl,

@@ -12,8 +12,9 @@ from ragyena.documents.office.blocks import Block, Cell, Paragraph, table_blocks
 from ragyena.documents.office.drawings import chart_block, diagram_blocks, picture_text
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.package import Element
+from ragyena.documents.office.page_margins import PAGE_NUMBER
 from ragyena.documents.office.symbols import symbol
-from ragyena.documents.office.word_fields import PAGE_NUMBER, Fields, is_page_number
+from ragyena.documents.office.word_fields import Fields, is_page_number
 from ragyena.documents.office.word_state import OpenParagraph, OpenTable, Story, WordFile
 from ragyena.documents.office.word_styles import W, attribute, integer, is_on
 
