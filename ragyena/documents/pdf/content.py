@@ -22,7 +22,7 @@ from ragyena.documents.pdf.runs import Glyph, Style, build_runs, slanted_runs
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
-__all__ = ["MOST_CHARS", "read_page"]
+__all__ = ["MOST_CHARS", "PageError", "read_page"]
 
 MOST_CHARS = 200_000
 """Characters of one page; that of a book has 3,000."""
@@ -40,6 +40,15 @@ _BOLD_NAMES = ("bold", "black", "heavy", "semibold", "demi")
 _MONO_NAMES = ("courier", "mono", "nimbusmon", "consol", "typewriter", "cmtt", "menlo", "code")
 
 
+class PageError(Exception):
+    """One page cannot be read: ``reason`` says what it is (``damaged``), ``hint`` what to do."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
 @dataclass(slots=True)
 class _Object:
     """What holds for all characters of a text object."""
@@ -55,7 +64,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
     """The content of a page, turned so that most of its text runs from left to right.
 
     ``entries`` are what was filled in, in the coordinates of the file. Characters outside the page or its clipping, and
-    invisible ones that lie over no image, are left out. Raises ValueError for a page of more than
+    invisible ones that lie over no image, are left out. Raises PageError for a page of more than
     ``MOST_CHARS`` characters.
     """
     left, bottom, right, top = page.get_cropbox()
@@ -96,7 +105,7 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
     try:
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MOST_CHARS:
-            raise ValueError(f"{count:,} characters on one page, more than {MOST_CHARS:,}")
+            raise PageError(f"too full, with {count:,} characters", "split or simplify the page")
         is_generated = pdfium.FPDFText_IsGenerated
         get_code, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
         rect = pdfium.FS_RECTF()
