@@ -52,7 +52,7 @@ class IndexConfig(Strict):
     comments: bool = False
     """Read the comments that reviewers left in office documents, too."""
     hidden: bool = False
-    """Read the hidden sheets, rows and columns of workbooks, too."""
+    """Read the hidden sheets, rows and columns of workbooks and the hidden slides of presentations, too."""
 
 
 class RetrieverConfig(Strict):

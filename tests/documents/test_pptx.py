@@ -163,6 +163,8 @@ def test_hidden_slides_and_shapes_are_left_out_and_the_slides_said(deck, tmp_pat
     assert document.text == "Shown\n\nLast"
     assert document.page_labels == ("1", "2", "3")
     assert document.page_starts == (0, 7, 7)
+    (document,) = load(tmp_path / "a.pptx", IndexConfig(hidden=True))
+    assert isinstance(document, Document) and document.text == "Shown\n\nSecret\n\nLast"
 
 
 def test_the_title_is_the_first_slides_where_the_file_names_none(deck, read) -> None:

@@ -18,4 +18,4 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     from ragyena.documents.office.slide_deck import deck
 
     with open_odf(path, config) as file:
-        yield from deck(path, slides_of(file, comments=config.comments), file.properties)
+        yield from deck(path, slides_of(file, comments=config.comments, hidden=config.hidden), file.properties)

@@ -18,5 +18,5 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     from ragyena.documents.office.slides import Deck
 
     with Package(path, config) as package:
-        slides = Deck(package, comments=config.comments).slides()
+        slides = Deck(package, comments=config.comments, hidden=config.hidden).slides()
         yield from deck(path, slides, package.properties)

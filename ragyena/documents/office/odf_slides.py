@@ -20,7 +20,7 @@ _UNITS = {"cm": 1.0, "mm": 0.1, "in": 2.54, "pt": 2.54 / 72, "pc": 2.54 / 6, "px
 _LENGTH = re.compile(r"(-?\d{1,9}(?:\.\d{1,9})?)(cm|mm|in|pt|pc|px|)")
 
 
-def slides_of(file: OdfFile, *, comments: bool) -> Iterator[Slide]:
+def slides_of(file: OdfFile, *, comments: bool, hidden: bool) -> Iterator[Slide]:
     """The slides in their order. Texts that every slide repeats are given once, with the first."""
     walk = Walk(file, comments=comments)
     body = file.body.find(OFFICE + "presentation")
@@ -29,7 +29,7 @@ def slides_of(file: OdfFile, *, comments: bool) -> Iterator[Slide]:
     footers = {} if body is None else {e.get(PRESENTATION + "name"): e for e in body.iterchildren(_FOOTER)}
     seen: set[str] = set()
     for number, page in enumerate(pages, start=1):
-        if page.get(DRAW + "style-name") in file.hidden_pages:
+        if page.get(DRAW + "style-name") in file.hidden_pages and not hidden:
             yield Slide(number, is_hidden=True)
             continue
         slide = Slide(number)

@@ -37,7 +37,7 @@ def deck(path: Path, slides: Iterable[Slide], properties: Mapping[str, str]) -> 
             yield Skipped(
                 f"{path}#slide-{slide.number}",
                 f"{path.name}, slide {slide.number} is hidden",
-                "show it in its program if it is to be read",
+                "set index.hidden to read it, too",
                 is_fault=False,
             )
             continue

@@ -80,8 +80,9 @@ class _Frame:
 class Deck:
     """A presentation. What its slides repeat (footers, texts of their master) is given once, with the first."""
 
-    def __init__(self, package: Package, *, comments: bool) -> None:
+    def __init__(self, package: Package, *, comments: bool, hidden: bool) -> None:
         self._package = package
+        self._hidden = hidden
         self._comments = comments
         self._parts: dict[str, _Part | None] = {}
         self._repeated: set[str] = set()
@@ -98,7 +99,7 @@ class Deck:
         listed = self._main.root.find(P + "sldIdLst")
         for item in () if listed is None else listed.iterchildren(P + "sldId"):
             part = self._once(self._main.targets.get(item.get(_R + "id", ""), ""))
-            if part is not None and part.root.get("show") in ("0", "false"):
+            if part is not None and part.root.get("show") in ("0", "false") and not self._hidden:
                 yield Slide(number, is_hidden=True)
             else:
                 yield Slide(number) if part is None else self._slide(part, number)
