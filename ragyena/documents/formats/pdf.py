@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragyena.config import IndexConfig
-from ragyena.documents import ocr
+from ragyena.documents import budget, ocr
 from ragyena.documents.pdf.content import PageError, read_page
 from ragyena.documents.pdf.document import OutlineEntry, build_text, continue_tables, top_title
 from ragyena.documents.pdf.elements import Page, Part
@@ -33,8 +33,8 @@ WAY_OUT = {".pdf": "open it in a viewer and save it again, or copy it again", ".
 MOST_OUTLINE_ENTRIES = 20_000
 MOST_ATTACHMENTS = 100
 MOST_CATALOGS = 1000
-RECOGNITION_SHARE = 0.6
-"""Share of ``max_document_seconds`` after which no further scan is recognised, so that the pages before are kept."""
+RECOGNITION_TIMES = 30
+"""After this many times ``max_document_seconds`` no further scan is recognised, so that the pages before are kept."""
 _CATALOG = re.compile(rb"(\d{1,9}) (\d{1,5}) obj\s{0,9}<<[^<>]{0,200}?/Type\s{0,9}/Catalog\b")
 _NO_TITLE = re.compile(
     r"untitled|microsoft word|\(?anonymous\)?$|\.(?:docx?|tex|dvi|pdf|indd|pptx?|qxd|xlsx?|html?)\b|^\W*$",
@@ -86,7 +86,7 @@ def _load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         heights: list[float] = []
         unread: list[_Unread] = []
         for number in range(total):
-            in_time = time.monotonic() - started < RECOGNITION_SHARE * config.max_document_seconds
+            in_time = time.monotonic() - started < RECOGNITION_TIMES * config.max_document_seconds
             page = None
             try:
                 page, unread_scan = _page(pdf, number, recognise=recognise and in_time)
@@ -207,6 +207,7 @@ def _page(pdf: PdfDocument, number: int, *, recognise: bool) -> tuple[Page, bool
         if not recognise or is_too_large(page):
             return page, not page.runs
         recognised = read_scan(pdf_page)
+        budget.page_done()
         return (recognised if recognised.runs else page), False
     finally:
         pdf_page.close()
