@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["TerminalProgress", "emit_json", "interruptible", "output", "short_path", "size"]
+__all__ = ["TerminalProgress", "count", "emit_json", "interruptible", "output", "short_path", "size"]
 
 SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
@@ -67,6 +67,11 @@ def short_path(source: str) -> str:
             if source.startswith(f"{folder()}/"):
                 return one_line(prefix + source[len(str(folder())) + 1 :])
     return one_line(source)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(count: float) -> str:

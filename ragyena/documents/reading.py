@@ -19,7 +19,7 @@ from ragyena.files import open_file
 from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
-__all__ = ["check", "read", "valid_unicode"]
+__all__ = ["check", "read", "title_of", "valid_unicode"]
 
 
 def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
@@ -40,7 +40,7 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                 budget.check(document)
                 if any(char.isalnum() for char in document.text):
                     has_text = True
-                    yield document if document.title else replace(document, title=_title_of(path))
+                    yield document if document.title else replace(document, title=title_of(path))
                 begin_next()
     except RagyenaError:
         raise
@@ -103,7 +103,7 @@ def _unreadable(path: Path, error: OSError) -> UnreadableDocumentError:
     )
 
 
-def _title_of(path: Path) -> str:
+def title_of(path: Path) -> str:
     """``annual_report-2024.pdf`` -> ``annual report-2024``."""
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
 

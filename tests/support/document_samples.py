@@ -7,8 +7,10 @@ import json
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
+from zipfile import ZipFile
 
 from office_files import write_odf
+from outlook import fixed, text, write_compound
 
 FACT = "The Eddystone lamp flashes every 10 seconds."
 SECOND = "Its tower is 49 metres tall."
@@ -91,10 +93,10 @@ def write_pptx(path: Path) -> None:
 
     deck = pptx.Presentation()
     deck.core_properties.title = "Lighthouses"
-    for title, text in (("The lamp", FACT), ("The tower", SECOND)):
+    for title, line in (("The lamp", FACT), ("The tower", SECOND)):
         slide = deck.slides.add_slide(deck.slide_layouts[1])
         slide.shapes.title.text = title
-        slide.placeholders[1].text = text
+        slide.placeholders[1].text = line
     deck.save(str(path))
 
 
@@ -135,6 +137,39 @@ def write_ipynb(path: Path) -> None:
     path.write_text(json.dumps({"cells": cells, "nbformat": 4}), encoding="utf-8")
 
 
+def write_msg(path: Path) -> None:
+    write_compound(path, {**text(0x0037, "Lighthouses"), **text(0x1000, f"{FACT}\r\n{SECOND}"), **fixed(32, {})})
+
+
+def write_epub(path: Path) -> None:
+    package = (
+        '<package xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Lighthouses</dc:title>'
+        '<manifest><item id="c" href="c.xhtml"/></manifest><spine><itemref idref="c"/></spine></package>'
+    )
+    with ZipFile(path, "w") as archive:
+        archive.writestr("book.opf", package)
+        archive.writestr("c.xhtml", f"<html><body><h1>The lamp</h1><p>{FACT}</p><p>{SECOND}</p></body></html>")
+
+
+def write_rtf(path: Path) -> None:
+    path.write_text(f"{{\\rtf1{{\\info{{\\title Lighthouses}}}} {FACT}\\par {SECOND}\\par}}", encoding="ascii")
+
+
+def write_vtt(path: Path) -> None:
+    path.write_text(
+        f"WEBVTT - Lighthouses\n\n00:01.000 --> 00:02.000\n{FACT}\n\n00:02.000 --> 00:03.000\n{SECOND}\n",
+        encoding="utf-8",
+    )
+
+
+def write_org(path: Path) -> None:
+    path.write_text(f"#+TITLE: Lighthouses\n* The lamp\n{FACT}\n* The tower\n{SECOND}\n", encoding="utf-8")
+
+
+def write_asciidoc(path: Path) -> None:
+    path.write_text(f"= Lighthouses\n\n{FACT}\n\n== The tower\n\n{SECOND}\n", encoding="utf-8")
+
+
 def write_code(path: Path) -> None:
     path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
 
@@ -155,4 +190,10 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".py": write_code,
     ".eml": write_eml,
     ".ipynb": write_ipynb,
+    ".msg": write_msg,
+    ".epub": write_epub,
+    ".rtf": write_rtf,
+    ".vtt": write_vtt,
+    ".org": write_org,
+    ".adoc": write_asciidoc,
 }
