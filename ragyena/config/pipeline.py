@@ -27,6 +27,17 @@ class IndexConfig(Strict):
     """FAISS index kind; ``auto`` chooses by the number of passages."""
     max_file_mb: Positive = 100
     """Files larger than this are refused by name."""
+    max_document_seconds: Positive = 60
+    """A document that takes longer to read is given up by name; the other files go on. Each scanned
+    page has as much."""
+    max_document_memory_mb: Annotated[int, Field(ge=200)] = 1000
+    """Memory of the process that reads documents: one that needs more is given up by name."""
+    max_document_chars: Positive = 50_000_000
+    """Characters of text in a document; one with more is refused by name, as it is by the next two settings."""
+    max_document_cells: Positive = 5_000_000
+    """Cells of the tables of a document."""
+    max_document_pages: Positive = 20_000
+    """Pages, slides or sheets of a document."""
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
     ocr: Literal["auto", "off", "on"] = "auto"
@@ -41,7 +52,7 @@ class IndexConfig(Strict):
     comments: bool = False
     """Read the comments that reviewers left in office documents, too."""
     hidden: bool = False
-    """Read the hidden sheets, rows and columns of workbooks, too."""
+    """Read the hidden sheets, rows and columns of workbooks and the hidden slides of presentations, too."""
 
 
 class RetrieverConfig(Strict):

@@ -193,16 +193,16 @@ def _document(mail: Mail, path: Path) -> Document:
 
 def _attached(data: bytes, name: str, place: str, config: IndexConfig) -> Iterator[Document | Skipped]:
     """The documents of an attached file, read by its format from a copy that is gone afterwards."""
-    from ragyena.documents.loading import load
+    from ragyena.documents.reading import read
 
     with tempfile.TemporaryDirectory(prefix="ragyena-") as folder:
         copy = Path(folder) / name
         copy.write_bytes(data)
         try:
-            for item in load(copy, config):
+            for item in read(copy, config):
                 rest = item.source.removeprefix(str(copy))
                 if isinstance(item, Skipped):
-                    yield Skipped(place + rest, item.message.replace(str(copy), place), item.hint)
+                    yield replace(item, source=place + rest, message=item.message.replace(str(copy), place))
                 else:
                     yield replace(item, source=place + rest)
         except RagyenaError as error:

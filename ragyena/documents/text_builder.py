@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from ragyena.config import IndexConfig
+from ragyena.documents.budget import spend
 from ragyena.documents.decoding import normalise_newlines
 from ragyena.documents.tables import read_table
 from ragyena.errors import UnreadableDocumentError
@@ -33,8 +34,9 @@ class TextBuilder:
 
     def page(self, label: str = "") -> None:
         """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
-        if self._length:
-            self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        if self._length and not self._parts[-1].endswith("\n\n"):
+            self._append("\n\n")
+        spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)
 
@@ -94,6 +96,7 @@ class TextBuilder:
         number of rows that name the columns, None to detect it; ``whole`` tells of each row whether it is one cell
         across the table, where the file says so (``documents.tables``).
         """
+        spend(cells=sum(map(len, rows)))
         table = read_table(rows, header_rows, whole)
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
@@ -102,6 +105,8 @@ class TextBuilder:
             for line in lines:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
+        if not tight:  # names without rows
+            self.block(" | ".join(filter(None, table.names)), kind="table")
 
     def add(self, part: Document) -> None:
         """Add the text of another document, with its headings and blocks."""
@@ -130,6 +135,7 @@ class TextBuilder:
         )
 
     def _append(self, text: str) -> None:
+        spend(chars=len(text))
         self._parts.append(text)
         self._length += len(text)
 

@@ -222,8 +222,8 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from ragyena.config import IndexConfig\n"
-        "from ragyena.documents.loading import load\n"
-        f"list(load(Path({str(path)!r}), IndexConfig()))\n"
+        "from ragyena.documents.reading import read\n"
+        f"list(read(Path({str(path)!r}), IndexConfig()))\n"
         "parsers = {'docx', 'pptx', 'openpyxl', 'pypdfium2', 'lxml', 'docutils', 'markdown_it'}\n"
         "print(*parsers & set(sys.modules))\n"
     )
