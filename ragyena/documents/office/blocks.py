@@ -10,10 +10,12 @@ from ragyena.documents import merged_cells
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 
-__all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "table_blocks", "title_of", "write"]
+__all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "seen", "table_blocks", "title_of", "write"]
 
 LONGEST_HEADING = 300
 """Chars of a heading; a longer paragraph that is styled as one is prose."""
+
+_LOOKS = {0xAD: None, 0x2011: "-"}
 
 
 @dataclass(slots=True)
@@ -92,6 +94,11 @@ def title_of(blocks: Iterable[Block]) -> str:
     paragraphs = [b for b in blocks if isinstance(b, Paragraph) and len(b.text) <= LONGEST_HEADING]
     headings = (p.text for p in paragraphs if p.kind == "heading" and p.level == 1)
     return next((p.text for p in paragraphs if p.is_title), "") or next(headings, "")
+
+
+def seen(text: str) -> str:
+    """Text as it looks: without soft hyphens, with the hyphens that do not break as the usual ones."""
+    return text if text.isascii() else text.translate(_LOOKS)
 
 
 def flat(blocks: Iterable[Block]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -103,13 +103,25 @@ def _series(element: Element) -> _Series:
     x, y = element.find(_C + "xVal"), element.find(_C + "yVal")
     categories = element.find(_C + "cat") if x is None else x
     values = element.find(_C + "val") if y is None else y
+    shown = _points(values)
+    for label in element.iterchildren(_C + "dLbls"):
+        shown |= {i: f"{shown.get(i, '')} ({text})".strip() for i, text in _labels(label) if i in shown}
     return _Series(
         " ".join(" ".join(names.values()).split()),
         _points(categories),
-        _points(values),
+        shown,
         _points(element.find(_C + "bubbleSize")),
         x is not None or y is not None,
     )
+
+
+def _labels(element: Element) -> Iterator[tuple[int, str]]:
+    """Index -> text of the points that are labelled with a text of their own."""
+    for label in element.iterchildren(_C + "dLbl"):
+        index = next((e.get("val", "") for e in label.iterchildren(_C + "idx")), "")
+        text = " ".join(drawing_text(label.find(_C + "tx")).split())
+        if text and index.isascii() and index.isdigit() and len(index) < 10:
+            yield int(index), text
 
 
 def _points(element: Element | None) -> dict[int, str]:

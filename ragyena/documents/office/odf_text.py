@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ragyena.documents.office.blocks import Block, Cell, Grid, Paragraph, flat, table_blocks
+from ragyena.documents.office.blocks import Block, Cell, Grid, Paragraph, flat, seen, table_blocks
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.odf_file import DRAW, OFFICE, PRESENTATION, SVG, TABLE, TEXT, XLINK, OdfFile, OdfStyle
 from ragyena.documents.office.odf_lists import Counter, Counters, count
@@ -22,6 +22,7 @@ __all__ = ["Walk"]
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _META = "{urn:oasis:names:tc:opendocument:xmlns:meta:1.0}"
+_LOEXT = "{urn:org:documentfoundation:names:experimental:office:xmlns:loext:1.0}"
 _CHART = "{urn:oasis:names:tc:opendocument:xmlns:chart:1.0}"
 
 MOST_SPACES = 100
@@ -117,6 +118,7 @@ class Walk:
             TEXT + "list-header": self._start_item,
             TEXT + "note": self._start_story,
             OFFICE + "annotation": self._start_annotation,
+            _LOEXT + "content-control": lambda element: element.get(_LOEXT + "showing-place-holder") != "true",
             TABLE + "table": self._start_table,
             TABLE + "table-header-rows": self._header_rows,
             TABLE + "table-row": self._start_row,
@@ -180,7 +182,7 @@ class Walk:
         """Add text to the paragraph that is being read. Returns False: there is nothing below that is to be read."""
         story = self._stories[-1]
         if story.open:
-            story.open[-1].parts.append(text.replace("\u00ad", ""))
+            story.open[-1].parts.append(seen(text))
         elif text.strip(" \t\n" + PAGE_NUMBER):  # outside any paragraph, where nothing should be
             story.blocks.append(Paragraph(text.strip()))
         return False
