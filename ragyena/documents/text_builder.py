@@ -105,6 +105,8 @@ class TextBuilder:
             for line in lines:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
+        if not tight and table.header:  # a form to be filled in, or rows that all repeat the names
+            self.block(" | ".join(table.header), kind="table", header=table.header)
 
     def add(self, part: Document) -> None:
         """Add the text of another document, with its headings and blocks."""
