@@ -105,6 +105,8 @@ class TextBuilder:
             for line in lines:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
+        if not tight:  # names without rows
+            self.block(" | ".join(filter(None, table.names)), kind="table")
 
     def add(self, part: Document) -> None:
         """Add the text of another document, with its headings and blocks."""

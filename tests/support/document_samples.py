@@ -170,6 +170,21 @@ def write_asciidoc(path: Path) -> None:
     path.write_text(f"= Lighthouses\n\n{FACT}\n\n== The tower\n\n{SECOND}\n", encoding="utf-8")
 
 
+def write_xml(path: Path) -> None:
+    path.write_text(
+        f"<book><title>Lighthouses</title><chapter><title>The lamp</title><para>{FACT}</para><para>{SECOND}</para>"
+        "</chapter></book>",
+        encoding="utf-8",
+    )
+
+
+def write_latex(path: Path) -> None:
+    path.write_text(
+        f"\\documentclass{{article}}\\title{{Lighthouses}}\\begin{{document}}\n{FACT}\n\n{SECOND}\n\\end{{document}}\n",
+        encoding="utf-8",
+    )
+
+
 def write_code(path: Path) -> None:
     path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
 
@@ -190,6 +205,8 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".py": write_code,
     ".eml": write_eml,
     ".ipynb": write_ipynb,
+    ".xml": write_xml,
+    ".tex": write_latex,
     ".msg": write_msg,
     ".epub": write_epub,
     ".rtf": write_rtf,
