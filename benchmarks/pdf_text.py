@@ -32,7 +32,7 @@ from pdf_samples import SAMPLES, Sample, similarity, triples, write
 
 from ragyena.config import IndexConfig
 from ragyena.documents.formats import pdf as pdf_format
-from ragyena.documents.loading import load
+from ragyena.documents.reading import read
 from ragyena.types import Document
 
 Tables = list[list[list[str]]]
@@ -49,7 +49,7 @@ class Reader:
 
 
 def ragyena_text(path: Path) -> str:
-    documents = (item for item in load(path, IndexConfig(ocr="off")) if isinstance(item, Document))
+    documents = (item for item in read(path, IndexConfig(ocr="off")) if isinstance(item, Document))
     return "\n".join(document.text for document in documents)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "Citation",
     "Context",
     "Document",
+    "FileState",
     "Heading",
     "PackingLog",
     "PackingLogEntry",
@@ -230,6 +231,9 @@ class Span:
     """Probability of the span under the reader's softmax over the whole context."""
 
 
+FileState = Literal["unchanged", "changed", "missing"]
+"""A cited file now, compared with what it was when it was indexed."""
+
 AnswerKind = Literal["extracted", "list", "written", "abstained"]
 
 
@@ -252,6 +256,8 @@ class Citation:
     """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
     answer_end: int | None
     score: float
+    file_state: FileState | None = None
+    """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["TerminalProgress", "emit_json", "interruptible", "output", "short_path", "size"]
+__all__ = ["TerminalProgress", "count", "emit_json", "interruptible", "output", "short_path", "size"]
 
 SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
 LINE_EVERY = 10.0
 """Seconds between progress lines where stderr is no terminal."""
+STATUS_CHARS = 32
+"""The most that is shown next to a bar of what a stage is at: the end of it."""
 
 
 def output() -> Console:
@@ -66,6 +69,11 @@ def short_path(source: str) -> str:
     return one_line(source)
 
 
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def size(count: float) -> str:
     """Bytes for people: ``3.4 MB``."""
     for unit in ("B", "kB", "MB", "GB"):
@@ -83,24 +91,30 @@ class TerminalProgress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.table import Column
 
         from ragyena.cli.visible_console import VisibleConsole
 
         self._console = VisibleConsole(sys.stderr)
-        self._draws = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._draws = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
         self._quiet = quiet
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
             TextColumn("{task.fields[pace]}", markup=False),
-            TextColumn("{task.fields[status]}", markup=False),
+            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             transient=True,
+            redirect_stdout=False,  # a file that stdout leads to would miss what is printed
+            redirect_stderr=False,
         )
-        self._task: TaskID | None = None
         self._stage = Stage("", None, "", 0.0)
+        self._status = ""
         self._last_line = 0.0
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._task: TaskID | None = None
 
     def __enter__(self) -> TerminalProgress:
         return self
@@ -112,37 +126,64 @@ class TerminalProgress:
         """A new stage begins."""
         self._finish()
         self._last_line = time.monotonic()
-        self._stage = Stage(description, total, unit, self._last_line)
+        self._stage, self._status = Stage(description, total, unit, self._last_line), ""
+        if self._draws:
+            self._timer = threading.Timer(SHOW_AFTER, self._draw)
+            self._timer.daemon = True
+            self._timer.start()
 
     def advance(self, amount: int, status: str = "") -> None:
         """``amount`` more units are done."""
         stage, now = self._stage, time.monotonic()
         stage.advance(amount, now)
-        if self._quiet or now - stage.began < SHOW_AFTER:
-            return
+        self._status = one_line(status) or self._status
         if self._draws:
-            if self._task is None:
-                self._bars.start()
-                self._task = self._bars.add_task(stage.description, total=1.0, pace="", status="")
-            total = None if stage.fraction is None else 1.0
-            pace = ", ".join(part for part in (stage.count(), stage.rate(now), stage.time_left(now)) if part)
-            self._bars.update(
-                self._task, total=total, completed=stage.fraction or 0.0, pace=pace, status=_shortened(status)
-            )
-        elif now - self._last_line >= LINE_EVERY:
+            self._update(now)
+            if stage.total is not None and stage.done >= stage.total:
+                self._finish()  # what is printed next stands where the bar was
+        elif not self._quiet and now - stage.began >= SHOW_AFTER and now - self._last_line >= LINE_EVERY:
             self._last_line = now
-            parts = (stage.count(), stage.rate(now), stage.time_left(now), one_line(status))
-            self.note(f"{stage.description}: {', '.join(part for part in parts if part)}")
+            self.note(f"{stage.description}: {', '.join(part for part in (stage.pace(now), self._status) if part)}")
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""
         self._console.print(" ".join(text.split()), soft_wrap=True)
 
-    def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Without the bar, to print on stdout."""
+        shown = self._task is not None and sys.stdout.isatty()
+        if shown:
             self._bars.stop()
-            self._task = None
+        yield
+        if shown:
+            self._bars.start()
+
+    def _draw(self) -> None:
+        """Show the bar, which keeps drawing itself; called in a thread, since a stage may take long for a unit."""
+        with self._lock:
+            if self._timer is not None:
+                self._task = self._bars.add_task(self._stage.description, total=None, pace="", status="")
+                self._bars.start()
+        self._update(time.monotonic())
+
+    def _update(self, now: float) -> None:
+        task, stage, status = self._task, self._stage, self._status
+        if task is not None:
+            status = status if len(status) <= STATUS_CHARS else f"...{status[3 - STATUS_CHARS :]}"
+            total = None if stage.total is None else float(stage.total)
+            done = stage.done if total is None else min(stage.done, total)
+            self._bars.update(task, total=total, completed=done, pace=stage.pace(now), status=status)
+
+    def _finish(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._task is not None:
+                self._bars.stop()
+                self._bars.remove_task(self._task)
+                self._task = None
 
 
 @dataclass(slots=True)
@@ -167,10 +208,9 @@ class Stage:
         if self.first is None and amount:
             self.first = now, amount
 
-    @property
-    def fraction(self) -> float | None:
-        """The part that is done; None where the total is not known."""
-        return min(self.done / self.total, 1.0) if self.total else None
+    def pace(self, now: float) -> str:
+        """``20 of 100 passages, 4.2 s a passage, 5 min 36 s left``."""
+        return ", ".join(part for part in (self.count(), self.rate(now), self.time_left(now)) if part)
 
     def count(self) -> str:
         """``20 of 100 passages``, ``1.2 MB of 3.4 MB``."""
@@ -178,7 +218,7 @@ class Stage:
             return size(self.done) if self.total is None else f"{size(self.done)} of {size(self.total)}"
         return f"{self.done:,} {self.unit}" if self.total is None else f"{self.done:,} of {self.total:,} {self.unit}"
 
-    def _pace(self, now: float) -> tuple[float, int]:
+    def _measured(self, now: float) -> tuple[float, int]:
         """Seconds, and the units that were done in them."""
         if self.first is None:
             return 0.0, 0
@@ -187,7 +227,7 @@ class Stage:
 
     def rate(self, now: float) -> str:
         """``120 files/s``, ``2.5 files/s``, ``4.2 s a question``; empty before the first unit is done."""
-        seconds, units = self._pace(now)
+        seconds, units = self._measured(now)
         if seconds <= 0:
             return ""
         if self.unit == "bytes":
@@ -198,18 +238,12 @@ class Stage:
 
     def time_left(self, now: float) -> str:
         """``44 s left``; empty where it cannot be told."""
-        seconds, units = self._pace(now)
+        seconds, units = self._measured(now)
         left = (self.total or 0) - self.done
         return f"{duration(seconds / units * left)} left" if units and left > 0 else ""
 
 
 _SINGULAR = {"batches": "batch", "passes": "pass"}
-_STATUS_CHARS = 40
-
-
-def _shortened(status: str) -> str:
-    status = one_line(status)
-    return status if len(status) <= _STATUS_CHARS else f"...{status[3 - _STATUS_CHARS :]}"
 
 
 def duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from ragyena.cli.console import short_path
 from ragyena.cli.terminal import one_line, visible
-from ragyena.types import Answer, Citation, PackingLog, Passage, ScoredPassage
+from ragyena.types import Answer, Citation, FileState, PackingLog, Passage, ScoredPassage
 
 __all__ = ["answer_view", "packing_view", "passages_view", "place", "timings_line"]
 
@@ -54,11 +55,12 @@ def timings_line(answer: Answer) -> str:
     return f"{stages}; {count} passage{plural}, {answer.log.used_tokens:,} of {answer.log.context_tokens:,} tokens"
 
 
-def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
-    """Passages with place and score, the beginning of each."""
+def passages_view(passages: Sequence[ScoredPassage], states: Sequence[FileState | None] = ()) -> RenderableType:
+    """Passages with place and score, the beginning of each, and a warning by the state of its file."""
     parts: list[RenderableType] = []
-    for number, scored in enumerate(passages, 1):
+    for number, (scored, state) in enumerate(zip_longest(passages, states[: len(passages)]), 1):
         parts.append(_head(number, scored.passage.source, place(scored.passage), f"score {scored.score:.4f}"))
+        parts += _file_note(state)
         excerpt = " ".join(scored.passage.text.split())
         shortened = excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")
         parts.append(Padding(_text(shortened), (0, 0, 0, 5), expand=False))
@@ -101,7 +103,17 @@ def place(passage: Passage | Citation) -> str:
 
 def _citation_view(number: int, citation: Citation, console: Console) -> RenderableType:
     quote = _marked(citation, colour=console.color_system is not None)
-    return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5), expand=False))
+    head = _head(number, citation.source, place(citation), "")
+    return Group(head, *_file_note(citation.file_state), Padding(quote, (0, 0, 0, 5), expand=False))
+
+
+def _file_note(state: FileState | None) -> list[RenderableType]:
+    """A warning where what is shown is no longer what the file holds."""
+    notes = {"changed": "this file has changed since it was indexed", "missing": "this file is gone"}
+    if state is None or state not in notes:
+        return []
+    text = Text(f"{notes[state]}; `ragyena index sync` of its folder brings the index in line", style="yellow")
+    return [Padding(text, (0, 0, 0, 5), expand=False)]
 
 
 def _head(number: int, source: str, where: str, detail: str) -> RenderableType:

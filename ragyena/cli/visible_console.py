@@ -28,7 +28,14 @@ class VisibleConsole(Console):
         columns = os.environ.get("COLUMNS")
         if columns is not None:  # rich takes any number there, and fails on some digits
             width = min(max(int(columns), NARROWEST), WHOLE_LINES) if columns.isascii() and columns.isdecimal() else 80
-        super().__init__(file=getattr(file, "styled", file), width=width, highlight=False, markup=False, emoji=False)
+        super().__init__(
+            file=getattr(file, "styled", file),
+            width=width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            _environ={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")},
+        )
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)  # before a Text drops some of the controls

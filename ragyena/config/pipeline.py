@@ -28,8 +28,8 @@ class IndexConfig(Strict):
     max_file_mb: Positive = 100
     """Files larger than this are refused by name."""
     max_document_seconds: Positive = 60
-    """A document that takes longer to read is given up by name; the other files go on. Text recognition takes about a
-    second a page."""
+    """A document that takes longer to read is given up by name; the other files go on. Each scanned
+    page has as much."""
     max_document_memory_mb: Annotated[int, Field(ge=200)] = 1000
     """Memory of the process that reads documents: one that needs more is given up by name."""
     max_document_chars: Positive = 50_000_000
@@ -52,7 +52,7 @@ class IndexConfig(Strict):
     comments: bool = False
     """Read the comments that reviewers left in office documents, too."""
     hidden: bool = False
-    """Read the hidden sheets, rows and columns of workbooks, too."""
+    """Read the hidden sheets, rows and columns of workbooks and the hidden slides of presentations, too."""
 
 
 class RetrieverConfig(Strict):

@@ -16,7 +16,7 @@ from ragyena.config import IndexConfig
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
-__all__ = ["budgets", "check", "out_of_memory", "out_of_time", "spend"]
+__all__ = ["budgets", "check", "on_page", "out_of_memory", "out_of_time", "page_done", "spend"]
 
 
 @dataclass(slots=True)
@@ -31,6 +31,9 @@ class _Budget:
 
 
 _current: ContextVar[_Budget | None] = ContextVar("budget", default=None)
+
+
+_on_page: ContextVar[Callable[[], None]] = ContextVar("on_page", default=lambda: None)
 
 
 @contextmanager
@@ -70,6 +73,22 @@ def spend(*, chars: int = 0, cells: int = 0, pages: int = 0) -> None:
         if budget.cells < 0:
             raise _beyond(budget.path, budget.config.max_document_cells, "table cells", "cells")
         raise _beyond(budget.path, budget.config.max_document_pages, "pages", "pages")
+
+
+@contextmanager
+def on_page(function: Callable[[], None]) -> Iterator[None]:
+    """Have ``function`` called after each page that took long (``page_done``), inside the block."""
+    outer = _on_page.set(function)
+    try:
+        yield
+    finally:
+        _on_page.reset(outer)
+
+
+def page_done() -> None:
+    """Begin the budget of seconds anew: a page that takes long, such as a scan, is read. For a bounded number of pages
+    or of seconds alone."""
+    _on_page.get()()
 
 
 def check(document: Document) -> None:

@@ -58,7 +58,8 @@ class LineText:
     ) -> None:
         """Rewrite the table that stands in [first, end): each row, given with its line, as ``Name: value; ...``.
 
-        The lines of column names and rules become empty; those of titles above the names keep their text.
+        The lines of column names and rules become empty; those of titles above the names keep their text. Rows that are
+        given the same line share it.
         """
         grid = unmerge([cells for _, cells in rows])
         filled = [
@@ -77,7 +78,10 @@ class LineText:
         if not table.rows and table.names:
             self.lines[filled[-1][0]] = " | ".join(name for name in table.names if name)
         body = [line for line, _ in filled[len(filled) - len(table.rows) :]] if table.rows else []
+        written: dict[int, list[str]] = {}
         for line, texts in zip(body, table.lines(), strict=True):
+            written.setdefault(line, []).extend(texts)
+        for line, texts in written.items():
             self.lines[line] = "; ".join(texts)
         if body:
             self.mark(body[0], body[-1] + 1, "table", table.header)
@@ -99,7 +103,8 @@ class LineText:
         last: tuple[int, int, _Mark] | None = None  # first line, line after the last one with text, mark
         for line in sorted(line for line in self._marks if self.lines[line].strip()):
             mark = self._marks[line]
-            if last is not None and last[2] == mark:
+            goes_on = last is not None and (last[2] == mark or (mark[0] == "list" == last[2][0] and last[1] == line))
+            if last is not None and goes_on:
                 last = (last[0], line + 1, mark)
                 continue
             if last is not None:

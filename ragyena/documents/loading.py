@@ -119,6 +119,8 @@ class _Worker:
                     elif kind == frames.LOG:
                         record = json.loads(content)
                         logging.getLogger(record["name"]).log(record["level"], "%s", record["message"])
+                    elif kind == frames.ALIVE:
+                        continue
                     elif kind == frames.ERROR:
                         error = json.loads(content)
                         raise getattr(errors, error["error"])(error["message"], hint=error["hint"])

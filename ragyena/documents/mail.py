@@ -202,7 +202,7 @@ def _attached(data: bytes, name: str, place: str, config: IndexConfig) -> Iterat
             for item in read(copy, config):
                 rest = item.source.removeprefix(str(copy))
                 if isinstance(item, Skipped):
-                    yield Skipped(place + rest, item.message.replace(str(copy), place), item.hint)
+                    yield replace(item, source=place + rest, message=item.message.replace(str(copy), place))
                 else:
                     yield replace(item, source=place + rest)
         except RagyenaError as error:

@@ -19,7 +19,7 @@ from ragyena.files import open_file
 from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
-__all__ = ["check", "read", "valid_unicode"]
+__all__ = ["check", "read", "title_of", "valid_unicode"]
 
 LONGEST_NAME = 300
 """Chars of a title, a heading or a column's name."""
@@ -43,7 +43,7 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                 budget.check(document)
                 if any(char.isalnum() for char in document.text):
                     has_text = True
-                    yield document if document.title else replace(document, title=_title_of(path))
+                    yield document if document.title else replace(document, title=title_of(path))
                 begin_next()
     except RagyenaError:
         raise
@@ -106,7 +106,7 @@ def _unreadable(path: Path, error: OSError) -> UnreadableDocumentError:
     )
 
 
-def _title_of(path: Path) -> str:
+def title_of(path: Path) -> str:
     """``annual_report-2024.pdf`` -> ``annual report-2024``."""
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
 
@@ -144,4 +144,5 @@ def _has_surrogates(text: str) -> bool:
 
 
 def _spellable(skipped: Skipped) -> Skipped:
-    return Skipped(*map(replace_surrogates, (skipped.source, skipped.message, skipped.hint)))
+    source, message, hint = map(replace_surrogates, (skipped.source, skipped.message, skipped.hint))
+    return replace(skipped, source=source, message=message, hint=hint)

@@ -1,8 +1,8 @@
 """The process that reads documents for ``documents.loading``: requests come in, documents go out as JSON.
 
 A request is a line of JSON: ``{"path": ..., "config": ...}``. What goes out are frames: one byte for the kind, eight
-for the length of the JSON that follows. Per request: any number of ``DOCUMENT``, ``SKIPPED`` and ``LOG``, then ``END``
-or ``ERROR``. ``READY`` comes once, at the start.
+for the length of the JSON that follows. Per request: any number of ``DOCUMENT``, ``SKIPPED``, ``LOG`` and ``ALIVE``,
+then ``END`` or ``ERROR``. ``READY`` comes once, at the start.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import BinaryIO
 from pydantic import TypeAdapter
 
 from ragyena.config import IndexConfig
-from ragyena.documents import formats
+from ragyena.documents import budget, formats
 from ragyena.documents.reading import read
 from ragyena.errors import RagyenaError
 from ragyena.types import Document, Skipped
 
-__all__ = ["DOCUMENT", "DOCUMENTS", "END", "ERROR", "HEAD", "LOG", "READY", "SKIPPED", "SKIPPEDS", "serve"]
+__all__ = ["ALIVE", "DOCUMENT", "DOCUMENTS", "END", "ERROR", "HEAD", "LOG", "READY", "SKIPPED", "SKIPPEDS", "serve"]
 
-READY, DOCUMENT, SKIPPED, LOG, END, ERROR = b"R", b"D", b"S", b"L", b".", b"E"
+READY, DOCUMENT, SKIPPED, LOG, ALIVE, END, ERROR = b"R", b"D", b"S", b"L", b"A", b".", b"E"
 HEAD = struct.Struct(">cQ")
 DOCUMENTS, SKIPPEDS = TypeAdapter(Document), TypeAdapter(Skipped)
 
@@ -71,7 +71,7 @@ def _receive(stdin: BinaryIO, requests: queue.SimpleQueue[bytes]) -> None:
 def _answer(request: dict[str, object], frames: _Frames) -> None:
     config = IndexConfig.model_validate(request["config"])
     try:
-        with _memory_limit(config):
+        with _memory_limit(config), budget.on_page(lambda: _alive(frames, config)):
             _limit_cpu(config)
             for document in read(Path(str(request["path"])), config):
                 if isinstance(document, Skipped):
@@ -85,6 +85,13 @@ def _answer(request: dict[str, object], frames: _Frames) -> None:
     else:
         frames.send(END, b"")
     frames.flush()
+
+
+def _alive(frames: _Frames, config: IndexConfig) -> None:
+    """Tell the process that waits that a slow page is done, and that the next has its own seconds."""
+    frames.send(ALIVE, b"")
+    frames.flush()
+    _limit_cpu(config)
 
 
 class _Frames:

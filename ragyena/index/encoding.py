@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, TypeVar, cast, get_args
 
-from ragyena.types import Block, BlockKind, Document, Heading, Passage
+from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
 
 __all__ = [
     "DOCUMENT_COLUMNS",
@@ -28,6 +28,8 @@ __all__ = [
     "passage_row",
     "read_document",
     "read_passage",
+    "read_source",
+    "skipped_json",
     "storable",
 ]
 
@@ -37,9 +39,11 @@ Types = Sequence[type | tuple[type, ...]]
 
 LARGEST = 2**53
 """No offset or count in a store comes near it."""
+MOST_SKIPPED = 100
+"""Parts of a file that were not read and are kept with their reasons."""
 KINDS = frozenset(get_args(BlockKind))
 NULL = NoneType
-SOURCE_COLUMNS: Types = (int, str, bytes, int, int, (int, NULL), (int, NULL), (int, NULL))
+SOURCE_COLUMNS: Types = (int, str, bytes, int, int, (int, NULL), (int, NULL), (int, NULL), str)
 DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, (str, NULL))
 PASSAGE_COLUMNS: Types = (
     *(int, int, int, int, (int, NULL), str, str, (str, NULL)),
@@ -59,14 +63,23 @@ class Source:
     complete: bool
     """False while documents of it are still missing: the next ``index add`` resumes there."""
     modified: int | None = None
-    """Modification time of the file when it was read, in nanoseconds; None for a document given in Python."""
+    """Modification time of the file when it was read, in nanoseconds; None for a document given in Python, and for a
+    file that was modified so shortly before that it may change again within the same tick of its clock."""
     seen: int | None = None
     """When the file was last seen, in nanoseconds since 1970."""
     missing_since: int | None = None
     """When the file was first not there; None while it is."""
+    skipped: tuple[Skipped, ...] = ()
+    """Parts of the file that were not read, and the reasons; of an incomplete one also why it ended."""
 
 
 # --- writing ---------------------------------------------------------------------------------------------------
+
+
+def skipped_json(skipped: Sequence[Skipped]) -> str:
+    """The parts of a file that were not read, as JSON; of very many the first."""
+    values = [[part.source, part.message, part.hint, int(part.is_fault)] for part in skipped[:MOST_SKIPPED]]
+    return json.dumps(values)
 
 
 def document_row(document: Document) -> tuple[str, str, str, str, str, str, bytes]:
@@ -144,6 +157,12 @@ def check_types(row: Sequence[object], types: Types) -> None:
         raise ValueError(f"a value of type {type(row[column]).__name__} where there should be {' or '.join(names)}")
 
 
+def read_source(row: tuple[Any, ...]) -> Source:
+    """The source of a row of ``SOURCE_COLUMNS``. Raises ValueError."""
+    skipped = tuple(_skipped(value) for value in _list(row[8]))
+    return Source(*row[:4], bool(row[4]), *row[5:8], skipped)
+
+
 def read_document(row: tuple[Any, ...]) -> Document:
     """The document of a row of ``DOCUMENT_COLUMNS``. Raises ValueError."""
     title, metadata, page_starts, page_labels, headings, blocks, text, origin = row
@@ -184,6 +203,11 @@ def read_passage(row: tuple[Any, ...]) -> Passage:
         table_header=_strings(table_header),
         metadata=_metadata(metadata),
     )
+
+
+def _skipped(value: object) -> Skipped:
+    source, message, hint, is_fault = _parts(value, 4)
+    return Skipped(_string(source), _string(message), _string(hint), bool(is_fault))
 
 
 def _heading(value: object) -> Heading:

@@ -59,6 +59,8 @@ class Manifest(BaseModel):
     """None until passages have been added."""
     vectors_trained_on: Count
     """Passages there were when the vector file was last built from scratch rather than extended."""
+    folder: str | None = None
+    """Where the index was when it was last written: documents that were moved together with it are found from there."""
     created: str
     updated: str
 

@@ -10,7 +10,7 @@ from document_samples import SAMPLES
 
 from ragyena.config import IndexConfig
 from ragyena.documents import ocr
-from ragyena.documents.loading import load
+from ragyena.documents.reading import read as load
 from ragyena.errors import MissingDependencyError, UnreadableDocumentError
 from ragyena.types import Document, Skipped
 

@@ -10,12 +10,12 @@ from pdf_samples import SAMPLES, Sample, similarity, triples, write
 
 from ragyena.config import IndexConfig
 from ragyena.documents.formats import pdf
-from ragyena.documents.loading import load
+from ragyena.documents.reading import read
 from ragyena.types import Document
 
 
 def text_of(path: Path) -> str:
-    (document,) = load(path, IndexConfig(ocr="off"))
+    (document,) = read(path, IndexConfig(ocr="off"))
     assert isinstance(document, Document)
     return document.text
 

@@ -118,7 +118,7 @@ def test_charts_are_tables(deck, read) -> None:
     series.add_data_point(2, 31.25)
     slide(deck).shapes.add_chart(XL_CHART_TYPE.XY_SCATTER, *place, points)
     text = read().text
-    assert "Lamps sold\n\nQ1; North: 12%; South: 25%\nQ2; North: 50%" in text
+    assert "Lamps sold\n\nQ1; North: 13%; South: 25%\nQ2; North: 50%" in text
     assert "x: 1.5" in text and "y: 31.25" in text
 
 
@@ -163,6 +163,8 @@ def test_hidden_slides_and_shapes_are_left_out_and_the_slides_said(deck, tmp_pat
     assert document.text == "Shown\n\nLast"
     assert document.page_labels == ("1", "2", "3")
     assert document.page_starts == (0, 7, 7)
+    (document,) = load(tmp_path / "a.pptx", IndexConfig(hidden=True))
+    assert isinstance(document, Document) and document.text == "Shown\n\nSecret\n\nLast"
 
 
 def test_the_title_is_the_first_slides_where_the_file_names_none(deck, read) -> None:

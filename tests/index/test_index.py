@@ -40,8 +40,8 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
-from ragyena.index import add as adding
-adding.COMMIT_PASSAGES = 8
+from ragyena.index import ingest
+ingest.COMMIT_PASSAGES = 8
 print("ready", flush=True)
 try:
     config = PipelineConfig(index=IndexConfig(passage_tokens=64))
@@ -416,7 +416,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
         def start(self, description: str, total: int | None, unit: str) -> None:
             self.stage = description
 
-        def advance(self, amount: int) -> None:
+        def advance(self, amount: int, status: str = "") -> None:
             self.done += amount * (self.stage == "embedding")
             if self.done >= 20 and self.stage == "embedding":
                 raise KeyboardInterrupt
@@ -425,7 +425,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
             raise AssertionError(text)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("ragyena.index.add.COMMIT_PASSAGES", 8)
+        patch.setattr("ragyena.index.ingest.COMMIT_PASSAGES", 8)
         add([rows], index, CONFIG, progress=Interrupting())
     assert status(index).documents == 16
     assert sound(index)
@@ -470,8 +470,8 @@ from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
-from ragyena.index import add as adding
-adding.COMMIT_PASSAGES = 8
+from ragyena.index import ingest
+ingest.COMMIT_PASSAGES = 8
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
 config = PipelineConfig(index=IndexConfig(passage_tokens=64))
 def add():

@@ -8,7 +8,8 @@ must open, hold each document as it was before or as it becomes, lose none, and 
 POINTS is how many to try, spread evenly; all without it. Prints a line of JSON a failure, and one with the counts of
 each scenario.
 
-Embeddings are random numbers by the hash of the text, everything else is the product.
+Embeddings are random numbers by the hash of the text, and files are read in the process itself; everything else is the
+product.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from typing import Any
 import numpy as np
 
 from ragyena.config import IndexConfig, PipelineConfig
+from ragyena.documents import reading
 from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
-from ragyena.index import add as adding
+from ragyena.index import add, ingest
 from ragyena.index import embedder as embedding
 from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
@@ -165,7 +167,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
-    """What is wrong with the index of an ended process, and after the same command again."""
+    """Faults of the index that an ended process left, and of the same after the same command again."""
     said = []
     try:
         with Index.open(scenario.index, settings=CONFIG) as index:
@@ -283,7 +285,7 @@ def kill(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
 
 
 class Node:
-    """A file or folder: what programs see of it, and what has reached the disk."""
+    """A file or folder: as programs see it, and as it has reached the disk."""
 
     def __init__(self, *, folder: bool) -> None:
         self.entries: dict[str, Node] | None = {} if folder else None
@@ -293,7 +295,7 @@ class Node:
 
     @classmethod
     def read(cls, path: Path) -> Node:
-        """What lies at a path, all of it on the disk."""
+        """The file or folder at a path, all of it on the disk."""
         node = cls(folder=path.is_dir())
         if node.entries is None:
             node.flushed = path
@@ -402,7 +404,9 @@ def main() -> None:
     model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
     Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
-    adding.COMMIT_PASSAGES = 6
+    ingest.COMMIT_PASSAGES = 6
+    ingest.load = reading.read  # in this process, which is forked again and again
+    add.prepare = lambda: None
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from ragyena.documents.html_writer import HtmlWriter
 from ragyena.documents.markdown_text import read_markdown
 from ragyena.documents.text_builder import TextBuilder
 from ragyena.errors import UnreadableDocumentError
+from ragyena.parsing import parse_json
 from ragyena.types import Document
 
 SUFFIXES = (".ipynb",)
@@ -27,7 +27,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]{0,40}[A-Za-z]")
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
-    notebook = json.loads(read_text(path))
+    notebook = parse_json(read_text(path))
     if not isinstance(notebook, dict):
         raise UnreadableDocumentError(f"{path} is damaged, or no notebook", hint="save it again in Jupyter")
     cells = notebook.get("cells")

@@ -10,10 +10,12 @@ from ragyena.documents import merged_cells
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 
-__all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "table_blocks", "write"]
+__all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "seen", "table_blocks", "title_of", "write"]
 
 LONGEST_HEADING = 300
 """Chars of a heading; a longer paragraph that is styled as one is prose."""
+
+_LOOKS = {0xAD: None, 0x2011: "-"}
 
 
 @dataclass(slots=True)
@@ -87,6 +89,18 @@ def _write_grid(grid: Grid, builder: TextBuilder) -> None:
     builder.table([[tidy(cell) for cell in row] for row in grid.rows], header_rows=header_rows, caption=grid.caption)
 
 
+def title_of(blocks: Iterable[Block]) -> str:
+    """The first paragraph of the style Title, else the first heading of level 1; "" where there is neither."""
+    paragraphs = [b for b in blocks if isinstance(b, Paragraph) and len(b.text) <= LONGEST_HEADING]
+    headings = (p.text for p in paragraphs if p.kind == "heading" and p.level == 1)
+    return next((p.text for p in paragraphs if p.is_title), "") or next(headings, "")
+
+
+def seen(text: str) -> str:
+    """Text as it looks: without soft hyphens, with the hyphens that do not break as the usual ones."""
+    return text if text.isascii() else text.translate(_LOOKS)
+
+
 def flat(blocks: Iterable[Block]) -> str:
     """Blocks as the text of one cell: the rows of a table in it are parted by `` / ``."""
     parts: list[str] = []
@@ -132,8 +146,11 @@ def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     for row in rows:
         cells: list[merged_cells.Cell] = []
         reached: dict[int, tuple[int, int]] = {}
-        column = 0
+        column = covered = 0
         for cell in row:
+            if cell.continues and column < covered:  # below the second column of a cell that covers several
+                column += cell.columns
+                continue
             if cell.before > 0:
                 cells.append(merged_cells.Cell("", cell.before))
                 column += cell.before
@@ -143,6 +160,7 @@ def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
                 cells.append(merged_cells.Cell(flat(cell.blocks), cell.columns))
             else:
                 above = plain[origin[0]]
+                covered = column + above[origin[1]].columns
                 above[origin[1]] = replace(above[origin[1]], rows=above[origin[1]].rows + 1)
             reached[column] = origin
             column += cell.columns

@@ -80,7 +80,7 @@ def _widest_gap(group: Sequence[tuple[Box, Shape]], start: int, end: int) -> tup
     for begin, stop in spans[1:]:
         # Boxes that overlap by a little are parted all the same: frames are drawn larger than their text.
         slack = 0.1 * min(stop - begin, reached - spans[0][0])
-        if begin >= reached - slack and (best is None or begin - reached > best[0]):
+        if begin > spans[0][0] and begin >= reached - slack and (best is None or begin - reached > best[0]):
             best = (begin - reached, begin)
         reached = max(reached, stop)
     return best

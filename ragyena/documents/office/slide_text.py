@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ragyena.documents.office.blocks import Block, Cell, Paragraph, table_blocks
+from ragyena.documents.office.blocks import Block, Cell, Paragraph, seen, table_blocks
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.numerals import numeral
 from ragyena.documents.office.package import Element, children, local
@@ -105,7 +105,7 @@ def _pieces(paragraph: Element) -> Iterator[str]:
         if name == "br":
             yield "\n"
         elif name == "r" or (name == "fld" and child.get("type") != "slidenum"):
-            yield "".join(t.text or "" for t in child.iterchildren(A + "t")).replace("\u00ad", "")
+            yield seen("".join(t.text or "" for t in child.iterchildren(A + "t")))
         elif name in ("AlternateContent", "m"):  # a formula, and a picture of it
             yield from _formulas(child)
 

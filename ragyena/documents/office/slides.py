@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from ragyena.documents.office.blocks import Block, Paragraph
 from ragyena.documents.office.drawings import chart_block, diagram_blocks, drawing_text, picture_text
 from ragyena.documents.office.package import Element, Package, children, local
+from ragyena.documents.office.slide_deck import Slide
 from ragyena.documents.office.slide_order import Box, Shape, reading_order
 from ragyena.documents.office.slide_text import A, P, frame_blocks, frame_lines, table_of
 
-__all__ = ["Deck", "Slide"]
+__all__ = ["Deck"]
 
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 _TITLES = frozenset(("title", "ctrTitle"))
@@ -20,19 +21,6 @@ _BESIDE = frozenset(("dt", "ftr", "hdr"))
 """Placeholders that repeat their text on every slide."""
 _LIKE = {"ctrTitle": "title", "subTitle": "body", "obj": "body"}
 """Kinds of placeholders that stand for another in a layout or master."""
-
-
-@dataclass(slots=True)
-class Slide:
-    """A slide that is shown, or a hidden one, which has no blocks."""
-
-    number: int
-    """As it is printed on the slide."""
-    is_hidden: bool = False
-    title: str = ""
-    blocks: list[Block] = field(default_factory=list)
-    notes: str = ""
-    comments: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -92,8 +80,9 @@ class _Frame:
 class Deck:
     """A presentation. What its slides repeat (footers, texts of their master) is given once, with the first."""
 
-    def __init__(self, package: Package, *, comments: bool) -> None:
+    def __init__(self, package: Package, *, comments: bool, hidden: bool) -> None:
         self._package = package
+        self._hidden = hidden
         self._comments = comments
         self._parts: dict[str, _Part | None] = {}
         self._repeated: set[str] = set()
@@ -110,7 +99,7 @@ class Deck:
         listed = self._main.root.find(P + "sldIdLst")
         for item in () if listed is None else listed.iterchildren(P + "sldId"):
             part = self._once(self._main.targets.get(item.get(_R + "id", ""), ""))
-            if part is not None and part.root.get("show") in ("0", "false"):
+            if part is not None and part.root.get("show") in ("0", "false") and not self._hidden:
                 yield Slide(number, is_hidden=True)
             else:
                 yield Slide(number) if part is None else self._slide(part, number)

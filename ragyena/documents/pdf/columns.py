@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,8 @@ __all__ = ["Band", "find_band", "prose_columns", "split_at"]
 
 LEAST_GUTTER = 0.6
 """Width of a gutter in sizes of the font."""
+MOST_COLUMNS = 12
+"""Columns among which one that parts two texts is looked for."""
 NEAR_ROWS = 4
 """Rows looked at on either side for text at the same height: columns need not share their baselines."""
 
@@ -96,7 +99,16 @@ def _occupied(rows: Sequence[Row], index: int, tall: Sequence[Box]) -> list[Gap]
 
 def _touch(row: Row, other: Row) -> bool:
     """True where the two rows hold text at the same x: lines of one column set tightly."""
-    return any(a0 < b1 and b0 < a1 for a0, a1 in row.intervals() for b0, b1 in other.intervals())
+    one, two = row.intervals(), other.intervals()
+    i = j = 0
+    while i < len(one) and j < len(two):
+        if one[i][0] < two[j][1] and two[j][0] < one[i][1]:
+            return True
+        if one[i][1] < two[j][1]:
+            i += 1
+        else:
+            j += 1
+    return False
 
 
 def _inner_gaps(occupied: Sequence[Gap], unit: float) -> list[Gap]:
@@ -177,7 +189,7 @@ def split_at(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[list[Run | Par
         for item in row.items:
             box = item if isinstance(item, Run) else item.box
             middle = (box.x0 + box.x1) / 2
-            columns[sum(border < middle for border in borders)].append(item)
+            columns[bisect_left(borders, middle)].append(item)
     return columns
 
 
@@ -197,7 +209,7 @@ def prose_columns(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[Gap]:
         if prose[i] and len(columns[i]) >= 5 and not _begins_with_rows(columns, i):
             return [gutters[0] if i == 0 else gutters[-1]]
     # Two columns of text of which each has its own table or list: the gutter that parts the text.
-    for i in range(1, len(columns)):
+    for i in range(1, len(columns) if len(columns) <= MOST_COLUMNS else 0):
         left = [run for column in columns[:i] for line in column for run in line]
         right = [run for column in columns[i:] for line in column for run in line]
         if len(columns) > 2 and _is_prose(_lines(left)) and _is_prose(_lines(right)):
@@ -248,5 +260,7 @@ def _begins_with_rows(columns: Sequence[Sequence[Sequence[Run]]], index: int) ->
     beside = [line for line in columns[index] if any(round(line[0].baseline) + shift in level for shift in (-1, 0, 1))]
     if not beside or len(level & own) < 0.8 * len(level):
         return False  # cells of one row share their first baseline
+    if len(beside) >= 0.9 * len(columns[index]) and len(level & own) >= 0.9 * len(level):
+        return True  # every line has its own cell beside it
     starts = sum(not joined(line)[:1].islower() for line in beside)
     return starts >= 0.7 * len(beside) and len(beside) < 0.9 * len(columns[index])

@@ -22,20 +22,31 @@ from ragyena.documents.pdf.runs import Glyph, Style, build_runs, slanted_runs
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
-__all__ = ["MOST_CHARS", "read_page"]
+__all__ = ["MOST_CHARS", "PageError", "read_page"]
 
-MOST_CHARS = 400_000
-"""Characters of one page; a book has 3,000, and the fullest poster below 100,000."""
+MOST_CHARS = 200_000
+"""Characters of one page; that of a book has 3,000."""
 
 LABEL_WIDTH, LABEL_HEIGHT = 150.0, 12.0
 """Points around a form field in which printed text is taken for its label."""
 
+MOST_NEAR = 200
+"""Runs looked at around a field or a bullet."""
 _TEX_LIGATURES = frozenset((11, 12, 13, 14, 15, 27, 28, 29, 30, 31))
 _INVISIBLE = 3
 _FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
 _BOLD_WEIGHT = 600
 _BOLD_NAMES = ("bold", "black", "heavy", "semibold", "demi")
-_MONO_NAMES = ("courier", "mono", "consol", "typewriter", "cmtt", "menlo", "code")
+_MONO_NAMES = ("courier", "mono", "nimbusmon", "consol", "typewriter", "cmtt", "menlo", "code")
+
+
+class PageError(Exception):
+    """One page cannot be read: ``reason`` says what it is (``damaged``), ``hint`` what to do."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
 
 
 @dataclass(slots=True)
@@ -53,7 +64,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
     """The content of a page, turned so that most of its text runs from left to right.
 
     ``entries`` are what was filled in, in the coordinates of the file. Characters outside the page or its clipping, and
-    invisible ones that lie over no image, are left out. Raises ValueError for a page of more than
+    invisible ones that lie over no image, are left out. Raises PageError for a page of more than
     ``MOST_CHARS`` characters.
     """
     left, bottom, right, top = page.get_cropbox()
@@ -80,7 +91,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
         _shift(box, -corner.x0, -corner.y0)
     for run in (*runs, *asides):
         run.baseline -= corner.y0
-    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images)
+    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images, drawings.most_pixels)
 
 
 def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyph]]:
@@ -94,7 +105,7 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
     try:
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MOST_CHARS:
-            raise ValueError(f"{count:,} characters on one page, more than {MOST_CHARS:,}")
+            raise PageError(f"too full, with {count:,} characters", "split or simplify the page")
         is_generated = pdfium.FPDFText_IsGenerated
         get_code, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
         rect = pdfium.FS_RECTF()
@@ -212,7 +223,7 @@ def _filled_in(entries: Sequence[Entry], printed: Sequence[Run], turn: int) -> l
         near = by_height[bisect_left(tops, first.y0 - 2.5 * LABEL_HEIGHT) : bisect_left(tops, first.y1 + LABEL_HEIGHT)]
         labels = [
             run
-            for run in near
+            for run in near[:MOST_NEAR]
             if (run.x0 < first.x1 + LABEL_WIDTH and first.x0 - LABEL_WIDTH < run.x1) and run.y0 < first.y1
         ]
         level = [run for run in labels if abs((run.y0 + run.y1) / 2 - (first.y0 + first.y1) / 2) < 0.6 * LABEL_HEIGHT]
@@ -236,7 +247,7 @@ def _bullets(dots: Sequence[Box], runs: Sequence[Run]) -> list[Run]:
         middle = (dot.y0 + dot.y1) / 2
         level = [
             run
-            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:200]
+            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:MOST_NEAR]
             if run.y0 < middle < run.y1
         ]
         right = [run for run in level if 0 <= run.x0 - dot.x1 <= 2.5 * run.size]

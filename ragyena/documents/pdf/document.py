@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragyena.documents.pdf.elements import Part
-from ragyena.documents.pdf.headings import body_size, heading_levels, same_text
+from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
 from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.pdf.margins import drop_repeated, printed_labels
 from ragyena.documents.tables import read_table
@@ -17,6 +17,7 @@ __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
 _FOOTNOTE = re.compile(r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d{1,3}|[*†‡§¶]+)\s?(?=\S)")
 _RAISED_MARK = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S|[†‡§¶]\s?\S")
+LONGEST_HEADING = 400
 _BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
 
 
@@ -79,12 +80,15 @@ def top_title(parts: Sequence[Part]) -> str:
 
 def _outline_levels(pages: Sequence[Sequence[Part]], outline: Sequence[OutlineEntry]) -> dict[int, int]:
     levels: dict[int, int] = {}
+    by_title: dict[tuple[int, str], list[Part]] = {}
+    for page in {entry.page for entry in outline if entry.page < len(pages)}:
+        for part in reversed(pages[page]):
+            if part.kind == "prose" and len(part.text) <= LONGEST_HEADING:
+                by_title.setdefault((page, bare_heading(part.text)), []).append(part)
     for entry in outline:
-        if entry.page < len(pages):
-            for part in pages[entry.page]:
-                if id(part) not in levels and part.kind == "prose" and same_text(part.text, entry.title):
-                    levels[id(part)] = entry.level
-                    break
+        parts = by_title.get((entry.page, bare_heading(entry.title)), [])
+        if parts and bare_heading(entry.title):
+            levels[id(parts.pop())] = entry.level
     return levels
 
 

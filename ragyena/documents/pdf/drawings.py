@@ -45,6 +45,9 @@ class Drawings:
     """Addresses of the text objects that are part of no drawing: their clipping is in the page's coordinates."""
     objects: int = 0
     segments: int = 0
+    clip_segments: int = 0
+    most_pixels: int = 0
+    """Of the largest image."""
 
     def clip(self, handle: Any, address: int) -> Box | None:
         """The rectangle around what a text object is clipped to, None where that is unknown or all of the page."""
@@ -54,11 +57,15 @@ class Drawings:
             return None
         path = pdfium.FPDFPageObj_GetClipPath(handle)
         count = pdfium.FPDFClipPath_CountPaths(path) if path else 0
+        if self.clip_segments > MOST_SEGMENTS:
+            return None
         clip = None
         x, y = ctypes.c_float(), ctypes.c_float()
         for i in range(min(max(count, 0), MOST_CLIP_PATHS)):
             points = []
-            for j in range(min(pdfium.FPDFClipPath_CountPathSegments(path, i), 1000)):
+            segments = min(pdfium.FPDFClipPath_CountPathSegments(path, i), 1000)
+            self.clip_segments += max(segments, 1)
+            for j in range(segments):
                 segment = pdfium.FPDFClipPath_GetPathSegment(path, i, j)
                 if segment and pdfium.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y)):
                     points.append((x.value, y.value))
@@ -98,6 +105,9 @@ def _visit(page: Any, form: Any, matrix: _Matrix, depth: int, drawings: Drawings
             if drawings.segments < MOST_SEGMENTS:
                 _path(pdfium, item, matrix, drawings)
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            width, height = ctypes.c_uint(), ctypes.c_uint()
+            if pdfium.FPDFImageObj_GetImagePixelSize(item, ctypes.byref(width), ctypes.byref(height)):
+                drawings.most_pixels = max(drawings.most_pixels, width.value * height.value)
             a, b, c, d, e, f = _times(_matrix(pdfium, item), matrix)
             drawings.images.append(_around([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)]))
         elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < MOST_DEPTH:

@@ -83,3 +83,5 @@ class Page:
     """Drawn lines, as boxes of little height."""
     vertical: list[Box]
     images: list[Box]
+    most_pixels: int = 0
+    """Of its largest image."""

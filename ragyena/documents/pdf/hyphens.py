@@ -42,7 +42,7 @@ class Hyphens:
 
     def is_one_word(self, left: str, right: str) -> bool:
         """True where ``left`` and ``right``, parted by a hyphen at a line end, are one word without it."""
-        if not right[0].islower():
+        if not right[0].islower() and not (left.isupper() and right.isupper() and len(left) > 1):
             return False  # names and figures: Saxe-Coburg, COVID-19
         whole, parted = (left + right).lower(), f"{left}-{right}".lower()
         if self._counts[whole] != self._counts[parted]:

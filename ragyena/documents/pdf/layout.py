@@ -115,12 +115,15 @@ def _flow(items: Sequence[Run | Part], horizontal: Sequence[Box], depth: int) ->
             taken = i - band.first
             above = plain[: len(plain) - taken] if taken else plain
             content = _band(rows[band.first : band.last], band.gutters, horizontal, depth)
-            if content is not None:
+            if content is None:
+                plain += rows[i : band.last]
+            else:
                 parts += _plain(above)
                 plain = []
                 parts += content
-                i = floor = band.last
-                continue
+                floor = band.last
+            i = band.last
+            continue
         plain.append(rows[i])
         i += 1
     return parts + _plain(plain)

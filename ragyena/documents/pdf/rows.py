@@ -10,7 +10,7 @@ from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 
-__all__ = ["Gap", "Row", "has_cjk", "joined", "make_rows", "most_pitch"]
+__all__ = ["CODE_SIGNS", "MARKER", "Gap", "Row", "has_cjk", "is_toc_entry", "joined", "make_rows", "most_pitch"]
 
 Gap = tuple[float, float]
 """An empty interval of x."""
@@ -23,6 +23,7 @@ WORD_GAP = 0.6
 """Runs closer than this, in sizes, are words of one text."""
 MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?")
 """A bullet or number before an item of a list or a heading."""
+CODE_SIGNS = frozenset("{}()=;<>[]_#/\\|&$@+*")
 _CJK = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
@@ -165,6 +166,13 @@ def _mixed_order(runs: Sequence[Run]) -> list[Run]:
 
 def _right_to_left(run: Run) -> bool:
     return sum(1 for char in run.text if "\u0590" <= char <= "\u08ff") * 2 > len(run.text)
+
+
+def is_toc_entry(text: str) -> bool:
+    """True for an entry of a table of contents: dots that lead to a page number."""
+    end = text[-60:].rstrip()
+    dotted = end.rstrip("0123456789ivxlcIVXLC")
+    return len(dotted) < len(end) and dotted.replace(" ", "").endswith("....")
 
 
 def has_cjk(text: str) -> bool:

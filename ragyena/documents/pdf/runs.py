@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -145,9 +146,9 @@ class _Builder:
             y1=max(glyph.y1 for glyph in base),
             text=text,
             baseline=self.style.baseline,
-            size=self.style.size,
-            bold=self.style.bold,
-            mono=self.style.mono,
+            size=Counter(glyph.style.size for glyph in base).most_common(1)[0][0],
+            bold=2 * sum(glyph.style.bold for glyph in base) > len(base),
+            mono=2 * sum(glyph.style.mono for glyph in base) > len(base),
         )
 
     def _order_right_to_left(self) -> None:
@@ -183,7 +184,8 @@ class _Builder:
     def _letter_spacing(self) -> list[bool] | None:
         """Spaces of text set as ``w i d e``, by its widest gaps alone; None for other text."""
         words = 1 + sum(self.spaces)
-        if len(self.glyphs) < 5 or words < 0.7 * len(self.glyphs):
+        dots = sum(glyph.code == 46 for glyph in self.glyphs)
+        if len(self.glyphs) < 5 or words < 0.7 * len(self.glyphs) or 3 * dots > len(self.glyphs):
             return None
         gaps = [right.x0 - left.x1 for left, right in pairwise(self.glyphs)]
         usual = sorted(gaps)[len(gaps) // 2]
