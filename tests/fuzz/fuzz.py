@@ -1,9 +1,9 @@
 """Fuzz the readers of files by coverage (atheris): ``python tests/fuzz/fuzz.py [--seconds N] [TARGET...]``.
 
-One process tries all targets given, or all there are; the first byte of an input chooses the target. Of a zip container
-the members are mutated, not its bytes alone. A finding (an error that is not ragyena's own, or more than ``SLOW`` seconds
-of computing for one input) is kept as a file in ``--findings`` and the run goes on; the last line counts inputs and
-findings by target, and the exit code is 1 where there is any finding.
+One process tries all targets given, or all there are; the first byte of an input chooses the target. Of a zip
+container the members are mutated, not its bytes alone. A finding (an error that is not ragyena's own, or more than
+``SLOW`` seconds of computing for one input) is kept as a file in ``--findings`` and the run goes on; the last lines
+count inputs and findings by target, and the exit code is 1 where there is any finding.
 """
 
 from __future__ import annotations
