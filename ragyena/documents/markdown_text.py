@@ -114,7 +114,8 @@ def _without_comments(result: LineText, first: int, end: int) -> None:
 
 def _uncommented(text: str) -> str:
     """``text`` without ``<!-- ... -->``, its newlines kept."""
-    parts, position = [], 0
+    parts: list[str] = []
+    position = 0
     while True:
         start = text.find("<!--", position)
         end = text.find("-->", start + 4) if start >= 0 else -1

@@ -34,8 +34,8 @@ class TextBuilder:
 
     def page(self, label: str = "") -> None:
         """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
-        if self._length:
-            self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        if self._length and not self._parts[-1].endswith("\n\n"):
+            self._append("\n\n")
         spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)
@@ -105,6 +105,8 @@ class TextBuilder:
             for line in lines:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
+        if not tight:  # names without rows
+            self.block(" | ".join(filter(None, table.names)), kind="table")
 
     def add(self, part: Document) -> None:
         """Add the text of another document, with its headings and blocks."""

@@ -254,6 +254,17 @@ def test_rows_that_begin_late_keep_their_columns(read) -> None:
     assert read(body).text == "Model: V-10; Weight: 2 kg; Pressure: 9 bar\nPressure: 1 bar"
 
 
+def test_a_row_of_one_cell_heads_the_rows_below_and_a_form_keeps_its_names(read) -> None:
+    wide = '<w:gridSpan w:val="2"/>'
+    body = table(
+        row("Item", "Price"), row(cell("Fruit", wide)), row("Apple", "3"), row(cell("Drinks", wide)), row("Tea", "5")
+    )
+    text = read(body).text
+    assert "Fruit > Item: Apple; Price: 3" in text and "Drinks > Item: Tea; Price: 5" in text
+    form = table(row("Name", "Signature", properties="<w:tblHeader/>"), row("", ""), row("", ""))
+    assert read(form).text == "Name | Signature"
+
+
 def test_a_table_for_layout_is_prose_with_its_own_tables(read) -> None:
     inner = table(row("Model", "Weight"), row("V-20", "3.9 kg"))
     body = table(row(cell(paragraph("Data", '<w:outlineLvl w:val="1"/>') + inner + paragraph("As measured."))))

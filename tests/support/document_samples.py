@@ -88,6 +88,14 @@ def write_odp(path: Path) -> None:
     write_odf(path, body, kind="presentation", meta="<dc:title>Lighthouses</dc:title>")
 
 
+def write_ods(path: Path) -> None:
+    rows = (("place", "note"), ("Plymouth", FACT), ("Plymouth Hoe", SECOND))
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    body = "".join(f"<table:table-row>{''.join(map(cell.format, row))}</table:table-row>" for row in rows)
+    table = f'<table:table table:name="Lamps">{body}</table:table>'
+    write_odf(path, table, kind="spreadsheet", meta="<dc:title>Lighthouses</dc:title>")
+
+
 def write_pptx(path: Path) -> None:
     import pptx
 
@@ -170,6 +178,21 @@ def write_asciidoc(path: Path) -> None:
     path.write_text(f"= Lighthouses\n\n{FACT}\n\n== The tower\n\n{SECOND}\n", encoding="utf-8")
 
 
+def write_xml(path: Path) -> None:
+    path.write_text(
+        f"<book><title>Lighthouses</title><chapter><title>The lamp</title><para>{FACT}</para><para>{SECOND}</para>"
+        "</chapter></book>",
+        encoding="utf-8",
+    )
+
+
+def write_latex(path: Path) -> None:
+    path.write_text(
+        f"\\documentclass{{article}}\\title{{Lighthouses}}\\begin{{document}}\n{FACT}\n\n{SECOND}\n\\end{{document}}\n",
+        encoding="utf-8",
+    )
+
+
 def write_code(path: Path) -> None:
     path.write_text(f'"""Lighthouses"""\n\n# {FACT}\n# {SECOND}\nSECONDS = 10\n', encoding="utf-8")
 
@@ -184,12 +207,15 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".pptx": write_pptx,
     ".odt": write_odt,
     ".odp": write_odp,
+    ".ods": write_ods,
     ".xlsx": write_xlsx,
     ".csv": write_csv,
     ".jsonl": write_jsonl,
     ".py": write_code,
     ".eml": write_eml,
     ".ipynb": write_ipynb,
+    ".xml": write_xml,
+    ".tex": write_latex,
     ".msg": write_msg,
     ".epub": write_epub,
     ".rtf": write_rtf,

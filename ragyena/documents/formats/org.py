@@ -37,7 +37,8 @@ _CODE = frozenset({"src", "example", "export", "verbatim"})
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     result = LineText(read_text(path))
-    title, fields, states = "", {}, {"TODO", "DONE"}
+    title, states = "", {"TODO", "DONE"}
+    fields: dict[str, str] = {}
     lines = result.lines
     ends = _block_ends(lines)
     i = 0

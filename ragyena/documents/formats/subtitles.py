@@ -72,7 +72,8 @@ def _cues(lines: list[str]) -> Iterator[_Cue]:
 
 def _spoken_in(said: list[str], start: float, end: float) -> Iterator[_Cue]:
     """A cue, or several where more than one person speaks in it."""
-    speaker, parts = "", []
+    speaker = ""
+    parts: list[str] = []
     for line in said:
         voice = _VOICE.search(line)
         text = " ".join(html.unescape(_TAG.sub("", line)).split())

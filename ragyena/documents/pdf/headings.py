@@ -14,7 +14,7 @@ LARGER = 1.12
 """A heading's size against the running text."""
 LONGEST = 200
 MOST_LEVELS = 4
-_NUMBERED = re.compile(r"(?:chapter |section |part |appendix )?(?:\d+|[A-Z])(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?:chapter |section |part |appendix )?(?:\d+|[A-Z])(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
 
 
 def body_size(pages: Sequence[Sequence[Part]]) -> float:

@@ -160,6 +160,6 @@ def _plain(rows: Sequence[Row]) -> list[Part]:
             lines = []
             parts += finished
         if len(finished) < len(row.items):
-            runs = [item for item in row.items if isinstance(item, Run)]
+            runs: list[Run | Part] = [item for item in row.items if isinstance(item, Run)]
             lines.append(replace(row, items=runs))
     return parts + read_paragraphs(lines)
