@@ -16,6 +16,8 @@ __all__ = ["INSTALL", "Line", "is_installed", "recognise"]
 INSTALL = "pip install 'ragyena[ocr]'"
 LEAST_SCORE = 0.5
 """Lines recognised with less confidence are left out."""
+MOST_SIDE = 1600
+"""Pixels of the longer side to which a larger picture is reduced: A4 at 140 dots per inch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +54,4 @@ def _engine() -> Any:
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
     from rapidocr import RapidOCR
 
-    return RapidOCR(params={"Global.log_level": "critical"})
+    return RapidOCR(params={"Global.log_level": "critical", "Global.max_side_len": MOST_SIDE})

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_args
 
-from ragyena.types import Block, BlockKind, Document, Heading, Passage
+from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
 
 __all__ = [
     "DOCUMENT_COLUMNS",
@@ -28,6 +28,8 @@ __all__ = [
     "passage_row",
     "read_document",
     "read_passage",
+    "read_source",
+    "skipped_json",
     "storable",
 ]
 
@@ -37,8 +39,10 @@ Types = Sequence[type | types.UnionType]
 
 LARGEST = 2**53
 """No offset or count in a store comes near it."""
+MOST_SKIPPED = 100
+"""Parts of a file that were not read and are kept with their reasons."""
 KINDS = frozenset(get_args(BlockKind))
-SOURCE_COLUMNS: Types = (int, str, bytes, int, int, int | None, int | None, int | None)
+SOURCE_COLUMNS: Types = (int, str, bytes, int, int, int | None, int | None, int | None, str)
 DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, str | None)
 PASSAGE_COLUMNS: Types = (
     *(int, int, int, int, int | None, str, str, str | None),
@@ -58,14 +62,23 @@ class Source:
     complete: bool
     """False while documents of it are still missing: the next ``index add`` resumes there."""
     modified: int | None = None
-    """Modification time of the file when it was read, in nanoseconds; None for a document given in Python."""
+    """Modification time of the file when it was read, in nanoseconds; None for a document given in Python, and for a
+    file that was modified so shortly before that it may change again within the same tick of its clock."""
     seen: int | None = None
     """When the file was last seen, in nanoseconds since 1970."""
     missing_since: int | None = None
     """When the file was first not there; None while it is."""
+    skipped: tuple[Skipped, ...] = ()
+    """Parts of the file that were not read, and the reasons; of an incomplete one also why it ended."""
 
 
 # --- writing ---------------------------------------------------------------------------------------------------
+
+
+def skipped_json(skipped: Sequence[Skipped]) -> str:
+    """The parts of a file that were not read, as JSON; of very many the first."""
+    values = [[part.source, part.message, part.hint, int(part.is_fault)] for part in skipped[:MOST_SKIPPED]]
+    return json.dumps(values)
 
 
 def document_row(document: Document) -> tuple[str, str, str, str, str, str, bytes]:
@@ -142,6 +155,13 @@ def check_types(row: Sequence[object], wanted: Types) -> None:
         raise ValueError(f"a value of type {type(value).__name__} where there should be {name}")
 
 
+def read_source(row: tuple[Any, ...]) -> Source:
+    """The source of a row of ``SOURCE_COLUMNS``. Raises ValueError."""
+    source_id, path, content_hash, size, complete, modified, seen, missing_since, skipped = row
+    parts = tuple(_skipped(value) for value in _list(skipped))
+    return Source(source_id, path, content_hash, size, bool(complete), modified, seen, missing_since, parts)
+
+
 def read_document(row: tuple[Any, ...]) -> Document:
     """The document of a row of ``DOCUMENT_COLUMNS``. Raises ValueError."""
     title, metadata, page_starts, page_labels, headings, blocks, text, origin = row
@@ -182,6 +202,11 @@ def read_passage(row: tuple[Any, ...]) -> Passage:
         table_header=_strings(table_header),
         metadata=_metadata(metadata),
     )
+
+
+def _skipped(value: object) -> Skipped:
+    source, message, hint, is_fault = _parts(value, 4)
+    return Skipped(_string(source), _string(message), _string(hint), bool(is_fault))
 
 
 def _heading(value: object) -> Heading:

@@ -15,7 +15,7 @@ from ragyena.index.rebuild import restore_replaced
 from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_characters
 from ragyena.index.vectors import VectorIndex
 from ragyena.index.writer import Writer
-from ragyena.types import Progress, Silent
+from ragyena.types import Progress, Silent, Skipped
 
 __all__ = ["IndexStatus", "SourceStatus", "VerifyReport", "status", "verify"]
 
@@ -34,6 +34,11 @@ class SourceStatus:
     """Bytes of the file when it was read."""
     documents: int
     complete: bool
+    missing: bool
+    """True where the file was gone when the index last looked."""
+    skipped: tuple[Skipped, ...]
+    """Parts of it that were not read; of an incomplete file also the reason why it ended, where it was not a process
+    that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,25 @@ def status(folder: Path, store: Store) -> IndexStatus:
     """Read counts and files of the index at ``folder``. Raises the IndexProblems of a damaged one."""
     manifest = Manifest.read(folder)
     with store.snapshot():
-        rows = store.rows(
-            "SELECT path, size, (SELECT count(*) FROM origins o WHERE o.source_id = s.source_id), complete"
-            " FROM sources s ORDER BY path",
-            types=(str, int, int, int),
+        documents = dict(
+            store.rows("SELECT source_id, count(*) FROM origins GROUP BY source_id", types=(int, int)),
         )
+        held = store.sources()
         last_id = manifest.vectors.last_id if manifest.vectors else 0
         (pending,) = store.row("SELECT count(*) FROM passages WHERE passage_id > ?", (last_id,), types=(int,))
         counts = store.counts()
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    sources = tuple(SourceStatus(path, size, documents, bool(complete)) for path, size, documents, complete in rows)
+    sources = tuple(
+        SourceStatus(
+            source.path,
+            source.size,
+            documents.get(source.source_id, 0),
+            source.complete,
+            missing=source.missing_since is not None,
+            skipped=source.skipped,
+        )
+        for source in held
+    )
     return IndexStatus(folder, manifest, counts, pending, size, sources)
 
 

@@ -36,7 +36,8 @@ CREATE TABLE sources (
     complete      INTEGER NOT NULL,
     modified      INTEGER,
     seen          INTEGER,
-    missing_since INTEGER
+    missing_since INTEGER,
+    skipped       TEXT    NOT NULL DEFAULT '[]'
 );
 CREATE TABLE documents (
     document_id  INTEGER PRIMARY KEY AUTOINCREMENT,

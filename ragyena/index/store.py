@@ -11,6 +11,7 @@ surrogates), and a passage is read without its document.
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,10 +33,12 @@ from ragyena.index.encoding import (
     passage_row,
     read_document,
     read_passage,
+    read_source,
+    skipped_json,
     storable,
 )
 from ragyena.index.unspaced import separate
-from ragyena.types import Document, Passage
+from ragyena.types import Document, Passage, Skipped
 
 __all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "has_characters"]
 
@@ -43,9 +46,14 @@ STORE_NAME = "store.sqlite"
 
 SQL_VARIABLES = 500
 """The most ids named in one statement."""
+FIRST_ORIGIN = (
+    "SELECT origin FROM origins o JOIN sources USING (source_id) WHERE o.document_id = DOCUMENT"
+    " ORDER BY missing_since IS NOT NULL, origin_id LIMIT 1"
+)
+"""The origin by which a document is named: the first one whose file is not known to be gone."""
 PASSAGE = (
     "p.start, p.end, p.line_start, p.line_end, p.page, d.title, p.heading_path,"
-    " (SELECT origin FROM origins o WHERE o.document_id = p.document_id ORDER BY origin_id LIMIT 1),"
+    f" ({FIRST_ORIGIN.replace('DOCUMENT', 'p.document_id')}),"
     " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
 )
 """The columns of a passage but for its text, as ``read_passage`` takes them."""
@@ -69,24 +77,44 @@ class Store(Database):
     # --- writing, inside a transaction
 
     def put_source(
-        self, path: str, content_hash: bytes, size: int, *, complete: bool, modified: int | None = None
+        self,
+        path: str,
+        content_hash: bytes,
+        size: int,
+        *,
+        complete: bool,
+        modified: int | None = None,
+        skipped: Sequence[Skipped] = (),
     ) -> int:
         """Insert or update a source, which is there now; returns its id."""
         (source_id,) = self.row(
-            "INSERT INTO sources (path, content_hash, size, complete, modified, seen) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT INTO sources (path, content_hash, size, complete, modified, seen, skipped)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (path) DO UPDATE SET content_hash = excluded.content_hash, size = excluded.size,"
-            " complete = excluded.complete, modified = excluded.modified, seen = excluded.seen, missing_since = NULL"
-            " RETURNING source_id",
-            (storable(path), content_hash, size, int(complete), modified, time.time_ns()),
+            " complete = excluded.complete, modified = excluded.modified, seen = excluded.seen, missing_since = NULL,"
+            " skipped = excluded.skipped RETURNING source_id",
+            (storable(path), content_hash, size, int(complete), modified, time.time_ns(), skipped_json(skipped)),
             types=(int,),
         )
         return int(source_id)
 
-    def mark_seen(self, source_ids: Iterable[int]) -> None:
-        """Note that the files of these sources are there now, unchanged."""
-        now = time.time_ns()
-        for source_id in source_ids:
-            self.execute("UPDATE sources SET seen = ?, missing_since = NULL WHERE source_id = ?", (now, source_id))
+    def mark_seen(self, source_id: int, *, modified: int | None) -> None:
+        """Note that the file of a source is there now, with the content it had and this modification time."""
+        self.execute(
+            "UPDATE sources SET seen = ?, modified = ?, missing_since = NULL WHERE source_id = ?",
+            (time.time_ns(), modified, source_id),
+        )
+
+    def move_source(self, source: Source, path: str, *, modified: int | None) -> None:
+        """Give a source, and the origins of its documents, another path at which its file is now."""
+        self.execute(
+            "UPDATE sources SET path = ?, seen = ?, modified = ?, missing_since = NULL WHERE source_id = ?",
+            (storable(path), time.time_ns(), modified, source.source_id),
+        )
+        self.execute(
+            "UPDATE origins SET origin = ? || substr(origin, ?) WHERE source_id = ?",
+            (storable(path), len(source.path) + 1, source.source_id),
+        )
 
     def mark_missing(self, source_ids: Iterable[int]) -> None:
         """Note that the files of these sources are not there; the time at which that was first seen stays."""
@@ -127,6 +155,14 @@ class Store(Database):
             self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
             self.write_words(p, passage_id)
         return True
+
+    def set_title(self, document_id: int, title: str) -> None:
+        """Give a document another title, in the full text indexes too; its vectors stay."""
+        for passage in self.passages_of(document_id):
+            self.write_words(passage, delete=True)
+        self.execute("UPDATE documents SET title = ? WHERE document_id = ?", (json.dumps(title), document_id))
+        for passage in self.passages_of(document_id):
+            self.write_words(passage)
 
     def _insert_document(self, document: Document, content_hash: bytes) -> int:
         return self._inserted(
@@ -201,12 +237,12 @@ class Store(Database):
         """All sources by path, or the one of ``path``."""
         condition, parameters = ("", ()) if path is None else ("WHERE path = ?", (storable(path),))
         rows = self.rows(
-            "SELECT source_id, path, content_hash, size, complete, modified, seen, missing_since"
+            "SELECT source_id, path, content_hash, size, complete, modified, seen, missing_since, skipped"
             f" FROM sources {condition} ORDER BY path",
             parameters,
             types=SOURCE_COLUMNS,
         )
-        return [Source(i, name, digest, size, bool(whole), *times) for i, name, digest, size, whole, *times in rows]
+        return self.decoded(read_source, rows)
 
     def source(self, path: str) -> Source | None:
         return next(iter(self.sources(path)), None)
@@ -233,7 +269,7 @@ class Store(Database):
         """Read a document. Raises IndexCorruptError where there is none of this id."""
         rows = self.rows(
             "SELECT title, metadata, page_starts, page_labels, headings, blocks, text,"
-            " (SELECT origin FROM origins o WHERE o.document_id = d.document_id ORDER BY origin_id LIMIT 1)"
+            f" ({FIRST_ORIGIN.replace('DOCUMENT', 'd.document_id')})"
             " FROM documents d WHERE document_id = ?",
             (document_id,),
             types=DOCUMENT_COLUMNS,

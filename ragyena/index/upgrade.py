@@ -76,6 +76,7 @@ ADDED_COLUMNS = (
     "sources ADD COLUMN modified INTEGER",
     "sources ADD COLUMN seen INTEGER",
     "sources ADD COLUMN missing_since INTEGER",
+    "sources ADD COLUMN skipped TEXT NOT NULL DEFAULT '[]'",
     "documents ADD COLUMN page_labels TEXT NOT NULL DEFAULT '[]'",
     "documents ADD COLUMN blocks TEXT NOT NULL DEFAULT '[]'",
     "passages ADD COLUMN kind TEXT NOT NULL DEFAULT 'prose'",

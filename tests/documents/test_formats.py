@@ -209,16 +209,6 @@ def test_half_an_emoji_in_json_is_replaced(tmp_path: Path) -> None:
     assert document.metadata == {"k": "\ufffd"}
 
 
-def test_a_notebook_yields_its_cells(tmp_path: Path) -> None:
-    path = tmp_path / "a.ipynb"
-    cells = [
-        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
-        {"cell_type": "code", "source": "x = 1", "outputs": [{"text": "OUTPUT"}]},
-    ]
-    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    assert one(path).text == "# Title\ntext\n\nx = 1"
-
-
 @pytest.mark.parametrize("name", ["README", "Makefile", "LICENSE"])
 def test_well_known_names_without_suffix(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -232,9 +222,9 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from ragyena.config import IndexConfig\n"
-        "from ragyena.documents.loading import load\n"
-        f"list(load(Path({str(path)!r}), IndexConfig()))\n"
-        "parsers = {'docx', 'pptx', 'openpyxl', 'pypdfium2', 'bs4', 'lxml', 'docutils', 'markdown_it'}\n"
+        "from ragyena.documents.reading import read\n"
+        f"list(read(Path({str(path)!r}), IndexConfig()))\n"
+        "parsers = {'docx', 'pptx', 'openpyxl', 'pypdfium2', 'lxml', 'docutils', 'markdown_it'}\n"
         "print(*parsers & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

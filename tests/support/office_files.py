@@ -62,6 +62,45 @@ def write_word(path: Path, body: str, parts: Mapping[str, str] | None = None) ->
     return path
 
 
+ODF = " ".join(
+    [
+        *(
+            f'xmlns:{prefix}="urn:oasis:names:tc:opendocument:xmlns:{space}:1.0"'
+            for prefix, space in {
+                "office": "office", "text": "text", "table": "table", "style": "style", "draw": "drawing",
+                "presentation": "presentation", "svg": "svg-compatible", "meta": "meta", "chart": "chart",
+            }.items()
+        ),
+        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xlink="http://www.w3.org/1999/xlink"',
+        'xmlns:math="http://www.w3.org/1998/Math/MathML"',
+    ]
+)  # fmt: skip
+
+
+def write_odf(
+    path: Path, body: str, *, kind: str = "text", automatic: str = "", styles: str = "", meta: str = "",
+    parts: Mapping[str, str] | None = None,
+) -> Path:  # fmt: skip
+    """Write an OpenDocument file: the content of its body, automatic styles, ``styles.xml`` and ``office:meta``."""
+    automatic = f"<office:automatic-styles>{automatic}</office:automatic-styles>"
+    body = f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
+    meta = f"<office:meta>{meta}</office:meta>"
+    if path.suffix.startswith(".f"):
+        path.write_text(f"<office:document {ODF}>{meta}{styles}{automatic}{body}</office:document>", encoding="utf-8")
+        return path
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument." + kind)
+        whole = {
+            "content.xml": f"<office:document-content {ODF}>{automatic}{body}</office:document-content>",
+            "styles.xml": f"<office:document-styles {ODF}>{styles}</office:document-styles>",
+            "meta.xml": f"<office:document-meta {ODF}>{meta}</office:document-meta>",
+            **(parts or {}),
+        }
+        for name, content in whole.items():
+            archive.writestr(name, content)
+    return path
+
+
 def _relations(links: Mapping[str, tuple[str, str]]) -> str:
     items = "".join(f'<Relationship Id="{i}" Type="{REL}/{kind}" Target="{to}"/>' for i, (kind, to) in links.items())
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".docx", ".docm", ".dotx", ".dotm")
 WAY_OUT = dict.fromkeys((".doc", ".dot", ".wps", ".pages"), "save it as .docx or .pdf")
-
-FEWEST_WORDS = 4
-"""Words beside a page number in a header or footer that are kept; ``Page 3 of 7`` has fewer."""
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
@@ -55,18 +51,9 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     blocks.write(headers, builder)
     blocks.write(body, builder)
     blocks.write([block for block in footers if block not in headers], builder)
-    yield builder.document(path, usable_title(properties.get("title", "")) or _title(body), metadata_of(properties))
-
-
-def _title(blocks: Iterable[Block]) -> str:
-    """The first paragraph of the style Title, else the first heading of level 1."""
-    from ragyena.documents.office.blocks import LONGEST_HEADING, Paragraph
-
-    paragraphs = [b for b in blocks if isinstance(b, Paragraph) and len(b.text) <= LONGEST_HEADING]
-    titles = [p.text for p in paragraphs if p.is_title] or [
-        p.text for p in paragraphs if p.kind == "heading" and p.level == 1
-    ]
-    return titles[0] if titles else ""
+    yield builder.document(
+        path, usable_title(properties.get("title", "")) or blocks.title_of(body), metadata_of(properties)
+    )
 
 
 def _read_notes(file: WordFile, parts: Mapping[str, str], settings: Element | None, *, comments: bool) -> None:
@@ -94,34 +81,13 @@ def _read_notes(file: WordFile, parts: Mapping[str, str], settings: Element | No
 
 def _beside(file: WordFile, identifiers: Iterable[str], targets: Mapping[str, str]) -> list[Block]:
     """The blocks of headers or footers, each text once, without the numbers of pages."""
-    from ragyena.documents.office.blocks import Grid, Paragraph
+    from ragyena.documents.office.page_margins import once
     from ragyena.documents.office.word_text import read_part
 
     blocks: list[Block] = []
     for name in dict.fromkeys(targets.get(identifier, "") for identifier in identifiers):
         root = file.package.xml(name)
-        if root is None:
-            continue
-        own_targets = {identifier: relation.target for identifier, relation in file.package.relations(name).items()}
-        for block in read_part(root, own_targets, file):
-            if isinstance(block, Grid):
-                block = Grid([[_unnumbered(cell) for cell in row] for row in block.rows], block.header_rows)
-            else:
-                block = Paragraph(_unnumbered(block.text))
-            if block not in blocks:
-                blocks.append(block)
-    return blocks
-
-
-def _unnumbered(text: str) -> str:
-    """A line of a header or footer without ``Page 3 of 7``."""
-    from ragyena.documents.office.word_fields import PAGE_NUMBER
-
-    if PAGE_NUMBER not in text:
-        return text
-    kept = []
-    for piece in re.split(r"\t|\n| {3,}", text):
-        words = piece.replace(PAGE_NUMBER, " ").split()
-        if PAGE_NUMBER not in piece or sum(any(c.isalpha() for c in word) for word in words) >= FEWEST_WORDS:
-            kept.append(" ".join(words))
-    return "\t".join(kept)
+        relations = {} if root is None else file.package.relations(name)
+        if root is not None:
+            blocks += read_part(root, {identifier: relation.target for identifier, relation in relations.items()}, file)
+    return once(blocks)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragyena.config import IndexConfig
-from ragyena.documents import ocr
-from ragyena.documents.pdf.content import read_page
-from ragyena.documents.pdf.document import OutlineEntry, build_text, top_title
+from ragyena.documents import budget, ocr
+from ragyena.documents.pdf.content import PageError, read_page
+from ragyena.documents.pdf.document import OutlineEntry, build_text, continue_tables, top_title
 from ragyena.documents.pdf.elements import Page, Part
 from ragyena.documents.pdf.forms import read_entries
 from ragyena.documents.pdf.layout import lay_out
-from ragyena.documents.pdf.scans import is_scan, read_scan
+from ragyena.documents.pdf.scans import is_scan, is_too_large, read_scan
 from ragyena.documents.text_builder import tidy
 from ragyena.errors import MissingDependencyError, UnreadableDocumentError
 from ragyena.types import Document, Skipped
@@ -30,12 +32,37 @@ WAY_OUT = {".pdf": "open it in a viewer and save it again, or copy it again", ".
 
 MOST_OUTLINE_ENTRIES = 20_000
 MOST_ATTACHMENTS = 100
+MOST_CATALOGS = 1000
+RECOGNITION_TIMES = 30
+"""After this many times ``max_document_seconds`` no further scan is recognised, so that the pages before are kept."""
+_CATALOG = re.compile(rb"(\d{1,9}) (\d{1,5}) obj\s{0,9}<<[^<>]{0,200}?/Type\s{0,9}/Catalog\b")
 _NO_TITLE = re.compile(
     r"untitled|microsoft word|\(?anonymous\)?$|\.(?:docx?|tex|dvi|pdf|indd|pptx?|qxd|xlsx?|html?)\b|^\W*$",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?(?:(\d\d)(\d\d)(\d\d)?)?")
 _pdfium_lock = threading.Lock()  # pdfium serves one thread at a time
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    number: int
+    """From 0."""
+    reason: str
+    """What the page is: ``damaged``."""
+    hint: str
+
+
+def tables(path: Path) -> list[list[list[str]]]:
+    """The rows of cells of every table in a file, as they are drawn: header rows first, merged cells repeated."""
+    with _pdfium_lock:
+        pdf = _open(path)
+        try:
+            pages = [lay_out(_page(pdf, number, recognise=False)[0]) for number in range(len(pdf))]
+        finally:
+            pdf.close()
+    continue_tables(pages)
+    return [part.rows for parts in pages for part in parts if part.kind == "table"]
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
@@ -45,35 +72,58 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
 
 
 def _load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+    started = time.monotonic()
     pdf = _open(path)
     recognise = _recognition(config)
     try:
+        total = len(pdf)
+        if total > config.max_document_pages:
+            raise UnreadableDocumentError(
+                f"{path} holds {total:,} pages, more than {config.max_document_pages:,}",
+                hint="split it, or raise index.max_document_pages",
+            )
         pages: list[list[Part]] = []
         heights: list[float] = []
-        unread: list[tuple[int, str, str]] = []
-        for number in range(len(pdf)):
+        unread: list[_Unread] = []
+        for number in range(total):
+            in_time = time.monotonic() - started < RECOGNITION_TIMES * config.max_document_seconds
             page = None
             try:
-                page, unread_scan = _page(pdf, number, recognise)
+                page, unread_scan = _page(pdf, number, recognise=recognise and in_time)
                 if unread_scan:
-                    unread.append((number, "is a scan, whose text is not recognised", _scan_hint(config)))
-            except ValueError as error:
-                unread.append((number, f"cannot be read: {error}", WAY_OUT[".pdf"]))
+                    hint = ocr.INSTALL if not recognise else "raise index.max_document_seconds"
+                    hint = "set index.ocr to auto" if config.ocr == "off" else hint
+                    why = "a scan, whose text is not recognised" + (" for lack of time" if recognise else "")
+                    unread.append(_Unread(number, why, hint))
+            except PageError as error:
+                unread.append(_Unread(number, error.reason, error.hint))
             pages.append([] if page is None else lay_out(page))
             heights.append(0.0 if page is None else page.height)
         if not any(char.isalnum() for parts in pages for part in parts for char in part.text + str(part.rows)):
-            raise _no_text(path, len(pages), unread)
+            raise _no_text(path, total, unread)
         builder = build_text(pages, _outline(pdf), _labels(pdf), heights)
-        title = _title(pdf) or top_title(pages[0])
-        for number, reason, hint in unread:
-            yield Skipped(f"{path}#page={number + 1}", f"{path}, page {number + 1} {reason}", hint)
+        yield from _skipped(path, unread)
         for name in _attachments(pdf):
-            yield Skipped(
-                f"{path}#{name}", f"{path}: the file attached to it, {name}, is not read", "save it as a file"
-            )
-        yield builder.document(path, title, _metadata(pdf))
+            message = f"{path}: the file attached to it, {name}, is not read"
+            yield Skipped(f"{path}#{name}", message, "save it as a file of its own", is_fault=False)
+        yield builder.document(path, _title(pdf) or top_title(pages[0]), _metadata(pdf))
     finally:
         pdf.close()
+
+
+def _skipped(path: Path, unread: Sequence[_Unread]) -> Iterator[Skipped]:
+    """One for each stretch of pages that are unread for one reason."""
+    stretches: list[list[_Unread]] = []
+    for page in unread:
+        last = stretches[-1][-1] if stretches else None
+        if last is not None and (last.number + 1, last.reason, last.hint) == (page.number, page.reason, page.hint):
+            stretches[-1].append(page)
+        else:
+            stretches.append([page])
+    for first, *others in stretches:
+        pages = f"{first.number + 1}-{others[-1].number + 1}" if others else f"{first.number + 1}"
+        what = f"pages {pages} are each" if others else f"page {pages} is"
+        yield Skipped(f"{path}#page={pages}", f"{path}, {what} {first.reason}", first.hint)
 
 
 def _recognition(config: IndexConfig) -> bool:
@@ -87,18 +137,14 @@ def _recognition(config: IndexConfig) -> bool:
     return True
 
 
-def _scan_hint(config: IndexConfig) -> str:
-    return "set index.ocr to auto" if config.ocr == "off" else ocr.INSTALL
-
-
-def _no_text(path: Path, pages: int, unread: Sequence[tuple[int, str, str]]) -> UnreadableDocumentError:
+def _no_text(path: Path, pages: int, unread: Sequence[_Unread]) -> UnreadableDocumentError:
     if not unread:
         return UnreadableDocumentError(f"{path} holds no text", hint="leave it out with an exclude pattern")
-    number, reason, hint = unread[0]
-    if hint == WAY_OUT[".pdf"]:
-        return UnreadableDocumentError(f"{path}, page {number + 1} {reason}", hint=hint)
+    first = unread[0]
+    if "scan" not in first.reason:
+        return UnreadableDocumentError(f"{path}, page {first.number + 1} is {first.reason}", hint=first.hint)
     return UnreadableDocumentError(
-        f"{path} holds no text on its {_count(pages)}, only images whose text is not recognised", hint=hint
+        f"{path} holds no text on its {_count(pages)}, only images whose text is not recognised", hint=first.hint
     )
 
 
@@ -119,26 +165,49 @@ def _open(path: Path) -> PdfDocument:
                 f"{path} is encrypted with a password",
                 hint="decrypt it first, for example: qpdf --decrypt --password=PASSWORD in.pdf out.pdf",
             ) from error
-        raise
+        pdf = _repaired(path)
     pdf.init_forms()
     return pdf
 
 
-def _page(pdf: PdfDocument, number: int, recognise: bool) -> tuple[Page, bool]:
+def _repaired(path: Path) -> PdfDocument:
+    """A file that was cut off before its table of objects, with a pointer to its catalogue put at its end."""
+    import pypdfium2
+
+    data = path.read_bytes()
+    catalogs = list(islice(_CATALOG.finditer(data), MOST_CATALOGS))
+    if catalogs and b"%PDF-" in data[:2048]:
+        number, generation = catalogs[-1].groups()
+        trailer = b"\ntrailer\n<</Root %s %s R>>\nstartxref\n0\n%%%%EOF\n" % (number, generation)
+        try:
+            return pypdfium2.PdfDocument(data + trailer)
+        except pypdfium2.PdfiumError:
+            pass
+    raise UnreadableDocumentError(
+        f"{path} is damaged, cut off, or not what its suffix says: it lists no pages", hint=WAY_OUT[".pdf"]
+    )
+
+
+def _page(pdf: PdfDocument, number: int, *, recognise: bool) -> tuple[Page, bool]:
     """(content of the page, True for a scan without any text whose text is not recognised)"""
     import pypdfium2
 
     try:
         pdf_page = pdf[number]
     except pypdfium2.PdfiumError as error:
-        raise ValueError("it is damaged") from error
+        raise PageError("damaged", WAY_OUT[".pdf"]) from error
     try:
         page = read_page(pdf_page, read_entries(pdf, pdf_page))
         if not is_scan(page):
             return page, False
-        if not recognise:
+        if is_too_large(page) and not page.runs:
+            raise PageError(
+                f"a scan of {page.most_pixels:,} pixels, too large for text recognition", "scan it with fewer pixels"
+            )
+        if not recognise or is_too_large(page):
             return page, not page.runs
         recognised = read_scan(pdf_page)
+        budget.page_done()
         return (recognised if recognised.runs else page), False
     finally:
         pdf_page.close()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 
 from ragyena.documents.office.blocks import Block, Grid, Paragraph
 from ragyena.documents.office.package import Element, children, local
@@ -71,6 +72,10 @@ def chart_block(root: Element) -> Grid | None:
     caption = f"{title} ({values})" if title and values and values not in title else title or values
     if not any(one.values for one in series):
         return Grid([], caption=caption) if caption else None
+    if len(series) == 1 and not series[0].is_scatter:
+        (one,) = series
+        caption = f"{caption} ({one.name})" if one.name and one.name not in caption else caption
+        return Grid([[one.categories.get(i, str(i + 1)), one.values[i]] for i in sorted(one.values)], None, caption)
     places = sorted({i for one in series for i in (*one.values, *one.categories)})
     points = sum(len(one.values) for one in series)
     is_shared = all(one.categories == series[0].categories or not one.categories for one in series)
@@ -98,13 +103,25 @@ def _series(element: Element) -> _Series:
     x, y = element.find(_C + "xVal"), element.find(_C + "yVal")
     categories = element.find(_C + "cat") if x is None else x
     values = element.find(_C + "val") if y is None else y
+    shown = _points(values)
+    for label in element.iterchildren(_C + "dLbls"):
+        shown |= {i: f"{shown.get(i, '')} ({text})".strip() for i, text in _labels(label) if i in shown}
     return _Series(
         " ".join(" ".join(names.values()).split()),
         _points(categories),
-        _points(values),
+        shown,
         _points(element.find(_C + "bubbleSize")),
         x is not None or y is not None,
     )
+
+
+def _labels(element: Element) -> Iterator[tuple[int, str]]:
+    """Index -> text of the points that are labelled with a text of their own."""
+    for label in element.iterchildren(_C + "dLbl"):
+        index = next((e.get("val", "") for e in label.iterchildren(_C + "idx")), "")
+        text = " ".join(drawing_text(label.find(_C + "tx")).split())
+        if text and index.isascii() and index.isdigit() and len(index) < 10:
+            yield int(index), text
 
 
 def _points(element: Element | None) -> dict[int, str]:
@@ -134,18 +151,24 @@ def _level_points(level: Element, code: str) -> Sequence[tuple[int, str]]:
 
 def _shown(value: str, code: str) -> str:
     """A value as its number format shows it, as far as percentages, dates and decimals go."""
-    if len(value) > 40 or not re.fullmatch(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d{1,3})?", value):
+    if len(value) > 40 or len(code) > 200 or not re.fullmatch(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d{1,3})?", value):
         return value
     number = float(value)
     plain = re.sub(r'"[^"]*"|\[[^\]]*\]|\\.', "", code).split(";")[0].lower()
     decimals = len(re.match(r"0*", plain.partition(".")[2])[0])  # type: ignore[index]
-    if "%" in plain:
-        return f"{number * 100:.{decimals}f}%"
+    if "%" in plain and abs(number) < 1e15:
+        return f"{_rounded(Decimal(value) * 100, decimals):f}%"
     if re.search(r"[yd]", plain.replace("general", "").replace("standard", "")) and 0 < number < 2_958_466:
         return (date(1899, 12, 30) + timedelta(days=int(number))).isoformat()
     if re.search(r"0", plain) and abs(number) < 1e15:
-        return f"{number:,.{decimals}f}" if "," in plain.split(".")[0] else f"{number:.{decimals}f}"
+        rounded = _rounded(Decimal(value), decimals)
+        return f"{rounded:,f}" if "," in plain.split(".")[0] else f"{rounded:f}"
     return f"{number:.15g}" if abs(number) < 1e15 else value
+
+
+def _rounded(number: Decimal, decimals: int) -> Decimal:
+    """Rounded as spreadsheets do, half up."""
+    return number.quantize(Decimal(1).scaleb(-min(decimals, 15)), rounding=ROUND_HALF_UP)
 
 
 # --- diagrams

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from ragyena.config import IndexConfig
@@ -52,6 +52,7 @@ class Package:
         check_office_file(path, config)
         self.path = path
         self._limit = config.max_file_mb * 1_000_000
+        self._taken: set[str] = set()
         self._zip = zipfile.ZipFile(path)
         try:
             items = self._zip.infolist()
@@ -95,10 +96,23 @@ class Package:
             hint="split it, or raise index.max_file_mb",
         )
 
+    def stream(self, name: str) -> IO[bytes] | None:
+        """A part to read piece by piece, whatever its size; None where there is no such part."""
+        item = self._items.get(name.lower())
+        return None if item is None or item.flag_bits & 1 else self._zip.open(item)
+
     def xml(self, name: str) -> Element | None:
         """The root element of a part, None where there is no such part. Raises XMLSyntaxError."""
         content = self.read(name)
         return None if not content else parse_xml(content)
+
+    def take_xml(self, name: str) -> Element | None:
+        """The root element of a part at the first call for it, None at any other: a part that ten thousand others
+        refer to is read once."""
+        if name.lower() in self._taken:
+            return None
+        self._taken.add(name.lower())
+        return self.xml(name)
 
     def relations(self, name: str) -> Mapping[str, Relation]:
         """Relation id -> relation of the part ``name`` ("" for the file itself) of an OOXML file."""

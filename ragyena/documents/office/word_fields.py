@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ragyena.documents.office.package import Element
+from ragyena.documents.office.page_margins import PAGE_NUMBER
 from ragyena.documents.office.word_styles import W, attribute, integer, is_on
 
-__all__ = ["PAGE_NUMBER", "Fields", "is_page_number"]
+__all__ = ["Fields", "is_page_number"]
 
-PAGE_NUMBER = "\x00"
-"""Stands in the text where a page shows its number, which differs from page to page."""
 _PAGE_FIELDS = frozenset(("PAGE", "NUMPAGES", "SECTIONPAGES"))
 LONGEST_CODE = 1000
 """Chars of a code that are kept to know the field by."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ragyena.documents.office.package import Element
 
-__all__ = ["Style", "Styles", "W", "attribute", "integer", "is_on", "read_styles"]
+__all__ = ["BODY_LEVEL", "Style", "Styles", "W", "attribute", "integer", "is_on", "read_styles"]
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 LONGEST_CHAIN = 50
@@ -22,7 +22,7 @@ _HEADING = re.compile(
 )
 _TITLE = re.compile(r"(?i)title|titel|titre|título|titolo|tytuł|název|cím|название|标题|標題|表題|제목")
 _CODE = re.compile(r"(?i).*\b(?:source code|code block|code|preformatted(?: text)?|listing|verbatim|plain text code)")
-_LIST = re.compile(r"(?i)list (?:bullet|number)(?: \d)?")
+_LIST = re.compile(r"(?i)list (?:bullet|number)(?: ([2-5]))?")
 _CONTENTS = re.compile(r"(?i)(?:toc|contents|table of figures|verzeichnis) ?\d*")
 BODY_LEVEL = 9
 """The outline level of text that is no heading."""
@@ -38,8 +38,8 @@ class Style:
     """The list (``w:num``) that its paragraphs are items of; "0" for none."""
     list_level: int | None = None
     is_title: bool = False
-    is_list: bool = False
-    """Bulleted or numbered by its name alone."""
+    list_depth: int = 0
+    """Depth (1 = outermost) of an item of a list, as the style's name says: ``List Bullet 2``."""
     is_code: bool = False
     is_contents: bool = False
     """An entry of a table of contents."""
@@ -113,7 +113,7 @@ def _derived(element: Element, identifier: str, parent: Style) -> Style:
         list_id=parent.list_id if list_id is None else list_id,
         list_level=parent.list_level if list_level is None else integer(list_level, 0),
         is_title=named.is_title,
-        is_list=named.is_list,
+        list_depth=named.list_depth,
         is_code=named.is_code,
         is_contents=named.is_contents,
         is_hidden=is_on(run, "vanish") if hidden else parent.is_hidden,
@@ -121,13 +121,13 @@ def _derived(element: Element, identifier: str, parent: Style) -> Style:
 
 
 def _by_name(name: str, parent: Style) -> Style:
-    heading = _HEADING.fullmatch(name)
+    heading, listed = _HEADING.fullmatch(name), _LIST.fullmatch(name)
     return Style(
         heading=int(heading[1]) if heading else parent.heading,
         list_id=parent.list_id,
         list_level=parent.list_level,
         is_title=bool(_TITLE.fullmatch(name)) or parent.is_title,
-        is_list=bool(_LIST.fullmatch(name)) or parent.is_list,
+        list_depth=int(listed[1] or 1) if listed else parent.list_depth,
         is_code=bool(_CODE.fullmatch(name)) or parent.is_code,
         is_contents=bool(_CONTENTS.fullmatch(name)) or parent.is_contents,
         is_hidden=parent.is_hidden,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ragyena.documents.office.blocks import Block, Cell, Paragraph, table_blocks
+from ragyena.documents.office.blocks import Block, Cell, Paragraph, seen, table_blocks
 from ragyena.documents.office.drawings import chart_block, diagram_blocks, picture_text
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.package import Element
+from ragyena.documents.office.page_margins import PAGE_NUMBER
 from ragyena.documents.office.symbols import symbol
-from ragyena.documents.office.word_fields import PAGE_NUMBER, Fields, is_page_number
+from ragyena.documents.office.word_fields import Fields, is_page_number
+from ragyena.documents.office.word_paragraphs import paragraph_blocks
 from ragyena.documents.office.word_state import OpenParagraph, OpenTable, Story, WordFile
 from ragyena.documents.office.word_styles import W, attribute, integer, is_on
 
@@ -152,7 +154,7 @@ class _Walk:
         (story.open[-1].after if story.open else story.blocks).extend(blocks)
 
     def _text(self, element: Element) -> bool:
-        self._add((element.text or "").replace("\n", " ").replace("\u00ad", ""))
+        self._add(seen((element.text or "").replace("\n", " ")))
         return False
 
     def _symbol(self, element: Element) -> bool:
@@ -217,52 +219,17 @@ class _Walk:
         if paragraph.carried is not None and len(paragraph.parts) == paragraph.carried_parts > 0:
             paragraph.style, paragraph.style_id, paragraph.properties = paragraph.carried  # nothing of its own
         if story.open:  # a paragraph inside another, as in a drawing
-            self._write(paragraph, story.open[-1].after)
+            story.open[-1].after.extend(paragraph_blocks(paragraph, self._file.numbering))
         elif paragraph.is_joined:
             story.carried = paragraph
         else:
-            self._write(paragraph, story.blocks)
+            story.blocks.extend(paragraph_blocks(paragraph, self._file.numbering))
 
     def _close(self, story: Story) -> None:
         """Write the paragraph that would have gone on in the next, where there is none."""
         if story.carried is not None:
-            self._write(story.carried, story.blocks)
+            story.blocks.extend(paragraph_blocks(story.carried, self._file.numbering))
             story.carried = None
-
-    def _write(self, paragraph: OpenParagraph, blocks: list[Block]) -> None:
-        text = "".join(paragraph.parts)
-        style = paragraph.style
-        outline = integer(attribute(paragraph.properties, "outlineLvl"), -1)
-        heading = style.heading if outline < 0 else (outline + 1 if outline < 9 else 0)
-        item = self._marker(paragraph)
-        if style.is_code:
-            blocks.append(Paragraph(text, "code"))
-        elif text.strip():
-            text = text.strip()
-            if heading:
-                number = f"{item[0]} " if item is not None and item[0] not in ("", "-") else ""
-                blocks.append(Paragraph(number + text, "heading", heading))
-            elif item is not None:
-                blocks.append(Paragraph(text, "list", item[1], item[0]) if item[0] else Paragraph(text))
-            elif style.is_list:
-                blocks.append(Paragraph(text, "list"))
-            else:
-                blocks.append(Paragraph(text, tight=style.is_contents, is_title=style.is_title))
-        blocks.extend(paragraph.after)
-
-    def _marker(self, paragraph: OpenParagraph) -> tuple[str, int] | None:
-        own = None if paragraph.properties is None else paragraph.properties.find(W + "numPr")
-        list_id = attribute(own, "numId")
-        level = attribute(own, "ilvl")
-        if list_id is None:
-            list_id = paragraph.style.list_id
-            found = paragraph.style.list_level if level is None else integer(level, 0)
-        else:
-            found = integer(level, 0)
-        if list_id in (None, "0"):
-            return None
-        style_id = paragraph.style_id
-        return self._file.numbering.marker(list_id or "", found, style_id)
 
     # --- fields, controls and alternatives
 
@@ -398,13 +365,13 @@ class _Walk:
         return False
 
     def _chart(self, element: Element) -> bool:
-        root = self._file.package.xml(self._relations.get(element.get(_R + "id", ""), ""))
+        root = self._file.package.take_xml(self._relations.get(element.get(_R + "id", ""), ""))
         block = None if root is None else chart_block(root)
         self._after([] if block is None else [block])
         return False
 
     def _diagram(self, element: Element) -> bool:
-        root = self._file.package.xml(self._relations.get(element.get(_R + "dm", ""), ""))
+        root = self._file.package.take_xml(self._relations.get(element.get(_R + "dm", ""), ""))
         self._after([] if root is None else diagram_blocks(root))
         return False
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.rows import Gap, Row, joined
+from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 
 __all__ = ["group_rows", "read_cells"]
 
@@ -22,6 +22,8 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
     ``horizontal`` are the drawn lines of the page; those between the rows part the names of the columns from the cells,
     and the rows from each other.
     """
+    if _is_code(rows):
+        return None
     columns = _columns(rows)
     if not 2 <= len(columns) <= MOST_COLUMNS:
         return None
@@ -31,13 +33,25 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
         cells, spanning = _cells(row, columns)
         lines.append(cells)
         spans.append(spanning)
+    filled = [sum(bool(cells[i]) for cells in lines) for i in range(len(columns))]
+    if sum(sum(map(bool, cells)) > 1 for cells in lines) < 2 or sum(count > 1 for count in filled) < 2:
+        return None  # a formula with its number, a line with a gap
     box = Box(columns[0][0], min(row.y0 for row in rows), columns[-1][1], max(row.y1 for row in rows))
     cuts = _cuts(rows, box, horizontal)
     header = _header_lines(rows, cuts)
+    if header is None and _like_others(lines):
+        header = 0
     grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
     left = tuple(column[0] for column in columns)
     sizes = [row.size for row in rows]
     return Part("", box, median(sizes), kind="table", rows=grouped, header_rows=header_rows, columns=left)
+
+
+def _is_code(rows: Sequence[Row]) -> bool:
+    """True for lines of fixed width with the signs of a program: their gaps are no borders of cells."""
+    runs = [item for row in rows for item in row.items if isinstance(item, Run)]
+    text = "".join(run.text for run in runs)
+    return all(run.mono for run in runs) and sum(char in CODE_SIGNS for char in text) > 0.04 * len(text)
 
 
 def _columns(rows: Sequence[Row]) -> list[Gap]:
@@ -75,10 +89,13 @@ def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
     """The text of each column's cell, and True where a cell spans several."""
     runs = [item for item in row.items if isinstance(item, Run)]
     groups: list[list[Run]] = []
-    for left, right in row.intervals():
-        group = [run for run in runs if left - 0.1 <= run.x0 and run.x1 <= right + 0.1]
-        if group:
-            groups.append(group)
+    position = 0
+    for _, right in row.intervals():
+        start = position
+        while position < len(runs) and runs[position].x0 <= right:
+            position += 1
+        if position > start:
+            groups.append(runs[start:position])
     extents = [(group[0].x0, max(run.x1 for run in group)) for group in groups]
     placed: list[tuple[int, int]] = []
     taken = -1
@@ -164,6 +181,17 @@ def _header_lines(rows: Sequence[Row], cuts: Sequence[int]) -> int | None:
     return bold if 0 < bold <= MOST_HEADER_LINES and bold < len(rows) else None
 
 
+def _like_others(lines: Sequence[Sequence[str]]) -> bool:
+    """True where the first row begins in lower case or with a sign in every cell, as most others do: no names."""
+    first = [cell for cell in lines[0] if cell]
+    others = [cell for cells in lines[1:] for cell in cells if cell]
+    if any(cell[0].isupper() or cell[0].isdigit() for cell in first):
+        return False
+    return sum(not cell[0].isupper() for cell in others) >= 0.8 * len(others) and not any(
+        char.isdigit() for cell in others for char in cell
+    )
+
+
 def group_rows(
     rows: Sequence[Row],
     lines: Sequence[list[str]],
@@ -200,6 +228,8 @@ def group_rows(
 def _continues(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:
     """True for a line whose cells only go on with cells of the line above."""
     filled = [i for i, cell in enumerate(cells) if cell]
+    if any(is_toc_entry(above[i]) for i in filled):
+        return False  # entries of a table of contents
     if not filled or any(not above[i] and not tight for i in filled):
         return False
     going_on = [cells[i][:1].islower() or cells[i][:1] in "(&/" or above[i].endswith(("-", ",")) for i in filled]

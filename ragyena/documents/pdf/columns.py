@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,8 @@ __all__ = ["Band", "find_band", "prose_columns", "split_at"]
 
 LEAST_GUTTER = 0.6
 """Width of a gutter in sizes of the font."""
+MOST_COLUMNS = 12
+"""Columns among which one that parts two texts is looked for."""
 NEAR_ROWS = 4
 """Rows looked at on either side for text at the same height: columns need not share their baselines."""
 
@@ -30,9 +33,13 @@ class Band:
 
 def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) -> Band | None:
     """The band that begins at row ``first``, or above it down to ``floor``; None where no gutter goes on from there."""
-    gutters = _inner_gaps(_occupied(rows, first, tall), rows[first].size)
-    if not gutters:
+    occupied = _occupied(rows, first, tall)
+    if not _inner_gaps(occupied, rows[first].unit):
         return None
+    # Open intervals beside the text count, too: further down there may be text beyond them.
+    gaps = _common([(-inf, inf)], _all_gaps(occupied), LEAST_GUTTER * rows[first].unit)
+    left, right = occupied[0][0], occupied[-1][1]
+    gutters = _between(gaps, left, right)
     parted = 1
     last = first + 1
     steps: list[float] = []
@@ -42,17 +49,18 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
         if step > _widest_step(steps, row.size or above.size):
             break
         occupied = _occupied(rows, last, tall)
-        common = _common(gutters, _all_gaps(occupied), LEAST_GUTTER * (row.size or above.size))
-        if not common:
+        common = _common(gaps, _all_gaps(occupied), LEAST_GUTTER * row.unit)
+        inner = _between(common, min(left, occupied[0][0]), max(right, occupied[-1][1]))
+        if not inner:
             break
-        gutters = common
+        gaps, gutters = common, inner
+        left, right = min(left, occupied[0][0]), max(right, occupied[-1][1])
         parted += any(_parts(gutter, occupied) for gutter in gutters)
         if step > 0.3 * row.size:
             steps.append(step)
         last += 1
-    size = rows[first].size
-    widest = max(right - left for left, right in gutters)
-    if parted < 2 or (parted < 3 and widest < 1.4 * size):
+    widest = max(high - low for low, high in gutters)
+    if parted < 2 or (parted < 3 and widest < 1.4 * rows[first].unit):
         return None
     last = _trimmed_end(rows, first, last, gutters, tall)
     first = _extended_start(rows, first, floor, gutters)
@@ -82,7 +90,7 @@ def _occupied(rows: Sequence[Row], index: int, tall: Sequence[Box]) -> list[Gap]
     intervals = intervals + [(box.x0, box.x1) for box in tall if box.y0 < row.y1 and row.y0 < box.y1]
     merged: list[Gap] = []
     for left, right in sorted(intervals):
-        if merged and left - merged[-1][1] < LEAST_GUTTER * row.size:
+        if merged and left - merged[-1][1] < LEAST_GUTTER * row.unit:
             merged[-1] = (merged[-1][0], max(merged[-1][1], right))
         else:
             merged.append((left, right))
@@ -91,17 +99,30 @@ def _occupied(rows: Sequence[Row], index: int, tall: Sequence[Box]) -> list[Gap]
 
 def _touch(row: Row, other: Row) -> bool:
     """True where the two rows hold text at the same x: lines of one column set tightly."""
-    return any(a0 < b1 and b0 < a1 for a0, a1 in row.intervals() for b0, b1 in other.intervals())
+    one, two = row.intervals(), other.intervals()
+    i = j = 0
+    while i < len(one) and j < len(two):
+        if one[i][0] < two[j][1] and two[j][0] < one[i][1]:
+            return True
+        if one[i][1] < two[j][1]:
+            i += 1
+        else:
+            j += 1
+    return False
 
 
-def _inner_gaps(occupied: Sequence[Gap], size: float) -> list[Gap]:
-    return [(a[1], b[0]) for a, b in pairwise(occupied) if b[0] - a[1] >= LEAST_GUTTER * size]
+def _inner_gaps(occupied: Sequence[Gap], unit: float) -> list[Gap]:
+    return [(a[1], b[0]) for a, b in pairwise(occupied) if b[0] - a[1] >= LEAST_GUTTER * unit]
 
 
 def _all_gaps(occupied: Sequence[Gap]) -> list[Gap]:
     if not occupied:
         return [(-inf, inf)]
     return [(-inf, occupied[0][0]), *((a[1], b[0]) for a, b in pairwise(occupied)), (occupied[-1][1], inf)]
+
+
+def _between(gaps: Sequence[Gap], left: float, right: float) -> list[Gap]:
+    return [gap for gap in gaps if left < gap[0] and gap[1] < right]
 
 
 def _common(one: Sequence[Gap], other: Sequence[Gap], least: float) -> list[Gap]:
@@ -130,11 +151,12 @@ def _trimmed_end(rows: Sequence[Row], first: int, last: int, gutters: Sequence[G
             break  # the right column goes on
         end -= 1
     kept = end
+    column = min(row.x0 for row in rows[first:end])
     while kept < last:
         above, row = rows[kept - 1], rows[kept]
-        left = min(item.x0 for item in above.items if isinstance(item, Run)) if _runs(above) else above.x0
         same = abs(row.size - above.size) < 0.1 * row.size and _bold(row) == _bold(above)
-        if row.baseline - above.baseline > 1.5 * row.size or not same or row.x0 < left - row.size:
+        full = row.x1 - column >= 0.6 * (gutters[0][0] - column)
+        if row.baseline - above.baseline > (2.2 if full else 1.5) * row.size or not same or row.x0 < column - row.size:
             break
         kept += 1
     return kept
@@ -167,7 +189,7 @@ def split_at(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[list[Run | Par
         for item in row.items:
             box = item if isinstance(item, Run) else item.box
             middle = (box.x0 + box.x1) / 2
-            columns[sum(border < middle for border in borders)].append(item)
+            columns[bisect_left(borders, middle)].append(item)
     return columns
 
 
@@ -187,7 +209,7 @@ def prose_columns(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[Gap]:
         if prose[i] and len(columns[i]) >= 5 and not _begins_with_rows(columns, i):
             return [gutters[0] if i == 0 else gutters[-1]]
     # Two columns of text of which each has its own table or list: the gutter that parts the text.
-    for i in range(1, len(columns)):
+    for i in range(1, len(columns) if len(columns) <= MOST_COLUMNS else 0):
         left = [run for column in columns[:i] for line in column for run in line]
         right = [run for column in columns[i:] for line in column for run in line]
         if len(columns) > 2 and _is_prose(_lines(left)) and _is_prose(_lines(right)):
@@ -233,9 +255,12 @@ def _digits(text: str) -> int:
 def _begins_with_rows(columns: Sequence[Sequence[Sequence[Run]]], index: int) -> bool:
     """True where text of the other columns stands beside the beginnings of this column's sentences: wrapped cells."""
     others = [line[0].baseline for i, column in enumerate(columns) if i != index for line in column]
-    rows = sorted({round(baseline) for baseline in others})
-    beside = [line for line in columns[index] if any(abs(line[0].baseline - row) <= 2 for row in rows)]
-    if not beside:
-        return False
+    level = {round(baseline) for baseline in others}
+    own = {round(line[0].baseline) + shift for line in columns[index] for shift in (-2, -1, 0, 1, 2)}
+    beside = [line for line in columns[index] if any(round(line[0].baseline) + shift in level for shift in (-1, 0, 1))]
+    if not beside or len(level & own) < 0.8 * len(level):
+        return False  # cells of one row share their first baseline
+    if len(beside) >= 0.9 * len(columns[index]) and len(level & own) >= 0.9 * len(level):
+        return True  # every line has its own cell beside it
     starts = sum(not joined(line)[:1].islower() for line in beside)
     return starts >= 0.7 * len(beside) and len(beside) < 0.9 * len(columns[index])

@@ -22,19 +22,31 @@ from ragyena.documents.pdf.runs import Glyph, Style, build_runs, slanted_runs
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
-__all__ = ["MOST_CHARS", "read_page"]
+__all__ = ["MOST_CHARS", "PageError", "read_page"]
 
-MOST_CHARS = 400_000
-"""Characters of one page; a book has 3,000, and the fullest poster below 100,000."""
+MOST_CHARS = 200_000
+"""Characters of one page; that of a book has 3,000."""
 
 LABEL_WIDTH, LABEL_HEIGHT = 150.0, 12.0
 """Points around a form field in which printed text is taken for its label."""
 
+MOST_NEAR = 200
+"""Runs looked at around a field or a bullet."""
+_TEX_LIGATURES = frozenset((11, 12, 13, 14, 15, 27, 28, 29, 30, 31))
 _INVISIBLE = 3
 _FIXED_PITCH, _FORCE_BOLD = 1, 1 << 18
 _BOLD_WEIGHT = 600
 _BOLD_NAMES = ("bold", "black", "heavy", "semibold", "demi")
-_MONO_NAMES = ("courier", "mono", "consol", "typewriter", "cmtt", "menlo", "code")
+_MONO_NAMES = ("courier", "mono", "nimbusmon", "consol", "typewriter", "cmtt", "menlo", "code")
+
+
+class PageError(Exception):
+    """One page cannot be read: ``reason`` says what it is (``damaged``), ``hint`` what to do."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
 
 
 @dataclass(slots=True)
@@ -52,7 +64,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
     """The content of a page, turned so that most of its text runs from left to right.
 
     ``entries`` are what was filled in, in the coordinates of the file. Characters outside the page or its clipping, and
-    invisible ones that lie over no image, are left out. Raises ValueError for a page of more than
+    invisible ones that lie over no image, are left out. Raises PageError for a page of more than
     ``MOST_CHARS`` characters.
     """
     left, bottom, right, top = page.get_cropbox()
@@ -65,6 +77,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
     vertical = [line for line in lines if line.width < line.height]
     runs = build_runs(by_turn.pop(turn, []), vertical)
     runs += _filled_in(entries, runs, turn)
+    runs += _bullets([_turned(dot, turn) for dot in drawings.dots], runs)
     asides: list[Run] = []
     for key, glyphs in sorted(by_turn.items()):
         for run in slanted_runs(glyphs) if key < 0 else build_runs(glyphs, []):
@@ -78,7 +91,7 @@ def read_page(page: PdfPage, entries: Sequence[Entry] = ()) -> Page:
         _shift(box, -corner.x0, -corner.y0)
     for run in (*runs, *asides):
         run.baseline -= corner.y0
-    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images)
+    return Page(corner.width, corner.height, runs, asides, horizontal, vertical, images, drawings.most_pixels)
 
 
 def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyph]]:
@@ -92,7 +105,8 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
     try:
         count = pdfium.FPDFText_CountChars(text_page)
         if count > MOST_CHARS:
-            raise ValueError(f"{count:,} characters on one page, more than {MOST_CHARS:,}")
+            raise PageError(f"too full, with {count:,} characters", "split or simplify the page")
+        is_generated = pdfium.FPDFText_IsGenerated
         get_code, get_box = pdfium.FPDFText_GetUnicode, pdfium.FPDFText_GetLooseCharBox
         rect = pdfium.FS_RECTF()
         reference = ctypes.byref(rect)
@@ -102,7 +116,9 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
         space = False
         for i in range(count):
             code = get_code(text_page, i)
-            if (code <= 32 and code != 2) or code == 0xA0:
+            if code == 0xA0 or (
+                code <= 32 and code != 2 and (code not in _TEX_LIGATURES or is_generated(text_page, i) == 1)
+            ):
                 space = True
                 continue
             found = get_object(text_page, i)
@@ -120,17 +136,15 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
                 shown = any(image.holds(x, y) for image in drawings.images)
             if shown:
                 glyphs = by_turn.setdefault(current.turn, [])
-                glyphs.append(_upright(code, x0, y0, x1, y1, current, space))
+                if current.turn:
+                    x0, y0, x1, y1 = _turn(x0, y0, x1, y1, max(current.turn, 0))
+                else:
+                    y0, y1 = -y1, -y0
+                glyphs.append(Glyph(code, x0, y0, x1, y1, current.style, space))
                 space = False
         return by_turn
     finally:
         pdfium.FPDFText_ClosePage(text_page)
-
-
-def _upright(code: int, x0: float, y0: float, x1: float, y1: float, of: _Object, space: bool) -> Glyph:
-    """The character in coordinates in which its text runs to the right and y grows downwards."""
-    x0, y0, x1, y1 = _turn(x0, y0, x1, y1, max(of.turn, 0))
-    return Glyph(code, x0, y0, x1, y1, of.style, space)
 
 
 def _turn(x0: float, y0: float, x1: float, y1: float, turn: int) -> tuple[float, float, float, float]:
@@ -148,7 +162,7 @@ def _object(pdfium: Any, text_page: Any, index: int, address: int, drawings: Dra
     handle = ctypes.cast(ctypes.c_void_p(address), pdfium.FPDF_PAGEOBJECT)
     angle = math.degrees(pdfium.FPDFText_GetCharAngle(text_page, index)) % 360
     quarter = round(angle / 90)
-    turn = quarter % 4 if abs(angle - quarter * 90) < 3 else -1
+    turn = -quarter % 4 if abs(angle - quarter * 90) < 3 else -1
     bold, mono = _font_style(pdfium, pdfium.FPDFTextObj_GetFont(handle))
     x, y = ctypes.c_double(), ctypes.c_double()
     pdfium.FPDFText_GetCharOrigin(text_page, index, ctypes.byref(x), ctypes.byref(y))
@@ -207,7 +221,7 @@ def _filled_in(entries: Sequence[Entry], printed: Sequence[Run], turn: int) -> l
         near = by_height[bisect_left(tops, first.y0 - 2.5 * LABEL_HEIGHT) : bisect_left(tops, first.y1 + LABEL_HEIGHT)]
         labels = [
             run
-            for run in near
+            for run in near[:MOST_NEAR]
             if (run.x0 < first.x1 + LABEL_WIDTH and first.x0 - LABEL_WIDTH < run.x1) and run.y0 < first.y1
         ]
         level = [run for run in labels if abs((run.y0 + run.y1) / 2 - (first.y0 + first.y1) / 2) < 0.6 * LABEL_HEIGHT]
@@ -220,6 +234,25 @@ def _filled_in(entries: Sequence[Entry], printed: Sequence[Run], turn: int) -> l
             first.text = f"{entry.label}: {first.text}"
         filled += entry.runs
     return filled
+
+
+def _bullets(dots: Sequence[Box], runs: Sequence[Run]) -> list[Run]:
+    """Small drawn shapes to the left of a line's beginning, as bullets."""
+    by_height = sorted(runs, key=lambda run: run.y0)
+    tops = [run.y0 for run in by_height]
+    bullets: list[Run] = []
+    for dot in dots:
+        middle = (dot.y0 + dot.y1) / 2
+        level = [
+            run
+            for run in by_height[bisect_left(tops, middle - 30) : bisect_left(tops, middle)][:MOST_NEAR]
+            if run.y0 < middle < run.y1
+        ]
+        right = [run for run in level if 0 <= run.x0 - dot.x1 <= 2.5 * run.size]
+        if right and not any(dot.x0 - 2 * run.size < run.x1 <= dot.x1 for run in level):
+            run = min(right, key=lambda run: run.x0)
+            bullets.append(Run(dot.x0, run.y0, dot.x1, run.y1, "•", run.baseline, run.size))
+    return bullets
 
 
 def _turned(box: Box, turn: int) -> Box:

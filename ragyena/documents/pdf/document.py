@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragyena.documents.pdf.elements import Part
-from ragyena.documents.pdf.headings import body_size, heading_levels, same_text
+from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
 from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.pdf.margins import drop_repeated, printed_labels
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 
-__all__ = ["OutlineEntry", "build_text", "top_title"]
+__all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
 _FOOTNOTE = re.compile(r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d{1,3}|[*†‡§¶]+)\s?(?=\S)")
+_RAISED_MARK = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S|[†‡§¶]\s?\S")
+LONGEST_HEADING = 400
 _BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
 
 
@@ -34,7 +36,7 @@ def build_text(
     """The text of the document. ``labels`` are those of the file, () where it has none."""
     labels = labels or printed_labels(pages)
     drop_repeated(pages)
-    _continue_tables(pages)
+    continue_tables(pages)
     _continue_paragraphs(pages)
     hyphens = Hyphens(part.text for parts in pages for part in parts if part.kind == "prose")
     for parts in pages:
@@ -66,7 +68,7 @@ def build_text(
 
 def top_title(parts: Sequence[Part]) -> str:
     """The largest text on the first page, where it stands out and is in the upper part; else ``""``."""
-    prose = [part for part in parts if part.kind == "prose" and not part.marker and part.text.strip()]
+    prose = [part for part in parts if part.kind == "prose" and not part.aside and part.text.strip()]
     if len(prose) < 2:
         return ""
     largest = max(prose[:6], key=lambda part: part.size)
@@ -78,12 +80,15 @@ def top_title(parts: Sequence[Part]) -> str:
 
 def _outline_levels(pages: Sequence[Sequence[Part]], outline: Sequence[OutlineEntry]) -> dict[int, int]:
     levels: dict[int, int] = {}
+    by_title: dict[tuple[int, str], list[Part]] = {}
+    for page in {entry.page for entry in outline if entry.page < len(pages)}:
+        for part in reversed(pages[page]):
+            if part.kind == "prose" and len(part.text) <= LONGEST_HEADING:
+                by_title.setdefault((page, bare_heading(part.text)), []).append(part)
     for entry in outline:
-        if entry.page < len(pages):
-            for part in pages[entry.page]:
-                if id(part) not in levels and part.kind == "prose" and same_text(part.text, entry.title):
-                    levels[id(part)] = entry.level
-                    break
+        parts = by_title.get((entry.page, bare_heading(entry.title)), [])
+        if parts and bare_heading(entry.title):
+            levels[id(parts.pop())] = entry.level
     return levels
 
 
@@ -96,6 +101,14 @@ def _footnotes(parts: Sequence[Part], body: float, height: float) -> set[int]:
         if part.kind != "prose" or part.size > 0.93 * body or part.box.y0 < 0.4 * height:
             break
         found.add(id(part))
+    found |= {
+        id(part)  # at the foot of a column
+        for part in parts
+        if part.kind == "prose"
+        and part.size <= 0.93 * body
+        and part.box.y0 > 0.6 * height
+        and _RAISED_MARK.match(part.text)
+    }
     for part in parts:
         if id(part) in found and not _FOOTNOTE.match(part.text):
             found.discard(id(part))
@@ -119,7 +132,7 @@ def _body(parts: Sequence[Part]) -> list[Part]:
     return [part for part in parts if not part.margin]
 
 
-def _continue_tables(pages: Sequence[list[Part]]) -> None:
+def continue_tables(pages: Sequence[list[Part]]) -> None:
     """Give a table that goes on from the one before, on the next page or below a line of text across it, its names."""
     last: Part | None = None
     for parts in pages:

@@ -24,6 +24,9 @@ THIN = 3.0
 LEAST_RULE = 4.0
 """Points: shorter lines part no cells."""
 MOST_CLIP_PATHS = 16
+DOT = (1.5, 7.0)
+"""Least and largest side of a drawn bullet in points."""
+MOST_DOTS = 2000
 
 _Matrix = tuple[float, float, float, float, float, float]
 _UNIT: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -35,11 +38,16 @@ class Drawings:
 
     lines: list[Box] = field(default_factory=list)
     """Level and upright ones."""
+    dots: list[Box] = field(default_factory=list)
+    """Small filled shapes: bullets that are drawn."""
     images: list[Box] = field(default_factory=list)
     outermost: set[int] = field(default_factory=set)
     """Addresses of the text objects that are part of no drawing: their clipping is in the page's coordinates."""
     objects: int = 0
     segments: int = 0
+    clip_segments: int = 0
+    most_pixels: int = 0
+    """Of the largest image."""
 
     def clip(self, handle: Any, address: int) -> Box | None:
         """The rectangle around what a text object is clipped to, None where that is unknown or all of the page."""
@@ -49,11 +57,15 @@ class Drawings:
             return None
         path = pdfium.FPDFPageObj_GetClipPath(handle)
         count = pdfium.FPDFClipPath_CountPaths(path) if path else 0
+        if self.clip_segments > MOST_SEGMENTS:
+            return None
         clip = None
         x, y = ctypes.c_float(), ctypes.c_float()
         for i in range(min(max(count, 0), MOST_CLIP_PATHS)):
             points = []
-            for j in range(min(pdfium.FPDFClipPath_CountPathSegments(path, i), 1000)):
+            segments = min(pdfium.FPDFClipPath_CountPathSegments(path, i), 1000)
+            self.clip_segments += max(segments, 1)
+            for j in range(segments):
                 segment = pdfium.FPDFClipPath_GetPathSegment(path, i, j)
                 if segment and pdfium.FPDFPathSegment_GetPoint(segment, ctypes.byref(x), ctypes.byref(y)):
                     points.append((x.value, y.value))
@@ -91,8 +103,11 @@ def _visit(page: Any, form: Any, matrix: _Matrix, depth: int, drawings: Drawings
                 drawings.outermost.add(ctypes.cast(item, ctypes.c_void_p).value or 0)
         elif kind == pdfium.FPDF_PAGEOBJ_PATH:
             if drawings.segments < MOST_SEGMENTS:
-                _path(pdfium, item, _times(_matrix(pdfium, item), matrix), drawings)
+                _path(pdfium, item, matrix, drawings)
         elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            width, height = ctypes.c_uint(), ctypes.c_uint()
+            if pdfium.FPDFImageObj_GetImagePixelSize(item, ctypes.byref(width), ctypes.byref(height)):
+                drawings.most_pixels = max(drawings.most_pixels, width.value * height.value)
             a, b, c, d, e, f = _times(_matrix(pdfium, item), matrix)
             drawings.images.append(_around([(e, f), (a + e, b + f), (c + e, d + f), (a + c + e, b + d + f)]))
         elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < MOST_DEPTH:
@@ -106,10 +121,15 @@ def _path(pdfium: Any, item: Any, matrix: _Matrix, drawings: Drawings) -> None:
         return
     if not fill.value and not stroke.value:
         return
+    box = _bounds(pdfium, item, matrix)
+    if box is not None and DOT[0] <= box.width <= DOT[1] and DOT[0] <= box.height <= DOT[1]:
+        if 0.7 < box.width / box.height < 1.4 and len(drawings.dots) < MOST_DOTS:
+            drawings.dots.append(box)
+        return
     count = min(pdfium.FPDFPath_CountSegments(item), MOST_SEGMENTS - drawings.segments)
     drawings.segments += max(count, 1)
     x, y = ctypes.c_float(), ctypes.c_float()
-    a, b, c, d, e, f = matrix
+    a, b, c, d, e, f = _times(_matrix(pdfium, item), matrix)
     points: list[tuple[float, float]] = []
     for i in range(count):
         segment = pdfium.FPDFPath_GetPathSegment(item, i)
@@ -126,6 +146,17 @@ def _path(pdfium: Any, item: Any, matrix: _Matrix, drawings: Drawings) -> None:
         if pdfium.FPDFPathSegment_GetClose(segment) and points:
             points.append(points[0])
     _add_lines(points, bool(stroke.value), drawings)
+
+
+def _bounds(pdfium: Any, item: Any, matrix: _Matrix) -> Box | None:
+    """The rectangle around a path in the coordinates of the page; None where it is none of its own matrix's."""
+    edges = [ctypes.c_float() for _ in range(4)]
+    if not pdfium.FPDFPageObj_GetBounds(item, *(ctypes.byref(edge) for edge in edges)):
+        return None
+    left, bottom, right, top = (edge.value for edge in edges)
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (left, right) for y in (bottom, top)]
+    return _around([(a * x + c * y + e, b * x + d * y + f) for x, y in corners])
 
 
 def _add_lines(points: list[tuple[float, float]], stroked: bool, drawings: Drawings) -> None:

@@ -63,6 +63,8 @@ class Part:
     """Of a list item."""
     margin: bool = False
     """At the top or bottom of the page, apart from the other text: perhaps a running header or a page number."""
+    aside: bool = False
+    """Text in another direction than the page's."""
     lines: int = 1
     open_end: bool = False
     """The last line is full and its sentence goes on: the paragraph may continue in the next column or page."""
@@ -81,3 +83,5 @@ class Page:
     """Drawn lines, as boxes of little height."""
     vertical: list[Box]
     images: list[Box]
+    most_pixels: int = 0
+    """Of its largest image."""

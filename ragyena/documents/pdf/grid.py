@@ -18,6 +18,7 @@ NEAR = 3.0
 MOST_LINES = 4000
 MOST_CROSSINGS = 200_000
 MOST_CELLS = 20_000
+MOST_TABLES = 60
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ def _components(horizontal: Sequence[Box], vertical: Sequence[Box]) -> list[tupl
     for j, line in enumerate(vertical):
         groups.setdefault(root(len(horizontal) + j), ([], []))[1].append(line)
     whole = [group for group in groups.values() if len(group[0]) >= 2 and group[1]]
-    return sorted(whole, key=lambda group: -len(group[0]) - len(group[1]))[:200]
+    return sorted(whole, key=lambda group: -len(group[0]) - len(group[1]))[:MOST_TABLES]
 
 
 def _places(values: Sequence[float]) -> list[float]:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from ragyena.documents.pdf.elements import Part
 
-__all__ = ["body_size", "heading_levels", "same_text"]
+__all__ = ["bare_heading", "body_size", "heading_levels"]
 
 LARGER = 1.12
 """A heading's size against the running text."""
 LONGEST = 200
 MOST_LEVELS = 4
-_NUMBERED = re.compile(r"(?:chapter |section |part |appendix )?(?:\d+|[A-Z])(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?:chapter |section |part |appendix )?(?:\d+|[A-Z])(?:\.\d+)*[.:)]?\s+", re.IGNORECASE)
 
 
 def body_size(pages: Sequence[Sequence[Part]]) -> float:
@@ -30,7 +30,9 @@ def body_size(pages: Sequence[Sequence[Part]]) -> float:
 def heading_levels(pages: Sequence[Sequence[Part]], body: float) -> dict[int, int]:
     """id of a part -> the level of the heading that it is: by size, then bold text of the size of the body."""
     found: list[Part] = []
-    bold = Counter(part.bold for parts in pages for part in parts if part.kind == "prose" and not part.margin)
+    bold: Counter[bool] = Counter()
+    for part in (part for parts in pages for part in parts if part.kind == "prose"):
+        bold[part.bold] += len(part.text)
     bold_counts = bold[False] > bold[True]
     for parts in pages:
         for i, part in enumerate(parts):
@@ -39,7 +41,8 @@ def heading_levels(pages: Sequence[Sequence[Part]], body: float) -> dict[int, in
     if len(found) > 0.5 * sum(len(parts) for parts in pages) + 1:
         return {}
     ranks = sorted({_rank(part, body) for part in found}, reverse=True)
-    return {id(part): min(ranks.index(_rank(part, body)) + 1, MOST_LEVELS) for part in found}
+    levels = {rank: min(i, MOST_LEVELS) for i, rank in enumerate(ranks, 1)}
+    return {id(part): levels[_rank(part, body)] for part in found}
 
 
 def _rank(part: Part, body: float) -> tuple[float, bool]:
@@ -58,11 +61,7 @@ def _may_be_heading(part: Part, body: float, bold_counts: bool, below: Part | No
     return bold_counts and part.bold and part.size >= 0.95 * body and len(text) <= 120 and text[-1] != ":"
 
 
-def same_text(one: str, other: str) -> bool:
-    """True for two writings of one heading, with or without its number."""
-    return bool(_bare(one)) and _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
+def bare_heading(text: str) -> str:
+    """The letters and figures of a heading without its number, to compare two writings of it."""
     plain = _NUMBERED.sub("", " ".join(text.split()), count=1)
     return "".join(char for char in (plain or text).lower() if char.isalnum())

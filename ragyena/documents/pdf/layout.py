@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ragyena.documents.pdf.cells import read_cells
 from ragyena.documents.pdf.columns import find_band, prose_columns, split_at
 from ragyena.documents.pdf.elements import Box, Page, Part, Run
 from ragyena.documents.pdf.grid import find_grids
+from ragyena.documents.pdf.margins import is_page_number
 from ragyena.documents.pdf.paragraphs import read_paragraphs
 from ragyena.documents.pdf.rows import Row, make_rows
 
@@ -15,7 +17,7 @@ __all__ = ["lay_out"]
 
 MARGIN = 0.13
 """Share of the page's height at its top and bottom in which running headers stand."""
-MOST_MARGIN_ROWS = 4
+MOST_MARGIN_ROWS = 2
 MOST_DEPTH = 4
 """Columns inside columns."""
 
@@ -32,7 +34,7 @@ def lay_out(page: Page) -> list[Part]:
     parts += [_margin_part(row) for row in rows[len(rows) - bottom :]]
     for run in rest:
         if id(run) in asides and sum(char.isalnum() for char in run.text) > 1:
-            parts.append(Part(run.text, run, run.size, run.bold, margin=True))
+            parts.append(Part(run.text, run, run.size, run.bold, margin=True, aside=True))
     return parts
 
 
@@ -44,17 +46,28 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
     bottom_bound = max([(1 - MARGIN) * height, *(table.box.y1 for table in tables)])
     top = bottom = 0
     for i, row in enumerate(rows[:MOST_MARGIN_ROWS]):
-        if row.baseline > top_bound or i + 1 == len(rows):
+        if row.baseline > (top_bound if not is_page_number(row.text()) else 2 * top_bound) or i + 1 == len(rows):
             break
-        if rows[i + 1].baseline - row.baseline > 1.6 * max(row.size, rows[i + 1].size):
+        step, size = rows[i + 1].baseline - row.baseline, max(row.size, rows[i + 1].size)
+        if step < 2.6 * size and find_band(rows[i : i + 12], 0, 0, ()) is not None:
+            break  # the names of a table's columns
+        if step > 1.6 * size:
             top = i + 1
     for i, row in enumerate(reversed(rows[-MOST_MARGIN_ROWS:])):
         above = len(rows) - 2 - i
-        if row.y0 < bottom_bound or above < top:
+        if row.y0 < (bottom_bound if not is_page_number(row.text()) else 0.7 * height) or above < top:
             break
-        if row.baseline - rows[above].baseline > 1.6 * max(row.size, rows[above].size):
+        step, size = row.baseline - rows[above].baseline, max(row.size, rows[above].size)
+        if step < 2.6 * size and _ends_band(rows[max(above - 10, 0) : above + 2]):
+            break  # the last row of a table
+        if step > 1.6 * size:
             bottom = i + 1
     return top, bottom
+
+
+def _ends_band(rows: Sequence[Row]) -> bool:
+    bands = (find_band(rows, i, 0, ()) for i in range(len(rows) - 1))
+    return any(band is not None and band.last == len(rows) for band in bands)
 
 
 def _margin_part(row: Row) -> Part:
@@ -102,12 +115,15 @@ def _flow(items: Sequence[Run | Part], horizontal: Sequence[Box], depth: int) ->
             taken = i - band.first
             above = plain[: len(plain) - taken] if taken else plain
             content = _band(rows[band.first : band.last], band.gutters, horizontal, depth)
-            if content is not None:
+            if content is None:
+                plain += rows[i : band.last]
+            else:
                 parts += _plain(above)
                 plain = []
                 parts += content
-                i = floor = band.last
-                continue
+                floor = band.last
+            i = band.last
+            continue
         plain.append(rows[i])
         i += 1
     return parts + _plain(plain)
@@ -144,7 +160,6 @@ def _plain(rows: Sequence[Row]) -> list[Part]:
             lines = []
             parts += finished
         if len(finished) < len(row.items):
-            lines.append(
-                Row([item for item in row.items if isinstance(item, Run)], row.y0, row.y1, row.baseline, row.size)
-            )
+            runs: list[Run | Part] = [item for item in row.items if isinstance(item, Run)]
+            lines.append(replace(row, items=runs))
     return parts + read_paragraphs(lines)

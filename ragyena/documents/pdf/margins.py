@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 from ragyena.documents.pdf.elements import Part
 
-__all__ = ["drop_repeated", "printed_labels"]
+__all__ = ["drop_repeated", "is_page_number", "printed_labels"]
 
+LONGEST_NUMBER = 40
+"""Characters of a line that is a page number."""
 _DIGITS = re.compile(r"\d+")
 _NUMBER = re.compile(
     r"\W*(?:page|seite|p\.|pg\.)?\s*(?P<number>\d{1,5}|[ivxlc]{1,7})(?:\s*(?:/|of|von|sur|de)\s*\d{1,5})?\W*",
@@ -17,26 +19,36 @@ _NUMBER = re.compile(
 )
 
 
+def is_page_number(text: str) -> bool:
+    """True for a number that stands alone: ``7``, ``- iv -``, ``Page 3 of 9``."""
+    return _number(text) is not None
+
+
+def _number(text: str) -> re.Match[str] | None:
+    return _NUMBER.fullmatch(text) if len(text) < LONGEST_NUMBER else None
+
+
 def drop_repeated(pages: Sequence[list[Part]]) -> None:
     """Take out of each page the marginal parts that stood on a page before it, their numbers aside."""
     counts: Counter[str] = Counter()
     for parts in pages:
         counts.update({_key(part) for part in parts if part.margin})
-    least = 2 if len(pages) < 6 else 3
     seen: set[str] = set()
     for parts in pages:
         kept = []
         for part in parts:
-            if part.margin and counts[_key(part)] >= least:
-                if _key(part) in seen or _NUMBER.fullmatch(part.text):
+            if part.margin and counts[_key(part)] > 1:
+                if _key(part) in seen or _number(part.text):
                     continue
                 seen.add(_key(part))
+            elif not part.aside:
+                part.margin = False
             kept.append(part)
         parts[:] = kept
 
 
 def _key(part: Part) -> str:
-    number = _NUMBER.fullmatch(part.text)
+    number = _number(part.text)
     return "#" if number else _DIGITS.sub("#", " ".join(part.text.lower().split()))
 
 
@@ -46,7 +58,7 @@ def printed_labels(pages: Sequence[list[Part]]) -> list[str]:
     found: dict[int, int] = {}
     for i, parts in enumerate(pages):
         for part in parts:
-            match = _NUMBER.fullmatch(part.text) if part.margin else None
+            match = _number(part.text) if part.margin else None
             if match and match["number"].isdecimal():
                 found[i] = int(match["number"])
     if len(found) < max(2, 0.6 * len(pages)):

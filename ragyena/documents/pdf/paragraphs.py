@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.rows import MARKER, Row, has_cjk, most_pitch
+from ragyena.documents.pdf.rows import CODE_SIGNS, MARKER, Row, has_cjk, is_toc_entry, most_pitch
 
 __all__ = ["read_paragraphs"]
 
 _ITEM = re.compile(rf"(?P<marker>{MARKER.pattern})\s+(?=\S)")
 _BULLET = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]")
-_CODE_SIGNS = frozenset("{}()=;<>[]_#/\\|&$@+*")
+_LEADER_DOTS = re.compile(r" ?\.(?: ?\.){4,} ?")
 _END = '.!?:;。！？…"”’)»'
 
 
@@ -66,7 +66,7 @@ def _line(row: Row) -> _Line | None:
         y1=row.y1,
         size=size,
         bold=all(run.bold for run in runs if any(char.isalnum() for char in run.text)),
-        mono=2 * sum(len(run.text) for run in runs if run.mono) > letters,
+        mono=sum(len(run.text) for run in runs if run.mono) > 0.9 * letters,
         first_word=(x1 - x0) * len(text.split()[0]) / len(text),
     )
 
@@ -75,7 +75,7 @@ def _is_typewritten_prose(lines: Sequence[_Line]) -> bool:
     """True for running text in a font of fixed width, which is not code."""
     text = " ".join(line.text for line in lines)
     words = [word for word in text.split() if word.strip(".,;:!?()'\"").isalpha()]
-    signs = sum(char in _CODE_SIGNS for char in text)
+    signs = sum(char in CODE_SIGNS for char in text)
     return len(words) >= 5 * len(lines) and signs < 0.02 * len(text)
 
 
@@ -127,6 +127,8 @@ def _breaks(group: Sequence[_Line], line: _Line, left: float, right: float, pitc
     step = line.baseline - above.baseline
     if step > 1.3 * pitch + 0.5 or step < 0.3 * size:
         return True
+    if is_toc_entry(above.text):
+        return True  # an entry of a table of contents
     item = _ITEM.match(line.text)
     ended = above.text[-1] in _END
     if item and (_BULLET.match(line.text) or ended or _ITEM.match(first.text) or _short(above, line, right)):
@@ -153,7 +155,7 @@ def _short(above: _Line, line: _Line, right: float) -> bool:
 
 def _part(lines: Sequence[_Line], right: float) -> Part:
     box = Box(min(line.x0 for line in lines), lines[0].y0, max(line.x1 for line in lines), lines[-1].y1)
-    text = "\n".join(line.text for line in lines)
+    text = "\n".join(_LEADER_DOTS.sub(" ... ", line.text) for line in lines)
     last = lines[-1]
     open_end = last.text[-1] not in _END and right - last.x1 < 6 * last.size and len(last.text.split()) > 2
     part = Part(text, box, lines[0].size, all(line.bold for line in lines), lines=len(lines), open_end=open_end)

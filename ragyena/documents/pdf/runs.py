@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,11 +20,14 @@ OBJECT_GAP = 0.6
 """The same between characters that the file draws as two texts."""
 MONO_GAP = 1.3
 MOST_BORDERS = 4000
+LEAST_RAISED = 0.42
 RAISED = 0.85
 """A raised or lowered character is smaller than this times its neighbours."""
 
 _LIGATURES = {
     "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st",
+    "\x1b": "ff", "\x1c": "fi", "\x1d": "fl", "\x1e": "ffi", "\x1f": "ffl",  # TeX fonts without a table of characters:
+    "\x0b": "ff", "\x0c": "fi", "\x0d": "fl", "\x0e": "ffi", "\x0f": "ffl", "\x88": "•",  # codes of T1, OT1 and TS1
     "\ufffe": "-", "\x02": "-", "\u2010": "-", "\u2011": "-", "\ufeff": "", "\u200b": "",
 }  # fmt: skip
 _RAISED = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
@@ -87,6 +91,8 @@ class _Builder:
                 return self._rebase(glyph)
             self.add(glyph, raised=False)
             return True
+        if self._much_smaller(style, self.style) or self._much_smaller(self.style, style):
+            return False  # an initial
         if style.size < RAISED * self.style.size and abs(shift) < 0.8 * self.style.size and gap <= 0.4 * size:
             self.add(glyph, raised=shift < -0.1 * size)
             return True
@@ -95,6 +101,10 @@ class _Builder:
                 return False
             return self._rebase(glyph)
         return False
+
+    @staticmethod
+    def _much_smaller(style: Style, than: Style) -> bool:
+        return style.size < LEAST_RAISED * than.size
 
     def _rebase(self, glyph: Glyph) -> bool:
         """Take the style of ``glyph`` for the run's: what came before was raised."""
@@ -105,15 +115,19 @@ class _Builder:
         return True
 
     def finish(self) -> Run | None:
+        if any(_is_right_to_left(glyph.code) for glyph in self.glyphs):
+            self._order_right_to_left()
         spaces = self._letter_spacing() or self.spaces
         pieces: list[str] = []
         raised = ""
+        last_x1 = 0.0
         for glyph, space, is_raised in zip(self.glyphs, spaces, self.raised):
             if raised and (space or not is_raised):
                 pieces.append(_raise(raised))
                 raised = ""
-            if space:
+            if space and not (is_raised and glyph.x0 - last_x1 < 0.12 * self.style.size):
                 pieces.append(" ")
+            last_x1 = glyph.x1
             text = _character(glyph.code)
             if is_raised:
                 raised += text
@@ -132,15 +146,46 @@ class _Builder:
             y1=max(glyph.y1 for glyph in base),
             text=text,
             baseline=self.style.baseline,
-            size=self.style.size,
-            bold=self.style.bold,
-            mono=self.style.mono,
+            size=Counter(glyph.style.size for glyph in base).most_common(1)[0][0],
+            bold=2 * sum(glyph.style.bold for glyph in base) > len(base),
+            mono=2 * sum(glyph.style.mono for glyph in base) > len(base),
         )
+
+    def _order_right_to_left(self) -> None:
+        """Put the characters in reading order by their places: files have them in either order."""
+        after_space = {id(glyph) for glyph, space in zip(self.glyphs, self.spaces) if space}
+        follows = {id(right): id(left) for left, right in pairwise(self.glyphs)}
+        clusters: list[list[Glyph]] = []
+        for glyph in self.glyphs:
+            if clusters and abs(clusters[-1][0].x0 - glyph.x0) < 0.05 and abs(clusters[-1][0].x1 - glyph.x1) < 0.05:
+                clusters[-1].append(glyph)  # the letters of one ligature
+            else:
+                clusters.append([glyph])
+        clusters.sort(key=lambda cluster: -(cluster[0].x0 + cluster[0].x1))
+        ordered: list[Glyph] = []
+        figures: list[list[Glyph]] = []
+        for cluster in clusters:
+            if chr(min(cluster[0].code, 0x10FFFF)).isdecimal() or _is_latin(cluster[0].code):
+                figures.append(cluster)
+                continue
+            ordered += [glyph for part in reversed(figures) for glyph in part]
+            figures = []
+            ordered += cluster
+        ordered += [glyph for part in reversed(figures) for glyph in part]
+        self.glyphs = ordered
+        self.raised = [False] * len(ordered)
+        self.spaces = [False]
+        for left, right in pairwise(ordered):
+            apart = max(right.x0 - left.x1, left.x0 - right.x1)
+            known = follows.get(id(right)) == id(left) and id(right) in after_space
+            turned = follows.get(id(left)) == id(right) and id(left) in after_space
+            self.spaces.append(apart > 0.2 * self.style.size or known or turned)
 
     def _letter_spacing(self) -> list[bool] | None:
         """Spaces of text set as ``w i d e``, by its widest gaps alone; None for other text."""
         words = 1 + sum(self.spaces)
-        if len(self.glyphs) < 5 or words < 0.7 * len(self.glyphs):
+        dots = sum(glyph.code == 46 for glyph in self.glyphs)
+        if len(self.glyphs) < 5 or words < 0.7 * len(self.glyphs) or 3 * dots > len(self.glyphs):
             return None
         gaps = [right.x0 - left.x1 for left, right in pairwise(self.glyphs)]
         usual = sorted(gaps)[len(gaps) // 2]
@@ -207,6 +252,10 @@ def _raise(text: str) -> str:
     """``6`` -> ``⁶``; text with other characters stays as it is."""
     raised = text.translate(_RAISED)
     return raised if all(char not in text for char in raised) else text
+
+
+def _is_latin(code: int) -> bool:
+    return 0x41 <= code <= 0x24F and chr(code).isalpha()
 
 
 def _is_right_to_left(code: int) -> bool:

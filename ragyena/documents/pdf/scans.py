@@ -11,18 +11,27 @@ from ragyena.documents.pdf.elements import Page, Run
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
 
-__all__ = ["is_scan", "read_scan"]
+__all__ = ["is_scan", "is_too_large", "read_scan"]
 
-DOTS_PER_INCH = 200
-MOST_PIXELS = 6_000_000
-"""A page is rendered with at most this many pixels: A4 at 200 dots per inch has four million."""
+DOTS_PER_INCH = 150
+MOST_PIXELS = 4_000_000
+"""A page is rendered with at most this many pixels: A4 at 150 dots per inch has two million."""
+MOST_IMAGE_PIXELS = 150_000_000
+"""Of an image in the file: A0 at 300 dots per inch has 140 million."""
 LEAST_IMAGE = 0.05
 """Share of a page without any text that an image covers, for the page to count as a scan."""
 WHOLE_PAGE = 0.7
 """Share that the image of a scan covers on a page with a few characters (a stamp, a page number)."""
 FEW_CHARS = 60
+MARGIN = 0.15
+"""Share of its height by which the box of a recognised line is wider than the line, at either side."""
 LEAST_SIZE = 40.0
 """Points of the shorter side: nothing legible is on a smaller page."""
+
+
+def is_too_large(page: Page) -> bool:
+    """True where an image of the page would take too much memory to render."""
+    return page.most_pixels > MOST_IMAGE_PIXELS
 
 
 def is_scan(page: Page) -> bool:
@@ -48,6 +57,7 @@ def read_scan(pdf_page: PdfPage) -> Page:
     for line in ocr.recognise(image):
         x0, y0, x1, y1 = (value / scale for value in (line.x0, line.y0, line.x1, line.y1))
         tall = y1 - y0
+        x0, x1 = x0 + MARGIN * tall, max(x1 - MARGIN * tall, x0 + 2 * MARGIN * tall)
         runs.append(Run(x0, y0, x1, y1, line.text, y1 - 0.25 * tall, 0.8 * tall))
     _level(runs)
     return Page(width, height, runs, [], [], [], [])
