@@ -395,6 +395,12 @@ def test_a_strict_file_is_read(tmp_path: Path) -> None:
     assert isinstance(document, Document) and document.text == "Strict."
 
 
+NESTED = (
+    '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="4"/><w:vMerge w:val="restart"/></w:tcPr>',
+    "</w:tc><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc></w:tr>"
+    + '<w:tr><w:tc><w:tcPr><w:gridSpan w:val="4"/><w:vMerge/></w:tcPr></w:tc><w:tc/></w:tr>' * 7
+    + "</w:tbl>",
+)
 MILLIONS = '<w:gridSpan w:val="999999999"/>'
 
 
@@ -406,8 +412,9 @@ MILLIONS = '<w:gridSpan w:val="999999999"/>'
         "<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr><w:r><w:t>joined</w:t></w:r></w:p>" * 20_000,
         paragraph("x") + '<w:r><w:fldChar w:fldCharType="begin"/></w:r>' * 20_000 + paragraph("seen"),
         paragraph("x" + "<w:tab/>" * 3) + "<w:tr><w:tc>" * 20 + paragraph("lost") + "</w:tc></w:tr>" * 20,
+        NESTED[0] * 30 + paragraph("word " * 9) + NESTED[1] * 30,
     ],
-    ids=["deep", "wide", "joined", "fields", "misplaced"],
+    ids=["deep", "wide", "joined", "fields", "misplaced", "nested"],
 )  # fmt: skip
 def test_hostile_bodies_take_linear_time(read, body: str) -> None:
     begun = time.monotonic()

@@ -15,6 +15,9 @@ __all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "seen", "table_blocks",
 LONGEST_HEADING = 300
 """Chars of a heading; a longer paragraph that is styled as one is prose."""
 
+LONGEST_REPEATED = 500
+"""Chars of a merged cell that is repeated in the cells it covers. A longer text stands in the first alone: repeated at
+every level of tables in tables, it would grow without bound."""
 _LOOKS = {0xAD: None, 0x2011: "-"}
 
 
@@ -162,7 +165,14 @@ def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
             origin = hanging.get(column) if cell.continues else None
             if origin is None:
                 origin = len(plain), len(cells)
-                cells.append(merged_cells.Cell(flat(cell.blocks), cell.columns))
+                text = "" if cell.continues and not cell.blocks else flat(cell.blocks)
+                is_long = len(text) > LONGEST_REPEATED
+                cells.append(merged_cells.Cell(text, 1 if is_long else cell.columns))
+                if is_long and cell.columns > 1:
+                    cells.append(merged_cells.Cell("", cell.columns - 1))
+                if is_long:
+                    column += cell.columns
+                    continue
             else:
                 above = plain[origin[0]]
                 covered = column + above[origin[1]].columns
