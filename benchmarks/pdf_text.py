@@ -158,17 +158,35 @@ def measure(reader: Reader, paths: dict[str, Path], rounds: int) -> dict[str, ob
     }
 
 
+def speed(reader: Reader, files: Sequence[Path], rounds: int) -> float:
+    """Pages of the files a second of processor time."""
+    from pypdfium2 import PdfDocument
+
+    pages = sum(len(PdfDocument(path)) for path in files)
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        for path in files:
+            reader.text(path)
+        seconds.append(time.process_time() - start)
+    return round(pages / statistics.median(seconds), 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/DATE-pdf-text.json")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", action="store_true", help="print the scores of every sample")
+    parser.add_argument("--files", nargs="+", type=Path, default=[], help="measure the speed on these files, too")
     parser.add_argument("--reader", action="append", choices=list(READERS), help="measure this one alone")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         paths = {sample.name: write(sample, Path(folder)) for sample in SAMPLES}
         results = {name: measure(READERS[name], paths, arguments.rounds) for name in arguments.reader or READERS}
+    for name, result in results.items():
+        if result is not None and arguments.files:
+            result["pages_per_second_of_files"] = speed(READERS[name], arguments.files, arguments.rounds)
     print(f"{'reader':24}{'text':>8}{'tables':>8}{'hidden':>8}{'pages/s':>9}")
     for name, result in results.items():
         if result is None:
@@ -177,6 +195,7 @@ def main() -> None:
         print(
             f"{name:24}{result['text']:8.3f}{result['tables'] if result['tables'] is not None else 'none':>8}"
             f"{result['hidden']:8d}{result['pages_per_second']:9.0f}"
+            + (f"{result['pages_per_second_of_files']:9.0f} of the files" if arguments.files else "")
         )
         if arguments.samples:
             for sample, scores in result["samples"].items():

@@ -114,7 +114,7 @@ def add(
     faults = [skipped for skipped in report.skipped if skipped.is_fault]
     if faults:
         raise PartialFailureError(
-            f"{count(len(faults), 'row')} could not be read and are not in the index: "
+            f"{count(len(faults), 'row')} could not be read: "
             + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )

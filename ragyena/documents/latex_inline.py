@@ -13,6 +13,8 @@ __all__ = ["plain"]
 
 LONGEST = 20_000
 """Chars of a run that the library reads; longer ones lose their commands only."""
+DEEPEST = 10
+"""Braces inside each other; the library may read what is in them twice at each level."""
 _SPECIAL = re.compile(r"[\\$~{}^_&]|``|''|--|!`|\?`")
 _DROPPED = re.compile(
     r"~?\\(?:[A-Za-z]*cite[A-Za-z]*|[cC]?refs?|eqref|autoref|nameref|pageref|[vV]ref|cpageref|label|index|glsadd|nocite|"
@@ -30,6 +32,8 @@ _UNKNOWN = re.compile(r"\\(?:texttt|textsf|mbox|textmd|textup|url|nolinkurl)\s{0
 _QUANTITY = re.compile(
     r"\\(SI|qty|SIrange|qtyrange|num|numrange|si|unit|ang)\s{0,9}(?:\[[^\[\]]{0,200}\])?\s{0,9}(?=\{)"
 )
+_DOLLAR = re.compile(r"\\.|\$", re.DOTALL)
+_SIGN = re.compile(r"\\.|[{}]", re.DOTALL)
 _UNIT = re.compile(r"\\([A-Za-z]+)\s*")
 _UNITS = {
     **{"kilo": "k", "mega": "M", "giga": "G", "tera": "T", "milli": "m", "micro": "µ", "nano": "n", "pico": "p"},
@@ -53,12 +57,37 @@ def plain(text: str) -> str:
     text = _EMPTY.sub("", _DROPPED.sub("", text)) if "\\" in text else text
     if "\\" in text:
         text = _second_arguments(_quantities(_UNKNOWN.sub("", text)))
-    if len(text) <= LONGEST:
+    text, depth = _balanced(text)
+    if len(text) <= LONGEST and depth <= DEEPEST:
         try:
             return " ".join(_converter().latex_to_text(text).split())
         except Exception:
             pass  # RecursionError for deep nesting, others of the library for broken source: the words are kept
     return " ".join(re.sub(r"\\[A-Za-z@]+\*?|[\\{}$~]", " ", text).split())
+
+
+def _balanced(text: str) -> tuple[str, int]:
+    """The text without braces, dollars and environments that lack their other half, and how deep braces nest. The
+    library reads on from such a place again and again."""
+    if text.count("\\begin") != text.count("\\end") or text.count("\\begin") > DEEPEST:
+        text = re.sub(r"\\(?:begin|end)\s{0,9}\{[^{}]{0,40}\}", " ", text)
+    pairs = brace_pairs(text)
+    kept = {*pairs, *pairs.values()}
+    parts: list[str] = []
+    depth = deepest = position = 0
+    for match in _SIGN.finditer(text):
+        sign, place = match[0], match.start()
+        if sign == "{" and place in kept:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign == "}" and place in kept:
+            depth -= 1
+        elif sign in "{}":
+            parts.append(text[position:place])
+            position = place + 1
+    text = "".join((*parts, text[position:]))
+    dollars = sum(1 for match in _DOLLAR.finditer(text) if match[0] == "$")
+    return (_DOLLAR.sub(lambda match: match[0] if match[0] != "$" else "", text) if dollars % 2 else text), deepest
 
 
 @cache

@@ -132,6 +132,8 @@ def mail_documents(
 
     ``open_mail`` takes apart an attachment that is a mail, by its name; None for one that is none.
     """
+    from ragyena.documents.formats import format_of, unsupported
+
     yield replace(_document(mail, path), source=source)
     names: dict[str, int] = {}
     for attachment in mail.attachments:
@@ -144,6 +146,10 @@ def mail_documents(
             yield Skipped(place, f"{place} is a mail inside {depth + 1} others", "save it as a file of its own")
             continue
         try:
+            if not attachment.mail and format_of(Path(name)) is None:
+                error = unsupported(Path(place))
+                yield Skipped(place, error.message, "save it as a file of its own", is_fault=False)
+                continue
             inner = attachment.mail or open_mail(name, attachment.data)
             if inner is not None:
                 yield from mail_documents(inner, path, place, config, open_mail, depth + 1)

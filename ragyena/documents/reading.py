@@ -21,6 +21,9 @@ from ragyena.types import Document, Skipped
 
 __all__ = ["check", "read", "title_of", "valid_unicode"]
 
+LONGEST_NAME = 300
+"""Chars of a title, a heading or a column's name."""
+
 
 def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     """Yield the documents of one file. Raises as ``documents.loading.load`` does, except for the budgets of seconds and
@@ -36,7 +39,7 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                     first_skipped = first_skipped or document
                     yield document
                     continue
-                document = valid_unicode(document)
+                document = _bounded(valid_unicode(document))
                 budget.check(document)
                 if any(char.isalnum() for char in document.text):
                     has_text = True
@@ -124,6 +127,16 @@ def valid_unicode(document: Document) -> Document:
         blocks=blocks,
         page_labels=tuple(map(replace_surrogates, document.page_labels)),
     )
+
+
+def _bounded(document: Document) -> Document:
+    """The document with what every passage of it repeats (title, headings, names of columns) not longer than a line."""
+    headings, blocks = document.headings, document.blocks
+    if any(len(heading.text) > LONGEST_NAME for heading in headings):
+        headings = tuple(replace(heading, text=heading.text[:LONGEST_NAME]) for heading in headings)
+    if any(len(name) > LONGEST_NAME for block in blocks for name in block.header):
+        blocks = tuple(replace(b, header=tuple(name[:LONGEST_NAME] for name in b.header)) for b in blocks)
+    return replace(document, title=document.title[:LONGEST_NAME], headings=headings, blocks=blocks)
 
 
 def _has_surrogates(text: str) -> bool:

@@ -68,7 +68,7 @@ def flat_fields(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
 
     A list of plain values is one text, a paragraph each where they are long; the members of other lists count from 1.
     """
-    waiting: list[tuple[str, object]] = [(str(name), value) for name, value in reversed(fields.items())]
+    waiting: list[tuple[str, object]] = [(str(name), value) for name, value in reversed(list(fields.items()))]
     while waiting:
         name, value = waiting.pop()
         inner: list[tuple[str, object]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
@@ -258,7 +258,7 @@ def _may_name(row: Row, below: Sequence[Row], above: Sequence[Row]) -> tuple[boo
 
 
 def _values_may_name(
-    cells: dict[int, str], values: dict[int, str], kinds: dict[int, str], columns: dict[int, list[str]]
+    cells: Mapping[int, str], values: Mapping[int, str], kinds: Mapping[int, str], columns: Mapping[int, list[str]]
 ) -> bool:
     """True for years, dates, sizes and the like as names: a series, above columns that do not go on with it."""
     if 0 in values and len(values) < len(cells):
@@ -285,7 +285,7 @@ def _values_may_name(
     return True
 
 
-def _shortest(columns: dict[int, list[str]], places: Iterable[int]) -> int:
+def _shortest(columns: Mapping[int, list[str]], places: Iterable[int]) -> int:
     return min(3, *(len(columns.get(i, ())) for i in places))
 
 

@@ -135,7 +135,9 @@ class RowWriter:
             row = (self._fill, *row[1:])
         lines: list[str] = []
         for start, stop in layout.groups:
-            if any(row[start:stop]):
+            if len(layout.groups) == 1:
+                lines += self._record(self._names, row, prefix)
+            elif any(row[start:stop]):
                 lines += self._record(self._names[start:stop], row[start:stop], prefix)
         return lines
 

@@ -159,8 +159,9 @@ def check_types(row: Sequence[object], types: Types) -> None:
 
 def read_source(row: tuple[Any, ...]) -> Source:
     """The source of a row of ``SOURCE_COLUMNS``. Raises ValueError."""
-    skipped = tuple(_skipped(value) for value in _list(row[8]))
-    return Source(*row[:4], bool(row[4]), *row[5:8], skipped)
+    source_id, path, content_hash, size, complete, modified, seen, missing_since, skipped = row
+    parts = tuple(_skipped(value) for value in _list(skipped))
+    return Source(source_id, path, content_hash, size, bool(complete), modified, seen, missing_since, parts)
 
 
 def read_document(row: tuple[Any, ...]) -> Document:

@@ -179,7 +179,8 @@ class Ingest:
             stamp = Stamp.of(item)
             record = self._store.source(path)
             if record is not None and record.complete and stamp is not None and stamp.matches(record):
-                return self._unchanged(record, stamp)
+                self._unchanged(record, stamp)
+                return None
             try:
                 digest = content_hash(item, self._config.max_file_mb * 1_000_000)
             except OSError:
@@ -188,7 +189,8 @@ class Ingest:
         record = self._store.source(path)
         same = record is not None and record.content_hash == digest
         if record is not None and same and record.complete:
-            return self._unchanged(record, stamp)
+            self._unchanged(record, stamp)
+            return None
         replaces = record is not None and not same
         return SourceFile(path, digest, size, stamp, document, replaces=replaces, resumed=same)
 

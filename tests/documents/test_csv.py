@@ -9,6 +9,7 @@ import pytest
 
 from ragyena.config import IndexConfig
 from ragyena.documents.delimited import BadRecord, Record, find_delimiter, read_records
+from ragyena.documents.formats import csv
 from ragyena.documents.loading import load
 from ragyena.types import Document, Skipped
 
@@ -150,11 +151,11 @@ def test_long_rows_without_a_text_field_are_documents(tmp_path: Path) -> None:
 
 
 def test_a_very_long_table_is_several_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ragyena.documents.formats import csv
-
     monkeypatch.setattr(csv, "MOST_TABLE_CHARS", 1000)
     rows = "".join(f"item {i},{i}\n" for i in range(200))
-    documents, _ = loaded(tmp_path, "name,number\n" + rows)
+    path = tmp_path / "a.csv"
+    path.write_text("name,number\n" + rows, encoding="utf-8")
+    documents = [part for part in csv.load(path, IndexConfig()) if isinstance(part, Document)]
     assert len(documents) > 3
     assert all("name: item" in document.text.split("\n")[0] for document in documents[1:])
     assert documents[0].source.endswith("#1")

@@ -254,6 +254,17 @@ def test_rows_that_begin_late_keep_their_columns(read) -> None:
     assert read(body).text == "Model: V-10; Weight: 2 kg; Pressure: 9 bar\nPressure: 1 bar"
 
 
+def test_a_row_of_one_cell_heads_the_rows_below_and_a_form_keeps_its_names(read) -> None:
+    wide = '<w:gridSpan w:val="2"/>'
+    body = table(
+        row("Item", "Price"), row(cell("Fruit", wide)), row("Apple", "3"), row(cell("Drinks", wide)), row("Tea", "5")
+    )
+    text = read(body).text
+    assert "Fruit > Item: Apple; Price: 3" in text and "Drinks > Item: Tea; Price: 5" in text
+    form = table(row("Name", "Signature", properties="<w:tblHeader/>"), row("", ""), row("", ""))
+    assert read(form).text == "Name | Signature"
+
+
 def test_a_table_for_layout_is_prose_with_its_own_tables(read) -> None:
     inner = table(row("Model", "Weight"), row("V-20", "3.9 kg"))
     body = table(row(cell(paragraph("Data", '<w:outlineLvl w:val="1"/>') + inner + paragraph("As measured."))))
@@ -384,6 +395,12 @@ def test_a_strict_file_is_read(tmp_path: Path) -> None:
     assert isinstance(document, Document) and document.text == "Strict."
 
 
+NESTED = (
+    '<w:tbl><w:tr><w:tc><w:tcPr><w:gridSpan w:val="4"/><w:vMerge w:val="restart"/></w:tcPr>',
+    "</w:tc><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc></w:tr>"
+    + '<w:tr><w:tc><w:tcPr><w:gridSpan w:val="4"/><w:vMerge/></w:tcPr></w:tc><w:tc/></w:tr>' * 7
+    + "</w:tbl>",
+)
 MILLIONS = '<w:gridSpan w:val="999999999"/>'
 
 
@@ -395,8 +412,9 @@ MILLIONS = '<w:gridSpan w:val="999999999"/>'
         "<w:p><w:pPr><w:rPr><w:del/></w:rPr></w:pPr><w:r><w:t>joined</w:t></w:r></w:p>" * 20_000,
         paragraph("x") + '<w:r><w:fldChar w:fldCharType="begin"/></w:r>' * 20_000 + paragraph("seen"),
         paragraph("x" + "<w:tab/>" * 3) + "<w:tr><w:tc>" * 20 + paragraph("lost") + "</w:tc></w:tr>" * 20,
+        NESTED[0] * 30 + paragraph("word " * 9) + NESTED[1] * 30,
     ],
-    ids=["deep", "wide", "joined", "fields", "misplaced"],
+    ids=["deep", "wide", "joined", "fields", "misplaced", "nested"],
 )  # fmt: skip
 def test_hostile_bodies_take_linear_time(read, body: str) -> None:
     begun = time.monotonic()

@@ -190,3 +190,13 @@ def test_frames_without_frames_and_an_empty_page(tmp_path: Path) -> None:
     path.write_text("<!-- -->", encoding="utf-8")
     with pytest.raises(UnreadableDocumentError, match="holds no text"):
         list(load(path, IndexConfig()))
+
+
+def test_a_saved_page_of_several_parts(tmp_path: Path) -> None:
+    archive = (
+        "From: <Saved by a browser>\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=XX\n\n--XX\n"
+        "Content-Type: text/css\n\nsecret\n--XX\nContent-Type: text/html; charset=utf-8\n"
+        "Content-Transfer-Encoding: quoted-printable\n\n<title>Page</title><p>Gr=C3=B6=C3=9Fe 12</p>\n--XX--\n"
+    )
+    document = read(tmp_path, archive, "a.mhtml")
+    assert (document.title, document.text) == ("Page", "Größe 12")

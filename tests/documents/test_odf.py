@@ -248,8 +248,12 @@ def test_an_encrypted_file_is_named(tmp_path: Path) -> None:
         table(*[row(cell(str(i), 'table:number-columns-repeated="1000000"'), "b") for i in range(3000)]),
         table(row(cell("a" * 100), "b", attributes='table:number-rows-repeated="9999999"')) * 20,
         p('<text:s text:c="9999999"/>x') * 1000,
+        '<table:table><table:table-row table:number-rows-repeated="99"><table:table-cell>' * 40
+        + p("nested")
+        + "</table:table-cell><table:table-cell><text:p>x</text:p></table:table-cell></table:table-row></table:table>"
+        * 40,
     ],
-    ids=["deep", "wide", "tall", "spaces"],
+    ids=["deep", "wide", "tall", "spaces", "repeated"],
 )
 def test_hostile_bodies_take_linear_time(read, body: str) -> None:
     begun = time.monotonic()

@@ -11,6 +11,7 @@ from document_samples import SAMPLES
 
 from ragyena.config import IndexConfig
 from ragyena.documents import ocr
+from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.reading import read as load
 from ragyena.errors import MissingDependencyError, UnreadableDocumentError
 from ragyena.types import Document, Skipped
@@ -80,6 +81,23 @@ def test_hyphens_at_line_ends(tmp_path: Path) -> None:
     canvas.save()
     text = read(tmp_path / "a.pdf").text
     assert text == "The committee approved the infrastructure budget of 42 million crowns. The well-known mayor signed."
+
+
+@pytest.mark.parametrize(
+    ("parted", "whole"),
+    [
+        ("the manage-|ment", "the management"),
+        ("a state-|of-the-art lamp", "a state-of-the-art lamp"),
+        ("a re-elec-|tion", "a re-election"),
+        ("the self-|employed", "the self-employed"),
+        ("an OP-|TIONAL field", "an OPTIONAL field"),
+        ("the Rhine-|Main area", "the Rhine-Main area"),
+        ("page 12-|14", "page 12-14"),
+        ("soft\u00ad|ware", "software"),
+    ],
+)
+def test_parted_words(parted: str, whole: str) -> None:
+    assert Hyphens([parted]).join_lines(parted.replace("|", "\n")) == whole
 
 
 def test_words_of_the_document_decide_on_hyphens(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from ragyena.index.index import Index
 from ragyena.index.inspection import IndexStatus, verify
 from ragyena.index.storage import locate
 from ragyena.index.writer import Writer
-from ragyena.types import Progress, ScoredPassage
+from ragyena.types import Document, Progress, ScoredPassage
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
 CHILD = """
@@ -279,6 +279,16 @@ def test_remove(corpus: Path, tmp_path: Path) -> None:
     assert remove(index, "*.jsonl") == 11
     assert [Path(s.path).name for s in status(index).sources] == ["bridge.txt"]
     assert sound(index)
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "/", "..", "./", "corpus/..", "//", "/.", "~/.."])
+def test_what_names_no_document_removes_none(corpus: Path, tmp_path: Path, name: str) -> None:
+    with Index.create(tmp_path / "index", settings=CONFIG) as index, pytest.MonkeyPatch.context() as patch:
+        index.add([Document(str(corpus / "bridge.txt"), "The old bridge.")])
+        patch.chdir(tmp_path)
+        with pytest.raises((UsageError, PathNotFoundError)):
+            index.remove(name)
+        assert index.status().documents == 1
 
 
 def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

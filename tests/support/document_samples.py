@@ -88,6 +88,14 @@ def write_odp(path: Path) -> None:
     write_odf(path, body, kind="presentation", meta="<dc:title>Lighthouses</dc:title>")
 
 
+def write_ods(path: Path) -> None:
+    rows = (("place", "note"), ("Plymouth", FACT), ("Plymouth Hoe", SECOND))
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    body = "".join(f"<table:table-row>{''.join(map(cell.format, row))}</table:table-row>" for row in rows)
+    table = f'<table:table table:name="Lamps">{body}</table:table>'
+    write_odf(path, table, kind="spreadsheet", meta="<dc:title>Lighthouses</dc:title>")
+
+
 def write_pptx(path: Path) -> None:
     import pptx
 
@@ -199,6 +207,7 @@ SAMPLES: Mapping[str, Callable[[Path], None]] = {
     ".pptx": write_pptx,
     ".odt": write_odt,
     ".odp": write_odp,
+    ".ods": write_ods,
     ".xlsx": write_xlsx,
     ".csv": write_csv,
     ".jsonl": write_jsonl,

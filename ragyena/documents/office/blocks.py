@@ -15,6 +15,9 @@ __all__ = ["Block", "Cell", "Grid", "Paragraph", "flat", "seen", "table_blocks",
 LONGEST_HEADING = 300
 """Chars of a heading; a longer paragraph that is styled as one is prose."""
 
+LONGEST_REPEATED = 500
+"""Chars of a merged cell that is repeated in the cells it covers. A longer text stands in the first alone: repeated at
+every level of tables in tables, it would grow without bound."""
 _LOOKS = {0xAD: None, 0x2011: "-"}
 
 
@@ -41,6 +44,8 @@ class Grid:
     rows: list[list[str]]
     header_rows: int | None = None
     caption: str = ""
+    whole: list[bool] | None = None
+    """For each row, whether it is one cell across the table."""
 
 
 Block = Paragraph | Grid
@@ -84,9 +89,11 @@ def write(blocks: Iterable[Block], builder: TextBuilder) -> None:
 def _write_grid(grid: Grid, builder: TextBuilder) -> None:
     header_rows = grid.header_rows
     if header_rows is not None:
-        titles = len(read_table(grid.rows[: header_rows + 2], 0).titles)
+        first = header_rows + 2
+        titles = len(read_table(grid.rows[:first], 0, None if grid.whole is None else grid.whole[:first]).titles)
         header_rows = max(header_rows - titles, 0) if header_rows < len(grid.rows) else None
-    builder.table([[tidy(cell) for cell in row] for row in grid.rows], header_rows=header_rows, caption=grid.caption)
+    rows = [[tidy(cell) for cell in row] for row in grid.rows]
+    builder.table(rows, header_rows=header_rows, caption=grid.caption, whole=grid.whole)
 
 
 def title_of(blocks: Iterable[Block]) -> str:
@@ -106,7 +113,7 @@ def flat(blocks: Iterable[Block]) -> str:
     parts: list[str] = []
     for block in blocks:
         if isinstance(block, Grid):
-            table = read_table(block.rows, block.header_rows)
+            table = read_table(block.rows, block.header_rows, block.whole)
             parts.append(" / ".join((*table.titles, *(line for lines in table.lines() for line in lines))))
         elif block.kind == "list":
             parts.append(f"{block.marker} {block.text}" if block.text.strip() else "")
@@ -131,7 +138,8 @@ def table_blocks(rows: Sequence[Sequence[Cell]], header_rows: int | None = None,
         for block in cell.blocks
         if isinstance(block, Paragraph) and block.kind in ("footnote", "notes")
     ]
-    return [Grid(_texts(rows), header_rows, caption), *notes]
+    whole = [len(row) == 1 and row[0].columns > 1 and not row[0].continues for row in rows]
+    return [Grid(_texts(rows), header_rows, caption, whole), *notes]
 
 
 def _is_rich(cell: Cell) -> bool:
@@ -157,7 +165,14 @@ def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
             origin = hanging.get(column) if cell.continues else None
             if origin is None:
                 origin = len(plain), len(cells)
-                cells.append(merged_cells.Cell(flat(cell.blocks), cell.columns))
+                text = "" if cell.continues and not cell.blocks else flat(cell.blocks)
+                is_long = len(text) > LONGEST_REPEATED
+                cells.append(merged_cells.Cell(text, 1 if is_long else cell.columns))
+                if is_long and cell.columns > 1:
+                    cells.append(merged_cells.Cell("", cell.columns - 1))
+                if is_long:
+                    column += cell.columns
+                    continue
             else:
                 above = plain[origin[0]]
                 covered = column + above[origin[1]].columns

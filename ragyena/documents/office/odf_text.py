@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ragyena.documents.office.blocks import Block, Cell, Grid, Paragraph, flat, seen, table_blocks
+from ragyena.documents.office.blocks import LONGEST_REPEATED, Block, Cell, Grid, Paragraph, flat, seen, table_blocks
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.odf_file import DRAW, OFFICE, PRESENTATION, SVG, TABLE, TEXT, XLINK, OdfFile, OdfStyle
 from ragyena.documents.office.odf_lists import Counter, Counters, count
@@ -294,7 +294,9 @@ class Walk:
         if self._tables and self._tables[-1].rows:
             table = self._tables[-1]
             row = table.rows[-1]
-            if any(cell.blocks for cell in row):
+            texts = [b.text if isinstance(b, Paragraph) else None for cell in row for b in cell.blocks]
+            is_short = None not in texts and 0 < sum(len(text or "") for text in texts) <= LONGEST_REPEATED
+            if is_short:
                 table.rows.extend([row] * (table.repeats - 1))
 
     def _start_cell(self, element: Element) -> bool:

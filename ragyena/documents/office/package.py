@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from ragyena.config import IndexConfig
@@ -95,6 +95,11 @@ class Package:
             f"{self.path}: its part {item.filename[:80]} unpacks to more than {self._limit / 1e6:.0f} MB",
             hint="split it, or raise index.max_file_mb",
         )
+
+    def stream(self, name: str) -> IO[bytes] | None:
+        """A part to read piece by piece, whatever its size; None where there is no such part."""
+        item = self._items.get(name.lower())
+        return None if item is None or item.flag_bits & 1 else self._zip.open(item)
 
     def xml(self, name: str) -> Element | None:
         """The root element of a part, None where there is no such part. Raises XMLSyntaxError."""

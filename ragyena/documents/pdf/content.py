@@ -136,17 +136,15 @@ def _glyphs(page: PdfPage, crop: Box, drawings: Drawings) -> dict[int, list[Glyp
                 shown = any(image.holds(x, y) for image in drawings.images)
             if shown:
                 glyphs = by_turn.setdefault(current.turn, [])
-                glyphs.append(_upright(code, x0, y0, x1, y1, current, space))
+                if current.turn:
+                    x0, y0, x1, y1 = _turn(x0, y0, x1, y1, max(current.turn, 0))
+                else:
+                    y0, y1 = -y1, -y0
+                glyphs.append(Glyph(code, x0, y0, x1, y1, current.style, space))
                 space = False
         return by_turn
     finally:
         pdfium.FPDFText_ClosePage(text_page)
-
-
-def _upright(code: int, x0: float, y0: float, x1: float, y1: float, of: _Object, space: bool) -> Glyph:
-    """The character in coordinates in which its text runs to the right and y grows downwards."""
-    x0, y0, x1, y1 = _turn(x0, y0, x1, y1, max(of.turn, 0))
-    return Glyph(code, x0, y0, x1, y1, of.style, space)
 
 
 def _turn(x0: float, y0: float, x1: float, y1: float, turn: int) -> tuple[float, float, float, float]:

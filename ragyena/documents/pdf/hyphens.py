@@ -37,11 +37,16 @@ class Hyphens:
 
     def _joined(self, match: re.Match[str]) -> str:
         left, right = match["left"], match["right"]
-        hyphen = "" if match["hyphen"] == "\u00ad" or self.is_one_word(left, right) else "-"
+        around = (match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1])
+        soft = match["hyphen"] == "\u00ad"
+        hyphen = "" if soft or self.is_one_word(left, right, in_compound="-" in around) else "-"
         return f"{left}{hyphen}{right}"
 
-    def is_one_word(self, left: str, right: str) -> bool:
-        """True where ``left`` and ``right``, parted by a hyphen at a line end, are one word without it."""
+    def is_one_word(self, left: str, right: str, *, in_compound: bool = False) -> bool:
+        """True where ``left`` and ``right``, parted by a hyphen at a line end, are one word without it.
+
+        ``in_compound`` says that other hyphens adjoin them, as in ``state-`` and ``of-the-art``.
+        """
         if not right[0].islower() and not (left.isupper() and right.isupper() and len(left) > 1):
             return False  # names and figures: Saxe-Coburg, COVID-19
         whole, parted = (left + right).lower(), f"{left}-{right}".lower()
@@ -50,6 +55,8 @@ class Hyphens:
         known = _common_words()
         if whole in known:
             return True
+        if in_compound:
+            return False
         first, second = left.lower(), right.lower()
         if first in _prefixes_with_hyphen():
             return False
