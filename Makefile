@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help demo test test-slow test-all bench-gpu check format docs picture build clean
+.PHONY: help demo test test-slow test-all fuzz bench-gpu check format docs picture build clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list.
@@ -24,6 +24,11 @@ test-slow: .venv/.developed  ## Run the tests that take over ten seconds each.
 
 test-all: .venv/.developed  ## Run every test, the slow ones too.
 	$(PYTEST) -m "slow or not slow"
+
+FUZZ_SECONDS ?= 3600
+FUZZ_FINDINGS ?= /tmp/ragyena-fuzz
+fuzz: .venv/.developed  ## Fuzz every reader of files for an hour (FUZZ_SECONDS); findings go to FUZZ_FINDINGS.
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py --seconds $(FUZZ_SECONDS) --findings $(FUZZ_FINDINGS)
 
 bench-gpu: .venv/.developed  ## Check and time the long convolution and whole readers on a CUDA device; writes dated JSON.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gpu]'

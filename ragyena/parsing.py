@@ -56,16 +56,17 @@ class MalformedError(ValueError):
         self.line = line
 
 
-def parse_json(content: str | bytes, *, keep_surrogates: bool = False) -> Any:
+def parse_json(content: str | bytes, *, keep_surrogates: bool = False, numbers_as_text: bool = False) -> Any:
     """The value of a JSON text (RFC 8259; a byte order mark is skipped). Raises MalformedError.
 
     Refused are also what Python's own reader lets through: NaN and Infinity, numbers of more than ``MAX_DIGITS`` digits
     or beyond a float, names that stand twice in an object, and nesting deeper than ``MAX_DEPTH``. Lone surrogates
     (half an emoji) become U+FFFD, one for one; ``keep_surrogates`` is for files that give back what was put in.
+    ``numbers_as_text`` is for documents: numbers are then the texts that spell them (``19.90``), of whatever size.
     """
     text = _text_of(content)
     try:
-        value = _DECODER.decode(text)
+        value = (_TEXT_DECODER if numbers_as_text else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         raise MalformedError(f"not JSON: {error.msg} at column {error.colno}", error.lineno) from error
     except RecursionError as error:
@@ -216,6 +217,7 @@ def _no_number(written: str) -> NoReturn:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique_object, parse_int=_whole_number, parse_float=_finite_number, parse_constant=_no_number
 )
+_TEXT_DECODER = json.JSONDecoder(object_pairs_hook=_unique_object, parse_int=str, parse_float=str, parse_constant=str)
 
 
 def _check_depth(value: Any) -> None:

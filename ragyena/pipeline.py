@@ -26,7 +26,7 @@ from ragyena.reader import packing
 from ragyena.reader.citing import DocumentStore, cite
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Context, Document, ScoredPassage
+from ragyena.types import Answer, Citation, Context, Document, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
@@ -227,7 +227,13 @@ class Pipeline:
     def answer(self, context: Context, reading: Reading, *, settings: Overrides = None) -> Answer:
         """An answer from what was read, with citations from the index; without timings."""
         limit = self._at_call(settings).reader.citations
-        return make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
+        answer = make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
+        return replace(answer, citations=tuple(map(self._looked_up, answer.citations)))
+
+    def _looked_up(self, citation: Citation) -> Citation:
+        """The citation by the path that exists, with the state of the file there."""
+        source, state = self.index.file_state(citation.document_id, citation.source)
+        return replace(citation, source=source, file_state=state)
 
     def close(self) -> None:
         """Close the index, unless it was open when the pipeline was made."""

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    IntArray = npt.NDArray[np.int32]
+    BoolArray = npt.NDArray[np.bool_]
 
 __all__ = [
     "Answer",
@@ -23,6 +27,7 @@ __all__ = [
     "Citation",
     "Context",
     "Document",
+    "FileState",
     "Heading",
     "PackingLog",
     "PackingLogEntry",
@@ -33,9 +38,6 @@ __all__ = [
     "Skipped",
     "Span",
 ]
-
-IntArray = npt.NDArray[np.int32]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A part of a file that could not be read, such as a row; the rest of the file was."""
+    """A part of a file that was not read, such as a bad row or a hidden slide; the rest of the file was."""
 
     source: str
     """Where it stands, as the source of a document: ``path#row``."""
@@ -93,6 +95,8 @@ class Skipped:
     """The place and the reason: ``notes.jsonl, line 7 is not JSON: ...``."""
     hint: str
     """How to mend the file."""
+    is_fault: bool = True
+    """False for a part that the file itself hides, as a hidden slide or sheet: it is said, and nothing has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,9 @@ class Span:
     """Probability of the span under the reader's softmax over the whole context."""
 
 
+FileState = Literal["unchanged", "changed", "missing"]
+"""A cited file now, compared with what it was when it was indexed."""
+
 AnswerKind = Literal["extracted", "list", "written", "abstained"]
 
 
@@ -249,6 +256,8 @@ class Citation:
     """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
     answer_end: int | None
     score: float
+    file_state: FileState | None = None
+    """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

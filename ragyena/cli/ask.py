@@ -20,7 +20,14 @@ from ragyena.cli.options import (
     configure,
     parse_filters,
 )
-from ragyena.errors import DataError, EmptyQuestionError, PartialFailureError, PathNotFoundError, UsageError
+from ragyena.errors import (
+    DataError,
+    EmptyQuestionError,
+    IndexProblem,
+    PartialFailureError,
+    PathNotFoundError,
+    UsageError,
+)
 from ragyena.files import open_file
 from ragyena.parsing import MalformedError, parse_json_lines
 
@@ -108,9 +115,11 @@ def _opening(quiet: bool) -> AbstractContextManager[Any]:
     """A sign of life while the index and the reader are opened."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()
-    from rich.console import Console
+    from ragyena.cli.visible_console import VisibleConsole
 
-    return Console(stderr=True).status("opening the index and the reader")
+    console = VisibleConsole(sys.stderr)
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    return console.status("opening the index and the reader", spinner=spinner)
 
 
 # --- files of questions ----------------------------------------------------------------------------------------
@@ -167,21 +176,27 @@ def _ask_rows(
     from ragyena.pipeline import Pipeline
 
     failed: list[int] = []
+    of_the_index: IndexProblem | None = None
     with TerminalProgress(quiet=quiet) as progress, Pipeline.open(index, settings=config) as pipeline:
         progress.start("asking", len(rows), "questions")
         for row in rows:
+            progress.advance(0, f"line {row.line}")
             try:
                 if row.problem:
                     raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
                 answer = pipeline.ask(row.question, filters=filters)
-            except (DataError, UsageError) as error:
+                values = answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True)
+            except (DataError, UsageError, IndexProblem) as error:
                 failed.append(row.line)
+                of_the_index = of_the_index or (error if isinstance(error, IndexProblem) else None)
                 progress.note(f"{file}:{row.line}: {error.message}")
-                values = ErrorJson(id=row.id, line=row.line, error=error.message, hint=error.hint)
-                emit_json(values.model_dump(by_alias=True), indent=None)
-            else:
-                emit_json(answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True), indent=None)
+                problem = ErrorJson(id=row.id, line=row.line, error=error.message, hint=error.hint)
+                values = problem.model_dump(by_alias=True)
+            with progress.hidden():
+                emit_json(values, indent=None)
             progress.advance(1)
+    if of_the_index is not None and len(failed) == len(rows):
+        raise of_the_index
     if failed:
         lines = ", ".join(str(line) for line in failed[:10]) + (", ..." if len(failed) > 10 else "")
         raise PartialFailureError(

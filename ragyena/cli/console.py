@@ -3,46 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ragyena.cli.terminal import HIDDEN, one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["TerminalProgress", "emit_json", "interruptible", "output", "short_path", "size"]
+__all__ = ["TerminalProgress", "count", "emit_json", "interruptible", "output", "short_path", "size"]
 
 SHOW_AFTER = 2.0
 """Seconds a stage may take before its progress is shown."""
 LINE_EVERY = 10.0
 """Seconds between progress lines where stderr is no terminal."""
-WHOLE_LINES = 100_000
-"""A width that no line reaches."""
+STATUS_CHARS = 32
+"""The most that is shown next to a bar of what a stage is at: the end of it."""
 
 
 def output() -> Console:
-    """A console on stdout. Colour only on a terminal and without NO_COLOR; nothing is read as markup.
+    """A console on stdout.
 
     Lines are broken at the width of a terminal (or of COLUMNS); in a pipe they are whole, for grep and its kin.
     """
-    from rich.console import Console
+    from ragyena.cli.visible_console import VisibleConsole
 
-    whole_lines = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, markup=False, emoji=False, width=WHOLE_LINES if whole_lines else None)
+    return VisibleConsole(sys.stdout, whole_lines=not sys.stdout.isatty())
 
 
 def emit_json(value: Mapping[str, Any], *, indent: int | None = 2) -> None:
-    """``value`` as JSON on stdout, in UTF-8 whatever the terminal's encoding."""
+    """``value`` as JSON on stdout, in UTF-8 whatever the terminal's encoding, controls and the like escaped."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    print(json.dumps(value, ensure_ascii=False, indent=indent, default=str), flush=True)
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    print(re.sub(f"(?!\n)[{HIDDEN}]", lambda match: json.dumps(match[0])[1:-1], text), flush=True)
 
 
 @contextmanager
@@ -56,11 +60,18 @@ def interruptible(safe: str) -> Iterator[None]:
 
 
 def short_path(source: str) -> str:
-    """A document's source as a person would type it: relative to the working directory where it lies below it."""
-    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-        if source.startswith(f"{base}/"):
-            return prefix + source[len(str(base)) + 1 :]
-    return source
+    """A document's source as a person would type it, on one line: relative to the working directory where it lies
+    below it."""
+    for folder, prefix in ((Path.cwd, ""), (Path.home, "~/")):
+        with suppress(OSError, RuntimeError):  # the working directory was deleted, the user has no home
+            if source.startswith(f"{folder()}/"):
+                return one_line(prefix + source[len(str(folder())) + 1 :])
+    return one_line(source)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2,000 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(count: float) -> str:
@@ -79,26 +90,31 @@ class TerminalProgress:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.table import Column
 
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        from ragyena.cli.visible_console import VisibleConsole
+
+        self._console = VisibleConsole(sys.stderr)
+        self._draws = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
         self._quiet = quiet
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[pace]}", markup=False),
+            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=self._console,
             transient=True,
+            redirect_stdout=False,  # a file that stdout leads to would miss what is printed
+            redirect_stderr=False,
         )
+        self._stage = Stage("", None, "", 0.0)
+        self._status = ""
+        self._last_line = 0.0
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._task: TaskID | None = None
-        self._description, self._unit, self._total, self._done = "", "", None, 0
-        self._began = self._last_line = 0.0
-
-    _total: int | None
 
     def __enter__(self) -> TerminalProgress:
         return self
@@ -109,43 +125,134 @@ class TerminalProgress:
     def start(self, description: str, total: int | None, unit: str) -> None:
         """A new stage begins."""
         self._finish()
-        self._description, self._total, self._unit, self._done = description, total, unit, 0
-        self._began = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        self._stage, self._status = Stage(description, total, unit, self._last_line), ""
+        if self._draws:
+            self._timer = threading.Timer(SHOW_AFTER, self._draw)
+            self._timer.daemon = True
+            self._timer.start()
 
     def advance(self, amount: int, status: str = "") -> None:
         """``amount`` more units are done."""
-        self._done += amount
-        now = time.monotonic()
-        if self._quiet or now - self._began < SHOW_AFTER:
-            return
-        if self._console.is_terminal:
-            if self._task is None:
-                self._bars.start()
-                self._task = self._bars.add_task(self._description, total=self._total, rate="", status="")
-            self._bars.update(self._task, completed=self._done, rate=self._rate(now), status=status)
-        elif now - self._last_line >= LINE_EVERY:
+        stage, now = self._stage, time.monotonic()
+        stage.advance(amount, now)
+        self._status = one_line(status) or self._status
+        if self._draws:
+            self._update(now)
+            if stage.total is not None and stage.done >= stage.total:
+                self._finish()  # what is printed next stands where the bar was
+        elif not self._quiet and now - stage.began >= SHOW_AFTER and now - self._last_line >= LINE_EVERY:
             self._last_line = now
-            line = self._line(now)
-            self._console.print(f"{line}, {status}" if status else line, soft_wrap=True)
+            self.note(f"{stage.description}: {', '.join(part for part in (stage.pace(now), self._status) if part)}")
 
     def note(self, text: str) -> None:
         """A line worth keeping on the screen."""
-        self._console.print(text, soft_wrap=True)
+        self._console.print(" ".join(text.split()), soft_wrap=True)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Without the bar, to print on stdout."""
+        shown = self._task is not None and sys.stdout.isatty()
+        if shown:
+            self._bars.stop()
+        yield
+        if shown:
+            self._bars.start()
+
+    def _draw(self) -> None:
+        """Show the bar, which keeps drawing itself; called in a thread, since a stage may take long for a unit."""
+        with self._lock:
+            if self._timer is not None:
+                self._task = self._bars.add_task(self._stage.description, total=None, pace="", status="")
+                self._bars.start()
+        self._update(time.monotonic())
+
+    def _update(self, now: float) -> None:
+        task, stage, status = self._task, self._stage, self._status
+        if task is not None:
+            status = status if len(status) <= STATUS_CHARS else f"...{status[3 - STATUS_CHARS :]}"
+            total = None if stage.total is None else float(stage.total)
+            done = stage.done if total is None else min(stage.done, total)
+            self._bars.update(task, total=total, completed=done, pace=stage.pace(now), status=status)
 
     def _finish(self) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._bars.stop()
-            self._task = None
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._task is not None:
+                self._bars.stop()
+                self._bars.remove_task(self._task)
+                self._task = None
 
-    def _rate(self, now: float) -> str:
-        return f"{self._done / max(now - self._began, 1e-9):,.0f} {self._unit}/s"
 
-    def _line(self, now: float) -> str:
-        elapsed = now - self._began
-        if not self._total:
-            return f"{self._description}: {self._done:,} {self._unit}, {self._rate(now)}"
-        left = elapsed * max(self._total - self._done, 0) / max(self._done, 1)
-        return (
-            f"{self._description}: {self._done:,} of {self._total:,} {self._unit}, {self._rate(now)}, {left:.0f} s left"
-        )
+@dataclass(slots=True)
+class Stage:
+    """How far a stage is, and how long the rest will take: as long for each unit as for those so far.
+
+    The first units are left out of that once there are more: before them, models are loaded and caches filled.
+    """
+
+    description: str
+    total: int | None
+    """Units in all; None where that is not known."""
+    unit: str
+    """The units' name in the plural."""
+    began: float
+    done: int = 0
+    first: tuple[float, int] | None = None
+    """When the first units were done, and how many they were."""
+
+    def advance(self, amount: int, now: float) -> None:
+        self.done += amount
+        if self.first is None and amount:
+            self.first = now, amount
+
+    def pace(self, now: float) -> str:
+        """``20 of 100 passages, 4.2 s a passage, 5 min 36 s left``."""
+        return ", ".join(part for part in (self.count(), self.rate(now), self.time_left(now)) if part)
+
+    def count(self) -> str:
+        """``20 of 100 passages``, ``1.2 MB of 3.4 MB``."""
+        if self.unit == "bytes":
+            return size(self.done) if self.total is None else f"{size(self.done)} of {size(self.total)}"
+        return f"{self.done:,} {self.unit}" if self.total is None else f"{self.done:,} of {self.total:,} {self.unit}"
+
+    def _measured(self, now: float) -> tuple[float, int]:
+        """Seconds, and the units that were done in them."""
+        if self.first is None:
+            return 0.0, 0
+        at, units = self.first
+        return (now - at, self.done - units) if self.done > units and now > at else (now - self.began, self.done)
+
+    def rate(self, now: float) -> str:
+        """``120 files/s``, ``2.5 files/s``, ``4.2 s a question``; empty before the first unit is done."""
+        seconds, units = self._measured(now)
+        if seconds <= 0:
+            return ""
+        if self.unit == "bytes":
+            return f"{size(units / seconds)}/s"
+        if units >= seconds:
+            return f"{units / seconds:,.{0 if units / seconds >= 9.95 else 1}f} {self.unit}/s"
+        return f"{duration(seconds / units)} a {_SINGULAR.get(self.unit, self.unit.removesuffix('s'))}"
+
+    def time_left(self, now: float) -> str:
+        """``44 s left``; empty where it cannot be told."""
+        seconds, units = self._measured(now)
+        left = (self.total or 0) - self.done
+        return f"{duration(seconds / units * left)} left" if units and left > 0 else ""
+
+
+_SINGULAR = {"batches": "batch", "passes": "pass"}
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``0.4 s``, ``44 s``, ``3 min 20 s``, ``1 h 05 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

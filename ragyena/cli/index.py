@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragyena.cli.console import TerminalProgress, emit_json, interruptible, output, short_path, size
+from ragyena.cli import sync
+from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path, size
 from ragyena.cli.options import (
     IndexOption,
     JsonOption,
@@ -24,6 +25,7 @@ from ragyena.documents.walk import listed_left_out
 from ragyena.errors import IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
+    from ragyena.config import PipelineConfig
     from ragyena.index.add import AddReport
     from ragyena.index.inspection import IndexStatus
 
@@ -41,6 +43,7 @@ interrupted one.
 app = typer.Typer(
     help="Add documents to an index, search, inspect and verify it.", no_args_is_help=True, rich_markup_mode=None
 )
+app.command("sync")(sync.command)
 
 
 @app.command(help=ADD_HELP)
@@ -85,6 +88,7 @@ def add(
         if rebuild:
             report = Index.rebuild(index, paths, settings=config, progress=progress)
         else:
+            announce(index, config, paths, progress)
             with Index.open(index, create=True, lazy=True, settings=config) as opened:
                 report = opened.add(paths, prune=prune, progress=progress)
         for skipped in report.skipped:
@@ -98,16 +102,36 @@ def add(
     if report.failed:
         names = ", ".join(short_path(failure.path) for failure in report.failed[:5])
         more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
+        rest = "; the other files are in the index" if len(report.failed) < report.files else ""
         raise PartialFailureError(
             f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
-            hint="the reasons are above; the other files are in the index",
+            hint=f"the reasons are above{rest}",
         )
-    if report.skipped:
+    faults = [skipped for skipped in report.skipped if skipped.is_fault]
+    if faults:
         raise PartialFailureError(
-            f"{_count(len(report.skipped), 'row')} could not be read and are not in the index: "
-            + ", ".join(short_path(skipped.source) for skipped in report.skipped[:5]),
+            f"{count(len(faults), 'row')} could not be read: "
+            + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
             hint="the reasons are above; mend the file and add it again: the other rows are in the index",
         )
+
+
+def announce(
+    index: str | None, config: PipelineConfig, paths: list[Path], progress: TerminalProgress, *, empty: bool = False
+) -> None:
+    """Say where a new index is made. Wrong paths, and those without files unless ``empty``, are refused before, so that
+    nothing is loaded or made for them."""
+    from ragyena.index.add import gather
+    from ragyena.index.manifest import is_index
+    from ragyena.index.rebuild import restore_replaced
+
+    folder = index_path(index, config)
+    restore_replaced(folder)
+    if not is_index(folder):
+        gathered = gather(paths, config.index.exclude, folder)
+        if not gathered.work and not empty:
+            raise gathered.nothing()
+        progress.note(f"new index: {short_path(str(folder))}")
 
 
 @app.command()
@@ -157,7 +181,7 @@ def rm(
     if json:
         emit_json({"schema": "ragyena.index.rm/1", "index": folder, "document": document, "removed": removed})
     else:
-        output().print(f"removed {_count(removed, 'document')} from {short_path(folder)}")
+        output().print(f"removed {count(removed, 'document')} from {short_path(folder)}")
 
 
 @app.command()
@@ -178,15 +202,20 @@ def search(
 
     with Index.open(index, settings=config) as opened:
         matches = opened.search(query, filters=filters)
+        states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
+    matches = [
+        replace(match, passage=replace(match.passage, source=source))
+        for match, (source, _) in zip(matches, states, strict=True)
+    ]
     if json:
         from ragyena.cli.schemas import match_json
 
-        passages = [match_json(match).model_dump() for match in matches]
+        passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
     elif matches:
         from ragyena.cli.views import passages_view
 
-        output().print(passages_view(matches))
+        output().print(passages_view(matches, [state for _, state in states]))
     else:
         output().print("no passage matches")
 
@@ -217,14 +246,42 @@ def verify(
         for problem in report.problems:
             console.print(f"unsound: {problem}", style="bold red")
         if report.sound and report.counts:
-            counts_line = f"{_count(report.counts.documents, 'document')}, {_count(report.counts.passages, 'passage')}"
+            counts_line = f"{count(report.counts.documents, 'document')}, {count(report.counts.passages, 'passage')}"
             console.print(f"{short_path(str(path))} is sound: {counts_line}")
     if not report.sound:
         raise IndexCorruptError(
-            f"{path} has {_count(len(report.problems), 'problem')}: {report.problems[0]}",
+            f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
             hint="ragyena index verify --repair repairs the vector file; "
             "for the rest, build it again: ragyena index add PATH --rebuild",
         )
+
+
+@app.command()
+def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Bring an index of an older format to the present one, in place; nothing is embedded again."""
+    path = index_path(index, configure(None))
+    with (
+        interruptible("the index is what it was; run the same command again"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index.upgrade import upgrade as bring
+
+        report = bring(path, progress=progress)
+    if json:
+        emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
+        return
+    console, name = output(), short_path(str(path))
+    if report.from_version == report.to_version:
+        console.print(f"{name} is of format {report.to_version} already")
+        return
+    holds = f"{count(report.counts.documents, 'document')}, {count(report.counts.passages, 'passage')}"
+    console.print(f"{name} is of format {report.to_version} now: {holds}")
+    if report.unspaced:
+        console.print(f"  text without spaces can be searched now in {count(report.unspaced, 'passage')}")
+    console.print(
+        "  tables, lists, code and page labels are known of files that are read from now on;"
+        " to read all again: ragyena index add PATH --rebuild"
+    )
 
 
 # --- output ---------------------------------------------------------------------------------------------------
@@ -236,13 +293,22 @@ def _print_added(report: AddReport) -> None:
         "added": report.added,
         "replaced": report.replaced,
         "unchanged": report.unchanged,
+        "renamed": report.renamed,
         "removed": report.removed,
         "failed": len(report.failed),
-        "rows left out": len(report.skipped),
+        "rows left out": sum(skipped.is_fault for skipped in report.skipped),
+        "hidden parts left out": sum(not skipped.is_fault for skipped in report.skipped),
     }
     done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")
-    held = f"{_count(report.total_documents, 'document')}, {_count(report.total_passages, 'passage')}"
+    if report.missing:
+        names = ", ".join(short_path(path) for path in report.missing[:3])
+        more = f" and {len(report.missing) - 3:,} more" if len(report.missing) > 3 else ""
+        console.print(
+            f"  {count(len(report.missing), 'file')} in the index can no longer be found: {names}{more}; remove what"
+            " they held with `ragyena index add --prune` or `ragyena index sync`, and the same paths"
+        )
+    held = f"{count(report.total_documents, 'document')}, {count(report.total_passages, 'passage')}"
     rate = ""
     if report.passages and report.embedding_seconds:
         rate = f", {report.passages / report.embedding_seconds:,.0f} passages/s embedded"
@@ -250,7 +316,7 @@ def _print_added(report: AddReport) -> None:
     if report.duplicates:
         first = report.duplicates[0]
         example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
-        console.print(f"  {_count(len(report.duplicates), 'duplicate')}, stored once: {example}")
+        console.print(f"  {count(len(report.duplicates), 'duplicate')}, stored once: {example}")
     if report.left_out:
         console.print(f"  left out: {listed_left_out(report.left_out)} (types that are not read)")
 
@@ -261,10 +327,13 @@ def _print_status(result: IndexStatus, listed: int) -> None:
     console, manifest, counts = output(), result.manifest, result.counts
     facts = Table.grid(padding=(0, 2))
     facts.add_row("index", str(result.index))
-    files = _count(counts.sources, "file")
-    facts.add_row("holds", f"{files}, {_count(counts.documents, 'document')}, {_count(counts.passages, 'passage')}")
-    if counts.incomplete:
-        facts.add_row("incomplete", f"{_count(counts.incomplete, 'file')}; run `ragyena index add` again to finish")
+    files = count(counts.sources, "file")
+    facts.add_row("holds", f"{files}, {count(counts.documents, 'document')}, {count(counts.passages, 'passage')}")
+    interrupted = sum(not source.complete and not source.skipped for source in result.sources)
+    if interrupted:
+        facts.add_row("incomplete", f"{count(interrupted, 'file')}; run `ragyena index add` again to finish")
+    if gone := sum(source.missing for source in result.sources):
+        facts.add_row("gone", f"{count(gone, 'file')}; `ragyena index sync` of their folder removes what they held")
     facts.add_row("size", size(result.size))
     facts.add_row("embedder", f"{manifest.embedder}, {manifest.dimension} dimensions")
     facts.add_row("passages", f"at most {manifest.config.passage_tokens} tokens")
@@ -276,11 +345,15 @@ def _print_status(result: IndexStatus, listed: int) -> None:
     console.print()
     for source in result.sources[:listed]:
         documents = f", {source.documents:,} documents" if source.documents != 1 else ""
-        unfinished = "" if source.complete else ", incomplete"
+        unfinished = ("" if source.complete else ", incomplete") + (", gone" if source.missing else "")
         console.print(f"  {short_path(source.path)}  ({size(source.size)}{documents}{unfinished})")
     if len(result.sources) > listed:
         console.print(f"  ... and {len(result.sources) - listed:,} more (--files lists them)")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    skipped = [skipped for source in result.sources for skipped in source.skipped if skipped.is_fault]
+    if skipped:
+        console.print()
+        console.print("not read (mend the file and add it again):")
+        for part in skipped[:LISTED]:
+            console.print(f"  {part.message}; {part.hint}")
+        if len(skipped) > LISTED:
+            console.print(f"  ... and {len(skipped) - LISTED:,} more (--json lists them)")

@@ -6,9 +6,14 @@ A command parses, calls one use case and prints. What it needs beyond that is im
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -16,7 +21,8 @@ from typer.core import TyperGroup
 
 from ragyena.cli import ask, bench, config, demo, doctor, index, report, train
 from ragyena.cli import eval as evaluate
-from ragyena.errors import RagyenaError
+from ragyena.cli.terminal import install_streams, one_line
+from ragyena.errors import RagyenaError, StorageError, UsageError
 
 __all__ = ["app", "commands", "run"]
 
@@ -59,17 +65,19 @@ class Guarded(TyperGroup):
             complain(error.message, error.hint)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            complain("interrupted; what was already done is kept", None)
-            raise typer.Exit(130) from None
+            raise _interrupted() from None
         except BrokenPipeError:
-            # The reader of our output has gone (`ragyena ... | head`): nothing is left to tell it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+            raise typer.Exit(0) from None  # the reader of our output has gone (`ragyena ... | head`)
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
+            if interrupts and not debug:  # a library made another error of the interrupt
+                raise _interrupted() from None
             if debug or _is_usage(error):
                 raise
+            if isinstance(error, OSError) and (problem := _refusal(error)) is not None:
+                complain(problem.message, problem.hint)
+                raise typer.Exit(problem.exit_code) from None
             complain(
                 f"unexpected {type(error).__name__}: {error}",
                 "this is a bug in ragyena; please report it with the output of the same command and RAGYENA_DEBUG=1",
@@ -77,16 +85,41 @@ class Guarded(TyperGroup):
             raise typer.Exit(1) from None
 
 
+interrupts: list[int] = []
+"""The interrupts (Ctrl-C) that this process got."""
+
+
 def complain(message: str, hint: str | None) -> None:
     """One line that names the problem and one that says what to do, on stderr."""
-    sys.stdout.flush()
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    with suppress(RagyenaError, OSError):
+        sys.stdout.flush()
+    print("error: " + one_line(" ".join(message.split())), file=sys.stderr)
     if hint:
-        print("hint: " + " ".join(hint.split()), file=sys.stderr)
+        print("hint: " + one_line(" ".join(hint.split())), file=sys.stderr)
+
+
+def _interrupted() -> typer.Exit:
+    complain("interrupted; what was already done is kept", None)
+    return typer.Exit(130)
+
+
+def _refusal(error: OSError) -> RagyenaError | None:
+    """The error of ours that says what the system refuses; None where it is no matter of names, space or rights."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return UsageError("the working directory does not exist any more", hint="change to a folder that exists")
+    what = str(error.filename or "a file")
+    reason = f"{what[:200]}{'...' if len(what) > 200 else ''}: {error.strerror}"
+    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR):
+        return UsageError(reason, hint="check the path")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
+        return StorageError(reason, hint="check free space and permissions")
+    return None
 
 
 def _is_usage(error: Exception) -> bool:
-    """True for an error that typer reports itself: a wrong flag, a missing argument."""
+    """True for an error of the parser of the command line: a wrong flag, a missing argument."""
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
 
 
@@ -142,8 +175,61 @@ def root(
 
 def run() -> None:
     """The entry point."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name or a quote may hold what the terminal's encoding does not: write it escaped, never fail.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    app(prog_name="ragyena")
+    install_streams()
+    logging.lastResort = notes = logging.StreamHandler()
+    notes.setFormatter(_OneLine())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries, about their own use
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _on_interrupt)
+    code = _run()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be told
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command; the exit code."""
+    try:
+        code = app(prog_name="ragyena", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except RagyenaError as error:  # --help or the last of the output could not be written
+        complain(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except typer.Abort:
+        return 1
+    except Exception as error:
+        if not _is_usage(error):
+            raise
+        return _show_usage(error)
+
+
+def _show_usage(error: Any) -> int:
+    """Print an error of the parser of the command line as it does, on one line whatever the arguments hold."""
+    error.message = one_line(error.message)
+    error.show()
+    if type(error).__name__ == "NoSuchOption" and error.ctx is not None:
+        arguments = [parameter for parameter in error.ctx.command.params if parameter.param_type_name == "argument"]
+        if arguments:
+            example = f"{error.ctx.command_path} -- {arguments[0].metavar or arguments[0].human_readable_name}"
+            print(f"hint: what begins with a dash and is no option goes after --: {example}", file=sys.stderr)
+    return int(error.exit_code)
+
+
+class _OneLine(logging.Formatter):
+    """Notes of the log as a line each, whatever the names in them hold."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record)) if record.exc_info is None else super().format(record)
+
+
+def _on_interrupt(number: int, frame: object) -> None:
+    """The first Ctrl-C ends the command in order, the second at once."""
+    interrupts.append(number)
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    raise KeyboardInterrupt

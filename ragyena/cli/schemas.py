@@ -43,6 +43,8 @@ class CitationJson(_Json):
     """Offsets of the answer in the quote; null where the answer was written, not extracted."""
     score: float
     """Probability of this place under the reader."""
+    file_state: types.FileState | None
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
     document_id: int
     passage_id: int
 
@@ -67,6 +69,8 @@ class MatchJson(PassageJson):
     """Cosine similarity to the query; null where the passage is no match of the dense search."""
     lexical_score: float | None
     """BM25 score; null where the passage is no match of the lexical search."""
+    file_state: types.FileState | None
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
 
 
 class AlternativeJson(_Json):
@@ -158,9 +162,10 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
     )
 
 
-def match_json(match: types.ScoredPassage) -> MatchJson:
-    """Convert a passage of a search to its JSON form."""
-    return _passage(MatchJson, match, dense_score=match.dense_score, lexical_score=match.lexical_score)
+def match_json(match: types.ScoredPassage, file_state: types.FileState | None) -> MatchJson:
+    """Convert a passage of a search to its JSON form, with the state of its file."""
+    scores = {"dense_score": match.dense_score, "lexical_score": match.lexical_score}
+    return _passage(MatchJson, match, **scores, file_state=file_state)
 
 
 def _passage(model: type[Form], match: types.ScoredPassage, **scores: object) -> Form:

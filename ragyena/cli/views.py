@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -11,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ragyena.cli.console import short_path
-from ragyena.types import Answer, Citation, PackingLog, Passage, ScoredPassage
+from ragyena.cli.terminal import one_line, visible
+from ragyena.types import Answer, Citation, FileState, PackingLog, Passage, ScoredPassage
 
 __all__ = ["answer_view", "packing_view", "passages_view", "place", "timings_line"]
 
@@ -19,6 +21,7 @@ BEST_PASSAGES = 3
 """Passages shown where the reader abstained."""
 EXCERPT = 300
 """Characters of a passage shown in a list."""
+_SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u2028\u2029]+")
 
 
 def answer_view(answer: Answer, console: Console) -> RenderableType:
@@ -31,8 +34,8 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
             parts += [Text(""), Text("  the most promising passages:"), Text("")]
             parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
     else:
-        lines = [f"- {' '.join(item.split())}" for item in answer.items] or [" ".join(answer.text.split())]
-        parts += [Text(line, style="bold green") for line in lines]
+        lines = [f"- {item}" for item in answer.items] or [answer.text]
+        parts += [_text(line, style="bold green") for line in lines]
         kind = ", written from the passages below" if answer.kind == "written" else ""
         parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
         parts.append(Text(""))
@@ -52,15 +55,15 @@ def timings_line(answer: Answer) -> str:
     return f"{stages}; {count} passage{plural}, {answer.log.used_tokens:,} of {answer.log.context_tokens:,} tokens"
 
 
-def passages_view(passages: Sequence[ScoredPassage]) -> RenderableType:
-    """Passages with place and score, the beginning of each."""
+def passages_view(passages: Sequence[ScoredPassage], states: Sequence[FileState | None] = ()) -> RenderableType:
+    """Passages with place and score, the beginning of each, and a warning by the state of its file."""
     parts: list[RenderableType] = []
-    for number, scored in enumerate(passages, 1):
+    for number, (scored, state) in enumerate(zip_longest(passages, states[: len(passages)]), 1):
         parts.append(_head(number, scored.passage.source, place(scored.passage), f"score {scored.score:.4f}"))
+        parts += _file_note(state)
         excerpt = " ".join(scored.passage.text.split())
-        parts.append(
-            Padding(Text(excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")), (0, 0, 0, 5), expand=False)
-        )
+        shortened = excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")
+        parts.append(Padding(_text(shortened), (0, 0, 0, 5), expand=False))
     return Group(*parts)
 
 
@@ -77,7 +80,7 @@ def packing_view(log: PackingLog) -> RenderableType:
             f"{entry.score:.4f}",
             str(entry.tokens),
             entry.outcome,
-            f"{_tail(entry.source)} ({entry.passage_id})" + (f": {entry.detail}" if entry.detail else ""),
+            f"{one_line(_tail(entry.source))} ({entry.passage_id})" + (f": {entry.detail}" if entry.detail else ""),
         )
     padding = log.used_tokens - log.filled_tokens
     slots = sum(entry.slot is not None for entry in log.entries)
@@ -100,7 +103,17 @@ def place(passage: Passage | Citation) -> str:
 
 def _citation_view(number: int, citation: Citation, console: Console) -> RenderableType:
     quote = _marked(citation, colour=console.color_system is not None)
-    return Group(_head(number, citation.source, place(citation), ""), Padding(quote, (0, 0, 0, 5), expand=False))
+    head = _head(number, citation.source, place(citation), "")
+    return Group(head, *_file_note(citation.file_state), Padding(quote, (0, 0, 0, 5), expand=False))
+
+
+def _file_note(state: FileState | None) -> list[RenderableType]:
+    """A warning where what is shown is no longer what the file holds."""
+    notes = {"changed": "this file has changed since it was indexed", "missing": "this file is gone"}
+    if state is None or state not in notes:
+        return []
+    text = Text(f"{notes[state]}; `ragyena index sync` of its folder brings the index in line", style="yellow")
+    return [Padding(text, (0, 0, 0, 5), expand=False)]
 
 
 def _head(number: int, source: str, where: str, detail: str) -> RenderableType:
@@ -117,20 +130,20 @@ def _head(number: int, source: str, where: str, detail: str) -> RenderableType:
 def _marked(citation: Citation, *, colour: bool) -> Text:
     """The quote with the answer marked: in bold where there is colour, between asterisks where there is none."""
     if citation.answer_start is None or citation.answer_end is None:
-        return Text(f'"{_flat(citation.quote)}"')
+        return _text(f'"{citation.quote}"')
     before, answer, after = (
         citation.quote[: citation.answer_start],
         citation.quote[citation.answer_start : citation.answer_end],
         citation.quote[citation.answer_end :],
     )
-    text = Text('"' + _flat(before))
-    text.append(_flat(answer) if colour else f"**{_flat(answer)}**", style="bold green" if colour else "")
-    return text.append(_flat(after) + '"')
+    text = _text('"' + before)
+    text.append_text(_text(answer if colour else f"**{answer}**", style="bold green" if colour else ""))
+    return text.append_text(_text(after + '"'))
 
 
-def _flat(text: str) -> str:
-    """``text`` on one line: a quote may run over line breaks and paragraphs."""
-    return re.sub(r"\s+", " ", text)
+def _text(text: str, style: str = "") -> Text:
+    """Text of a document on one line, though it may run over line breaks and paragraphs, its controls written out."""
+    return Text(visible(_SPACES.sub(" ", text)), style=style)
 
 
 def _tail(source: str) -> str:

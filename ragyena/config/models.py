@@ -10,6 +10,9 @@ from ragyena.config.strict import Count, Fraction, Positive, Strict
 
 __all__ = ["CausalModelConfig", "HyenaConfig", "PairModelConfig", "ReaderModelConfig"]
 
+MOST_LAYERS = 256
+"""Layers of a model: a damaged configuration must not build layers without end."""
+
 
 class ReaderModelConfig(Strict):
     """The architecture of a reader (``ragyena.model.reader_model``). The baselines differ in ``mixers`` alone."""
@@ -23,7 +26,7 @@ class ReaderModelConfig(Strict):
     """Heads of every attention, the cross-attention to the question included."""
     ffn_width: Positive = 1536
     """Hidden channels of each feed-forward."""
-    mixers: tuple[str, ...] = ("hyena",) * 6
+    mixers: Annotated[tuple[str, ...], Field(max_length=MOST_LAYERS)] = ("hyena",) * 6
     """The mixer of each layer, and so the depth: ``hyena``, ``attention`` (of all passages: the attention baseline),
     ``local_attention`` (within each passage: the FiD baseline), or another of ``ragyena.model.mixers``."""
     context_channels: tuple[Count, ...] = ()
@@ -37,9 +40,9 @@ class ReaderModelConfig(Strict):
     """Free filter taps at lags -near_taps ... near_taps."""
     implicit_filter: bool = True
     """Adds an implicit part to the filters' free taps."""
-    filter_width: Positive = 64
+    filter_width: Annotated[int, Field(gt=0, le=4096)] = 64
     """Hidden channels of the filter network."""
-    filter_bands: Positive = 14
+    filter_bands: Annotated[int, Field(gt=0, le=4096)] = 14
     """Frequencies of the filter network's position features."""
     passage_time_scales: tuple[float, float] = (16.0, 300.0)
     """Shortest and longest decay, in tokens, of the passage-scope filters."""
@@ -56,9 +59,9 @@ class ReaderModelConfig(Strict):
     one from the question alone."""
     lists: bool = False
     """Tells questions that ask for several items, and the tokens of each item."""
-    decoder_layers: Count = 2
+    decoder_layers: Annotated[int, Field(ge=0, le=MOST_LAYERS)] = 2
     """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
-    max_answer_tokens: Positive = 64
+    max_answer_tokens: Annotated[int, Field(gt=0, le=65_536)] = 64
     """The longest answer the decoder's filters cover."""
 
     @model_validator(mode="before")
@@ -102,7 +105,7 @@ class PairModelConfig(Strict):
     """Word pieces of the reader that it teaches."""
     width: Positive = 768
     """Channels of the residual stream."""
-    depth: Positive = 12
+    depth: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 12
     """Layers."""
     heads: Positive = 12
     """Heads of every attention."""
@@ -114,7 +117,7 @@ class PairModelConfig(Strict):
     """The row of the first token."""
     segments: Count = 0
     """Rows of the segment embedding: 2 for BERT, 0 for MPNet."""
-    relative_buckets: Count = 32
+    relative_buckets: Annotated[int, Field(ge=0, le=4096)] = 32
     """Distances that the relative position bias tells apart (T5's; Raffel et al. 2020); 0 for no such bias."""
     separators: Annotated[int, Field(ge=1, le=2)] = 2
     """Separators between question and passage: 1 for BERT, 2 for MPNet."""
@@ -133,15 +136,15 @@ class PairModelConfig(Strict):
 class HyenaConfig(Strict):
     """The published causal Hyena operator (Poli et al. 2023; its released language-model settings)."""
 
-    order: Annotated[int, Field(ge=2)] = 2
+    order: Annotated[int, Field(ge=2, le=16)] = 2
     """Number of gates; the long convolutions are one fewer."""
-    short_filter: Positive = 3
+    short_filter: Annotated[int, Field(gt=0, le=4096)] = 3
     """Taps of the short depthwise convolution (``short_filter_order``)."""
-    filter_width: Positive = 64
+    filter_width: Annotated[int, Field(gt=0, le=4096)] = 64
     """Hidden channels of the filter network (``filter_order``)."""
-    filter_depth: Count = 2
+    filter_depth: Annotated[int, Field(ge=0, le=64)] = 2
     """Hidden layers of the filter network beyond the first (``num_inner_mlps``)."""
-    filter_embedding: Annotated[int, Field(ge=3)] = 33
+    filter_embedding: Annotated[int, Field(ge=3, le=4097)] = 33
     """Position features of the filter network (``emb_dim``): time, and as many cosines as sines."""
     sine_frequency: float = 14.0
     """Initial frequency of the filter network's sines (``w``)."""
@@ -171,11 +174,11 @@ class CausalModelConfig(HyenaConfig):
     """Tokens of the vocabulary, padding rows not counted."""
     width: Positive = 768
     """Channels of the residual stream (``d_model``)."""
-    depth: Positive = 12
+    depth: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 12
     """Layers (``n_layer``)."""
     ffn_width: Positive = 3072
     """Hidden channels of each feed-forward (``d_inner``)."""
-    max_length: Positive = 1024
+    max_length: Annotated[int, Field(gt=0, le=1 << 24)] = 1024
     """Lags the filters cover (``l_max``): a token is reached by this many tokens, itself included."""
     mixers: tuple[str, ...] = ()
     """The mixer of each layer; empty for ``hyena`` in all. ``attention`` is causal softmax attention with rotary
@@ -186,7 +189,7 @@ class CausalModelConfig(HyenaConfig):
     """Base of the rotary positions (Su et al. 2021): the slowest pair turns once in about this many tokens."""
     tie_embeddings: bool = True
     """Shares the input embedding with the output projection."""
-    pad_vocab_multiple: Positive = 8
+    pad_vocab_multiple: Annotated[int, Field(gt=0, le=65_536)] = 8
     """The embedding has its rows padded to a multiple of this."""
 
     @model_validator(mode="after")

@@ -27,12 +27,32 @@ class IndexConfig(Strict):
     """FAISS index kind; ``auto`` chooses by the number of passages."""
     max_file_mb: Positive = 100
     """Files larger than this are refused by name."""
+    max_document_seconds: Positive = 60
+    """A document that takes longer to read is given up by name; the other files go on. Each scanned
+    page has as much."""
+    max_document_memory_mb: Annotated[int, Field(ge=200)] = 1000
+    """Memory of the process that reads documents: one that needs more is given up by name."""
+    max_document_chars: Positive = 50_000_000
+    """Characters of text in a document; one with more is refused by name, as it is by the next two settings."""
+    max_document_cells: Positive = 5_000_000
+    """Cells of the tables of a document."""
+    max_document_pages: Positive = 20_000
+    """Pages, slides or sheets of a document."""
     exclude: tuple[str, ...] = ()
     """Further patterns, as in a .gitignore, of files a folder walk leaves out."""
+    ocr: Literal["auto", "off", "on"] = "auto"
+    """Recognise the text of scanned pages: ``auto`` where ``ragyena[ocr]`` is installed, ``on`` to require that."""
     text_fields: tuple[str, ...] = ("text", "context", "content", "body", "document")
-    """Fields of a csv or jsonl row: the first that is there is the text; without any, all as ``name: value`` lines."""
+    """Fields of a csv or jsonl row: the first that is not empty is the text; without any, all as ``name: value``."""
     title_fields: tuple[str, ...] = ("title", "name", "heading", "subject")
-    """Fields of a csv or jsonl row: the first that is there is the title."""
+    """Fields of a csv or jsonl row: the first that is not empty is the title."""
+    csv_rows: Literal["auto", "documents", "table"] = "auto"
+    """Rows of a csv file: a document each, which ``--filter`` finds by its fields, or lines of one table; ``auto``: as
+    documents where they have a text field or are long."""
+    comments: bool = False
+    """Read the comments that reviewers left in office documents, too."""
+    hidden: bool = False
+    """Read the hidden sheets, rows and columns of workbooks and the hidden slides of presentations, too."""
 
 
 class RetrieverConfig(Strict):

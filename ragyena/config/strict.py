@@ -14,7 +14,9 @@ __all__ = ["Count", "Fraction", "Positive", "Strict", "parse"]
 class Strict(BaseModel):
     """Frozen, no unknown keys, field docstrings kept."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, defer_build=True
+    )
 
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]

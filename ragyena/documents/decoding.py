@@ -47,13 +47,17 @@ def read_text(path: Path) -> str:
 
 
 @contextmanager
-def open_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """A file to read piece by piece, its encoding detected from its beginning. Raises as ``read_text`` does."""
+def open_text(path: Path, newline: str | None = None, errors: str = "strict") -> Iterator[TextIO]:
+    """A file to read piece by piece, its encoding detected from its beginning. Raises as ``read_text`` does.
+
+    With ``errors`` "surrogateescape", bytes that are not valid UTF-8 in a file that otherwise is are read as lone
+    surrogates, so that only the lines that hold them are lost.
+    """
     with open_file(path, LARGEST) as file:
-        encoding = _encoding_of(file.read(SAMPLE_BYTES), path)
+        encoding = _encoding_of(file.read(SAMPLE_BYTES), path, is_strict=errors == "strict")
         file.seek(0)
         try:
-            with io.TextIOWrapper(file, encoding=encoding, newline=newline) as text:
+            with io.TextIOWrapper(file, encoding=encoding, newline=newline, errors=errors) as text:
                 yield text
         except UnicodeDecodeError as error:
             raise _undecodable(path, encoding) from error
@@ -80,7 +84,7 @@ def check_text(text: str, path: Path) -> None:
         raise _binary(path)
 
 
-def _encoding_of(data: bytes, path: Path) -> str:
+def _encoding_of(data: bytes, path: Path, *, is_strict: bool = True) -> str:
     """A Python codec name for ``data``, which may be the beginning of a file."""
     for bom, name in _BOMS:
         if data.startswith(bom):
@@ -98,6 +102,8 @@ def _encoding_of(data: bytes, path: Path) -> str:
         decoded = data.decode("utf-8", "replace")
         flaws = decoded.count("\ufffd")
         if len(data) - len(decoded) > 10 * flaws:  # other encodings hardly ever look like UTF-8 of many bytes a char
+            if not is_strict:
+                return "utf-8"
             raise _undecodable(path, "utf-8") from error
     if _is_western(data):
         return "cp1252"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ragyena.documents.html_tree import Element, is_dropped, name_of
-from ragyena.documents.merged_cells import Cell, unmerge
+from ragyena.documents.merged_cells import Cell, is_whole, unmerge
 from ragyena.documents.text_builder import TextBuilder
 
-__all__ = ["data_tables", "write_table"]
+__all__ = ["data_tables", "write_cells", "write_table"]
 
 LONGEST_CELL = 400
 """Chars; a table without header cells but with a longer cell lays out a page."""
 LONGEST_NAMED_CELL = 4000
 """The same for a table with header cells."""
-LONGEST_NAME = 200
-"""Chars of the name of a column."""
-MOST_SECTIONS = 200
-"""Rows that part a table into sections; a table with more is written as one."""
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _SPAN = re.compile(r"\s*(\d{1,9})")
 
@@ -112,40 +108,23 @@ def write_table(builder: TextBuilder, table: Element, text_of: Callable[[Element
 
 
 def write_cells(builder: TextBuilder, cells: Sequence[Sequence[Cell]], *, head: int = 0, caption: str = "") -> None:
-    """Write rows of cells, the first ``head`` of which are the head of the table.
-
-    A row of one cell across the table starts a section of it. A table of names and values (its first column header
-    cells, no head) is written as ``name: value``.
-    """
-    grid = [row for row in unmerge(cells) if any(cell.text for cell in row)]
-    dropped = sum(1 for row in cells[:head] if not any(cell.text for cell in row))
-    head -= dropped
-    while head < len(grid) and grid[head] and all(cell.is_header for cell in grid[head]) and len(set(grid[head])) > 1:
+    """Write rows of cells, the first ``head`` of which are the head of the table; further rows of header cells below
+    them belong to it too."""
+    grid = unmerge(cells)
+    head = sum(1 for row in grid[:head] if any(cell.text for cell in row))
+    grid = [row for row in grid if any(cell.text for cell in row)]
+    while head < len(grid) and all(cell.is_header for cell in grid[head]) and len(set(grid[head])) > 1:
         head += 1
-    if head >= len(grid):
-        head = 0
+    names = head if head < len(grid) else 0
     titles = 0
-    while titles < head and len({cell.text for cell in grid[titles] if cell.text}) == 1:
-        titles += 1
-    captions = [caption, *(next(cell.text for cell in row if cell.text) for row in grid[:titles])]
-    for line in captions:
-        builder.block(line)
-    names, body = grid[titles:head], grid[head:]
-    if not names and _is_name_and_value(body):
-        for section, rows in _sections(body):
-            builder.table([[_pair(row)] for row in rows], header_rows=0, caption=section)
-        return
-    if not names or any(len(cell.text) > LONGEST_NAME for row in names for cell in row):
-        builder.table([[cell.text for cell in row] for row in (*names, *body)])
-        return
-    texts = [[cell.text for cell in row] for row in names]
-    for section, rows in _sections(body):
-        if rows:
-            builder.table(
-                [*texts, *([cell.text for cell in row] for row in rows)], header_rows=len(names), caption=section
-            )
-        else:
-            builder.block(section)
+    whole = is_whole(grid)
+    while titles < names and whole[titles]:
+        titles += 1  # a text over the whole table, which is no name
+    header_rows: int | None = names - titles
+    if not header_rows and not all(_is_labelled(row) for row in grid[titles:]):
+        header_rows = None
+    texts = [[cell.text for cell in row] for row in grid]
+    builder.table(texts, header_rows=header_rows, caption=caption, whole=whole)
 
 
 def _rows(table: Element, text_of: Callable[[Element], str]) -> _Rows:
@@ -186,30 +165,7 @@ def _span(value: str | None, least: int) -> int:
     return max(least, int(match[1])) if match else 1
 
 
-def _is_name_and_value(rows: Sequence[Sequence[Cell]]) -> bool:
-    named = sum(1 for row in rows if len(row) == 2 and row[0].is_header and not row[1].is_header)
-    whole = sum(1 for row in rows if _is_whole(row))
-    return named > 0 and named + whole == len(rows)
-
-
-def _is_whole(row: Sequence[Cell]) -> bool:
-    """True for a row of one cell that goes across the table."""
-    return len(row) == 1 or (all(cell is row[0] for cell in row) and row[0].columns >= len(row))
-
-
-def _pair(row: Sequence[Cell]) -> str:
-    name, value = row[0].text.rstrip(": "), row[-1].text
-    return f"{name}: {value}" if len(row) > 1 and row[0] is not row[-1] and name and value else row[0].text or value
-
-
-def _sections(rows: Sequence[list[Cell]]) -> Iterator[tuple[str, list[list[Cell]]]]:
-    """(text of the row that starts the section or "", rows below it)."""
-    starts = [i for i, row in enumerate(rows) if len(row) > 1 and _is_whole(row)]
-    if not starts or len(starts) > MOST_SECTIONS or (rows and len(rows[0]) > 50):
-        yield "", list(rows)
-        return
-    if starts[0] > 0:
-        yield "", list(rows[: starts[0]])
-    for i, start in enumerate(starts):
-        end = starts[i + 1] if i + 1 < len(starts) else len(rows)
-        yield rows[start][0].text, list(rows[start + 1 : end])
+def _is_labelled(row: Sequence[Cell]) -> bool:
+    """True for a header cell and its value, or one cell across the table."""
+    whole = all(cell is row[0] for cell in row)
+    return whole or (len(row) == 2 and row[0].is_header and not row[1].is_header)

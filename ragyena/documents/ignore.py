@@ -35,8 +35,8 @@ class IgnoreRules:
         """``place`` names the lines in warnings: one that is no pattern is named and left out."""
         from pathspec import GitIgnoreSpec
 
-        patterns = []
-        unusable = []
+        patterns: list[Any] = []
+        unusable: list[str] = []
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue

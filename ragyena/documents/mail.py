@@ -132,6 +132,8 @@ def mail_documents(
 
     ``open_mail`` takes apart an attachment that is a mail, by its name; None for one that is none.
     """
+    from ragyena.documents.formats import format_of, unsupported
+
     yield replace(_document(mail, path), source=source)
     names: dict[str, int] = {}
     for attachment in mail.attachments:
@@ -144,6 +146,10 @@ def mail_documents(
             yield Skipped(place, f"{place} is a mail inside {depth + 1} others", "save it as a file of its own")
             continue
         try:
+            if not attachment.mail and format_of(Path(name)) is None:
+                error = unsupported(Path(place))
+                yield Skipped(place, error.message, "save it as a file of its own", is_fault=False)
+                continue
             inner = attachment.mail or open_mail(name, attachment.data)
             if inner is not None:
                 yield from mail_documents(inner, path, place, config, open_mail, depth + 1)
@@ -193,16 +199,16 @@ def _document(mail: Mail, path: Path) -> Document:
 
 def _attached(data: bytes, name: str, place: str, config: IndexConfig) -> Iterator[Document | Skipped]:
     """The documents of an attached file, read by its format from a copy that is gone afterwards."""
-    from ragyena.documents.loading import load
+    from ragyena.documents.reading import read
 
     with tempfile.TemporaryDirectory(prefix="ragyena-") as folder:
         copy = Path(folder) / name
         copy.write_bytes(data)
         try:
-            for item in load(copy, config):
+            for item in read(copy, config):
                 rest = item.source.removeprefix(str(copy))
                 if isinstance(item, Skipped):
-                    yield Skipped(place + rest, item.message.replace(str(copy), place), item.hint)
+                    yield replace(item, source=place + rest, message=item.message.replace(str(copy), place))
                 else:
                     yield replace(item, source=place + rest)
         except RagyenaError as error:

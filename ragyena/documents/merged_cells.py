@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Cell", "unmerge"]
+__all__ = ["Cell", "is_whole", "unmerge"]
 
 WIDEST = 1000
 """Columns that one cell may claim, as in browsers."""
@@ -45,6 +45,12 @@ def unmerge(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
             line[first:last] = [cell] * (last - first)
         grid.append(line)
     return grid
+
+
+def is_whole(grid: Sequence[Sequence[Cell]]) -> list[bool]:
+    """Of each row of ``unmerge``: whether it is one cell, across a table of several columns."""
+    width = max(map(len, grid), default=0)
+    return [width > 1 and bool(row) and all(cell is row[0] for cell in row) for row in grid]
 
 
 def _place(rows: Sequence[Sequence[Cell]]) -> list[list[tuple[int, int, Cell]]]:

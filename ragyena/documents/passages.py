@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,15 @@ __all__ = ["split"]
 CHARS_PER_TOKEN = 24
 """The most chars a passage holds a token: bounds runs that the tokenizer takes for one unknown word."""
 ENCODE_CHARS = 8192
-"""About as many chars are encoded at once."""
+"""Texts are encoded in parts of about this many chars, and never of more than twice as many."""
+ENCODE_PARTS = 64
+"""Parts, or passages, encoded at once: a tokenizer takes about 600 bytes a token while it works."""
+MANY_UNITS = 20_000
+"""A document of more units has those joined that are less than a ``JOINED``th of a passage: all ways to group very many
+lines of a word or two would take minutes to weigh."""
+JOINED = 25
+LONGEST_PATH = 12
+"""The most headings that a passage stands under; of more, the innermost."""
 
 # Costs of cuts, in passages: one passage more is worth it where that saves cuts of this sum.
 CUT = {Border.PARAGRAPH: 0.05, Border.SENTENCE: 0.15, Border.LINE: 0.12}
@@ -73,14 +82,19 @@ def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list
 
 
 def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words."""
+    """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words, or
+    anywhere in a text that has none."""
     bounds = [0]
     while bounds[-1] < len(text):
-        space = _SPACE.search(text, bounds[-1] + ENCODE_CHARS)
-        bounds.append(space.start() if space else len(text))
-    encodings = tokenizer.encode_batch([text[start:end] for start, end in pairwise(bounds)])
-    starts = [encoding.starts.astype(np.int64) + bound for encoding, bound in zip(encodings, bounds)]
-    return np.concatenate(starts) if starts else np.empty(0, dtype=np.int64)
+        most = min(bounds[-1] + 2 * ENCODE_CHARS, len(text))
+        space = _SPACE.search(text, bounds[-1] + ENCODE_CHARS, most)
+        bounds.append(space.start() if space else most)
+    starts = [np.empty(0, dtype=np.int64)]
+    for first in range(0, len(bounds) - 1, ENCODE_PARTS):
+        part = bounds[first : first + ENCODE_PARTS + 1]
+        encodings = tokenizer.encode_batch([text[start:end] for start, end in pairwise(part)])
+        starts += [encoding.starts.astype(np.int64) + bound for encoding, bound in zip(encodings, part)]
+    return np.concatenate(starts)
 
 
 def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
@@ -111,7 +125,24 @@ def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) 
             units[-1].tokens += last - first  # a rule, an underline, a fence: goes with what stands before it
         else:
             units.append(_Unit(start, last - first, cut, cross))
-    return units
+    return _joined(units, limit, most_chars) if len(units) > MANY_UNITS else units
+
+
+def _joined(units: Sequence[_Unit], limit: int, most_chars: int) -> list[_Unit]:
+    """Neighbouring units joined up to a ``JOINED``th of a passage, where one passage may hold them."""
+    joined: list[_Unit] = []
+    for unit in units:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and unit.cross != float("inf")
+            and last.tokens + unit.tokens <= limit // JOINED
+            and unit.start - last.start <= most_chars // JOINED
+        ):
+            last.tokens += unit.tokens
+        else:
+            joined.append(unit)
+    return joined
 
 
 def _heading_costs(
@@ -174,10 +205,11 @@ def _best_cut(text: str, start: int, bound: int) -> int:
             pass
         if last is not None and start < last.end() < bound:
             return last.end()
+    whole = bound
     if not text[bound - 1].isspace() and not text[bound].isspace():
-        while bound > start + 1 and unicodedata.combining(text[bound]):
+        while bound > middle and unicodedata.combining(text[bound]):
             bound -= 1
-    return bound
+    return bound if bound > middle else whole  # no letter has hundreds of accents
 
 
 def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
@@ -194,7 +226,7 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
             tokens += units[j].tokens
             if j < i - 1 and (tokens > limit or starts[i] - starts[j] > most_chars):
                 break
-            empty = 1.0 - min(tokens / limit, 1.0)
+            empty = 1.0 - tokens / limit if tokens < limit else 0.0
             cost = best[j] + crossed + 1.0 + EMPTINESS * empty * empty
             if cost < least:
                 least, chosen = cost, j
@@ -219,7 +251,10 @@ def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: i
     fitted: list[tuple[int, int]] = []
     while spans:
         too_long: list[tuple[int, int]] = []
-        for count, (start, end) in zip(tokenizer.count_batch([text[a:b] for a, b in spans]), spans, strict=True):
+        counts: list[int] = []
+        for first in range(0, len(spans), ENCODE_PARTS):
+            counts += tokenizer.count_batch([text[a:b] for a, b in spans[first : first + ENCODE_PARTS]])
+        for count, (start, end) in zip(counts, spans, strict=True):
             if count <= limit or end - start == 1:
                 fitted.append((start, end))
                 continue
@@ -233,7 +268,7 @@ def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: i
 
 def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Passage]:
     text = document.text
-    newlines = [match.start() for match in re.finditer("\n", text)]
+    newlines = array("q", (match.start() for match in re.finditer("\n", text)))
     heading_starts = [heading.start for heading in document.headings]
     paths = _heading_paths(document.headings)
     block_ends = [block.end for block in document.blocks]
@@ -287,7 +322,7 @@ def _heading_paths(headings: Sequence[Heading]) -> list[tuple[str, ...]]:
         while stack and stack[-1].level >= heading.level:
             stack.pop()
         stack.append(heading)
-        paths.append(tuple(h.text for h in stack))
+        paths.append(tuple(h.text for h in stack[-LONGEST_PATH:]))
     return paths
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
@@ -58,6 +58,8 @@ class Layout:
     """Lines above the names that are about the whole table."""
     names: Row = ()
     """One name a column, empty where it has none; () where the table names no columns."""
+    title_count: int = 0
+    """The rows that hold the titles."""
     form: Literal["records", "pairs", "cells"] = "cells"
     """Rows under names; rows of labels, each with its value; rows without names."""
     first_row: int = 0
@@ -76,22 +78,22 @@ class Layout:
     """The names stand above values of another kind, so they are names beyond doubt."""
 
 
-def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
-    """The layout of a table of rows that are not empty; ``header_rows`` as in ``tables.read_table``."""
+def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequence[bool] | None = None) -> Layout:
+    """The layout of a table of rows that are not empty; ``header_rows`` and ``whole`` as in ``tables.read_table``."""
     width = max(map(len, rows[: SAMPLE_ROWS + MOST_TITLE_ROWS]), default=0)
     most = max(4, min(SAMPLE_ROWS, SAMPLE_CELLS // max(1, width)))
-    title_count = _title_rows(rows[: most + MOST_TITLE_ROWS])
+    title_count = _title_rows(rows[: most + MOST_TITLE_ROWS], whole)
     titles = tuple("; ".join(f"{k}: {v}" if k else v for k, v in pairs_of(row)) for row in rows[:title_count])
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
     if not header_rows and _is_form(body, may_have_names=header_rows is None):
-        return Layout(titles, form="pairs", first_row=title_count, has_sections=True)
+        return Layout(titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True)
     is_sure = True
     if header_rows is None:
         count, is_sure = _name_rows(body)
     else:
         count = min(header_rows, len(body))
     if not count:
-        return Layout(titles, first_row=title_count)
+        return Layout(titles, title_count=title_count, first_row=title_count)
     names, cut = _names(body[:count])
     data = body[count:]
     if data and len(data[0]) > 1 and all(is_unit(cell) for cell in data[0] if cell) and len(data) > 1:
@@ -100,6 +102,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
     groups = _groups(names)
     return Layout(
         titles=(*titles, *cut),
+        title_count=title_count,
         names=names if len(groups) > 1 else _distinct(names),
         form="records",
         first_row=title_count + count,
@@ -112,7 +115,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None) -> Layout:
     )
 
 
-def _title_rows(rows: Sequence[Row]) -> int:
+def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:
     """The number of leading rows with a text, or a label and a value, above rows of more cells."""
     fills = [sum(map(bool, row)) for row in rows]
     count = 0
@@ -122,7 +125,7 @@ def _title_rows(rows: Sequence[Row]) -> int:
         usual = below[len(below) // 2]
         texts = {cell for cell in row if cell}
         is_group = len(texts) == 1 and fill > 1 and not row[0]  # a name over some of the columns
-        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1)
+        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1) and (whole is None or whole[count])
         is_pair = (
             bool(row[0]) and usual >= 3 and fill < usual and (fill == 2 < usual - 1 or row[0].endswith((":", "：")))
         )
@@ -255,7 +258,7 @@ def _may_name(row: Row, below: Sequence[Row], above: Sequence[Row]) -> tuple[boo
 
 
 def _values_may_name(
-    cells: dict[int, str], values: dict[int, str], kinds: dict[int, str], columns: dict[int, list[str]]
+    cells: Mapping[int, str], values: Mapping[int, str], kinds: Mapping[int, str], columns: Mapping[int, list[str]]
 ) -> bool:
     """True for years, dates, sizes and the like as names: a series, above columns that do not go on with it."""
     if 0 in values and len(values) < len(cells):
@@ -282,7 +285,7 @@ def _values_may_name(
     return True
 
 
-def _shortest(columns: dict[int, list[str]], places: Iterable[int]) -> int:
+def _shortest(columns: Mapping[int, list[str]], places: Iterable[int]) -> int:
     return min(3, *(len(columns.get(i, ())) for i in places))
 
 

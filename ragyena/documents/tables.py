@@ -21,7 +21,7 @@ from itertools import groupby
 from ragyena.documents.cell_kinds import kind_of
 from ragyena.documents.table_layout import Layout, Row, find_layout, is_note, pairs_of
 
-__all__ = ["Table", "clean", "read_table"]
+__all__ = ["Row", "RowWriter", "Table", "clean", "read_table"]
 
 LINE_CHARS = 500
 """A longer row is written on several lines, where it has several cells."""
@@ -47,6 +47,8 @@ class Table:
 
     layout: Layout
     rows: tuple[Row, ...]
+    whole: tuple[bool, ...] | None = None
+    """Whether each row is one cell across the table; None where the file does not say."""
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -68,21 +70,30 @@ class Table:
 
         ``rows`` replaces the table's own rows: those of a long table of which only the beginning was read at first.
         """
-        writer = _Writer(self.layout)
+        writer = RowWriter(self.layout)
+        if rows is None and self.whole is not None:
+            for row, is_whole in zip(self.rows, self.whole, strict=True):
+                yield writer.lines(row, is_whole)
+            return
         for row in self.rows if rows is None else map(clean, rows):
             yield writer.lines(row)
 
 
-def read_table(rows: Sequence[Sequence[str]], header_rows: int | None = None) -> Table:
+def read_table(
+    rows: Sequence[Sequence[str]], header_rows: int | None = None, whole: Sequence[bool] | None = None
+) -> Table:
     """Find the titles, the column names and the data of a table. Takes time linear in the number of cells.
 
     ``rows`` may be of different lengths; a merged cell is repeated in every cell that it covers. ``header_rows`` counts
     the rows that name the columns, after any titles; None detects them. Several rows of names are joined by column:
-    ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``.
+    ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``. ``whole`` tells of each row whether it is
+    one cell across the table, where the file says so; without it, a row of equal texts is taken for one.
     """
-    cells = [row for row in map(clean, rows) if row]
-    layout = find_layout(cells, header_rows)
-    return Table(layout, tuple(cells[layout.first_row :]))
+    cleaned = list(map(clean, rows))
+    cells = [row for row in cleaned if row]
+    kept = None if whole is None else [flag for row, flag in zip(cleaned, whole, strict=True) if row]
+    layout = find_layout(cells, header_rows, kept)
+    return Table(layout, tuple(cells[layout.first_row :]), None if kept is None else tuple(kept[layout.first_row :]))
 
 
 def clean(row: Sequence[str]) -> Row:
@@ -93,7 +104,7 @@ def clean(row: Sequence[str]) -> Row:
     return tuple(cells)
 
 
-class _Writer:
+class RowWriter:
     """Writes the rows of one table in their order, and remembers what rows above say about those below."""
 
     def __init__(self, layout: Layout) -> None:
@@ -103,13 +114,14 @@ class _Writer:
         self._sections = _Sections()
         self._fill = ""
 
-    def lines(self, row: Row) -> list[str]:
+    def lines(self, row: Row, is_whole: bool | None = None) -> list[str]:
+        """The lines of one row of ``clean`` cells, none for an empty row or one that repeats the names."""
         layout = self._layout
-        if not row or row in layout.name_rows:
+        if not row or (row in layout.name_rows and not is_whole):
             return []
         if layout.form == "cells":
             return [" | ".join(_once(row))]
-        text = self._text_alone(row)
+        text = self._text_alone(row, is_whole)
         if text is not None:
             self._fill = ""
             if is_note(text) or len(text) > LONGEST_LABEL:
@@ -123,18 +135,22 @@ class _Writer:
             row = (self._fill, *row[1:])
         lines: list[str] = []
         for start, stop in layout.groups:
-            if any(row[start:stop]):
+            if len(layout.groups) == 1:
+                lines += self._record(self._names, row, prefix)
+            elif any(row[start:stop]):
                 lines += self._record(self._names[start:stop], row[start:stop], prefix)
         return lines
 
-    def _text_alone(self, row: Row) -> str | None:
+    def _text_alone(self, row: Row, is_whole: bool | None) -> str | None:
         """The text of a row that is about the rows around it, not a record of its own."""
         text = next(cell for cell in row if cell)
+        if is_whole:
+            return text
         if any(cell and cell != text for cell in row):
             return None
         filled = sum(map(bool, row))
         width = len(self._layout.names)
-        spans = filled > 1 and filled >= width - 1 and (width > 2 or len(text) > SHORT_CELL)
+        spans = is_whole is None and filled > 1 and filled >= width - 1 and (width > 2 or len(text) > SHORT_CELL)
         begins = filled == 1 and bool(row[0]) and (self._layout.has_sections or is_note(text))
         if kind_of(text) != "text":
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from ragyena.config import IndexConfig
+from ragyena.documents.budget import spend
 from ragyena.documents.decoding import normalise_newlines
 from ragyena.documents.tables import read_table
 from ragyena.errors import UnreadableDocumentError
@@ -33,8 +34,9 @@ class TextBuilder:
 
     def page(self, label: str = "") -> None:
         """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
-        if self._length:
-            self._append("" if self._parts[-1].endswith("\n\n") else "\n\n")
+        if self._length and not self._parts[-1].endswith("\n\n"):
+            self._append("\n\n")
+        spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)
 
@@ -80,13 +82,22 @@ class TextBuilder:
         """Add program code or other text whose lines and indents are to stay."""
         self.block(text, kind="code")
 
-    def table(self, rows: Sequence[Sequence[str]], *, header_rows: int | None = None, caption: str = "") -> None:
+    def table(
+        self,
+        rows: Sequence[Sequence[str]],
+        *,
+        header_rows: int | None = None,
+        caption: str = "",
+        whole: Sequence[bool] | None = None,
+    ) -> None:
         """Add a table, one line a row, each with the names of its columns: ``Model: V-20; Weight: 3.9 kg``.
 
         ``rows`` hold the text of every cell, merged cells repeated in each cell that they cover. ``header_rows`` is the
-        number of rows that name the columns, None to detect it (``documents.tables``).
+        number of rows that name the columns, None to detect it; ``whole`` tells of each row whether it is one cell
+        across the table, where the file says so (``documents.tables``).
         """
-        table = read_table(rows, header_rows)
+        spend(cells=sum(map(len, rows)))
+        table = read_table(rows, header_rows, whole)
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
         tight = False
@@ -94,6 +105,21 @@ class TextBuilder:
             for line in lines:
                 self.block(line, kind="table", tight=tight, header=table.header)
                 tight = True
+        if not tight:  # names without rows
+            self.block(" | ".join(filter(None, table.names)), kind="table")
+
+    def add(self, part: Document) -> None:
+        """Add the text of another document, with its headings and blocks."""
+        text = part.text.rstrip()
+        shift = len(text) - len(text.lstrip("\n"))
+        start = self.block(text)
+        end = self._length
+        for heading in part.headings:
+            self.heading_at(start + max(0, heading.start - shift), heading.level, heading.text)
+        for block in part.blocks:
+            first, last = start + max(0, block.start - shift), min(end, start + block.end - shift)
+            if first < last:
+                self._blocks.append(Block(first, last, block.kind, block.header))
 
     def document(self, path: Path, title: str = "", metadata: Mapping[str, str] | None = None) -> Document:
         """The finished document of the file ``path``."""
@@ -109,6 +135,7 @@ class TextBuilder:
         )
 
     def _append(self, text: str) -> None:
+        spend(chars=len(text))
         self._parts.append(text)
         self._length += len(text)
 

@@ -21,6 +21,7 @@ __all__ = ["Encoding", "TokenCache", "Tokenizer"]
 _SPECIAL = {"cls": ("[CLS]", "<s>"), "sep": ("[SEP]", "</s>"), "pad": ("[PAD]", "<pad>")}
 LARGEST_DEFINITION = 256_000_000
 """Bytes of a tokenizer.json."""
+_PROBE = "A text of 2024: caf\u00e9, \u65e5\u672c, \U0001f600 \U0010fffd"
 _MOST_CACHED = 300_000  # texts, of about 2 KB each
 
 
@@ -46,11 +47,17 @@ class Tokenizer:
     def __init__(self, definition: bytes, name: str) -> None:
         """``definition`` is the content of a tokenizer.json, ``name`` its name in messages.
 
-        Raises CheckpointError if it is not one, or lacks a begin, separator or padding token.
+        Raises CheckpointError if it is not one, cannot encode every text, or lacks a begin, separator or padding token.
         """
         try:
             self._backend = tokenizers.Tokenizer.from_str(definition.decode("utf-8"))
-        except Exception as error:  # the library raises bare Exception
+            unknown = getattr(self._backend.model, "unk_token", None)
+            if unknown is not None and self._backend.token_to_id(unknown) is None:
+                raise ValueError(f"the token {unknown} for unknown words is not in its vocabulary")
+            self._backend.encode(_PROBE, add_special_tokens=False)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library raises bare Exception, and its panics are not even that
             raise CheckpointError(
                 f"{name} is not a tokenizer: {error}", hint="download or copy the checkpoint again"
             ) from error

@@ -202,12 +202,14 @@ def weights_sha256() -> str:
 
 
 def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Callable[[int], None] | None) -> FloatArray:
-    """Longest texts first, so that the texts of a batch are of about one length."""
+    """Texts of about one length go together, longest and shortest chunks in turns: after any part of the texts the time
+    that the rest will take can be told."""
     batch, many = (sizes[model.device.type] for sizes in (BATCH, CHUNK))
     result = np.empty((len(texts), dimension), np.float32)
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    for first in range(0, len(order), many):
-        chunk = order[first : first + many]
+    chunks = [order[first : first + many] for first in range(0, len(order), many)]
+    for turn in range(len(chunks)):
+        chunk = chunks[turn // 2 if turn % 2 == 0 else -1 - turn // 2]
         encoded = model.encode(
             [texts[i] for i in chunk], batch_size=batch, show_progress_bar=False, convert_to_tensor=True
         )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,20 +18,27 @@ from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.documents.walk import Found, listed_left_out
-from ragyena.errors import EmptyQuestionError, IndexMismatchError, NothingToIndexError
-from ragyena.index.add import AddReport, Sources, add, gather
+from ragyena.errors import (
+    EmptyQuestionError,
+    IndexLockedError,
+    IndexMismatchError,
+    NothingToIndexError,
+    StorageError,
+)
+from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
-from ragyena.index.manifest import Manifest, is_index
+from ragyena.index.manifest import Manifest, is_index, refuse_older
 from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.sync import check_roots
+from ragyena.index.tracking import file_states, moved_with_folder
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
 from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Document, Passage, Progress, ScoredPassage, Silent
+from ragyena.types import Document, FileState, Passage, Progress, ScoredPassage, Silent
 
 __all__ = ["Index"]
 
@@ -58,12 +66,15 @@ class Index:
         self._turn = threading.RLock()  # a connection to the store serves one thread at a time
         self._on_close: tuple[bool, bool] = (False, False)  # discard if empty, and the folder with it
         self._wrote = False
-        if not lazy:
-            try:
+        try:
+            if moved_with_folder(self.store, self.manifest.folder, folder):
+                with suppress(IndexLockedError, StorageError), Writer(folder):  # which follows
+                    self._reload()
+            if not lazy:
                 self._open_dense()
-            except BaseException:
-                self.store.close()
-                raise
+        except BaseException:
+            self.store.close()
+            raise
 
     # --- opening and closing
 
@@ -196,31 +207,60 @@ class Index:
             ...     report.added, report.total_documents
             (1, 3)
         """
-        roots, work, found = gather(sources, self.settings.index.exclude, self.folder)
-        if not work and not (prune and self.store.counts().sources):
-            names = ", ".join(str(path) for path in roots) or "nothing was named"
-            left_out = f"; left out: {listed_left_out(found.left_out)}" if found.left_out else ""
-            raise NothingToIndexError(
-                "; ".join([f"{names}: no files to index{left_out}", *(unread.message for unread in found.unread[:3])]),
-                hint="see `ragyena index add --help` for the formats",
-            )
-        return self._add(work, found, roots if prune else (), progress)
+        gathered = gather(sources, self.settings.index.exclude, self.folder)
+        if not gathered.work and not (prune and self.store.counts().sources):
+            raise gathered.nothing()
+        return self._add(gathered, progress, prune=prune)
+
+    def sync(
+        self,
+        paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        leave: Collection[Path] = (),
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Follow the files under ``paths``: add new ones, replace changed ones, remove those that have vanished.
+
+        A renamed file keeps its documents under its new path; nothing of it is embedded again.
+
+        Args:
+            paths: Files and folders.
+            leave: Files to leave as they are in the index, such as those that are being written.
+            progress: Receives the stages and how far each is.
+
+        Raises:
+            PathNotFoundError: One of ``paths`` does not exist, or is an empty folder of which many files are known: a
+                disk that is not mounted erases nothing.
+            IndexMismatchError, IndexLockedError, StorageError: As for ``add``.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     report = index.sync("./notes")
+            ...     report.added, report.removed
+            (1, 0)
+        """
+        named = [paths] if isinstance(paths, str | os.PathLike) else paths
+        gathered = gather([Path(path) for path in named], self.settings.index.exclude, self.folder)
+        left = set(leave)
+        work = tuple(item for item in gathered.work if item not in left)
+        return self._add(replace(gathered, work=work), progress, prune=True, careful=True)
 
     def _add(
-        self, work: Sequence[Path | Document], found: Found, prune: Sequence[Path], progress: Progress | None
+        self, gathered: Gathered, progress: Progress | None, *, prune: bool = False, careful: bool = False
     ) -> AddReport:
         config = self.settings.index
         tokenizer = _tokenizer(self.settings)
         self._wrote = True
         with Writer(self.folder) as writer:
             self._check_settings(tokenizer)
+            if careful:
+                check_roots(writer.store, gathered.roots)
             report = add(
                 writer,
-                work,
+                gathered,
                 config,
                 tokenizer,
                 self.embedder(),
-                found=found,
                 prune=prune,
                 progress=progress or Silent(),
             )
@@ -294,7 +334,9 @@ class Index:
         if not is_index(folder) and not (folder / STORE_NAME).is_file():
             with cls.open(folder, create=True, settings=config) as index:
                 return index.add(sources, progress=progress)
-        _, work, found = gather(sources, config.index.exclude, folder)
+        refuse_older(folder)
+        gathered = gather(sources, config.index.exclude, folder)
+        work = [*gathered.work]
         named = {_name(item) for item in work}
         work += [item for item in held_sources(folder) if _name(item) not in named]
         if not work:
@@ -302,7 +344,7 @@ class Index:
         with writer_lock(folder):
             new = begin_rebuild(folder, config.index)
             with cls.open(new, create=True, lazy=True, settings=config) as index:
-                report = index._add(work, found, (), progress)
+                report = index._add(replace(gathered, work=tuple(work)), progress)
             finish_rebuild(folder)
         return replace(report, index=folder, created=False)
 
@@ -373,6 +415,23 @@ class Index:
         with self._turn, self.store.snapshot():
             return self.store.passages(self.store.neighbours(passage_id, distance))
 
+    def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
+        """Where to cite a document, and whether the file there is still what was indexed.
+
+        That is ``source`` where its file is unchanged, else another file of the same content that is, else one that has
+        changed. The state is None for a document given in Python and for a file that cannot be read.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     passage = index.search("Who built the bridge?", k=1)[0].passage
+            ...     index.file_state(passage.document_id, passage.source)
+            ('iron', None)
+        """
+        with self._turn:
+            states = file_states(self.store, document_id, self.settings.index.max_file_mb * 1_000_000)
+        best = sorted(states, key=lambda state: (_CITED_FIRST.index(state[1]), state[0] != source))
+        return best[0] if best else (source, None)
+
     def document(self, document_id: int) -> Document:
         """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
         with self._turn:
@@ -407,6 +466,9 @@ class Index:
                 f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
                 hint=f"choose the reader it was made for, or {REBUILD}",
             )
+
+
+_CITED_FIRST: tuple[FileState | None, ...] = ("unchanged", None, "changed", "missing")
 
 
 def _name(item: Path | Document) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
+from ragyena.index.encoding import document_hash
 from ragyena.index.manifest import Manifest
 from ragyena.index.rebuild import restore_replaced
-from ragyena.index.store import STORE_NAME, Store, StoreCounts, document_hash
+from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_pairs
 from ragyena.index.vectors import VectorIndex
 from ragyena.index.writer import Writer
-from ragyena.types import Progress, Silent
+from ragyena.types import Progress, Silent, Skipped
 
 __all__ = ["IndexStatus", "SourceStatus", "VerifyReport", "status", "verify"]
 
@@ -33,6 +34,11 @@ class SourceStatus:
     """Bytes of the file when it was read."""
     documents: int
     complete: bool
+    missing: bool
+    """True where the file was gone when the index last looked."""
+    skipped: tuple[Skipped, ...]
+    """Parts of it that were not read; of an incomplete file also the reason why it ended, where it was not a process
+    that died."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +67,25 @@ def status(folder: Path, store: Store) -> IndexStatus:
     """Read counts and files of the index at ``folder``. Raises the IndexProblems of a damaged one."""
     manifest = Manifest.read(folder)
     with store.snapshot():
-        rows = store.execute(
-            "SELECT path, size, (SELECT count(*) FROM origins o WHERE o.source_id = s.source_id), complete"
-            " FROM sources s ORDER BY path"
-        ).fetchall()
+        documents = dict(
+            store.rows("SELECT source_id, count(*) FROM origins GROUP BY source_id", types=(int, int)),
+        )
+        held = store.sources()
         last_id = manifest.vectors.last_id if manifest.vectors else 0
-        (pending,) = store.execute("SELECT count(*) FROM passages WHERE passage_id > ?", (last_id,)).fetchone()
+        (pending,) = store.row("SELECT count(*) FROM passages WHERE passage_id > ?", (last_id,), types=(int,))
         counts = store.counts()
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    sources = tuple(SourceStatus(path, size, documents, bool(complete)) for path, size, documents, complete in rows)
+    sources = tuple(
+        SourceStatus(
+            source.path,
+            source.size,
+            documents.get(source.source_id, 0),
+            source.complete,
+            missing=source.missing_since is not None,
+            skipped=source.skipped,
+        )
+        for source in held
+    )
     return IndexStatus(folder, manifest, counts, pending, size, sources)
 
 
@@ -132,24 +148,29 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
 
 
 def _sqlite_problems(store: Store) -> list[str]:
-    rows = store.execute("PRAGMA integrity_check(5)").fetchall()
+    rows = store.rows("PRAGMA integrity_check(5)", types=(str,))
     problems = [f"{store.path}: {line}" for (line,) in rows if line != "ok"]
-    broken = store.execute("PRAGMA foreign_key_check").fetchall()
+    broken = store.rows("PRAGMA foreign_key_check", types=(str, (int, type(None)), str, int))
     return problems + [f"{store.path}: row {row[1]} of {row[0]} lacks its {row[2]}" for row in broken[:SHOWN]]
 
 
 def _lexicon_problems(store: Store, path: Path) -> list[str]:
-    """Problems of the full text index. FTS5 checks itself by a statement that needs a writable connection."""
+    """Problems of the full text indexes. FTS5 checks itself by a statement that needs a writable connection."""
     problems = []
-    lost = store.execute(
+    lost = store.row(
         "SELECT (SELECT count(*) FROM passages WHERE passage_id NOT IN (SELECT id FROM lexicon_docsize)),"
-        " (SELECT count(*) FROM lexicon_docsize WHERE id NOT IN (SELECT passage_id FROM passages))"
-    ).fetchone()
-    if lost != (0, 0):
-        problems.append(f"{path}: the full text index lacks {lost[0]} passages and has {lost[1]} that are not there")
+        " (SELECT count(*) FROM lexicon_docsize WHERE id NOT IN (SELECT passage_id FROM passages)),"
+        " (SELECT count(*) FROM bigrams_docsize WHERE id NOT IN (SELECT passage_id FROM passages))",
+        types=(int, int, int),
+    )
+    if lost != (0, 0, 0):
+        problems.append(
+            f"{path}: the full text index lacks {lost[0]} passages and has {lost[1] + lost[2]} that are not there"
+        )
     try:
         with closing(Store(path, writable=True)) as writable:
-            writable.execute("INSERT INTO lexicon (lexicon) VALUES ('integrity-check')")
+            for table in ("lexicon", "bigrams"):
+                writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
     except IndexCorruptError:
         problems.append(f"{path}: the full text index is damaged")
     except (StorageError, IndexLockedError):
@@ -170,30 +191,32 @@ def _row_problems(store: Store) -> list[str]:
     }
     problems = []
     for name, statement in checks.items():
-        ids = [str(i) for (i,) in store.execute(statement).fetchall()]
+        ids = [str(i) for (i,) in store.rows(statement, types=(int,))]
         if ids:
             problems.append(f"{store.path}: {len(ids)} {name}: {', '.join(ids[:SHOWN])}")
     return problems
 
 
 def _document_problems(store: Store, progress: Progress) -> list[str]:
-    """Documents whose content has another hash, and passages that are not at their offsets."""
+    """Documents whose content has another hash, and passages that are not at their offsets or not in ``bigrams``."""
     problems = []
-    rows = store.execute("SELECT document_id, content_hash FROM documents ORDER BY document_id").fetchall()
+    rows = store.rows("SELECT document_id, content_hash FROM documents ORDER BY document_id", types=(int, bytes))
+    paired = {i for (i,) in store.rows("SELECT id FROM bigrams_docsize", types=(int,))}
     for document_id, content_hash in rows:
         try:
             document = store.document(document_id)
-            ids = store.execute("SELECT passage_id FROM passages WHERE document_id = ?", (document_id,)).fetchall()
-            passages = store.passages([i for (i,) in ids])
-        except (ValueError, TypeError) as error:
-            problems.append(f"{store.path}: document {document_id} cannot be read: {error}")
+            passages = store.passages_of(document_id)
+        except IndexCorruptError as error:
+            problems.append(f"document {document_id} cannot be read: {error.message}")
             continue
         # The title may or may not count, by the source that came first, which may be gone.
-        if not any(bytes(content_hash) == document_hash(document, titled=titled) for titled in (False, True)):
+        if not any(content_hash == document_hash(document, titled=titled) for titled in (False, True)):
             problems.append(f"{store.path}: document {document_id} ({document.source}) is not what was stored")
         wrong = [p.passage_id for p in passages if document.text[p.start : p.end] != p.text]
         if wrong:
             problems.append(f"{store.path}: passages of {document.source} are not where they say: {wrong[:SHOWN]}")
+        if lost := [p.passage_id for p in passages if has_pairs(p) != (p.passage_id in paired)]:
+            problems.append(f"{store.path}: the full text index lacks text without spaces of passages {lost[:SHOWN]}")
         progress.advance(1)
     return problems
 

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json, to_json
 
 from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError
+from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError, RagyenaError
 from ragyena.index.embedder import Embedder
-from ragyena.index.storage import REBUILD, flush_folder, storage_errors
+from ragyena.index.storage import REBUILD, UPGRADE, flush_folder, storage_errors
 from ragyena.index.vectors import VectorFile
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "is_index"]
+__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "Manifest", "format_of", "is_index", "refuse_older"]
 
 MANIFEST_NAME = "manifest.json"
-FORMAT_VERSION = 1
-FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields")
+FORMAT_VERSION = 2
+LARGEST_FILE = 16_000_000
+"""Bytes; a manifest has about a thousand."""
+LARGEST_DIMENSION = 65_536
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+FIXED = ("embedder", "passage_tokens", "text_fields", "title_fields", "csv_rows", "comments", "hidden")
 """Settings that cannot change once an index is made: its passages and vectors depend on them."""
 
 
@@ -34,27 +40,39 @@ def is_index(folder: Path) -> bool:
 class Manifest(BaseModel):
     """The content of a manifest; ``indexes/README.md`` explains the fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     format_version: int
     embedder: str
     embedder_fingerprint: str
     """sha256 of its weights."""
-    dimension: int
+    dimension: Annotated[int, Field(ge=1, le=LARGEST_DIMENSION)]
     metric: Literal["cosine"]
     config: IndexConfig
     tokenizer_fingerprint: str
     """sha256 of the tokenizer.json that cut the passages."""
-    sources: int
-    documents: int
-    passages: int
-    generation: int
+    sources: Count
+    documents: Count
+    passages: Count
+    generation: Count
     vectors: VectorFile | None
     """None until passages have been added."""
-    vectors_trained_on: int
+    vectors_trained_on: Count
     """Passages there were when the vector file was last built from scratch rather than extended."""
+    folder: str | None = None
+    """Where the index was when it was last written: documents that were moved together with it are found from there."""
     created: str
     updated: str
+
+    @model_validator(mode="after")
+    def _check_vectors(self) -> Self:
+        file = self.vectors
+        if file is not None:
+            if not re.fullmatch(r"vectors-[0-9]{1,20}\.faiss", file.name):
+                raise ValueError("vectors.name is no name of a vector file")
+            if not all(0 <= number < 2**53 for number in (file.count, file.size, file.last_id)):
+                raise ValueError("a number of vectors is out of range")
+        return self
 
     @classmethod
     def new(cls, config: IndexConfig, embedder: Embedder, tokenizer: Tokenizer) -> Manifest:
@@ -84,27 +102,26 @@ class Manifest(BaseModel):
 
         Raises IndexNotFoundError, IndexFormatError (another version), IndexCorruptError and StorageError.
         """
-        path = folder / MANIFEST_NAME
-        if not path.is_file():
-            raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
-        rebuild = REBUILD.replace("PATH", f"PATH --index {folder}")
-        with storage_errors(path):
-            content = path.read_bytes()
-        try:
-            values: Any = json.loads(content)
-            version = values["format_version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise IndexCorruptError(f"{path} is damaged: {error}", hint=rebuild) from error
+        content = _content(folder)
+        version = _version(folder, content)
         if version != FORMAT_VERSION:
-            raise IndexFormatError(
-                f"{folder} is of index format {version}, this ragyena reads format {FORMAT_VERSION}", hint=rebuild
-            )
+            raise _other_format(folder, version)
+        return cls._parse(folder, content)
+
+    @classmethod
+    def upgraded(cls, folder: Path) -> Manifest:
+        """The manifest of an index of format 1, as that of one of this format. Raises as ``read`` does."""
+        values = from_json(_content(folder))
+        return cls._parse(folder, to_json(values | {"format_version": FORMAT_VERSION}))
+
+    @classmethod
+    def _parse(cls, folder: Path, content: bytes) -> Manifest:
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise IndexCorruptError(f"{path} is damaged: {where}: {problem['msg']}", hint=rebuild) from error
+            problem = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(f"{part:.40}" if isinstance(part, str) else str(part) for part in problem["loc"])
+            raise _damage(folder, f"{where}: {problem['msg']}" if where else problem["msg"]) from error
 
     def differing_setting(self, config: IndexConfig) -> str | None:
         """The first setting fixed by this index that has another value in ``config``."""
@@ -126,6 +143,58 @@ class Manifest(BaseModel):
                 os.fsync(file.fileno())
             unfinished.replace(path)
             flush_folder(folder)
+
+
+def format_of(folder: Path) -> int:
+    """The version of the format of an index. Raises IndexNotFoundError, IndexCorruptError and StorageError."""
+    return _version(folder, _content(folder))
+
+
+def refuse_older(folder: Path) -> None:
+    """Raises IndexFormatError where an index is of an older format: a rebuild would lose what it alone holds."""
+    try:
+        version = format_of(folder)
+    except (IndexNotFoundError, IndexCorruptError):
+        return
+    if version < FORMAT_VERSION:
+        raise _other_format(folder, version)
+
+
+def _other_format(folder: Path, version: int) -> IndexFormatError:
+    return IndexFormatError(
+        f"{folder} is of index format {version}, this ragyena reads format {FORMAT_VERSION}",
+        hint=f"{UPGRADE} --index {folder}" if 0 < version < FORMAT_VERSION else _rebuild(folder),
+    )
+
+
+def _content(folder: Path) -> bytes:
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
+    with storage_errors(path), path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise _damage(folder, f"it has more than {LARGEST_FILE:,} bytes")
+    return content
+
+
+def _version(folder: Path, content: bytes) -> int:
+    try:
+        values = from_json(content)
+    except ValueError as error:
+        raise _damage(folder, str(error)) from error
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if type(version) is not int or not 0 <= version < 2**31:
+        raise _damage(folder, "it has no format_version")
+    return version
+
+
+def _damage(folder: Path, problem: str) -> RagyenaError:
+    return IndexCorruptError(f"{folder / MANIFEST_NAME} is damaged: {problem}", hint=_rebuild(folder))
+
+
+def _rebuild(folder: Path) -> str:
+    return REBUILD.replace("PATH", f"PATH --index {folder}")
 
 
 def _now() -> str:

@@ -2,7 +2,9 @@
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
-else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least.
+else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least. Text
+written without spaces is looked for by pairs of characters in a full text index of its own; a passage scores the sum
+of both.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
+from ragyena.index.unspaced import query_pairs, separate
 from ragyena.index.vectors import VectorIndex
 from ragyena.types import ScoredPassage
 
@@ -146,31 +149,45 @@ def terms(query: str) -> list[str]:
 
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    chosen = _chosen(store, terms(query)[:MOST_CONSIDERED])
-    if not chosen or count == 0:
+    spaced, unspaced = separate(query)
+    looked_up = {
+        "lexicon": [_quoted(word) for word in terms(spaced)],
+        "bigrams": [_quoted(pair) + ("*" if len(pair) == 1 else "") for pair in query_pairs(query) if unspaced],
+    }
+    statements, parameters = [], []
+    for table, words in looked_up.items():
+        if chosen := _chosen(store, table, words[:MOST_CONSIDERED]):
+            statements.append(_bm25(table, filters))
+            parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
+    if not statements or count == 0:
         return []
-    statement = f"SELECT rowid, -bm25(lexicon, {HEADER_WEIGHT}, 1.0) AS score FROM lexicon WHERE lexicon MATCH ?"
-    parameters: list[object] = [" OR ".join(_quoted(word) for word in chosen)]
-    if filters:
-        condition, more = filter_condition(filters)
-        statement += f" AND rowid IN (SELECT passage_id FROM passages WHERE {condition})"
-        parameters += more
-    statement += " ORDER BY score DESC, rowid LIMIT ?"
-    rows = store.execute(statement, [*parameters, count]).fetchall()
-    return [(int(rowid), float(score)) for rowid, score in rows]
+    if len(statements) == 1:
+        statement = statements[0]
+    else:  # materialized, since bm25() has no meaning where SQLite would merge it into the sum
+        statement = (
+            f"WITH words AS MATERIALIZED ({statements[0]}), pairs AS MATERIALIZED ({statements[1]})"
+            " SELECT id, sum(score) AS score FROM (SELECT * FROM words UNION ALL SELECT * FROM pairs) GROUP BY id"
+        )
+    statement += " ORDER BY score DESC, id LIMIT ?"
+    return store.rows(statement, [*parameters, count], types=(int, float))
 
 
-def _chosen(store: Store, words: list[str]) -> list[str]:
+def _bm25(table: str, filters: Mapping[str, str] | None) -> str:
+    within = f" AND rowid IN (SELECT passage_id FROM passages WHERE {filter_condition(filters)[0]})" if filters else ""
+    score = f"-bm25({table}, {HEADER_WEIGHT}, 1.0)"
+    return f"SELECT rowid AS id, {score} AS score FROM {table} WHERE {table} MATCH ?{within}"
+
+
+def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     """``words`` without those in too many passages, the rarest ones if they are too many."""
     if len(words) <= LEAST_RARE:
         return words
-    (total,) = store.execute("SELECT count(*) FROM passages").fetchone()
+    ((total,),) = store.rows(f"SELECT count(*) FROM {table}_docsize", types=(int,))
     limit = max(1, int(COMMON * total)) + 1
     counted = []
     for position, word in enumerate(words):
-        (count,) = store.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM lexicon WHERE lexicon MATCH ? LIMIT ?)", (_quoted(word), limit)
-        ).fetchone()
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+        ((count,),) = store.rows(statement, (word, limit), types=(int,))
         if count:
             counted.append((count, position, word))
     counted.sort()
@@ -213,8 +230,9 @@ def filter_condition(filters: Mapping[str, str]) -> tuple[str, list[str]]:
 
 def _filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
     condition, parameters = filter_condition(filters)
-    rows = store.execute(f"SELECT passage_id FROM passages WHERE {condition} ORDER BY passage_id", parameters)
-    return np.fromiter((i for (i,) in rows), np.int64)
+    statement = f"SELECT passage_id FROM passages WHERE {condition} ORDER BY passage_id"
+    rows = store.rows(statement, parameters, types=(int,))
+    return np.fromiter((i for (i,) in rows), np.int64, len(rows))
 
 
 # --- fusion ----------------------------------------------------------------------------------------------------

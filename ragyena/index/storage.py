@@ -20,6 +20,7 @@ __all__ = [
     "LOCK_NAME",
     "OWNER_NAME",
     "REBUILD",
+    "UPGRADE",
     "connect",
     "flush_folder",
     "locate",
@@ -35,6 +36,7 @@ BUSY_SECONDS = 30.0
 """Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
+UPGRADE = "bring it to the present format, which embeds nothing again: ragyena index upgrade"
 
 
 def locate(index: str | os.PathLike[str] | None, config: PipelineConfig) -> Path:
@@ -78,6 +80,9 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     )
     db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
     db.execute("PRAGMA foreign_keys = ON")
+    # A file that something else has changed runs no code of its own, and is checked as it is read.
+    db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA cell_size_check = ON")
     if writable:
         db.execute("PRAGMA journal_mode = WAL")
         # With NORMAL, a loss of power may undo transactions that the vector file and the manifest already count with.

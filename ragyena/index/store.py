@@ -10,45 +10,55 @@ surrogates), and a passage is read without its document.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
-import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ragyena.errors import IndexCorruptError, IndexFormatError
-from ragyena.index.schema import SCHEMA, SCHEMA_VERSION
-from ragyena.index.storage import REBUILD, connect, storage_errors
-from ragyena.types import Document, Heading, Passage
+from ragyena.errors import IndexCorruptError
+from ragyena.index.database import Database
+from ragyena.index.encoding import (
+    DOCUMENT_COLUMNS,
+    PASSAGE_COLUMNS,
+    SOURCE_COLUMNS,
+    Source,
+    Types,
+    byte_offsets,
+    document_row,
+    passage_row,
+    read_document,
+    read_passage,
+    read_source,
+    skipped_json,
+    storable,
+)
+from ragyena.index.unspaced import separate
+from ragyena.types import Document, Passage, Skipped
 
-__all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "document_hash"]
+__all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "has_pairs"]
 
 STORE_NAME = "store.sqlite"
 
 SQL_VARIABLES = 500
 """The most ids named in one statement."""
+FIRST_ORIGIN = (
+    "SELECT origin FROM origins o JOIN sources USING (source_id) WHERE o.document_id = DOCUMENT"
+    " ORDER BY missing_since IS NOT NULL, origin_id LIMIT 1"
+)
+"""The origin by which a document is named: the first one whose file is not known to be gone."""
+PASSAGE = (
+    "p.start, p.end, p.line_start, p.line_end, p.page, d.title, p.heading_path,"
+    f" ({FIRST_ORIGIN.replace('DOCUMENT', 'p.document_id')}),"
+    " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
+)
+"""The columns of a passage but for its text, as ``read_passage`` takes them."""
 
 IdArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file, or a document given in Python."""
-
-    source_id: int
-    path: str
-    content_hash: bytes
-    """sha256 of the file when it was read; of a document given in Python its ``document_hash``."""
-    size: int
-    complete: bool
-    """False while documents of it are still missing: the next ``index add`` resumes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,80 +71,58 @@ class StoreCounts:
     passages: int
 
 
-class Store:
+class Store(Database):
     """One connection to a store. Not shared between threads that write; reading threads take turns."""
-
-    def __init__(self, path: Path, *, writable: bool = False, create: bool = False) -> None:
-        """Open a store, or ``create`` one.
-
-        Raises IndexCorruptError (missing, damaged), IndexFormatError (another schema version) and StorageError.
-        """
-        self.path = path
-        if not create and not path.is_file():
-            raise IndexCorruptError(f"{path} is missing", hint=REBUILD)
-        with storage_errors(path):
-            self._db = connect(path, writable=writable or create)
-            try:
-                (version,) = self._db.execute("PRAGMA user_version").fetchone()
-                if version == 0 and create and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-                    version = SCHEMA_VERSION
-            except BaseException:
-                self._db.close()
-                raise
-        if version != SCHEMA_VERSION:
-            self._db.close()
-            raise IndexFormatError(
-                f"{path} has schema version {version}, this ragyena reads version {SCHEMA_VERSION}",
-                hint=REBUILD,
-            )
-
-    def close(self) -> None:
-        """Close the connection; a writable one first moves its log into the main file."""
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Write everything inside together or, whatever is raised, nothing."""
-        with storage_errors(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Read everything inside from one state of the store."""
-        with storage_errors(self.path):
-            if self._db.in_transaction:
-                yield
-                return
-            self._db.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self._db.execute("ROLLBACK")
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Run one statement, for the modules of this package. Errors of SQLite are raised as those of ragyena."""
-        with storage_errors(self.path):
-            return self._db.execute(statement, parameters)
 
     # --- writing, inside a transaction
 
-    def put_source(self, path: str, content_hash: bytes, size: int, *, complete: bool) -> int:
-        """Insert or update a source; returns its id."""
-        (source_id,) = self._db.execute(
-            "INSERT INTO sources (path, content_hash, size, complete) VALUES (?, ?, ?, ?) ON CONFLICT (path) DO UPDATE"
-            " SET content_hash = excluded.content_hash, size = excluded.size, complete = excluded.complete"
-            " RETURNING source_id",
-            (_storable(path), content_hash, size, int(complete)),
-        ).fetchone()
+    def put_source(
+        self,
+        path: str,
+        content_hash: bytes,
+        size: int,
+        *,
+        complete: bool,
+        modified: int | None = None,
+        skipped: Sequence[Skipped] = (),
+    ) -> int:
+        """Insert or update a source, which is there now; returns its id."""
+        (source_id,) = self.row(
+            "INSERT INTO sources (path, content_hash, size, complete, modified, seen, skipped)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (path) DO UPDATE SET content_hash = excluded.content_hash, size = excluded.size,"
+            " complete = excluded.complete, modified = excluded.modified, seen = excluded.seen, missing_since = NULL,"
+            " skipped = excluded.skipped RETURNING source_id",
+            (storable(path), content_hash, size, int(complete), modified, time.time_ns(), skipped_json(skipped)),
+            types=(int,),
+        )
         return int(source_id)
+
+    def mark_seen(self, source_id: int, *, modified: int | None) -> None:
+        """Note that the file of a source is there now, with the content it had and this modification time."""
+        self.execute(
+            "UPDATE sources SET seen = ?, modified = ?, missing_since = NULL WHERE source_id = ?",
+            (time.time_ns(), modified, source_id),
+        )
+
+    def move_source(self, source: Source, path: str, *, modified: int | None) -> None:
+        """Give a source, and the origins of its documents, another path at which its file is now."""
+        self.execute(
+            "UPDATE sources SET path = ?, seen = ?, modified = ?, missing_since = NULL WHERE source_id = ?",
+            (storable(path), time.time_ns(), modified, source.source_id),
+        )
+        self.execute(
+            "UPDATE origins SET origin = ? || substr(origin, ?) WHERE source_id = ?",
+            (storable(path), len(source.path) + 1, source.source_id),
+        )
+
+    def mark_missing(self, source_ids: Iterable[int]) -> None:
+        """Note that the files of these sources are not there; the time at which that was first seen stays."""
+        now = time.time_ns()
+        for source_id in source_ids:
+            self.execute(
+                "UPDATE sources SET missing_since = coalesce(missing_since, ?) WHERE source_id = ?", (now, source_id)
+            )
 
     def add_document(
         self,
@@ -150,53 +138,62 @@ class Store:
         """
         known = self.document_id(content_hash)
         document_id = known if known is not None else self._insert_document(document, content_hash)
-        self._db.execute(
+        self.execute(
             "INSERT OR IGNORE INTO origins (source_id, document_id, origin) VALUES (?, ?, ?)",
-            (source_id, document_id, _storable(document.source)),
+            (source_id, document_id, storable(document.source)),
         )
         if known is not None:
             return False
-        offsets = _byte_offsets(document.text, passages)
+        offsets = byte_offsets(document.text, passages)
         halves = np.ascontiguousarray(vectors, dtype=np.float16)
         for p, (byte_start, byte_end), half in zip(passages, offsets, halves, strict=True):
-            cursor = self._db.execute(
+            passage_id = self._inserted(
                 "INSERT INTO passages (document_id, start, end, byte_start, byte_end, line_start, line_end, page,"
-                " heading_path) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(document_id, p.start, p.end, byte_start, byte_end, p.line_start, p.line_end, p.page),
-                    json.dumps(p.heading_path),
-                ),
+                " page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (document_id, *passage_row(p, byte_start, byte_end)),
             )
-            self._db.execute("INSERT INTO embeddings VALUES (?, ?)", (cursor.lastrowid, half.tobytes()))
-            self._db.execute(
-                "INSERT INTO lexicon (rowid, header, text) VALUES (?, ?, ?)",
-                (cursor.lastrowid, _storable(p.header), _storable(p.text)),
-            )
+            self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
+            self.write_words(p, passage_id)
         return True
 
+    def set_title(self, document_id: int, title: str) -> None:
+        """Give a document another title, in the full text indexes too; its vectors stay."""
+        for passage in self.passages_of(document_id):
+            self.write_words(passage, delete=True)
+        self.execute("UPDATE documents SET title = ? WHERE document_id = ?", (json.dumps(title), document_id))
+        for passage in self.passages_of(document_id):
+            self.write_words(passage)
+
     def _insert_document(self, document: Document, content_hash: bytes) -> int:
-        cursor = self._db.execute(
-            "INSERT INTO documents (content_hash, title, metadata, page_starts, headings, text) VALUES (?,?,?,?,?,?)",
-            (
-                content_hash,
-                json.dumps(document.title),
-                json.dumps(dict(document.metadata)),
-                json.dumps(document.page_starts),
-                json.dumps([[h.start, h.level, h.text] for h in document.headings]),
-                _encoded(document.text),
-            ),
+        return self._inserted(
+            "INSERT INTO documents (content_hash, title, metadata, page_starts, page_labels, headings, blocks, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (content_hash, *document_row(document)),
         )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+
+    def _inserted(self, statement: str, parameters: Sequence[Any]) -> int:
+        row_id = self.execute(statement, parameters).lastrowid
+        assert row_id is not None
+        return row_id
+
+    def write_words(self, passage: Passage, passage_id: int | None = None, *, delete: bool = False) -> None:
+        """Write a passage into the full text indexes, or ``delete`` it there."""
+        for table, (header, text) in _words(passage).items():
+            row = (passage.passage_id if passage_id is None else passage_id, header, text)
+            if delete:  # a contentless FTS5 table needs the indexed text again to delete it
+                self.execute(f"INSERT INTO {table} ({table}, rowid, header, text) VALUES ('delete', ?, ?, ?)", row)
+            else:
+                self.execute(f"INSERT INTO {table} (rowid, header, text) VALUES (?, ?, ?)", row)
 
     def detach(self, source_id: int, origins: Iterable[str]) -> list[int]:
         """Remove origins of a source; returns the ids of their documents, for ``remove_orphans``."""
         detached: list[int] = []
         for origin in origins:
-            rows = self._db.execute(
+            rows = self.rows(
                 "DELETE FROM origins WHERE source_id = ? AND origin = ? RETURNING document_id",
-                (source_id, _storable(origin)),
-            ).fetchall()
+                (source_id, storable(origin)),
+                types=(int,),
+            )
             detached += [document_id for (document_id,) in rows]
         return detached
 
@@ -204,7 +201,7 @@ class Store:
         """Delete those of the documents that no source holds; returns how many."""
         removed = 0
         for document_id in dict.fromkeys(document_ids):
-            if not self._db.execute("SELECT 1 FROM origins WHERE document_id = ?", (document_id,)).fetchone():
+            if not self.rows("SELECT 1 FROM origins WHERE document_id = ? LIMIT 1", (document_id,), types=(int,)):
                 self._remove_document(document_id)
                 removed += 1
         return removed
@@ -212,128 +209,137 @@ class Store:
     def remove_source(self, source_id: int) -> int:
         """Delete a source and every document that no other source holds; returns how many documents."""
         removed = self.remove_orphans(self.detach(source_id, list(self.origins(source_id))))
-        self._db.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
+        self.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
         return removed
 
     def _remove_document(self, document_id: int) -> None:
-        ids = [i for (i,) in self._db.execute("SELECT passage_id FROM passages WHERE document_id = ?", (document_id,))]
-        for passage in self.passages(ids):
-            # A contentless FTS5 table needs the indexed text again to delete it.
-            self._db.execute(
-                "INSERT INTO lexicon (lexicon, rowid, header, text) VALUES ('delete', ?, ?, ?)",
-                (passage.passage_id, _storable(passage.header), _storable(passage.text)),
-            )
-        self._db.executemany("DELETE FROM embeddings WHERE passage_id = ?", [(i,) for i in ids])
-        self._db.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
-        self._db.execute("DELETE FROM documents WHERE document_id = ?", (document_id,))
+        ids = self.passage_ids(document_id).tolist()
+        for passage in self.passages_of(document_id):
+            self.write_words(passage, delete=True)
+        for passage_id in ids:
+            self.execute("DELETE FROM embeddings WHERE passage_id = ?", (passage_id,))
+            self.execute("DELETE FROM packing WHERE passage_id = ?", (passage_id,))
+        self.execute("DELETE FROM passages WHERE document_id = ?", (document_id,))
+        self.execute("DELETE FROM documents WHERE document_id = ?", (document_id,))
 
     # --- reading
 
     def counts(self) -> StoreCounts:
-        row = self.execute(
-            "SELECT (SELECT count(*) FROM sources), (SELECT count(*) FROM sources WHERE NOT complete),"
-            " (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)"
-        ).fetchone()
-        return StoreCounts(*row)
+        return StoreCounts(
+            *self.row(
+                "SELECT (SELECT count(*) FROM sources), (SELECT count(*) FROM sources WHERE NOT complete),"
+                " (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)",
+                types=(int,) * 4,
+            )
+        )
 
     def sources(self, path: str | None = None) -> list[Source]:
         """All sources by path, or the one of ``path``."""
-        condition, parameters = ("", ()) if path is None else ("WHERE path = ?", (_storable(path),))
-        rows = self.execute(
-            f"SELECT source_id, path, content_hash, size, complete FROM sources {condition} ORDER BY path", parameters
+        condition, parameters = ("", ()) if path is None else ("WHERE path = ?", (storable(path),))
+        rows = self.rows(
+            "SELECT source_id, path, content_hash, size, complete, modified, seen, missing_since, skipped"
+            f" FROM sources {condition} ORDER BY path",
+            parameters,
+            types=SOURCE_COLUMNS,
         )
-        return [Source(i, name, bytes(digest), size, bool(complete)) for i, name, digest, size, complete in rows]
+        return self.decoded(read_source, rows)
 
     def source(self, path: str) -> Source | None:
         return next(iter(self.sources(path)), None)
 
     def origins(self, source_id: int) -> dict[str, bytes]:
         """The content hash of each document of a source, by origin."""
-        rows = self.execute(
-            "SELECT origin, content_hash FROM origins JOIN documents USING (document_id) WHERE source_id = ?",
-            (source_id,),
+        return dict(
+            self.rows(
+                "SELECT origin, content_hash FROM origins JOIN documents USING (document_id) WHERE source_id = ?",
+                (source_id,),
+                types=(str, bytes),
+            )
         )
-        return {origin: bytes(digest) for origin, digest in rows}
 
     def is_file(self, source: Source) -> bool:
         """False for a document given in Python, whatever its name: its hash is that of what it holds."""
         return source.content_hash not in self.origins(source.source_id).values()
 
     def document_id(self, content_hash: bytes) -> int | None:
-        row = self.execute("SELECT document_id FROM documents WHERE content_hash = ?", (content_hash,)).fetchone()
-        return int(row[0]) if row else None
+        rows = self.rows("SELECT document_id FROM documents WHERE content_hash = ?", (content_hash,), types=(int,))
+        return int(rows[0][0]) if rows else None
 
     def document(self, document_id: int) -> Document:
         """Read a document. Raises IndexCorruptError where there is none of this id."""
-        row = self.execute(
-            "SELECT title, metadata, page_starts, headings, text, (SELECT origin FROM origins o"
-            " WHERE o.document_id = d.document_id ORDER BY origin_id LIMIT 1) FROM documents d WHERE document_id = ?",
+        rows = self.rows(
+            "SELECT title, metadata, page_starts, page_labels, headings, blocks, text,"
+            f" ({FIRST_ORIGIN.replace('DOCUMENT', 'd.document_id')})"
+            " FROM documents d WHERE document_id = ?",
             (document_id,),
-        ).fetchone()
-        if row is None:
+            types=DOCUMENT_COLUMNS,
+        )
+        if not rows:
             raise IndexCorruptError(
                 f"{self.path} holds no document {document_id}",
                 hint="it was removed since this index was opened: open it again, or check it: ragyena index verify",
             )
-        title, metadata, page_starts, headings, text, origin = row
-        return Document(
-            source=origin or "",
-            text=_decoded(text),
-            title=json.loads(title),
-            page_starts=tuple(json.loads(page_starts)),
-            headings=tuple(Heading(*heading) for heading in json.loads(headings)),
-            metadata=json.loads(metadata),
-        )
+        return self.decoded(read_document, rows)[0]
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """The passages of these ids, in their order; ids that are not in the store are left out."""
-        columns = (
-            "SELECT substr(d.text, p.byte_start + 1, p.byte_end - p.byte_start), p.start, p.end, p.line_start,"
-            " p.line_end, p.page, d.title, p.heading_path,"
-            " (SELECT origin FROM origins o WHERE o.document_id = p.document_id ORDER BY origin_id LIMIT 1),"
-            " p.passage_id, p.document_id, d.metadata FROM passages p JOIN documents d USING (document_id)"
-        )
-        stored: dict[int, Passage] = {}
-        for row in self._select(columns, ids):
-            text, start, end, line_start, line_end, page, title, path, origin, passage_id, document_id, metadata = row
-            stored[passage_id] = Passage(
-                *(_decoded(text), start, end, line_start, line_end, page),
-                title=json.loads(title),
-                heading_path=tuple(json.loads(path)),
-                source=origin or "",
-                passage_id=passage_id,
-                document_id=document_id,
-                metadata=json.loads(metadata),
-            )
+        text = "substr(d.text, p.byte_start + 1, p.byte_end - p.byte_start)"
+        columns = f"SELECT {text}, {PASSAGE} FROM passages p JOIN documents d USING (document_id)"
+        rows = self._select(columns, ids, types=(bytes, *PASSAGE_COLUMNS))
+        stored = {passage.passage_id: passage for passage in self.decoded(read_passage, rows)}
         return [stored[int(i)] for i in ids if int(i) in stored]
+
+    def passages_of(self, document_id: int) -> list[Passage]:
+        """All passages of a document in its order, whose text is read once."""
+        texts = self.rows("SELECT text FROM documents WHERE document_id = ?", (document_id,), types=(bytes,))
+        rows = self.rows(
+            f"SELECT p.byte_start, p.byte_end, {PASSAGE} FROM passages p JOIN documents d USING (document_id)"
+            " WHERE document_id = ? ORDER BY start",
+            (document_id,),
+            types=(int, int, *PASSAGE_COLUMNS),
+        )
+        if any(not 0 <= start <= end for start, end, *_ in rows):
+            raise self.damage(f"a passage of document {document_id} is outside it")
+        return self.decoded(read_passage, [(texts[0][0][start:end], *rest) for start, end, *rest in rows])
 
     def neighbours(self, passage_id: int, distance: int) -> list[int]:
         """Ids of up to ``distance`` passages before and after one in its document, nearest first, the earlier first."""
-        row = self.execute("SELECT document_id, start FROM passages WHERE passage_id = ?", (passage_id,)).fetchone()
-        if row is None:
-            return []
+        rows = self.rows(
+            "SELECT document_id, start FROM passages WHERE passage_id = ?", (passage_id,), types=(int, int)
+        )
         before, after = (
-            self.execute(
-                f"SELECT passage_id FROM passages WHERE document_id = ? AND {rest} LIMIT ?", (*row, distance)
-            ).fetchall()
+            [
+                neighbour
+                for row in rows
+                for neighbour in self.rows(
+                    f"SELECT passage_id FROM passages WHERE document_id = ? AND {rest} LIMIT ?",
+                    (*row, distance),
+                    types=(int,),
+                )
+            ]
             for rest in ("start < ? ORDER BY start DESC", "start > ? ORDER BY start")
         )
-        return [i for pair in zip_longest(before, after) for row in pair if row for i in row]
+        return [i for pair in itertools.zip_longest(before, after) for row in pair if row for i in row]
 
     def existing(self, ids: Sequence[int]) -> set[int]:
         """The subset of ``ids`` that are passages now."""
-        return {i for (i,) in self._select("SELECT passage_id FROM passages", ids)}
+        return {i for (i,) in self._select("SELECT passage_id FROM passages", ids, types=(int,))}
 
-    def _select(self, columns: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    def _select(self, columns: str, ids: Sequence[int], *, types: Types) -> Iterator[tuple[Any, ...]]:
         """Rows of a SELECT for these passage ids, a bounded number of ids a statement."""
         for first in range(0, len(ids), SQL_VARIABLES):
             some = [int(i) for i in ids[first : first + SQL_VARIABLES]]
-            yield from self.execute(f"{columns} WHERE passage_id IN ({','.join('?' * len(some))})", some).fetchall()
+            yield from self.rows(f"{columns} WHERE passage_id IN ({','.join('?' * len(some))})", some, types=types)
 
-    def passage_ids(self) -> IdArray:
-        """All passage ids, ascending."""
-        rows = self.execute("SELECT passage_id FROM passages ORDER BY passage_id")
-        return np.fromiter((i for (i,) in rows), np.int64)
+    def passage_ids(self, document_id: int | None = None) -> IdArray:
+        """All passage ids, ascending; those of one document, in its order."""
+        condition, parameters = (
+            ("ORDER BY passage_id", ())
+            if document_id is None
+            else ("WHERE document_id = ? ORDER BY start", (document_id,))
+        )
+        rows = self.rows(f"SELECT passage_id FROM passages {condition}", parameters, types=(int,))
+        return np.fromiter((i for (i,) in rows), np.int64, len(rows))
 
     def vectors(
         self, dimension: int, *, after: int = 0, batch: int = 65_536
@@ -342,66 +348,38 @@ class Store:
 
         Raises IndexCorruptError where a stored vector has another length."""
         while True:
-            rows = self.execute(
+            rows = self.rows(
                 "SELECT passage_id, vector FROM embeddings WHERE passage_id > ? ORDER BY passage_id LIMIT ?",
                 (after, batch),
-            ).fetchall()
+                types=(int, bytes),
+            )
             if rows:
                 after = rows[-1][0]
-                yield np.fromiter((row[0] for row in rows), np.int64, len(rows)), self._stacked(rows, dimension)
+                yield self._stacked(rows, dimension)
             if len(rows) < batch:
                 return
 
     def vectors_of(self, ids: Sequence[int], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
         """Ids and vectors, as ``vectors`` gives them, of those of ``ids`` that are in the store, by id."""
-        rows = sorted(self._select("SELECT passage_id, vector FROM embeddings", sorted({int(i) for i in ids})))
-        return np.fromiter((row[0] for row in rows), np.int64, len(rows)), self._stacked(rows, dimension)
+        columns = "SELECT passage_id, vector FROM embeddings"
+        return self._stacked(
+            sorted(self._select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension
+        )
 
-    def _stacked(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> npt.NDArray[np.float16]:
-        data = b"".join(row[1] for row in rows)
-        if len(data) != 2 * dimension * len(rows):
-            raise IndexCorruptError(
-                f"{self.path} is damaged: stored vectors are not all of {dimension} half floats",
-                hint=REBUILD,
-            )
-        return np.frombuffer(data, np.float16).reshape(len(rows), dimension)
-
-
-# --- encoding ---
+    def _stacked(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
+        if any(len(vector) != 2 * dimension for _, vector in rows):
+            raise self.damage(f"stored vectors are not all of {dimension} half floats")
+        vectors = np.frombuffer(b"".join(vector for _, vector in rows), np.float16).reshape(len(rows), dimension)
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows)), vectors
 
 
-def document_hash(document: Document, *, titled: bool) -> bytes:
-    """sha256 of text, pages, headings and metadata, and of the title where ``titled``.
-
-    The title counts for a row of a file. That of a whole file may stem from its name, and copies of one text under
-    two names are the same document.
-    """
-    shape = [document.title if titled else "", sorted(document.metadata.items()), document.page_starts]
-    shape.append([(h.start, h.level, h.text) for h in document.headings])
-    digest = hashlib.sha256(json.dumps(shape).encode("ascii"))
-    digest.update(_encoded(document.text))
-    return digest.digest()
+def has_pairs(passage: Passage) -> bool:
+    """True where a passage has text without spaces, so that it stands in ``bigrams`` too."""
+    return "bigrams" in _words(passage)
 
 
-def _byte_offsets(text: str, passages: Sequence[Passage]) -> list[tuple[int, int]]:
-    """Convert char offsets of ``passages``, which are in order, to byte offsets in the stored text."""
-    offsets, char, byte = [], 0, 0
-    for passage in passages:
-        byte += len(_encoded(text[char : passage.start]))
-        end = byte + len(_encoded(text[passage.start : passage.end]))
-        offsets.append((byte, end))
-        char, byte = passage.end, end
-    return offsets
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decoded(data: bytes) -> str:
-    return bytes(data).decode("utf-8", "surrogatepass")
-
-
-def _storable(text: str) -> str:
-    """Replace what SQLite text cannot hold: lone surrogates (undecodable bytes of a path) and zero chars."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", " ")
+def _words(passage: Passage) -> dict[str, tuple[str, str]]:
+    """Header and text of a passage as they go into each full text index."""
+    header, header_pairs = separate(storable(passage.header))
+    text, text_pairs = separate(storable(passage.text))
+    return {"lexicon": (header, text)} | ({"bigrams": (header_pairs, text_pairs)} if header_pairs or text_pairs else {})

@@ -27,6 +27,7 @@ from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
 from ragyena.index.storage import LOCK_NAME, OWNER_NAME, REBUILD, connect, flush_folder, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.tracking import follow_folder, moved_with_folder
 from ragyena.index.vectors import VectorIndex, write_vectors
 
 __all__ = [
@@ -144,6 +145,7 @@ class Writer:
             self.manifest = Manifest.read(folder)
             self.store = opened.enter_context(closing(Store(folder / STORE_NAME, writable=True)))
             self._remove_old_files()
+            self._follow_folder()
             self._opened = opened.pop_all()
 
     def close(self) -> None:
@@ -160,8 +162,10 @@ class Writer:
         """Remove the documents that ``document`` names; returns how many.
 
         It is a source, a file's path or the end of one, a folder, a pattern with ``*`` or ``?``, or one row as
-        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several.
+        ``path#row``. Raises PathNotFoundError where nothing matches, UsageError where a path's end fits several, and
+        for a name that stands for wherever one is, such as ``.`` or nothing at all.
         """
+        _check_named(document)
         with self.store.transaction():
             matches = _matching_origins(self.store, document)
             for source_id, origins in matches.items():
@@ -171,6 +175,13 @@ class Writer:
                     self.store.remove_orphans(self.store.detach(source_id, origins))
         self.refresh()
         return sum(max(1, len(origins)) for origins in matches.values())
+
+    def _follow_folder(self) -> None:
+        """Rename the sources that were moved together with the index since it was last written."""
+        if self.manifest.folder != str(self.folder):
+            if moved := moved_with_folder(self.store, self.manifest.folder, self.folder):
+                follow_folder(self.store, moved)
+            self._write_manifest()
 
     def refresh(self, *, force: bool = False) -> bool:
         """Bring vector file and manifest in line with the store, in a new generation; False if they were.
@@ -219,7 +230,11 @@ class Writer:
     def _write_manifest(self, **changes: object) -> None:
         counts = self.store.counts()
         self.manifest = self.manifest.changed(
-            sources=counts.sources, documents=counts.documents, passages=counts.passages, **changes
+            sources=counts.sources,
+            documents=counts.documents,
+            passages=counts.passages,
+            folder=str(self.folder),
+            **changes,
         )
         self.manifest.write(self.folder)
 
@@ -232,12 +247,24 @@ class Writer:
                     path.unlink(missing_ok=True)
 
 
+def _check_named(document: str) -> None:
+    """Raises UsageError for a name of which the whole working directory or file system would follow."""
+    parts = Path(os.path.normpath(document)).parts
+    if document.strip() and any(part.strip(f" {os.sep}") not in ("", ".", "..") for part in parts):
+        return
+    raise UsageError(
+        f"'{document}' does not name a document",
+        hint="give a file, a folder by its name, or a pattern: '*' names every document",
+    )
+
+
 def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
     """Source id -> origins that ``document`` names, by the first kind of name that fits any."""
-    absolute = os.path.abspath(Path(document).expanduser())  # noqa: PTH100
-    rows = store.execute(
-        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path"
-    ).fetchall()
+    absolute = os.path.abspath(os.path.expanduser(document))  # noqa: PTH100, PTH111 -- as typed where ~name is unknown
+    rows = store.rows(
+        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path",
+        types=(int, str, (str, type(None))),
+    )
     wild = any(c in document for c in "*?[")
     tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]
     if wild:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import torch
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.mixers import check_mixers
+from ragyena.parsing import MalformedError, parse_json, read_json
 
 __all__ = [
     "FORMAT_VERSION",
@@ -35,14 +37,19 @@ __all__ = [
     "file_sha256",
     "load_config",
     "load_into",
+    "load_model",
     "load_state",
     "save_checkpoint",
 ]
 
 FORMAT_VERSION = 1
+LARGEST_CONFIG = 1_000_000
+"""Bytes of a config.json."""
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
+Config = TypeVar("Config", bound=BaseModel)
+Model = TypeVar("Model", bound=nn.Module)
 Storage = Literal["float32", "float16", "bfloat16", "int8"]
 
 _KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig] | type[PairModelConfig]] = {
@@ -53,6 +60,8 @@ _KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig] | type[PairM
 _SCALE = "::scale"
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
+_UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError)
+"""What reading tensors of a damaged file raises."""
 _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
 
@@ -178,8 +187,26 @@ def load_config(folder: Path) -> ModelConfig:
             check_mixers(config)
     except ConfigError as error:
         hint = "the file was changed, or made by another version of ragyena"
-        raise CheckpointError(error.message, hint=hint) from error
+        problem = error.message if str(path) in error.message else f"{path}: {error.message}"
+        raise CheckpointError(problem, hint=hint) from error
     return config
+
+
+def load_model(model_type: Callable[[Config], Model], config: Config, folder: Path) -> Model:
+    """Build the model of ``config``, as ``load_config`` read it from the folder, and load the folder's tensors into it.
+
+    Raises CheckpointError as ``load_state`` and ``load_into`` do. Sizes and shapes are compared before memory is taken
+    for the model and before anything large is read.
+    """
+    _check_size(config, folder)
+    module = model_type(config)
+    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    stored = _shapes(folder)
+    _check_fit(own, {name: stored.get(name, shape) for name, shape in own.items()}, str(folder))
+    if unexpected := [name for name in stored if name.removesuffix(_SCALE) not in own]:
+        _check_fit(own, {**own, **{name: stored[name] for name in unexpected}}, str(folder))
+    load_into(module, load_state(folder), str(folder))
+    return module
 
 
 def load_state(folder: Path) -> dict[str, Tensor]:
@@ -199,7 +226,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
             metadata = file.metadata() or {}
             names = file.keys()
             stored = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
     return _decode(stored, metadata, path)
 
@@ -207,10 +234,23 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
     own = module.state_dict()
+    _check_fit({n: t.shape for n, t in own.items()}, {n: t.shape for n, t in state.items()}, source)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() != own[name].is_floating_point() or tensor.is_complex():
+            raise CheckpointError(
+                f"{source}: the tensor {name} is of the type {tensor.dtype}, not {own[name].dtype}", hint=_DAMAGED
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum()):
+            raise CheckpointError(f"{source}: the tensor {name} holds values that are not finite", hint=_DAMAGED)
+    module.load_state_dict(dict(state))
+
+
+def _check_fit(own: Mapping[str, Sequence[int]], state: Mapping[str, Sequence[int]], source: str) -> None:
+    """Compare the shapes of a model's tensors with those of a file. Raises CheckpointError."""
     shapes = {
-        name: f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in state and state[name].shape != tensor.shape
+        name: f"{name} {list(state[name])} instead of {list(shape)}"
+        for name, shape in own.items()
+        if name in state and list(state[name]) != list(shape)
     }
     problems = []
     for problem, names in (
@@ -226,23 +266,56 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> No
             f"{source} does not fit the model; tensors {'; '.join(problems)}",
             hint="the weights belong to another configuration: use the config.json they were saved with",
         )
-    module.load_state_dict(dict(state))
 
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], Path]:
     path = folder / CONFIG_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, LARGEST_CONFIG)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path} is missing", hint=f"a checkpoint is a folder with {CONFIG_FILE}, {WEIGHTS_FILE}, {TOKENIZER_FILE}"
         ) from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+    except (OSError, MalformedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} cannot be read: {reason}", hint=_DAMAGED) from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is not a JSON object", hint=_DAMAGED)
     _check_version(values.get("format_version"), path)
     return values, path
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """The shapes of the stored tensors, of which none is read."""
+    path = folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing", hint=_DAMAGED)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 -- no mapping
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+
+
+def _check_size(config: BaseModel, folder: Path) -> None:
+    """Raise CheckpointError for an architecture that needs more numbers than the folder's weights hold, before any
+    memory is taken for it."""
+    assert isinstance(config, ModelConfig)
+    rows = [config.vocab_size]
+    if isinstance(config, ReaderModelConfig):
+        layers = len(config.mixers)
+        rows += [config.max_slot_tokens, config.max_question_tokens, config.null_width]
+    else:
+        layers = config.depth
+        rows += [config.positions, config.segments] if isinstance(config, PairModelConfig) else []
+    least = config.width * (sum(rows) + layers * (2 * config.ffn_width + config.width))
+    held = sum(math.prod(shape) for shape in _shapes(folder).values())
+    if least > held:
+        raise CheckpointError(
+            f"{folder} does not fit the model: {CONFIG_FILE} describes at least {least:,} weights, "
+            f"{WEIGHTS_FILE} holds {held:,}",
+            hint="the weights belong to another configuration: use the config.json they were saved with",
+        )
 
 
 def _check_version(version: object, path: Path) -> None:
@@ -254,9 +327,12 @@ def _check_version(version: object, path: Path) -> None:
 def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) -> dict[str, Tensor]:
     _check_version(metadata.get("format_version"), path)
     try:
-        quantised, same = json.loads(metadata["int8"]), json.loads(metadata["same"])
+        quantised, same = parse_json(metadata["int8"]), parse_json(metadata["same"])
         for name in quantised:
-            stored[name] = stored[name].float() * stored.pop(name + _SCALE).float()[..., None]
+            values, scale = stored[name], stored.pop(name + _SCALE)
+            if values.dtype != torch.int8 or scale.shape != values.shape[:-1]:  # a product of both could be huge
+                raise ValueError(f"'{name}' is not an int8 matrix with a scale a row")
+            stored[name] = values.float() * scale.float()[..., None]
         state = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
         state.update({name: state[original] for name, original in same.items()})
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:

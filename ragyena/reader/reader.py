@@ -20,7 +20,7 @@ from ragyena import recipes
 from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
-from ragyena.model.checkpoint import load_config, load_into, load_state
+from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import Encoded, ReaderModel, confidence_features
 from ragyena.reader.decoding import Stopwatch, write_answer
@@ -84,13 +84,18 @@ class Reader:
         _check_question_limit(config, architecture, str(folder))
         device = _device(config.device)
         dtype = chosen_dtype(config.dtype, device)
-        model = ReaderModel(architecture)
-        load_into(model, load_state(folder), str(folder))
+        model = load_model(ReaderModel, architecture, folder)
         model.prepare_inference(dtype)
         model.to(device).eval().requires_grad_(False)
         log.info("reader %s on %s in %s", folder, device, dtype)
         name = "shipped" if config.checkpoint == "shipped" else str(folder)
-        return cls(model, Tokenizer.from_folder(folder), config, name=name, device=device)
+        tokenizer = Tokenizer.from_folder(folder)
+        if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
+            raise CheckpointError(
+                f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
+                hint="use the tokenizer.json that the weights were saved with",
+            )
+        return cls(model, tokenizer, config, name=name, device=device)
 
     def configured(self, config: ReaderConfig) -> Reader:
         """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ragyena import recipes
 from ragyena.config import TrainingStage
 from ragyena.errors import TrainingError
-from ragyena.model.checkpoint import Storage, load_config, load_into, load_state
+from ragyena.model.checkpoint import Storage, load_config, load_model
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
@@ -89,6 +89,4 @@ def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type
     config = load_config(folder)
     if not isinstance(config, config_type):
         raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
-    model = model_type(config)
-    load_into(model, load_state(folder), str(folder))
-    return model
+    return load_model(model_type, config, folder)

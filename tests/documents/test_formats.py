@@ -135,27 +135,6 @@ def test_pdf_pages_are_counted_empty_ones_too(tmp_path: Path) -> None:
     assert [(h.level, h.text) for h in document.headings] == [(1, "The lamp")]
 
 
-def test_pdf_words_parted_at_line_ends_are_joined(tmp_path: Path) -> None:
-    from reportlab.pdfgen.canvas import Canvas
-
-    path = tmp_path / "a.pdf"
-    canvas = Canvas(str(path))
-    canvas.drawString(72, 700, "The light-")
-    canvas.drawString(72, 686, "house stands.")
-    canvas.save()
-    assert "The lighthouse stands." in one(path).text
-
-
-def test_a_pdf_encrypted_without_a_reading_password_is_read(tmp_path: Path) -> None:
-    from pypdf import PdfWriter
-
-    writer = PdfWriter(clone_from=sample(tmp_path, ".pdf"))
-    writer.encrypt("", owner_password="owner", algorithm="AES-256")
-    path = tmp_path / "owner.pdf"
-    writer.write(path)
-    assert FACT in one(path).text
-
-
 def test_docx_order_headings_lists_and_tables(tmp_path: Path) -> None:
     document = one(sample(tmp_path, ".docx"))
     assert document.text == f"The lamp\n\n{FACT}\n\nThe tower\n\n{SECOND}\n\n- granite\n\n1698 | first light"
@@ -230,16 +209,6 @@ def test_half_an_emoji_in_json_is_replaced(tmp_path: Path) -> None:
     assert document.metadata == {"k": "\ufffd"}
 
 
-def test_a_notebook_yields_its_cells(tmp_path: Path) -> None:
-    path = tmp_path / "a.ipynb"
-    cells = [
-        {"cell_type": "markdown", "source": ["# Title\n", "text"]},
-        {"cell_type": "code", "source": "x = 1", "outputs": [{"text": "OUTPUT"}]},
-    ]
-    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
-    assert one(path).text == "# Title\ntext\n\nx = 1"
-
-
 @pytest.mark.parametrize("name", ["README", "Makefile", "LICENSE"])
 def test_well_known_names_without_suffix(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -253,9 +222,10 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from ragyena.config import IndexConfig\n"
-        "from ragyena.documents.loading import load\n"
-        f"list(load(Path({str(path)!r}), IndexConfig()))\n"
-        "print(*{'docx', 'pptx', 'openpyxl', 'pypdf', 'bs4', 'lxml', 'docutils', 'markdown_it'} & set(sys.modules))\n"
+        "from ragyena.documents.reading import read\n"
+        f"list(read(Path({str(path)!r}), IndexConfig()))\n"
+        "parsers = {'docx', 'pptx', 'openpyxl', 'pypdfium2', 'lxml', 'docutils', 'markdown_it'}\n"
+        "print(*parsers & set(sys.modules))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == ""

@@ -53,8 +53,8 @@ def test_a_row_across_the_table_starts_a_section(tmp_path: Path) -> None:
         "<table><tr><th>Item<th>Price</tr><tr><th colspan=2>Fruit</tr><tr><td>Fig<td>3</tr>"
         "<tr><td colspan=2>Roots</tr><tr><td>Beet<td>2</tr></table>",
     )
-    assert document.text == "Fruit\n\nItem: Fig; Price: 3\n\nRoots\n\nItem: Beet; Price: 2"
-    assert [block.header for block in document.blocks] == [("Item", "Price")] * 2
+    assert document.text == "Fruit\nFruit > Item: Fig; Price: 3\nRoots\nRoots > Item: Beet; Price: 2"
+    assert [block.header for block in document.blocks] == [("Item", "Price")]
 
 
 def test_rows_of_a_name_and_a_value(tmp_path: Path) -> None:
@@ -190,3 +190,13 @@ def test_frames_without_frames_and_an_empty_page(tmp_path: Path) -> None:
     path.write_text("<!-- -->", encoding="utf-8")
     with pytest.raises(UnreadableDocumentError, match="holds no text"):
         list(load(path, IndexConfig()))
+
+
+def test_a_saved_page_of_several_parts(tmp_path: Path) -> None:
+    archive = (
+        "From: <Saved by a browser>\nMIME-Version: 1.0\nContent-Type: multipart/related; boundary=XX\n\n--XX\n"
+        "Content-Type: text/css\n\nsecret\n--XX\nContent-Type: text/html; charset=utf-8\n"
+        "Content-Transfer-Encoding: quoted-printable\n\n<title>Page</title><p>Gr=C3=B6=C3=9Fe 12</p>\n--XX--\n"
+    )
+    document = read(tmp_path, archive, "a.mhtml")
+    assert (document.title, document.text) == ("Page", "Größe 12")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -192,3 +194,56 @@ def test_many_headings_take_seconds() -> None:
     begin = time.process_time()
     assert split(document, TOKENIZER, 200)
     assert time.process_time() - begin < 20
+
+
+HOSTILE = {
+    "dots": ".",
+    "dots and spaces": ". ",
+    "text without spaces": "漢字仮名交",
+    "wide stops": "。",
+    "one line of spaces": " ",
+    "blank lines": "\n",
+    "one letter": "a",
+    "accents": "\u0301",
+    "lines of a letter": "a \n",
+    "sentences of a letter": "A. ",
+    "quotes": '."',
+}
+
+
+@pytest.mark.parametrize("part", HOSTILE.values(), ids=HOSTILE.keys())
+def test_time_and_memory_are_linear_in_the_length(part: str) -> None:
+    def seconds(length: int) -> float:
+        text = "a" + part * (length // len(part)) + " b"
+        began = time.process_time()
+        passages = split(Document("x", text), TOKENIZER, 200)
+        taken = time.process_time() - began
+        assert sum(len("".join(p.text.split())) for p in passages) == len("".join(text.split()))
+        return taken
+
+    seconds(10_000)
+    short, long = seconds(60_000), seconds(300_000)
+    assert long < 15 * short + 1  # five times as long
+
+
+@pytest.mark.slow
+def test_three_megabytes_of_anything_take_less_than_a_gigabyte() -> None:
+    code = (
+        "import resource, sys\nfrom ragyena import recipes\n"
+        "from ragyena.documents.passages import split\nfrom ragyena.documents.tokenizer import Tokenizer\n"
+        "from ragyena.types import Document\n"
+        "tokenizer = Tokenizer.from_folder(recipes.asset('reader'))\n"
+        "for part in sys.argv[1:]:\n"
+        "    split(Document('x', 'a' + part * (3_000_000 // len(part.encode())) + ' b'), tokenizer, 200)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *HOSTILE.values()], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 1000
+
+
+def test_headings_nested_without_end_give_short_paths() -> None:
+    text = "\n".join(f"h{i}\ntext" for i in range(2000))
+    headings = tuple(Heading(text.index(f"h{i}\n"), i + 1, f"h{i}") for i in range(2000))
+    passages = split(Document("x", text, headings=headings), TOKENIZER, 200)
+    assert max(len(passage.heading_path) for passage in passages) == 12
+    assert passages[-1].heading_path[-1].startswith("h")

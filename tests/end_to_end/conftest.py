@@ -22,7 +22,7 @@ The wooden bridge burned down in 1911. Nobody was hurt.
     "museum.html": "<html><head><title>Museum</title></head><body><h1>The museum</h1>"
     "<p>The museum of clocks opens at nine o'clock and closes at five.</p></body></html>",
     "people.csv": "name,role,city\nMaria Lind,gardener,Uppsala\nKofi Adu,pilot,Accra\n",
-    "notes.jsonl": '{"title": "Tea", "text": "Green tea is brewed at 70 degrees."}\n'
+    "notes.jsonl": '{"title": "Tea", "text": "Green tea is brewed at 70 degrees.", "kind": "drink"}\n'
     '{"title": "Bread", "text": "Sour dough rests for twelve hours."}\n',
 }
 

@@ -15,7 +15,7 @@ import pytest
 SUPPORT = Path(__file__).parents[1] / "support"
 SAMPLE = 3
 """Points tried of each scenario, of a hundred and more; the slow tests try all."""
-SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild")
+SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild", "sync", "upgrade")
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from ragyena.index.index import Index
 from ragyena.index.inspection import IndexStatus, verify
 from ragyena.index.storage import locate
 from ragyena.index.writer import Writer
-from ragyena.types import Progress, ScoredPassage
+from ragyena.types import Document, Progress, ScoredPassage
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
 CHILD = """
@@ -40,8 +40,8 @@ from pathlib import Path
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
-from ragyena.index import add as adding
-adding.COMMIT_PASSAGES = 8
+from ragyena.index import ingest
+ingest.COMMIT_PASSAGES = 8
 print("ready", flush=True)
 try:
     config = PipelineConfig(index=IndexConfig(passage_tokens=64))
@@ -281,6 +281,16 @@ def test_remove(corpus: Path, tmp_path: Path) -> None:
     assert sound(index)
 
 
+@pytest.mark.parametrize("name", ["", " ", ".", "/", "..", "./", "corpus/..", "//", "/.", "~/.."])
+def test_what_names_no_document_removes_none(corpus: Path, tmp_path: Path, name: str) -> None:
+    with Index.create(tmp_path / "index", settings=CONFIG) as index, pytest.MonkeyPatch.context() as patch:
+        index.add([Document(str(corpus / "bridge.txt"), "The old bridge.")])
+        patch.chdir(tmp_path)
+        with pytest.raises((UsageError, PathNotFoundError)):
+            index.remove(name)
+        assert index.status().documents == 1
+
+
 def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = PipelineConfig(index_root=tmp_path / "root")
@@ -416,7 +426,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
         def start(self, description: str, total: int | None, unit: str) -> None:
             self.stage = description
 
-        def advance(self, amount: int) -> None:
+        def advance(self, amount: int, status: str = "") -> None:
             self.done += amount * (self.stage == "embedding")
             if self.done >= 20 and self.stage == "embedding":
                 raise KeyboardInterrupt
@@ -425,7 +435,7 @@ def test_interrupted_in_the_middle(tmp_path: Path) -> None:
             raise AssertionError(text)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("ragyena.index.add.COMMIT_PASSAGES", 8)
+        patch.setattr("ragyena.index.ingest.COMMIT_PASSAGES", 8)
         add([rows], index, CONFIG, progress=Interrupting())
     assert status(index).documents == 16
     assert sound(index)
@@ -470,8 +480,8 @@ from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import StorageError
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
-from ragyena.index import add as adding
-adding.COMMIT_PASSAGES = 8
+from ragyena.index import ingest
+ingest.COMMIT_PASSAGES = 8
 rows, disk = Path(sys.argv[1]), Path(sys.argv[2])
 config = PipelineConfig(index=IndexConfig(passage_tokens=64))
 def add():

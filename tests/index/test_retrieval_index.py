@@ -27,8 +27,9 @@ from ragyena.errors import (
     IndexNotFoundError,
 )
 from ragyena.index.embedder import Embedder, embedding_text
+from ragyena.index.encoding import document_hash
 from ragyena.index.index import Index
-from ragyena.index.store import STORE_NAME, document_hash
+from ragyena.index.store import STORE_NAME
 from ragyena.index.writer import Writer
 from ragyena.types import Document
 
@@ -264,7 +265,7 @@ def test_another_embedder(copy: Path) -> None:
     assert "--rebuild" in caught.value.hint
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format_version": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format_version": 2}', "[" * 100, '{"format_version": 2e9}'])
 def test_a_damaged_manifest(copy: Path, content: str) -> None:
     (copy / "manifest.json").write_text(content)
     with pytest.raises(IndexCorruptError, match=r"manifest\.json is damaged"):

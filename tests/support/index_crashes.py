@@ -8,7 +8,8 @@ must open, hold each document as it was before or as it becomes, lose none, and 
 POINTS is how many to try, spread evenly; all without it. Prints a line of JSON a failure, and one with the counts of
 each scenario.
 
-Embeddings are random numbers by the hash of the text, everything else is the product.
+Embeddings are random numbers by the hash of the text, and files are read in the process itself; everything else is the
+product.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import random
 import select
 import shutil
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -32,14 +34,17 @@ from typing import Any
 import numpy as np
 
 from ragyena.config import IndexConfig, PipelineConfig
-from ragyena.errors import IndexNotFoundError, NothingToIndexError, RagyenaError
-from ragyena.index import add as adding
+from ragyena.documents import reading
+from ragyena.errors import IndexFormatError, IndexNotFoundError, NothingToIndexError, RagyenaError
+from ragyena.index import add, ingest
 from ragyena.index import embedder as embedding
 from ragyena.index.embedder import Embedder
+from ragyena.index.encoding import storable
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.manifest import is_index
 from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.upgrade import SCHEMA_1, upgrade
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
 SECONDS = 60
@@ -92,6 +97,8 @@ class Scenario:
         getattr(self, f"_change_{self.name}", lambda: None)()
         _add(self.documents, self.folder / "expected")
         self.new = contents(self.folder / "expected")
+        if self.name == "upgrade":
+            to_format_1(self.template)
         if self.name == "rm":
             self.new = {origin: text for origin, text in self.new.items() if "rows.jsonl" not in origin}
         self.reset()
@@ -107,6 +114,11 @@ class Scenario:
         if self.name == "rm":
             with Index.open(self.index, lazy=True, settings=CONFIG) as index:
                 index.remove("rows.jsonl")
+        elif self.name == "upgrade":
+            upgrade(self.index)
+        elif self.name == "sync":
+            with Index.open(self.index, lazy=True, settings=CONFIG) as index:
+                index.sync(self.documents)
         elif self.name == "rebuild":
             Index.rebuild(self.index, [self.documents], settings=CONFIG)
         else:
@@ -138,12 +150,18 @@ class Scenario:
         for name in ("bridge1.md", "rows.jsonl", "sub/copy1.txt"):
             (self.documents / name).unlink()
 
+    def _change_sync(self) -> None:
+        self._change_update()
+        (self.documents / "bridge0.md").rename(self.documents / "sub" / "old bridge.md")
+        (self.documents / "sub" / "copy1.txt").unlink()
+        self._write("new.md", "# New\n\nA new bridge.\n")
+
     def _change_rebuild(self) -> None:
         self._write("bridge1.md", "# Bridge 1\n\nBridge 1 was built anew.\n")
         self._write("new.md", "# New\n\nA new bridge.\n")
 
 
-SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild")
+SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild", "sync", "upgrade")
 
 
 FROM_NOTHING = ("new", "nothing")
@@ -152,6 +170,30 @@ FROM_NOTHING = ("new", "nothing")
 def _add(documents: Path, folder: Path, *, prune: bool = False) -> None:
     with suppress(NothingToIndexError), Index.open(folder, create=True, lazy=True, settings=CONFIG) as index:
         index.add([documents], prune=prune)
+
+
+def to_format_1(folder: Path) -> None:
+    """Make an index one of format 1."""
+    new, old = folder / "store.1", folder / STORE_NAME
+    with closing(Store(old)) as store:
+        words = [
+            (passage.passage_id, storable(passage.header), storable(passage.text))
+            for (document_id,) in store.rows("SELECT document_id FROM documents", types=(int,))
+            for passage in store.passages_of(document_id)
+        ]
+    with closing(sqlite3.connect(new)) as db:
+        db.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA_1.sql} PRAGMA user_version = 1")
+        db.execute("ATTACH ? AS held", (str(old),))
+        for table in ("sources", "documents", "origins", "passages", "embeddings"):
+            columns = ", ".join(name for _, name, *_ in db.execute(f"PRAGMA main.table_info({table})"))
+            db.execute(f"INSERT INTO main.{table} SELECT {columns} FROM held.{table}")
+        db.executemany("INSERT INTO lexicon (rowid, header, text) VALUES (?, ?, ?)", words)
+        db.commit()
+    new.replace(old)
+    manifest = folder / "manifest.json"
+    values = json.loads(manifest.read_text()) | {"format_version": 1}
+    values.pop("folder")
+    manifest.write_text(json.dumps(values))
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -165,7 +207,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
-    """What is wrong with the index of an ended process, and after the same command again."""
+    """Faults of the index that an ended process left, and of the same after the same command again."""
     said = []
     try:
         with Index.open(scenario.index, settings=CONFIG) as index:
@@ -183,6 +225,9 @@ def complaints(scenario: Scenario, files: Sequence[str]) -> list[str]:
     except IndexNotFoundError:
         if scenario.name not in FROM_NOTHING:
             said.append("no index")
+    except IndexFormatError as error:
+        if scenario.name != "upgrade":
+            said.append(f"cannot be opened: {error}")
     except RagyenaError as error:
         said.append(f"cannot be opened: {error}")
     try:
@@ -283,7 +328,7 @@ def kill(scenario: Scenario, wanted: int | None) -> Iterator[dict[str, Any]]:
 
 
 class Node:
-    """A file or folder: what programs see of it, and what has reached the disk."""
+    """A file or folder: as programs see it, and as it has reached the disk."""
 
     def __init__(self, *, folder: bool) -> None:
         self.entries: dict[str, Node] | None = {} if folder else None
@@ -293,7 +338,7 @@ class Node:
 
     @classmethod
     def read(cls, path: Path) -> Node:
-        """What lies at a path, all of it on the disk."""
+        """The file or folder at a path, all of it on the disk."""
         node = cls(folder=path.is_dir())
         if node.entries is None:
             node.flushed = path
@@ -402,7 +447,9 @@ def main() -> None:
     model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
     Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
-    adding.COMMIT_PASSAGES = 6
+    ingest.COMMIT_PASSAGES = 6
+    ingest.load = reading.read  # in this process, which is forked again and again
+    add.prepare = lambda: None
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()

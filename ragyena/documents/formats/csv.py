@@ -1,61 +1,219 @@
-"""CSV and TSV: every row is a document, and the first row names the fields. Read row by row, whatever the size."""
+"""CSV and TSV, read row by row, whatever the size.
+
+A file of texts, with a field that ``index.text_fields`` names or with long rows, is a document a row. Any other is a
+table: one document, in which every row is a line with its column names, on the line that it has in the file.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from ragyena.config import IndexConfig
-from ragyena.documents.decoding import check_text, open_text
+from ragyena.documents.decoding import open_text
+from ragyena.documents.delimited import BadRecord, Record, find_delimiter, read_records
 from ragyena.documents.rows import row_document
-from ragyena.errors import UnreadableDocumentError
-from ragyena.types import Document
+from ragyena.documents.tables import Row, RowWriter, Table, clean, read_table
+from ragyena.types import Block, Document, Skipped
 
 SUFFIXES = (".csv", ".tsv")
 WAY_OUT: dict[str, str] = {}
-SAMPLE_CHARS = 16_384
-LONGEST_FIELD = 1 << 30
+SAMPLE_CHARS = 32_768
+SAMPLE_RECORDS = 60
+LONG_ROW = 400
+"""Mean chars of a row from which every row is a document of its own."""
+SHORT_TEXT = 30
+"""Mean chars of a text field below which it must be half of its row."""
+LONGEST_NAME = 80
+MOST_TABLE_CHARS = 4_000_000
+"""A longer table is several documents, ``path#line`` each."""
 
 
-def load(path: Path, config: IndexConfig) -> Iterator[Document]:
-    """Rows count from 1 after the row of names. A row longer than that row is an error; a shorter one lacks fields."""
-    csv.field_size_limit(LONGEST_FIELD)  # the module's own limit is below the length of an ordinary article
-    with open_text(path, newline="") as file:
-        delimiter = _delimiter(file.read(SAMPLE_CHARS), path)
+def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+    """Yield rows as ``path#row``, counted from 1 after the names, or tables. A row of too many cells is skipped."""
+    with open_text(path, newline="", errors="surrogateescape") as file:
+        sample = file.read(SAMPLE_CHARS)
         file.seek(0)
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            names = _names(next(reader, []), path)
-            for number, cells in enumerate(reader, 1):
-                if not any(cells):
-                    continue
-                if any(cells[len(names) :]):
-                    raise UnreadableDocumentError(
-                        f"{path}, line {reader.line_num}: {len(cells)} fields, but the first row names {len(names)}",
-                        hint="put fields that hold the delimiter in quotes, or correct the row",
-                    )
-                check_text("".join(cells), path)
-                yield row_document(path, number, dict(zip(names, cells, strict=False)), config)
-        except csv.Error as error:
-            raise UnreadableDocumentError(
-                f"{path}, line {reader.line_num}: {error}", hint="correct the quotes of that row"
-            ) from error
+        delimiter = "\t" if path.suffix.lower() == ".tsv" and "\t" in sample else find_delimiter(_whole_lines(sample))
+        records = read_records(file, delimiter)
+        begin = list(islice(records, SAMPLE_RECORDS))
+        names_at = _row_of_names(begin, config) if config.csv_rows != "table" else None
+        if names_at is not None:
+            yield from _documents(path, config, begin, records, names_at)
+        else:
+            yield from _tables(path, begin, records)
 
 
-def _delimiter(sample: str, path: Path) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    # By the row of names: names hold no delimiters, while texts are full of commas.
-    names = sample.splitlines()[0] if sample.strip() else ""
-    return max(",;\t|", key=names.count)
+def _whole_lines(sample: str) -> str:
+    end = sample.rfind("\n") + 1 if len(sample) >= SAMPLE_CHARS else 0
+    return sample[:end] if end else sample
 
 
-def _names(row: list[str], path: Path) -> list[str]:
-    names = [name.strip().lstrip("\ufeff") or f"column {number}" for number, name in enumerate(row, 1)]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UnreadableDocumentError(
-            f"{path}: the first row names the field '{twice}' twice", hint="give every column a name of its own"
+def _row_of_names(begin: Sequence[Record | BadRecord], config: IndexConfig) -> int | None:
+    """The place in ``begin`` of the row of names of a file of texts; None for a table, -1 for texts without names."""
+    wanted = {name.lower() for name in config.text_fields}
+    for i, record in enumerate(begin[:15]):
+        cells = record.cells if isinstance(record, Record) else []
+        columns = [column for column, cell in enumerate(cells) if cell.strip().lower() in wanted]
+        if columns and max(map(len, cells)) <= LONGEST_NAME:
+            below = [other.cells for other in begin[i + 1 :] if isinstance(other, Record)]
+            chars = sum(len(cell) for row in below for cell in row)
+            of_text = sum(len(row[column]) for row in below for column in columns if column < len(row))
+            if config.csv_rows == "documents" or of_text >= min(SHORT_TEXT * len(below), chars / 2):
+                return i
+            break  # a table with a column of short texts: ``Date, Text, Amount``
+    rows = [(i, clean(record.cells)) for i, record in enumerate(begin) if isinstance(record, Record)]
+    rows = [(i, row) for i, row in rows if row]
+    layout = read_table([row for _, row in rows]).layout
+    data = rows[layout.first_row :]
+    is_long = sum(len(cell) for _, row in data for cell in row) >= LONG_ROW * len(data)
+    if not data or not (is_long or config.csv_rows == "documents"):
+        return None
+    return rows[layout.first_row - 1][0] if layout.names else -1
+
+
+def _documents(
+    path: Path,
+    config: IndexConfig,
+    begin: Sequence[Record | BadRecord],
+    records: Iterator[Record | BadRecord],
+    names_at: int,
+) -> Iterator[Document | Skipped]:
+    head = begin[names_at] if names_at >= 0 else None
+    names = _distinct(head.cells) if isinstance(head, Record) else []
+    above = [clean(record.cells) for record in begin[: max(names_at, 0)] if isinstance(record, Record)]
+    title = next((row[0] for row in above if len(row) == 1), "")
+    for row, record in enumerate(chain(begin[names_at + 1 :], records), 1):
+        yield from _row(path, config, row, record, names, title)
+
+
+def _row(
+    path: Path, config: IndexConfig, row: int, record: Record | BadRecord, names: Sequence[str], title: str
+) -> Iterator[Document | Skipped]:
+    skipped = _bad(path, row, record, len(names))
+    if skipped is not None:
+        yield skipped
+    elif isinstance(record, Record) and any(record.cells):
+        width = len(record.cells)
+        fields = [*names, *(f"column {i}" for i in range(len(names) + 1, width + 1))][:width]
+        place = f"{path}, line {record.line}"
+        yield row_document(path, row, dict(zip(fields, record.cells, strict=True)), config, place=place, title=title)
+
+
+def _bad(path: Path, row: int, record: Record | BadRecord, width: int) -> Skipped | None:
+    """The record as skipped, where it cannot be read or has more cells than there are names (0 for any number)."""
+    place = f"{path}, line {record.line}"
+    if isinstance(record, BadRecord):
+        return Skipped(f"{path}#{row}", f"{place}: {record.reason}", "correct the quotes of that row")
+    count = len(record.cells)
+    if width and any(record.cells[width:]):
+        return Skipped(
+            f"{path}#{row}",
+            f"{place}: {count} fields, but the row of names has {width}",
+            "put fields that hold the delimiter in quotes, or correct the row",
         )
-    return names
+    if any("\udc80" <= char <= "\udcff" for cell in record.cells for char in cell if char > "\ud7ff"):
+        return Skipped(f"{path}#{row}", f"{place} is not valid UTF-8", "convert that row to UTF-8")
+    return None
+
+
+def _distinct(cells: Sequence[str]) -> list[str]:
+    names: dict[str, None] = {}
+    for number, cell in enumerate(cells, 1):
+        name = " ".join(cell.split()) or f"column {number}"
+        names[name if name not in names else f"{name} ({number})"] = None
+    return list(names)
+
+
+def _tables(
+    path: Path, begin: Sequence[Record | BadRecord], records: Iterator[Record | BadRecord]
+) -> Iterator[Document | Skipped]:
+    """Tables parted by empty lines; one without names of its own goes on with those of the table above it."""
+    ahead = deque(begin)
+    text = _LineText(1)
+    title, is_split, after_gap = "", False, True
+    table = read_table([])
+    writer = RowWriter(table.layout)
+    width = place = 0
+    while (record := ahead.popleft() if ahead else next(records, None)) is not None:
+        cells = clean(record.cells) if isinstance(record, Record) else ("",)
+        if not cells:
+            after_gap = True
+            continue
+        if after_gap and isinstance(record, Record):
+            after_gap = False
+            ahead.extend(islice(records, max(0, SAMPLE_RECORDS - len(ahead))))
+            rows = [cells, *_rows_to_gap(ahead)]
+            below = read_table(rows)
+            if not table.names or (below.names and (below.layout.is_sure or max(map(len, rows)) > len(table.names))):
+                table, writer, place = below, RowWriter(below.layout), 0
+                width = _width(table, rows)
+                title = title or next(iter(table.titles), "") or (cells[0] if len(rows) == len(cells) == 1 else "")
+        skipped = _bad(path, record.line, record, width)
+        if skipped is not None:
+            yield skipped
+        elif place < table.layout.title_count:
+            text.add(record.line, [table.titles[place]], None)
+        elif place < table.layout.first_row:
+            text.add(record.line, [" | ".join(filter(None, cells))], table.header)
+        else:
+            is_prose = table.layout.form == "cells" and len(cells) == 1
+            text.add(record.line, writer.lines(cells), None if is_prose else table.header)
+        place += 1
+        if text.chars > MOST_TABLE_CHARS:
+            is_split = True
+            yield text.document(f"{path}#{text.first_line}", title)
+            text = _LineText(record.line + 1)
+    if text.lines:
+        yield text.document(f"{path}#{text.first_line}" if is_split else str(path), title)
+
+
+def _rows_to_gap(ahead: Iterable[Record | BadRecord]) -> Iterator[Row]:
+    for record in ahead:
+        if isinstance(record, Record):
+            cells = clean(record.cells)
+            if not cells:
+                return
+            yield cells
+
+
+def _width(table: Table, rows: Sequence[Row]) -> int:
+    """The most cells that a row may have; 0 for any number, where most rows have more cells than there are names."""
+    data = rows[table.layout.first_row :]
+    longer = sum(len(row) > len(table.names) for row in data)
+    return 0 if 2 * longer > len(data) else len(table.names)
+
+
+class _LineText:
+    """The text of a document whose lines have the numbers that they have in the file, as far as each row is a line."""
+
+    def __init__(self, first_line: int) -> None:
+        self.first_line = first_line
+        self.lines: list[str] = []
+        self.chars = 0
+        self._headers: list[tuple[str, ...] | None] = []
+        """Of every line: its table's header; None for prose and empty lines."""
+
+    def add(self, line: int, texts: Sequence[str], header: tuple[str, ...] | None) -> None:
+        """Add lines, the first of them at the number ``line`` where that is not passed yet."""
+        missing = [""] * max(0, line - self.first_line - len(self.lines)) if texts else []
+        self.lines += [*missing, *texts]
+        self._headers += [*(None for _ in missing), *(header for _ in texts)]
+        self.chars += len(missing) + sum(map(len, texts))
+
+    def document(self, source: str, title: str) -> Document:
+        blocks: list[Block] = []
+        start = 0
+        is_next = False  # the line above is of the last block
+        for line, header in zip(self.lines, self._headers, strict=True):
+            end = start + len(line)
+            if header is not None:
+                if is_next and blocks[-1].header == header:
+                    blocks[-1] = Block(blocks[-1].start, end, "table", header)
+                else:
+                    blocks.append(Block(start, end, "table", header))
+            is_next = header is not None or (is_next and not line)
+            start = end + 1
+        return Document(source, "\n".join(self.lines), title, blocks=tuple(blocks))

@@ -51,4 +51,8 @@ def open_mail(name: str, content: bytes, path: Path) -> Mail | None:
     """The mail that an attached file is, None where it is something else."""
     if name.lower().endswith(".eml"):
         return parse_mail(content.lstrip(), path)
+    if name.lower().endswith(".msg"):
+        from ragyena.documents.formats.msg import parse_msg
+
+        return parse_msg(content, path)
     return None

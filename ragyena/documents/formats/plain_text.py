@@ -10,7 +10,7 @@ from ragyena.documents.decoding import read_text
 from ragyena.types import Document
 
 SUFFIXES = (
-    *(".txt", ".text", ".log", ".tex", ".org", ".adoc", ".asciidoc"),
+    *(".txt", ".text", ".log"),
     *("readme", "license", "notice", "authors", "changelog"),
 )
 WAY_OUT = {".zip": "unpack it", ".gz": "unpack it"}

@@ -1,0 +1,240 @@
+"""Rows with common gaps -> the cells of a table without lines between its columns."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
+
+from ragyena.documents.pdf.elements import Box, Part, Run
+from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
+
+__all__ = ["group_rows", "read_cells"]
+
+MOST_COLUMNS = 60
+MOST_HEADER_LINES = 3
+
+
+def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
+    """The table that the rows are, None where they have one column or too many.
+
+    ``horizontal`` are the drawn lines of the page; those between the rows part the names of the columns from the cells,
+    and the rows from each other.
+    """
+    if _is_code(rows):
+        return None
+    columns = _columns(rows)
+    if not 2 <= len(columns) <= MOST_COLUMNS:
+        return None
+    lines: list[list[str]] = []
+    spans: list[bool] = []
+    for row in rows:
+        cells, spanning = _cells(row, columns)
+        lines.append(cells)
+        spans.append(spanning)
+    filled = [sum(bool(cells[i]) for cells in lines) for i in range(len(columns))]
+    if sum(sum(map(bool, cells)) > 1 for cells in lines) < 2 or sum(count > 1 for count in filled) < 2:
+        return None  # a formula with its number, a line with a gap
+    box = Box(columns[0][0], min(row.y0 for row in rows), columns[-1][1], max(row.y1 for row in rows))
+    cuts = _cuts(rows, box, horizontal)
+    header = _header_lines(rows, cuts)
+    if header is None and _like_others(lines):
+        header = 0
+    grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
+    left = tuple(column[0] for column in columns)
+    sizes = [row.size for row in rows]
+    return Part("", box, median(sizes), kind="table", rows=grouped, header_rows=header_rows, columns=left)
+
+
+def _is_code(rows: Sequence[Row]) -> bool:
+    """True for lines of fixed width with the signs of a program: their gaps are no borders of cells."""
+    runs = [item for row in rows for item in row.items if isinstance(item, Run)]
+    text = "".join(run.text for run in runs)
+    return all(run.mono for run in runs) and sum(char in CODE_SIGNS for char in text) > 0.04 * len(text)
+
+
+def _columns(rows: Sequence[Row]) -> list[Gap]:
+    """Stretches of x that hold cells. Rows that hold fewer cells than usual at the top do not count: their cells may
+    span columns."""
+    counts = [len(row.intervals()) for row in rows]
+    usual = median(counts)
+    top = 0
+    while top < min(MOST_HEADER_LINES, len(rows) - 2) and counts[top] < usual:
+        top += 1
+    body = rows[top:] if len(rows) - top >= 2 else rows
+    allowed = int(0.12 * len(body))
+    events = sorted(
+        (x, step) for row in body for left, right in row.intervals() for x, step in ((left, 1), (right, -1))
+    )
+    columns: list[Gap] = []
+    depth, start = 0, 0.0
+    for x, step in events:
+        before, depth = depth, depth + step
+        if before <= allowed < depth:
+            start = x
+        elif depth <= allowed < before:
+            columns.append((start, x))
+    least = 0.35 * median(row.size for row in rows)
+    merged: list[Gap] = []
+    for column in columns:
+        if merged and column[0] - merged[-1][1] < least:
+            merged[-1] = (merged[-1][0], column[1])
+        else:
+            merged.append(column)
+    return merged
+
+
+def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
+    """The text of each column's cell, and True where a cell spans several."""
+    runs = [item for item in row.items if isinstance(item, Run)]
+    groups: list[list[Run]] = []
+    position = 0
+    for _, right in row.intervals():
+        start = position
+        while position < len(runs) and runs[position].x0 <= right:
+            position += 1
+        if position > start:
+            groups.append(runs[start:position])
+    extents = [(group[0].x0, max(run.x1 for run in group)) for group in groups]
+    placed: list[tuple[int, int]] = []
+    taken = -1
+    for left, right in extents:
+        first = _column_at(columns, left, right)
+        last = first
+        while last + 1 < len(columns) and columns[last + 1][0] + 0.3 * _width(columns[last + 1]) < right:
+            last += 1
+        if first <= taken:
+            first = min(taken, len(columns) - 1)
+            last = max(first, last)
+        placed.append((first, last))
+        taken = last
+    if len(groups) < len(columns) - 1:
+        placed = [_widened(n, placed, extents, columns) for n in range(len(placed))]
+    cells = [""] * len(columns)
+    spanning = False
+    for group, (first, last) in zip(groups, placed):
+        text = joined(group)
+        spanning = spanning or last > first
+        for column in range(first, last + 1):
+            cells[column] = f"{cells[column]} {text}".strip()
+    return cells, spanning
+
+
+def _width(column: Gap) -> float:
+    return column[1] - column[0]
+
+
+def _column_at(columns: Sequence[Gap], left: float, right: float) -> int:
+    """The first column that the extent overlaps, else the nearest."""
+    i = bisect_left(columns, left, key=lambda column: column[1])
+    if i >= len(columns):
+        return len(columns) - 1
+    if columns[i][0] < right or i == 0:
+        return i
+    return i if columns[i][0] - right <= left - columns[i - 1][1] else i - 1
+
+
+def _widened(
+    n: int, placed: Sequence[tuple[int, int]], extents: Sequence[Gap], columns: Sequence[Gap]
+) -> tuple[int, int]:
+    """The columns over which a name stands centred: those of its own, and as many beside it as its middle says."""
+    first, last = placed[n]
+    middle = (extents[n][0] + extents[n][1]) / 2
+    lowest = placed[n - 1][1] + 1 if n else 0
+    highest = placed[n + 1][0] - 1 if n + 1 < len(placed) else len(columns) - 1
+    best, off = (first, last), abs((columns[first][0] + columns[last][1]) / 2 - middle)
+    if off < 3.0:
+        return best
+    for a in range(lowest, first + 1):
+        for b in range(last, highest + 1):
+            distance = abs((columns[a][0] + columns[b][1]) / 2 - middle)
+            if distance < min(off - 0.5, 6.0):
+                best, off = (a, b), distance
+    return best
+
+
+def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> list[int]:
+    """The rows above which a line is drawn across most of the table, or across one of its columns."""
+    middles = [(upper.baseline + lower.y0) / 2 for upper, lower in pairwise(rows)]
+    cuts: set[int] = set()
+    for line in horizontal:
+        across = min(line.x1, box.x1) - max(line.x0, box.x0)
+        if across < 0.6 * box.width or not rows[0].y0 <= line.y0 <= rows[-1].y1:
+            continue
+        i = bisect_left(middles, line.y0)
+        near = [j for j in (i - 1, i, i + 1) if 0 <= j < len(middles)]
+        if near:
+            best = min(near, key=lambda j: abs(middles[j] - line.y0))
+            if rows[best].baseline - 1 <= line.y0 <= rows[best + 1].baseline:
+                cuts.add(best + 1)
+    return sorted(cuts)
+
+
+def _header_lines(rows: Sequence[Row], cuts: Sequence[int]) -> int | None:
+    """The number of lines that name the columns: those above the first drawn line, or set in bold above others."""
+    if cuts and cuts[0] <= MOST_HEADER_LINES and cuts[0] < len(rows):
+        return cuts[0]
+    bold = 0
+    while bold < len(rows) and all(item.bold for item in rows[bold].items if isinstance(item, Run)):
+        bold += 1
+    return bold if 0 < bold <= MOST_HEADER_LINES and bold < len(rows) else None
+
+
+def _like_others(lines: Sequence[Sequence[str]]) -> bool:
+    """True where the first row begins in lower case or with a sign in every cell, as most others do: no names."""
+    first = [cell for cell in lines[0] if cell]
+    others = [cell for cells in lines[1:] for cell in cells if cell]
+    if any(cell[0].isupper() or cell[0].isdigit() for cell in first):
+        return False
+    return sum(not cell[0].isupper() for cell in others) >= 0.8 * len(others) and not any(
+        char.isdigit() for cell in others for char in cell
+    )
+
+
+def group_rows(
+    rows: Sequence[Row],
+    lines: Sequence[list[str]],
+    spans: Sequence[bool],
+    cuts: Sequence[int],
+    header: int | None,
+) -> tuple[list[list[str]], int | None]:
+    """Put lines of one row together where cells have several lines; (rows of cells, rows that name columns)."""
+    every_row = len(cuts) >= 3 and len(cuts) >= 0.3 * (len(lines) - (header or 0))
+    steps = [lower.baseline - upper.baseline for upper, lower in pairwise(rows)]
+    widest = sorted(steps)[int(0.8 * len(steps))] if steps else 0.0
+    grouped: list[list[str]] = []
+    header_rows = 0
+    for i, cells in enumerate(lines):
+        in_header = header is not None and i < header
+        if i == 0 or spans[i] or spans[i - 1]:
+            new = True
+        elif every_row:
+            new = i in cuts
+        elif i in cuts:
+            new = True
+        else:
+            new = not _continues(lines[i - 1], cells, steps[i - 1] < 0.85 * widest)
+        if new:
+            grouped.append(list(cells))
+            header_rows += in_header
+        else:
+            grouped[-1] = [
+                f"{above}\n{cell}" if above and cell else above or cell for above, cell in zip(grouped[-1], cells)
+            ]
+    return grouped, header_rows if header is not None else None
+
+
+def _continues(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:
+    """True for a line whose cells only go on with cells of the line above."""
+    filled = [i for i, cell in enumerate(cells) if cell]
+    if any(is_toc_entry(above[i]) for i in filled):
+        return False  # entries of a table of contents
+    if not filled or any(not above[i] and not tight for i in filled):
+        return False
+    going_on = [cells[i][:1].islower() or cells[i][:1] in "(&/" or above[i].endswith(("-", ",")) for i in filled]
+    if all(going_on) and len(filled) < len(cells):
+        return True
+    if all(cells[i].startswith("(") for i in filled):
+        return True
+    return not cells[0] and tight and len(filled) <= max(1, len(cells) // 2)

@@ -1,0 +1,178 @@
+"""Pages of parts -> the text of a document with its headings, tables, lists and page labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ragyena.documents.pdf.elements import Part
+from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
+from ragyena.documents.pdf.hyphens import Hyphens
+from ragyena.documents.pdf.margins import drop_repeated, printed_labels
+from ragyena.documents.tables import read_table
+from ragyena.documents.text_builder import TextBuilder, tidy
+
+__all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
+
+_FOOTNOTE = re.compile(r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d{1,3}|[*†‡§¶]+)\s?(?=\S)")
+_RAISED_MARK = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S|[†‡§¶]\s?\S")
+LONGEST_HEADING = 400
+_BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """An entry of a document's outline: page from 0, level from 1, title."""
+
+    page: int
+    level: int
+    title: str
+
+
+def build_text(
+    pages: Sequence[list[Part]], outline: Sequence[OutlineEntry], labels: Sequence[str], heights: Sequence[float]
+) -> TextBuilder:
+    """The text of the document. ``labels`` are those of the file, () where it has none."""
+    labels = labels or printed_labels(pages)
+    drop_repeated(pages)
+    continue_tables(pages)
+    _continue_paragraphs(pages)
+    hyphens = Hyphens(part.text for parts in pages for part in parts if part.kind == "prose")
+    for parts in pages:
+        for part in parts:
+            part.text = tidy(part.text if part.kind == "code" else hyphens.join_lines(part.text))
+            part.rows = [[tidy(hyphens.join_lines(cell)) for cell in row] for row in part.rows]
+    body = body_size(pages)
+    levels = _outline_levels(pages, outline) or heading_levels(pages, body)
+    builder = TextBuilder()
+    for i, parts in enumerate(pages):
+        builder.page(labels[i] if i < len(labels) else "")
+        footnotes = _footnotes(parts, body, heights[i])
+        list_left: list[float] = []
+        for part in parts:
+            if part.kind == "prose" and part.marker and id(part) not in levels and id(part) not in footnotes:
+                _add_item(builder, part, list_left)
+                continue
+            list_left = []
+            if id(part) in levels:
+                builder.heading(levels[id(part)], part.text)
+            elif part.kind == "table":
+                builder.table(part.rows, header_rows=part.header_rows)
+            elif part.kind == "code":
+                builder.code(part.text)
+            else:
+                builder.block(part.text, kind="footnote" if id(part) in footnotes else "prose")
+    return builder
+
+
+def top_title(parts: Sequence[Part]) -> str:
+    """The largest text on the first page, where it stands out and is in the upper part; else ``""``."""
+    prose = [part for part in parts if part.kind == "prose" and not part.aside and part.text.strip()]
+    if len(prose) < 2:
+        return ""
+    largest = max(prose[:6], key=lambda part: part.size)
+    usual = sorted(part.size for part in prose for _ in range(part.lines))
+    if largest.size < 1.2 * usual[len(usual) // 2] or not 3 <= len(largest.text) <= 200:
+        return ""
+    return " ".join(largest.text.split())
+
+
+def _outline_levels(pages: Sequence[Sequence[Part]], outline: Sequence[OutlineEntry]) -> dict[int, int]:
+    levels: dict[int, int] = {}
+    by_title: dict[tuple[int, str], list[Part]] = {}
+    for page in {entry.page for entry in outline if entry.page < len(pages)}:
+        for part in reversed(pages[page]):
+            if part.kind == "prose" and len(part.text) <= LONGEST_HEADING:
+                by_title.setdefault((page, bare_heading(part.text)), []).append(part)
+    for entry in outline:
+        parts = by_title.get((entry.page, bare_heading(entry.title)), [])
+        if parts and bare_heading(entry.title):
+            levels[id(parts.pop())] = entry.level
+    return levels
+
+
+def _footnotes(parts: Sequence[Part], body: float, height: float) -> set[int]:
+    """ids of the parts at the foot of a page, smaller than the running text, from the first with a mark on."""
+    found: set[int] = set()
+    for part in reversed(parts):
+        if part.margin:
+            continue
+        if part.kind != "prose" or part.size > 0.93 * body or part.box.y0 < 0.4 * height:
+            break
+        found.add(id(part))
+    found |= {
+        id(part)  # at the foot of a column
+        for part in parts
+        if part.kind == "prose"
+        and part.size <= 0.93 * body
+        and part.box.y0 > 0.6 * height
+        and _RAISED_MARK.match(part.text)
+    }
+    for part in parts:
+        if id(part) in found and not _FOOTNOTE.match(part.text):
+            found.discard(id(part))
+        elif id(part) in found:
+            break
+    return found
+
+
+def _add_item(builder: TextBuilder, part: Part, lefts: list[float]) -> None:
+    """Add an item of a list; its level by its indent among the items before it."""
+    while lefts and part.box.x0 < lefts[-1] - 3:
+        lefts.pop()
+    if not lefts or part.box.x0 > lefts[-1] + 3:
+        lefts.append(part.box.x0)
+    text = part.text[len(part.marker) :].strip()
+    marker = "-" if part.marker in _BULLETS else part.marker
+    builder.list_item(text, marker=marker, level=len(lefts) - 1)
+
+
+def _body(parts: Sequence[Part]) -> list[Part]:
+    return [part for part in parts if not part.margin]
+
+
+def continue_tables(pages: Sequence[list[Part]]) -> None:
+    """Give a table that goes on from the one before, on the next page or below a line of text across it, its names."""
+    last: Part | None = None
+    for parts in pages:
+        for part in _body(parts):
+            if part.kind == "table" and last is not None and last.kind == "table" and _same_columns(last, part):
+                names = read_table(last.rows, last.header_rows).names
+                first = [" ".join(cell.split()) for cell in part.rows[0]]
+                if names and part.header_rows is None and first != list(names):
+                    part.rows, part.header_rows = [list(names), *part.rows], 1
+            last = part
+
+
+def _same_columns(one: Part, other: Part) -> bool:
+    if len(one.columns) != len(other.columns):
+        return False
+    return all(abs(a - b) < 8 for a, b in zip(one.columns, other.columns))
+
+
+def _continue_paragraphs(pages: Sequence[list[Part]]) -> None:
+    """Join paragraphs that go on in the next column; a word parted between two pages moves to the first."""
+    previous: Part | None = None
+    for parts in pages:
+        kept: list[Part] = []
+        for n, part in enumerate(parts):
+            if previous is not None and _goes_on(previous, part):
+                if kept and kept[-1] is previous:
+                    previous.text += "\n" + part.text
+                    previous.open_end, previous.lines = part.open_end, previous.lines + part.lines
+                    continue
+                if n == 0 and previous.text.endswith("-"):
+                    word, _, rest = part.text.partition(" " if " " in part.text.split("\n")[0] else "\n")
+                    previous.text, part.text = f"{previous.text}\n{word}", rest
+            kept.append(part)
+            if not part.margin:
+                previous = part
+        parts[:] = kept
+
+
+def _goes_on(part: Part, following: Part) -> bool:
+    if part.kind != "prose" or following.kind != "prose" or following.margin or following.marker:
+        return False
+    same = abs(part.size - following.size) < 0.6 and part.bold == following.bold
+    return same and part.open_end and following.text[:1].islower()

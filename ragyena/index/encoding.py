@@ -1,0 +1,277 @@
+"""Values in the columns of a store: how they are written, and the one place where they are read back and checked.
+
+SQLite lets any type stand in any column, and a file may have been changed by anything. Whatever comes out of a store is
+therefore checked here for type and range before it is used; the functions raise ValueError, which the store raises as
+IndexCorruptError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args
+
+from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
+
+__all__ = [
+    "DOCUMENT_COLUMNS",
+    "PASSAGE_COLUMNS",
+    "Source",
+    "byte_offsets",
+    "check_types",
+    "document_hash",
+    "document_row",
+    "encoded",
+    "passage_row",
+    "read_document",
+    "read_passage",
+    "read_source",
+    "skipped_json",
+    "storable",
+]
+
+Value = TypeVar("Value")
+Types = Sequence[type | tuple[type, ...]]
+"""The type of each value of a row, or the types it may have."""
+
+LARGEST = 2**53
+"""No offset or count in a store comes near it."""
+MOST_SKIPPED = 100
+"""Parts of a file that were not read and are kept with their reasons."""
+KINDS = frozenset(get_args(BlockKind))
+NULL = NoneType
+SOURCE_COLUMNS: Types = (int, str, bytes, int, int, (int, NULL), (int, NULL), (int, NULL), str)
+DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, (str, NULL))
+PASSAGE_COLUMNS: Types = (
+    *(int, int, int, int, (int, NULL), str, str, (str, NULL)),
+    *(int, int, str, str, str, (str, NULL)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or a document given in Python."""
+
+    source_id: int
+    path: str
+    content_hash: bytes
+    """sha256 of the file when it was read; of a document given in Python its ``document_hash``."""
+    size: int
+    complete: bool
+    """False while documents of it are still missing: the next ``index add`` resumes there."""
+    modified: int | None = None
+    """Modification time of the file when it was read, in nanoseconds; None for a document given in Python, and for a
+    file that was modified so shortly before that it may change again within the same tick of its clock."""
+    seen: int | None = None
+    """When the file was last seen, in nanoseconds since 1970."""
+    missing_since: int | None = None
+    """When the file was first not there; None while it is."""
+    skipped: tuple[Skipped, ...] = ()
+    """Parts of the file that were not read, and the reasons; of an incomplete one also why it ended."""
+
+
+# --- writing ---------------------------------------------------------------------------------------------------
+
+
+def skipped_json(skipped: Sequence[Skipped]) -> str:
+    """The parts of a file that were not read, as JSON; of very many the first."""
+    values = [[part.source, part.message, part.hint, int(part.is_fault)] for part in skipped[:MOST_SKIPPED]]
+    return json.dumps(values)
+
+
+def document_row(document: Document) -> tuple[str, str, str, str, str, str, bytes]:
+    """Title, metadata, page starts, page labels, headings, blocks and text of a document."""
+    return (
+        json.dumps(document.title),
+        json.dumps(dict(document.metadata)),
+        json.dumps(document.page_starts),
+        json.dumps(document.page_labels),
+        json.dumps([[h.start, h.level, h.text] for h in document.headings]),
+        json.dumps(_blocks(document)),
+        encoded(document.text),
+    )
+
+
+def passage_row(passage: Passage, byte_start: int, byte_end: int) -> tuple[object, ...]:
+    """Offsets, lines, page, page label, heading path, kind and table header of a passage."""
+    p = passage
+    return (
+        *(p.start, p.end, byte_start, byte_end, p.line_start, p.line_end, p.page),
+        None if p.page_label is None else json.dumps(p.page_label),
+        *(json.dumps(p.heading_path), p.kind, json.dumps(p.table_header)),
+    )
+
+
+def document_hash(document: Document, *, titled: bool) -> bytes:
+    """sha256 of text, pages, headings, blocks and metadata, and of the title where ``titled``.
+
+    The title counts for a row of a file. That of a whole file may stem from its name, and copies of one text under
+    two names are the same document.
+    """
+    shape = [document.title if titled else "", sorted(document.metadata.items()), document.page_starts]
+    shape.append([(h.start, h.level, h.text) for h in document.headings])
+    if document.blocks or document.page_labels:  # without them it is the hash of format 1
+        shape += [_blocks(document), document.page_labels]
+    digest = hashlib.sha256(json.dumps(shape).encode("ascii"))
+    digest.update(encoded(document.text))
+    return digest.digest()
+
+
+def _blocks(document: Document) -> list[list[object]]:
+    return [[b.start, b.end, b.kind, b.header] for b in document.blocks]
+
+
+def byte_offsets(text: str, passages: Sequence[Passage]) -> list[tuple[int, int]]:
+    """Convert char offsets of ``passages``, which are in order, to byte offsets in the stored text."""
+    offsets, char, byte = [], 0, 0
+    for passage in passages:
+        byte += len(encoded(text[char : passage.start]))
+        end = byte + len(encoded(text[passage.start : passage.end]))
+        offsets.append((byte, end))
+        char, byte = passage.end, end
+    return offsets
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8, lone surrogates included."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def storable(text: str) -> str:
+    """Replace what SQLite text cannot hold: lone surrogates (undecodable bytes of a path) and zero chars."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", " ")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def check_types(row: Sequence[object], types: Types) -> None:
+    """Raises ValueError where a value of a row is of another type than that of its column."""
+    if not all(map(isinstance, row, types)):
+        column = next(i for i, value in enumerate(row) if not isinstance(value, types[i]))
+        wanted = types[column] if isinstance(types[column], tuple) else (types[column],)
+        names = [{int: "integer", str: "text", bytes: "blob", float: "real", NULL: "null"}[kind] for kind in wanted]
+        raise ValueError(f"a value of type {type(row[column]).__name__} where there should be {' or '.join(names)}")
+
+
+def read_source(row: tuple[Any, ...]) -> Source:
+    """The source of a row of ``SOURCE_COLUMNS``. Raises ValueError."""
+    source_id, path, content_hash, size, complete, modified, seen, missing_since, skipped = row
+    parts = tuple(_skipped(value) for value in _list(skipped))
+    return Source(source_id, path, content_hash, size, bool(complete), modified, seen, missing_since, parts)
+
+
+def read_document(row: tuple[Any, ...]) -> Document:
+    """The document of a row of ``DOCUMENT_COLUMNS``. Raises ValueError."""
+    title, metadata, page_starts, page_labels, headings, blocks, text, origin = row
+    pages = tuple(_integer(start) for start in _list(page_starts))
+    labels = _strings(page_labels)
+    if labels and len(labels) != len(pages):
+        raise ValueError(f"{len(labels)} page labels for {len(pages)} pages")
+    return Document(
+        source=origin or "",
+        text=_text(text),
+        title=_string(_json(title)),
+        page_starts=pages,
+        page_labels=labels,
+        headings=tuple(_heading(heading) for heading in _list(headings)),
+        blocks=tuple(_block(block) for block in _list(blocks)),
+        metadata=_metadata(metadata),
+    )
+
+
+def read_passage(row: tuple[Any, ...]) -> Passage:
+    """The passage of its text and a row of ``PASSAGE_COLUMNS``. Raises ValueError."""
+    data, start, end, line_start, line_end, page, title, path, origin, passage_id, document_id, metadata, *more = row
+    kind, table_header, page_label = more
+    text = _text(data)
+    if start < 0 or end - start != len(text) or end > LARGEST:
+        raise ValueError(f"passages are not where they say: {len(text)} characters at {start} to {end}")
+    if not (1 <= line_start <= line_end <= LARGEST and (page is None or 1 <= page <= LARGEST)):
+        raise ValueError(f"a passage on lines {line_start} to {line_end}, page {page}")
+    return Passage(
+        *(text, start, end, line_start, line_end, page),
+        title=_string(_json(title)),
+        heading_path=_strings(path),
+        source=origin or "",
+        passage_id=passage_id,
+        document_id=document_id,
+        page_label=None if page_label is None else _string(_json(page_label)),
+        kind=_kind(kind),
+        table_header=_strings(table_header),
+        metadata=_metadata(metadata),
+    )
+
+
+def _skipped(value: object) -> Skipped:
+    source, message, hint, is_fault = _parts(value, 4)
+    return Skipped(_string(source), _string(message), _string(hint), bool(is_fault))
+
+
+def _heading(value: object) -> Heading:
+    start, level, text = _parts(value, 3)
+    return Heading(_integer(start), _integer(level), _string(text))
+
+
+def _block(value: object) -> Block:
+    start, end, kind, header = _parts(value, 4)
+    return Block(_integer(start), _integer(end), _kind(kind), tuple(_each(header, _string)))
+
+
+def _kind(value: object) -> BlockKind:
+    if value not in KINDS:
+        raise ValueError(f"{value!r:.40} is no kind of block")
+    return cast(BlockKind, value)
+
+
+def _metadata(text: str) -> dict[str, str]:
+    value = {} if text == "{}" else _json(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} for metadata")
+    return {key: _string(field) for key, field in value.items()}
+
+
+def _strings(text: str) -> tuple[str, ...]:
+    return () if text == "[]" else tuple(_string(item) for item in _list(text))
+
+
+def _list(text: str) -> list[object]:
+    return [] if text == "[]" else _each(_json(text), lambda item: item)
+
+
+def _json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deeply") from None
+
+
+def _each(value: object, check: Callable[[object], Value]) -> list[Value]:
+    if not isinstance(value, list):
+        raise ValueError(f"{type(value).__name__} for a list")
+    return [check(item) for item in value]
+
+
+def _parts(value: object, count: int) -> list[object]:
+    if not isinstance(value, list) or len(value) != count:
+        raise ValueError(f"no list of {count} values")
+    return value
+
+
+def _integer(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise ValueError(f"{value!r:.40} for a number" if type(value) is not int else "a number out of range")
+    return value
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} for a string")
+    return value
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")

@@ -1,0 +1,347 @@
+"""Files and documents into an open index: read, cut into passages, embed, commit.
+
+What is new or changed is read and cut into passages. Passages are embedded, and every few hundred of them their
+documents are committed; whatever happens then, they stay. A file that changed is replaced in one transaction; a new one
+may be committed in parts and is marked as complete with the last of them: until then, the next run resumes with the
+rest of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.config import IndexConfig
+from ragyena.documents.loading import load
+from ragyena.documents.passages import split
+from ragyena.documents.tokenizer import Tokenizer
+from ragyena.errors import InputError, UnreadableDocumentError
+from ragyena.index.embedder import Embedder, embedding_text
+from ragyena.index.encoding import document_hash
+from ragyena.index.store import Source
+from ragyena.index.tracking import Stamp, content_hash
+from ragyena.index.writer import Writer
+from ragyena.types import Document, Passage, Progress, Skipped
+
+__all__ = ["Change", "Duplicate", "Failure", "Ingest"]
+
+READ_AHEAD = 20_000
+"""Passages read before embedding begins: so many are held in memory, and their number is known for the progress."""
+READ_AHEAD_CHARS = 64_000_000
+COMMIT_PASSAGES = 256
+"""Passages embedded between two commits: a process that dies loses the work on at most about so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be added, and the reason."""
+
+    path: str
+    message: str
+    hint: str
+    busy: bool = False
+    """True where it changed while it was read: it may be whole later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A document whose content the index held already."""
+
+    source: str
+    same_as: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The change made for one file, or one document given in Python."""
+
+    kind: Literal["added", "replaced", "renamed", "removed"]
+    path: str
+    was: str = ""
+    """The former path of one that was renamed."""
+
+
+class _BusyError(UnreadableDocumentError):
+    pass
+
+
+@dataclass(slots=True)
+class SourceFile:
+    """A file or a document on its way into the index."""
+
+    path: str
+    content_hash: bytes
+    size: int
+    stamp: Stamp | None
+    """Size and modification time before it was read; None for a document given in Python."""
+    document: Document | None
+    """The document, where it was given as one."""
+    replaces: bool
+    """The index holds other content of this path."""
+    resumed: bool
+    """The index holds a part of this content."""
+    unread: int = 0
+    """Its documents that wait in the queue."""
+    whole: bool = False
+    """All its documents have been read."""
+    failed: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
+    """Its parts that could not be read."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A document that waits to be embedded and stored."""
+
+    file: SourceFile
+    document: Document
+    content_hash: bytes
+    passages: list[Passage]
+    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    """[P, D]; empty where the store holds this content."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Changes made, and problems."""
+
+    changes: list[Change] = field(default_factory=list)
+    unchanged: int = 0
+    documents: int = 0
+    passages: int = 0
+    embedding_seconds: float = 0.0
+    duplicates: list[Duplicate] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+class Ingest:
+    """Reads, embeds and stores files and documents."""
+
+    def __init__(
+        self, writer: Writer, config: IndexConfig, tokenizer: Tokenizer, embedder: Embedder, progress: Progress
+    ) -> None:
+        self.tally = Tally()
+        self._store = writer.store
+        self._made_with = writer.manifest.config
+        self._config = config
+        self._tokenizer = tokenizer
+        self._embedder = embedder
+        self._progress = progress
+        self._seen: list[tuple[int, int | None]] = []
+        """Unchanged sources to note as seen, with the modification time to keep."""
+
+    def add(self, work: Sequence[Path | Document]) -> None:
+        queue: list[Prepared] = []
+        waiting: list[SourceFile] = []  # read, but not marked as complete yet
+        passages = chars = 0
+        sizes = [_size(item) for item in work]
+        unread = sum(sizes)
+        self._progress.start("reading", unread, "bytes")
+        for item, size in zip(work, sizes):
+            self._progress.advance(0, (item if isinstance(item, Path) else Path(item.source)).name)
+            file = self._changed(item)
+            if file is not None:
+                waiting.append(file)
+                for prepared in self._read(file):
+                    queue.append(prepared)
+                    passages += len(prepared.passages)
+                    chars += len(prepared.document.text)
+                    part = min(len(prepared.document.text), size)
+                    size, unread = size - part, unread - part
+                    self._progress.advance(part)
+                    # A file that replaces another is stored in one go, so it is read in one go.
+                    if (passages >= READ_AHEAD or chars >= READ_AHEAD_CHARS) and not file.replaces:
+                        self._store_all(queue, waiting)
+                        passages = chars = 0
+                        self._progress.start("reading", unread, "bytes")
+            self._progress.advance(size)
+            unread -= size
+        self._store_all(queue, waiting)
+        with self._store.transaction():
+            for source_id, modified in self._seen:
+                self._store.mark_seen(source_id, modified=modified)
+
+    def _changed(self, item: Path | Document) -> SourceFile | None:
+        """The source to read, None where the index holds it unchanged."""
+        document = item if isinstance(item, Document) else None
+        if isinstance(item, Document):
+            path, digest, size = item.source, document_hash(item, titled=True), len(item.text.encode())
+            stamp = None
+        else:
+            path = str(item)
+            stamp = Stamp.of(item)
+            record = self._store.source(path)
+            if record is not None and record.complete and stamp is not None and stamp.matches(record):
+                self._unchanged(record, stamp)
+                return None
+            try:
+                digest = content_hash(item, self._config.max_file_mb * 1_000_000)
+            except OSError:
+                digest = b""  # load() says what is wrong with it
+            size = stamp.size if stamp is not None and digest else 0
+        record = self._store.source(path)
+        same = record is not None and record.content_hash == digest
+        if record is not None and same and record.complete:
+            self._unchanged(record, stamp)
+            return None
+        replaces = record is not None and not same
+        return SourceFile(path, digest, size, stamp, document, replaces=replaces, resumed=same)
+
+    def _unchanged(self, record: Source, stamp: Stamp | None) -> None:
+        self.tally.unchanged += 1
+        modified = stamp.kept if stamp is not None else None
+        if record.missing_since is not None or modified != record.modified:
+            self._seen.append((record.source_id, modified))
+
+    def _documents(self, file: SourceFile) -> Iterator[Document | Skipped]:
+        if file.document is None:
+            yield from load(Path(file.path), self._config)
+        elif any(char.isalnum() for char in file.document.text):
+            yield file.document
+        else:
+            raise UnreadableDocumentError(f"{file.path} holds no text", hint="leave it out")
+
+    def _read(self, file: SourceFile) -> Iterator[Prepared]:
+        """The documents of a file that are not in the index yet, cut into passages."""
+        source = self._store.source(file.path) if file.resumed else None
+        held = self._store.origins(source.source_id) if source is not None else {}
+        try:
+            for document in self._documents(file):
+                if isinstance(document, Skipped):
+                    file.skipped.append(document)
+                    continue
+                # A title that stems from a file's name is no part of the content.
+                titled = file.document is not None or document.source != file.path
+                digest = document_hash(document, titled=titled)
+                if held.get(document.source) == digest:
+                    continue
+                passages = split(document, self._tokenizer, self._made_with.passage_tokens)
+                file.unread += 1
+                yield Prepared(file, document, digest, passages)
+            if file.stamp is not None and not file.stamp.is_of(Stamp.of(Path(file.path))):
+                raise _BusyError(
+                    f"{file.path} changed while it was read", hint="add it again when it is no longer being written"
+                )
+            file.whole = True
+            self.tally.skipped += file.skipped
+        except InputError as error:
+            file.failed = True
+            file.skipped.append(Skipped(file.path, error.message, error.hint))
+            self.tally.failed.append(Failure(file.path, error.message, error.hint, isinstance(error, _BusyError)))
+
+    # --- storing
+
+    def _store_all(self, queue: list[Prepared], waiting: list[SourceFile]) -> None:
+        """Embed and store the queue, mark files as complete that are; empties both lists."""
+        # A file that failed keeps the content it had in the index; of a new one, what could be read is stored.
+        kept = [p for p in queue if not (p.file.failed and p.file.replaces)]
+        self._progress.start("embedding", sum(len(p.passages) for p in kept), "passages")
+        done = [file for file in waiting if file.whole and not file.unread]
+        batch: list[Prepared] = []
+        size = 0
+        for position, prepared in enumerate(kept):
+            batch.append(prepared)
+            size += len(prepared.passages)
+            following = kept[position + 1].file if position + 1 < len(kept) else None
+            inside_replacement = following is prepared.file and prepared.file.replaces
+            if (size >= COMMIT_PASSAGES or following is None) and not inside_replacement:
+                self._store_batch(batch, done)
+                batch, size, done = [], 0, []
+        if done:
+            self._store_batch([], done)
+        with self._store.transaction():
+            for file in waiting:  # status says why a file is not whole
+                if file.failed and not file.replaces and self._store.source(file.path) is not None:
+                    self._put_source(file, complete=False)
+        queue.clear()
+        waiting[:] = [file for file in waiting if not file.whole and not file.failed]
+
+    def _store_batch(self, batch: Sequence[Prepared], done: Sequence[SourceFile]) -> None:
+        """Embed some documents and commit them in one transaction, with the files that this completes."""
+        self._embed(batch)
+        finished = list(done)
+        tally = Tally()
+        with self._store.transaction():
+            source_ids: dict[str, int] = {}
+            detached: list[int] = []
+            for prepared in batch:
+                file = prepared.file
+                if file.path not in source_ids:
+                    source_ids[file.path], left = self._begin(file, batch)
+                    detached += left
+                self._store_document(source_ids[file.path], prepared, tally)
+                file.unread -= 1
+                if file.whole and not file.unread:
+                    finished.append(file)
+            for file in finished:
+                self._put_source(file, complete=True)
+            self._store.remove_orphans(detached)
+        for file in finished:
+            self.tally.changes.append(Change("replaced" if file.replaces else "added", file.path))
+        self.tally.documents += tally.documents
+        self.tally.passages += tally.passages
+        self.tally.duplicates += tally.duplicates
+
+    def _begin(self, file: SourceFile, batch: Sequence[Prepared]) -> tuple[int, list[int]]:
+        """The id of a file's source, and the documents it no longer holds: they are removed last, since they may come
+        back elsewhere in it."""
+        source_id = self._put_source(file, complete=False)
+        if file.replaces:
+            new = {p.document.source: p.content_hash for p in batch if p.file is file}
+            held = self._store.origins(source_id)
+            return source_id, self._store.detach(source_id, [o for o, digest in held.items() if new.get(o) != digest])
+        if file.resumed:
+            return source_id, self._store.detach(source_id, [p.document.source for p in batch if p.file is file])
+        return source_id, []
+
+    def _put_source(self, file: SourceFile, *, complete: bool) -> int:
+        modified = file.stamp.kept if file.stamp is not None else None
+        return self._store.put_source(
+            file.path, file.content_hash, file.size, complete=complete, modified=modified, skipped=file.skipped
+        )
+
+    def _store_document(self, source_id: int, prepared: Prepared, tally: Tally) -> None:
+        document, digest = prepared.document, prepared.content_hash
+        held = self._store.document_id(digest)
+        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors):
+            tally.documents += 1
+            tally.passages += len(prepared.passages)
+        elif held is not None:
+            same_as = self._store.document(held).source
+            if same_as != document.source:
+                tally.duplicates.append(Duplicate(document.source, same_as))
+
+    def _embed(self, batch: Sequence[Prepared]) -> None:
+        """Embed the documents of a batch that the store does not hold."""
+        fresh: dict[bytes, Prepared] = {}
+        for prepared in batch:
+            if prepared.content_hash in fresh or self._store.document_id(prepared.content_hash) is not None:
+                self._progress.advance(len(prepared.passages))
+            else:
+                fresh[prepared.content_hash] = prepared
+        began = time.perf_counter()
+        texts = [embedding_text(passage) for prepared in fresh.values() for passage in prepared.passages]
+        at = Path(batch[-1].file.path).name if batch else ""
+        vectors = self._embedder.embed(texts, on_progress=lambda count: self._progress.advance(count, at))
+        self.tally.embedding_seconds += time.perf_counter() - began
+        first = 0
+        for prepared in fresh.values():
+            prepared.vectors = vectors[first : first + len(prepared.passages)]
+            first += len(prepared.passages)
+
+
+def _size(item: Path | Document) -> int:
+    """Bytes of a file, 0 where it cannot be told, or of a document's text."""
+    if isinstance(item, Document):
+        return len(item.text)
+    try:
+        return item.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,126 @@
+"""Markdown: lines are the file's; tables, code, lists, headings and front matter are told apart."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ragyena.config import IndexConfig
+from ragyena.documents.loading import load
+from ragyena.types import Document
+
+
+def read(tmp_path: Path, text: str) -> Document:
+    path = tmp_path / "a.md"
+    path.write_text(text, encoding="utf-8")
+    (document,) = load(path, IndexConfig())
+    assert isinstance(document, Document)
+    return document
+
+
+def blocks(document: Document) -> list[tuple[str, str]]:
+    return [(block.kind, document.text[block.start : block.end]) for block in document.blocks]
+
+
+def test_front_matter_is_metadata(tmp_path: Path) -> None:
+    text = (
+        "---\ntitle: Bridge log\nauthor: R. Vance\ndate: 2023-05-01\nversion: 1.10\ntags: [steel, river]\n"
+        "place: {river: Sava}\ndraft:\n---\n\n# Log\n\nThe bridge opened in June.\n"
+    )
+    document = read(tmp_path, text)
+    assert document.title == "Bridge log"
+    assert document.metadata == {
+        "author": "R. Vance",
+        "date": "2023-05-01",
+        "version": "1.10",
+        "tags": "steel, river",
+        "place.river": "Sava",
+    }
+    assert document.text == text
+    assert [heading.text for heading in document.headings] == ["Log"]
+
+
+@pytest.mark.parametrize(
+    ("front", "metadata"),
+    [
+        (
+            '+++\nauthor = "Vance"\ntags = ["a", "b"]\nweight = 3\n+++\n',
+            {"author": "Vance", "tags": "a, b", "weight": "3"},
+        ),
+        ("% The title\n% Ana; Ben\n% 2024\n", {"author": "Ana, Ben", "date": "2024"}),
+        ("---\nauthor: a: b: {\ndate: 2023-99-99\n---\n", {"author": "a: b: {", "date": "2023-99-99"}),
+        ("---\n- a\n- b\n---\n", {}),
+        ("---\nauthor: never closed\n", {}),
+        ("---\na: " + "[" * 20_000 + "\n---\n", None),
+    ],
+    ids=["toml", "pandoc", "malformed", "no mapping", "no end", "deep"],
+)
+def test_other_front_matter(tmp_path: Path, front: str, metadata: dict[str, str] | None) -> None:
+    document = read(tmp_path, front + "\nText.\n")
+    assert document.text.endswith("Text.\n")
+    if metadata is not None:
+        assert document.metadata == metadata
+
+
+def test_a_table_is_rewritten_row_for_row_on_its_lines(tmp_path: Path) -> None:
+    document = read(tmp_path, "Intro\n\n| Model | Weight |\n|:--|--:|\n| V\\|20 | **3.9** kg |\n| V-30 | |\n\nEnd\n")
+    assert document.text.split("\n") == [
+        "Intro", "", "", "", "Model: V|20; Weight: 3.9 kg", "Model: V-30", "", "End", "",
+    ]  # fmt: skip
+    (block,) = document.blocks
+    assert (block.kind, block.header) == ("table", ("Model", "Weight"))
+
+
+def test_code_lists_and_footnotes(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        "- one\n- two\n\n  ```sh\n  # no heading\n  ```\n\nText[^1].\n\n    indented\n\n~~~\nopen\n\n[^x]: in code\n",
+    )
+    assert blocks(document) == [
+        ("list", "- one\n- two\n\n  ```sh"),
+        ("code", "  # no heading"),
+        ("list", "  ```"),
+        ("code", "    indented"),
+        ("code", "open\n\n[^x]: in code"),
+    ]
+    document = read(tmp_path, "Text[^1].\n\n[^1]: The note.\n")
+    assert blocks(document) == [("footnote", "[^1]: The note.")]
+
+
+def test_html_in_markdown(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        '<!-- a\nremark -->\n<h1 align="center">\n  <img src="x" alt="The logo">Foo &amp; Bar\n</h1>\n\n'
+        "A <!-- note --> line\n\n```\n<!-- kept -->\n```\n",
+    )
+    assert document.text.split("\n") == [
+        "", "", "", "The logo Foo & Bar", "", "", "A  line", "", "```", "<!-- kept -->", "```", "",
+    ]  # fmt: skip
+    assert document.title == "The logo Foo & Bar"
+
+
+def test_headings_with_ids_and_closing_marks(tmp_path: Path) -> None:
+    document = read(tmp_path, "# A `b` *c* {#top}\n\n## D ##\n\nE\n---\n")
+    assert [(h.level, h.text) for h in document.headings] == [(1, "A b c"), (2, "D"), (2, "E")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\ntitle:" + " " * 100_000 + "x\n---\n\ntext",
+        "---\n" + " " * 100_000,
+        "---\na: &a [x, x]\n" + "".join(f"b{i}: [*a, *a]\n" for i in range(1000)) + "---\ntext",
+        "> " * 20_000 + "text",
+        "text" + "<!--" * 50_000,
+        ("# " + "[" * 4000 + "\n") * 3,
+        "|" + "a|" * 100 + "\n|" + "-|" * 100 + "\n" + "|text\n" * 1000,
+        "|a" * 2000 + "|\n" + "|-" * 2000 + "|\n" + "|1" * 2000 + "|\ntext",
+    ],
+    ids=["title", "spaces", "references", "quotes", "comments", "brackets", "short rows", "wide table"],
+)
+def test_time_is_bounded(tmp_path: Path, text: str) -> None:
+    started = time.monotonic()
+    read(tmp_path, text + "\ntext\n")
+    assert time.monotonic() - started < 8
