@@ -34,7 +34,7 @@ from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD, locate, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.sync import check_roots
-from ragyena.index.tracking import file_states, moved_with_folder
+from ragyena.index.tracking import cited_at, moved_with_folder
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
 from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
@@ -252,7 +252,7 @@ class Index:
         tokenizer = _tokenizer(self.settings)
         self._wrote = True
         with Writer(self.folder) as writer:
-            self._check_settings(tokenizer)
+            self.manifest.check_settings(self.folder, config, tokenizer)
             if careful:
                 check_roots(writer.store, gathered.roots)
             report = add(
@@ -428,9 +428,7 @@ class Index:
             ('iron', None)
         """
         with self._turn:
-            states = file_states(self.store, document_id, self.settings.index.max_file_mb * 1_000_000)
-        best = sorted(states, key=lambda state: (_CITED_FIRST.index(state[1]), state[0] != source))
-        return best[0] if best else (source, None)
+            return cited_at(self.store, document_id, source, self.settings.index.max_file_mb * 1_000_000)
 
     def document(self, document_id: int) -> Document:
         """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
@@ -450,25 +448,6 @@ class Index:
         with self._turn:
             self.manifest = Manifest.read(self.folder)
             self._dense = None
-
-    def _check_settings(self, tokenizer: Tokenizer) -> None:
-        """Raises IndexMismatchError where the index was made with other settings or another tokenizer."""
-        made, wanted = self.manifest.config, self.settings.index
-        if (key := self.manifest.differing_setting(wanted)) is not None:
-            raise IndexMismatchError(
-                f"{self.folder} was made with {key} = {getattr(made, key)!r},"
-                f" the settings say {getattr(wanted, key)!r}",
-                hint=f"set index.{key} to what it was, or {REBUILD}",
-            )
-        if self.manifest.tokenizer_fingerprint != tokenizer.fingerprint:
-            raise IndexMismatchError(
-                f"the passages of {self.folder} were cut by another tokenizer"
-                f" ({self.manifest.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
-                hint=f"choose the reader it was made for, or {REBUILD}",
-            )
-
-
-_CITED_FIRST: tuple[FileState | None, ...] = ("unchanged", None, "changed", "missing")
 
 
 def _name(item: Path | Document) -> str:

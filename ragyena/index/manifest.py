@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import IndexCorruptError, IndexFormatError, IndexNotFoundError, RagyenaError
+from ragyena.errors import IndexCorruptError, IndexFormatError, IndexMismatchError, IndexNotFoundError, RagyenaError
 from ragyena.index.embedder import Embedder
 from ragyena.index.storage import REBUILD, UPGRADE, flush_folder, storage_errors
 from ragyena.index.vectors import VectorFile
@@ -126,6 +126,21 @@ class Manifest(BaseModel):
     def differing_setting(self, config: IndexConfig) -> str | None:
         """The first setting fixed by this index that has another value in ``config``."""
         return next((key for key in FIXED if getattr(self.config, key) != getattr(config, key)), None)
+
+    def check_settings(self, folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> None:
+        """Raises IndexMismatchError where the index in ``folder`` was made with other settings or another tokenizer."""
+        if (key := self.differing_setting(config)) is not None:
+            raise IndexMismatchError(
+                f"{folder} was made with {key} = {getattr(self.config, key)!r},"
+                f" the settings say {getattr(config, key)!r}",
+                hint=f"set index.{key} to what it was, or {REBUILD}",
+            )
+        if self.tokenizer_fingerprint != tokenizer.fingerprint:
+            raise IndexMismatchError(
+                f"the passages of {folder} were cut by another tokenizer"
+                f" ({self.tokenizer_fingerprint[:12]}) than the reader's ({tokenizer.fingerprint[:12]})",
+                hint=f"choose the reader it was made for, or {REBUILD}",
+            )
 
     def changed(self, **values: object) -> Manifest:
         """A copy with other values and the present time."""

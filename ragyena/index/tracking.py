@@ -23,7 +23,7 @@ from ragyena.types import FileState
 __all__ = [
     "Renamed",
     "Stamp",
-    "file_states",
+    "cited_at",
     "follow_folder",
     "gone",
     "moved_with_folder",
@@ -35,6 +35,10 @@ FRESH_SECONDS = 2.0
 """A file modified so shortly before it was read may change again without a later modification time."""
 SAMPLED = 64
 """Sources that are looked at to see whether an index was moved together with its documents."""
+
+
+BEST_FIRST: tuple[FileState | None, ...] = ("unchanged", None, "changed", "missing")
+"""States of a file, from the one that is cited most gladly; None for a document given in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +113,17 @@ def gone(store: Store, roots: Sequence[Path]) -> list[Source]:
     return [source for source in candidates if is_gone(source.path) and store.is_file(source)]
 
 
-def file_states(store: Store, document_id: int, limit: int) -> list[tuple[str, FileState | None]]:
-    """The origins of a document in order, each with the state of its file; None for a document given in Python."""
+def cited_at(store: Store, document_id: int, source: str, limit: int) -> tuple[str, FileState | None]:
+    """The origin by which to cite a document, and the state of its file: ``source`` unless the file of another origin
+    is in a better state. Files of up to ``limit`` bytes are hashed where their time leaves a doubt."""
     rows = store.rows(
         "SELECT o.origin, s.path FROM origins o JOIN sources s USING (source_id) WHERE document_id = ?"
         " ORDER BY origin_id",
         (document_id,),
         types=(str, str),
     )
-    return [(origin, _state(store, path, limit)) for origin, path in rows]
+    states = [(origin, _state(store, path, limit)) for origin, path in rows]
+    return min(states, key=lambda state: (BEST_FIRST.index(state[1]), state[0] != source), default=(source, None))
 
 
 def _state(store: Store, path: str, limit: int) -> FileState | None:

@@ -362,7 +362,7 @@ def _product_sum(arguments: Arguments) -> float:
     columns = [argument if isinstance(argument, list) else [argument] for argument in arguments]
     if len({len(column) for column in columns}) != 1:  # cells that are empty are not there to be counted
         raise _UnknownError
-    return math.fsum(math.prod(_number(value) for value in row) for row in zip(*columns, strict=True))  # type: ignore[arg-type]
+    return math.fsum(math.prod(_number(value) for value in row) for row in zip(*columns, strict=True))
 
 
 _FUNCTIONS: Mapping[str, Callable[[Arguments], Argument]] = {

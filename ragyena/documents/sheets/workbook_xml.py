@@ -69,6 +69,8 @@ class Workbook:
         """Read the sheets in their order, those that are no tables of cells (charts) left out."""
         main = self.package.main_part("xl/workbook.xml")
         root = self.package.xml(main)
+        if root is None:
+            raise ValueError(f"its part {main} is empty")
         relations = self.package.relations(main)
         by_kind = {relation.kind: relation.target for relation in relations.values()}
         properties = next(iter(root.iter("{*}workbookPr")), None)
