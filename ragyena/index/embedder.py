@@ -20,6 +20,7 @@ import numpy.typing as npt
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
+from ragyena.files import expanded
 from ragyena.types import Passage
 
 __all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "Reranker", "bundled_folder", "embedding_text", "weights_sha256"]
@@ -146,7 +147,7 @@ class Reranker:
         from sentence_transformers import CrossEncoder
 
         _silence_libraries()
-        here = Path(name).expanduser()
+        here = expanded(name)
         offline = here.exists() or bool(constants.HF_HUB_OFFLINE)
         try:
             model = CrossEncoder(str(here) if here.exists() else name, local_files_only=offline)

@@ -25,6 +25,7 @@ from ragyena.errors import (
     NothingToIndexError,
     StorageError,
 )
+from ragyena.files import expanded
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
@@ -457,4 +458,4 @@ def _name(item: Path | Document) -> str:
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:
     checkpoint = config.reader.checkpoint
-    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser())
+    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint))

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError, UsageError
+from ragyena.files import expanded
 
 __all__ = [
     "LOCK_NAME",
@@ -60,7 +61,7 @@ def locate(index: str | os.PathLike[str] | None, config: PipelineConfig) -> Path
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 -- resolve() would replace the names of links
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100 -- resolve() would replace the names of links
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SLOW = 5.0
 RSS_MB = 1000
 LONGEST = 200_000
+PLAIN_BYTES = 4096
+"""Inputs that are no zip container do not grow beyond this: small ones are tried faster."""
 MEMBER_BYTES = 2_000_000
 
 
@@ -116,7 +118,7 @@ def _fuzz(names: list[str], findings: Path, counts: Path, flags: list[str]) -> N
         if body[:2] == b"PK" and chance.random() < 0.9:
             body = _mutated_zip(body, chance, atheris.Mutate) or body
         else:
-            body = atheris.Mutate(body, most - 1)
+            body = atheris.Mutate(body, min(most - 1, max(PLAIN_BYTES, len(body))))
         return (head + body)[:most]
 
     atheris.Setup([sys.argv[0], *flags], one, custom_mutator=mutate)
