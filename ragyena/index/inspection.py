@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,20 @@ __all__ = ["IndexStatus", "SourceStatus", "VerifyReport", "status", "verify"]
 
 SHOWN = 5
 """Problems of one kind that are named one by one."""
+WORDS_SECONDS = 60.0
+WORDS_BYTES = 1_000_000
+"""The check of a full text index may take so many seconds, and one more for so many bytes of its store."""
+WORDS_BUSY = 5
+WORDS_CHECK = f"""
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+db.execute("PRAGMA trusted_schema = OFF")
+try:
+    db.execute(f"INSERT INTO {{sys.argv[2]}} ({{sys.argv[2]}}) VALUES ('integrity-check')")
+except sqlite3.Error as error:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    sys.exit({WORDS_BUSY} if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY) else 1)
+"""
 UNIT_TOLERANCE = 0.01
 """Largest distance of a stored vector's length from 1."""
 
@@ -161,17 +177,27 @@ def _sqlite_problems(store: Store) -> list[str]:
 
 
 def _words_problems(path: Path) -> list[str]:
-    """What FTS5 finds wrong with the full text indexes: its check is a statement that needs a writable connection."""
+    """What FTS5 finds wrong with the full text indexes.
+
+    Its check needs a writable connection, and has a process of its own: in some versions of SQLite a damaged index
+    ends the process that checks it.
+    """
     try:
-        with closing(Store(path, writable=True)) as writable:
-            for table in ("lexicon", "characters"):
-                try:
-                    writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
-                except IndexCorruptError:
-                    return [f"{path}: the full text index {table} is damaged"]
+        Store(path, writable=True).close()
     except (IndexCorruptError, StorageError, IndexLockedError):
-        pass  # damaged, on a read-only disk or being written: the other checks say so, or stand
-    return []
+        return []  # damaged, on a read-only disk or being written: the other checks say so, or stand
+    problems = []
+    for table in ("lexicon", "characters"):
+        seconds = WORDS_SECONDS + path.stat().st_size / WORDS_BYTES
+        command = [sys.executable, "-I", "-c", WORDS_CHECK, str(path), table]
+        try:
+            ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired:
+            problems.append(f"{path}: the check of the full text index {table} does not end")
+            continue
+        if ended.returncode not in (0, WORDS_BUSY):
+            problems.append(f"{path}: the full text index {table} is damaged")
+    return problems
 
 
 def _lexicon_problems(store: Store, path: Path) -> list[str]:

@@ -104,6 +104,8 @@ def _check_graph(file: _File, dimension: int, count: int) -> None:
             raise ValueError("it has links to vectors that are not there")
     for level in range(1, len(ends) - 1):
         members = np.flatnonzero(levels > level)
+        if not len(members):
+            break
         held = links[offsets[members, None] + np.arange(ends[level], ends[level + 1])]
         if (levels[held[held >= 0]] <= level).any():
             raise ValueError("it has links to vectors of a lower level")

@@ -212,7 +212,7 @@ def test_a_repair_does_not_trust_a_damaged_store(copy: Path) -> None:
     assert report.repaired == ()
 
 
-@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivfpq"])
+@pytest.mark.parametrize("kind", ["flat", "hnsw", pytest.param("ivfpq", marks=pytest.mark.slow)])
 def test_the_layout_of_a_vector_file(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(400, 8)).astype(np.float32)
