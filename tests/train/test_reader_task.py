@@ -108,3 +108,12 @@ def test_a_head_that_the_other_reader_lacks_keeps_its_weights(world: Any, stage:
     each._average()
     assert torch.equal(each.model.item.weight, torch.full_like(each.model.item.weight, 3.0))
     assert torch.allclose(each.model.span.weight, load_state(folder)["span.weight"] * 0.5, atol=1e-4)
+
+
+def test_a_reader_of_lists_learns_its_heads(world: Any, stage: Stages, tiny_model: Models) -> None:
+    each = task(world, stage(model=tiny_model("hyena", lists=True)))
+    loss, parts = each.loss(each.batch(0), 0.0)
+    loss.backward()
+    assert parts["list"].isfinite() and parts["item"] > 0
+    assert each.model.item is not None and each.model.list_mode is not None
+    assert each.model.item.weight.grad.abs().sum() > 0 and each.model.list_mode.weight.grad is not None

@@ -194,7 +194,7 @@ class _LineText:
         self.lines: list[str] = []
         self.chars = 0
         self._headers: list[tuple[str, ...] | None] = []
-        """Of every line: its table's header; None for prose and empty lines."""
+        """The table's header of every line; None for prose and empty lines."""
 
     def add(self, line: int, texts: Sequence[str], header: tuple[str, ...] | None) -> None:
         """Add lines, the first of them at the number ``line`` where that is not passed yet."""
