@@ -15,11 +15,10 @@ package loads no torch.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers know it; importing typing takes longer than all else here
 if TYPE_CHECKING:
     import os
+    from typing import Any
 
     from ragyena.errors import RagyenaError
     from ragyena.index.index import Index
@@ -64,6 +63,8 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use: numpy and torch come with them."""
+    import importlib
+
     if name in __all__:
         return getattr(importlib.import_module(_HOMES.get(name, "ragyena.types")), name)
     raise AttributeError(f"module 'ragyena' has no attribute '{name}'")

@@ -13,7 +13,9 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, cast
 
-__all__ = ["SMALL_FILE_BYTES", "open_file", "read_file"]
+from ragyena.errors import UsageError
+
+__all__ = ["SMALL_FILE_BYTES", "expanded", "open_file", "read_file"]
 
 SMALL_FILE_BYTES = 16_000_000
 """The limit for files written by hand: settings, recipes, ignore files."""
@@ -26,6 +28,24 @@ _KINDS = (
     (stat.S_ISBLK, errno.EINVAL, "it is a device, not a regular file"),
 )
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path with the home folder in the place of ``~`` or ``~user``.
+
+    Raises UsageError for a user that there is not, and for a name that no file can have.
+    """
+    name = os.fspath(path)
+    if "\0" in name:
+        reason = "it holds a NUL character"
+    elif not name.isascii() and name.encode("utf-8", "replace") != name.encode("utf-8", "surrogatepass"):
+        reason = "it is not UTF-8"
+    else:
+        try:
+            return Path(name).expanduser()
+        except RuntimeError:
+            reason = "there is no such user"
+    raise UsageError(f"no file can be at {name}: {reason}", hint="check the path")
 
 
 def open_file(path: Path, limit: int) -> BinaryIO:

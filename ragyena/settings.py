@@ -35,6 +35,7 @@ from pydantic.fields import FieldInfo
 from ragyena import recipes
 from ragyena.config import PipelineConfig, parse
 from ragyena.errors import ConfigError
+from ragyena.files import expanded
 from ragyena.parsing import MalformedError, read_yaml
 
 __all__ = [
@@ -127,7 +128,7 @@ def load_settings(
     environ = os.environ if environ is None else environ
     files = {str(path): _read(path) for path in (_project_file(folder or Path.cwd()), user_file()) if path is not None}
     recipe, recipe_origin = _choose_recipe(environ, files)
-    if pipeline:
+    if pipeline is not None:
         recipe, recipe_origin = pipeline, origin or "--pipeline"
     recipe_values, recipe_path = recipes.load_recipe("pipelines", recipe)
 
@@ -185,10 +186,10 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """``values`` with the paths in it taken from the file's own folder, wherever the command runs."""
     values = dict(values)
     if isinstance(values.get("index_root"), str):
-        values["index_root"] = str(folder / Path(values["index_root"]).expanduser())
+        values["index_root"] = str(folder / expanded(values["index_root"]))
     reader = values.get("reader")
     if isinstance(reader, dict) and isinstance(reader.get("checkpoint"), str) and reader["checkpoint"] != "shipped":
-        values["reader"] = {**reader, "checkpoint": str(folder / Path(reader["checkpoint"]).expanduser())}
+        values["reader"] = {**reader, "checkpoint": str(folder / expanded(reader["checkpoint"]))}
     return values
 
 
@@ -219,6 +220,10 @@ def _checked(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else "`ragyena config show` lists every setting"
             raise ConfigError(f"{source}: unknown setting '{name}'", hint=hint)
+    for name, value in layer.items():
+        texts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise ConfigError(f"{source}: '{name}' holds a NUL character", hint="write it without")
     nested: dict[str, Any] = {}
     _put(nested, layer)
     parse(PipelineConfig, nested, source=source)

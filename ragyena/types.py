@@ -258,6 +258,12 @@ class Citation:
     score: float
     file_state: FileState | None = None
     """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
+    page_label: str | None = None
+    """The name printed on that page, None where the file has none."""
+    kind: BlockKind = "prose"
+    """The kind of block that most of the passage belongs to."""
+    table_header: tuple[str, ...] = ()
+    """The column names of that block, where it is a table."""
 
 
 @dataclass(frozen=True, slots=True)

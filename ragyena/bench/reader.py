@@ -29,6 +29,7 @@ from ragyena.bench.figures import seconds as seconds_of
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
 from ragyena.eval import machine
+from ragyena.files import expanded
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import ContextShape, ReaderInput
 from ragyena.model.mixers import READER_MIXERS
@@ -147,7 +148,7 @@ def _open(name: str) -> ReaderModel:
     known = architectures()
     if name in known:
         return ReaderModel(known[name])
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
         config = load_config(folder)
         if not isinstance(config, ReaderModelConfig):

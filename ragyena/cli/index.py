@@ -17,6 +17,7 @@ from ragyena.cli.options import (
     QuietOption,
     WhereOption,
     configure,
+    given_path,
     index_path,
     parse_filters,
 )
@@ -49,7 +50,10 @@ app.command("sync")(sync.command)
 @app.command(help=ADD_HELP)
 def add(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files and folders; folders are searched recursively.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", parser=given_path, help="Files and folders; folders are searched recursively."
+        ),
     ],
     index: IndexOption = None,
     prune: Annotated[

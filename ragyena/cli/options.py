@@ -21,6 +21,7 @@ __all__ = [
     "SetOption",
     "WhereOption",
     "configure",
+    "given_path",
     "index_path",
     "parse_filters",
     "whole_numbers",
@@ -63,6 +64,15 @@ def index_path(index: str | None, config: PipelineConfig) -> Path:
     from ragyena.index.storage import locate
 
     return locate(index, config)
+
+
+def given_path(text: str) -> Path:
+    """A path of the command line. Raises UsageError for an empty one, which would be the working directory."""
+    from pathlib import Path
+
+    if not text.strip():
+        raise UsageError("a path is empty", hint="name a file or folder; '.' is the working directory")
+    return Path(text)
 
 
 def parse_filters(pairs: list[str]) -> dict[str, str]:

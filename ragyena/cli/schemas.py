@@ -30,6 +30,8 @@ class CitationJson(_Json):
     title: str
     page: int | None
     """Page of the answer, from 1; null for formats without pages."""
+    page_label: str | None
+    """The name printed on that page (`iv`, `A-3`); null where the file has none."""
     line_start: int
     line_end: int
     """Lines of the quote in the document's text, from 1."""
@@ -41,6 +43,10 @@ class CitationJson(_Json):
     answer_start: int | None
     answer_end: int | None
     """Offsets of the answer in the quote; null where the answer was written, not extracted."""
+    kind: types.BlockKind
+    """What most of the passage is."""
+    table_header: list[str]
+    """Column names of its table; empty where it is none."""
     score: float
     """Probability of this place under the reader."""
     file_state: types.FileState | None
@@ -52,7 +58,15 @@ class CitationJson(_Json):
 class PassageJson(_Json):
     document: str
     title: str
+    heading_path: list[str]
+    """Headings the passage stands under, outermost first."""
     page: int | None
+    page_label: str | None
+    """The name printed on that page; null where the file has none."""
+    kind: types.BlockKind
+    """What most of the passage is."""
+    table_header: list[str]
+    """Column names of its table; empty where it is none."""
     line_start: int
     line_end: int
     start: int

@@ -93,7 +93,9 @@ def packing_view(log: PackingLog) -> RenderableType:
 
 
 def place(passage: Passage | Citation) -> str:
-    """``page 3`` or ``lines 10-12``."""
+    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
+    if passage.page is not None and passage.page_label not in (None, str(passage.page)):
+        return f"page {passage.page_label} ({passage.page} in the file)"
     if passage.page is not None:
         return f"page {passage.page}"
     if passage.line_start == passage.line_end:

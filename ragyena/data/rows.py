@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ragyena.errors import DataError, MissingDependencyError, PathNotFoundError
-from ragyena.files import open_file
+from ragyena.files import expanded, open_file
 from ragyena.parsing import MalformedError, parse_json, parse_json_lines
 
 __all__ = ["Row", "valid_rows"]
@@ -70,7 +70,7 @@ def valid_rows(names: Sequence[str], kind: type[_Record], problems: list[str]) -
 
 
 def _rows(name: str) -> Iterator[Row]:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file() and _kind(file) is not None)
         if files and not _is_saved_dataset(path):

@@ -52,7 +52,7 @@ _MISSING = frozenset(("-", "–", "—", "n/a", "na", "none", "tbd", "tba", "?",
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the first rows of a table say about all of it."""
+    """The layout of a table, as its first rows tell it."""
 
     titles: tuple[str, ...] = ()
     """Lines above the names that are about the whole table."""
@@ -230,7 +230,7 @@ def _is_group(upper: Row, lower: Row) -> bool:
 
 
 def _may_name(row: Row, below: Sequence[Row], above: Sequence[Row]) -> tuple[bool, bool]:
-    """Whether a row holds names, and whether the columns below it tell so: short texts, no values save in a series."""
+    """Two answers: a row may hold names (short texts, no values save in a series); the columns below it tell so."""
     cells = {i: cell for i, cell in enumerate(row) if cell}
     if not cells or not below or any(len(cell) > LONGEST_NAME for cell in cells.values()):
         return False, False

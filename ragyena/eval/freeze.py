@@ -27,6 +27,7 @@ from ragyena.eval.journal import Journal, digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
 from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
 from ragyena.eval.recipe import Setup
+from ragyena.files import expanded
 from ragyena.types import Passage, ScoredPassage
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def index_place(index: str | Path, settings: PipelineConfig) -> Path:
 
     if not str(index).strip():
         raise UsageError("--index is empty", hint="give the name or the folder of an index")
-    plain = Path(index).expanduser()
+    plain = expanded(index)
     if is_index(plain) or plain.parent != Path():
         return plain
     named = locate(str(index), settings)

@@ -19,6 +19,7 @@ from ragyena.data.rows import valid_rows
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, PathNotFoundError
+from ragyena.files import expanded
 from ragyena.types import Document, Passage
 
 __all__ = ["ContextRow", "EvalData", "Question", "cut", "data_files", "fingerprint", "load", "sample", "stamps"]
@@ -46,7 +47,7 @@ class EvalData:
 
 def data_files(config: EvalConfig, data_root: Path) -> EvalConfig:
     """The recipe with the names of its data files made paths. Raises PathNotFoundError for a file that is missing."""
-    root = data_root.expanduser()
+    root = expanded(data_root)
     files: dict[str, Any] = {name: under(root, getattr(config, name)) for name in _FILES}
     return config.model_copy(update=files | ({"beir": str(root / config.beir)} if config.beir else {}))
 

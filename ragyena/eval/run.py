@@ -27,6 +27,7 @@ from ragyena.eval.questions import data_files, data_stamps, stamps
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
+from ragyena.files import expanded
 from ragyena.reader.reader import Reader
 from ragyena.settings import load_settings
 from ragyena.types import Progress
@@ -301,7 +302,7 @@ def _digest(setup: Setup, contexts: Path | None) -> str:
     """Identifies everything that a result depends on: a part with the same is not run again."""
     settings = setup.settings
     checkpoint = settings.reader.checkpoint
-    folder = recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser()
+    folder = recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint)
     shaped_by: dict[str, Any] = {
         "part": setup.name,
         "config": setup.config.model_dump(mode="json"),

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
+from ragyena.files import expanded
 from ragyena.types import Passage
 
 __all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "Reranker", "bundled_folder", "embedding_text", "weights_sha256"]
@@ -50,13 +51,13 @@ class Embedder(ABC):
     """sha256 of the weights."""
 
     @staticmethod
-    def open(name: str) -> Embedder:
-        """Load the embedder of this name.
+    def open(name: str, *, download: bool = True) -> Embedder:
+        """Load the embedder of this name; one that is not on this machine is fetched only where ``download``.
 
         Raises MissingDependencyError where the bundled model is missing or not whole, ConfigError where there is no
         model of another name.
         """
-        return _Bundled() if name == BUNDLED else _Library(name)
+        return _Bundled() if name == BUNDLED else _Library(name, download=download)
 
     @abstractmethod
     def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> FloatArray:
@@ -71,9 +72,9 @@ class Embedder(ABC):
 class _Library(Embedder):
     """Any model through sentence-transformers, in the precision it was stored in."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, download: bool) -> None:
         self.name = name
-        self._model = _load(name, name)
+        self._model = _load(name, name, download=download)
         self.dimension = int(self._model.get_embedding_dimension())
         self.fingerprint = _weights_of(self._model)
         self._lock = threading.Lock()
@@ -146,7 +147,7 @@ class Reranker:
         from sentence_transformers import CrossEncoder
 
         _silence_libraries()
-        here = Path(name).expanduser()
+        here = expanded(name)
         offline = here.exists() or bool(constants.HF_HUB_OFFLINE)
         try:
             model = CrossEncoder(str(here) if here.exists() else name, local_files_only=offline)
@@ -220,7 +221,7 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
     return result
 
 
-def _load(path: str, name: str, *, dtype: Any = None) -> Any:
+def _load(path: str, name: str, *, dtype: Any = None, download: bool = False) -> Any:
     """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
     from sentence_transformers import SentenceTransformer
 
@@ -232,7 +233,7 @@ def _load(path: str, name: str, *, dtype: Any = None) -> Any:
         return SentenceTransformer(path, device=device, local_files_only=True, model_kwargs=options)
     except Exception as error:  # the library raises whatever its loaders do
         local_error = error
-    if Path(path).exists() or constants.HF_HUB_OFFLINE:
+    if not download or constants.HF_HUB_OFFLINE or Path(path).exists():
         raise ConfigError(
             f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
             hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import NoneType
 from typing import Any, TypeVar, cast, get_args
 
 from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
@@ -34,20 +34,19 @@ __all__ = [
 ]
 
 Value = TypeVar("Value")
-Types = Sequence[type | tuple[type, ...]]
-"""The type of each value of a row, or the types it may have."""
+Types = Sequence[type | types.UnionType]
+"""The type of each value of a row: ``int``, ``str``, ``bytes`` or ``float``, and ``None`` where it may be missing."""
 
 LARGEST = 2**53
 """No offset or count in a store comes near it."""
 MOST_SKIPPED = 100
 """Parts of a file that were not read and are kept with their reasons."""
 KINDS = frozenset(get_args(BlockKind))
-NULL = NoneType
-SOURCE_COLUMNS: Types = (int, str, bytes, int, int, (int, NULL), (int, NULL), (int, NULL), str)
-DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, (str, NULL))
+SOURCE_COLUMNS: Types = (int, str, bytes, int, int, int | None, int | None, int | None, str)
+DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, str | None)
 PASSAGE_COLUMNS: Types = (
-    *(int, int, int, int, (int, NULL), str, str, (str, NULL)),
-    *(int, int, str, str, str, (str, NULL)),
+    *(int, int, int, int, int | None, str, str, str | None),
+    *(int, int, str, str, str, str | None),
 )
 
 
@@ -148,13 +147,12 @@ def storable(text: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def check_types(row: Sequence[object], types: Types) -> None:
+def check_types(row: Sequence[object], wanted: Types) -> None:
     """Raises ValueError where a value of a row is of another type than that of its column."""
-    if not all(map(isinstance, row, types)):
-        column = next(i for i, value in enumerate(row) if not isinstance(value, types[i]))
-        wanted = types[column] if isinstance(types[column], tuple) else (types[column],)
-        names = [{int: "integer", str: "text", bytes: "blob", float: "real", NULL: "null"}[kind] for kind in wanted]
-        raise ValueError(f"a value of type {type(row[column]).__name__} where there should be {' or '.join(names)}")
+    if not all(map(isinstance, row, wanted)):
+        value, kind = next((v, k) for v, k in zip(row, wanted, strict=True) if not isinstance(v, k))
+        name = kind.__name__ if isinstance(kind, type) else str(kind)
+        raise ValueError(f"a value of type {type(value).__name__} where there should be {name}")
 
 
 def read_source(row: tuple[Any, ...]) -> Source:

@@ -25,6 +25,7 @@ from ragyena.errors import (
     NothingToIndexError,
     StorageError,
 )
+from ragyena.files import expanded
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
@@ -169,7 +170,8 @@ class Index:
         """
         with self._turn:
             if self._embedder is None:
-                embedder = Embedder.open(self.manifest.embedder)
+                # Of a name that stands in a file, nothing is fetched.
+                embedder = Embedder.open(self.manifest.embedder, download=False)
                 if embedder.fingerprint != self.manifest.embedder_fingerprint:
                     raise IndexMismatchError(
                         f"{self.folder} was made with other weights of '{self.manifest.embedder}'"
@@ -456,4 +458,4 @@ def _name(item: Path | Document) -> str:
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:
     checkpoint = config.reader.checkpoint
-    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else Path(checkpoint).expanduser())
+    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint))

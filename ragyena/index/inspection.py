@@ -12,7 +12,7 @@ from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
 from ragyena.index.encoding import document_hash
 from ragyena.index.manifest import Manifest
 from ragyena.index.rebuild import restore_replaced
-from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_pairs
+from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_characters
 from ragyena.index.vectors import VectorIndex
 from ragyena.index.writer import Writer
 from ragyena.types import Progress, Silent, Skipped
@@ -130,6 +130,7 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
     except IndexCorruptError as error:
         return None, [error.message], []
     path = folder / STORE_NAME
+    words_problems = _words_problems(path)  # before a snapshot is held, which a writable connection may wait for
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)
@@ -137,7 +138,12 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
                 return None, problems, []
             counts = store.counts()
             progress.start("checking documents", counts.documents, "documents")
-            problems = _lexicon_problems(store, path) + _row_problems(store) + _document_problems(store, progress)
+            problems = (
+                words_problems
+                + _lexicon_problems(store, path)
+                + _row_problems(store)
+                + _document_problems(store, progress)
+            )
             progress.start("checking vectors", counts.passages, "passages")
             problems += _embedding_problems(store, manifest.dimension)
             vector_problems = [] if problems else _vector_problems(folder, manifest, store)
@@ -150,31 +156,37 @@ def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[s
 def _sqlite_problems(store: Store) -> list[str]:
     rows = store.rows("PRAGMA integrity_check(5)", types=(str,))
     problems = [f"{store.path}: {line}" for (line,) in rows if line != "ok"]
-    broken = store.rows("PRAGMA foreign_key_check", types=(str, (int, type(None)), str, int))
+    broken = store.rows("PRAGMA foreign_key_check", types=(str, int | None, str, int))
     return problems + [f"{store.path}: row {row[1]} of {row[0]} lacks its {row[2]}" for row in broken[:SHOWN]]
 
 
+def _words_problems(path: Path) -> list[str]:
+    """What FTS5 finds wrong with the full text indexes: its check is a statement that needs a writable connection."""
+    try:
+        with closing(Store(path, writable=True)) as writable:
+            for table in ("lexicon", "characters"):
+                try:
+                    writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
+                except IndexCorruptError:
+                    return [f"{path}: the full text index {table} is damaged"]
+    except (IndexCorruptError, StorageError, IndexLockedError):
+        pass  # damaged, on a read-only disk or being written: the other checks say so, or stand
+    return []
+
+
 def _lexicon_problems(store: Store, path: Path) -> list[str]:
-    """Problems of the full text indexes. FTS5 checks itself by a statement that needs a writable connection."""
+    """Passages that the full text indexes lack, and those that they alone have."""
     problems = []
     lost = store.row(
         "SELECT (SELECT count(*) FROM passages WHERE passage_id NOT IN (SELECT id FROM lexicon_docsize)),"
         " (SELECT count(*) FROM lexicon_docsize WHERE id NOT IN (SELECT passage_id FROM passages)),"
-        " (SELECT count(*) FROM bigrams_docsize WHERE id NOT IN (SELECT passage_id FROM passages))",
+        " (SELECT count(*) FROM characters_docsize WHERE id NOT IN (SELECT passage_id FROM passages))",
         types=(int, int, int),
     )
     if lost != (0, 0, 0):
         problems.append(
             f"{path}: the full text index lacks {lost[0]} passages and has {lost[1] + lost[2]} that are not there"
         )
-    try:
-        with closing(Store(path, writable=True)) as writable:
-            for table in ("lexicon", "bigrams"):
-                writable.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
-    except IndexCorruptError:
-        problems.append(f"{path}: the full text index is damaged")
-    except (StorageError, IndexLockedError):
-        pass  # an index on a read-only disk, or one that is being written: the other checks stand
     return problems
 
 
@@ -198,10 +210,10 @@ def _row_problems(store: Store) -> list[str]:
 
 
 def _document_problems(store: Store, progress: Progress) -> list[str]:
-    """Documents whose content has another hash, and passages that are not at their offsets or not in ``bigrams``."""
+    """Documents whose content has another hash, and passages that are not at their offsets or not in ``characters``."""
     problems = []
     rows = store.rows("SELECT document_id, content_hash FROM documents ORDER BY document_id", types=(int, bytes))
-    paired = {i for (i,) in store.rows("SELECT id FROM bigrams_docsize", types=(int,))}
+    held = {i for (i,) in store.rows("SELECT id FROM characters_docsize", types=(int,))}
     for document_id, content_hash in rows:
         try:
             document = store.document(document_id)
@@ -215,7 +227,7 @@ def _document_problems(store: Store, progress: Progress) -> list[str]:
         wrong = [p.passage_id for p in passages if document.text[p.start : p.end] != p.text]
         if wrong:
             problems.append(f"{store.path}: passages of {document.source} are not where they say: {wrong[:SHOWN]}")
-        if lost := [p.passage_id for p in passages if has_pairs(p) != (p.passage_id in paired)]:
+        if lost := [p.passage_id for p in passages if has_characters(p) != (p.passage_id in held)]:
             problems.append(f"{store.path}: the full text index lacks text without spaces of passages {lost[:SHOWN]}")
         progress.advance(1)
     return problems
@@ -237,7 +249,7 @@ def _vector_problems(folder: Path, manifest: Manifest, store: Store) -> list[str
         return []
     path = folder / manifest.vectors.name
     try:
-        vectors = VectorIndex.open(folder, manifest.vectors)
+        vectors = VectorIndex.open(folder, manifest.vectors, manifest.dimension)
     except FileNotFoundError:
         return [f"{path} is missing"]
     except IndexCorruptError as error:

@@ -1,7 +1,7 @@
 """Tables of ``store.sqlite``. Frozen: a change is a new version; ``indexes/README.md`` explains every column.
 
 sources ──< origins >── documents ──< passages ── embeddings
-                                               ├─ lexicon, bigrams (FTS5)
+                                               ├─ lexicon, characters (FTS5)
                                                └─ packing >── tokenizers
 
 New columns of a version stand last in their table, with a default, so that ``ALTER TABLE`` makes the same text.
@@ -81,7 +81,7 @@ CREATE TABLE embeddings (
 CREATE VIRTUAL TABLE lexicon USING fts5 (
     header, text, content = '', tokenize = 'porter unicode61 remove_diacritics 2'
 );
-CREATE VIRTUAL TABLE bigrams USING fts5 (
+CREATE VIRTUAL TABLE characters USING fts5 (
     header, text, content = '', tokenize = 'ascii'
 );
 CREATE TABLE tokenizers (
@@ -150,7 +150,7 @@ def _objects(rows: Iterable[tuple[str, str, str, str | None]]) -> Objects:
 def _shadow(name: str, wanted: tuple[str, str, str]) -> tuple[str, str, str]:
     """What ``wanted`` is by ``_SHADOWS``, where it is a table of FTS5."""
     table, _, part = name.rpartition("_")
-    if table not in ("lexicon", "bigrams") or part not in _SHADOWS:
+    if table not in ("lexicon", "characters") or part not in _SHADOWS:
         return wanted
     sql = f"CREATE TABLE '{name}'({_SHADOWS[part]}" + ("" if "WITHOUT" in _SHADOWS[part] else ")")
     return wanted[0], wanted[1], _plain(sql)

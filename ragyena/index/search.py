@@ -3,8 +3,8 @@
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
 else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least. Text
-written without spaces is looked for by pairs of characters in a full text index of its own; a passage scores the sum
-of both.
+written without spaces is looked for by its characters in a full text index of its own; a passage scores the sum of
+both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
-from ragyena.index.unspaced import query_pairs, separate
-from ragyena.index.vectors import VectorIndex
+from ragyena.index.unspaced import phrases, separate
+from ragyena.index.vectors import REPAIR, VectorIndex
 from ragyena.types import ScoredPassage
 
 __all__ = ["DenseView", "fuse", "lexical_search", "search", "strictly_decreasing", "terms"]
@@ -99,14 +99,18 @@ class DenseView:
         file = None
         for attempt in range(OPEN_TRIES):
             try:
-                file = VectorIndex.open(folder, manifest.vectors) if manifest.vectors is not None else None
+                file = (
+                    VectorIndex.open(folder, manifest.vectors, manifest.dimension)
+                    if manifest.vectors is not None
+                    else None
+                )
                 break
             except FileNotFoundError as error:
                 missing, manifest = manifest.vectors, Manifest.read(folder)
                 if attempt == OPEN_TRIES - 1 or manifest.vectors == missing:
                     raise IndexCorruptError(
                         f"{error.filename} is missing",
-                        hint="nothing is lost, it is derived from the store: ragyena index verify --repair",
+                        hint=REPAIR,
                     ) from error
         after = manifest.vectors.last_id if manifest.vectors is not None else 0
         batches = [*store.vectors(manifest.dimension, after=after)]
@@ -133,6 +137,8 @@ class DenseView:
             tail_ids, tail = tail_ids[kept], tail[kept]
         ids = np.concatenate([ids, tail_ids])
         scores = np.concatenate([scores, tail.astype(np.float32) @ query])
+        if not np.isfinite(scores).all():
+            raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
         matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
         present = store.existing([i for i, _ in matches])
         return [(i, score) for i, score in matches if i in present][:count]
@@ -152,7 +158,7 @@ def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, s
     spaced, unspaced = separate(query)
     looked_up = {
         "lexicon": [_quoted(word) for word in terms(spaced)],
-        "bigrams": [_quoted(pair) + ("*" if len(pair) == 1 else "") for pair in query_pairs(query) if unspaced],
+        "characters": [_quoted(phrase) for phrase in phrases(query) if unspaced],
     }
     statements, parameters = [], []
     for table, words in looked_up.items():
@@ -165,8 +171,8 @@ def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, s
         statement = statements[0]
     else:  # materialized, since bm25() has no meaning where SQLite would merge it into the sum
         statement = (
-            f"WITH words AS MATERIALIZED ({statements[0]}), pairs AS MATERIALIZED ({statements[1]})"
-            " SELECT id, sum(score) AS score FROM (SELECT * FROM words UNION ALL SELECT * FROM pairs) GROUP BY id"
+            f"WITH words AS MATERIALIZED ({statements[0]}), unspaced AS MATERIALIZED ({statements[1]})"
+            " SELECT id, sum(score) AS score FROM (SELECT * FROM words UNION ALL SELECT * FROM unspaced) GROUP BY id"
         )
     statement += " ORDER BY score DESC, id LIMIT ?"
     return store.rows(statement, [*parameters, count], types=(int, float))

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexCorruptError, IndexLockedError, RagyenaError, StorageError, UsageError
+from ragyena.files import expanded
 
 __all__ = [
     "LOCK_NAME",
@@ -60,11 +61,17 @@ def locate(index: str | os.PathLike[str] | None, config: PipelineConfig) -> Path
 
 
 def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 -- resolve() would replace the names of links
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100 -- resolve() would replace the names of links
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it."""
+    """Open a SQLite file. In a folder that is not writable it is opened as immutable: no log can be kept beside it.
+
+    Raises IndexCorruptError where it or a log beside it is no file: opening a pipe would wait for ever.
+    """
+    for part in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        if os.path.lexists(part) and not part.is_file():
+            raise IndexCorruptError(f"{part} is no file", hint=REBUILD)
     if writable:
         mode = "rwc"
     else:
@@ -110,6 +117,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise _translated(path, error) from error
     except OSError as error:
         raise _os_error(path, error) from error
+    except UnicodeDecodeError as error:  # a name in a damaged file, in what SQLite says of it
+        raise IndexCorruptError(f"{path} is damaged: {error.reason}", hint=REBUILD) from error
 
 
 def _translated(path: Path, error: sqlite3.Error) -> RagyenaError:

@@ -40,7 +40,7 @@ from ragyena.index.encoding import (
 from ragyena.index.unspaced import separate
 from ragyena.types import Document, Passage, Skipped
 
-__all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "has_pairs"]
+__all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "has_characters"]
 
 STORE_NAME = "store.sqlite"
 
@@ -373,13 +373,16 @@ class Store(Database):
         return np.fromiter((row[0] for row in rows), np.int64, len(rows)), vectors
 
 
-def has_pairs(passage: Passage) -> bool:
-    """True where a passage has text without spaces, so that it stands in ``bigrams`` too."""
-    return "bigrams" in _words(passage)
+def has_characters(passage: Passage) -> bool:
+    """True where a passage has text without spaces, so that it stands in ``characters`` too."""
+    return "characters" in _words(passage)
 
 
 def _words(passage: Passage) -> dict[str, tuple[str, str]]:
     """Header and text of a passage as they go into each full text index."""
-    header, header_pairs = separate(storable(passage.header))
-    text, text_pairs = separate(storable(passage.text))
-    return {"lexicon": (header, text)} | ({"bigrams": (header_pairs, text_pairs)} if header_pairs or text_pairs else {})
+    header, header_characters = separate(storable(passage.header))
+    text, text_characters = separate(storable(passage.text))
+    rows = {"lexicon": (header, text)}
+    if header_characters or text_characters:
+        rows["characters"] = (header_characters, text_characters)
+    return rows

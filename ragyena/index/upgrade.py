@@ -16,7 +16,7 @@ from ragyena.index.encoding import storable
 from ragyena.index.manifest import FORMAT_VERSION, Manifest, format_of
 from ragyena.index.schema import SCHEMA, Schema, created
 from ragyena.index.storage import writer_lock
-from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_pairs
+from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_characters
 from ragyena.types import Progress, Silent
 
 __all__ = ["SCHEMA_1", "UpgradeReport", "upgrade"]
@@ -83,7 +83,7 @@ ADDED_COLUMNS = (
     "passages ADD COLUMN table_header TEXT NOT NULL DEFAULT '[]'",
     "passages ADD COLUMN page_label TEXT",
 )
-ADDED_TABLES = ("bigrams", "tokenizers", "packing")
+ADDED_TABLES = ("characters", "tokenizers", "packing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _upgrade_store(store: Store, progress: Progress) -> int:
         documents = store.rows("SELECT document_id FROM documents", types=(int,))
         progress.start("upgrading", len(documents), "documents")
         for (document_id,) in documents:
-            for passage in filter(has_pairs, store.passages_of(document_id)):
+            for passage in filter(has_characters, store.passages_of(document_id)):
                 # As format 1 wrote it: a contentless FTS5 table needs the indexed text again to delete it.
                 store.execute(
                     "INSERT INTO lexicon (lexicon, rowid, header, text) VALUES ('delete', ?, ?, ?)",

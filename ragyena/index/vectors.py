@@ -1,8 +1,9 @@
 """The vector index: a FAISS file derived from the store. The only module that imports faiss.
 
 A file is written beside its place, flushed, and renamed: it is there whole or not at all. It is read memory-mapped,
-so opening takes milliseconds whatever its size. Ids in it are passage ids. It may lag behind the store: passages
-added since have ids above ``VectorFile.last_id``, and ids of removed ones are no longer in the store.
+after a check of its layout, so opening takes milliseconds, and a moment more for the links of a large graph. Ids in it
+are passage ids. It may lag behind the store: passages added since have ids above ``VectorFile.last_id``, and ids of
+removed ones are no longer in the store.
 
     flat    exact, half precision (what the store holds)     up to 200,000 passages
     hnsw    graph of neighbours, half precision              up to 2,000,000
@@ -11,6 +12,7 @@ added since have ids above ``VectorFile.last_id``, and ids of removed ones are n
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -24,8 +26,9 @@ import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
 from ragyena.index.storage import flush_folder, storage_errors
+from ragyena.index.vector_layout import check_layout
 
-__all__ = ["Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
+__all__ = ["REPAIR", "Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
 
 faiss: Any = untyped_faiss  # its type hints know neither keyword arguments nor many of its classes
 Kind = Literal["flat", "hnsw", "ivfpq"]
@@ -44,6 +47,7 @@ CODE_BYTES = 48
 SEARCH_CLUSTERS = 64
 APPROXIMATE_FACTOR = 4
 """Approximate kinds fetch this many times the matches wanted; the best by the stored vectors are kept."""
+REPAIR = "nothing is lost, it is derived from the store: ragyena index verify --repair"
 RECALL_QUERIES = 200
 RECALL_HITS = 10
 
@@ -125,25 +129,21 @@ class VectorIndex:
         self.exact = kind == "flat"
 
     @classmethod
-    def open(cls, folder: Path, file: VectorFile) -> VectorIndex:
+    def open(cls, folder: Path, file: VectorFile, dimension: int) -> VectorIndex:
         """Map the file into memory. Raises FileNotFoundError where it is gone, IndexCorruptError where it does not
         match the manifest."""
         path = folder / file.name
-        size = path.stat().st_size
-        sizes = f": {size:,} bytes instead of {file.size:,}" if size != file.size else ""
-        damage = IndexCorruptError(
-            f"{path} is damaged{sizes}",
-            hint="nothing is lost, it is derived from the store: ragyena index verify --repair",
-        )
-        if sizes:
-            raise damage
+        if not os.path.lexists(path):
+            raise FileNotFoundError(errno.ENOENT, "is missing", str(path))
+        size = path.stat().st_size if path.is_file() else 0
+        if size != file.size:
+            raise IndexCorruptError(f"{path} is damaged: {size:,} bytes instead of {file.size:,}", hint=REPAIR)
         try:
-            index = _read(path, mapped=True)
-        except RuntimeError as error:
-            raise damage from error
-        if index.ntotal != file.count:
-            raise damage
-        return cls(index, file.kind)
+            with storage_errors(path):
+                check_layout(path, file.kind, dimension, file.count)
+            return cls(_read(path, mapped=True), file.kind)
+        except (RuntimeError, ValueError) as error:
+            raise IndexCorruptError(f"{path} is damaged: {error}", hint=REPAIR) from error
 
     def ids(self) -> IdArray:
         """All ids in the file, in its order."""

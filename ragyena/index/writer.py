@@ -223,7 +223,7 @@ class Writer:
         if self.manifest.vectors is None:
             return None
         try:
-            return VectorIndex.open(self.folder, self.manifest.vectors)
+            return VectorIndex.open(self.folder, self.manifest.vectors, self.manifest.dimension)
         except (FileNotFoundError, IndexCorruptError):
             return None  # it is about to be built again from the store
 
@@ -263,7 +263,7 @@ def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
     absolute = os.path.abspath(os.path.expanduser(document))  # noqa: PTH100, PTH111 -- as typed where ~name is unknown
     rows = store.rows(
         "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path",
-        types=(int, str, (str, type(None))),
+        types=(int, str, str | None),
     )
     wild = any(c in document for c in "*?[")
     tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]

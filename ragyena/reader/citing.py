@@ -81,12 +81,13 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
     quote_start, quote_end = sentence_span(text, start, end)
     quote = text[quote_start:quote_end]
     line = passage.line_start + _lines(text, passage.start - origin, quote_start)
+    page = store.page_at(passage.document_id, span.start)
     return Citation(
         passage_id=passage.passage_id,
         document_id=passage.document_id,
         source=passage.source,
         title=passage.title,
-        page=store.page_at(passage.document_id, span.start),
+        page=page,
         line_start=line,
         line_end=line + quote.count("\n"),
         start=origin + quote_start,
@@ -95,6 +96,9 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
         answer_start=start - quote_start if mark else None,
         answer_end=end - quote_start if mark else None,
         score=span.score,
+        page_label=passage.page_label if page == passage.page else None,
+        kind=passage.kind,
+        table_header=passage.table_header,
     )
 
 

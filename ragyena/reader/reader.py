@@ -20,6 +20,7 @@ from ragyena import recipes
 from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
+from ragyena.files import expanded
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import Encoded, ReaderModel, confidence_features
@@ -282,7 +283,7 @@ def _nothing_to_read() -> Reading:
 
 
 def _folder(config: ReaderConfig) -> Path:
-    folder = recipes.asset("reader") if config.checkpoint == "shipped" else Path(config.checkpoint).expanduser()
+    folder = recipes.asset("reader") if config.checkpoint == "shipped" else expanded(config.checkpoint)
     if not folder.is_dir():
         raise CheckpointError(
             f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
