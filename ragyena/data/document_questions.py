@@ -5,7 +5,7 @@ an answer that almost have one. Offsets are string indices into the document's t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragyena.config import IndexConfig
+from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.data.rows import valid_rows
 from ragyena.documents.loading import load
@@ -124,19 +125,59 @@ def write_files(rows: Iterable[ContextRow], folder: Path) -> dict[Path, str]:
     return written
 
 
-def load_documents(rows: Iterable[ContextRow]) -> tuple[dict[str, Document], tuple[str, ...]]:
-    """Documents by id as the loaders of files give them, with the headings and titles that an index would have; and
-    the problems: documents whose text a loader changes, since offsets would no longer hold."""
-    by_id = {row.id: row for row in rows}
+@dataclass(frozen=True, slots=True)
+class LoadedDocuments:
+    """Questions whose places are in the text of their documents as loaders give it."""
+
+    questions: tuple[DocumentQuestion, ...]
+    documents: Mapping[str, Document] = field(repr=False)
+    """By id."""
+    problems: tuple[str, ...] = ()
+
+
+def load_documents(given: DocumentQuestions) -> LoadedDocuments:
+    """Load the documents as the loaders of files do, with the headings and titles that an index would have.
+
+    The places of questions follow what a loader changes. Documents and questions that cannot be followed are left out
+    and named.
+    """
     documents: dict[str, Document] = {}
+    follows: dict[str, Callable[[int, int], Place | None]] = {}
     problems: list[str] = []
     with TemporaryDirectory() as folder:
-        for path, key in write_files(by_id.values(), Path(folder)).items():
+        for path, key in write_files(given.documents.values(), Path(folder)).items():
+            row = given.documents[key]
             for document in load(path, IndexConfig()):
                 if isinstance(document, Skipped):
                     problems.append(f"document '{key}': {document.message}")
-                elif document.text == by_id[key].text:
-                    documents[key] = replace(document, source=by_id[key].source)
-                else:
-                    problems.append(f"document '{key}': its text changes where it is loaded from a file")
-    return documents, tuple(problems)
+                    continue
+                if document.text != row.text:
+                    moved = follow(row.text, document.text)
+                    if moved is None:
+                        problems.append(f"document '{key}': its lines change where it is loaded from a file")
+                        continue
+                    follows[key] = moved
+                documents[key] = replace(document, source=row.source)
+    questions = []
+    for question in given.questions:
+        if question.document_id not in documents:
+            continue
+        placed = _moved(question, follows.get(question.document_id))
+        if placed is None:
+            problems.append(f"question '{question.id}': its answer is not in its document as it is loaded from a file")
+        else:
+            questions.append(placed)
+    return LoadedDocuments(tuple(questions), documents, tuple(problems))
+
+
+def _moved(question: DocumentQuestion, follows: Callable[[int, int], Place | None] | None) -> DocumentQuestion | None:
+    """The question at its places in the loaded text; None where an answer is not kept."""
+    if follows is None:
+        return question
+    fields = {}
+    for name in ("spans", "evidence", "near"):
+        places = [follows(*place) for place in getattr(question, name)]
+        if name == "spans" and None in places:
+            return None
+        fields[name] = tuple(place for place in places if place is not None)
+    return question.model_copy(update=fields)

@@ -1,4 +1,4 @@
-"""What one document may hold: characters, table cells and pages, counted while it is read.
+"""Limits of what one document may hold: characters, table cells and pages, counted while it is read.
 
 A small file can declare a table of 10^9 rows, or repeat one page a million times. ``TextBuilder`` and the readers of
 tables count what they add with ``spend``; beyond a setting the document is refused by name.
@@ -21,7 +21,7 @@ __all__ = ["budgets", "check", "on_page", "out_of_memory", "out_of_time", "page_
 
 @dataclass(slots=True)
 class _Budget:
-    """What is left for the document that is being read."""
+    """The remainder for the document that is being read."""
 
     path: Path
     config: IndexConfig

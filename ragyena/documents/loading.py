@@ -262,7 +262,7 @@ def _give_back(worker: _Worker) -> None:
 
 
 def _key() -> tuple[int, tuple[str, ...]]:
-    """What a process is made for: this process, not one forked from it, and these folders of formats."""
+    """The owner of a process and its formats: this process, not one forked from it, and these folders of formats."""
     return os.getpid(), tuple(formats.__path__)
 
 

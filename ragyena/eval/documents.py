@@ -23,6 +23,7 @@ from ragyena.data.document_questions import (
     AnswerType,
     DocumentQuestion,
     DocumentQuestions,
+    load_documents,
     read_documents,
     write_files,
 )
@@ -95,7 +96,8 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
     """
     config, progress = setup.files, setup.progress or Silent()
     data = read_documents(config.questions, config.documents, split=config.split)
-    rows = [row for row in data.questions if not config.sources or row.source in config.sources]
+    loaded = load_documents(data)
+    rows = [row for row in loaded.questions if not config.sources or row.source in config.sources]
     if config.limit and config.limit < len(rows):
         rows = sorted(random.Random(config.seed).sample(rows, config.limit), key=lambda row: row.id)
     reader = Reader.open(setup.settings.reader.model_copy(update={"threshold": 0.0}))
@@ -127,7 +129,7 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
         },
         "threshold": setup.settings.reader.threshold,
         "settings": dict(frozen.facts),
-        "left_out": list(data.problems),
+        "left_out": [*data.problems, *loaded.problems],
         "machine": machine.describe(),
         "conditions": conditions,
     }

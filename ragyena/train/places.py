@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,12 @@ from ragyena.config import DataConfig
 from ragyena.data.document_questions import DocumentQuestion, load_documents, read_documents
 from ragyena.data.qa_files import Question
 from ragyena.documents.sentences import sentence_span
-from ragyena.train.augment.named_rows import NamedRows, named_rows
 from ragyena.train.cutting import Cut, token_range
 
 __all__ = ["MORE_SPANS", "NOTHING", "Documents", "Place", "place_arrays", "place_of", "without_documents"]
 
 MORE_SPANS = 7  # items of a list beside the first that training uses
 NOTHING = (-1, 0, 0)
-_NAMED = " with named rows"  # ends the ids of documents, and of questions on them, whose tables were rewritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +84,11 @@ class Documents:
         if not config.document_questions:
             return cls({})
         read = read_documents(config.document_questions, config.documents, split="train")
-        documents, problems = load_documents(read.documents.values())
-        left_out["unusable row of documents"] += len(read.problems) + len(problems)
-        rows = {f"document {row.id}": row for row in read.questions if row.document_id in documents}
-        for key, document in documents.items():
+        loaded = load_documents(read)
+        left_out["unusable row of documents"] += len(read.problems) + len(loaded.problems)
+        for key, document in loaded.documents.items():
             cut.add(_key(key), document)
-        rewritten = {key: named for key, document in documents.items() if (named := named_rows(document.text))}
-        for key, named in rewritten.items():
-            headings = [
-                replace(heading, start=place[0])
-                for heading in documents[key].headings
-                if (place := named.place(heading.start, heading.start + 1)) is not None
-            ]
-            document = replace(documents[key], text=named.text, headings=tuple(headings), blocks=())
-            cut.add(_key(f"{key}{_NAMED}"), document)
-        for name, row in list(rows.items()):
-            if row.document_id in rewritten and (moved := _moved(row, rewritten[row.document_id])) is not None:
-                rows[f"{name}{_NAMED}"] = moved
-        return cls(rows)
+        return cls({f"document {row.id}": row for row in loaded.questions})
 
     def questions(self) -> list[Question]:
         """The questions as any other. A list's answer is its first item."""
@@ -111,10 +96,6 @@ class Documents:
             Question(key, row.source, row.question, row.answers, _key(row.document_id), -1, row.split)
             for key, row in self.rows.items()
         ]
-
-    def file_of(self, question: Question) -> str:
-        """The document that a question is on, however its tables are written."""
-        return self.rows[question.id].document_id.removesuffix(_NAMED)
 
     def place(self, question: Question, cut: Cut) -> Place | None:
         """None where the passages do not hold the answer whole, or nothing is known of where it is."""
@@ -141,17 +122,6 @@ class Documents:
         listed = row.answer_type == "list"
         further = _elsewhere(cut, context, row, index)
         return Place(index, inside[0], sentence, more=more, further=further, listed=listed)
-
-
-def _moved(row: DocumentQuestion, named: NamedRows) -> DocumentQuestion | None:
-    """The question on the document whose tables were rewritten; None where a place of its answer is not kept."""
-    fields = {}
-    for name in ("spans", "evidence", "near"):
-        places = [named.place(*place) for place in getattr(row, name)]
-        if name == "spans" and None in places:
-            return None
-        fields[name] = tuple(place for place in places if place is not None)
-    return row.model_copy(update={**fields, "document_id": f"{row.document_id}{_NAMED}"})
 
 
 def _key(document_id: str) -> str:

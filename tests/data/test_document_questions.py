@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ragyena.data.document_questions import load_documents, read_documents, write_files
+from ragyena.data.document_questions import (
+    DocumentQuestion,
+    DocumentQuestions,
+    load_documents,
+    read_documents,
+    write_files,
+)
 from ragyena.data.qa_files import ContextRow
 from ragyena.errors import DataError
 
@@ -54,12 +60,31 @@ def test_files_without_a_usable_question_are_refused(tmp_path: Path) -> None:
         read_documents([rows(tmp_path / "q.jsonl", [{"id": "x"}])], [documents(tmp_path)], split="train")
 
 
-def test_documents_are_loaded_as_files_are(tmp_path: Path) -> None:
+def given(*rows: ContextRow, questions: tuple[DocumentQuestion, ...] = ()) -> DocumentQuestions:
+    return DocumentQuestions(questions, {row.id: row for row in rows})
+
+
+def test_documents_are_loaded_as_files_are() -> None:
     plain = ContextRow("plain", "Lido: hours/prices", "No headings here.\n", "everyday")
-    loaded, problems = load_documents([ContextRow("pool", "Lido: hours/prices", TEXT, "everyday"), plain])
-    assert not problems and loaded["pool"].text == TEXT
-    assert [heading.text for heading in loaded["pool"].headings] == ["Opening hours", "Prices"]
-    assert loaded["plain"].title == "Lido hours prices" and not loaded["plain"].headings
+    loaded = load_documents(given(ContextRow("pool", "Lido: hours/prices", TEXT, "everyday"), plain))
+    assert not loaded.problems and loaded.documents["pool"].text == TEXT
+    assert [heading.text for heading in loaded.documents["pool"].headings] == ["Opening hours", "Prices"]
+    assert loaded.documents["plain"].title == "Lido hours prices" and not loaded.documents["plain"].headings
+
+
+def test_places_follow_what_a_loader_changes() -> None:
+    text = "# Pumps\n\n| Model | Weight |\n|---|---|\n| V-20 | **3.9 kg** |\n| V-30 | 5 kg |\n"
+    spans = tuple((text.index(word), text.index(word) + len(word)) for word in ("3.9 kg", "V-30", "**3.9 kg**"))
+    row = DocumentQuestion(
+        id="q", source="s", document_id="pumps", question="how heavy", answers=("3.9 kg",), answer_type="span",
+        spans=spans[:1], evidence=spans,
+    )  # fmt: skip
+    loaded = load_documents(given(ContextRow("pumps", "Pumps", text, "s"), questions=(row,)))
+    document = loaded.documents["pumps"]
+    assert document.text != text and "Model: V-30; Weight: 5 kg" in document.text
+    (moved,) = loaded.questions
+    assert [document.text[start:end] for start, end in moved.spans] == ["3.9 kg"]
+    assert [document.text[start:end].strip("*") for start, end in moved.evidence] == ["3.9 kg", "V-30", "3.9 kg"]
 
 
 def test_documents_of_one_title_become_files_of_their_own(tmp_path: Path) -> None:
