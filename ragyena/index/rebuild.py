@@ -23,7 +23,7 @@ from ragyena.types import Document
 __all__ = ["begin_rebuild", "finish_rebuild", "held_sources", "restore_replaced"]
 
 SWAP_SECONDS = 2.0
-"""How long to wait for a living process that is between its two renames."""
+"""Seconds to wait for a living process that is between its two renames."""
 
 
 def restore_replaced(folder: Path) -> None:
