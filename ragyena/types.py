@@ -90,11 +90,11 @@ class Skipped:
     """A part of a file that was not read, such as a bad row or a hidden slide; the rest of the file was."""
 
     source: str
-    """Where it stands, as the source of a document: ``path#row``."""
+    """Place of the part, written as the source of a document: ``path#row``."""
     message: str
     """The place and the reason: ``notes.jsonl, line 7 is not JSON: ...``."""
     hint: str
-    """How to mend the file."""
+    """Way to mend the file."""
     is_fault: bool = True
     """False for a part that the file itself hides, as a hidden slide or sheet: it is said, and nothing has failed."""
 

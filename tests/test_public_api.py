@@ -58,6 +58,8 @@ def test_the_examples_of_the_api_are_true(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(bridges, tmp_path / "bridges")
+    (tmp_path / "minutes").mkdir()
+    (tmp_path / "minutes" / "stone.md").write_text("The stone bridge has four arches.", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     example.globs |= {"Index": ragyena.Index, "Pipeline": ragyena.Pipeline, "pipeline": pipeline}
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(example).failed == 0

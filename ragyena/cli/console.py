@@ -188,7 +188,7 @@ class TerminalProgress:
 
 @dataclass(slots=True)
 class Stage:
-    """How far a stage is, and how long the rest will take: as long for each unit as for those so far.
+    """Progress of a stage, and the time left: as long for each unit as for those so far.
 
     The first units are left out of that once there are more: before them, models are loaded and caches filled.
     """
@@ -201,7 +201,7 @@ class Stage:
     began: float
     done: int = 0
     first: tuple[float, int] | None = None
-    """When the first units were done, and how many they were."""
+    """Time at which the first units were done, and their number."""
 
     def advance(self, amount: int, now: float) -> None:
         self.done += amount

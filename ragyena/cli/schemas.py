@@ -44,7 +44,7 @@ class CitationJson(_Json):
     answer_end: int | None
     """Offsets of the answer in the quote; null where the answer was written, not extracted."""
     kind: types.BlockKind
-    """What most of the passage is."""
+    """Kind of most of the passage."""
     table_header: list[str]
     """Column names of its table; empty where it is none."""
     score: float
@@ -64,7 +64,7 @@ class PassageJson(_Json):
     page_label: str | None
     """The name printed on that page; null where the file has none."""
     kind: types.BlockKind
-    """What most of the passage is."""
+    """Kind of most of the passage."""
     table_header: list[str]
     """Column names of its table; empty where it is none."""
     line_start: int

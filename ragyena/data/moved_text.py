@@ -45,4 +45,5 @@ def _common(line: str, written: str) -> list[tuple[int, int, int]]:
     """Stretches that two lines have in common, in order."""
     if line == written:
         return [(0, 0, len(line))]
-    return [tuple(block) for block in SequenceMatcher(None, line, written, autojunk=False).get_matching_blocks()]
+    blocks = SequenceMatcher(None, line, written, autojunk=False).get_matching_blocks()
+    return [(block.a, block.b, block.size) for block in blocks]

@@ -48,7 +48,7 @@ def unmerge(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
 
 
 def is_whole(grid: Sequence[Sequence[Cell]]) -> list[bool]:
-    """Of each row of ``unmerge``: whether it is one cell, across a table of several columns."""
+    """Tell for each row of ``unmerge`` whether it is one cell, across a table of several columns."""
     width = max(map(len, grid), default=0)
     return [width > 1 and bool(row) and all(cell is row[0] for cell in row) for row in grid]
 

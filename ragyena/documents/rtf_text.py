@@ -25,7 +25,7 @@ _SAME_EDGE = 30
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What a group inherits and its end takes back."""
+    """Properties that a group inherits and that its end takes back."""
 
     target: str = "body"
     """The text that characters go to: body, note, margin, marker, a field of the info group, "" for none."""

@@ -48,7 +48,7 @@ class Table:
     layout: Layout
     rows: tuple[Row, ...]
     whole: tuple[bool, ...] | None = None
-    """Whether each row is one cell across the table; None where the file does not say."""
+    """True for each row that is one cell across the table; None where the file does not say."""
 
     @property
     def titles(self) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ class Database:
         return row
 
     def decoded(self, read: Callable[[tuple[Any, ...]], Item], rows: Iterable[tuple[Any, ...]]) -> list[Item]:
-        """What ``read`` makes of each row. Raises IndexCorruptError where it raises ValueError."""
+        """Apply ``read`` to each row. Raises IndexCorruptError where it raises ValueError."""
         try:
             return [read(row) for row in rows]
         except ValueError as error:

@@ -65,9 +65,9 @@ class Source:
     """Modification time of the file when it was read, in nanoseconds; None for a document given in Python, and for a
     file that was modified so shortly before that it may change again within the same tick of its clock."""
     seen: int | None = None
-    """When the file was last seen, in nanoseconds since 1970."""
+    """Time at which the file was last seen, in nanoseconds since 1970."""
     missing_since: int | None = None
-    """When the file was first not there; None while it is."""
+    """Time at which the file was first not there; None while it is."""
     skipped: tuple[Skipped, ...] = ()
     """Parts of the file that were not read, and the reasons; of an incomplete one also why it ended."""
 

@@ -237,7 +237,7 @@ class Index:
 
         Example:
             >>> with Index.open("./bridges") as index:
-            ...     report = index.sync("./notes")
+            ...     report = index.sync("./minutes")
             ...     report.added, report.removed
             (1, 0)
         """
@@ -418,7 +418,7 @@ class Index:
             return self.store.passages(self.store.neighbours(passage_id, distance))
 
     def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
-        """Where to cite a document, and whether the file there is still what was indexed.
+        """Path to cite a document by, and whether the file there is still what was indexed.
 
         That is ``source`` where its file is unchanged, else another file of the same content that is, else one that has
         changed. The state is None for a document given in Python and for a file that cannot be read.

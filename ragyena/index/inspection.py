@@ -177,7 +177,7 @@ def _sqlite_problems(store: Store) -> list[str]:
 
 
 def _words_problems(path: Path) -> list[str]:
-    """What FTS5 finds wrong with the full text indexes.
+    """Faults that FTS5 finds in the full text indexes.
 
     Its check needs a writable connection, and has a process of its own: in some versions of SQLite a damaged index
     ends the process that checks it.

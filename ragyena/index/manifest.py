@@ -60,7 +60,7 @@ class Manifest(BaseModel):
     vectors_trained_on: Count
     """Passages there were when the vector file was last built from scratch rather than extended."""
     folder: str | None = None
-    """Where the index was when it was last written: documents that were moved together with it are found from there."""
+    """Folder of the index when it was last written: documents that were moved together with it are found from there."""
     created: str
     updated: str
 

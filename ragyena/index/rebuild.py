@@ -7,6 +7,7 @@ goes on: ``restore_replaced`` runs before an index is looked for.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +24,7 @@ from ragyena.types import Document
 __all__ = ["begin_rebuild", "finish_rebuild", "held_sources", "restore_replaced"]
 
 SWAP_SECONDS = 2.0
-"""How long to wait for a living process that is between its two renames."""
+"""Seconds to wait for a living process that is between its two renames."""
 
 
 def restore_replaced(folder: Path) -> None:
@@ -84,7 +85,8 @@ def held_sources(folder: Path) -> list[Path | Document]:
             for source in store.sources():
                 path = Path(source.path)
                 if store.is_file(source):
-                    held += [path] if path.exists() and folder not in path.parents else []
+                    # os.path has an answer for any name, as one too long for the system
+                    held += [path] if os.path.exists(path) and folder not in path.parents else []  # noqa: PTH110
                 elif (document_id := store.document_id(source.content_hash)) is not None:
                     held.append(replace(store.document(document_id), source=source.path))
     except (IndexProblem, StorageError):

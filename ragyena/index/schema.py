@@ -148,7 +148,7 @@ def _objects(rows: Iterable[tuple[str, str, str, str | None]]) -> Objects:
 
 
 def _shadow(name: str, wanted: tuple[str, str, str]) -> tuple[str, str, str]:
-    """What ``wanted`` is by ``_SHADOWS``, where it is a table of FTS5."""
+    """Type, table and SQL of ``name``: by ``_SHADOWS`` for a part of a full text index, else ``wanted``."""
     table, _, part = name.rpartition("_")
     if table not in ("lexicon", "characters") or part not in _SHADOWS:
         return wanted

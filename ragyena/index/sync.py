@@ -63,7 +63,7 @@ class Watch:
         self._ignored = [index, *(index.with_name(index.name + end) for end in (".rebuild", ".replaced"))]
         self._lock = threading.Lock()
         self._first: float | None = None
-        """When the first change came that has not been followed."""
+        """Time of the first change that has not been followed."""
         self._last = 0.0
         self._written: dict[Path, float] = {}
         """Files that a program has open to write, and when it last did."""

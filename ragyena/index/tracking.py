@@ -174,7 +174,7 @@ def relink(store: Store, vanished: Sequence[Source], files: Iterable[Path], limi
 
 
 def _likeness(old: str, new: Path) -> tuple[bool, bool]:
-    """Of several files with one content, the one of the same name, or in the same folder, was renamed."""
+    """Rank files with one content: the one of the same name, or else in the same folder, was renamed."""
     return Path(old).name == new.name, Path(old).parent == new.parent
 
 

@@ -61,7 +61,7 @@ _SCALE = "::scale"
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 _UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError)
-"""What reading tensors of a damaged file raises."""
+"""Errors that reading tensors of a damaged file raises."""
 _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
 

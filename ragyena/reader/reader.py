@@ -58,7 +58,7 @@ class Reading:
     slot_scores: npt.NDArray[np.float32]
     """[P] log probability of each slot's best span."""
     items: int = 0
-    """Of a list, its items: the first of ``spans``; 0 for other answers."""
+    """Number of items of a list, the first of ``spans``; 0 for other answers."""
 
 
 class Reader:

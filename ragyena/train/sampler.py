@@ -301,10 +301,11 @@ class Sampler:
         target = _Target(gold, span, gone, absent, absent, single)
         nothing = torch.zeros(batch, Sampling.ANSWER_TOKENS, dtype=torch.long, device=self.device)
         explains = torch.zeros_like(chosen, dtype=torch.bool)
+        unlabelled = torch.full((batch,), -1.0, device=self.device)
         return self._context(
             question_words, question_words, chosen, place, target, Edit.none(chosen),
             explains, None, slot, (nothing, nothing.bool()),
-            *torch.full((2, batch), -1.0, device=self.device), generator,
+            unlabelled, unlabelled, generator,
         )  # fmt: skip
 
     # -- contexts ------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def _write_cell(builder: TextBuilder, cell: dict[str, Any], path: Path) -> None:
 
 
 def _write_output(builder: TextBuilder, output: dict[str, Any], path: Path) -> None:
-    """What a cell printed, in the richest of its forms that is text."""
+    """Write what a cell printed, in the richest of its forms that is text."""
     kind = output.get("output_type")
     if kind == "stream":
         builder.code(_printed(_joined(output.get("text"))))

@@ -38,7 +38,7 @@ _RTF_DICTIONARY = (
     + b"\r\n"
     + rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
-"""What the dictionary of compressed RTF begins with (MS-OXRTFCP)."""
+"""Initial dictionary of compressed RTF (MS-OXRTFCP)."""
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:

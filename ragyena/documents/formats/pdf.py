@@ -49,7 +49,7 @@ class _Unread:
     number: int
     """From 0."""
     reason: str
-    """What the page is: ``damaged``."""
+    """State of the page: ``damaged``."""
     hint: str
 
 

@@ -1,4 +1,4 @@
-"""What the pages of a word processor show, in order: paragraphs and tables, and how they are written as text."""
+"""Paragraphs and tables of a word processor, in the order of its pages, and how they are written as text."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Paragraph:
     text: str
     kind: Literal["prose", "heading", "list", "code", "footnote", "notes"] = "prose"
     level: int = 0
-    """Of a heading (1 = top) or of an item of a list (0 = outermost)."""
+    """Level of a heading (1 = top) or of an item of a list (0 = outermost)."""
     marker: str = "-"
-    """Of an item of a list."""
+    """Mark or number before an item of a list."""
     tight: bool = False
     """On the line after the paragraph before it, without a blank line, where that is tight, too."""
     is_title: bool = False

@@ -1,4 +1,4 @@
-"""What charts, diagrams (SmartArt) and pictures of an OOXML file say in words and numbers."""
+"""Words and numbers of the charts, diagrams (SmartArt) and pictures of an OOXML file."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ LONGEST_CHAIN = 50
 
 @dataclass(frozen=True, slots=True)
 class OdfStyle:
-    """What a style says of its text, its parents' properties included."""
+    """Properties that a style gives its text, its parents' included."""
 
     names: tuple[str, ...] = ()
     """Its own name and those of its parents, as a person sees them, nearest first."""
@@ -60,7 +60,7 @@ class OdfFile:
     styles: Mapping[str, OdfStyle]
     list_styles: Mapping[str, Element]
     outline_style: Element | None
-    """How headings are numbered."""
+    """Numbering of headings."""
     hidden_pages: frozenset[str]
     """Styles of slides that are not shown."""
     masters: tuple[Element, ...]

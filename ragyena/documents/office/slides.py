@@ -47,7 +47,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where the shapes of a group stand: x of the slide = ``x`` + ``scale_x`` * x of the group."""
+    """Place of the shapes of a group: x of the slide = ``x`` + ``scale_x`` * x of the group."""
 
     x: float = 0
     y: float = 0

@@ -18,10 +18,10 @@ LONGEST_CODE = 1000
 @dataclass(slots=True)
 class _Field:
     form: str = ""
-    """What is shown of a field of a form, which has no result."""
+    """Text shown for a field of a form, which has no result."""
     code: str = ""
     is_silent: bool = True
-    """What is read now is its code, or a result that is not shown."""
+    """The text read now is its code, or a result that is not shown."""
 
 
 class Fields:
@@ -78,7 +78,7 @@ def is_page_number(code: str) -> bool:
 
 
 def _form(data: Element | None) -> str:
-    """What a form shows for a check box or a list of choices, from its ``w:ffData``."""
+    """Text that a form shows for a check box or a list of choices, from its ``w:ffData``."""
     if data is None:
         return ""
     box, choices = data.find(W + "checkBox"), data.find(W + "ddList")

@@ -7,7 +7,7 @@ from ragyena.documents.office.numerals import numeral
 __all__ = ["Notes"]
 
 _STYLES = {"footnote": "decimal", "endnote": "lowerRoman"}
-"""How Word numbers notes where a file does not say."""
+"""Numbering that Word gives notes where a file does not say."""
 
 
 class Notes:

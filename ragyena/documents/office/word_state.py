@@ -1,4 +1,4 @@
-"""What is known of a docx file, and of the paragraphs and tables of it that are being read."""
+"""State of a docx file, and of the paragraphs and tables of it that are being read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["OpenParagraph", "OpenTable", "Story", "WordFile"]
 
 @dataclass(slots=True)
 class WordFile:
-    """What the parts of a docx file share."""
+    """Files, styles and lists that the parts of a docx file share."""
 
     package: Package
     styles: Styles
@@ -40,7 +40,7 @@ class OpenParagraph:
     is_joined: bool = False
     """It goes on in the next: the mark at its end is deleted, or it is a large first letter."""
     carried: tuple[Style, str | None, Element | None] | None = None
-    """What the paragraph was that goes on in this one, with the first ``carried_parts`` of its parts."""
+    """Style and numbering of the paragraph that goes on in this one, with the first ``carried_parts`` of its parts."""
     carried_parts: int = 0
 
 

@@ -30,7 +30,7 @@ BODY_LEVEL = 9
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What paragraphs of a style are, its parents' properties included."""
+    """Properties of the paragraphs of a style, its parents' included."""
 
     heading: int = 0
     """Level of a heading, 0 for none."""

@@ -51,7 +51,7 @@ class PageError(Exception):
 
 @dataclass(slots=True)
 class _Object:
-    """What holds for all characters of a text object."""
+    """Properties that all characters of a text object share."""
 
     style: Style
     turn: int

@@ -47,7 +47,7 @@ class Drawings:
     segments: int = 0
     clip_segments: int = 0
     most_pixels: int = 0
-    """Of the largest image."""
+    """Pixels of the largest image."""
 
     def clip(self, handle: Any, address: int) -> Box | None:
         """The rectangle around what a text object is clipped to, None where that is unknown or all of the page."""

@@ -60,7 +60,7 @@ class Part:
     columns: tuple[float, ...] = ()
     """Left borders of a table's columns."""
     marker: str = ""
-    """Of a list item."""
+    """Mark or number before a list item."""
     margin: bool = False
     """At the top or bottom of the page, apart from the other text: perhaps a running header or a page number."""
     aside: bool = False
@@ -84,4 +84,4 @@ class Page:
     vertical: list[Box]
     images: list[Box]
     most_pixels: int = 0
-    """Of its largest image."""
+    """Pixels of its largest image."""

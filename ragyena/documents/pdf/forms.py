@@ -1,4 +1,4 @@
-"""What was filled in or written onto a page: values of form fields and free text."""
+"""Values of form fields and free text that were written onto a page."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Hyphens:
 
 
 def _space(match: re.Match[str]) -> str:
-    """What stands in place of a line end: nothing after a hyphen or between characters without spaces."""
+    """Replacement of a line end: nothing after a hyphen or between characters without spaces."""
     before, after = match[1], match[2]
     if before in ("-", "/") or (has_cjk(before) and has_cjk(after)):
         return before

@@ -35,7 +35,7 @@ _RAISED = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺�
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What the characters of a text object have in common."""
+    """Properties that the characters of a text object have in common."""
 
     baseline: float
     size: float

@@ -17,7 +17,7 @@ DOTS_PER_INCH = 150
 MOST_PIXELS = 4_000_000
 """A page is rendered with at most this many pixels: A4 at 150 dots per inch has two million."""
 MOST_IMAGE_PIXELS = 150_000_000
-"""Of an image in the file: A0 at 300 dots per inch has 140 million."""
+"""Most pixels of an image in the file that is read: A0 at 300 dots per inch has 140 million."""
 LEAST_IMAGE = 0.05
 """Share of a page without any text that an image covers, for the page to count as a scan."""
 WHOLE_PAGE = 0.7
