@@ -58,7 +58,7 @@ class ReaderModelConfig(Strict):
     """Hidden channels of a no-answer score that looks at the states where the likeliest answer starts and ends; 0 for
     one from the question alone."""
     lists: bool = False
-    """Tells questions that ask for several items, and the tokens of each item."""
+    """Tells questions that ask for several items from those that ask for one span."""
     decoder_layers: Annotated[int, Field(ge=0, le=MOST_LAYERS)] = 2
     """Causal Hyena layers of the answer decoder; 0 for a reader that only extracts."""
     max_answer_tokens: Annotated[int, Field(gt=0, le=65_536)] = 64

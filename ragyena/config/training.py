@@ -283,8 +283,6 @@ class Loss:
     QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
     POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
     LIST_WEIGHT = 0.1  # of telling questions that ask for a list from those that ask for one span
-    ITEM_WEIGHT = 0.1  # of telling the tokens of an answer's items from others
-    ITEM_TOKENS = 4.0  # the least tokens that a context's item loss is divided by
     WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 
 

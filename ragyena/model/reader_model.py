@@ -28,7 +28,7 @@ __all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores", "confidence_fea
 _MATCH_FEATURES = 3  # the word occurs in the question; the same weighted by idf; the word pair occurs
 _NORM_EPS = 1e-12  # BERT's
 _RAREST, _LEAST_NULL = 1e-4, -30.0  # beyond them probabilities say no more about an answer being right
-_RARE = -3.0  # the first bias of a head whose answer is mostly no
+_RARE = -3.0  # the first bias of the list mode: few questions ask for a list
 NEVER = -1e4  # the score of a token that no answer may start or end at; finite in every dtype
 
 
@@ -157,7 +157,6 @@ class ReaderModel(nn.Module):
         self.null_of_span = NullOfSpan(width, config.null_width) if config.null_width else None
         self.mode = Linear(width, 1)
         self.list_mode = Linear(width, 1) if config.lists else None
-        self.item = Linear(width, 1) if config.lists else None
         self.evidence = nn.ModuleDict({str(layer): Linear(width, 1) for layer in config.selecting_layers})
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
         self.register_buffer("idf", torch.ones(config.vocab_size))
@@ -169,10 +168,9 @@ class ReaderModel(nn.Module):
         for head in (self.span, self.null, self.mode, *cast("list[Linear]", list(self.evidence.values()))):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
-        for listing in (self.list_mode, self.item):
-            if listing is not None:  # few questions ask for a list, few tokens are of an answer
-                nn.init.normal_(listing.weight, std=0.02)
-                nn.init.constant_(listing.bias, _RARE)
+        if self.list_mode is not None:
+            nn.init.normal_(self.list_mode.weight, std=0.02)
+            nn.init.constant_(self.list_mode.bias, _RARE)
 
     @property
     def reader_layers(self) -> list[ReaderLayer]:
@@ -271,8 +269,3 @@ class ReaderModel(nn.Module):
         """[B] logit of the question asking for several items. Needs ``config.lists``."""
         assert self.list_mode is not None
         return self.list_mode(encoded.question[:, 0]).float()[:, 0]
-
-    def item_logits(self, encoded: Encoded) -> Tensor:
-        """[B, P, S] fp32 logits of each token being part of an item of the answer. Needs ``config.lists``."""
-        assert self.item is not None
-        return self.item(encoded.passages).float()[..., 0]

@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
 _MOST_ITEMS = 24  # of a list
-_LISTED = 0.5  # probability from which a question asks for a list, and a span is one of its items
+_LISTED = 0.2  # probability from which a question asks for a list
+_ITEM_SHARE = 1e-4  # of the best span's probability: from it another span of its passage is an item too
 _CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
 _GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
 _GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
@@ -186,7 +187,7 @@ class Reader:
         listed = self._asks_for_list(encoded)
         count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
-        items = self._items(encoded, [spans for spans, _ in candidates], listed)
+        items = self._items([spans for spans, _ in candidates], listed)
         no_answer = null.double().cpu()
         chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
         confidences = self._confidences(chosen, start, end, no_answer.sum(1))
@@ -230,23 +231,17 @@ class Reader:
             return [False] * len(encoded.question)
         return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
 
-    def _items(
-        self, encoded: Encoded, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]
-    ) -> list[list[ScoredSpan]]:
-        """The items of each list, as they stand in the context's passages: the best span, and others whose tokens are
-        likely parts of items. Empty for questions that ask for no list and where there are fewer than two."""
-        if not any(listed):
-            return [[] for _ in spans]
-        item_BPS = self.model.item_logits(encoded).sigmoid().cpu()
+    def _items(self, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]) -> list[list[ScoredSpan]]:
+        """The items of each list, as they stand: the best span, and others of its passage that are not far less likely
+        (each item has a share of the probability). Empty for other questions and where there are fewer than two."""
         result = []
-        for row, candidates in enumerate(spans):
+        for candidates, is_list in zip(spans, listed):
             kept: dict[str, ScoredSpan] = {}
-            for rank, one in enumerate(candidates if listed[row] else ()):
-                place = one.span
-                likely = float(item_BPS[row, place.slot, place.token_start : place.token_end].mean())
-                if rank == 0 or likely >= _LISTED:
-                    kept.setdefault(place.text.casefold(), one)
-            order = sorted(kept.values(), key=lambda one: (one.span.slot, one.span.start))
+            for one in candidates if is_list else ():
+                near = one.span.slot == candidates[0].span.slot
+                if near and one.log_probability >= candidates[0].log_probability + math.log(_ITEM_SHARE):
+                    kept.setdefault(one.span.text.casefold(), one)
+            order = sorted(kept.values(), key=lambda one: one.span.start)
             result.append(order if len(order) > 1 else [])
         return result
 

@@ -16,7 +16,7 @@ from ragyena.config.training import Loss
 from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.packed import Batch
 
-__all__ = ["HiddenStateLoss", "evidence_loss", "item_loss", "list_loss", "polar_loss", "span_loss", "teacher_loss"]
+__all__ = ["HiddenStateLoss", "evidence_loss", "list_loss", "polar_loss", "span_loss", "teacher_loss"]
 
 _Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -118,19 +118,3 @@ def _known_loss(logit_B: Tensor, label_B: Tensor) -> Tensor:
     known = (label_B >= 0).float()
     loss = F.binary_cross_entropy_with_logits(logit_B, label_B.clamp(min=0), reduction="none")
     return (loss * known).sum() / known.sum().clamp(min=1)
-
-
-def item_loss(logits_BPS: Tensor, batch: Batch) -> Tensor:
-    """Binary cross-entropy of each token being part of an item of the answer (a single span is one item), a context's
-    sum in units of the tokens of its answer. The target of a context without an answer is none of its tokens."""
-    batch_size, passages, slot = logits_BPS.shape
-    bounds = torch.cat([torch.stack([batch.start, batch.end], 1)[:, None], batch.more], 1)  # [B, items, 2]
-    is_item = bounds[..., 0] > 0
-    change = logits_BPS.new_zeros(batch_size, 2 + passages * slot)
-    change.scatter_add_(1, torch.where(is_item, bounds[..., 0], 0), is_item.float())
-    change.scatter_add_(1, torch.where(is_item, bounds[..., 1] + 1, 0), -is_item.float())
-    target = (change.cumsum(1)[:, 1:-1] > 0.5).float().view_as(logits_BPS)
-    text = batch.inputs.text_mask & batch.has_span[:, None, None]
-    loss = F.binary_cross_entropy_with_logits(logits_BPS, target, reduction="none") * text
-    each = loss.flatten(1).sum(1) / target.flatten(1).sum(1).clamp(min=Loss.ITEM_TOKENS)
-    return each.sum() / batch.has_span.sum().clamp(min=1)

@@ -31,7 +31,6 @@ from ragyena.train.calibration import calibrate, fit_null
 from ragyena.train.objectives import (
     HiddenStateLoss,
     evidence_loss,
-    item_loss,
     list_loss,
     polar_loss,
     span_loss,
@@ -55,7 +54,6 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "null.*": "float32",
         "mode.*": "float32",
         "list_mode.*": "float32",
-        "item.*": "float32",
         "*position*": "float16",
         "idf": "float16",
         "*.short": "float16",
@@ -217,8 +215,7 @@ class ReaderTask(_ContextTask):
         loss = stage.span_weight * (1 + done) * parts["span"] + Loss.POLAR_WEIGHT * parts["polar"]
         if self.model.config.lists:
             parts["list"] = list_loss(self.model.list_logit(last), batch)
-            parts["item"] = item_loss(self.model.item_logits(last), batch)
-            loss = loss + Loss.LIST_WEIGHT * parts["list"] + Loss.ITEM_WEIGHT * parts["item"]
+            loss = loss + Loss.LIST_WEIGHT * parts["list"]
         if self.model.decoder is not None and stage.write_weight:
             parts["write"] = self._write_loss(batch, last)
             loss = loss + stage.write_weight * parts["write"]

@@ -212,10 +212,9 @@ def test_a_list_is_read_as_its_items_in_their_order(tmp_path: Path) -> None:
     model = ReaderModel(architecture(lists=True))
     torch.manual_seed(0)
     given = context("Which tools do I bring?", ("Bring a lamp, a rope and a map. The hut opens on Monday.",))
-    with torch.no_grad():  # every token that may end and start an answer is an item, and the question asks for a list
-        assert model.list_mode is not None and model.item is not None
+    with torch.no_grad():  # the question asks for a list; untrained, all spans of the passage are about as likely
+        assert model.list_mode is not None
         model.list_mode.bias.fill_(9.0)
-        model.item.bias.fill_(9.0)
     folder = tmp_path / "lists"
     save_checkpoint(folder, model.state_dict(), model.config, tokenizer=TOKENIZER, card=None, storage="float32")
     reader = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="float32", threshold=0.0))

@@ -13,7 +13,6 @@ from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.objectives import (
     HiddenStateLoss,
     evidence_loss,
-    item_loss,
     list_loss,
     polar_loss,
     span_loss,
@@ -172,26 +171,6 @@ def test_only_questions_of_a_known_mode_teach_it() -> None:
     assert float(loss(0, 0, 5)) == pytest.approx(0.6931, abs=1e-3)
     assert loss(0, 0, 5) == loss(0, 0, -5)
     assert loss(-4, 4, 0) < 0.05 < loss(4, -4, 0)
-
-
-def test_the_item_loss_is_least_for_the_tokens_of_all_items() -> None:
-    first, second = (3, 4), (SLOT + 2, SLOT + 2)  # flattened places: null is 0
-    more = torch.full((BATCH, 2, 2), -1)
-    more[0, 0] = torch.tensor(second)
-    one = dataclasses.replace(batch(), more=more)
-    logits = torch.full((BATCH, PASSAGES, SLOT), -8.0)
-    flat = logits[0].view(-1)
-    flat[first[0] - 1 : first[1]] = 8.0
-    flat[second[0] - 1 : second[1]] = 8.0
-    right = item_loss(logits, one)
-    assert right < 0.05
-    for place in (first[0] - 1, second[0] - 1):  # an item that is not found, or a token too many
-        worse = logits.clone()
-        worse[0].view(-1)[place] = -8.0
-        assert item_loss(worse, one) > right + 0.5
-    worse = logits.clone()
-    worse[1, 0, 0] = 8.0
-    assert item_loss(worse, one) > right + 0.5
 
 
 def test_the_list_loss_counts_the_questions_that_are_known() -> None:
