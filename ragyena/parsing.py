@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import yaml
 
@@ -297,8 +297,9 @@ _Loader.yaml_constructors["tag:yaml.org,2002:timestamp"] = _Loader.yaml_construc
 class _TextLoader(_Loader):
     """The same, with texts for numbers, dates and all else that is no list or mapping."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-    yaml_constructors: ClassVar[dict[str, Any]] = {}
+
+_TextLoader.yaml_implicit_resolvers = {}
+_TextLoader.yaml_constructors = {}
 
 
 def _check_size(root: yaml.Node) -> None:
