@@ -150,9 +150,12 @@ def _name_rows(rows: Sequence[Row]) -> tuple[int, bool]:
 
 
 def _is_group(upper: Row, lower: Row) -> bool:
-    """True where a name covers several columns (merged, or with gaps after it) that the row below names one by one."""
+    """True where a name covers several columns (merged, or with gaps after it) that the row below names one by one, or
+    where the first name covers both rows."""
     if any(kind_of(cell) in ("number", "measure") for cell in upper):
         return False
+    if lower[0] and lower[0] == upper[0] and lower != upper and kind_of(lower[0]) == "text":
+        return True
     covers = has_gap = False
     for i, cell in enumerate(lower):
         above = upper[i] if i < len(upper) else ""

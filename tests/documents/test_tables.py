@@ -54,6 +54,27 @@ CASES = {
             "Region: South; Sales Q1: 4; Sales Q2: 5; Sales Q3: 6",
         ],
     ),
+    "three rows of names, the first name merged over them": (
+        """Region | 2023 | 2023 | 2024 | 2024
+        Region | H1 | H2 | H1 | H2
+        Region | Plan | Plan | Plan | Plan
+        North | 1 | 2 | 3 | 4
+        North | 5 | 6 | 7 | 8""",
+        [
+            "Region: North; 2023 H1 Plan: 1; 2023 H2 Plan: 2; 2024 H1 Plan: 3; 2024 H2 Plan: 4",
+            "Region: North; 2023 H1 Plan: 5; 2023 H2 Plan: 6; 2024 H1 Plan: 7; 2024 H2 Plan: 8",
+        ],
+    ),
+    "two rows of names without groups, the first name merged over them": (
+        """Pump | Weight | Flow
+        Pump | with motor | at 20 °C
+        V-10 | 3.1 kg | 4 l/s
+        V-20 | 3.9 kg | 6 l/s""",
+        [
+            "Pump: V-10; Weight with motor: 3.1 kg; Flow at 20 °C: 4 l/s",
+            "Pump: V-20; Weight with motor: 3.9 kg; Flow at 20 °C: 6 l/s",
+        ],
+    ),
     "three rows of names": (
         """Region | 2023 | 2023 | 2024 | 2024
         Region | H1 | H2 | H1 | H2
