@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from ragyena.documents.merged_cells import Covered
 from ragyena.documents.tables import read_table
 
 CASES = {
@@ -130,7 +131,7 @@ CASES = {
     "form of four columns": (
         """Name: | Ann Lee | Born: | 1970
         City: | Oslo | Phone: | 555 123
-        Remarks: | none | none | none""",
+        Remarks: | none | < | <""",
         ["Name: Ann Lee; Born: 1970", "City: Oslo; Phone: 555 123", "Remarks: none"],
     ),
     "form of four columns without colons": (
@@ -202,11 +203,11 @@ CASES = {
     ),
     "sections merged": (
         """Item | Qty | Price
-        Fruit | Fruit | Fruit
+        Fruit | < | <
         Apple | 3 | 1.20
         Pear | 4 | 2.20
         Subtotal | 7 | 3.4
-        Vegetables | Vegetables | Vegetables
+        Vegetables | < | <
         Leek | 1 | 0.90
         Subtotal | 1 | 0.9
         Total |  | 4.30""",
@@ -417,6 +418,77 @@ CASES = {
          | Leek | 2""",
         ["Fruit", "Fruit > Item: Apple; Price: 3", "Fruit > Item: Pear; Price: 4", "Veg", "Veg > Item: Leek; Price: 2"],
     ),
+    "a form of texts": (
+        """Contractor | Pia Bellweather
+        Client | Kulturwerk Harsum gGmbH
+        Contract | framework agreement KW-17
+        Place of the show | Old brewery""",
+        [
+            "Contractor: Pia Bellweather",
+            "Client: Kulturwerk Harsum gGmbH",
+            "Contract: framework agreement KW-17",
+            "Place of the show: Old brewery",
+        ],
+    ),
+    "a form of four columns whose labels all differ": (
+        """Lecturer | Dr Amadou Kestrel | Assistant | Birgit Oxley (labs)
+        Office | Lyell 214 | Office hours | Tue 14–16
+        Book list | Soils, 4th ed. | Lab coat | yes""",
+        [
+            "Lecturer: Dr Amadou Kestrel; Assistant: Birgit Oxley (labs)",
+            "Office: Lyell 214; Office hours: Tue 14–16",
+            "Book list: Soils, 4th ed.; Lab coat: yes",
+        ],
+    ),
+    "an empty value in a form": (
+        """Name | Ann Lee | Course | Soil 101
+        Mark |  | Late? | no
+        Signature |  |  |""",
+        ["Name: Ann Lee; Course: Soil 101", "Mark:; Late?: no", "Signature:"],
+    ),
+    "four columns of texts under names": (
+        """Name | Role | Team | Office
+        Ann | Leader | Red | Oslo
+        Bob | Clerk | Blue | Rome""",
+        ["Name: Ann; Role: Leader; Team: Red; Office: Oslo", "Name: Bob; Role: Clerk; Team: Blue; Office: Rome"],
+    ),
+    "a menu": (
+        """Day | Menu 1 | Menu 2 | Vegan line
+        Monday | Chicken stew | Lasagne | Lentil curry
+        Tuesday | Goose leg | Gnocchi | Bean chilli""",
+        [
+            "Day: Monday; Menu 1: Chicken stew; Menu 2: Lasagne; Vegan line: Lentil curry",
+            "Day: Tuesday; Menu 1: Goose leg; Menu 2: Gnocchi; Vegan line: Bean chilli",
+        ],
+    ),
+    "two columns of texts under names": (
+        """Step | Result
+        Open the valve | The pump starts
+        Close the valve | The pump stops""",
+        ["Step: Open the valve; Result: The pump starts", "Step: Close the valve; Result: The pump stops"],
+    ),
+    "equal neighbours": (
+        """2024-03-04 00:00 | 0 | 0 | 49.4
+        2024-03-04 01:00 | 0 | 0 | 48.9""",
+        ["2024-03-04 00:00 | 0 | 0 | 49.4", "2024-03-04 01:00 | 0 | 0 | 48.9"],
+    ),
+    "equal texts in a row": (
+        """Item | May | June
+        Tea | in stock | sold out
+        none | none | none""",
+        ["Item: Tea; May: in stock; June: sold out", "Item: none; May: none; June: none"],
+    ),
+    "merged cells without names": (
+        """3 | 4 | < | 5
+        6 | 7 | 8 | 9""",
+        ["3 | 4 | 5", "6 | 7 | 8 | 9"],
+    ),
+    "a label over two columns": (
+        """Event | Q2 | Q3
+        Injuries | 3 | 4
+        Days since the last | < | 46""",
+        ["Event: Injuries; Q2: 3; Q3: 4", "Event: Days since the last; Q3: 46"],
+    ),
     "a long text over two columns": (
         """Day | AM | PM
         Mon | Workshop about a very long topic that lasts all day | Workshop about a very long topic that lasts all day
@@ -427,7 +499,13 @@ CASES = {
 
 
 def rows_of(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("|")] for line in text.split("\n")]
+    """Cells parted by ``|``; a cell ``<`` is covered by the one to its left."""
+    rows: list[list[str]] = []
+    for line in text.split("\n"):
+        rows.append([])
+        for cell in map(str.strip, line.split("|")):
+            rows[-1].append(Covered(rows[-1][-1]) if cell == "<" else cell)
+    return rows
 
 
 def lines_of(rows: list[list[str]], header_rows: int | None = None) -> list[str]:
