@@ -21,6 +21,8 @@ SAMPLE_CELLS = 100_000
 MOST_TITLE_ROWS = 12
 MOST_NAME_ROWS = 3
 """Rows that name the columns of one table."""
+LONGEST_UNIT = 16
+"""Chars of a unit that is not a known one, such as ``points of 60``."""
 LONGEST_NAME = 80
 """Chars of a column name; a longer text in the first row is data."""
 LONGEST_KEPT_NAME = 120
@@ -87,7 +89,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
         return Layout(titles, title_count=title_count, first_row=title_count)
     names, cut = _names(body[:count])
     data = body[count:]
-    if data and len(data[0]) > 1 and all(is_unit(cell) for cell in data[0] if cell) and len(data) > 1:
+    if len(data) > 1 and _is_of_units(data[0]):
         names = tuple(_with_unit(name, unit) for name, unit in _zip(names, data[0]))
         count, data = count + 1, data[1:]
     groups = _groups(names)
@@ -104,6 +106,16 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
         has_sections=len(names) > 2 and 2 * sum(map(_is_alone, data)) <= len(data),
         is_sure=is_sure,
     )
+
+
+def _is_of_units(row: Row) -> bool:
+    """True for a row of units below the names: units alone, or beside an empty first cell mostly units."""
+    cells = [cell for cell in row if cell]
+    units = sum(map(is_unit, cells))
+    if len(row) < 2 or units == len(cells):
+        return len(row) > 1
+    is_short = all(len(cell) <= LONGEST_UNIT and kind_of(cell) == "text" for cell in cells)
+    return not row[0] and is_short and 2 * units > len(cells)
 
 
 def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:

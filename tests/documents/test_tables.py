@@ -467,6 +467,27 @@ CASES = {
         Close the valve | The pump stops""",
         ["Step: Open the valve; Result: The pump starts", "Step: Close the valve; Result: The pump stops"],
     ),
+    "units of several kinds": (
+        """No. | Plot name | Area | Trees | Planted | Vote | Noise
+         |  | ha | pcs | year | points of 60 | dB(A)
+        P1 | Lower Bank | 1.85 | 612 | 2009 | 12 | 63
+        P2 | Church Field | 2.4 | 790 | 2014 | 14 | 64""",
+        [
+            "No.: P1; Plot name: Lower Bank; Area (ha): 1.85; Trees (pcs): 612; Planted (year): 2009; "
+            "Vote (points of 60): 12; Noise (dB(A)): 63",
+            "No.: P2; Plot name: Church Field; Area (ha): 2.4; Trees (pcs): 790; Planted (year): 2014; "
+            "Vote (points of 60): 14; Noise (dB(A)): 64",
+        ],
+    ),
+    "names that begin with a digit": (
+        """Ticket | 1 zone | 2 zones | 3 zones
+        Single adult | 2.40 | 3.60 | 4.90
+        Monthly pass | 39.00 | 39.00 | 39.00""",
+        [
+            "Single adult; Ticket 1 zone: 2.40; Ticket 2 zones: 3.60; Ticket 3 zones: 4.90",
+            "Monthly pass; Ticket 1 zone: 39.00; Ticket 2 zones: 39.00; Ticket 3 zones: 39.00",
+        ],
+    ),
     "equal neighbours": (
         """2024-03-04 00:00 | 0 | 0 | 49.4
         2024-03-04 01:00 | 0 | 0 | 48.9""",
@@ -532,6 +553,12 @@ def test_names_that_are_said_to_be_names() -> None:
 def test_cells_of_several_lines_and_rows_of_different_lengths() -> None:
     rows = [["Name", "Address"], ["Ann", "5 High St\nOslo "], ["", ""], [], ["Bob"], ["Cid", "Rome", "extra"]]
     assert lines_of(rows) == ["Name: Ann; Address: 5 High St Oslo", "Name: Bob", "Name: Cid; Address: Rome; extra"]
+
+
+def test_a_column_without_values_keeps_its_name() -> None:
+    for rows in ([["Name", "Date", "Signature"], ["Ann"], ["Bob"]], [["Name", "Signature"], ["Ann"], ["Bob"]]):
+        assert read_table(rows).header == tuple(rows[0])
+        assert lines_of(rows) == ["Name: Ann", "Name: Bob"]
 
 
 def test_a_wide_row_repeats_its_label_on_every_line() -> None:
