@@ -35,7 +35,7 @@ def _class(name: str, value: type[Any]) -> Iterator[str]:
             for field, kind, text in FIELD.findall(inspect.getsource(value))
         ]
         yield "\n".join(["| field | type | |", "| --- | --- | --- |", *rows, ""])
-    for method, member in vars(value).items():
+    for method, member in _members(value).items():
         if method.startswith("_"):
             continue
         function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
@@ -43,6 +43,15 @@ def _class(name: str, value: type[Any]) -> Iterator[str]:
             yield f"### `{name}.{method}`\n\n{_docstring(function)}\n"
         elif inspect.isfunction(function):
             yield f"### `{name}.{method}{_signature(function)}`\n\n{_docstring(function)}\n"
+
+
+def _members(value: type[Any]) -> dict[str, Any]:
+    """The members of a class, then those of the classes of the package that it extends."""
+    members: dict[str, Any] = {}
+    for base in inspect.getmro(value):
+        if base.__module__.startswith("ragyena."):
+            members = members | {name: member for name, member in vars(base).items() if name not in members}
+    return members
 
 
 def _signature(function: Any) -> str:

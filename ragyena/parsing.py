@@ -107,19 +107,20 @@ def parse_json_lines(file: BinaryIO) -> Iterator[tuple[int, Any]]:
                 yield number, MalformedError(error.problem)
 
 
-def parse_yaml(content: str | bytes) -> Any:
+def parse_yaml(content: str | bytes, *, scalars_as_text: bool = False) -> Any:
     """The value of a YAML text of one document, None where it is empty. Raises MalformedError.
 
     Mappings have text keys, a date is a text, and tags other than those of JSON's values are refused, as are names that
     stand twice in a mapping, numbers that are not finite or have more than ``MAX_DIGITS`` digits, and aliases that blow
-    up to more than ``MAX_YAML_VALUES`` values.
+    up to more than ``MAX_YAML_VALUES`` values. ``scalars_as_text`` is for documents: every scalar is then the text that
+    spells it (``1.10``, ``no``), whatever its tag.
     """
     text = _text_of(content)
     if len(text) > MAX_YAML_CHARS:
         raise MalformedError(f"longer than {MAX_YAML_CHARS:,} characters")
     loader: _Loader | None = None
     try:
-        loader = _Loader(text)
+        loader = (_TextLoader if scalars_as_text else _Loader)(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -291,6 +292,14 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
 _Loader.add_constructor("tag:yaml.org,2002:bool", _Loader.construct_truth)
 _Loader.yaml_constructors["tag:yaml.org,2002:timestamp"] = _Loader.yaml_constructors["tag:yaml.org,2002:str"]
+
+
+class _TextLoader(_Loader):
+    """The same, with texts for numbers, dates and all else that is no list or mapping."""
+
+
+_TextLoader.yaml_implicit_resolvers = {}
+_TextLoader.yaml_constructors = {}
 
 
 def _check_size(root: yaml.Node) -> None:

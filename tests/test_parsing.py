@@ -65,6 +65,16 @@ def test_yaml_is_read(text: str, value: object) -> None:
     assert parse_yaml(text) == value
 
 
+def test_scalars_of_yaml_as_they_are_written() -> None:
+    text = "version: 1.10\nday: 2024-02-31\nflag: no\nnone:\nsize: 0x10\nown: !size 3\nlist: [1, ~]"
+    assert parse_yaml(text, scalars_as_text=True) == {
+        **{"version": "1.10", "day": "2024-02-31", "flag": "no", "none": "", "size": "0x10", "own": "3"},
+        "list": ["1", "~"],
+    }
+    with pytest.raises(MalformedError, match="line 2: 'a' stands twice"):
+        parse_yaml("a: 1\na: 2", scalars_as_text=True)
+
+
 LAUGHS = "a: &a [x, x]\n" + "".join(
     f"{chr(i + 1)}: &{chr(i + 1)} [*{chr(i)}, *{chr(i)}, *{chr(i)}]\n" for i in range(97, 121)
 )

@@ -17,7 +17,7 @@ import pytest
 import ragyena
 from ragyena import types
 
-API = ("ragyena", "ragyena.index.index", "ragyena.pipeline")
+API = ("ragyena", "ragyena.index.index", "ragyena.index.view", "ragyena.pipeline")
 """The modules of the public API."""
 HEAVY = ("torch", "faiss", "sentence_transformers", "transformers", "numpy", "langchain_core")
 

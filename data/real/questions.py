@@ -102,11 +102,19 @@ def row_of(draft: dict[str, Any], text: str) -> dict[str, Any]:
         if kind == "span" and normalize(answers[0]) in normalize(question):
             raise Fault("the question holds its answer")
     if not evidence:
-        evidence = [tuple(sentence_span(text, *span)) for span in spans]
+        evidence = [_deciding(text, span) for span in spans]
     return {
         "question": question, "answers": answers, "answer_type": kind, "spans": spans, "evidence": evidence,
         "near": near,
     }  # fmt: skip
+
+
+def _deciding(text: str, span: tuple[int, int]) -> tuple[int, int]:
+    """The row of a table, or the sentence, that holds a span."""
+    start, end = sentence_span(text, *span)
+    line = text.rfind("\n", 0, span[0]) + 1, (text + "\n").find("\n", span[1])
+    is_row = "; " in text[slice(*line)] or " | " in text[slice(*line)]
+    return (max(start, line[0]), min(end, line[1])) if is_row else (start, end)
 
 
 def overlap(row: dict[str, Any], text: str) -> float:

@@ -300,10 +300,12 @@ def _print_added(report: AddReport) -> None:
         "renamed": report.renamed,
         "removed": report.removed,
         "failed": len(report.failed),
-        "rows left out": sum(skipped.is_fault for skipped in report.skipped),
-        "hidden parts left out": sum(not skipped.is_fault for skipped in report.skipped),
     }
-    done = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count) or "nothing to do"
+    parts = [f"{number:,} {what}" for what, number in counts.items() if number]
+    faults = sum(skipped.is_fault for skipped in report.skipped)
+    for number, what in ((faults, "row"), (len(report.skipped) - faults, "hidden part")):
+        parts += [f"{count(number, what)} left out"] if number else []
+    done = ", ".join(parts) or "nothing to do"
     console.print(f"{short_path(str(report.index))}: {done}", style="bold")
     if report.missing:
         names = ", ".join(short_path(path) for path in report.missing[:3])

@@ -35,10 +35,12 @@ _DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
 
 _UNITS = frozenset(
     """% ‰ g kg mg µg t to oz lb lbs mm cm m km in inch ft yd mi nm µm mm² cm² m² km² ha m2 m3 m³ cm³ l ml cl hl gal
-    s sec ms µs min h hr hrs hours d days years yrs months n no. # pcs pc ea each units unit st stk stück
+    s sec ms µs min h hr hrs hours d days day years year yrs months
+    month weeks week date n no. # pcs pc ea each units unit st stk stück
     w kw mw gw wh kwh mwh gwh v kv mv a ma ah mah ω ohm hz khz mhz ghz pa kpa mpa bar mbar psi n kn nm j kj mj kcal cal
     k °c °f c f eur usd gbp chf jpy € $ £ ¥ €m $m £m $k m€ t€ k€ teur mio mio. mn bn million millions billion thousand
-    thousands dpi px pt db kb mb gb tb kbit/s mbit/s km/h m/s mph rpm l/100km €/kg $/kg kg/m³ g/cm³ ppm ppb mol mmol/l
+    thousands dpi px pt db db(a)
+    kb mb gb tb kbit/s mbit/s km/h m/s mph rpm l/100km €/kg $/kg kg/m³ g/cm³ ppm ppb mol mmol/l
     mg/l µg/m³ mg/dl iu""".split()  # noqa: SIM905
 )
 _BRACKETED = re.compile(r"\([^()]{1,20}\)|\[[^\[\]]{1,20}\]")
@@ -71,7 +73,10 @@ def unit_of(cell: str) -> str:
 
 def is_unit(cell: str) -> bool:
     """True for a unit of measurement alone: ``kg``, ``(EUR)``, ``[%]``."""
-    return len(cell) <= LONGEST_VALUE and (cell.lower() in _UNITS or bool(_BRACKETED.fullmatch(cell)))
+    if len(cell) > LONGEST_VALUE:
+        return False
+    parts = cell.lower().split(" / ")
+    return all(part in _UNITS for part in parts) or bool(_BRACKETED.fullmatch(cell))
 
 
 def is_series(cells: Sequence[str]) -> bool:
@@ -88,7 +93,8 @@ def is_series(cells: Sequence[str]) -> bool:
     if kind == "year":
         return rising
     if kind == "measure":
-        return rising and len({unit_of(cell) for cell in cells}) == 1
+        units = {unit_of(cell) for cell in cells}
+        return rising and (len(units) == 1 or len({unit.rstrip("s") for unit in units}) == 1)  # 1 zone, 2 zones
     # Numbers alone are names where they are whole, and at least three of them of one step: 1, 2, 3 or 10, 20, 30.
     whole = all(number == int(number) for number in numbers)
     return kind == "number" and whole and len(numbers) > 2 and len(set(steps)) == 1 and steps[0] != 0

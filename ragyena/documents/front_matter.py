@@ -6,6 +6,8 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ragyena.parsing import MalformedError, parse_yaml
+
 __all__ = ["flatten", "front_matter"]
 
 LONGEST = 2000
@@ -71,11 +73,9 @@ def _leaves(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _yaml(text: str, lines: Sequence[str]) -> dict[str, str]:
-    import yaml
-
-    try:  # BaseLoader keeps every value as the text that it is written as; that of libyaml crashes on deep nesting
-        value = yaml.load(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
+    try:
+        value = parse_yaml(text, scalars_as_text=True)
+    except MalformedError:
         return flatten(_plain_fields(lines))
     return flatten(value) if isinstance(value, dict) else {}
 

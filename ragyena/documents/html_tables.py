@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ragyena.documents.html_tree import Element, is_dropped, name_of
-from ragyena.documents.merged_cells import Cell, is_whole, unmerge
+from ragyena.documents.merged_cells import Cell, is_whole, texts, unmerge
 from ragyena.documents.text_builder import TextBuilder
 
 __all__ = ["data_tables", "write_cells", "write_table"]
@@ -123,8 +123,7 @@ def write_cells(builder: TextBuilder, cells: Sequence[Sequence[Cell]], *, head: 
     header_rows: int | None = names - titles
     if not header_rows and not all(_is_labelled(row) for row in grid[titles:]):
         header_rows = None
-    texts = [[cell.text for cell in row] for row in grid]
-    builder.table(texts, header_rows=header_rows, caption=caption, whole=whole)
+    builder.table([texts(row) for row in grid], header_rows=header_rows, caption=caption, whole=whole)
 
 
 def _rows(table: Element, text_of: Callable[[Element], str]) -> _Rows:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from ragyena.documents.merged_cells import Cell, is_whole, unmerge
+from ragyena.documents.merged_cells import Cell, is_whole, texts, unmerge
 from ragyena.documents.tables import read_table
 from ragyena.types import Block, BlockKind, Document, Heading
 
@@ -63,7 +63,7 @@ class LineText:
         """
         grid = unmerge([cells for _, cells in rows])
         filled = [
-            (line, [" ".join(cell.text.split()) for cell in cells])
+            (line, texts(cells))
             for (line, _), cells in zip(rows, grid, strict=True)
             if any(cell.text.strip() for cell in cells)
         ]
@@ -79,10 +79,10 @@ class LineText:
             self.lines[filled[-1][0]] = " | ".join(name for name in table.names if name)
         body = [line for line, _ in filled[len(filled) - len(table.rows) :]] if table.rows else []
         written: dict[int, list[str]] = {}
-        for line, texts in zip(body, table.lines(), strict=True):
-            written.setdefault(line, []).extend(texts)
-        for line, texts in written.items():
-            self.lines[line] = "; ".join(texts)
+        for line, written_lines in zip(body, table.lines(), strict=True):
+            written.setdefault(line, []).extend(written_lines)
+        for line, parts in written.items():
+            self.lines[line] = "; ".join(parts)
         if body:
             self.mark(body[0], body[-1] + 1, "table", table.header)
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Cell", "is_whole", "unmerge"]
+__all__ = ["Cell", "Covered", "is_whole", "keep_mark", "texts", "unmerge"]
 
 WIDEST = 1000
 """Columns that one cell may claim, as in browsers."""
@@ -14,6 +14,20 @@ LARGEST_GROWTH = 8
 """A table whose repeated texts would make it larger than this many times its own text keeps its cells as they are."""
 FREE_GROWTH = 100_000
 """Cells and chars that any table may grow to."""
+
+
+class Covered(str):
+    """The text of a merged cell where it comes again, in a column that the cell covers beside its first.
+
+    It tells such a text from that of a neighbour that happens to be equal.
+    """
+
+    __slots__ = ()
+
+
+def keep_mark(cell: str, text: str) -> str:
+    """The new ``text`` of a cell, marked as covered where ``cell`` is."""
+    return Covered(text) if isinstance(cell, Covered) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,11 @@ def unmerge(rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:
             line[first:last] = [cell] * (last - first)
         grid.append(line)
     return grid
+
+
+def texts(row: Sequence[Cell]) -> list[str]:
+    """The texts of a row of ``unmerge``, those of a cell to the left marked as ``Covered``."""
+    return [Covered(cell.text) if i and cell is row[i - 1] else cell.text for i, cell in enumerate(row)]
 
 
 def is_whole(grid: Sequence[Sequence[Cell]]) -> list[bool]:

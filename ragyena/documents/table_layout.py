@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Literal
 
 from ragyena.documents.cell_kinds import is_series, is_unit, kind_of, unit_of
+from ragyena.documents.form_layout import Row, find_labels, pairs_of
 
-__all__ = ["Layout", "Row", "find_layout", "is_note", "pairs_of"]
-
-Row = tuple[str, ...]
-"""Cells of a row on one line each; those that are missing at its end are empty."""
+__all__ = ["Layout", "find_layout", "is_note"]
 
 SAMPLE_ROWS = 30
 """A layout is found from this many rows below the names."""
@@ -23,6 +21,8 @@ SAMPLE_CELLS = 100_000
 MOST_TITLE_ROWS = 12
 MOST_NAME_ROWS = 3
 """Rows that name the columns of one table."""
+LONGEST_UNIT = 16
+"""Chars of a unit that is not a known one, such as ``points of 60``."""
 LONGEST_NAME = 80
 """Chars of a column name; a longer text in the first row is data."""
 LONGEST_KEPT_NAME = 120
@@ -31,23 +31,11 @@ LONGEST_KEPT_NAME = 120
 _NOTE = re.compile(
     r"[*†‡§¹²³⁴-⁹]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
 )
-_ATTRIBUTES = frozenset(
-    """name title author date address street city town country state zip postcode phone telephone tel fax mobile email
-    e-mail mail website web url company customer client supplier contact department position role project subject topic
-    id number no ref reference order invoice version status type category description comments notes remarks language
-    born birthday age gender sex nationality created modified updated approved prepared reviewed due start end from to
-    duration location place room venue currency amount total subtotal price weight height width length depth colour
-    color size material model manufacturer serial brand capacity power voltage speed period year month week quarter
-    owner manager responsible priority deadline budget iban bic vat anschrift adresse datum ort plz telefon firma kunde
-    projekt betreff abteilung thema version nom prénom ville pays téléphone fecha nombre dirección teléfono""".split()  # noqa: SIM905
-)
 _GENERIC = frozenset(
     """feature property attribute parameter specification item field characteristic description metric kpi category
     criterion question indicator position account merkmal eigenschaft kennzahl bezeichnung""".split()  # noqa: SIM905
 )
 """Names of a first column that say what its own cells are."""
-_MISSING = frozenset(("-", "–", "—", "n/a", "na", "none", "tbd", "tba", "?", "x", "unknown", "k. a.", "k.a."))
-"""Stand for a value that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +54,8 @@ class Layout:
     """The row at which the data begins."""
     name_rows: frozenset[Row] = frozenset()
     """The rows that name the columns: where they come again, on the next page, they are no data."""
+    labels: tuple[int, ...] = ()
+    """The columns of the labels of a form that are not marked by colons."""
     groups: tuple[tuple[int, int], ...] = ()
     """The columns [start, stop) of each record of a row: several where tables are set side by side."""
     corner: str = ""
@@ -85,8 +75,11 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
     title_count = _title_rows(rows[: most + MOST_TITLE_ROWS], whole)
     titles = tuple("; ".join(f"{k}: {v}" if k else v for k, v in pairs_of(row)) for row in rows[:title_count])
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
-    if not header_rows and _is_form(body, may_have_names=header_rows is None):
-        return Layout(titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True)
+    labels = None if header_rows else find_labels(body, may_have_names=header_rows is None)
+    if labels is not None:
+        return Layout(
+            titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True, labels=labels
+        )
     is_sure = True
     if header_rows is None:
         count, is_sure = _name_rows(body)
@@ -96,7 +89,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
         return Layout(titles, title_count=title_count, first_row=title_count)
     names, cut = _names(body[:count])
     data = body[count:]
-    if data and len(data[0]) > 1 and all(is_unit(cell) for cell in data[0] if cell) and len(data) > 1:
+    if len(data) > 1 and _is_of_units(data[0]):
         names = tuple(_with_unit(name, unit) for name, unit in _zip(names, data[0]))
         count, data = count + 1, data[1:]
     groups = _groups(names)
@@ -113,6 +106,16 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
         has_sections=len(names) > 2 and 2 * sum(map(_is_alone, data)) <= len(data),
         is_sure=is_sure,
     )
+
+
+def _is_of_units(row: Row) -> bool:
+    """True for a row of units below the names: units alone, or beside an empty first cell mostly units."""
+    cells = [cell for cell in row if cell]
+    units = sum(map(is_unit, cells))
+    if len(row) < 2 or units == len(cells):
+        return len(row) > 1
+    is_short = all(len(cell) <= LONGEST_UNIT and kind_of(cell) == "text" for cell in cells)
+    return not row[0] and is_short and 2 * units > len(cells)
 
 
 def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:
@@ -135,22 +138,6 @@ def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:
     return count
 
 
-def pairs_of(row: Row) -> Iterator[tuple[str, str]]:
-    """The labels of a form's row, each with its value; a text without a label or value has an empty one."""
-    cells = [cell for cell, _ in groupby(row) if cell]
-    marked = any(cell.endswith((":", "：")) for cell in cells)
-    i = 0
-    while i < len(cells):
-        cell, after = cells[i], cells[i + 1] if i + 1 < len(cells) else ""
-        is_label = cell.endswith((":", "：")) if marked else bool(after)
-        if is_label and after and not (marked and after.endswith((":", "："))):
-            yield cell.rstrip(":： "), after
-            i += 2
-        else:
-            yield "", cell
-            i += 1
-
-
 def is_note(text: str) -> bool:
     """True for a text that begins as footnotes and sources below a table do."""
     return bool(_NOTE.match(text))
@@ -158,47 +145,6 @@ def is_note(text: str) -> bool:
 
 def _is_alone(row: Row) -> bool:
     return bool(row[0]) and not any(row[1:]) and not is_note(row[0])
-
-
-def _is_form(rows: Sequence[Row], *, may_have_names: bool) -> bool:
-    """True for labels with values beside them: ``Name: | Ann | Born: | 1970``."""
-    cells = [[cell for cell, after in pairwise((*row, "")) if cell and cell != after] for row in rows]
-    cells = [row for row in cells if len(row) > 1]
-    if 2 * sum(row[0].endswith((":", "：")) for row in cells) > len(cells):
-        return True
-    labels = [row[i] for row in cells for i in range(0, len(row) - 1, 2)]
-    widths = set(map(len, cells))
-    if not cells or widths - {2, 4, 6} or len(set(labels)) < len(labels):
-        return False
-    if any(len(label) > LONGEST_NAME or kind_of(label) != "text" for label in labels):
-        return False
-    if len(cells) == 1:
-        return _is_attribute(labels[0])
-    if max(widths) > 2:
-        return 2 * sum(map(_is_attribute, labels)) >= len(labels)
-    return not may_have_names or _is_form_of_two_columns(cells)
-
-
-def _is_form_of_two_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell a form of labels and values from a table of two columns under names."""
-    (label, value), *below = rows
-    if _is_attribute(value) and value.strip().lower() not in _MISSING:
-        return False  # ``Product | Price``
-    known = sum(_is_attribute(other) for other, _ in below)
-    if known and 2 * known >= len(below):
-        return True
-    kinds = [kind_of(cell) for _, cell in below if cell.lower() not in _MISSING]
-    if kind_of(value) in ("number", "measure") or (kind_of(value) != "text" and kind_of(value) in kinds):
-        return True
-    units = {unit_of(cell) for _, cell in below} - {""}
-    texts = kinds.count("text")
-    is_mixed = min(texts, len(kinds) - texts) * 10 >= 3 * len(kinds) or len(set(kinds)) > 2 or len(units) > 1
-    return is_mixed and len(below) > 1 and bool(label)
-
-
-def _is_attribute(label: str) -> bool:
-    words = label.lower().rstrip(":： ").split()
-    return bool(words) and len(words) < 4 and words[-1] in _ATTRIBUTES
 
 
 def _name_rows(rows: Sequence[Row]) -> tuple[int, bool]:
@@ -216,9 +162,12 @@ def _name_rows(rows: Sequence[Row]) -> tuple[int, bool]:
 
 
 def _is_group(upper: Row, lower: Row) -> bool:
-    """True where a name covers several columns (merged, or with gaps after it) that the row below names one by one."""
+    """True where a name covers several columns (merged, or with gaps after it) that the row below names one by one, or
+    where the first name covers both rows."""
     if any(kind_of(cell) in ("number", "measure") for cell in upper):
         return False
+    if lower[0] and lower[0] == upper[0] and lower != upper and kind_of(lower[0]) == "text":
+        return True
     covers = has_gap = False
     for i, cell in enumerate(lower):
         above = upper[i] if i < len(upper) else ""

@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ragyena.documents.cell_kinds import kind_of
-from ragyena.documents.table_layout import Layout, Row, find_layout, is_note, pairs_of
+from ragyena.documents.form_layout import Row, is_attribute, pairs_of
+from ragyena.documents.merged_cells import Covered, keep_mark
+from ragyena.documents.table_layout import Layout, find_layout, is_note
 
 __all__ = ["Row", "RowWriter", "Table", "clean", "read_table"]
 
@@ -29,8 +30,6 @@ LONGEST_LABEL = 100
 """Chars of a label that is repeated on every line of its row, or of a text that is carried to the rows below."""
 MOST_NAMES = 64
 """Names that are passed on as the header of a block; a table may have ten thousands."""
-SHORT_CELL = 12
-"""Chars up to which two equal cells are values that agree, not a text over both columns."""
 LONG_CELL = 40
 """Chars from which a text that covers several neighbouring columns is written once, after all their names."""
 
@@ -84,10 +83,11 @@ def read_table(
 ) -> Table:
     """Find the titles, the column names and the data of a table. Takes time linear in the number of cells.
 
-    ``rows`` may be of different lengths; a merged cell is repeated in every cell that it covers. ``header_rows`` counts
+    ``rows`` may be of different lengths; a merged cell is repeated in every cell that it covers, as ``Covered`` beside
+    its first column. ``header_rows`` counts
     the rows that name the columns, after any titles; None detects them. Several rows of names are joined by column:
     ``Q1`` over ``Plan`` and ``Actual`` gives ``Q1 Plan`` and ``Q1 Actual``. ``whole`` tells of each row whether it is
-    one cell across the table, where the file says so; without it, a row of equal texts is taken for one.
+    one cell across the table, where the file says so.
     """
     cleaned = list(map(clean, rows))
     cells = [row for row in cleaned if row]
@@ -98,7 +98,7 @@ def read_table(
 
 def clean(row: Sequence[str]) -> Row:
     """The cells on one line each, without the empty ones at the end of the row."""
-    cells = [" ".join(cell.split()) for cell in row]
+    cells = [keep_mark(cell, " ".join(cell.split())) for cell in row]
     while cells and not cells[-1]:
         cells.pop()
     return tuple(cells)
@@ -129,7 +129,7 @@ class RowWriter:
             return [self._sections.prefix(text) + text if _TOTAL.fullmatch(text) else self._sections.begin(text)]
         prefix = self._sections.prefix(next(cell for cell in row if cell))
         if layout.form == "pairs":
-            return _wrapped([_pair(label, value) for label, value in pairs_of(row)], prefix, labels=0)
+            return _wrapped([_pair(label, value) for label, value in pairs_of(row, layout.labels)], prefix, labels=0)
         if layout.fills_down:
             self._fill = row[0] or self._fill
             row = (self._fill, *row[1:])
@@ -149,20 +149,28 @@ class RowWriter:
         if any(cell and cell != text for cell in row):
             return None
         filled = sum(map(bool, row))
-        width = len(self._layout.names)
-        spans = is_whole is None and filled > 1 and filled >= width - 1 and (width > 2 or len(text) > SHORT_CELL)
+        covered = sum(isinstance(cell, Covered) for cell in row)
+        spans = is_whole is None and filled > 1 and covered == filled - 1 and filled >= len(self._layout.names) - 1
         begins = filled == 1 and bool(row[0]) and (self._layout.has_sections or is_note(text))
-        if kind_of(text) != "text":
+        if kind_of(text) != "text" or (begins and self._is_label(text, is_whole)):
             return None
         return text if spans or begins else None
 
+    def _is_label(self, text: str, is_whole: bool | None) -> bool:
+        """True for the label of a form whose value is empty."""
+        return bool(self._layout.labels) and (is_whole is False or is_attribute(text) or text.endswith("?"))
+
     def _record(self, names: Sequence[str], row: Row, prefix: str) -> list[str]:
         heads: list[list[str]] = []
+        covered = 1
         cells: list[str] = []
         for column, cell in enumerate(row):
             if not cell:
                 continue
             name = names[column] if column < len(names) else ""
+            if column == covered and isinstance(cell, Covered):
+                covered += 1  # a label over several columns has the name of the first
+                continue
             if column and len(cell) > LONG_CELL and cell == row[column - 1]:
                 heads[-1].append(name)
             else:
@@ -213,12 +221,15 @@ class _Sections:
 
 
 def _pair(name: str, cell: str) -> str:
-    return f"{name}: {cell}" if name and name != cell else cell
+    return f"{name}: {cell}".rstrip() if name and name != cell else cell
 
 
 def _once(row: Row) -> Iterator[str]:
-    """The cells that are not empty, one that covers several columns once."""
-    return (cell for cell, _ in groupby(row) if cell)
+    """The cells that are not empty, one that covers several columns once. So are equal long texts: a file that holds a
+    text once may have it in many cells."""
+    for i, cell in enumerate(row):
+        if cell and not isinstance(cell, Covered) and not (len(cell) > LINE_CHARS and i and cell == row[i - 1]):
+            yield cell
 
 
 def _wrapped(parts: Sequence[str], prefix: str, labels: int) -> list[str]:

@@ -241,7 +241,7 @@ def _list(text: str) -> list[object]:
 
 
 def _json(text: str) -> object:
-    try:
+    try:  # not by parse_json, which takes six times as long; types and ranges are checked by what calls this
         return json.loads(text)
     except RecursionError:
         raise ValueError("JSON that is nested too deeply") from None

@@ -1,50 +1,38 @@
 """The index: documents in, passages out.
 
 An index is a folder with a manifest, a store (SQLite, the truth) and a vector file derived from it; the format is
-described in ``indexes/README.md``. Many may read it, one may write: ``Index`` reads, and takes the writer's lock only
-while it adds, removes or repairs.
+described in ``indexes/README.md``. Many may read it, one may write: ``Index`` reads, as an ``IndexView``, and takes the
+writer's lock only while it adds, removes or repairs.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ragyena import recipes
 from ragyena.config import PipelineConfig
-from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import (
-    EmptyQuestionError,
-    IndexLockedError,
-    IndexMismatchError,
-    NothingToIndexError,
-    StorageError,
-)
+from ragyena.errors import NothingToIndexError
 from ragyena.files import expanded
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
-from ragyena.index.embedder import Embedder
-from ragyena.index.inspection import IndexStatus, VerifyReport, status, verify
-from ragyena.index.manifest import Manifest, is_index, refuse_older
+from ragyena.index.inspection import VerifyReport, verify
+from ragyena.index.manifest import is_index, refuse_older
 from ragyena.index.rebuild import begin_rebuild, finish_rebuild, held_sources, restore_replaced
-from ragyena.index.search import DenseView, search
-from ragyena.index.storage import REBUILD, locate, writer_lock
-from ragyena.index.store import STORE_NAME, Store
+from ragyena.index.storage import locate, writer_lock
+from ragyena.index.store import STORE_NAME
 from ragyena.index.sync import check_roots
-from ragyena.index.tracking import cited_at, moved_with_folder
+from ragyena.index.view import IndexView
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
-from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Document, FileState, Passage, Progress, ScoredPassage, Silent
+from ragyena.types import Document, Progress, Silent
 
 __all__ = ["Index"]
 
 
-class Index:
+class Index(IndexView):
     """A searchable collection of documents on the disk. Make one with ``create`` or ``open``; a context manager.
 
     Example:
@@ -58,24 +46,9 @@ class Index:
 
     def __init__(self, folder: Path, settings: PipelineConfig, *, lazy: bool = False) -> None:
         """Open the index in ``folder``; ``Index.open`` also takes names and overrides of settings."""
-        self.folder = folder
-        self.settings = settings
-        self.manifest = Manifest.read(folder)
-        self.store = Store(folder / STORE_NAME)
-        self._dense: DenseView | None = None
-        self._embedder: Embedder | None = None
-        self._turn = threading.RLock()  # a connection to the store serves one thread at a time
         self._on_close: tuple[bool, bool] = (False, False)  # discard if empty, and the folder with it
         self._wrote = False
-        try:
-            if moved_with_folder(self.store, self.manifest.folder, folder):
-                with suppress(IndexLockedError, StorageError), Writer(folder):  # which follows
-                    self._reload()
-            if not lazy:
-                self._open_dense()
-        except BaseException:
-            self.store.close()
-            raise
+        super().__init__(folder, settings, lazy=lazy)
 
     # --- opening and closing
 
@@ -145,8 +118,7 @@ class Index:
 
     def close(self) -> None:
         """Close the files. An index may be closed twice."""
-        self._dense = None
-        self.store.close()
+        super().close()
         discard, with_folder = self._on_close
         if discard:
             self._on_close = (False, False)
@@ -154,32 +126,6 @@ class Index:
         if self._wrote:
             self._wrote = False
             remove_log(self.folder)
-
-    def __enter__(self) -> Index:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def embedder(self) -> Embedder:
-        """The embedder of this index, loaded at the first call.
-
-        Raises:
-            IndexMismatchError: The weights of that name are not those the index was made with.
-            ConfigError, MissingDependencyError: There is no such embedder.
-        """
-        with self._turn:
-            if self._embedder is None:
-                # Of a name that stands in a file, nothing is fetched.
-                embedder = Embedder.open(self.manifest.embedder, download=False)
-                if embedder.fingerprint != self.manifest.embedder_fingerprint:
-                    raise IndexMismatchError(
-                        f"{self.folder} was made with other weights of '{self.manifest.embedder}'"
-                        f" ({self.manifest.embedder_fingerprint[:12]}, not {embedder.fingerprint[:12]})",
-                        hint=f"put those weights back, or {REBUILD}",
-                    )
-                self._embedder = embedder
-            return self._embedder
 
     # --- writing
 
@@ -349,107 +295,6 @@ class Index:
                 report = index._add(replace(gathered, work=tuple(work)), progress)
             finish_rebuild(folder)
         return replace(report, index=folder, created=False)
-
-    # --- reading
-
-    def search(
-        self,
-        query: str,
-        *,
-        k: int | None = None,
-        filters: Mapping[str, str] | None = None,
-        settings: Overrides = None,
-    ) -> list[ScoredPassage]:
-        """Find passages.
-
-        Args:
-            query: A question or words.
-            k: How many passages; by default the setting ``retriever.top_k``, or 10 where that is 0.
-            filters: Keep to documents whose ``source``, ``title`` or metadata field matches a value, in which ``*`` and
-                ``?`` are wildcards.
-            settings: Overrides for this call, such as ``{"retriever.mode": "lexical"}``.
-
-        Returns:
-            Passages, best first, with strictly decreasing scores.
-
-        Raises:
-            EmptyQuestionError: The query is empty.
-            ConfigError: A setting is wrong.
-            IndexCorruptError, IndexMismatchError: The index is damaged, or its embedder has changed.
-
-        Example:
-            >>> with Index.open("./bridges") as index:
-            ...     [match.passage.source for match in index.search("bridge", settings={"retriever.mode": "lexical"})]
-            ['iron']
-        """
-        if not query.strip():
-            raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
-        query = replace_surrogates(query)
-        filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
-        retriever = resolve(settings, self.settings).retriever
-        k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
-        if k <= 0:
-            return []
-        with self._turn:
-            lexical = retriever.mode == "lexical"
-            vector = None if lexical else self.embedder().embed_question(query)
-            dense = None if lexical else self._open_dense()
-            return search(self.store, dense, query, vector, retriever, k, filters)
-
-    def status(self) -> IndexStatus:
-        """Counts, files and size. Raises IndexCorruptError.
-
-        Example:
-            >>> with Index.open("./bridges") as index:
-            ...     [source.path for source in index.status().sources]
-            ['iron', 'tea']
-        """
-        with self._turn:
-            return status(self.folder, self.store)
-
-    def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """The passages of these ids, in their order; ids that are not in the index are left out."""
-        with self._turn, self.store.snapshot():
-            return self.store.passages(ids)
-
-    def neighbours(self, passage_id: int, distance: int) -> list[Passage]:
-        """Up to ``distance`` passages before and after one in its document, nearest first."""
-        with self._turn, self.store.snapshot():
-            return self.store.passages(self.store.neighbours(passage_id, distance))
-
-    def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
-        """Path to cite a document by, and whether the file there is still what was indexed.
-
-        That is ``source`` where its file is unchanged, else another file of the same content that is, else one that has
-        changed. The state is None for a document given in Python and for a file that cannot be read.
-
-        Example:
-            >>> with Index.open("./bridges") as index:
-            ...     passage = index.search("Who built the bridge?", k=1)[0].passage
-            ...     index.file_state(passage.document_id, passage.source)
-            ('iron', None)
-        """
-        with self._turn:
-            return cited_at(self.store, document_id, source, self.settings.index.max_file_mb * 1_000_000)
-
-    def document(self, document_id: int) -> Document:
-        """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
-        with self._turn:
-            return self.store.document(document_id)
-
-    # --- details
-
-    def _open_dense(self) -> DenseView:
-        with self._turn:
-            if self._dense is None:
-                self._dense = DenseView.open(self.folder, self.manifest, self.store)
-            return self._dense
-
-    def _reload(self) -> None:
-        """Take notice of what was written."""
-        with self._turn:
-            self.manifest = Manifest.read(self.folder)
-            self._dense = None
 
 
 def _name(item: Path | Document) -> str:

@@ -33,6 +33,17 @@ db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
 db.execute("PRAGMA trusted_schema = OFF")
 try:
     db.execute(f"INSERT INTO {{sys.argv[2]}} ({{sys.argv[2]}}) VALUES ('integrity-check')")
+    db.execute(f"CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, {{sys.argv[2]}}, row)")
+    db.execute("BEGIN")
+    held = db.execute("SELECT coalesce(sum(cnt), 0) FROM words").fetchone()[0]
+    said = 0  # the sizes are varints: the low seven bits of each byte, the eighth where another follows
+    for (sizes,) in db.execute(f"SELECT sz FROM {{sys.argv[2]}}_docsize"):
+        size = 0
+        for byte in sizes:
+            size = size << 7 | byte & 127
+            if byte < 128:
+                said, size = said + size, 0
+    sys.exit(held != said)
 except sqlite3.Error as error:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     sys.exit({WORDS_BUSY} if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY) else 1)
@@ -177,7 +188,7 @@ def _sqlite_problems(store: Store) -> list[str]:
 
 
 def _words_problems(path: Path) -> list[str]:
-    """Faults that FTS5 finds in the full text indexes.
+    """Faults that FTS5 finds in the full text indexes, and words of passages that these lack: FTS5 does not know.
 
     Its check needs a writable connection, and has a process of its own: in some versions of SQLite a damaged index
     ends the process that checks it.

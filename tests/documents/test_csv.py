@@ -48,6 +48,27 @@ def test_a_title_above_the_names(tmp_path: Path) -> None:
     assert document.blocks[-1].header == ("product", "units", "price")
 
 
+def test_comments_above_the_names(tmp_path: Path) -> None:
+    text = "# House 2, hourly means\n"
+    text += "# rh: offset +1.5, applied, 2024\ntime,par,vent,heat\n00:00,0,0,49.4\n01:00,0,0,48.9\n"
+    ((document,), _) = loaded(tmp_path, text)
+    assert document.text.split("\n") == [
+        "# House 2, hourly means",
+        "# rh: offset +1.5, applied, 2024",
+        "time | par | vent | heat",
+        "time: 00:00; par: 0; vent: 0; heat: 49.4",
+        "time: 01:00; par: 0; vent: 0; heat: 48.9",
+    ]
+    assert document.title == "House 2, hourly means"
+
+
+def test_names_may_begin_with_a_sign_of_comments(tmp_path: Path) -> None:
+    ((document,), _) = loaded(tmp_path, "# made by hand\n#time,par\n1,49.4\n2,48.9\n")
+    assert document.text.endswith("#time: 1; par: 49.4\n#time: 2; par: 48.9")
+    ((document,), _) = loaded(tmp_path, "#ff0000 red,12\n#00ff00 green,13\n")
+    assert document.text == "#ff0000 red | 12\n#00ff00 green | 13"
+
+
 def test_a_bank_statement(tmp_path: Path) -> None:
     document = table(
         tmp_path,

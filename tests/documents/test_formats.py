@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -238,3 +239,11 @@ def test_the_readme_and_the_help_list_every_format() -> None:
     readme = Path(__file__).resolve().parents[2] / "README.md"
     if readme.is_file():
         assert listed() in " ".join(readme.read_text(encoding="utf-8").split()), f"README.md names: {listed()}"
+
+
+def test_the_page_on_documents_names_every_suffix() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "documents.md"
+    named = set(re.findall(r"\.\w+", page.read_text(encoding="utf-8")))
+    formats = {name: module for name, module in all_formats().items() if name != "source_code"}
+    suffixes = {suffix for module in formats.values() for suffix in module.SUFFIXES if suffix.startswith(".")}
+    assert suffixes <= named, f"docs/documents.md lacks: {sorted(suffixes - named)}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from document_samples import SAMPLES
 
@@ -360,3 +362,11 @@ def test_bold_words_over_a_line_end_leave_the_paragraph_whole(tmp_path: Path) ->
         .text.split("\n\n")[0]
         .endswith("unit to Mrs Winifred Prosser of Heron Rise and to Mr Alun Prosser of the same address")
     )
+
+
+def test_packages_that_cannot_be_imported_are_not_blamed_on_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    ocr._engine.cache_clear()
+    with pytest.raises(UnreadableDocumentError, match="cannot be imported") as caught:
+        ocr.recognise(np.zeros((8, 8, 3), np.uint8))
+    assert "ragyena[ocr]" in (caught.value.hint or "")

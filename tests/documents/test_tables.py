@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from ragyena.documents.merged_cells import Covered
 from ragyena.documents.tables import read_table
 
 CASES = {
@@ -51,6 +52,27 @@ CASES = {
         [
             "Region: North; Sales Q1: 1; Sales Q2: 2; Sales Q3: 3",
             "Region: South; Sales Q1: 4; Sales Q2: 5; Sales Q3: 6",
+        ],
+    ),
+    "three rows of names, the first name merged over them": (
+        """Region | 2023 | 2023 | 2024 | 2024
+        Region | H1 | H2 | H1 | H2
+        Region | Plan | Plan | Plan | Plan
+        North | 1 | 2 | 3 | 4
+        North | 5 | 6 | 7 | 8""",
+        [
+            "Region: North; 2023 H1 Plan: 1; 2023 H2 Plan: 2; 2024 H1 Plan: 3; 2024 H2 Plan: 4",
+            "Region: North; 2023 H1 Plan: 5; 2023 H2 Plan: 6; 2024 H1 Plan: 7; 2024 H2 Plan: 8",
+        ],
+    ),
+    "two rows of names without groups, the first name merged over them": (
+        """Pump | Weight | Flow
+        Pump | with motor | at 20 °C
+        V-10 | 3.1 kg | 4 l/s
+        V-20 | 3.9 kg | 6 l/s""",
+        [
+            "Pump: V-10; Weight with motor: 3.1 kg; Flow at 20 °C: 4 l/s",
+            "Pump: V-20; Weight with motor: 3.9 kg; Flow at 20 °C: 6 l/s",
         ],
     ),
     "three rows of names": (
@@ -109,7 +131,7 @@ CASES = {
     "form of four columns": (
         """Name: | Ann Lee | Born: | 1970
         City: | Oslo | Phone: | 555 123
-        Remarks: | none | none | none""",
+        Remarks: | none | < | <""",
         ["Name: Ann Lee; Born: 1970", "City: Oslo; Phone: 555 123", "Remarks: none"],
     ),
     "form of four columns without colons": (
@@ -181,11 +203,11 @@ CASES = {
     ),
     "sections merged": (
         """Item | Qty | Price
-        Fruit | Fruit | Fruit
+        Fruit | < | <
         Apple | 3 | 1.20
         Pear | 4 | 2.20
         Subtotal | 7 | 3.4
-        Vegetables | Vegetables | Vegetables
+        Vegetables | < | <
         Leek | 1 | 0.90
         Subtotal | 1 | 0.9
         Total |  | 4.30""",
@@ -396,6 +418,98 @@ CASES = {
          | Leek | 2""",
         ["Fruit", "Fruit > Item: Apple; Price: 3", "Fruit > Item: Pear; Price: 4", "Veg", "Veg > Item: Leek; Price: 2"],
     ),
+    "a form of texts": (
+        """Contractor | Pia Bellweather
+        Client | Kulturwerk Harsum gGmbH
+        Contract | framework agreement KW-17
+        Place of the show | Old brewery""",
+        [
+            "Contractor: Pia Bellweather",
+            "Client: Kulturwerk Harsum gGmbH",
+            "Contract: framework agreement KW-17",
+            "Place of the show: Old brewery",
+        ],
+    ),
+    "a form of four columns whose labels all differ": (
+        """Lecturer | Dr Amadou Kestrel | Assistant | Birgit Oxley (labs)
+        Office | Lyell 214 | Office hours | Tue 14–16
+        Book list | Soils, 4th ed. | Lab coat | yes""",
+        [
+            "Lecturer: Dr Amadou Kestrel; Assistant: Birgit Oxley (labs)",
+            "Office: Lyell 214; Office hours: Tue 14–16",
+            "Book list: Soils, 4th ed.; Lab coat: yes",
+        ],
+    ),
+    "an empty value in a form": (
+        """Name | Ann Lee | Course | Soil 101
+        Mark |  | Late? | no
+        Signature |  |  |""",
+        ["Name: Ann Lee; Course: Soil 101", "Mark:; Late?: no", "Signature:"],
+    ),
+    "four columns of texts under names": (
+        """Name | Role | Team | Office
+        Ann | Leader | Red | Oslo
+        Bob | Clerk | Blue | Rome""",
+        ["Name: Ann; Role: Leader; Team: Red; Office: Oslo", "Name: Bob; Role: Clerk; Team: Blue; Office: Rome"],
+    ),
+    "a menu": (
+        """Day | Menu 1 | Menu 2 | Vegan line
+        Monday | Chicken stew | Lasagne | Lentil curry
+        Tuesday | Goose leg | Gnocchi | Bean chilli""",
+        [
+            "Day: Monday; Menu 1: Chicken stew; Menu 2: Lasagne; Vegan line: Lentil curry",
+            "Day: Tuesday; Menu 1: Goose leg; Menu 2: Gnocchi; Vegan line: Bean chilli",
+        ],
+    ),
+    "two columns of texts under names": (
+        """Step | Result
+        Open the valve | The pump starts
+        Close the valve | The pump stops""",
+        ["Step: Open the valve; Result: The pump starts", "Step: Close the valve; Result: The pump stops"],
+    ),
+    "units of several kinds": (
+        """No. | Plot name | Area | Trees | Planted | Vote | Noise
+         |  | ha | pcs | year | points of 60 | dB(A)
+        P1 | Lower Bank | 1.85 | 612 | 2009 | 12 | 63
+        P2 | Church Field | 2.4 | 790 | 2014 | 14 | 64""",
+        [
+            "No.: P1; Plot name: Lower Bank; Area (ha): 1.85; Trees (pcs): 612; Planted (year): 2009; "
+            "Vote (points of 60): 12; Noise (dB(A)): 63",
+            "No.: P2; Plot name: Church Field; Area (ha): 2.4; Trees (pcs): 790; Planted (year): 2014; "
+            "Vote (points of 60): 14; Noise (dB(A)): 64",
+        ],
+    ),
+    "names that begin with a digit": (
+        """Ticket | 1 zone | 2 zones | 3 zones
+        Single adult | 2.40 | 3.60 | 4.90
+        Monthly pass | 39.00 | 39.00 | 39.00""",
+        [
+            "Single adult; Ticket 1 zone: 2.40; Ticket 2 zones: 3.60; Ticket 3 zones: 4.90",
+            "Monthly pass; Ticket 1 zone: 39.00; Ticket 2 zones: 39.00; Ticket 3 zones: 39.00",
+        ],
+    ),
+    "equal neighbours": (
+        """2024-03-04 00:00 | 0 | 0 | 49.4
+        2024-03-04 01:00 | 0 | 0 | 48.9""",
+        ["2024-03-04 00:00 | 0 | 0 | 49.4", "2024-03-04 01:00 | 0 | 0 | 48.9"],
+    ),
+    "equal texts in a row": (
+        """Item | May | June
+        Tea | in stock | sold out
+        none | none | none""",
+        ["Item: Tea; May: in stock; June: sold out", "Item: none; May: none; June: none"],
+    ),
+    "merged cells without names": (
+        """3 | 4 | < | 5
+        6 | 7 | 8 | 9""",
+        ["3 | 4 | 5", "6 | 7 | 8 | 9"],
+    ),
+    "a label over two columns": (
+        """Event | Q2 | Q3
+        Injuries | 3 | 4
+        Days since the last | < | 46""",
+        ["Event: Injuries; Q2: 3; Q3: 4", "Event: Days since the last; Q3: 46"],
+    ),
     "a long text over two columns": (
         """Day | AM | PM
         Mon | Workshop about a very long topic that lasts all day | Workshop about a very long topic that lasts all day
@@ -406,7 +520,13 @@ CASES = {
 
 
 def rows_of(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.split("|")] for line in text.split("\n")]
+    """Cells parted by ``|``; a cell ``<`` is covered by the one to its left."""
+    rows: list[list[str]] = []
+    for line in text.split("\n"):
+        rows.append([])
+        for cell in map(str.strip, line.split("|")):
+            rows[-1].append(Covered(rows[-1][-1]) if cell == "<" else cell)
+    return rows
 
 
 def lines_of(rows: list[list[str]], header_rows: int | None = None) -> list[str]:
@@ -433,6 +553,12 @@ def test_names_that_are_said_to_be_names() -> None:
 def test_cells_of_several_lines_and_rows_of_different_lengths() -> None:
     rows = [["Name", "Address"], ["Ann", "5 High St\nOslo "], ["", ""], [], ["Bob"], ["Cid", "Rome", "extra"]]
     assert lines_of(rows) == ["Name: Ann; Address: 5 High St Oslo", "Name: Bob", "Name: Cid; Address: Rome; extra"]
+
+
+def test_a_column_without_values_keeps_its_name() -> None:
+    for rows in ([["Name", "Date", "Signature"], ["Ann"], ["Bob"]], [["Name", "Signature"], ["Ann"], ["Bob"]]):
+        assert read_table(rows).header == tuple(rows[0])
+        assert lines_of(rows) == ["Name: Ann", "Name: Bob"]
 
 
 def test_a_wide_row_repeats_its_label_on_every_line() -> None:

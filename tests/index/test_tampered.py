@@ -203,6 +203,13 @@ def test_ids_that_are_missing_are_repaired(copy: Path) -> None:
     assert verify(copy, repair=True).sound
 
 
+@pytest.mark.parametrize("table", ["lexicon", "characters"])
+def test_a_full_text_index_without_its_words_is_named(copy: Path, table: str) -> None:
+    assert verify(copy).sound
+    change(copy, f"UPDATE {table}_data SET block = x'ff00'")
+    assert any(f"full text index {table} is damaged" in problem for problem in verify(copy).problems)
+
+
 def test_a_repair_does_not_trust_a_damaged_store(copy: Path) -> None:
     change(copy, "UPDATE embeddings SET vector = zeroblob(768) WHERE passage_id = 1")
     (path,) = copy.glob("vectors-*.faiss")

@@ -6,7 +6,7 @@ table: one document, in which every row is a line with its column names, on the 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -39,11 +39,35 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         delimiter = "\t" if path.suffix.lower() == ".tsv" and "\t" in sample else find_delimiter(_whole_lines(sample))
         records = read_records(file, delimiter)
         begin = list(islice(records, SAMPLE_RECORDS))
+        count = _comments(begin)
+        comments = [(record.line, f"{delimiter} ".join(clean(record.cells))) for record in begin[:count]]
+        begin = begin[count:]
         names_at = _row_of_names(begin, config) if config.csv_rows != "table" else None
         if names_at is not None:
-            yield from _documents(path, config, begin, records, names_at)
+            yield from _documents(path, config, comments, begin, records, names_at)
         else:
-            yield from _tables(path, begin, records)
+            yield from _tables(path, comments, begin, records)
+
+
+def _comments(begin: Sequence[Record | BadRecord]) -> int:
+    """The number of lines with ``#`` above the first row of names or values. The names themselves may begin with it."""
+    count = next((i for i, record in enumerate(begin) if not _is_comment(record)), len(begin))
+    rest = [clean(record.cells) for record in begin[count:] if isinstance(record, Record) and any(record.cells)]
+    if not count or not rest:
+        return 0
+    width = Counter(map(len, rest)).most_common(1)[0][0]
+    last = begin[count - 1]
+    is_name_row = isinstance(last, Record) and len(clean(last.cells)) == width > 1 and not read_table(rest).names
+    return count - is_name_row
+
+
+def _is_comment(record: Record | BadRecord) -> bool:
+    return (
+        isinstance(record, Record)
+        and bool(record.cells)
+        and record.cells[0].startswith("#")
+        and any(cell.strip("# ") for cell in record.cells[:1])
+    )
 
 
 def _whole_lines(sample: str) -> str:
@@ -77,6 +101,7 @@ def _row_of_names(begin: Sequence[Record | BadRecord], config: IndexConfig) -> i
 def _documents(
     path: Path,
     config: IndexConfig,
+    comments: Sequence[tuple[int, str]],
     begin: Sequence[Record | BadRecord],
     records: Iterator[Record | BadRecord],
     names_at: int,
@@ -84,7 +109,7 @@ def _documents(
     head = begin[names_at] if names_at >= 0 else None
     names = _distinct(head.cells) if isinstance(head, Record) else []
     above = [clean(record.cells) for record in begin[: max(names_at, 0)] if isinstance(record, Record)]
-    title = next((row[0] for row in above if len(row) == 1), "")
+    title = next((row[0] for row in above if len(row) == 1), "") or _title(comments)
     for row, record in enumerate(chain(begin[names_at + 1 :], records), 1):
         yield from _row(path, config, row, record, names, title)
 
@@ -127,13 +152,22 @@ def _distinct(cells: Sequence[str]) -> list[str]:
     return list(names)
 
 
+def _title(comments: Sequence[tuple[int, str]]) -> str:
+    return comments[0][1].strip("# ") if comments else ""
+
+
 def _tables(
-    path: Path, begin: Sequence[Record | BadRecord], records: Iterator[Record | BadRecord]
+    path: Path,
+    comments: Sequence[tuple[int, str]],
+    begin: Sequence[Record | BadRecord],
+    records: Iterator[Record | BadRecord],
 ) -> Iterator[Document | Skipped]:
     """Tables parted by empty lines; one without names of its own goes on with those of the table above it."""
     ahead = deque(begin)
     text = _LineText(1)
-    title, is_split, after_gap = "", False, True
+    for line, comment in comments:
+        text.add(line, [comment], None)
+    title, is_split, after_gap = _title(comments), False, True
     table = read_table([])
     writer = RowWriter(table.layout)
     width = place = 0

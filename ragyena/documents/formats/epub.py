@@ -17,7 +17,7 @@ from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document
 
 SUFFIXES = (".epub",)
-WAY_OUT = dict.fromkeys((".mobi", ".azw", ".azw3", ".fb2"), "convert it to .epub")
+WAY_OUT = dict.fromkeys((".mobi", ".azw", ".azw3"), "convert it to .epub")
 
 _PAGES = (".xhtml", ".html", ".htm", ".xml")
 _METADATA = {"creator": "author", "date": "created", "language": "language", "subject": "keywords"}

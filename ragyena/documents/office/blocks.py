@@ -92,7 +92,7 @@ def _write_grid(grid: Grid, builder: TextBuilder) -> None:
         first = header_rows + 2
         titles = len(read_table(grid.rows[:first], 0, None if grid.whole is None else grid.whole[:first]).titles)
         header_rows = max(header_rows - titles, 0) if header_rows < len(grid.rows) else None
-    rows = [[tidy(cell) for cell in row] for row in grid.rows]
+    rows = [[merged_cells.keep_mark(cell, tidy(cell)) for cell in row] for row in grid.rows]
     builder.table(rows, header_rows=header_rows, caption=grid.caption, whole=grid.whole)
 
 
@@ -181,4 +181,4 @@ def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
             column += cell.columns
         hanging = reached
         plain.append(cells)
-    return [[cell.text for cell in row] for row in merged_cells.unmerge(plain)]
+    return [merged_cells.texts(row) for row in merged_cells.unmerge(plain)]

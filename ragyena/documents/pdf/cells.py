@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
+from ragyena.documents.merged_cells import Covered, keep_mark
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 
@@ -117,7 +118,8 @@ def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
         text = joined(group)
         spanning = spanning or last > first
         for column in range(first, last + 1):
-            cells[column] = f"{cells[column]} {text}".strip()
+            whole = f"{cells[column]} {text}".strip()
+            cells[column] = Covered(whole) if column > first else whole
     return cells, spanning
 
 
@@ -220,7 +222,8 @@ def group_rows(
             header_rows += in_header
         else:
             grouped[-1] = [
-                f"{above}\n{cell}" if above and cell else above or cell for above, cell in zip(grouped[-1], cells)
+                keep_mark(above, f"{above}\n{cell}") if above and cell else above or cell
+                for above, cell in zip(grouped[-1], cells)
             ]
     return grouped, header_rows if header is not None else None
 

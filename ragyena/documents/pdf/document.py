@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ragyena.documents.merged_cells import keep_mark
 from ragyena.documents.pdf.elements import Part
 from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
 from ragyena.documents.pdf.hyphens import Hyphens
@@ -43,7 +44,7 @@ def build_text(
     for parts in pages:
         for part in parts:
             part.text = tidy(part.text if part.kind == "code" else hyphens.join_lines(part.text))
-            part.rows = [[tidy(hyphens.join_lines(cell)) for cell in row] for row in part.rows]
+            part.rows = [[keep_mark(cell, tidy(hyphens.join_lines(cell))) for cell in row] for row in part.rows]
     body = body_size(pages)
     levels = _outline_levels(pages, outline) or heading_levels(pages, body)
     builder = TextBuilder()

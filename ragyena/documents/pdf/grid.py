@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ragyena.documents.merged_cells import Covered
 from ragyena.documents.pdf.cells import group_rows
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import joined, make_rows
@@ -151,8 +152,7 @@ def _fill(grid: _Grid, runs: list[Run]) -> tuple[Part | None, list[Run]]:
             if any(lines):
                 rows.append(lines)
                 bold.append(all(run.bold for root in roots for run in cells.get(root, ())))
-    columns = [i for i in range(grid.width) if any(line[i] for line in rows)]
-    columns = [i for n, i in enumerate(columns) if not n or any(line[i] != line[columns[n - 1]] for line in rows)]
+    columns = [i for i in range(grid.width) if any(line[i] and not isinstance(line[i], Covered) for line in rows)]
     if len(rows) < 2 or len(columns) < 2:
         return None, runs
     rows = [[line[i] for i in columns] for line in rows]
@@ -168,6 +168,7 @@ def _split_row(row: int, roots: list[int], cells: dict[int, list[Run]], width: i
     own = [cells.get(root, []) if root // width == row else [] for root in roots]
     lined = [len(make_rows(runs)) for runs in own if runs]
     texts = [_cell_text(cells.get(root, [])) for root in roots]
+    texts = [Covered(text) if n and roots[n] == roots[n - 1] else text for n, text in enumerate(texts)]
     if len(set(roots)) < 2 or len(lined) < 2 or max(lined) < 3 or sorted(lined)[-2] < 0.7 * max(lined):
         return [texts]
     if any(root // width != row for root in roots):

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ragyena.documents.merged_cells import Covered
+
 __all__ = ["MOST_CELLS", "Area", "Cells", "Sheet"]
 
 MOST_CELLS = 1_000_000
@@ -66,7 +68,7 @@ class Sheet:
                 if min(cells_left, chars_left) < 0:
                     return
                 for column in range(area.left, right + 1):
-                    self.cells[row].setdefault(column, text)
+                    self.cells[row].setdefault(column, text if column == area.left else Covered(text))
 
     def drop_hidden(self) -> tuple[list[int], list[int]]:
         """Take out hidden rows and columns; those of them that held something."""

@@ -225,6 +225,13 @@ def _cut_at_columns(band: Sequence[Line], sheet: Sheet) -> Iterator[_Part]:
                 start = i
 
 
+def _is_note_beside(band: Sequence[Line], left: int, right: int) -> bool:
+    """True for a few labels with values beside a table, below its names: ``Paid by: | Ann``."""
+    rows = [[text for column, text in cells.items() if left <= column <= right] for _, cells in band[:50]]
+    filled = [texts for texts in rows if texts]
+    return not rows[0] and 2 * len(filled) <= len(rows) and any(text.endswith(":") for text in filled[0])
+
+
 def _separate(band: Sequence[Line], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The spans of columns that are tables of their own: those that begin with labels, below a name. Other spans go on
     with the table to their left, from which an empty column parts them for the eye alone."""
@@ -238,7 +245,8 @@ def _separate(band: Sequence[Line], spans: Sequence[tuple[int, int]]) -> list[tu
     for left, right in spans[1:]:
         texts = first_cells[left]
         labels = sum(kind_of(text) == "text" for text in texts[1:])
-        if len(texts) > 1 and widths[left] > 1 and 2 * labels > len(texts) - 1:
+        is_table = len(texts) > 1 and widths[left] > 1 and 2 * labels > len(texts) - 1
+        if is_table or _is_note_beside(band, left, right):
             tables.append((left, right))
         else:
             tables[-1] = (tables[-1][0], right)
