@@ -71,5 +71,5 @@ clean:  ## Remove the virtual environment and every cache.
 # Further packages to test and to train.
 .venv/.developed: .venv/.installed
 	@echo "installing the development tools into .venv (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ocr]' --group dev
 	@touch $@

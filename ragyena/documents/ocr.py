@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ragyena.errors import UnreadableDocumentError
+
 __all__ = ["INSTALL", "Line", "is_installed", "recognise"]
 
 INSTALL = "pip install 'ragyena[ocr]'"
@@ -37,7 +39,9 @@ def is_installed() -> bool:
 
 
 def recognise(image: npt.NDArray[np.uint8]) -> list[Line]:
-    """The lines of text in an [H, W, 3] picture, in no particular order."""
+    """The lines of text in an [H, W, 3] picture, in no particular order.
+
+    Raises UnreadableDocumentError where the packages are installed but cannot be imported."""
     result = _engine()(image)
     if result.boxes is None or result.txts is None:
         return []
@@ -52,6 +56,10 @@ def recognise(image: npt.NDArray[np.uint8]) -> list[Line]:
 @cache
 def _engine() -> Any:
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
-    from rapidocr import RapidOCR
+    try:
+        from rapidocr import RapidOCR
+    except ImportError as error:  # installed, but a library of the system that it needs is not
+        message = f"a scan was not read: the packages of ragyena[ocr] cannot be imported: {error}"
+        raise UnreadableDocumentError(message, hint=f"repair them ({INSTALL}), or set index.ocr to off") from error
 
     return RapidOCR(params={"Global.log_level": "critical", "Global.max_side_len": MOST_SIDE})

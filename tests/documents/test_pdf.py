@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from document_samples import SAMPLES
 
@@ -305,3 +307,11 @@ def test_a_page_too_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert isinstance(skipped, Skipped) and "page 2 is too full" in skipped.message
     with pytest.raises(UnreadableDocumentError, match="holds 2 pages, more than 1"):
         read(tmp_path / "a.pdf", IndexConfig(max_document_pages=1))
+
+
+def test_packages_that_cannot_be_imported_are_not_blamed_on_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    ocr._engine.cache_clear()
+    with pytest.raises(UnreadableDocumentError, match="cannot be imported") as caught:
+        ocr.recognise(np.zeros((8, 8, 3), np.uint8))
+    assert "ragyena[ocr]" in (caught.value.hint or "")
