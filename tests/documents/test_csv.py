@@ -66,7 +66,7 @@ def test_names_may_begin_with_a_sign_of_comments(tmp_path: Path) -> None:
     ((document,), _) = loaded(tmp_path, "# made by hand\n#time,par\n1,49.4\n2,48.9\n")
     assert document.text.endswith("#time: 1; par: 49.4\n#time: 2; par: 48.9")
     ((document,), _) = loaded(tmp_path, "#ff0000 red,12\n#00ff00 green,13\n")
-    assert document.text == "#ff0000 red | 12\n#00ff00 green | 13"
+    assert document.text == "#ff0000 red: 12\n#00ff00 green: 13"
 
 
 def test_a_bank_statement(tmp_path: Path) -> None:
