@@ -77,6 +77,9 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
     labels = None if header_rows else find_labels(body, may_have_names=header_rows is None)
     if labels is not None:
+        if whole is not None and title_count and whole[title_count - 1] and any(whole[title_count:-1]):
+            title_count -= 1  # the first of several bands, not a title of the whole table
+            titles = titles[:-1]
         return Layout(
             titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True, labels=labels
         )
