@@ -32,10 +32,13 @@ class TextBuilder:
         self._page_starts: list[int] = []
         self._page_labels: list[str] = []
 
-    def page(self, label: str = "") -> None:
-        """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it."""
+    def page(self, label: str = "", *, inside: bool = False) -> None:
+        """Begin a page with the next block. A page may stay empty; ``label`` is the name printed on it.
+
+        ``inside`` says that the paragraph before it goes on over the page: a line ends there, not the paragraph.
+        """
         if self._length and not self._parts[-1].endswith("\n\n"):
-            self._append("\n\n")
+            self._append("\n" if inside else "\n\n")
         spend(pages=1)
         self._page_starts.append(self._length)
         self._page_labels.append(label)

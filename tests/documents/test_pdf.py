@@ -309,6 +309,61 @@ def test_a_page_too_full_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         read(tmp_path / "a.pdf", IndexConfig(max_document_pages=1))
 
 
+WIDE = [
+    "The keeper of the light is on duty from dusk until dawn, and he writes down",
+    "each ship that passes the island on its way to the open sea, about",
+]
+REST = ["twelve of them in a night, in the book of the house.", "The book is kept for ten years."]
+
+
+def test_a_running_footer_with_its_page_number_does_not_cut_a_sentence(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    for number, texts in enumerate([["1. The light", *WIDE], REST], 1):
+        put(canvas, *lines_at(50, texts[: 1 if number == 1 else 0], top=400))
+        put(canvas, *lines_at(50, texts[1 if number == 1 else 0 :], top=440 if number == 1 else 80))
+        put(canvas, (50, 760, f"Port of Varn - rules 5/2024 Page {number}"), size=7)
+        canvas.showPage()
+    canvas.save()
+    document = read(tmp_path / "a.pdf")
+    assert document.text.endswith("ten years.\n\nPort of Varn - rules 5/2024")
+    assert "about\ntwelve of them in a night" in document.text
+    assert document.text[document.page_starts[1] :].startswith("twelve of them")
+
+
+def test_a_lone_page_number_is_no_text_but_another_number_is(tmp_path: Path) -> None:
+    for name, footer in (("a.pdf", "Page 1"), ("b.pdf", "1"), ("c.pdf", "48105")):
+        canvas = canvas_of(tmp_path / name)
+        put(canvas, *lines_at(50, LEFT, top=200), (500, 760, footer))
+        canvas.save()
+        assert read(tmp_path / name).text == " ".join(LEFT) + ("\n\n48105" if name == "c.pdf" else "")
+
+
+def test_spaces_between_single_signs_stay_and_those_of_spaced_letters_do_not(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    put(canvas, (50, 100, "Sum A + B + C"), (50, 140, "7 of 3 × 3 m"), (50, 180, "L i g h t   t o w e r"))
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text.split("\n\n") == ["Sum A + B + C", "7 of 3 × 3 m", "Light tower"]
+
+
+def test_bold_words_over_a_line_end_leave_the_paragraph_whole(tmp_path: Path) -> None:
+    from reportlab.lib.styles import getSampleStyleSheet
+    from reportlab.platypus import Paragraph, SimpleDocTemplate
+
+    style = getSampleStyleSheet()["Normal"]
+    text = (
+        "The store of Old Mill Way in Stainborough, which we call the house, lets this unit to <b>Mrs Winifred Prosser "
+    )
+    text += "of Heron Rise and to Mr Alun Prosser of the same address</b>"
+    SimpleDocTemplate(str(tmp_path / "a.pdf")).build(
+        [Paragraph(text, style), Paragraph("<b>The unit</b>", getSampleStyleSheet()["Heading4"])]
+    )
+    assert (
+        read(tmp_path / "a.pdf")
+        .text.split("\n\n")[0]
+        .endswith("unit to Mrs Winifred Prosser of Heron Rise and to Mr Alun Prosser of the same address")
+    )
+
+
 def test_packages_that_cannot_be_imported_are_not_blamed_on_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr", None)
     ocr._engine.cache_clear()

@@ -13,6 +13,7 @@ from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.pdf.margins import drop_repeated, printed_labels
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
+from ragyena.types import BlockKind
 
 __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
@@ -38,7 +39,7 @@ def build_text(
     labels = labels or printed_labels(pages)
     drop_repeated(pages)
     continue_tables(pages)
-    _continue_paragraphs(pages)
+    over_page = _continue_paragraphs(pages)
     hyphens = Hyphens(part.text for parts in pages for part in parts if part.kind == "prose")
     for parts in pages:
         for part in parts:
@@ -48,10 +49,15 @@ def build_text(
     levels = _outline_levels(pages, outline) or heading_levels(pages, body)
     builder = TextBuilder()
     for i, parts in enumerate(pages):
-        builder.page(labels[i] if i < len(labels) else "")
+        goes_on = bool(parts) and id(parts[0]) in over_page
+        builder.page(labels[i] if i < len(labels) else "", inside=goes_on)
         footnotes = _footnotes(parts, body, heights[i])
         list_left: list[float] = []
         for part in parts:
+            if goes_on and part is parts[0]:
+                kind = over_page[id(part)]
+                builder.block(part.text, kind=kind, tight=True)
+                continue
             if part.kind == "prose" and part.marker and id(part) not in levels and id(part) not in footnotes:
                 _add_item(builder, part, list_left)
                 continue
@@ -152,24 +158,38 @@ def _same_columns(one: Part, other: Part) -> bool:
     return all(abs(a - b) < 8 for a, b in zip(one.columns, other.columns))
 
 
-def _continue_paragraphs(pages: Sequence[list[Part]]) -> None:
-    """Join paragraphs that go on in the next column; a word parted between two pages moves to the first."""
+def _continue_paragraphs(pages: Sequence[list[Part]]) -> dict[int, BlockKind]:
+    """Join paragraphs that go on in the next column; a word parted between two pages moves to the first.
+
+    Gives the ids of the parts that go on from the page before, with the kind of their paragraph. They are put first on
+    their page, and the parts that they go on from last, so that no running header stands between them.
+    """
+    over_page: dict[int, BlockKind] = {}
     previous: Part | None = None
-    for parts in pages:
+    for i, parts in enumerate(pages):
         kept: list[Part] = []
+        first = next((n for n, part in enumerate(parts) if not part.margin), None)
         for n, part in enumerate(parts):
             if previous is not None and _goes_on(previous, part):
                 if kept and kept[-1] is previous:
                     previous.text += "\n" + part.text
                     previous.open_end, previous.lines = part.open_end, previous.lines + part.lines
                     continue
-                if n == 0 and previous.text.endswith("-"):
-                    word, _, rest = part.text.partition(" " if " " in part.text.split("\n")[0] else "\n")
-                    previous.text, part.text = f"{previous.text}\n{word}", rest
+                if n == first and i and any(part is previous for part in pages[i - 1]):
+                    if previous.text.endswith("-"):
+                        word, _, rest = part.text.partition(" " if " " in part.text.split("\n")[0] else "\n")
+                        previous.text, part.text = f"{previous.text}\n{word}", rest
+                    if part.text.strip():
+                        over_page[id(part)] = "list" if previous.marker else "prose"
+                        pages[i - 1].sort(key=lambda part, last=previous: part is last)
+                        kept.insert(0, part)
+                        previous = part
+                        continue
             kept.append(part)
             if not part.margin:
                 previous = part
         parts[:] = kept
+    return over_page
 
 
 def _goes_on(part: Part, following: Part) -> bool:

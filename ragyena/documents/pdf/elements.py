@@ -42,6 +42,8 @@ class Run(Box):
     bold: bool = False
     mono: bool = False
     """Set in a font of fixed width."""
+    bold_ends: tuple[bool, bool] | None = None
+    """The first and the last character are bold; None where they are as the whole."""
 
 
 @dataclass(slots=True)

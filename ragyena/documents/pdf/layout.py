@@ -44,7 +44,7 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
         return 0, 0
     top_bound = min([MARGIN * height, *(table.box.y0 for table in tables)])
     bottom_bound = max([(1 - MARGIN) * height, *(table.box.y1 for table in tables)])
-    top = bottom = 0
+    tops, bottom = [0], 0
     for i, row in enumerate(rows[:MOST_MARGIN_ROWS]):
         if row.baseline > (top_bound if not is_page_number(row.text()) else 2 * top_bound) or i + 1 == len(rows):
             break
@@ -52,17 +52,19 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
         if step < 2.6 * size and find_band(rows[i : i + 12], 0, 0, ()) is not None:
             break  # the names of a table's columns
         if step > 1.6 * size:
-            top = i + 1
+            tops.append(i + 1)
     for i, row in enumerate(reversed(rows[-MOST_MARGIN_ROWS:])):
         above = len(rows) - 2 - i
-        if row.y0 < (bottom_bound if not is_page_number(row.text()) else 0.7 * height) or above < top:
+        if row.y0 < (bottom_bound if not is_page_number(row.text()) else 0.7 * height) or above < 0:
             break
         step, size = row.baseline - rows[above].baseline, max(row.size, rows[above].size)
         if step < 2.6 * size and _ends_band(rows[max(above - 10, 0) : above + 2]):
             break  # the last row of a table
         if step > 1.6 * size:
             bottom = i + 1
-    return top, bottom
+    # A short page keeps a row of text between its margins.
+    is_full = bool(tables) or len(rows) == 2
+    return max(top for top in tops if top == 0 or is_full or top + bottom < len(rows)), bottom
 
 
 def _ends_band(rows: Sequence[Row]) -> bool:

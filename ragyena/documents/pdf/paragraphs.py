@@ -15,6 +15,7 @@ __all__ = ["read_paragraphs"]
 _ITEM = re.compile(rf"(?P<marker>{MARKER.pattern})\s+(?=\S)")
 _BULLET = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]")
 _LEADER_DOTS = re.compile(r" ?\.(?: ?\.){4,} ?")
+_STOPS = ".!?:…。！？"
 _END = '.!?:;。！？…"”’)»'
 
 
@@ -28,6 +29,8 @@ class _Line:
     y1: float
     size: float
     bold: bool
+    bold_ends: tuple[bool, bool]
+    """Its first and its last character are bold."""
     mono: bool
     first_word: float
     """Width of the first word."""
@@ -66,6 +69,7 @@ def _line(row: Row) -> _Line | None:
         y1=row.y1,
         size=size,
         bold=all(run.bold for run in runs if any(char.isalnum() for char in run.text)),
+        bold_ends=((runs[0].bold_ends or (runs[0].bold,))[0], (runs[-1].bold_ends or (runs[-1].bold,))[-1]),
         mono=sum(len(run.text) for run in runs if run.mono) > 0.9 * letters,
         first_word=(x1 - x0) * len(text.split()[0]) / len(text),
     )
@@ -122,7 +126,8 @@ def _breaks(group: Sequence[_Line], line: _Line, left: float, right: float, pitc
     """True where ``line`` begins a paragraph of its own."""
     above, first = group[-1], group[0]
     size = line.size
-    if abs(size - above.size) > 0.12 * max(size, above.size) or line.bold != above.bold:
+    bold_goes_on = line.bold_ends[0] == above.bold_ends[1] and not _short(above, line, right)
+    if abs(size - above.size) > 0.12 * max(size, above.size) or (line.bold != above.bold and not bold_goes_on):
         return True
     step = line.baseline - above.baseline
     if step > 1.3 * pitch + 0.5 or step < 0.3 * size:
@@ -157,7 +162,7 @@ def _part(lines: Sequence[_Line], right: float) -> Part:
     box = Box(min(line.x0 for line in lines), lines[0].y0, max(line.x1 for line in lines), lines[-1].y1)
     text = "\n".join(_LEADER_DOTS.sub(" ... ", line.text) for line in lines)
     last = lines[-1]
-    open_end = last.text[-1] not in _END and right - last.x1 < 6 * last.size and len(last.text.split()) > 2
+    open_end = last.text[-1] not in _STOPS and right - last.x1 < 6 * last.size and len(last.text.split()) > 2
     part = Part(text, box, lines[0].size, all(line.bold for line in lines), lines=len(lines), open_end=open_end)
     match = _ITEM.match(text)
     if match:

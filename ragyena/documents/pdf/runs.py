@@ -148,6 +148,7 @@ class _Builder:
             baseline=self.style.baseline,
             size=Counter(glyph.style.size for glyph in base).most_common(1)[0][0],
             bold=2 * sum(glyph.style.bold for glyph in base) > len(base),
+            bold_ends=(base[0].style.bold, base[-1].style.bold),
             mono=2 * sum(glyph.style.mono for glyph in base) > len(base),
         )
 
@@ -189,6 +190,10 @@ class _Builder:
             return None
         gaps = [right.x0 - left.x1 for left, right in pairwise(self.glyphs)]
         usual = sorted(gaps)[len(gaps) // 2]
+        tight = any(gap < 0.3 * usual for gap, space in zip(gaps, self.spaces[1:]) if not space)
+        signs = sum(not _character(glyph.code).isalpha() for glyph in self.glyphs)
+        if tight or 4 * signs > len(self.glyphs):
+            return None  # short words and signs: A + B of C
         return [False, *(gap > usual + 0.2 * self.style.size for gap in gaps)]
 
 
