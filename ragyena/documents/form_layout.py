@@ -98,7 +98,7 @@ def find_labels(rows: Sequence[Row], *, may_have_names: bool) -> tuple[int, ...]
     cells = [[*row, *[""] * (width - len(row))] for row in own]
     cells = [[row[i] for i in places] for row in cells]
     labels = [row[i] for row in cells for i in range(0, len(row), 2) if row[i]]
-    if len(set(labels)) < len(labels) or not all(row[0] for row in cells):
+    if _repeats(cells) or not all(row[0] for row in cells):
         return None
     if any(len(label) > LONGEST_LABEL or kind_of(label) != "text" for label in labels):
         return None
@@ -111,6 +111,19 @@ def find_labels(rows: Sequence[Row], *, may_have_names: bool) -> tuple[int, ...]
     else:
         is_form = not may_have_names or _is_form_of_two_columns(cells)
     return tuple(places[::2]) if is_form else None
+
+
+def _repeats(rows: Sequence[Sequence[str]]) -> bool:
+    """True where labels come again in their column, beside one or two such as ``Phone``; or names in the first row."""
+    first = list(zip(rows[0][::2], rows[0][1::2], strict=True))
+    if len(set(first)) < len(first):
+        return True  # tables side by side
+    for i in range(0, len(rows[0]), 2):
+        labels = [row[i] for row in rows if row[i]]
+        again = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+        if again and (5 * len(again) > len(labels) or not all(map(is_attribute, again))):
+            return True
+    return False
 
 
 def _is_form_of_several(rows: Sequence[Sequence[str]], labels: Sequence[str], may_have_names: bool) -> bool:

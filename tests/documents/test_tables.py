@@ -440,6 +440,18 @@ CASES = {
             "Book list: Soils, 4th ed.; Lab coat: yes",
         ],
     ),
+    "a form of two parties": (
+        """Seller | Ann Lee | Buyer | Bob Day
+        Address | 5 High St | Address | 7 Low St
+        Phone | 555 1 | Phone | 555 2
+        Remarks | none | < | <""",
+        [
+            "Seller: Ann Lee; Buyer: Bob Day",
+            "Address: 5 High St; Address: 7 Low St",
+            "Phone: 555 1; Phone: 555 2",
+            "Remarks: none",
+        ],
+    ),
     "an empty value in a form": (
         """Name | Ann Lee | Course | Soil 101
         Mark |  | Late? | no

@@ -175,7 +175,8 @@ def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> list[int]
 
 def _header_lines(rows: Sequence[Row], cuts: Sequence[int]) -> int | None:
     """The number of lines that name the columns: those above the first drawn line, or set in bold above others."""
-    if cuts and cuts[0] <= MOST_HEADER_LINES and cuts[0] < len(rows):
+    parts_rows = len(cuts) >= 3 and len(cuts) >= 0.3 * len(rows)  # a line under every row tells nothing of the first
+    if cuts and cuts[0] <= MOST_HEADER_LINES and cuts[0] < len(rows) and not parts_rows:
         return cuts[0]
     bold = 0
     while bold < len(rows) and all(item.bold for item in rows[bold].items if isinstance(item, Run)):
