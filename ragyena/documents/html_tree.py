@@ -17,7 +17,7 @@ __all__ = [
     "Element",
     "decode_html",
     "is_dropped",
-    "main_part",
+    "main_parts",
     "metadata_of",
     "name_of",
     "parse_html",
@@ -40,6 +40,9 @@ _DROPPED = frozenset(
     ix:header ix:hidden
     """.split()  # noqa: SIM905 -- as a list it would take a line a name
 )
+_BOXES = frozenset({"aside", "footer", "section", "article", "address"})
+_BOX_ROLES = frozenset({"complementary", "contentinfo"})
+_CONSENT = re.compile(r"cookie|consent", re.IGNORECASE)
 _DROPPED_ROLES = frozenset({"navigation", "banner", "search", "doc-pagelist", "doc-toc"})
 _LINE_NUMBERS = frozenset({"linenos", "lineno", "gutter", "linenodiv", "line-numbers-rows"})
 _EMPTY_TITLES = frozenset({"untitled", "untitled document", "document", "new page", "home", "index", "title"})
@@ -142,15 +145,49 @@ def visible_text(root: Element) -> Iterator[str]:
             yield node.tail
 
 
-def main_part(root: Element) -> Element:
-    """The one element that says it is the content, where it holds most of the text; else the body."""
+def main_parts(root: Element) -> list[Element]:
+    """The one element that says it is the content, where it holds most of the text, and what else people look up on
+    such a page: contact boxes, comments, the footer; not its navigation. The body where no element says so."""
     body = next((node for node in root.iter() if name_of(node) == "body"), root)
     mains = [node for node in _elements(body) if name_of(node) == "main" or node.get("role") == "main"]
     articles = [node for node in _elements(body) if name_of(node) == "article"]
     for matches in (mains, articles):
         if len(matches) == 1 and _text_length(matches[0]) > 0.5 * _text_length(body):
-            return matches[0]
-    return body
+            return [matches[0], *_beside(matches[0], body)]
+    return [body]
+
+
+def _beside(main: Element, body: Element) -> Iterator[Element]:
+    """The outermost boxes of text outside of ``main``, other than navigation, in the order of the page."""
+    from lxml import etree
+
+    around = set(main.iterancestors())
+    walk = etree.iterwalk(body, events=("start",))
+    for _, node in walk:
+        name = name_of(node)
+        if node is main or (node is not body and (is_dropped(node, name) or name == "header")):
+            walk.skip_subtree()
+        elif name in _BOXES or node.get("role") in _BOX_ROLES:
+            if node in around:
+                continue
+            if not _is_navigation(node):
+                yield node
+            walk.skip_subtree()
+
+
+def _is_navigation(node: Element) -> bool:
+    """True for a part whose text is links for the most part, or that asks for consent to cookies."""
+    from lxml import etree
+
+    if _CONSENT.search(f"{node.get('id') or ''} {node.get('class') or ''}"):
+        return True
+    links = 0
+    walk = etree.iterwalk(node, events=("start",))
+    for _, inner in walk:
+        if name_of(inner) == "a":
+            links += _text_length(inner)
+            walk.skip_subtree()
+    return 2 * links >= _text_length(node)
 
 
 def title_of(root: Element) -> str:

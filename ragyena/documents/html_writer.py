@@ -23,6 +23,9 @@ _BLOCKS = frozenset(
     noframes frameset optgroup option
     """.split()  # noqa: SIM905 -- as a list it would take a line a name
 )
+_STRUCK = frozenset({"s", "strike", "del"})
+LONGEST_FORMER = 40
+"""Chars of struck out text that is kept as ``(was ...)``."""
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _PREFORMATTED = frozenset({"pre", "listing", "xmp", "plaintext"})
 _INPUTS = frozenset({"", "text", "number", "date", "datetime-local", "email", "tel", "url", "time", "month", "range"})
@@ -61,8 +64,12 @@ class HtmlWriter:
         self._tables: dict[Element, Any] = {}
         self._page = ""
 
-    def write(self, root: Element) -> None:
-        """Append what a reader of the page sees under ``root``."""
+    def write(self, *roots: Element) -> None:
+        """Append what a reader of the page sees under each of ``roots``."""
+        for root in roots:
+            self._write(root)
+
+    def _write(self, root: Element) -> None:
         from lxml import etree
 
         self._tables = data_tables(root)
@@ -270,6 +277,8 @@ def replaced_text(node: Element, name: str) -> str | None:
         return _spaced(next((child.text or "" for child in node if name_of(child) == "title"), ""))
     if name == "math":
         return _formula(node)
+    if name in _STRUCK or "line-through" in (node.get("style") or ""):
+        return _former(node)
     if name == "select":
         chosen = [child for child in node.iter() if name_of(child) == "option" and child.get("selected") is not None]
         return _spaced(", ".join(" ".join((child.text or "").split()) for child in chosen[:20]))
@@ -285,6 +294,13 @@ def _input_text(node: Element) -> str:
     if kind == "image":
         return _spaced(node.get("alt") or "")
     return _spaced(node.get("value") or "") if kind in _INPUTS else ""
+
+
+def _former(node: Element) -> str:
+    """Text that is struck out is gone for who reads the page, but for a figure or a date, such as a former price."""
+    text = " ".join("".join(visible_text(node)).split())
+    is_figure = len(text) <= LONGEST_FORMER and any(char.isdigit() for char in text)
+    return f" (was {text}) " if is_figure else ""
 
 
 def _formula(node: Element) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from ragyena.config import IndexConfig
 from ragyena.documents.charsets import text_codec
 from ragyena.documents.decoding import normalise_newlines
-from ragyena.documents.html_tree import decode_html, main_part, parse_html, visible_text
+from ragyena.documents.html_tree import decode_html, main_parts, parse_html, visible_text
 from ragyena.documents.html_writer import HtmlWriter
 from ragyena.documents.text_builder import TextBuilder, tidy
 from ragyena.errors import RagyenaError, UnreadableDocumentError
@@ -182,7 +182,7 @@ def _document(mail: Mail, path: Path) -> Document:
     if mail.html and len(mail.plain.strip()) < SHORT_PLAIN * len(_html_text(mail.html, path)):
         root = parse_html(mail.html, path)
         if root is not None:
-            HtmlWriter(builder).write(main_part(root))
+            HtmlWriter(builder).write(*main_parts(root))
     else:
         for paragraph in re.split(r"\n[^\S\n]*\n", tidy(mail.plain)):
             builder.block(paragraph)
@@ -308,7 +308,7 @@ def _text(part: Part) -> str:
 
 def _html_text(html: str, path: Path) -> str:
     root = parse_html(html, path)
-    return "" if root is None else "".join(visible_text(main_part(root))).strip()
+    return "" if root is None else "\n".join("".join(visible_text(part)) for part in main_parts(root)).strip()
 
 
 def _name_of(part: Part) -> str:

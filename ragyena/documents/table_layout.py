@@ -119,7 +119,7 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
 def _is_first_section(rows: Sequence[Row], title_count: int, whole: Sequence[bool] | None) -> bool:
     """True where the last title of a form heads its first rows, as further texts head others below."""
     if whole is not None:
-        return whole[title_count - 1] and any(whole[title_count:])
+        return whole[title_count - 1] and any(whole[title_count:-1])
     below = rows[title_count + 1 :]
     return _is_alone(rows[title_count - 1]) and any(
         _is_alone(row) and (len(row) > 1 or not is_attribute(row[0])) for row in below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ragyena.documents.html_tree import Element, main_part, name_of, parse_html
+from ragyena.documents.html_tree import Element, main_parts, name_of, parse_html
 from ragyena.documents.html_writer import HtmlWriter
 from ragyena.documents.text_builder import TextBuilder
 
@@ -60,7 +60,7 @@ def _write_page(builder: TextBuilder, text: str) -> None:
 
         root = parse_html(text, Path("feed"))
         if root is not None:
-            HtmlWriter(builder).write(main_part(root))
+            HtmlWriter(builder).write(*main_parts(root))
     else:
         builder.block(" ".join(text.split()))
 

@@ -200,3 +200,40 @@ def test_a_saved_page_of_several_parts(tmp_path: Path) -> None:
     )
     document = read(tmp_path, archive, "a.mhtml")
     assert (document.title, document.text) == ("Page", "Größe 12")
+
+
+def test_boxes_beside_the_main_part_follow_it_without_navigation(tmp_path: Path) -> None:
+    page = (
+        "<body><header>Town <nav><a>Home</a></nav></header><div><aside><a>Bins</a> <a>Parks</a></aside>"
+        f"<main><h1>Bins</h1><p>{'Bins are emptied on Tuesdays. ' * 9}</main></div>"
+        "<section id=comments><p>Ada: Ours was late.</section><footer class=cookies>Cookies</footer>"
+        "<aside>Waste team: 01999 555 210</aside><footer>Guildhall, 2 Fish Street <a>Imprint</a></footer></body>"
+    )
+    text = read(tmp_path, page).text
+    assert text.startswith("Bins\n\nBins are emptied")
+    assert text.split("\n\n")[2:4] == ["Ada: Ours was late.", "Waste team: 01999 555 210"]
+    assert text.endswith("Guildhall, 2 Fish Street Imprint") and not any(
+        word in text for word in ("Parks", "Home", "Cookies")
+    )
+
+
+def test_struck_out_text_is_gone_but_a_former_figure_is_named(tmp_path: Path) -> None:
+    page = (
+        "<p><s>£489.00</s> <b>£419.00</b> incl. VAT<p>Open <del>Sunday</del> <ins>Monday</ins> from"
+        '<span style="text-decoration: line-through">9:00</span> 10:00<p><strike>We sell maps.</strike> Closed.'
+    )
+    assert read(tmp_path, page).text.split("\n\n") == [
+        "(was £489.00) £419.00 incl. VAT",
+        "Open Monday from (was 9:00) 10:00",
+        "Closed.",
+    ]
+
+
+def test_every_band_of_a_table_names_its_rows(tmp_path: Path) -> None:
+    rows = "<tr><th colspan=2>Size<tr><td>Length<td>4 m<tr><td>Width<td>2 m<tr><th colspan=2>Fly<tr><td>Cloth<td>nylon"
+    text = read(tmp_path, f"<table>{rows}</table>").text
+    assert [line for line in text.split("\n") if ":" in line] == [
+        "Size > Length: 4 m",
+        "Size > Width: 2 m",
+        "Fly > Cloth: nylon",
+    ]

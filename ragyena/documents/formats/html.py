@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import LARGEST
-from ragyena.documents.html_tree import decode_html, main_part, metadata_of, parse_html, title_of
+from ragyena.documents.html_tree import decode_html, main_parts, metadata_of, parse_html, title_of
 from ragyena.documents.html_writer import HtmlWriter
 from ragyena.documents.text_builder import TextBuilder
 from ragyena.errors import UnreadableDocumentError
@@ -27,7 +27,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     if root is None:
         yield builder.document(path)
         return
-    HtmlWriter(builder).write(main_part(root))
+    HtmlWriter(builder).write(*main_parts(root))
     yield builder.document(path, title_of(root), metadata_of(root))
 
 

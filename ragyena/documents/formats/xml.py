@@ -8,7 +8,7 @@ from typing import Any
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import LARGEST
-from ragyena.documents.html_tree import Element, main_part, metadata_of, name_of, title_of
+from ragyena.documents.html_tree import Element, main_parts, metadata_of, name_of, title_of
 from ragyena.documents.html_writer import HtmlWriter
 from ragyena.documents.text_builder import TextBuilder
 from ragyena.documents.xml_data import write_data, write_feed
@@ -31,7 +31,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     name = name_of(root)
     if name == "html":
         title, metadata = title_of(root), metadata_of(root)
-        HtmlWriter(builder).write(main_part(root))
+        HtmlWriter(builder).write(*main_parts(root))
     elif name in {"rss", "feed", "rdf"}:
         title = write_feed(builder, root)
     elif name == "svg":
