@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Literal
 
 from ragyena.documents.cell_kinds import is_series, is_unit, kind_of, unit_of
-from ragyena.documents.form_layout import Row, find_labels, pairs_of
+from ragyena.documents.form_layout import Row, find_labels, is_attribute, pairs_of
+from ragyena.documents.merged_cells import Covered
 
 __all__ = ["Layout", "find_layout", "is_note"]
 
@@ -77,11 +78,15 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
     body = rows[title_count : title_count + most + MOST_NAME_ROWS]
     labels = None if header_rows else find_labels(body, may_have_names=header_rows is None)
     if labels is not None:
-        if whole is not None and title_count and whole[title_count - 1] and any(whole[title_count:-1]):
-            title_count -= 1  # the first of several bands, not a title of the whole table
-            titles = titles[:-1]
+        if title_count and _is_first_section(rows[: title_count + most], title_count, whole):
+            title_count -= 1
         return Layout(
-            titles, title_count=title_count, form="pairs", first_row=title_count, has_sections=True, labels=labels
+            titles[:title_count],
+            title_count=title_count,
+            form="pairs",
+            first_row=title_count,
+            has_sections=True,
+            labels=labels,
         )
     is_sure = True
     if header_rows is None:
@@ -108,6 +113,16 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
         fills_down=len(groups) == 1 and _fills_down(names, data),
         has_sections=len(names) > 2 and 2 * sum(map(_is_alone, data)) <= len(data),
         is_sure=is_sure,
+    )
+
+
+def _is_first_section(rows: Sequence[Row], title_count: int, whole: Sequence[bool] | None) -> bool:
+    """True where the last title of a form heads its first rows, as further texts head others below."""
+    if whole is not None:
+        return whole[title_count - 1] and any(whole[title_count:-1])
+    below = rows[title_count + 1 :]
+    return _is_alone(rows[title_count - 1]) and any(
+        _is_alone(row) and (len(row) > 1 or not is_attribute(row[0])) for row in below
     )
 
 
@@ -147,7 +162,7 @@ def is_note(text: str) -> bool:
 
 
 def _is_alone(row: Row) -> bool:
-    return bool(row[0]) and not any(row[1:]) and not is_note(row[0])
+    return bool(row[0]) and not any(c for c in row[1:] if not isinstance(c, Covered)) and not is_note(row[0])
 
 
 def _name_rows(rows: Sequence[Row]) -> tuple[int, bool]:

@@ -72,6 +72,16 @@ def test_a_table_without_lines_keeps_its_empty_cells(tmp_path: Path) -> None:
     assert [(block.kind, block.header) for block in document.blocks] == [("table", ("Valve", "Pressure", "Weight"))]
 
 
+def test_a_form_with_a_line_under_every_row(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    rows = [("Tenant", "Ann Lee"), ("Flat", "second floor left"), ("Rent", "800 EUR a month"), ("Deposit", "paid")]
+    for i, (label, value) in enumerate(rows):
+        put(canvas, (50, 92 + 20 * i, label), (150, 92 + 20 * i, value))
+        canvas.line(50, 792 - 97 - 20 * i, 300, 792 - 97 - 20 * i)
+    canvas.save()
+    assert read(tmp_path / "a.pdf").text == "\n".join(f"{label}: {value}" for label, value in rows)
+
+
 def test_hyphens_at_line_ends(tmp_path: Path) -> None:
     canvas = canvas_of(tmp_path / "a.pdf")
     texts = [

@@ -440,6 +440,22 @@ CASES = {
             "Book list: Soils, 4th ed.; Lab coat: yes",
         ],
     ),
+    "a form with sections": (
+        """Size and weight | <
+        Weight | 3.9 kg
+        Length | 2.4 m
+        Materials | <
+        Fly | nylon 20D
+        Poles | aluminium""",
+        [
+            "Size and weight",
+            "Size and weight > Weight: 3.9 kg",
+            "Size and weight > Length: 2.4 m",
+            "Materials",
+            "Materials > Fly: nylon 20D",
+            "Materials > Poles: aluminium",
+        ],
+    ),
     "a form of two parties": (
         """Seller | Ann Lee | Buyer | Bob Day
         Address | 5 High St | Address | 7 Low St

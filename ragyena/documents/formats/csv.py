@@ -40,7 +40,8 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         records = read_records(file, delimiter)
         begin = list(islice(records, SAMPLE_RECORDS))
         count = _comments(begin)
-        comments = [(record.line, f"{delimiter} ".join(clean(record.cells))) for record in begin[:count]]
+        above = [record for record in begin[:count] if isinstance(record, Record)]
+        comments = [(record.line, f"{delimiter} ".join(clean(record.cells))) for record in above]
         begin = begin[count:]
         names_at = _row_of_names(begin, config) if config.csv_rows != "table" else None
         if names_at is not None:
