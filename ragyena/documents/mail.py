@@ -33,6 +33,7 @@ DEEPEST = 4
 SHORT_PLAIN = 0.1
 """A plain text shorter than this share of the HTML beside it stands there for programs without HTML."""
 
+_PLAIN = frozenset({".txt", ".text", ".log"})
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 
 
@@ -210,9 +211,19 @@ def _attached(data: bytes, name: str, place: str, config: IndexConfig) -> Iterat
                 if isinstance(item, Skipped):
                     yield replace(item, source=place + rest, message=item.message.replace(str(copy), place))
                 else:
-                    yield replace(item, source=place + rest)
+                    is_plain = not rest and copy.suffix.lower() in _PLAIN and not item.headings
+                    yield replace(_with_name(item, name) if is_plain else item, source=place + rest)
         except RagyenaError as error:
             raise UnreadableDocumentError(error.message.replace(str(copy), place), hint=error.hint) from error
+
+
+def _with_name(document: Document, name: str) -> Document:
+    """A text below the name of its file, under which the mail speaks of it."""
+    builder = TextBuilder()
+    builder.heading(1, name)
+    builder.add(document)
+    named = builder.document(Path(name))
+    return replace(document, text=named.text, headings=named.headings, blocks=named.blocks)
 
 
 def _message(data: bytes) -> Message:

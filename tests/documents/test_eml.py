@@ -143,3 +143,12 @@ def test_hostile_headers_do_not_hold_up_the_reader(tmp_path: Path, raw: bytes) -
     started = time.monotonic()
     list(load(save(tmp_path, b"Subject: text\n" + raw), CONFIG))
     assert time.monotonic() - started < 5
+
+
+def test_an_attached_text_has_the_name_of_its_file_above_it(tmp_path: Path) -> None:
+    mail = invoice()
+    mail.add_attachment(b"Veneer 190.00\nFoot 72.00\n", maintype="text", subtype="plain", filename="quote_wieland.txt")
+    _, text = load(save(tmp_path, mail), CONFIG)
+    assert isinstance(text, Document)
+    assert text.text == "quote_wieland.txt\n\nVeneer 190.00\nFoot 72.00"
+    assert text.headings[0].text == "quote_wieland.txt" and text.headings[0].start == 0

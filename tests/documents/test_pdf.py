@@ -380,3 +380,19 @@ def test_packages_that_cannot_be_imported_are_not_blamed_on_the_scan(monkeypatch
     with pytest.raises(UnreadableDocumentError, match="cannot be imported") as caught:
         ocr.recognise(np.zeros((8, 8, 3), np.uint8))
     assert "ragyena[ocr]" in (caught.value.hint or "")
+
+
+def test_a_left_column_with_a_table_is_read_to_its_end_before_the_right_one(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    put(canvas, *lines_at(50, 3 * [*LEFT, *RIGHT]), *lines_at(320, RIGHT), *lines_at(320, LEFT, top=260))
+    for y in (160, 180, 200, 240):
+        canvas.line(320, 792 - y, 520, 792 - y)
+    for x in (320, 400, 520):
+        canvas.line(x, 792 - 160, x, 792 - 240)
+    put(canvas, *((x, y, f"cell {x} {y}") for y in (174, 194, 220) for x in (325, 405)))
+    put(canvas, (50, 440, "Money"), size=14, font="Helvetica-Bold")
+    put(canvas, (50, 458, "There is enough of it."))
+    canvas.save()
+    text = read(tmp_path / "a.pdf").text
+    assert text.index("Money") < text.index("There is enough") < text.index("cell 325")
+    assert text.endswith(" ".join(LEFT))

@@ -43,9 +43,12 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
     parted = 1
     last = first + 1
     steps: list[float] = []
+    foot = -inf
+    """Lower edge of the finished tables so far."""
     while last < len(rows):
         row, above = rows[last], rows[last - 1]
-        step = row.baseline - above.baseline
+        foot = max([foot, *(item.box.y1 for item in above.items if isinstance(item, Part))])
+        step = row.baseline - max(above.baseline, min(foot, row.baseline))
         if step > _widest_step(steps, row.size or above.size):
             break
         occupied = _occupied(rows, last, tall)
@@ -157,6 +160,11 @@ def _trimmed_end(rows: Sequence[Row], first: int, last: int, gutters: Sequence[G
         same = abs(row.size - above.size) < 0.1 * row.size and _bold(row) == _bold(above)
         full = row.x1 - column >= 0.6 * (gutters[0][0] - column)
         if row.baseline - above.baseline > (2.2 if full else 1.5) * row.size or not same or row.x0 < column - row.size:
+            break
+        kept += 1
+    while end + 1 < kept < last:  # the left column goes on below the right one: with a heading, too
+        above, row = rows[kept - 1], rows[kept]
+        if row.baseline - above.baseline > 2.2 * max(row.size, above.size) or row.x1 > gutters[0][0]:
             break
         kept += 1
     return kept

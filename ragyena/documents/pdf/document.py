@@ -181,7 +181,7 @@ def _continue_paragraphs(pages: Sequence[list[Part]]) -> dict[int, BlockKind]:
                         previous.text, part.text = f"{previous.text}\n{word}", rest
                     if part.text.strip():
                         over_page[id(part)] = "list" if previous.marker else "prose"
-                        pages[i - 1].sort(key=lambda part, last=previous: part is last)
+                        pages[i - 1][:] = [*(other for other in pages[i - 1] if other is not previous), previous]
                         kept.insert(0, part)
                         previous = part
                         continue
