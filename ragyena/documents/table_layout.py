@@ -146,7 +146,8 @@ def _title_rows(rows: Sequence[Row], whole: Sequence[bool] | None) -> int:
         usual = below[len(below) // 2]
         texts = {cell for cell in row if cell}
         is_group = len(texts) == 1 and fill > 1 and not row[0]  # a name over some of the columns
-        is_title = len(texts) == 1 and not is_group and (usual > 1 or fill > 1) and (whole is None or whole[count])
+        is_one = sum(bool(cell) and not isinstance(cell, Covered) for cell in row) == 1
+        is_title = is_one and not is_group and (usual > 1 or fill > 1) and (whole is None or whole[count])
         is_pair = (
             bool(row[0]) and usual >= 3 and fill < usual and (fill == 2 < usual - 1 or row[0].endswith((":", "：")))
         )
@@ -241,7 +242,7 @@ def _values_may_name(
         if len(by_kind) > 1 and kind == "number":
             return False
         series = list(dict.fromkeys(cells[i] for i in places))
-        if len(series) > 1 and not is_series(series):
+        if (len(series) > 1 and not is_series(series)) or (kind == "number" and len(series) < len(places)):
             return False
         alike = [i for i in places if kinds.get(i) == kind]
         if kind == "number":

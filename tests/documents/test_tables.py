@@ -521,6 +521,11 @@ CASES = {
         2024-03-04 01:00 | 0 | 0 | 48.9""",
         ["2024-03-04 00:00 | 0 | 0 | 49.4", "2024-03-04 01:00 | 0 | 0 | 48.9"],
     ),
+    "equal values in the first row": (
+        """0 | 0 | 0
+        1 | 2 | 4""",
+        ["0 | 0 | 0", "1 | 2 | 4"],
+    ),
     "equal texts in a row": (
         """Item | May | June
         Tea | in stock | sold out
