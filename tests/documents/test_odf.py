@@ -228,7 +228,7 @@ def test_slides_are_pages_read_in_order_with_notes(tmp_path: Path) -> None:
     skipped, document = load(path, CONFIG)
     assert isinstance(skipped, Skipped) and isinstance(document, Document)
     assert (skipped.message, skipped.is_fault) == ("a.odp, slide 2 is hidden", False)
-    assert document.text == "The lamp\n\n- oil\n- gas\n\ngrouped\n\nbelow\n\nSay it slowly.\n\nLast"
+    assert document.text == "The lamp\n\n- oil\n- gas\n\ngrouped\n\nbelow\n\nSpeaker notes: Say it slowly.\n\nLast"
     assert (document.title, document.page_labels) == ("The lamp", ("1", "2", "3"))
     assert [block.kind for block in document.blocks] == ["list", "notes"]
 

@@ -134,8 +134,8 @@ def test_notes_follow_their_slide_and_descriptions_of_pictures_are_read(deck, re
     picture._element.nvPicPr.cNvPr.set("descr", "The tower at dusk")
     slide(deck, title="Two")
     document = read()
-    assert document.text == "One\n\nThe tower at dusk\n\nSay it slowly.\n\nTwo"
-    assert kinds(document) == [("notes", "Say it slowly.")]
+    assert document.text == "One\n\nThe tower at dusk\n\nSpeaker notes: Say it slowly.\n\nTwo"
+    assert kinds(document) == [("notes", "Speaker notes: Say it slowly.")]
 
 
 def test_footers_and_texts_of_the_master_are_read_once_and_slide_numbers_not(deck, read) -> None:

@@ -44,7 +44,8 @@ def deck(path: Path, slides: Iterable[Slide], properties: Mapping[str, str]) -> 
         first_title = first_title or slide.title
         builder.heading(1, tidy(slide.title))
         write(slide.blocks, builder)
-        builder.block(tidy(slide.notes), kind="notes")
+        if notes := tidy(slide.notes).strip():
+            builder.block(f"Speaker notes: {notes}", kind="notes")
         for comment in slide.comments:
             builder.block(tidy(comment), kind="notes")
     yield builder.document(path, usable_title(properties.get("title", "")) or first_title, metadata_of(properties))
