@@ -396,3 +396,31 @@ def test_a_left_column_with_a_table_is_read_to_its_end_before_the_right_one(tmp_
     text = read(tmp_path / "a.pdf").text
     assert text.index("Money") < text.index("There is enough") < text.index("cell 325")
     assert text.endswith(" ".join(LEFT))
+
+
+def test_names_at_the_foot_of_a_column_head_the_table_at_the_top_of_the_next(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    put(canvas, *lines_at(50, 3 * [*LEFT, *RIGHT]), *lines_at(320, 2 * LEFT, top=200))
+    for x, top, rows in ((50, 460, 1), (320, 80, 3)):
+        for n in range(rows + 1):
+            canvas.line(x, 792 - top - 20 * n, x + 210, 792 - top - 20 * n)
+        for column in (0, 70, 140, 210):
+            canvas.line(x + column, 792 - top, x + column, 792 - top - 20 * rows)
+    put(canvas, (124, 474, "Plan"), (194, 474, "Actual"))
+    for n, (label, plan, actual) in enumerate((("Grants", 500, 500), ("Tools", 400, 522), ("Oil", 310, 288))):
+        put(canvas, *((x, 94 + 20 * n, str(cell)) for x, cell in ((324, label), (394, plan), (464, actual))))
+    canvas.save()
+    text = read(tmp_path / "a.pdf").text
+    assert "Grants; Plan: 500; Actual: 500\nTools; Plan: 400; Actual: 522" in text
+    assert text.count("Plan") == 3
+
+
+def test_a_full_line_without_an_end_goes_on_over_the_page_with_a_name_too(tmp_path: Path) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    put(canvas, (50, 300, "The light"), *lines_at(50, [WIDE[0], f"{WIDE[1][:-6]} with Captain"], top=400))
+    canvas.showPage()
+    put(canvas, *lines_at(50, ["Ruys of the harbour office.", "Nobody else may."], top=300))
+    canvas.save()
+    document = read(tmp_path / "a.pdf")
+    assert "with Captain\nRuys of the harbour office." in document.text
+    assert document.text[document.page_starts[1] :].startswith("Ruys")

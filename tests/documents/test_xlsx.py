@@ -238,19 +238,14 @@ def test_several_tables_in_a_sheet(tmp_path: Path) -> None:
     ]
 
 
-def test_a_note_beside_a_table_is_no_part_of_its_rows(tmp_path: Path) -> None:
-    book = sheet(
-        [
-            ["Item", "Quoted", "Paid"],
-            ["Barn", 2400, 800, None, "Paid by:", "Ann 3000, Bob 2500"],
-            ["Band", 950, 0],
-            ["Flowers", 480, 100],
-        ]
-    )
-    assert lines(tmp_path, book)[1:] == [
+@pytest.mark.parametrize("row", [0, 1, 3])
+def test_a_note_beside_a_table_is_no_part_of_its_rows(tmp_path: Path, row: int) -> None:
+    rows: list[list[object]] = [["Item", "Quoted", "Paid"], ["Barn", 2400, 800], ["Band", 950, 0], ["Cars", 480, 100]]
+    rows[row] += [None, "Paid by:", "Ann 3000, Bob 2500"]
+    assert lines(tmp_path, sheet(rows))[1:] == [
         "Item: Barn; Quoted: 2400; Paid: 800",
         "Item: Band; Quoted: 950; Paid: 0",
-        "Item: Flowers; Quoted: 480; Paid: 100",
+        "Item: Cars; Quoted: 480; Paid: 100",
         "Paid by: Ann 3000, Bob 2500",
     ]
 

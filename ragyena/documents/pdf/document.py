@@ -196,4 +196,5 @@ def _goes_on(part: Part, following: Part) -> bool:
     if part.kind != "prose" or following.kind != "prose" or following.margin or following.marker:
         return False
     same = abs(part.size - following.size) < 0.6 and part.bold == following.bold
-    return same and part.open_end and following.text[:1].islower()
+    begins = following.text[:1]
+    return same and part.open_end and (begins.islower() or (part.lines > 1 and begins.isalnum()))

@@ -39,15 +39,38 @@ def find_grids(horizontal: Sequence[Box], vertical: Sequence[Box], runs: list[Ru
     if len(horizontal) < 2 or len(vertical) < 2 or len(horizontal) + len(vertical) > MOST_LINES:
         return [], runs
     tables: list[Part] = []
+    single: list[_Grid] = []
     for level, upright in _components(horizontal, vertical):
         grid = _grid(level, upright)
         if grid is None:
+            continue
+        if len(grid.ys) == 2:
+            single.append(grid)
             continue
         table, rest = _fill(grid, runs)
         if table is not None:
             tables.append(table)
             runs = rest
+    for grid in single:
+        runs = _head_next_column(grid, tables, runs)
     return tables, runs
+
+
+def _head_next_column(grid: _Grid, tables: Sequence[Part], runs: list[Run]) -> list[Run]:
+    """Put a row alone at the foot of a column above the table that goes on from it at the top of the next one.
+
+    Gives the runs that are left; all of them where no table has its columns.
+    """
+    for table in tables:
+        beyond = table.box.x0 > grid.xs[-1] and table.box.y0 < grid.ys[0]
+        if not beyond or table.header_rows is not None or len(table.columns) != grid.width:
+            continue
+        if all(abs(a - grid.xs[0] - b + table.columns[0]) < NEAR for a, b in zip(grid.xs, table.columns)):
+            head, rest = _fill(grid, runs, least_rows=1)
+            if head is not None:
+                table.rows, table.header_rows = [*head.rows, *table.rows], 1
+                return rest
+    return runs
 
 
 def _components(horizontal: Sequence[Box], vertical: Sequence[Box]) -> list[tuple[list[Box], list[Box]]]:
@@ -94,7 +117,7 @@ def _grid(level: Sequence[Box], upright: Sequence[Box]) -> _Grid | None:
     xs = _places([*((line.x0 + line.x1) / 2 for line in upright), left, right])  # outer lines may be missing
     ys = _places([*((line.y0 + line.y1) / 2 for line in level), top, bottom])
     width, height = len(xs) - 1, len(ys) - 1
-    if width < 2 or height < 2 or width * height > MOST_CELLS:
+    if width < 2 or height < 1 or width * height > MOST_CELLS:
         return None
     walls = _walls([(line.x0, line.y0, line.y1) for line in upright], xs, ys)
     floors = _walls([(line.y0, line.x0, line.x1) for line in level], ys, xs)
@@ -129,7 +152,7 @@ def _walls(
     return walls
 
 
-def _fill(grid: _Grid, runs: list[Run]) -> tuple[Part | None, list[Run]]:
+def _fill(grid: _Grid, runs: list[Run], *, least_rows: int = 2) -> tuple[Part | None, list[Run]]:
     box = Box(grid.xs[0], grid.ys[0], grid.xs[-1], grid.ys[-1])
     cells: dict[int, list[Run]] = {}
     rest: list[Run] = []
@@ -142,7 +165,7 @@ def _fill(grid: _Grid, runs: list[Run]) -> tuple[Part | None, list[Run]]:
         row = min(max(bisect_right(grid.ys, y) - 1, 0), len(grid.ys) - 2)
         cells.setdefault(grid.roots[row * grid.width + column], []).append(run)
     inside = [run for part in cells.values() for run in part]
-    if len(cells) < 3 or len({root % grid.width for root in cells}) < 2:
+    if len(cells) <= least_rows or len({root % grid.width for root in cells}) < 2:
         return None, runs
     rows: list[list[str]] = []
     bold: list[bool] = []
@@ -152,8 +175,10 @@ def _fill(grid: _Grid, runs: list[Run]) -> tuple[Part | None, list[Run]]:
             if any(lines):
                 rows.append(lines)
                 bold.append(all(run.bold for root in roots for run in cells.get(root, ())))
-    columns = [i for i in range(grid.width) if any(line[i] and not isinstance(line[i], Covered) for line in rows)]
-    if len(rows) < 2 or len(columns) < 2:
+    columns = list(range(grid.width))
+    if least_rows > 1:
+        columns = [i for i in columns if any(line[i] and not isinstance(line[i], Covered) for line in rows)]
+    if len(rows) < least_rows or len(columns) < 2:
         return None, runs
     rows = [[line[i] for i in columns] for line in rows]
     header = bold.index(False) if bold[0] and not all(bold) else None

@@ -226,10 +226,11 @@ def _cut_at_columns(band: Sequence[Line], sheet: Sheet) -> Iterator[_Part]:
 
 
 def _is_note_beside(band: Sequence[Line], left: int, right: int) -> bool:
-    """True for a few labels with values beside a table, below its names: ``Paid by: | Ann``."""
+    """True for a few labels with values beside a table: ``Paid by: | Ann``."""
     rows = [[text for column, text in cells.items() if left <= column <= right] for _, cells in band[:50]]
     filled = [texts for texts in rows if texts]
-    return not rows[0] and 2 * len(filled) <= len(rows) and any(text.endswith(":") for text in filled[0])
+    is_small = len(filled) == 1 or (not rows[0] and 2 * len(filled) <= len(rows))
+    return is_small and len(rows) > 1 and any(text.endswith(":") for text in filled[0])
 
 
 def _separate(band: Sequence[Line], spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
