@@ -97,7 +97,7 @@ class SummaryRow(_Strict):
     recipe: str = ""
     condition: str = ""
     shipped: str = ""
-    """A result of the shipped reader under the same condition."""
+    """A result of the Hyena reader with four times the training, under the same condition."""
     benchmark: str = ""
     """Instead of a recipe: a result of ``ragyena bench reader`` with the readers' times at ``tokens``."""
     tokens: int = 0
@@ -236,7 +236,7 @@ def make_summary(summary: Summary, results: Path) -> list[Block]:
     if series:
         x, y = Axis("tokens of context", log=True), Axis("time to read the context", log=True, unit="s")
         charts.append(LineChart("time to read a context against its length", series, x, y))
-    head = ["EM / F1", "n", *summary.labels, "shipped reader"]
+    head = ["EM / F1", "n", *summary.labels, "Hyena, four times the training"]
     return [Text(summary.text), Table(head, rows, left=len(head)), Figures(charts, name=summary.picture)]
 
 
