@@ -35,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0, help="0 for another one each time")
     parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir()) / "ragyena-fuzz")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -51,6 +52,7 @@ def main() -> int:
         while (left := int(ended - time.monotonic())) > 0:  # libFuzzer ends its process with a hang or too much memory
             command = [sys.executable, __file__, *options.targets, "--findings", str(options.findings)]
             flags = [f"-max_total_time={left}", f"-max_len={LONGEST}", f"-rss_limit_mb={RSS_MB}", "-timeout=60"]
+            flags += [f"-seed={options.seed}"]
             flags += ["-detect_leaks=0", "-verbosity=0", f"-artifact_prefix={options.findings}/", str(corpus)]
             code = subprocess.run([*command, "--child", json.dumps([str(counts), *flags])], cwd=ROOT).returncode
             if counts.is_file():
