@@ -185,7 +185,7 @@ def test_a_file_that_is_no_data_is_named(tmp_path: Path, name: str, content: byt
     assert name in caught.value.message and caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["missing.jsonl", "no/such/folder/x.json", "/nowhere", "./data"])
+@pytest.mark.parametrize("name", ["missing.jsonl", "no/such/folder/x.json", "/nowhere", "./no-data"])
 def test_a_missing_file_is_not_looked_for_on_the_hub(name: str) -> None:
     with pytest.raises(PathNotFoundError):
         read_questions([name])

@@ -43,7 +43,7 @@ def test_status_and_verify(ragyena: Ragyena, library: Path) -> None:
     assert "all-MiniLM-L6-v2" in shown
     values = ragyena("index", "status", "--index", library, "--json").succeeds().json
     assert values["schema"] == "ragyena.index.status/1"
-    assert values["documents"] == 8
+    assert values["documents"] == 7  # a table of short rows is one document
     report = ragyena("index", "verify", "--index", library, "--json").succeeds().json
     assert report["problems"] == []
 

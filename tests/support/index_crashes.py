@@ -446,7 +446,7 @@ def fingerprint(folder: Path) -> str:
 def main() -> None:
     model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
-    Embedder.open = staticmethod(lambda name: HashEmbedder())  # type: ignore[method-assign]
+    Embedder.open = staticmethod(lambda name, *, download=True: HashEmbedder())  # type: ignore[method-assign]
     ingest.COMMIT_PASSAGES = 6
     ingest.load = reading.read  # in this process, which is forked again and again
     add.prepare = lambda: None

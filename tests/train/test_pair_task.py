@@ -66,8 +66,8 @@ def test_it_learns_goes_on_from_its_checkpoint_and_teaches(
     assert changed.any()  # the student's question has an alias, the teacher's does not
     with torch.no_grad():
         _, parts = task.loss(batch, 0.0)
-        assert task.pair_teacher is not None
-        taught = task.pair_teacher.span_scores(batch.plain, dtype=torch.float32)
+        (teacher,) = task.pair_teachers
+        taught = teacher.span_scores(batch.plain, dtype=torch.float32)
         own = task.model.span_scores(task.model.encode(batch.inputs), batch.inputs.text_mask)
     from ragyena.train.objectives import teacher_loss
 
