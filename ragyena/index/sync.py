@@ -27,6 +27,8 @@ __all__ = ["Watch", "check_roots"]
 
 FEW = 10
 """Documents that are quickly added again: of so few, an empty folder is taken to have been emptied."""
+STOP_SECONDS = 2.0
+"""The most that is waited for the threads that watch: one may be blocked at a folder that went away."""
 QUIET_SECONDS = 0.7
 """After a change, time without another one before the index follows."""
 WRITING_SECONDS = 30.0
@@ -146,7 +148,7 @@ class Watch:
     def _stop(self) -> None:
         if self._observer is not None:
             self._observer.stop()
-            self._observer.join()
+            self._observer.join(STOP_SECONDS)  # its threads do not keep the process alive
             self._observer = None
 
     def _event(self, event: FileSystemEvent) -> None:
