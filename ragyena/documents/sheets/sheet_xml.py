@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import IO, Any
 from xml.parsers import expat
@@ -21,7 +22,7 @@ class _StopError(Exception):
     """Ends the reading early."""
 
 
-class _EventReader:
+class _EventReader(ABC):
     """Feeds a part to expat. Names come without their namespaces."""
 
     is_cut = False
@@ -46,14 +47,17 @@ class _EventReader:
     def _refuse(*_: Any) -> None:
         raise ValueError("its XML declares a document type, which no office file has")
 
+    @abstractmethod
     def start(self, tag: str, attributes: dict[str, str]) -> None:
-        raise NotImplementedError
+        """Take the beginning of an element."""
 
+    @abstractmethod
     def end(self, tag: str) -> None:
-        raise NotImplementedError
+        """Take the end of an element."""
 
+    @abstractmethod
     def characters(self, text: str) -> None:
-        raise NotImplementedError
+        """Take text between them."""
 
 
 class Cell:
