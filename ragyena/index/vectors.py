@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
-from ragyena.index.storage import flush_folder, storage_errors
+from ragyena.index.storage import REBUILD, flush_folder, storage_errors
 from ragyena.index.vector_layout import check_layout
 
 __all__ = ["REPAIR", "Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
@@ -98,7 +98,8 @@ def write_vectors(
     ``batches(after)`` yields ids and unit vectors above an id. With ``extend``, a file of the same kind that holds all
     ids up to ``extend_after``, the approximate kinds add what is new to that instead of starting over.
 
-    Raises StorageError where the file cannot be written, with nothing left at ``path``.
+    Raises StorageError where the file cannot be written, with nothing left at ``path``, and IndexCorruptError where
+    ``batches`` yields fewer than ``count``.
     """
     kind, reason = choose_kind(setting, count)
     if extend is not None and kind != "flat":
@@ -107,7 +108,11 @@ def write_vectors(
         index, after = _empty(kind, dimension, count, batches), 0
     for ids, vectors in batches(after):
         index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
-    recall = 1.0 if kind == "flat" else measure_recall(VectorIndex(index, kind), batches)
+    if kind == "flat":
+        _check_complete(int(index.ntotal), count)
+        recall = 1.0
+    else:
+        recall = measure_recall(VectorIndex(index, kind), batches, count)
     with storage_errors(path):
         unfinished = path.with_name(path.name + ".unfinished")
         try:
@@ -173,13 +178,19 @@ class VectorIndex:
         return ids[0][filled], scores[0][filled]
 
 
-def measure_recall(index: VectorIndex, batches: Callable[[int], Batches]) -> float:
-    """The fraction of the true nearest vectors that ``index`` returns, for queries spread evenly over the store."""
+def measure_recall(index: VectorIndex, batches: Callable[[int], Batches], count: int) -> float:
+    """The fraction of the true nearest vectors that ``index`` returns, for queries spread evenly over the store.
+
+    Raises IndexCorruptError where the store, of ``count`` passages, yields fewer vectors."""
     ids = index.ids()
-    if not len(ids):
-        return 1.0
     queries_wanted = set(np.sort(ids)[:: max(1, len(ids) // RECALL_QUERIES)].tolist())
-    queries = [v[np.isin(i, list(queries_wanted))].astype(np.float32) for i, v in batches(0)]
+    queries, found = [], 0
+    for batch_ids, vectors in batches(0):
+        queries.append(vectors[np.isin(batch_ids, list(queries_wanted))].astype(np.float32))
+        found += len(batch_ids)
+    _check_complete(found, count)
+    if not sum(map(len, queries)):
+        return 1.0  # the store is empty, or its passages are few beside those that were removed
     query_QD = np.concatenate(queries)
     best_ids = np.empty((len(query_QD), 0), np.int64)
     best_scores = np.empty((len(query_QD), 0), np.float32)
@@ -210,7 +221,20 @@ def _empty(kind: Kind, dimension: int, count: int, batches: Callable[[int], Batc
 
 def _training_sample(count: int, batches: Callable[[int], Batches]) -> FloatArray:
     step = max(1, -(-count // TRAIN_MOST))
-    return np.concatenate([vectors[::step].astype(np.float32) for _, vectors in batches(0)])
+    samples, found = [], 0
+    for ids, vectors in batches(0):
+        samples.append(vectors[::step].astype(np.float32))
+        found += len(ids)
+    _check_complete(found, count)
+    return np.concatenate(samples)
+
+
+def _check_complete(found: int, count: int) -> None:
+    """Raises IndexCorruptError where the store yielded fewer vectors than it has passages."""
+    if found < count:
+        raise IndexCorruptError(
+            f"the store is damaged: {count - found:,} of {count:,} passages have no vector", hint=REBUILD
+        )
 
 
 def _read(path: Path, *, mapped: bool = False) -> Any:

@@ -219,6 +219,15 @@ def test_a_repair_does_not_trust_a_damaged_store(copy: Path) -> None:
     assert report.repaired == ()
 
 
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("gone", ["passage_id = 1", "TRUE"])
+def test_passages_without_vectors_are_named(kind: str, gone: str, tmp_path: Path) -> None:
+    index = built(tmp_path / "index", kind)
+    change(index, f"DELETE FROM embeddings WHERE {gone}")
+    with pytest.raises(IndexCorruptError, match="passages have no vector"), Index.open(index) as opened:
+        opened.remove("row1")
+
+
 @pytest.mark.parametrize("kind", ["flat", "hnsw", pytest.param("ivfpq", marks=pytest.mark.slow)])
 def test_the_layout_of_a_vector_file(kind: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
