@@ -212,7 +212,7 @@ def search(
         for match, (source, _) in zip(matches, states, strict=True)
     ]
     if json:
-        from ragyena.cli.schemas import match_json
+        from ragyena.schemas import match_json
 
         passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
