@@ -13,6 +13,7 @@ from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, status
+from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import Manifest
 from ragyena.index.search import DenseView, search
 from ragyena.index.storage import REBUILD
@@ -163,6 +164,49 @@ class IndexView:
         """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
         with self._turn:
             return self.store.document(document_id)
+
+    def files(self, *, containing: str = "", offset: int = 0, limit: int = 100) -> Page:
+        """Some of the files by path, and how many there are in all: those with ``containing`` in their path, whatever
+        its case.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     page = index.files(containing="TEA")
+            ...     page.total, page.files[0].path, page.files[0].documents
+            (1, 'tea', 1)
+        """
+        with self._turn:
+            return list_files(self.store, containing=containing, offset=offset, limit=limit)
+
+    def origins(self, document_id: int) -> list[Origin]:
+        """The places a document was read from, the first one first; none where there is no such document."""
+        with self._turn:
+            return origins(self.store, document_id)
+
+    def refresh(self) -> bool:
+        """Take notice of what other processes have written; True where there was something.
+
+        Raises:
+            IndexProblem: The index is gone, or was replaced by one that cannot be used.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.refresh()
+            False
+        """
+        with self._turn:
+            manifest = Manifest.read(self.folder)
+            rebuilt = not self.store.is_at(self.folder / STORE_NAME)
+            if manifest == self.manifest and not rebuilt:
+                return False
+            if manifest.embedder_fingerprint != self.manifest.embedder_fingerprint:
+                self._embedder = None
+            if rebuilt:
+                store = Store(self.folder / STORE_NAME)
+                self.store.close()
+                self.store = store
+            self._reload()
+            return True
 
     # --- details
 
