@@ -71,16 +71,10 @@ class Pipeline:
 
     def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
         """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
-        cut_by, read_by = index.manifest.tokenizer_fingerprint, reader.tokenizer.fingerprint
-        if cut_by != read_by:
-            raise IndexMismatchError(
-                f"the passages of {index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the reader "
-                f"'{reader.name}' ({read_by[:12]})",
-                hint="build an index with this reader: ragyena index add PATH --index NEW",
-            )
         self.index = index
         self.reader = reader
         self.config = config
+        self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
 
@@ -248,6 +242,23 @@ class Pipeline:
         source, state = self.index.file_state(citation.document_id, citation.source)
         return replace(citation, source=source, file_state=state)
 
+    def refresh(self) -> bool:
+        """Take notice of what other processes have written to the index, an index built again included.
+
+        Waits for questions that are being answered. True where there was something.
+
+        Raises:
+            IndexProblem, StorageError: As ``Index.refresh``; or the new index was made with another tokenizer.
+
+        Example:
+            >>> pipeline.refresh()
+            False
+        """
+        with self._turn:
+            changed = self.index.refresh()
+            self._check_tokenizer()
+            return changed
+
     def close(self) -> None:
         """Close the index, unless it was open when the pipeline was made."""
         if self._owns_index:
@@ -258,6 +269,15 @@ class Pipeline:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _check_tokenizer(self) -> None:
+        cut_by, read_by = self.index.manifest.tokenizer_fingerprint, self.reader.tokenizer.fingerprint
+        if cut_by != read_by:
+            raise IndexMismatchError(
+                f"the passages of {self.index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the "
+                f"reader '{self.reader.name}' ({read_by[:12]})",
+                hint="build an index with this reader: ragyena index add PATH --index NEW",
+            )
 
     def _at_call(self, settings: Overrides) -> PipelineConfig:
         """The configuration of one call. Raises ConfigError for a setting that is fixed once a pipeline is open."""

@@ -7,7 +7,6 @@ it is checked for its type; and no statement takes more steps than one on a soun
 from __future__ import annotations
 
 import itertools
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,18 +51,9 @@ class Database:
                     self._db.executescript(f"BEGIN; {schema.sql} PRAGMA user_version = {schema.version}; COMMIT;")
                 version = schema.version
             self._check(version, schema)
-            with storage_errors(path):
-                self._file = path.stat()
         except BaseException:
             self._db.close()
             raise
-
-    def is_at(self, path: Path) -> bool:
-        """True where the open file is the one that is at ``path`` now."""
-        try:
-            return os.path.samestat(self._file, path.stat())
-        except OSError:
-            return False
 
     def _check(self, version: int, schema: Schema) -> None:
         if version != schema.version:

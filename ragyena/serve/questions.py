@@ -188,7 +188,7 @@ class QuestionQueue:
             if (listener := together[position].on_stage) is not None:
                 self._tell(listener, stage, seconds)
 
-        first.pipeline.index.refresh()
+        first.pipeline.refresh()
         results = first.pipeline.answers(
             [question.text for question in together],
             filters=first.filters,
@@ -197,7 +197,7 @@ class QuestionQueue:
         )
         for position, question in enumerate(together):
             if isinstance(results[position], IndexCorruptError):  # a document may have been removed meanwhile
-                first.pipeline.index.refresh()
+                first.pipeline.refresh()
                 results[position] = first.pipeline.answers(
                     [question.text], filters=first.filters, settings=first.settings
                 )[0]
