@@ -29,7 +29,7 @@ class IndexedFile:
     missing: bool
     """True where the file was gone when the index last looked."""
     seen: float | None
-    """When it was last read, in seconds since 1970."""
+    """Time at which it was last read, in seconds since 1970."""
     skipped: tuple[Skipped, ...]
     """Parts of it that were not read."""
 

@@ -58,7 +58,7 @@ class Job:
     done: int = 0
     status: str = ""
     began: float = 0.0
-    """When the stage began, by the monotonic clock."""
+    """Begin of the stage by the monotonic clock."""
     left_out: tuple[LeftOut, ...] = ()
     report: AddReport | None = None
     error: RagyenaError | None = None

@@ -129,7 +129,7 @@ class ErrorDetail(BaseModel):
     """Name of the error (`EmptyQuestionError`); on OpenAI's routes OpenAI's name for its kind."""
     message: str
     hint: str
-    """What to do next."""
+    """Way to go on."""
     code: str
     """Name of the error in lower case (`empty_question`)."""
     param: str | None

@@ -148,8 +148,9 @@ class DocumentJson(_Reply):
     index: str
     title: str
     source: str
-    """Where it was read from; after that the other places of the same content."""
+    """Place it was read from."""
     sources: list[str]
+    """Other places of the same content."""
     characters: int
     pages: int
     """0 for formats without pages."""
@@ -238,14 +239,14 @@ class JobJson(_Reply):
     files: list[str]
     """Names under which the files are stored."""
     stage: str
-    """What is being done: `reading`, `embedding`."""
+    """Work at hand."""
     done: int
     total: int | None
     unit: str
     status: str
     """The file at hand."""
     seconds_left: float | None
-    """Of the stage."""
+    """Seconds that the stage will still take."""
     left_out: list[LeftOutJson]
     added: int
     replaced: int

@@ -96,7 +96,7 @@ def _spelt(text: str) -> str:
 
 
 def _letters(text_page: object) -> tuple[str, list[int]]:
-    """What a page spells, and for each letter the index of its character on the page."""
+    """The letters of a page, and for each the index of its character on the page."""
     import pypdfium2.raw as pdfium
 
     letters: list[str] = []

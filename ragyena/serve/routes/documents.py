@@ -168,7 +168,7 @@ async def text(
 
 @router.get("/{id}/pages", response_model=PagesJson)
 async def pages(document_id: DocumentId, serving: ServingDependency, index: IndexName = None) -> Response:
-    """How many pages a document has, the names printed on them, and whether they can be shown as pictures."""
+    """Count the pages of a document, with the names printed on them and whether they can be shown as pictures."""
     served = serving.library.get(index)
 
     def read() -> PagesJson:
@@ -213,7 +213,7 @@ async def boxes(
     end: Offset,
     index: IndexName = None,
 ) -> Response:
-    """Where the characters from `start` to `end` of a PDF file's text stand on its pages."""
+    """Find where on its pages the characters from `start` to `end` of a PDF file's text stand."""
     served = serving.library.get(index)
 
     def find() -> BoxesJson:

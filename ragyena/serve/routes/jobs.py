@@ -31,7 +31,7 @@ async def list_jobs(serving: ServingDependency) -> Response:
 
 @router.get("/{id}", response_model=JobJson)
 async def job(job_id: JobId, serving: ServingDependency) -> Response:
-    """How far an addition is, and what came of it."""
+    """Show how far an addition is, and what came of it."""
     return JsonReply(job_json(serving.jobs.get(job_id)))
 
 
