@@ -1,0 +1,105 @@
+"""An answer as the text of a message, with the places in it at which documents are cited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragyena.places import place
+from ragyena.types import Answer, Citation, Passage
+
+__all__ = ["Cited", "Written", "write"]
+
+CLOSEST = 1
+"""Passages named where nothing was found."""
+EXCERPT = 300
+"""Characters of such a passage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A citation in a message."""
+
+    number: int
+    document_id: int
+    name: str
+    """Name of the file."""
+    title: str
+    mark: int
+    """Offset in the message of the mark ``[1]`` behind what the citation supports."""
+    start: int
+    """Offset of the line with the quote; that of the mark where quotes are left out."""
+    end: int
+    span: tuple[int, int]
+    """Offsets of the quote in the document's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message and its citations."""
+
+    text: str
+    cited: tuple[Cited, ...]
+
+
+def write(answer: Answer, *, sources: bool) -> Written:
+    """Write an answer with marks, and with the quotes below it where ``sources``."""
+    if not answer.text:
+        return _not_found(answer)
+    marks: list[int] = [0] * len(answer.citations)
+    lines: list[str] = []
+    at = 0
+    left = set(range(len(answer.citations)))
+    items = answer.items or (answer.text,)
+    for position, item in enumerate(items):
+        last = position == len(items) - 1
+        supported = [n for n in sorted(left) if last or _holds(answer.citations[n], item)]
+        left -= set(supported)
+        line = f"- {item}" if answer.items else item
+        for n in supported:
+            line += " "
+            marks[n] = at + len(line)
+            line += f"[{n + 1}]"
+        lines.append(line)
+        at += len(line) + 1
+    text = "\n".join(lines)
+    cited = []
+    for n, citation in enumerate(answer.citations):
+        start = end = marks[n]
+        end += len(f"[{n + 1}]")
+        if sources:
+            text += "\n\n" if n == 0 else "\n"
+            start = len(text)
+            text += f'[{n + 1}] {_name(citation)}, {place(citation)}: "{_one_line(citation.quote)}"'
+            end = len(text)
+        span = citation.start, citation.end
+        cited.append(Cited(n + 1, citation.document_id, _name(citation), citation.title, marks[n], start, end, span))
+    return Written(text, tuple(cited))
+
+
+def _not_found(answer: Answer) -> Written:
+    text = "Not found in the documents."
+    cited = []
+    for n, scored in enumerate(answer.passages[:CLOSEST], 1):
+        passage = scored.passage
+        text += "\n\nClosest: "
+        mark = len(text)
+        quote = passage.text[:EXCERPT]
+        text += f'[{n}] {_name(passage)}, {place(passage)}: "{_one_line(quote)}"'
+        span = passage.start, passage.start + len(quote)
+        cited.append(Cited(n, passage.document_id, _name(passage), passage.title, mark, mark, len(text), span))
+    return Written(text, tuple(cited))
+
+
+def _holds(citation: Citation, item: str) -> bool:
+    if citation.answer_start is None or citation.answer_end is None:
+        return False
+    return citation.quote[citation.answer_start : citation.answer_end].casefold() == item.casefold()
+
+
+def _name(place: Citation | Passage) -> str:
+    return Path(place.source).name.encode("utf-8", "replace").decode()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
