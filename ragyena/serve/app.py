@@ -84,14 +84,14 @@ def make_app(library: Library) -> FastAPI:
     app.add_exception_handler(RagyenaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
-    if config.cors_origins:
+    app.add_middleware(Guard, config=config, metrics=metrics)
+    if config.cors_origins:  # before the guard: a browser asks for leave without a key, and reads refusals too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-api-key"],
         )
-    app.add_middleware(Guard, config=config, metrics=metrics)
     return app
 
 
