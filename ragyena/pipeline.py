@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import attrgetter
@@ -164,9 +164,17 @@ class Pipeline:
         return await asyncio.to_thread(self.ask, question, filters=filters, settings=settings)
 
     def answers(
-        self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+        self,
+        questions: Sequence[str],
+        *,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+        on_stage: Callable[[int, str, float], None] | None = None,
     ) -> list[Answer | RagyenaError]:
-        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked."""
+        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked.
+
+        ``on_stage`` receives the position of a question, the stage that is done for it and its seconds.
+        """
         config = self._at_call(settings)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         results: dict[int, Answer | RagyenaError] = {}
@@ -180,6 +188,9 @@ class Pipeline:
                     retrieved = time.perf_counter()
                     context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
+                    if on_stage is not None:
+                        for stage, seconds in timings.items():
+                            on_stage(position, stage, seconds)
                     ready[position] = context, timings
                 except RagyenaError as error:
                     results[position] = error
@@ -188,6 +199,8 @@ class Pipeline:
             share = (time.perf_counter() - began) / max(len(ready), 1)
             for (position, (context, timings)), reading in zip(ready.items(), readings, strict=True):
                 began = time.perf_counter()
+                if on_stage is not None:
+                    on_stage(position, "read", share)
                 try:
                     answer = self.answer(context, reading, settings=config)
                 except RagyenaError as error:  # a citation that cannot be read again

@@ -13,6 +13,7 @@ from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, status
+from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
 from ragyena.index.search import OPEN_TRIES, DenseView, search
@@ -205,6 +206,30 @@ class IndexView:
         """
         with self._turn, self.store.snapshot():
             return self.store.document(named_document(self.store, document))
+
+    def files(self, *, containing: str = "", offset: int = 0, limit: int = 100) -> Page:
+        """Some of the files by path, and how many there are in all: those with ``containing`` in their path, whatever
+        its case.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     page = index.files(containing="TEA")
+            ...     page.total, page.files[0].path, page.files[0].documents
+            (1, 'tea', 1)
+        """
+        with self._turn:
+            return list_files(self.store, containing=containing, offset=offset, limit=limit)
+
+    def origins(self, document_id: int) -> list[Origin]:
+        """The places a document was read from, the first one first; none where there is no such document.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     [origin.source for origin in index.origins(index.search("bridge", k=1)[0].passage.document_id)]
+            ['iron']
+        """
+        with self._turn:
+            return origins(self.store, document_id)
 
     # --- details
 

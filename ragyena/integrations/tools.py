@@ -1,6 +1,6 @@
-"""What an assistant may do with an index: ask, search, read, list and add, each with a result in data and in words.
+"""The tools of an assistant on an index: ask, search, read, list and add, each with a result in data and in words.
 
-The tools of ``ragyena mcp``, apart from the protocol that carries them.
+``ragyena mcp`` carries them over its protocol.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ReadText(_Result):
     pages: int
     """Pages of the whole document; 0 for formats without pages."""
     next_start: int | None
-    """Where to go on reading: give it as `start`, with the same lines or pages. Null where all was read."""
+    """The `start` of the next call, with the same lines or pages; null where all was read."""
 
     def words(self) -> str:
         head = f"{self.document}, lines {self.line_start}-{self.line_end} of {self.lines}"
@@ -152,6 +152,8 @@ def _stretch(unit: str, starts: Sequence[int], wanted: Range, length: int) -> tu
 class ListedFile(_Result):
     path: str
     """Path of the file, or the name of a document that has none."""
+    title: str
+    """The title of its first document."""
     documents: int
     """Documents read from it; rows of a table-like file may be a document each, `PATH#1`, `PATH#2`, ..."""
     bytes: int
@@ -255,14 +257,15 @@ class Tools:
     def files(self, containing: str = "", offset: int = 0, limit: int = LISTED) -> Listed:
         """Files by path, those with ``containing`` in it, whatever its case."""
         with self._turn:
-            sources = self._current().status().sources
-        held = [file for file in sources if containing.casefold() in file.path.casefold()]
+            page = self._current().files(containing=containing, offset=offset, limit=limit)
         files = [
-            ListedFile(path=file.path, documents=file.documents, bytes=file.size, missing=file.missing)
-            for file in held[offset : offset + limit]
+            ListedFile(
+                path=file.path, title=file.title, documents=file.documents, bytes=file.size, missing=file.missing
+            )
+            for file in page.files
         ]
-        following = offset + limit if offset + limit < len(held) else None
-        return Listed(files=files, total=len(held), next_offset=following)
+        following = offset + limit if offset + limit < page.total else None
+        return Listed(files=files, total=page.total, next_offset=following)
 
     def add(self, paths: Sequence[str], progress: Progress) -> Added:
         """Add files and folders, making the index where there is none.
