@@ -41,14 +41,22 @@ class _Result(BaseModel):
 def answer_words(answer: AnswerJson) -> str:
     """An answer with its evidence, or what came closest."""
     if answer.answer is None:
-        head = "Not found in what was read: the documents do not seem to answer this."
-        if not answer.passages:
-            return head
-        return "\n\n".join([head + " The most promising passages:", _numbered(answer.passages)])
+        parts = [f"Not found in what was read ({answer.confidence:.0%} likely that the answer is not in it)."]
+        if answer.closest is not None:
+            parts.append(f"Closest, {answer.closest.probability:.0%} likely to be the answer: {answer.closest.text}")
+            parts.append(_evidence(answer.closest.citation))
+        if answer.passages:
+            parts += ["The most promising passages:", _numbered(answer.passages)]
+        return "\n\n".join(parts)
     lines = [f"- {item}" for item in answer.items] or [answer.answer]
     written = ", written from the passages below" if answer.kind == "written" else ""
-    evidence = [f'[{n}] {_where(each)}\n"{each.quote}"' for n, each in enumerate(answer.citations, 1)]
+    evidence = [f"[{n}] {_evidence(each)}" for n, each in enumerate(answer.citations, 1)]
     return "\n\n".join(["\n".join([*lines, f"({answer.confidence:.0%} confident{written})"]), *evidence])
+
+
+def _evidence(citation: CitationJson) -> str:
+    cell = ", ".join(part for part in (citation.row, citation.column) if part)
+    return f'{_where(citation)}{f" ({cell})" if cell else ""}\n"{citation.quote}"'
 
 
 def _numbered(passages: Sequence[PassageJson]) -> str:

@@ -44,6 +44,7 @@ def test_an_answer_that_is_not_found_shows_passages(small_index: Path, small_con
     assert answer.answer is None and answer.passages
     assert answer_words(answer).startswith("Not found in what was read")
     assert answer.passages[0].text in answer_words(answer)
+    assert answer.closest is not None and answer.closest.citation.quote in answer_words(answer)
 
 
 def test_search_gives_places_and_texts(tools: Tools) -> None:
