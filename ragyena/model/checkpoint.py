@@ -129,7 +129,8 @@ def _save_weights(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], fo
     """Writes the tensors in as many files as they need; the digest of the only file, or of each of several."""
     header = {"format": "pt", "format_version": str(FORMAT_VERSION), **metadata}
     split = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=LARGEST_FILE - _HEADER)
-    for number, (file, names) in enumerate(split.filename_to_tensors.items()):
+    parts = split.filename_to_tensors or {WEIGHTS_FILE: []}
+    for number, (file, names) in enumerate(parts.items()):
         # The first file's metadata say all; the others' are there and say nothing.
         own = header if number == 0 else header | {"int8": "[]", "same": "{}"}
         save_file({name: tensors[name] for name in names}, folder / file, metadata=own)
@@ -137,7 +138,7 @@ def _save_weights(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], fo
         return file_sha256(folder / WEIGHTS_FILE)
     index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
     (folder / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    return {file: file_sha256(folder / file) for file in split.filename_to_tensors}
+    return {file: file_sha256(folder / file) for file in parts}
 
 
 def _is_of_weights(name: str) -> bool:

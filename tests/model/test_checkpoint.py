@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, StorageError
-from ragyena.model.checkpoint import LARGEST_FILE, load_config, load_into, load_model, load_state, save_checkpoint, saved
+from ragyena.model.checkpoint import (
+    LARGEST_FILE,
+    load_config,
+    load_into,
+    load_model,
+    load_state,
+    save_checkpoint,
+    saved,
+)
 
 CONFIG = CausalModelConfig(width=32, depth=1)
 
@@ -239,7 +247,7 @@ def test_large_weights_are_in_files_of_at_most_45_mib_with_the_conventional_inde
     index = json.loads((in_parts / "model.safetensors.index.json").read_text())
     for name, file in index["weight_map"].items():
         with safe_open(in_parts / file, framework="pt") as opened:
-            assert name in opened.keys()
+            assert name in list(opened.keys())
     loaded, expected = load_state(in_parts), large().state_dict()
     assert loaded.keys() == {*expected, "again"}
     for name, tensor in expected.items():
