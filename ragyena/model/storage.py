@@ -1,4 +1,4 @@
-"""How tensors are stored in a checkpoint's files: by name, in a floating type or as int8 with a scale a row.
+"""The storage of tensors in the files of a checkpoint: by name, in a floating type or as int8 with a scale a row.
 
 ``encode`` gives the tensors to write and the files' metadata, ``decode`` takes both back to fp32.
 """

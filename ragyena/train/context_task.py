@@ -1,4 +1,4 @@
-"""What the tasks of stages on questions in contexts share: batches of contexts, a rank's share, the held-out loss."""
+"""The base of the tasks on questions in contexts: their batches, the share of a rank, the held-out loss."""
 
 from __future__ import annotations
 
