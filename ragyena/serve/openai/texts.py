@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragyena.places import place
-from ragyena.types import Answer, Citation, Passage
+from ragyena.types import Answer, Citation, Passage, place
 
 __all__ = ["Cited", "Written", "write"]
 
-CLOSEST = 1
-"""Passages named where nothing was found."""
 EXCERPT = 300
-"""Characters of such a passage."""
+"""Characters of a passage that is quoted where nothing was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +75,23 @@ def write(answer: Answer, *, sources: bool) -> Written:
 
 
 def _not_found(answer: Answer) -> Written:
+    """Doubt in words, and what comes closest: the candidate that the reader withheld, or the first passage."""
     text = "Not found in the documents."
-    cited = []
-    for n, scored in enumerate(answer.passages[:CLOSEST], 1):
-        passage = scored.passage
-        text += "\n\nClosest: "
-        mark = len(text)
-        quote = passage.text[:EXCERPT]
-        text += f'[{n}] {_name(passage)}, {place(passage)}: "{_one_line(quote)}"'
-        span = passage.start, passage.start + len(quote)
-        cited.append(Cited(n, passage.document_id, _name(passage), passage.title, mark, mark, len(text), span))
-    return Written(text, tuple(cited))
+    if answer.closest is not None:
+        nearest: Citation | Passage = answer.closest.citation
+        quote = answer.closest.citation.quote
+        text += f" Closest: {answer.closest.text}"
+    elif answer.passages:
+        nearest = answer.passages[0].passage
+        quote = nearest.text[:EXCERPT]
+    else:
+        return Written(text, ())
+    text += "\n\n"
+    start = len(text)
+    text += f'[1] {_name(nearest)}, {place(nearest)}: "{_one_line(quote)}"'
+    span = nearest.start, nearest.start + len(quote)
+    cited = Cited(1, nearest.document_id, _name(nearest), nearest.title, start, start, len(text), span)
+    return Written(text, (cited,))
 
 
 def _holds(citation: Citation, item: str) -> bool:
@@ -97,8 +100,8 @@ def _holds(citation: Citation, item: str) -> bool:
     return citation.quote[citation.answer_start : citation.answer_end].casefold() == item.casefold()
 
 
-def _name(place: Citation | Passage) -> str:
-    return Path(place.source).name.encode("utf-8", "replace").decode()
+def _name(cited: Citation | Passage) -> str:
+    return Path(cited.source).name.encode("utf-8", "replace").decode()
 
 
 def _one_line(text: str) -> str:
