@@ -138,7 +138,7 @@ app = typer.Typer(
 app.add_typer(index.app, name="index")
 app.command("ask")(ask.command)
 app.command("demo")(demo.command)
-app.command("train")(train.command)
+app.add_typer(train.app, name="train")
 app.command("eval")(evaluate.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")

@@ -27,6 +27,7 @@ from ragyena.config.training import (
     TrainConfig,
     TrainingStage,
 )
+from ragyena.config.tuning import TuneConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -55,5 +56,6 @@ __all__ = [
     "SuiteConfig",
     "TrainConfig",
     "TrainingStage",
+    "TuneConfig",
     "parse",
 ]

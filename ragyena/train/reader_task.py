@@ -43,9 +43,9 @@ from ragyena.train.step_graphs import compiled, mapped
 from ragyena.train.task import Task, load_trained
 from ragyena.types import Progress
 
-__all__ = ["PairTask", "ReaderTask", "check_encoder", "load_pair_reader"]
+__all__ = ["STORAGE", "PairTask", "ReaderTask", "check_encoder", "load_pair_reader"]
 
-_STORAGE: dict[str, Mapping[str, Storage]] = {
+STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
     "compact": {
@@ -62,6 +62,7 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "*.weight": "int8",
     },
 }
+"""The storage of a reader's tensors by the name that a recipe has for it."""
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
@@ -191,7 +192,7 @@ class ReaderTask(_ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        return _STORAGE[self.stage.storage]
+        return STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
