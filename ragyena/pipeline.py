@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import attrgetter
@@ -71,16 +71,10 @@ class Pipeline:
 
     def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
         """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
-        cut_by, read_by = index.manifest.tokenizer_fingerprint, reader.tokenizer.fingerprint
-        if cut_by != read_by:
-            raise IndexMismatchError(
-                f"the passages of {index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the reader "
-                f"'{reader.name}' ({read_by[:12]})",
-                hint="build an index with this reader: ragyena index add PATH --index NEW",
-            )
         self.index = index
         self.reader = reader
         self.config = config
+        self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
 
@@ -170,9 +164,17 @@ class Pipeline:
         return await asyncio.to_thread(self.ask, question, filters=filters, settings=settings)
 
     def answers(
-        self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+        self,
+        questions: Sequence[str],
+        *,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+        on_stage: Callable[[int, str, float], None] | None = None,
     ) -> list[Answer | RagyenaError]:
-        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked."""
+        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked.
+
+        ``on_stage`` receives the position of a question, the stage that is done for it and its seconds.
+        """
         config = self._at_call(settings)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         results: dict[int, Answer | RagyenaError] = {}
@@ -186,6 +188,9 @@ class Pipeline:
                     retrieved = time.perf_counter()
                     context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
+                    if on_stage is not None:
+                        for stage, seconds in timings.items():
+                            on_stage(position, stage, seconds)
                     ready[position] = context, timings
                 except RagyenaError as error:
                     results[position] = error
@@ -194,6 +199,8 @@ class Pipeline:
             share = (time.perf_counter() - began) / max(len(ready), 1)
             for (position, (context, timings)), reading in zip(ready.items(), readings, strict=True):
                 began = time.perf_counter()
+                if on_stage is not None:
+                    on_stage(position, "read", share)
                 try:
                     answer = self.answer(context, reading, settings=config)
                 except RagyenaError as error:  # a citation that cannot be read again
@@ -235,6 +242,23 @@ class Pipeline:
         source, state = self.index.file_state(citation.document_id, citation.source)
         return replace(citation, source=source, file_state=state)
 
+    def refresh(self) -> bool:
+        """Take notice of what other processes have written to the index, an index built again included.
+
+        Waits for questions that are being answered. True where there was something.
+
+        Raises:
+            IndexProblem, StorageError: As ``Index.refresh``; or the new index was made with another tokenizer.
+
+        Example:
+            >>> pipeline.refresh()
+            False
+        """
+        with self._turn:
+            changed = self.index.refresh()
+            self._check_tokenizer()
+            return changed
+
     def close(self) -> None:
         """Close the index, unless it was open when the pipeline was made."""
         if self._owns_index:
@@ -245,6 +269,15 @@ class Pipeline:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _check_tokenizer(self) -> None:
+        cut_by, read_by = self.index.manifest.tokenizer_fingerprint, self.reader.tokenizer.fingerprint
+        if cut_by != read_by:
+            raise IndexMismatchError(
+                f"the passages of {self.index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the "
+                f"reader '{self.reader.name}' ({read_by[:12]})",
+                hint="build an index with this reader: ragyena index add PATH --index NEW",
+            )
 
     def _at_call(self, settings: Overrides) -> PipelineConfig:
         """The configuration of one call. Raises ConfigError for a setting that is fixed once a pipeline is open."""

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from ragyena.cli.schemas import AnswerJson, answer_json
 from ragyena.cli.views import answer_view, packing_view
+from ragyena.schemas import AnswerJson, answer_json
 from ragyena.types import Answer, AnswerKind, Citation, PackingLog, PackingLogEntry, Passage, ScoredPassage
 
 QUOTE = "The new bridge was built in 1932\nby Ada Stone."

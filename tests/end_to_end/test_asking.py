@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import Ragyena
 
-from ragyena.cli.schemas import AnswerJson, ErrorJson
+from ragyena.schemas import AnswerJson, ErrorJson
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 QUESTION = "When was the iron bridge built?"
