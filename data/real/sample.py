@@ -20,7 +20,7 @@ from typing import Any
 
 from ragyena.data.document_questions import DocumentQuestion, load_documents, read_documents
 from ragyena.index.index import Index
-from ragyena.types import Passage
+from ragyena.types import Document, Passage
 
 DATA = Path(__file__).parent
 OUT = DATA.parent.parent / "ragyena" / "assets" / "tune" / "sample.jsonl.xz"
@@ -30,7 +30,7 @@ QUESTIONS, TRAINING_DOCUMENTS, HITS, SEED = 100, 30, 8, 0
 def main(out: Path) -> None:
     chooser = random.Random(SEED)
     chosen: list[tuple[str, DocumentQuestion]] = []
-    documents = {}
+    documents: dict[str, Document] = {}
     for split in ("train", "dev"):
         given = read_documents([str(DATA / "questions.jsonl.xz")], [str(DATA / "documents.jsonl.xz")], split=split)
         loaded = load_documents(given)

@@ -147,7 +147,8 @@ def _show(tuned: Tuned) -> None:
     ]
     if fitted.interrupted:
         lines.append("interrupted: this is the best epoch so far, and it was not measured")
-    lines.append(f"the tuned reader is in {tuned.checkpoint}; to use it: ragyena ask --reader {tuned.checkpoint} ...")
+    folder = tuned.checkpoint
+    lines.append(f"the tuned reader is in {folder}; to use it: RAGYENA_READER__CHECKPOINT={folder} ragyena ask ...")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -23,9 +23,9 @@ def model_card(tuned: Tuned, questions: Path) -> str:
         "---",
         f"# A reader tuned on {questions.name}",
         "",
-        f"Tuned from {base} by `ragyena train tune` on {time.strftime('%Y-%m-%d')}. Use it with `--reader FOLDER`, on "
-        "documents like those it was tuned on. The licence of the reader that it was tuned from applies to it, beside "
-        "what the questions' own demands.",
+        f"Tuned from {base} by `ragyena train tune` on {time.strftime('%Y-%m-%d')}. Use it as the setting "
+        "`reader.checkpoint`, or with `--reader FOLDER`, on documents like those it was tuned on. The licence of the "
+        "reader that it was tuned from applies to it, beside what the questions' own demands.",
         "",
         "## Data",
         "",
