@@ -206,13 +206,16 @@ class ReaderModel(nn.Module):
         """The embedded context, then the states after each layer."""
         embedded = Encoded(*self.embed(batch, dtype or self.dtype))
         yield embedded
-        yield from self.encode_from(0, embedded, batch, layers=layers)
+        following = self.encode_from(0, embedded, batch, layers=layers)
+        del embedded  # long contexts are large: one layer's states at a time stay alive
+        yield from following
 
     def encode_from(
         self, first: int, states: Encoded, batch: ReaderInput, *, layers: list[nn.Module] | None = None
     ) -> Iterator[Encoded]:
         """The states after each layer from ``first`` on, from the ``states`` that enter it."""
         question, passages = states.question, states.passages
+        del states
         for index, layer in enumerate(layers or self.layers):
             if index < first:
                 continue
