@@ -17,6 +17,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError
@@ -26,7 +27,7 @@ from ragyena.reader import packing
 from ragyena.reader.citing import DocumentStore, cite
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Citation, Context, Document, ScoredPassage
+from ragyena.types import Answer, Citation, Context, Document, PackingLog, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
@@ -54,8 +55,19 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         passages=tuple(context.passages[slot] for slot in order),
         items=tuple(span.text for span in reading.spans[: reading.items]),
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
-        log=context.log,
+        log=_with_shares(context.log, reading.slot_scores),
     )
+
+
+def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> PackingLog:
+    """The log with each packed passage's part of the probability of the best spans of all of them."""
+    finite = slot_scores[np.isfinite(slot_scores)]
+    if not len(finite):
+        return log
+    weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
+    shares = (weights / weights.sum()).tolist()
+    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
+    return replace(log, entries=tuple(entries))
 
 
 class Pipeline:
