@@ -24,10 +24,10 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, cite
+from ragyena.reader.citing import DocumentStore, cite, closest
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Citation, Context, Document, PackingLog, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, PackingLog, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
@@ -45,14 +45,16 @@ def checked_question(question: str) -> str:
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
     """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
+    withheld = reading.kind == "withheld"
     return Answer(
         question=context.question,
         text=reading.text,
         kind=reading.kind,
-        confidence=reading.confidence,
+        confidence=(1 - reading.confidence) * reading.no_answer_probability if withheld else reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
+        closest=closest(reading, context, store),
         items=tuple(span.text for span in reading.spans[: reading.items]),
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
         log=_with_shares(context.log, reading.slot_scores),
@@ -134,7 +136,7 @@ class Pipeline:
                 and the reader's checkpoint, device and dtype cannot change once a pipeline is open.
 
         Returns:
-            The answer with citations and seconds by stage; ``kind`` is ``abstained`` where it was withheld.
+            The answer with citations and seconds by stage; ``kind`` is ``withheld`` where none was likely enough.
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The question cannot be asked.
@@ -143,7 +145,7 @@ class Pipeline:
 
         Example:
             >>> pipeline.ask("When was the bridge built?", settings={"reader.threshold": 1.0}).kind
-            'abstained'
+            'withheld'
         """
         (result,) = self.answers([question], filters=filters, settings=settings)
         return _raised(result)
@@ -247,7 +249,12 @@ class Pipeline:
         """An answer from what was read, with citations from the index; without timings."""
         limit = self._at_call(settings).reader.citations
         answer = make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
-        return replace(answer, citations=tuple(map(self._looked_up, answer.citations)))
+        found = answer.closest
+        return replace(
+            answer,
+            citations=tuple(map(self._looked_up, answer.citations)),
+            closest=found and replace(found, citation=self._looked_up(found.citation)),
+        )
 
     def _looked_up(self, citation: Citation) -> Citation:
         """The citation by the path that exists, with the state of the file there."""
@@ -322,6 +329,11 @@ class _StoredDocuments:
         # An offset before the first page's start stands on the first page.
         starts = self._document(document_id).page_starts
         return max(1, bisect_right(starts, offset)) if starts else None
+
+    def block_at(self, document_id: int, offset: int) -> Block | None:
+        blocks = self._document(document_id).blocks
+        place = bisect_right(blocks, offset, key=attrgetter("start")) - 1
+        return blocks[place] if place >= 0 and offset < blocks[place].end else None
 
     def _document(self, document_id: int) -> Document:
         if document_id not in self._documents:

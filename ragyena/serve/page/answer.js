@@ -128,7 +128,7 @@ function strip(answer, open) {
       class: "stripe",
       tabindex: "-1",
       "aria-label": `passage ${entry.slot + 1}: ${fileName(entry.document)}, ${percent(entry.share ?? 0)}`,
-      style: { flexGrow: String(entry.tokens), "--weight": String(Math.sqrt((entry.share ?? 0) / most)) },
+      style: { "flex-grow": String(entry.tokens), "--weight": String(Math.sqrt((entry.share ?? 0) / most)) },
       onmouseenter: () => describe(entry),
       onfocus: () => describe(entry),
       onclick: () => open({ document_id: entry.document_id, document: entry.document, start: entry.start, end: entry.end, page: null, line_start: 0, line_end: 0, answer_start: null }),

@@ -70,7 +70,7 @@ export class Viewer {
 
   // The pages with the evidence on them, boxes over it; null where it is on none.
   async pages(about, evidence) {
-    const { pages } = await getJson(`/v1/documents/${about.id}/boxes`, { start: evidence.start, end: evidence.end, index: this.index() });
+    const { pages } = await getJson(`/v1/documents/${about.id}/boxes`, { start: evidence.from, end: evidence.to, index: this.index() });
     if (!pages.length) return null;
     this.release();
     return Promise.all(
@@ -84,7 +84,7 @@ export class Viewer {
             style: { left: `${100 * box.x0}%`, top: `${100 * box.y0}%`, width: `${100 * (box.x1 - box.x0)}%`, height: `${100 * (box.y1 - box.y0)}%` },
           }),
         );
-        const picture = element("img", { src: source, alt: `${name} of ${fileName(about.source)}`, style: { aspectRatio: `${page.width} / ${page.height}` } });
+        const picture = element("img", { src: source, alt: `${name} of ${fileName(about.source)}`, style: { "aspect-ratio": `${page.width} / ${page.height}` } });
         return element("figure", {}, element("div", { class: "sheet" }, picture, boxes), element("figcaption", { class: "quiet" }, name));
       }),
     );
