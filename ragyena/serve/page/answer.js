@@ -99,7 +99,7 @@ function citation(one, open) {
       "button",
       { type: "button", class: "citation", onclick: () => open(one) },
       element("span", { class: "source" }, fileName(one.document), element("span", { class: "quiet" }, `, ${place(one)}`)),
-      one.column ? element("span", { class: "quiet" }, ` · ${one.column}`) : "",
+      one.column ? element("span", { class: "quiet" }, ` · ${[one.row, one.column].filter(Boolean).join(" · ")}`) : "",
       state ? element("span", { class: "state" }, ` ${state}`) : "",
       element("q", {}, marked),
     ),
