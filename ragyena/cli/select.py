@@ -53,7 +53,7 @@ def command(
         with opened:
             evidence = opened.select(text, passages=passages, tokens=tokens, filters=filters)
     if json:
-        from ragyena.cli.schemas import evidence_json
+        from ragyena.schemas import evidence_json
 
         emit_json(evidence_json(evidence).model_dump(by_alias=True))
         return

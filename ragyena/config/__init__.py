@@ -23,6 +23,7 @@ from ragyena.config.pipeline import (
     ReaderConfig,
     RetrieverConfig,
 )
+from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
     AnyStageConfig,
@@ -59,6 +60,7 @@ __all__ = [
     "RecallStageConfig",
     "RecallTrainConfig",
     "RetrieverConfig",
+    "ServeConfig",
     "StageConfig",
     "SuiteConfig",
     "TrainConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import Fraction, Positive, Strict
 
 __all__ = [
@@ -129,7 +130,7 @@ class EvidenceConfig(Strict):
 
 
 class PipelineConfig(Strict):
-    """One runnable pipeline: index, retriever, packer and reader settings. A file in ``pipelines/`` is one of these."""
+    """One runnable pipeline: settings of all its parts and of the server. A file in ``pipelines/`` is one of these."""
 
     description: str = ""
     """One line for ``--help`` and ``config show``."""
@@ -140,3 +141,4 @@ class PipelineConfig(Strict):
     packer: PackerConfig = PackerConfig()
     reader: ReaderConfig = ReaderConfig()
     evidence: EvidenceConfig = EvidenceConfig()
+    serve: ServeConfig = ServeConfig()

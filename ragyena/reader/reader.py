@@ -54,7 +54,7 @@ class Reading:
     kind: AnswerKind
     text: str
     confidence: float
-    """Calibrated probability of the answer being right."""
+    """Calibrated probability of the answer being right, also of one that is withheld."""
     no_answer_probability: float
     """Probability, under the reader's softmax, of the context holding no answer."""
     spans: tuple[Span, ...]
@@ -231,12 +231,12 @@ class Reader:
                 spans = [*some, *(span for span in spans if span not in some)]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
-                text, kind, confidence = written.text, "written", written.confidence
+                text, kind, confidence = written.text, _kind_of(written.text), written.confidence
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
             if confidence < self.config.threshold or not text:
-                text, kind = "", "abstained"
+                text, kind = "", "withheld"
             no_answer_probability = math.exp(float(no_answer[row].mean()))
             counted = len(some) if kind == "list" else 0
             readings.append(Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores, counted))
@@ -295,6 +295,16 @@ class Reader:
         return [float(c) for c in self.model.confidence(features).cpu() * has_span_B]
 
 
+def _kind_of(written: str) -> AnswerKind:
+    match written.casefold():
+        case "yes":
+            return "yes"
+        case "no":
+            return "no"
+        case _:
+            return "written"
+
+
 def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: int) -> bool:
     """True where a context can join a group: same number of passages, and at most ``most`` tokens together."""
     first, new = contexts[group[0]].token_ids, contexts[index].token_ids
@@ -302,7 +312,7 @@ def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: i
 
 
 def _nothing_to_read() -> Reading:
-    return Reading("abstained", "", 0.0, 1.0, (), np.zeros(0, np.float32))
+    return Reading("withheld", "", 0.0, 1.0, (), np.zeros(0, np.float32))
 
 
 def _folder(config: ReaderConfig) -> Path:
