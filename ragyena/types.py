@@ -36,10 +36,12 @@ __all__ = [
     "PackingLogEntry",
     "PackingOutcome",
     "Passage",
+    "Placed",
     "Progress",
     "ScoredPassage",
     "Skipped",
     "Span",
+    "place",
 ]
 
 
@@ -351,6 +353,30 @@ class Evidence:
     def tokens(self) -> int:
         """Tokens of all pieces."""
         return sum(piece.tokens for piece in self.pieces)
+
+
+class Placed(Protocol):
+    """Something with a place in a document: a passage, a citation, or their JSON."""
+
+    @property
+    def page(self) -> int | None: ...
+    @property
+    def page_label(self) -> str | None: ...
+    @property
+    def line_start(self) -> int: ...
+    @property
+    def line_end(self) -> int: ...
+
+
+def place(placed: Placed) -> str:
+    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
+    if placed.page is not None and placed.page_label not in (None, str(placed.page)):
+        return f"page {placed.page_label} ({placed.page} in the file)"
+    if placed.page is not None:
+        return f"page {placed.page}"
+    if placed.line_start == placed.line_end:
+        return f"line {placed.line_start}"
+    return f"lines {placed.line_start}-{placed.line_end}"
 
 
 class Progress(Protocol):

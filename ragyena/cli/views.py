@@ -13,9 +13,9 @@ from rich.text import Text
 
 from ragyena.cli.console import short_path
 from ragyena.cli.terminal import one_line, visible
-from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, Passage, ScoredPassage
+from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, ScoredPassage, place
 
-__all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "place", "timings_line"]
+__all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "timings_line"]
 
 BEST_PASSAGES = 3
 """Passages shown where no answer was found and none came close."""
@@ -108,17 +108,6 @@ def packing_view(log: PackingLog) -> RenderableType:
         f"used {log.used_tokens:,}, of which {padding:,} padding; free {log.context_tokens - log.used_tokens:,}"
     )
     return Group(table, Text(""), Text(account))
-
-
-def place(passage: Passage | Citation) -> str:
-    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
-    if passage.page is not None and passage.page_label not in (None, str(passage.page)):
-        return f"page {passage.page_label} ({passage.page} in the file)"
-    if passage.page is not None:
-        return f"page {passage.page}"
-    if passage.line_start == passage.line_end:
-        return f"line {passage.line_start}"
-    return f"lines {passage.line_start}-{passage.line_end}"
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
