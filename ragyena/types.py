@@ -25,18 +25,23 @@ __all__ = [
     "Block",
     "BlockKind",
     "Citation",
+    "Closest",
     "Context",
     "Document",
+    "Evidence",
+    "EvidencePiece",
     "FileState",
     "Heading",
     "PackingLog",
     "PackingLogEntry",
     "PackingOutcome",
     "Passage",
+    "Placed",
     "Progress",
     "ScoredPassage",
     "Skipped",
     "Span",
+    "place",
 ]
 
 
@@ -166,6 +171,13 @@ class PackingLogEntry:
     """Tokens of the passage, its header included."""
     detail: str = ""
     """The reason, where there is one: ``nearly the text of passage 17``."""
+    document_id: int = -1
+    start: int = 0
+    end: int = 0
+    """The passage is ``text[start:end]`` of this document of the index."""
+    share: float | None = None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1. None
+    before the context was read, and for a passage that did not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +246,9 @@ class Span:
 FileState = Literal["unchanged", "changed", "missing"]
 """A cited file now, compared with what it was when it was indexed."""
 
-AnswerKind = Literal["extracted", "list", "written", "abstained"]
+AnswerKind = Literal["extracted", "list", "yes", "no", "written", "withheld"]
+"""``extracted`` is one span of a passage, ``list`` several, ``yes`` and ``no`` a decision, ``written`` other words than
+those of one passage; ``withheld`` is an answer too doubtful to give, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +265,9 @@ class Citation:
     start: int
     end: int
     quote: str
-    """The sentence or sentences that hold the answer, verbatim."""
+    """The sentence or sentences that hold or decide the answer, the row of a table, or the lines of code, verbatim."""
     answer_start: int | None
-    """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
+    """Offset of the answer within ``quote``; None where the quote decides the answer and does not hold its words."""
     answer_end: int | None
     score: float
     file_state: FileState | None = None
@@ -261,9 +275,25 @@ class Citation:
     page_label: str | None = None
     """The name printed on that page, None where the file has none."""
     kind: BlockKind = "prose"
-    """The kind of block that most of the passage belongs to."""
+    """The kind of block that the answer stands in."""
     table_header: tuple[str, ...] = ()
     """The column names of that block, where it is a table."""
+    heading_path: tuple[str, ...] = ()
+    """The headings that the passage stands under, outermost first."""
+    row: str | None = None
+    """Of an answer in a table: the first cell of its row with its name, ``Model: V-20``; ``quote`` is the whole row."""
+    column: str | None = None
+    """The name of the answer's column; None where it has none, and outside tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """The likeliest answer among those read, where it is too doubtful to be given."""
+
+    text: str
+    probability: float
+    """Calibrated probability that it is the answer."""
+    citation: Citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +302,18 @@ class Answer:
 
     question: str
     text: str
-    """The answer; empty when the reader abstained."""
+    """The answer; empty where it is withheld."""
     kind: AnswerKind
     confidence: float
-    """Probability the reader gives this answer, between 0 and 1."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
     no_answer_probability: float
-    """Probability the reader gives to the context not holding an answer."""
+    """Weight of there being no answer under the reader's softmax; not calibrated."""
     citations: tuple[Citation, ...]
-    """Evidence, best first; empty when the reader abstained."""
+    """Evidence, best first; empty where the answer is withheld."""
     passages: tuple[ScoredPassage, ...]
-    """The packed passages, best first by the reader's scores; look here when it abstained."""
+    """The packed passages, best first by the reader's scores; look here where the answer is withheld."""
+    closest: Closest | None = None
+    """Where the answer is withheld, the candidate that came closest; None where nothing did."""
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()
@@ -289,6 +321,69 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: ``retrieve``, ``pack``, ``read``."""
     log: PackingLog | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePiece:
+    """A passage, or some neighbouring sentences of one, chosen as evidence and read again from the store:
+    ``document.text[passage.start:passage.end] == passage.text``."""
+
+    passage: Passage
+    """The text chosen and its place; of sentences, with the ids, headings and kind of the passage they were taken
+    from."""
+    score: float
+    """Share of the evidence that the reader and the retriever give to it, between 0 and 1; comparable within one
+    question."""
+    tokens: int
+    """Tokens of the text, counted by the reader's tokenizer."""
+    file_state: FileState | None = None
+    """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
+
+    @property
+    def text(self) -> str:
+        """The text chosen, byte for byte that of the document."""
+        return self.passage.text
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The parts of a context that are worth giving to another model, best first."""
+
+    question: str
+    pieces: tuple[EvidencePiece, ...]
+    """Best first by score."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage: ``retrieve``, ``pack``, ``read``, ``total``."""
+    log: PackingLog | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all pieces."""
+        return sum(piece.tokens for piece in self.pieces)
+
+
+class Placed(Protocol):
+    """Something with a place in a document: a passage, a citation, or their JSON."""
+
+    @property
+    def page(self) -> int | None: ...
+    @property
+    def page_label(self) -> str | None: ...
+    @property
+    def line_start(self) -> int: ...
+    @property
+    def line_end(self) -> int: ...
+
+
+def place(placed: Placed) -> str:
+    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
+    if placed.page is not None and placed.page_label not in (None, str(placed.page)):
+        return f"page {placed.page_label} ({placed.page} in the file)"
+    if placed.page is not None:
+        return f"page {placed.page}"
+    if placed.line_start == placed.line_end:
+        return f"line {placed.line_start}"
+    return f"lines {placed.line_start}-{placed.line_end}"
 
 
 class Progress(Protocol):

@@ -15,7 +15,15 @@ from ragyena.config.language import (
     RecallTrainConfig,
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
-from ragyena.config.pipeline import IndexConfig, PackerConfig, PipelineConfig, ReaderConfig, RetrieverConfig
+from ragyena.config.pipeline import (
+    EvidenceConfig,
+    IndexConfig,
+    PackerConfig,
+    PipelineConfig,
+    ReaderConfig,
+    RetrieverConfig,
+)
+from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
     AnyStageConfig,
@@ -27,6 +35,7 @@ from ragyena.config.training import (
     TrainConfig,
     TrainingStage,
 )
+from ragyena.config.tuning import TuneConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -36,6 +45,7 @@ __all__ = [
     "ContextStageConfig",
     "DataConfig",
     "EvalConfig",
+    "EvidenceConfig",
     "HyenaConfig",
     "IndexConfig",
     "LanguageDataConfig",
@@ -51,9 +61,11 @@ __all__ = [
     "RecallStageConfig",
     "RecallTrainConfig",
     "RetrieverConfig",
+    "ServeConfig",
     "StageConfig",
     "SuiteConfig",
     "TrainConfig",
     "TrainingStage",
+    "TuneConfig",
     "parse",
 ]

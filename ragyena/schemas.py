@@ -1,6 +1,7 @@
-"""The JSON of ``ragyena ask --json`` and ``index search --json``: a contract with programs, apart from inner types.
+"""The JSON of ``ask``, ``select``, ``index search`` and the server: a contract with programs, apart from inner types.
 
-Within a version fields are added, never renamed or taken away. ``docs/answer.schema.json`` is generated from here.
+Within a version fields are added, never renamed or taken away. ``docs/answer.schema.json`` and
+``docs/evidence.schema.json`` are generated from here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena import types
 
-__all__ = ["AnswerJson", "ErrorJson", "answer_json", "match_json"]
+__all__ = ["AnswerJson", "ErrorJson", "EvidenceJson", "answer_json", "evidence_json", "match_json"]
 
 BEST_PASSAGES = 5
 """Passages listed with an answer."""
@@ -39,14 +40,20 @@ class CitationJson(_Json):
     end: int
     """Character offsets of the quote in the document's text: `text[start:end] == quote`."""
     quote: str
-    """The sentence or sentences that hold the answer, verbatim."""
+    """The sentence or sentences that hold or decide the answer, the row of a table, or the lines of code, verbatim."""
     answer_start: int | None
     answer_end: int | None
-    """Offsets of the answer in the quote; null where the answer was written, not extracted."""
+    """Offsets of the answer in the quote; null where the quote decides the answer and does not hold its words."""
     kind: types.BlockKind
-    """Kind of most of the passage."""
+    """Kind of the block that the answer stands in."""
     table_header: list[str]
     """Column names of its table; empty where it is none."""
+    heading_path: list[str]
+    """Headings the answer stands under, outermost first."""
+    row: str | None
+    """Of an answer in a table: the first cell of its row with its name (`Model: V-20`), null elsewhere."""
+    column: str | None
+    """Of an answer in a table: the name of its column, null where it has none."""
     score: float
     """Probability of this place under the reader."""
     file_state: types.FileState | None
@@ -87,6 +94,39 @@ class MatchJson(PassageJson):
     """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
 
 
+class EvidencePieceJson(PassageJson):
+    tokens: int
+    """Tokens of the text, counted by the reader's tokenizer."""
+    file_state: types.FileState | None
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
+    score: float
+    """Share of the evidence that reader and search give to it, between 0 and 1."""
+
+
+class EvidenceJson(_Json):
+    """The evidence for one question."""
+
+    schema_: Literal["ragyena.evidence/1"] = Field(default="ragyena.evidence/1", alias="schema")
+    question: str
+    tokens: int
+    """Tokens of all pieces."""
+    evidence: list[EvidencePieceJson]
+    """Passages, or neighbouring sentences of one, best first; `text` is byte for byte that of the document."""
+    timings: dict[str, float]
+    """Seconds: `retrieve`, `pack`, `read`, `total`."""
+    context_tokens: int
+    """Tokens read, padding included."""
+
+
+class ClosestJson(_Json):
+    """The candidate that came closest to an answer that is withheld."""
+
+    text: str
+    probability: float
+    """Calibrated probability that it is the answer."""
+    citation: CitationJson
+
+
 class AlternativeJson(_Json):
     text: str
     score: float
@@ -101,6 +141,13 @@ class PackingEntryJson(_Json):
     slot: int | None
     tokens: int
     detail: str
+    document_id: int
+    start: int
+    end: int
+    """The passage is `text[start:end]` of its document."""
+    share: float | None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1; null
+    for a passage that did not enter."""
 
 
 class PackingJson(_Json):
@@ -118,21 +165,24 @@ class PackingJson(_Json):
 class AnswerJson(_Json):
     """One answered question."""
 
-    schema_: Literal["ragyena.answer/1"] = Field(default="ragyena.answer/1", alias="schema")
+    schema_: Literal["ragyena.answer/2"] = Field(default="ragyena.answer/2", alias="schema")
     id: str | int | None
     """The `id` of the row of the questions file; null where there is none."""
     question: str
     answer: str | None
-    """The answer; null where the reader abstained."""
-    kind: Literal["extracted", "list", "written", "abstained"]
+    """The answer, `yes` or `no` for those kinds; null where it is withheld."""
+    kind: types.AnswerKind
+    """`extracted`: from one place; `list`: from several; `written`: in other words; `withheld`: too doubtful."""
     confidence: float
-    """Probability the reader gives this answer."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
     no_answer_probability: float
-    """Probability the reader gives to the context holding no answer."""
+    """Weight of there being no answer under the reader's softmax; not calibrated."""
+    closest: ClosestJson | None
+    """Where the answer is withheld, the candidate that came closest; null where nothing did, and for other kinds."""
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
     citations: list[CitationJson]
-    """Evidence, best first, for every item of a list; empty where the reader abstained."""
+    """Evidence, best first, for every item of a list; empty where the answer is withheld."""
     passages: list[PassageJson]
     """The most promising passages, best first."""
     alternatives: list[AlternativeJson]
@@ -161,9 +211,10 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         AnswerJson,
         answer,
         id=id,
-        answer=answer.text if answer.kind != "abstained" else None,
+        answer=answer.text if answer.kind != "withheld" else None,
+        closest=answer.closest and _convert(ClosestJson, answer.closest, citation=_citation(answer.closest.citation)),
         items=list(answer.items) if answer.kind == "list" else [],
-        citations=[_convert(CitationJson, citation, document=citation.source) for citation in answer.citations],
+        citations=[_citation(citation) for citation in answer.citations],
         passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],
         alternatives=[_convert(AlternativeJson, span) for span in answer.alternatives],
         timings={stage: round(seconds, 6) for stage, seconds in answer.timings.items()},
@@ -176,13 +227,31 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
     )
 
 
+def evidence_json(evidence: types.Evidence) -> EvidenceJson:
+    """Convert the evidence for a question to its JSON form."""
+    return _convert(
+        EvidenceJson,
+        evidence,
+        evidence=[
+            _passage(EvidencePieceJson, piece, tokens=piece.tokens, file_state=piece.file_state)
+            for piece in evidence.pieces
+        ],
+        timings={stage: round(seconds, 6) for stage, seconds in evidence.timings.items()},
+        context_tokens=evidence.log.used_tokens if evidence.log else 0,
+    )
+
+
 def match_json(match: types.ScoredPassage, file_state: types.FileState | None) -> MatchJson:
     """Convert a passage of a search to its JSON form, with the state of its file."""
     scores = {"dense_score": match.dense_score, "lexical_score": match.lexical_score}
     return _passage(MatchJson, match, **scores, file_state=file_state)
 
 
-def _passage(model: type[Form], match: types.ScoredPassage, **scores: object) -> Form:
+def _citation(citation: types.Citation) -> CitationJson:
+    return _convert(CitationJson, citation, document=citation.source)
+
+
+def _passage(model: type[Form], match: types.ScoredPassage | types.EvidencePiece, **scores: object) -> Form:
     return _convert(model, match.passage, document=match.passage.source, score=match.score, **scores)
 
 
