@@ -32,7 +32,7 @@ from ragyena.serve.problems import (
     status_of,
 )
 from ragyena.serve.questions import QuestionQueue
-from ragyena.serve.routes import asking, documents, jobs, operations
+from ragyena.serve.routes import asking, documents, jobs, operations, page
 from ragyena.serve.state import Serving
 from ragyena.serve.uploads import stored_files
 
@@ -79,7 +79,7 @@ def make_app(library: Library) -> FastAPI:
         lifespan=lifespan,
         responses=ERRORS,
     )
-    for module in (asking, documents, jobs, operations, models, chat, responses, embeddings):
+    for module in (asking, documents, jobs, operations, page, models, chat, responses, embeddings):
         app.include_router(module.router)
     app.add_exception_handler(RagyenaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
