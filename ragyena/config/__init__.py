@@ -15,7 +15,14 @@ from ragyena.config.language import (
     RecallTrainConfig,
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
-from ragyena.config.pipeline import IndexConfig, PackerConfig, PipelineConfig, ReaderConfig, RetrieverConfig
+from ragyena.config.pipeline import (
+    EvidenceConfig,
+    IndexConfig,
+    PackerConfig,
+    PipelineConfig,
+    ReaderConfig,
+    RetrieverConfig,
+)
 from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
@@ -37,6 +44,7 @@ __all__ = [
     "ContextStageConfig",
     "DataConfig",
     "EvalConfig",
+    "EvidenceConfig",
     "HyenaConfig",
     "IndexConfig",
     "LanguageDataConfig",
