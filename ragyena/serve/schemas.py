@@ -34,7 +34,9 @@ __all__ = [
 
 LONGEST_QUESTION = 20_000
 """Characters. What the reader takes is less, and refused by name."""
-Text = Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
+WITH_A_WORD = {"pattern": r"[\p{L}\p{N}]"}
+"""Told to clients, and refused by name: there is an error of its own for an empty question."""
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION, json_schema_extra=WITH_A_WORD)]
 Filters = Annotated[
     dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(max_length=2000)]], Field(max_length=32)
 ]

@@ -21,7 +21,7 @@ from ragyena.serve.problems import ClientGoneError, error_json
 from ragyena.serve.questions import Listener, Question
 from ragyena.serve.replies import JsonReply
 from ragyena.serve.schemas import AskRequest, SearchJson, SearchRequest
-from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
 from ragyena.settings import resolve
 from ragyena.types import Answer
@@ -29,12 +29,9 @@ from ragyena.types import Answer
 __all__ = ["answered", "ask_settings", "put_question", "router"]
 
 router = APIRouter(prefix="/v1", tags=["questions"])
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer."}
-}
 
 
-@router.post("/ask", response_model=AnswerJson, responses=STREAM)
+@router.post("/ask", response_model=AnswerJson, responses=EVENT_STREAM)
 async def ask(body: AskRequest, request: Request, serving: ServingDependency) -> Response:
     """Answer a question, with citations.
 
