@@ -13,7 +13,14 @@ import numpy.typing as npt
 
 from ragyena.config import PipelineConfig, RetrieverConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
-from ragyena.errors import EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError, UsageError
+from ragyena.errors import (
+    ConfigError,
+    EmptyQuestionError,
+    IndexLockedError,
+    IndexMismatchError,
+    StorageError,
+    UsageError,
+)
 from ragyena.index.embedder import Embedder
 from ragyena.index.encoding import storable
 from ragyena.index.inspection import IndexStatus, status
@@ -121,6 +128,11 @@ class IndexView:
         query = replace_surrogates(query)
         filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
         retriever = resolve(settings, self.settings).retriever
+        if retriever.rerank != "none":
+            raise ConfigError(
+                f"an index has no {retriever.rerank} to rank its passages (setting retriever.rerank)",
+                hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
+            )
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
         if k <= 0:
             return []
