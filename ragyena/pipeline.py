@@ -18,6 +18,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
@@ -29,7 +30,7 @@ from ragyena.reader.citing import DocumentStore, check_text, cite, closest
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, PackingLog, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
@@ -60,8 +61,19 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         closest=closest(reading, context, store),
         items=tuple(span.text for span in reading.spans[: reading.items]),
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
-        log=context.log,
+        log=_with_shares(context.log, reading.slot_scores),
     )
+
+
+def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> PackingLog:
+    """The log with each packed passage's part of the probability of the best spans of all of them."""
+    finite = slot_scores[np.isfinite(slot_scores)]
+    if not len(finite):
+        return log
+    weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
+    shares = (weights / weights.sum()).tolist()
+    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
+    return replace(log, entries=tuple(entries))
 
 
 class Pipeline:

@@ -141,6 +141,13 @@ class PackingEntryJson(_Json):
     slot: int | None
     tokens: int
     detail: str
+    document_id: int
+    start: int
+    end: int
+    """The passage is `text[start:end]` of its document."""
+    share: float | None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1; null
+    for a passage that did not enter."""
 
 
 class PackingJson(_Json):

@@ -171,6 +171,13 @@ class PackingLogEntry:
     """Tokens of the passage, its header included."""
     detail: str = ""
     """The reason, where there is one: ``nearly the text of passage 17``."""
+    document_id: int = -1
+    start: int = 0
+    end: int = 0
+    """The passage is ``text[start:end]`` of this document of the index."""
+    share: float | None = None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1. None
+    before the context was read, and for a passage that did not enter."""
 
 
 @dataclass(frozen=True, slots=True)

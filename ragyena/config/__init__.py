@@ -36,6 +36,7 @@ from ragyena.config.training import (
     TrainConfig,
     TrainingStage,
 )
+from ragyena.config.tuning import TuneConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -67,5 +68,6 @@ __all__ = [
     "SuiteConfig",
     "TrainConfig",
     "TrainingStage",
+    "TuneConfig",
     "parse",
 ]

@@ -15,7 +15,7 @@ from small_world import FACTS
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, EmptyQuestionError, UsageError
-from ragyena.integrations.compressor import RagyenaCompressor
+from ragyena.integrations.langchain_compressor import RagyenaCompressor
 from ragyena.integrations.langchain import RagyenaRetriever
 
 QUESTION = "When was the iron bridge built?"
