@@ -15,8 +15,8 @@ from small_world import FACTS
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, EmptyQuestionError, UsageError
-from ragyena.integrations.langchain_compressor import RagyenaCompressor
 from ragyena.integrations.langchain import RagyenaRetriever
+from ragyena.integrations.langchain_compressor import RagyenaCompressor
 
 QUESTION = "When was the iron bridge built?"
 DOCUMENTS = [Document(page_content=text, metadata={"source": name, "lang": "en"}) for name, text in FACTS.items()]
