@@ -16,6 +16,7 @@ from ragyena.cli.options import (
     JsonOption,
     PipelineOption,
     QuietOption,
+    ReaderOption,
     WhereOption,
     configure,
     parse_filters,
@@ -34,7 +35,7 @@ from ragyena.parsing import MalformedError, parse_json_lines
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
 
-__all__ = ["command"]
+__all__ = ["command", "one_question", "opening"]
 
 LARGEST_QUESTIONS = 256_000_000
 """Bytes of a file of questions."""
@@ -60,6 +61,7 @@ def command(
     ] = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
+    reader: ReaderOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
     ] = False,
@@ -71,7 +73,12 @@ def command(
         raise UsageError("a question and --questions were both given", hint="give one of them")
     config = configure(
         pipeline,
-        {"packer.context_tokens": context_tokens, "retriever.top_k": top_k, "reader.threshold": threshold},
+        {
+            "packer.context_tokens": context_tokens,
+            "retriever.top_k": top_k,
+            "reader.threshold": threshold,
+            "reader.checkpoint": reader,
+        },
     )
     filters = parse_filters(where or [])
     if questions is not None:
@@ -79,11 +86,11 @@ def command(
         with interruptible("the answers printed so far are complete"):
             _ask_rows(rows, questions, index, config, filters, explain=explain, quiet=quiet)
         return
-    text = _one_question(question)
+    text = one_question(question)
     with interruptible("nothing was changed"):
         from ragyena.pipeline import Pipeline
 
-        with _opening(quiet):
+        with opening(quiet):
             opened = Pipeline.open(index, settings=config)
         with opened:
             answer = opened.ask(text, filters=filters)
@@ -101,7 +108,7 @@ def command(
         console.print(packing_view(answer.log))
 
 
-def _one_question(question: str | None) -> str:
+def one_question(question: str | None) -> str:
     if question is None or question == "-":
         if sys.stdin.isatty():
             raise EmptyQuestionError("no question was given", hint='ragyena ask "When was it built?", or pipe one in')
@@ -111,7 +118,7 @@ def _one_question(question: str | None) -> str:
     return question
 
 
-def _opening(quiet: bool) -> AbstractContextManager[Any]:
+def opening(quiet: bool) -> AbstractContextManager[Any]:
     """A sign of life while the index and the reader are opened."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()

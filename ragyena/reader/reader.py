@@ -10,27 +10,29 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ragyena import recipes
 from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
-from ragyena.files import expanded
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import Encoded, ReaderModel, confidence_features
 from ragyena.reader.decoding import Stopwatch, write_answer
+from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
@@ -77,7 +79,7 @@ class Reader:
         Raises CheckpointError where it is missing, damaged or of another shape, ConfigError for settings that it
         cannot serve, and MissingDependencyError for a device that is not there.
         """
-        folder = _folder(config)
+        folder = reader_folder(config.checkpoint)
         architecture = load_config(folder)
         if not isinstance(architecture, ReaderModelConfig):
             raise CheckpointError(
@@ -90,7 +92,7 @@ class Reader:
         model.prepare_inference(dtype)
         model.to(device).eval().requires_grad_(False)
         log.info("reader %s on %s in %s", folder, device, dtype)
-        name = "shipped" if config.checkpoint == "shipped" else str(folder)
+        name = config.checkpoint if is_reader_name(config.checkpoint) else str(folder)
         tokenizer = Tokenizer.from_folder(folder)
         if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
             raise CheckpointError(
@@ -107,7 +109,7 @@ class Reader:
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
         """Load the tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
-        return Tokenizer.from_folder(_folder(config))
+        return Tokenizer.from_folder(reader_folder(config.checkpoint))
 
     @property
     def parameters(self) -> int:
@@ -157,19 +159,43 @@ class Reader:
 
     def read_batch(self, contexts: Sequence[Context]) -> list[Reading]:
         """Read contexts, those of like shape together. Results are in the order given."""
-        readings: dict[int, Reading] = {}
+        return self._in_groups(contexts, self._read_group, _nothing_to_read)
+
+    def token_scores(self, contexts: Sequence[Context]) -> list[TokenScores]:
+        """The score of each token to start or end an answer, of contexts read as by ``read_batch``; nothing is
+        extracted or written."""
+        return self._in_groups(contexts, self._score_group, TokenScores.of_nothing)
+
+    def _in_groups(
+        self,
+        contexts: Sequence[Context],
+        read: Callable[[Sequence[Context]], Sequence[Result]],
+        of_nothing: Callable[[], Result],
+    ) -> list[Result]:
+        """The results of reading those of like shape together, in the order given; of a context without passages
+        ``of_nothing``."""
+        results: dict[int, Result] = {}
         most = self.batch_tokens
         groups: list[list[int]] = []
         for index in sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape):
             if not contexts[index].passages:
-                readings[index] = _nothing_to_read()
+                results[index] = of_nothing()
             elif groups and _fits(groups[-1], index, contexts, most):
                 groups[-1].append(index)
             else:
                 groups.append([index])
         for group in groups:
-            readings.update(zip(group, self._read_group([contexts[i] for i in group])))
-        return [readings[index] for index in range(len(contexts))]
+            results.update(zip(group, read([contexts[i] for i in group])))
+        return [results[index] for index in range(len(contexts))]
+
+    @torch.inference_mode()
+    def _score_group(self, contexts: Sequence[Context]) -> list[TokenScores]:
+        """The scores of contexts of the same number of passages, read as one batch."""
+        batch = collate(contexts, self._device)
+        scores = self.model.span_scores(self.model.encode(batch), batch.text_mask)
+        start_BPS, end_BPS = scores.start.cpu().numpy(), scores.end.cpu().numpy()
+        slots = [context.token_ids.shape[1] for context in contexts]  # shorter ones are padded
+        return [TokenScores(start_BPS[row, :, :slot], end_BPS[row, :, :slot]) for row, slot in enumerate(slots)]
 
     @torch.inference_mode()
     def _read_group(self, contexts: Sequence[Context], watch: Stopwatch | None = None) -> list[Reading]:
@@ -285,15 +311,6 @@ def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: i
 
 def _nothing_to_read() -> Reading:
     return Reading("withheld", "", 0.0, 1.0, (), np.zeros(0, np.float32))
-
-
-def _folder(config: ReaderConfig) -> Path:
-    folder = recipes.asset("reader") if config.checkpoint == "shipped" else expanded(config.checkpoint)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
-        )
-    return folder
 
 
 def _check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:

@@ -12,14 +12,14 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena import recipes
 from ragyena.config import TrainingStage
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_model
+from ragyena.readers import reader_folder
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
-__all__ = ["Task", "load_trained"]
+__all__ = ["Task", "load_trained", "trained_folder"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -78,14 +78,19 @@ class Task(ABC):
         """Takes the result of ``state``."""
 
 
+def trained_folder(name: str, runs: Path) -> Path:
+    """The checkpoint of an earlier stage of the run, else of the reader of that name (``shipped`` is the one inside the
+    package), else the folder ``name``. Raises CheckpointError, MissingDependencyError."""
+    folder = runs / name / "checkpoint"
+    return folder if folder.is_dir() else reader_folder(name)
+
+
 def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
-    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
+    """The model of ``trained_folder``.
 
     Raises CheckpointError; TrainingError where it is not ``what`` it should be.
     """
-    folder = runs / name / "checkpoint"
-    if not folder.is_dir():
-        folder = recipes.asset("reader") if name == "shipped" else Path(name)
+    folder = trained_folder(name, runs)
     config = load_config(folder)
     if not isinstance(config, config_type):
         raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
