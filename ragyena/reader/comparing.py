@@ -18,6 +18,7 @@ __all__ = ["compared_place"]
 
 _WORD = re.compile(r"\w+")
 _OR = re.compile(r"\b(?:or|vs|versus)\b", re.IGNORECASE)
+_LINE = re.compile(r"\n\s*")
 _PAUSE = re.compile(r"[,:;?!()]")
 _NEAR = 5
 """Words on each side of the "or" that may name what is compared."""
@@ -83,7 +84,9 @@ def _places(context: Context) -> Iterator[Span]:
     """The sentences, lines and rows of all packed passages."""
     for slot, scored in enumerate(context.passages):
         text, origin = scored.passage.text, scored.passage.start
-        for start, end in pairwise([0, *(offset for offset, _ in borders(text)), len(text)]):
+        # Every line is one, too: rows of a table that are long are no lines of their own to ``borders``.
+        starts = {0, *(offset for offset, _ in borders(text)), *(match.end() for match in _LINE.finditer(text))}
+        for start, end in pairwise([*sorted(starts), len(text)]):
             piece = text[start:end].rstrip()
             if piece:
                 yield Span(slot, 0, 0, origin + start, origin + start + len(piece), piece, 0.0)

@@ -18,11 +18,9 @@ ROWS = (
 
 def context(question: str) -> Context:
     passage = Passage(ROWS, 40, 40 + len(ROWS), 1, 5, None, "", (), "trucks.md")
-    ids, empty, mask = np.zeros(1, np.int32), np.zeros((1, 1), np.int32), np.ones((1, 1), np.bool_)
-    log = PackingLog((), 8192, 1, 1, 1, 1)
-    return Context(
-        question, np.zeros(1, np.int32), (ScoredPassage(passage, 1.0),), empty, mask, mask, empty, empty, log
-    )
+    empty, mask = np.zeros((1, 1), np.int32), np.ones((1, 1), np.bool_)
+    log, ids = PackingLog((), 8192, 1, 1, 1, 1), np.zeros(1, np.int32)
+    return Context(question, ids, (ScoredPassage(passage, 1.0),), empty, mask, mask, empty, empty, log)
 
 
 def span(text: str) -> Span:
