@@ -2,10 +2,10 @@
 
     python benchmarks/serve_load.py --out benchmarks/results/DATE-serve.json [--seconds 60] [--clients 1,8,64]
 
-It starts the server on loopback with an index of its own, made from the demo corpus. Every client asks the next question
-as soon as it has the answer; a refusal (429) is asked again after the seconds of Retry-After, as a polite client does.
-The last run kills the server (SIGKILL) in its middle and starts it again, while files are being uploaded: every question
-must be answered in the end, and every upload that was accepted must be in the index.
+It starts the server on loopback with an index of its own, made from the demo corpus. Every client asks the next
+question as soon as it has the answer; a refusal (429) is asked again after the seconds of Retry-After. In the last run
+the server is killed (SIGKILL) and started again, while files are being uploaded: every question must be answered in the
+end, and every upload that was accepted must be in the index.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
+    parser.add_argument("--files", type=int, default=1000, help="of the demo corpus, the smallest first")
     parser.add_argument("--clients", default="1,8,64")
     parser.add_argument("--note", default="", help="what else the machine did")
     arguments = parser.parse_args()
@@ -102,7 +103,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ragyena-load-") as folder:
         server = Server(Path(folder), queue=128)
         try:
-            upload(server, [path for path in sorted((corpus / "corpus").rglob("*")) if path.is_file()])
+            files = sorted((path for path in (corpus / "corpus").rglob("*") if path.is_file()), key=_size)
+            upload(server, files[: arguments.files])
             known = {question: ask(server, question, Run()) for question in questions}
             runs = []
             for clients in map(int, arguments.clients.split(",")):
@@ -123,12 +125,17 @@ def main() -> None:
         "note": arguments.note,
         "load_before": os.getloadavg(),
         "seconds": arguments.seconds,
+        "files": min(arguments.files, len(files)),
         "context_tokens": 8192,
         "runs": runs,
         "killed_and_restarted": killed,
         "exit_code_on_sigterm": ended,
     }
     arguments.out.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
 
 
 def upload(server: Server, files: list[Path]) -> None:
