@@ -28,8 +28,8 @@ class TuneConfig(Strict):
     negatives: Count = 3
     """Passages beside the one with the answer in a training context: those that retrieval ranks highest."""
     context_tokens: Positive = 600_000
-    """The most tokens of all training contexts (768 bytes of memory each); with more questions there are fewer
-    negatives."""
+    """The most tokens of all training contexts (two or four bytes of memory for each of a reader's channels, 768 or
+    1,536 in all, as its arithmetic is bfloat16 or float32); with more questions there are fewer negatives."""
     tokens_per_step: Positive = 4_096
     """Tokens of the contexts of a step, padding included."""
     unanswerable: Fraction = 0.15

@@ -89,8 +89,9 @@ class Tuner:
         validation: Sequence[Example],
         sample: Sequence[Example],
     ) -> Fitted:
-        """Trains on ``train`` and ``replay``; leaves in the model the average of the start and the best epoch that is best
-        on ``validation`` and on the shipped ``sample``. An interrupt (Ctrl-C) ends it with the best epoch so far."""
+        """Trains on ``train`` and ``replay``; leaves in the model the average of the start and the best epoch that is
+        best on ``validation`` and on the shipped ``sample``. An interrupt (Ctrl-C) ends it with the best epoch so far.
+        """
         everything = [*train, *replay]
         total = self.config.epochs * sum(example.tokens for example in everything)
         before = self._validate(validation, sample)

@@ -121,6 +121,7 @@ def test_the_command(ragyena: Ragyena, small_reader: Path, tmp_path: Path) -> No
     assert (tmp_path / "out" / "model.safetensors").is_file()
     ragyena(*words[:-1], "epoch=1", "--documents", files).fails(2, "unknown setting 'epoch'")
     ragyena("train", "tune", "--questions", "absent.jsonl", "--index", "x").fails(3, "no questions file")
+    ragyena("train", "--quiet", "nowhere").fails(3, "no recipe 'nowhere'")  # of any other word: a recipe
 
 
 @pytest.mark.slow
@@ -153,7 +154,7 @@ def test_an_interrupt_leaves_nothing_or_a_whole_reader(ragyena: Ragyena, small_r
 
 @pytest.mark.slow
 def test_the_shipped_reader_gains_or_a_warning_says_that_it_does_not(tmp_path: Path) -> None:
-    """Thirty questions on six documents of data/real that the reader was not trained on."""
+    """Thirty questions on documents of data/real that the reader was not trained on."""
     from ragyena.data.document_questions import read_documents, write_files
 
     data = Path(__file__).resolve().parents[2] / "data" / "real"
