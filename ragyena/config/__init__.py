@@ -35,6 +35,7 @@ from ragyena.config.training import (
     TrainConfig,
     TrainingStage,
 )
+from ragyena.config.tuning import TuneConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -65,5 +66,6 @@ __all__ = [
     "SuiteConfig",
     "TrainConfig",
     "TrainingStage",
+    "TuneConfig",
     "parse",
 ]

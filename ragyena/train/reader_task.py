@@ -37,9 +37,9 @@ from ragyena.train.ranks import Ranks
 from ragyena.train.task import load_trained, trained_folder
 from ragyena.types import Progress
 
-__all__ = ["ReaderTask"]
+__all__ = ["STORAGE", "ReaderTask"]
 
-_STORAGE: dict[str, Mapping[str, Storage]] = {
+STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
     "compact": {
@@ -56,6 +56,7 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "*.weight": "int8",
     },
 }
+"""The storage of a reader's tensors by the name that a recipe has for it."""
 
 
 class ReaderTask(ContextTask):
@@ -150,7 +151,7 @@ class ReaderTask(ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        return _STORAGE[self.stage.storage]
+        return STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
