@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Talk with the documents of an index: follow-ups ("and in 2022?") carry the subject.
 
-    A follow-up is made a whole question by rules, which is shown and asked. `/help` lists what else can be done. Without
-    a terminal every line of stdin is a question.
+    A follow-up is made a whole question by rules, which is shown and asked. `/help` lists what else can be done.
+    Without a terminal every line of stdin is a question.
 
     Example: ragyena chat --index contracts
     """

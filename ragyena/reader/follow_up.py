@@ -1,4 +1,4 @@
-"""Follow-up questions made whole: "and in 2022?" after "What was the revenue in 2021?" is asked as a question of its own.
+"""Follow-up questions made whole: "and in 2022?" after "What was the revenue in 2021?" asks for the revenue in 2022.
 
 By rules, on the words alone. Three kinds are known:
 
@@ -95,25 +95,7 @@ def _is_bare_question(words: Sequence[str]) -> bool:
     return len(asks) == 1 and len(words) <= 3 and all(o in _BARE for o in others)
 
 
-_BARE = frozenset(
-    [
-        "much",
-        "many",
-        "long",
-        "often",
-        "far",
-        "old",
-        "big",
-        "large",
-        "heavy",
-        "exactly",
-        "else",
-        "not",
-        "one",
-        "ones",
-        "so",
-    ]
-)
+_BARE = frozenset(read_words(__file__, "bare_question_endings"))
 
 
 def _is_fragment(words: Sequence[str], *, opened: bool) -> bool:
@@ -228,7 +210,7 @@ def _end_of_phrase(words: Sequence[str], start: int) -> int:
             word in _DETERMINERS and end > start + 1
         ):
             break
-        if end + 1 == len(words) and end > start + 1 and _is_last_verb(words, start, end):
+        if end + 1 == len(words) and _is_last_verb(words, start, end):
             break
         end += 1
     return end
@@ -236,7 +218,7 @@ def _end_of_phrase(words: Sequence[str], start: int) -> int:
 
 _CONJUNCTIONS = frozenset(("and", "or", "but", "if", "because", "while", "than", "that", "when"))
 _LAST_VERBS = re.compile(
-    r"(?:cost|weigh|last|take|start|end|begin|open|close|run|work|say|mean|need|happen|expire|apply|live|sit|stand|"
+    r"(?:cost|get|use|do|have|owe|receive|require|charge|look|weigh|last|take|start|end|begin|open|close|run|work|say|mean|need|happen|expire|apply|live|sit|stand|"
     r"cover|include|allow|pay|earn|come|go|die|leave|arrive|sell|produce|contain|hold|own|rise|fall|grow|change|"
     r"\w+ed|made|built|born|sold|paid|sent|held|kept|won|lost|taken|given|written|spent|bought|found|due|free)",
     re.IGNORECASE,
