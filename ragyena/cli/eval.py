@@ -25,7 +25,9 @@ def command(
     ] = None,
     reader: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="A checkpoint folder or 'shipped'; repeat to compare others with the first."),
+        typer.Option(
+            metavar="NAME|PATH", help="A reader by name or checkpoint folder; repeat to compare others with the first."
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,

@@ -98,8 +98,9 @@ class PackerConfig(Strict):
 class ReaderConfig(Strict):
     """A context to an answer."""
 
-    checkpoint: str = "shipped"
-    """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
+    checkpoint: str = "small"
+    """The reader: ``small``, which is inside the package, ``base`` or another that is installed, or a checkpoint
+    folder."""
     threshold: Fraction = 0.15
     """Answers less probable than this are withheld: the reader says that it does not know."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0

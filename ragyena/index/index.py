@@ -12,11 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import NothingToIndexError
-from ragyena.files import expanded
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.inspection import VerifyReport, verify
 from ragyena.index.manifest import is_index, refuse_older
@@ -26,6 +24,7 @@ from ragyena.index.store import STORE_NAME
 from ragyena.index.sync import check_roots
 from ragyena.index.view import IndexView
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
+from ragyena.readers import reader_folder
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Progress, Silent
 
@@ -303,5 +302,4 @@ def _name(item: Path | Document) -> str:
 
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:
-    checkpoint = config.reader.checkpoint
-    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint))
+    return Tokenizer.from_folder(reader_folder(config.reader.checkpoint))
