@@ -55,7 +55,11 @@ def recipe_(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     processes: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Processes that share every step; by default one a GPU, one on a CPU."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Processes that share every step (one a GPU), or with --pack-only cut texts (one a core).",
+        ),
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -75,7 +79,7 @@ def recipe_(
     with interruptible(f"the same command resumes the run from its last checkpoint ({folder})"):
         if pack_only:
             with TerminalProgress(quiet=quiet) as progress:
-                data = train.pack_data(config, folder / "data", progress, encoder=encoder)
+                data = train.pack_data(config, folder / "data", progress, encoder=encoder, processes=processes)
                 progress.note(data.summary)
             print(data.path)
             return
