@@ -8,7 +8,7 @@ writer's lock only while it adds, removes or repairs.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,6 +234,22 @@ class Index(IndexView):
         self._wrote = True
         with Writer(self.folder) as writer:
             removed = writer.remove(document)
+        self._reload()
+        return removed
+
+    def discard(self, sources: Iterable[str]) -> int:
+        """Remove the documents of exactly these sources; those that are not in the index are left out.
+
+        Returns how many sources were removed. Raises IndexLockedError and StorageError as ``remove``.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.discard(["tea", "coffee"])
+            1
+        """
+        self._wrote = True
+        with Writer(self.folder) as writer:
+            removed = writer.discard(sources)
         self._reload()
         return removed
 

@@ -29,6 +29,7 @@ __all__ = [
     "SearchJson",
     "SearchRequest",
     "TextJson",
+    "TurnJson",
     "job_json",
 ]
 
@@ -54,8 +55,19 @@ def _limits(config: type[BaseModel], name: str) -> list[object]:
     return list(config.model_fields[name].metadata)
 
 
+class TurnJson(_Request):
+    """A question that was asked before, and its answer."""
+
+    question: Text
+    answer: Annotated[str, Field(max_length=LONGEST_QUESTION)] = ""
+    """Empty where it was withheld."""
+
+
 class AskRequest(_Request):
     question: Text
+    history: Annotated[list[TurnJson], Field(max_length=50)] = []
+    """What was asked before, oldest first, each `question` as the answer gave it: a follow-up ("and in 2022?") is made
+    a whole question by it, which is the `question` of the answer."""
     index: Name | None = None
     """Name of the index; the first of the server where there is none."""
     filters: Filters = {}

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from ragyena.config import PipelineConfig
 from ragyena.errors import RagyenaError
 from ragyena.pipeline import checked_question
+from ragyena.reader.follow_up import Turn, standalone
 from ragyena.schemas import AnswerJson, answer_json, match_json
 from ragyena.serve.library import ServedIndex
 from ragyena.serve.problems import ClientGoneError, error_json
@@ -48,12 +49,13 @@ async def ask(body: AskRequest, request: Request, serving: ServingDependency) ->
     def reply(answer: Answer) -> AnswerJson:
         return answer_json(answer, id=body.id, explain=body.explain)
 
+    text = standalone(body.question, [Turn(turn.question, turn.answer) for turn in body.history])
     if not body.stream:
-        question = put_question(serving, served, body.question, body.filters, settings)
+        question = put_question(serving, served, text, body.filters, settings)
         return JsonReply(reply(await answered(serving, question, request)))
     stages: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
     question = put_question(
-        serving, served, body.question, body.filters, settings, lambda stage, spent: stages.put_nowait((stage, spent))
+        serving, served, text, body.filters, settings, lambda stage, spent: stages.put_nowait((stage, spent))
     )
     return EventStream(_events(serving, question, stages, reply))
 
