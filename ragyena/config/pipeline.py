@@ -88,8 +88,9 @@ class ReaderConfig(Strict):
 
     checkpoint: str = "shipped"
     """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
-    threshold: Fraction = 0.15
-    """Answers less probable than this are withheld: the reader says that it does not know."""
+    threshold: Fraction | None = None
+    """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
+    was fitted with the reader's confidence."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
     it to the reader alone. Passages that came from no search are not weighed."""

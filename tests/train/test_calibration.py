@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ragyena.config import ReaderModelConfig, StageConfig
-from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores, confidence_features
+from ragyena.model.confidence import features_of
+from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.reader.calibrating import Fit
 from ragyena.train.calibration import calibrate
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler
@@ -36,7 +39,7 @@ class Knowing(ReaderModel):
     def __init__(self, config: ReaderModelConfig) -> None:
         super().__init__(config)
         self.right: list[torch.Tensor] = []
-        self.features: list[torch.Tensor] = []
+        self.scores: list[torch.Tensor] = []
         self.generator = torch.Generator().manual_seed(3)
 
     def span_scores(self, encoded: Encoded, text_mask: torch.Tensor) -> SpanScores:
@@ -65,14 +68,14 @@ class Knowing(ReaderModel):
             ),
         )
         self.right.append((known & (strength[:, 0] > strength[:, 1]))[kept])
-        self.features.append(confidence_features(best, null.sum(1))[kept])
+        self.scores.append(torch.stack([best, null.mean(1)], 1)[kept])
         return scores
 
 
 @pytest.fixture
 def fitted(
     world: Any, stage: Callable[..., StageConfig], tiny_model: Callable[..., ReaderModelConfig]
-) -> tuple[Knowing, dict[str, float]]:
+) -> tuple[Knowing, Fit]:
     torch.manual_seed(0)
     model = Knowing(tiny_model(decoder_layers=0)).eval()
     config = stage(tokens_per_step=6000, unanswerable=0.2)
@@ -80,19 +83,21 @@ def fitted(
     return model, calibrate(model, model.sampler, torch.float32, Silent())
 
 
-def test_mean_confidence_is_the_share_of_right_answers(fitted: tuple[Knowing, dict[str, float]]) -> None:
+def test_confidence_is_the_share_of_right_answers_and_tells_them_from_others(fitted: tuple[Knowing, Fit]) -> None:
     model, fit = fitted
-    right = torch.cat(model.right).float()
-    assert fit["questions"] == len(right) > 100
-    assert 0.2 < float(right.mean()) < 0.8
-    assert fit["right"] == pytest.approx(float(right.mean()), abs=1e-6)
-    assert fit["confidence"] == pytest.approx(fit["right"], abs=0.01)
-
-
-def test_right_answers_get_the_higher_confidence(fitted: tuple[Knowing, dict[str, float]]) -> None:
-    model, fit = fitted
-    right = torch.cat(model.right)
-    confidence = model.confidence(torch.cat(model.features))
+    right = torch.cat(model.right).numpy()
+    assert fit.calibration.fitted["questions"] == len(right) > 100
+    assert 0.2 < right.mean() < 0.8
+    scores = torch.cat(model.scores).tolist()
+    confidence = np.array([fit.calibration.confidence(features_of("span", *one)) for one in scores])
     assert confidence.min() >= 0 and confidence.max() <= 1
-    assert float(confidence.mean()) == pytest.approx(fit["confidence"], abs=1e-4)
+    assert confidence.mean() == pytest.approx(right.mean(), abs=0.03)
     assert confidence[right].mean() > confidence[~right].mean() + 0.05
+
+
+def test_each_part_of_the_held_out_texts_is_left_out(fitted: tuple[Knowing, Fit]) -> None:
+    _, fit = fitted
+    assert len(fit.left_out) == len(fit.pooled) > 1
+    assert sum(one.n for one in fit.left_out) == fit.calibration.fitted["questions"]
+    assert fit.mean("calibration_error") < 0.25
+    assert [one["source"] for one in fit.calibration.fitted["left_out"]] == [one.source for one in fit.left_out]
