@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help demo test test-slow test-all fuzz bench-gpu check format docs picture build clean
+.PHONY: help demo test test-slow test-all fuzz bench-gpu check format docs site picture build clean
 .DELETE_ON_ERROR:
 
 help:  ## Show this list.
@@ -47,6 +47,9 @@ format: .venv/.developed  ## Format the code and apply lint fixes.
 
 docs: .venv/.developed  ## Regenerate the generated pages of docs/.
 	$(BIN)/python docs/generate.py
+
+site: .venv/.developed  ## Build the documentation as a site into dist/site.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 picture: .venv/.developed  ## Draw the terminal picture of the README from a real run.
 	$(BIN)/python docs/picture.py

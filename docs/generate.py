@@ -21,11 +21,11 @@ BEGIN, END = "<!-- results: made by `make docs`, not by hand -->", "<!-- end of 
 
 def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
-    from ragyena.cli.schemas import AnswerJson, ErrorJson
     from ragyena.eval.layout import AnswerRow, Report, schema_of
     from ragyena.eval.retrieval import RetrievalReport
     from ragyena.report.described import load, make_described
     from ragyena.report.markdown import to_markdown
+    from ragyena.schemas import AnswerJson, ErrorJson
 
     return {
         "api.md": _api_page(),

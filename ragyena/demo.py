@@ -66,6 +66,6 @@ def ask_all(index: Path, config: PipelineConfig) -> Iterator[DemoAnswer]:
 
 
 def _is_correct(answer: Answer, question: DemoQuestion) -> bool:
-    if not question.answers or answer.kind == "abstained":
-        return not question.answers and answer.kind == "abstained"
+    if not question.answers or answer.kind == "withheld":
+        return not question.answers and answer.kind == "withheld"
     return exact_match(answer.text, question.answers) == 1.0

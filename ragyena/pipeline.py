@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import attrgetter
@@ -23,10 +23,10 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, cite
+from ragyena.reader.citing import DocumentStore, cite, closest
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Citation, Context, Document, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
@@ -44,14 +44,16 @@ def checked_question(question: str) -> str:
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
     """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
+    withheld = reading.kind == "withheld"
     return Answer(
         question=context.question,
         text=reading.text,
         kind=reading.kind,
-        confidence=reading.confidence,
+        confidence=(1 - reading.confidence) * reading.no_answer_probability if withheld else reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
+        closest=closest(reading, context, store),
         items=tuple(span.text for span in reading.spans[: reading.items]),
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
         log=context.log,
@@ -71,16 +73,10 @@ class Pipeline:
 
     def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
         """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
-        cut_by, read_by = index.manifest.tokenizer_fingerprint, reader.tokenizer.fingerprint
-        if cut_by != read_by:
-            raise IndexMismatchError(
-                f"the passages of {index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the reader "
-                f"'{reader.name}' ({read_by[:12]})",
-                hint="build an index with this reader: ragyena index add PATH --index NEW",
-            )
         self.index = index
         self.reader = reader
         self.config = config
+        self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
 
@@ -128,7 +124,7 @@ class Pipeline:
                 and the reader's checkpoint, device and dtype cannot change once a pipeline is open.
 
         Returns:
-            The answer with citations and seconds by stage; ``kind`` is ``abstained`` where it was withheld.
+            The answer with citations and seconds by stage; ``kind`` is ``withheld`` where none was likely enough.
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The question cannot be asked.
@@ -137,7 +133,7 @@ class Pipeline:
 
         Example:
             >>> pipeline.ask("When was the bridge built?", settings={"reader.threshold": 1.0}).kind
-            'abstained'
+            'withheld'
         """
         (result,) = self.answers([question], filters=filters, settings=settings)
         return _raised(result)
@@ -170,9 +166,17 @@ class Pipeline:
         return await asyncio.to_thread(self.ask, question, filters=filters, settings=settings)
 
     def answers(
-        self, questions: Sequence[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+        self,
+        questions: Sequence[str],
+        *,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+        on_stage: Callable[[int, str, float], None] | None = None,
     ) -> list[Answer | RagyenaError]:
-        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked."""
+        """As ``ask_batch``, with the error in the place of the answer to a question that cannot be asked.
+
+        ``on_stage`` receives the position of a question, the stage that is done for it and its seconds.
+        """
         config = self._at_call(settings)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         results: dict[int, Answer | RagyenaError] = {}
@@ -186,6 +190,9 @@ class Pipeline:
                     retrieved = time.perf_counter()
                     context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
+                    if on_stage is not None:
+                        for stage, seconds in timings.items():
+                            on_stage(position, stage, seconds)
                     ready[position] = context, timings
                 except RagyenaError as error:
                     results[position] = error
@@ -194,6 +201,8 @@ class Pipeline:
             share = (time.perf_counter() - began) / max(len(ready), 1)
             for (position, (context, timings)), reading in zip(ready.items(), readings, strict=True):
                 began = time.perf_counter()
+                if on_stage is not None:
+                    on_stage(position, "read", share)
                 try:
                     answer = self.answer(context, reading, settings=config)
                 except RagyenaError as error:  # a citation that cannot be read again
@@ -228,12 +237,34 @@ class Pipeline:
         """An answer from what was read, with citations from the index; without timings."""
         limit = self._at_call(settings).reader.citations
         answer = make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
-        return replace(answer, citations=tuple(map(self._looked_up, answer.citations)))
+        found = answer.closest
+        return replace(
+            answer,
+            citations=tuple(map(self._looked_up, answer.citations)),
+            closest=found and replace(found, citation=self._looked_up(found.citation)),
+        )
 
     def _looked_up(self, citation: Citation) -> Citation:
         """The citation by the path that exists, with the state of the file there."""
         source, state = self.index.file_state(citation.document_id, citation.source)
         return replace(citation, source=source, file_state=state)
+
+    def refresh(self) -> bool:
+        """Take notice of what other processes have written to the index, an index built again included.
+
+        Waits for questions that are being answered. True where there was something.
+
+        Raises:
+            IndexProblem, StorageError: As ``Index.refresh``; or the new index was made with another tokenizer.
+
+        Example:
+            >>> pipeline.refresh()
+            False
+        """
+        with self._turn:
+            changed = self.index.refresh()
+            self._check_tokenizer()
+            return changed
 
     def close(self) -> None:
         """Close the index, unless it was open when the pipeline was made."""
@@ -245,6 +276,15 @@ class Pipeline:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _check_tokenizer(self) -> None:
+        cut_by, read_by = self.index.manifest.tokenizer_fingerprint, self.reader.tokenizer.fingerprint
+        if cut_by != read_by:
+            raise IndexMismatchError(
+                f"the passages of {self.index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the "
+                f"reader '{self.reader.name}' ({read_by[:12]})",
+                hint="build an index with this reader: ragyena index add PATH --index NEW",
+            )
 
     def _at_call(self, settings: Overrides) -> PipelineConfig:
         """The configuration of one call. Raises ConfigError for a setting that is fixed once a pipeline is open."""
@@ -277,6 +317,11 @@ class _StoredDocuments:
         # An offset before the first page's start stands on the first page.
         starts = self._document(document_id).page_starts
         return max(1, bisect_right(starts, offset)) if starts else None
+
+    def block_at(self, document_id: int, offset: int) -> Block | None:
+        blocks = self._document(document_id).blocks
+        place = bisect_right(blocks, offset, key=attrgetter("start")) - 1
+        return blocks[place] if place >= 0 and offset < blocks[place].end else None
 
     def _document(self, document_id: int) -> Document:
         if document_id not in self._documents:

@@ -25,6 +25,7 @@ __all__ = [
     "Block",
     "BlockKind",
     "Citation",
+    "Closest",
     "Context",
     "Document",
     "FileState",
@@ -234,7 +235,9 @@ class Span:
 FileState = Literal["unchanged", "changed", "missing"]
 """A cited file now, compared with what it was when it was indexed."""
 
-AnswerKind = Literal["extracted", "list", "written", "abstained"]
+AnswerKind = Literal["extracted", "list", "yes", "no", "written", "withheld"]
+"""``extracted`` is one span of a passage, ``list`` several, ``yes`` and ``no`` a decision, ``written`` other words than
+those of one passage; ``withheld`` is an answer too doubtful to give, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +254,9 @@ class Citation:
     start: int
     end: int
     quote: str
-    """The sentence or sentences that hold the answer, verbatim."""
+    """The sentence or sentences that hold or decide the answer, the row of a table, or the lines of code, verbatim."""
     answer_start: int | None
-    """Offset of the answer within ``quote``; None where the answer was written, not extracted."""
+    """Offset of the answer within ``quote``; None where the quote decides the answer and does not hold its words."""
     answer_end: int | None
     score: float
     file_state: FileState | None = None
@@ -261,9 +264,25 @@ class Citation:
     page_label: str | None = None
     """The name printed on that page, None where the file has none."""
     kind: BlockKind = "prose"
-    """The kind of block that most of the passage belongs to."""
+    """The kind of block that the answer stands in."""
     table_header: tuple[str, ...] = ()
     """The column names of that block, where it is a table."""
+    heading_path: tuple[str, ...] = ()
+    """The headings that the passage stands under, outermost first."""
+    row: str | None = None
+    """Of an answer in a table: the first cell of its row with its name, ``Model: V-20``; ``quote`` is the whole row."""
+    column: str | None = None
+    """The name of the answer's column; None where it has none, and outside tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """The likeliest answer among those read, where it is too doubtful to be given."""
+
+    text: str
+    probability: float
+    """Calibrated probability that it is the answer."""
+    citation: Citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,16 +291,18 @@ class Answer:
 
     question: str
     text: str
-    """The answer; empty when the reader abstained."""
+    """The answer; empty where it is withheld."""
     kind: AnswerKind
     confidence: float
-    """Probability the reader gives this answer, between 0 and 1."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
     no_answer_probability: float
-    """Probability the reader gives to the context not holding an answer."""
+    """Weight of there being no answer under the reader's softmax; not calibrated."""
     citations: tuple[Citation, ...]
-    """Evidence, best first; empty when the reader abstained."""
+    """Evidence, best first; empty where the answer is withheld."""
     passages: tuple[ScoredPassage, ...]
-    """The packed passages, best first by the reader's scores; look here when it abstained."""
+    """The packed passages, best first by the reader's scores; look here where the answer is withheld."""
+    closest: Closest | None = None
+    """Where the answer is withheld, the candidate that came closest; None where nothing did."""
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()

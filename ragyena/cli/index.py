@@ -212,7 +212,7 @@ def search(
         for match, (source, _) in zip(matches, states, strict=True)
     ]
     if json:
-        from ragyena.cli.schemas import match_json
+        from ragyena.schemas import match_json
 
         passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
         emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
@@ -228,7 +228,8 @@ def search(
 def verify(
     index: IndexOption = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Build the vector file again where that alone is damaged.")
+        bool,
+        typer.Option("--repair", help="Build full text indexes and vector file again where they alone are damaged."),
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -255,8 +256,8 @@ def verify(
     if not report.sound:
         raise IndexCorruptError(
             f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
-            hint="ragyena index verify --repair repairs the vector file; "
-            "for the rest, build it again: ragyena index add PATH --rebuild",
+            hint="ragyena index verify --repair builds the full text indexes and the vector file "
+            "again; for the rest, build it again: ragyena index add PATH --rebuild",
         )
 
 

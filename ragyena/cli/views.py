@@ -18,7 +18,7 @@ from ragyena.types import Answer, Citation, FileState, PackingLog, Passage, Scor
 __all__ = ["answer_view", "packing_view", "passages_view", "place", "timings_line"]
 
 BEST_PASSAGES = 3
-"""Passages shown where the reader abstained."""
+"""Passages shown where no answer was found and none came close."""
 EXCERPT = 300
 """Characters of a passage shown in a list."""
 _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u2028\u2029]+")
@@ -27,12 +27,8 @@ _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u2028\u2029]+")
 def answer_view(answer: Answer, console: Console) -> RenderableType:
     """The answer on top, how sure the reader is, the evidence, the time it took."""
     parts: list[RenderableType] = []
-    if answer.kind == "abstained":
-        parts.append(Text("I don't know", style="bold"))
-        parts.append(Text(f"  {_abstention(answer)}", style="dim"))
-        if answer.passages:
-            parts += [Text(""), Text("  the most promising passages:"), Text("")]
-            parts.append(passages_view(answer.passages[:BEST_PASSAGES]))
+    if answer.kind == "withheld":
+        parts += _withheld_view(answer, console)
     else:
         lines = [f"- {item}" for item in answer.items] or [answer.text]
         parts += [_text(line, style="bold green") for line in lines]
@@ -103,8 +99,25 @@ def place(passage: Passage | Citation) -> str:
     return f"lines {passage.line_start}-{passage.line_end}"
 
 
-def _citation_view(number: int, citation: Citation, console: Console) -> RenderableType:
+def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
+    """Doubt, and what comes closest; the most promising passages where nothing does."""
+    parts: list[RenderableType] = [Text("Not found in what was read", style="bold")]
+    if not answer.passages:
+        return [*parts, Text("  nothing in the index matches the question", style="dim")]
+    parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
+    parts.append(Text(""))
+    if answer.closest is None:
+        return [*parts, Text("  the most promising passages:"), passages_view(answer.passages[:BEST_PASSAGES])]
+    closest = Text("  closest: ").append_text(_text(answer.closest.text, style="bold"))
+    parts.append(closest.append(f"  {answer.closest.probability:.0%} likely to be the answer", style="dim"))
+    return [*parts, _citation_view(None, answer.closest.citation, console)]
+
+
+def _citation_view(number: int | None, citation: Citation, console: Console) -> RenderableType:
     quote = _marked(citation, colour=console.color_system is not None)
+    if citation.column is not None and citation.answer_start is not None and citation.answer_end is not None:
+        cell = citation.quote[citation.answer_start : citation.answer_end]
+        quote = _text(f"{citation.column}: {cell} - row ").append_text(quote)
     head = _head(number, citation.source, place(citation), "")
     return Group(head, *_file_note(citation.file_state), Padding(quote, (0, 0, 0, 5), expand=False))
 
@@ -118,14 +131,14 @@ def _file_note(state: FileState | None) -> list[RenderableType]:
     return [Padding(text, (0, 0, 0, 5), expand=False)]
 
 
-def _head(number: int, source: str, where: str, detail: str) -> RenderableType:
+def _head(number: int | None, source: str, where: str, detail: str) -> RenderableType:
     """Number and place; text that does not fit on one line continues under the place."""
     text = Text(short_path(source), style="cyan", overflow="fold")
     text.append(f", {where}", style="default")
     if detail:
         text.append(f"  {detail}", style="default dim")
     grid = Table.grid(padding=0)
-    grid.add_row(Text(f"  {number:<3}", no_wrap=True), text)
+    grid.add_row(Text(f"  {'' if number is None else number:<3}", no_wrap=True), text)
     return grid
 
 
@@ -152,14 +165,6 @@ def _tail(source: str) -> str:
     """The last two parts of a path, for lists of many."""
     parts = source.rsplit("/", 2)
     return "/".join(parts[-2:]) if len(parts) > 1 else source
-
-
-def _abstention(answer: Answer) -> str:
-    if not answer.passages:
-        return "nothing in the index matches the question"
-    if answer.no_answer_probability >= 0.5:
-        return f"{answer.no_answer_probability:.0%} sure that the passages read do not hold the answer"
-    return f"the likeliest answer is {answer.confidence:.0%} sure, too little to give"
 
 
 def _seconds(spent: float) -> str:

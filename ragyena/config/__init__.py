@@ -16,6 +16,7 @@ from ragyena.config.language import (
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import IndexConfig, PackerConfig, PipelineConfig, ReaderConfig, RetrieverConfig
+from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
     AnyStageConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "RecallStageConfig",
     "RecallTrainConfig",
     "RetrieverConfig",
+    "ServeConfig",
     "StageConfig",
     "SuiteConfig",
     "TrainConfig",

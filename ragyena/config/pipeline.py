@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import Fraction, Positive, Strict
 
 __all__ = ["SEARCH_RESULTS", "IndexConfig", "PackerConfig", "PipelineConfig", "ReaderConfig", "RetrieverConfig"]
@@ -107,7 +108,7 @@ class ReaderConfig(Strict):
 
 
 class PipelineConfig(Strict):
-    """One runnable pipeline: index, retriever, packer and reader settings. A file in ``pipelines/`` is one of these."""
+    """One runnable pipeline: settings of all its parts and of the server. A file in ``pipelines/`` is one of these."""
 
     description: str = ""
     """One line for ``--help`` and ``config show``."""
@@ -117,3 +118,4 @@ class PipelineConfig(Strict):
     retriever: RetrieverConfig = RetrieverConfig()
     packer: PackerConfig = PackerConfig()
     reader: ReaderConfig = ReaderConfig()
+    serve: ServeConfig = ServeConfig()

@@ -157,5 +157,5 @@ def _evidence(reading: Reading, built: BuiltContext) -> str:
 def _unasked(question: Question, condition: Condition, problem: str) -> Prediction:
     packed = False if condition.recalls and question.answers else None
     return Prediction(
-        question.id, condition.name, "abstained", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, problem=problem
+        question.id, condition.name, "withheld", "", 0.0, 1.0, False, False, packed, 0, 0, 0.0, problem=problem
     )

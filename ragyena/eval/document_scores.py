@@ -32,7 +32,7 @@ class DocumentAnswer(TypedDict):
     question: str
     answers: list[str]
     kind: str
-    """``extracted``, ``written`` or ``abstained``."""
+    """As in ``ragyena.types.AnswerKind``."""
     text: str
     """The answer, also where it is withheld."""
     confidence: float

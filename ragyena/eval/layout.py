@@ -101,7 +101,7 @@ class ConditionReport:
     passages: float
     """Passages in a context, on average."""
     kinds: Mapping[str, int]
-    """Answers extracted, written, abstained."""
+    """Answers by kind (``ragyena.types.AnswerKind``)."""
     unasked: int
     """Questions that could not be asked (too long, empty); they count as wrong."""
     tokens: int
@@ -180,7 +180,7 @@ class AnswerRow(TypedDict):
     evidence: str
     """The sentence that the reader's best span stands in; empty where there is none."""
     kind: str
-    """``extracted``, ``written`` or ``abstained``."""
+    """As in ``ragyena.types.AnswerKind``."""
     confidence: float
     no_answer_probability: float
     passages: int

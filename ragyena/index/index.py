@@ -239,7 +239,8 @@ class Index(IndexView):
         return removed
 
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
-        """Check every file, row, offset and vector; ``repair`` builds the vector file again where that alone is wrong.
+        """Check every file, row, offset and vector; ``repair`` builds the full text indexes and the vector
+        file again where these alone are wrong.
 
         An index too damaged to be opened is checked by ``ragyena.index.inspection.verify(folder)``. Raises
         IndexLockedError and StorageError where a repair cannot write.

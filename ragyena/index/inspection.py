@@ -14,7 +14,7 @@ from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
 from ragyena.index.encoding import document_hash
 from ragyena.index.manifest import Manifest
 from ragyena.index.rebuild import restore_replaced
-from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_characters
+from ragyena.index.store import STORE_NAME, WORD_TABLES, Store, StoreCounts, has_characters
 from ragyena.index.vectors import VectorIndex
 from ragyena.index.writer import Writer
 from ragyena.types import Progress, Silent, Skipped
@@ -136,48 +136,67 @@ class VerifyReport:
 def verify(folder: Path, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
     """Check every file, row, offset and vector of the index at ``folder``, which may be too damaged to open.
 
-    ``repair`` builds the vector file again where that alone is wrong. Raises IndexNotFoundError and IndexFormatError;
-    any other damage is in the report.
+    ``repair`` builds the full text indexes and the vector file again where nothing else is wrong. Raises
+    IndexNotFoundError and IndexFormatError; any other damage is in the report.
     """
     progress = progress or Silent()
     restore_replaced(folder)
-    counts, store_problems, vector_problems = _check(folder, progress)
-    if not repair or store_problems or not vector_problems:
-        return VerifyReport(folder, counts, (*store_problems, *vector_problems), ())
-    with Writer(folder) as writer:
-        writer.refresh(force=True)
-    counts, store_problems, left = _check(folder, progress)
-    return VerifyReport(folder, counts, (*store_problems, *left), tuple(vector_problems))
+    found = _check(folder, progress)
+    if not repair or found.lasting or not (found.words or found.vectors):
+        return VerifyReport(folder, found.counts, found.problems, ())
+    try:
+        with Writer(folder) as writer:
+            if found.words:
+                with writer.store.transaction():
+                    writer.store.rebuild_words()
+            writer.refresh(force=bool(found.vectors))
+    except IndexCorruptError as error:
+        return VerifyReport(folder, found.counts, (*found.problems, f"the repair failed: {error.message}"), ())
+    left = _check(folder, progress)
+    return VerifyReport(folder, left.counts, left.problems, found.problems)
 
 
-def _check(folder: Path, progress: Progress) -> tuple[StoreCounts | None, list[str], list[str]]:
-    """Counts of the store, its problems, and those of the vector file, which can be repaired."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a check found: counts of the store, if it can be read, and problems."""
+
+    counts: StoreCounts | None
+    lasting: tuple[str, ...]
+    """Problems of what the store alone holds."""
+    words: tuple[str, ...] = ()
+    """Problems of the full text indexes, which are derived from the passages."""
+    vectors: tuple[str, ...] = ()
+    """Problems of the vector file, which is derived from the store."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return (*self.lasting, *self.words, *self.vectors)
+
+
+def _check(folder: Path, progress: Progress) -> _Found:
     try:
         manifest = Manifest.read(folder)
     except IndexCorruptError as error:
-        return None, [error.message], []
+        return _Found(None, (error.message,))
     path = folder / STORE_NAME
-    words_problems = _words_problems(path)  # before a snapshot is held, which a writable connection may wait for
+    words = _words_problems(path)  # before a snapshot is held, which a writable connection may wait for
     try:
         with closing(Store(path)) as store, store.snapshot():
             problems = _sqlite_problems(store)
             if problems:
-                return None, problems, []
+                return _Found(None, tuple(problems))
             counts = store.counts()
             progress.start("checking documents", counts.documents, "documents")
-            problems = (
-                words_problems
-                + _lexicon_problems(store, path)
-                + _row_problems(store)
-                + _document_problems(store, progress)
-            )
+            document_problems, unspaced_problems = _document_problems(store, progress)
+            problems = _row_problems(store) + document_problems
+            words += _lexicon_problems(store, path) + unspaced_problems
             progress.start("checking vectors", counts.passages, "passages")
             problems += _embedding_problems(store, manifest.dimension)
-            vector_problems = [] if problems else _vector_problems(folder, manifest, store)
+            vectors = [] if problems else _vector_problems(folder, manifest, store)
             progress.advance(counts.passages)
     except (IndexCorruptError, StorageError) as error:
-        return None, [error.message], []
-    return counts, problems, vector_problems
+        return _Found(None, (error.message,))
+    return _Found(counts, tuple(problems), tuple(words), tuple(vectors))
 
 
 def _sqlite_problems(store: Store) -> list[str]:
@@ -198,7 +217,7 @@ def _words_problems(path: Path) -> list[str]:
     except (IndexCorruptError, StorageError, IndexLockedError):
         return []  # damaged, on a read-only disk or being written: the other checks say so, or stand
     problems = []
-    for table in ("lexicon", "characters"):
+    for table in WORD_TABLES:
         seconds = WORDS_SECONDS + path.stat().st_size / WORDS_BYTES
         command = [sys.executable, "-I", "-c", WORDS_CHECK, str(path), table]
         try:
@@ -246,9 +265,10 @@ def _row_problems(store: Store) -> list[str]:
     return problems
 
 
-def _document_problems(store: Store, progress: Progress) -> list[str]:
-    """Documents whose content has another hash, and passages that are not at their offsets or not in ``characters``."""
-    problems = []
+def _document_problems(store: Store, progress: Progress) -> tuple[list[str], list[str]]:
+    """Documents whose content has another hash and passages that are not at their offsets; passages that should be in
+    the full text index ``characters`` and are not, or the reverse."""
+    problems, unspaced = [], []
     rows = store.rows("SELECT document_id, content_hash FROM documents ORDER BY document_id", types=(int, bytes))
     held = {i for (i,) in store.rows("SELECT id FROM characters_docsize", types=(int,))}
     for document_id, content_hash in rows:
@@ -265,9 +285,9 @@ def _document_problems(store: Store, progress: Progress) -> list[str]:
         if wrong:
             problems.append(f"{store.path}: passages of {document.source} are not where they say: {wrong[:SHOWN]}")
         if lost := [p.passage_id for p in passages if has_characters(p) != (p.passage_id in held)]:
-            problems.append(f"{store.path}: the full text index lacks text without spaces of passages {lost[:SHOWN]}")
+            unspaced.append(f"{store.path}: the full text index lacks text without spaces of passages {lost[:SHOWN]}")
         progress.advance(1)
-    return problems
+    return problems, unspaced
 
 
 def _embedding_problems(store: Store, dimension: int) -> list[str]:

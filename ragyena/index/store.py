@@ -40,10 +40,12 @@ from ragyena.index.encoding import (
 from ragyena.index.unspaced import separate
 from ragyena.types import Document, Passage, Skipped
 
-__all__ = ["STORE_NAME", "Source", "Store", "StoreCounts", "has_characters"]
+__all__ = ["STORE_NAME", "WORD_TABLES", "Source", "Store", "StoreCounts", "has_characters"]
 
 STORE_NAME = "store.sqlite"
 
+WORD_TABLES = ("lexicon", "characters")
+"""The full text indexes."""
 SQL_VARIABLES = 500
 """The most ids named in one statement."""
 FIRST_ORIGIN = (
@@ -184,6 +186,14 @@ class Store(Database):
                 self.execute(f"INSERT INTO {table} ({table}, rowid, header, text) VALUES ('delete', ?, ?, ?)", row)
             else:
                 self.execute(f"INSERT INTO {table} (rowid, header, text) VALUES (?, ?, ?)", row)
+
+    def rebuild_words(self) -> None:
+        """Write the full text indexes again from the passages; a transaction must be open."""
+        for table in WORD_TABLES:
+            self.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+        for (document_id,) in self.rows("SELECT document_id FROM documents ORDER BY document_id", types=(int,)):
+            for passage in self.passages_of(document_id):
+                self.write_words(passage)
 
     def detach(self, source_id: int, origins: Iterable[str]) -> list[int]:
         """Remove origins of a source; returns the ids of their documents, for ``remove_orphans``."""

@@ -6,15 +6,17 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, status
-from ragyena.index.manifest import Manifest
-from ragyena.index.search import DenseView, search
+from ragyena.index.listing import Origin, Page, list_files, origins
+from ragyena.index.manifest import MANIFEST_NAME, Manifest
+from ragyena.index.naming import named_document
+from ragyena.index.search import OPEN_TRIES, DenseView, search
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -33,6 +35,7 @@ class IndexView:
         """Open the index in ``folder``; where ``lazy``, its vector file at the first search only."""
         self.folder = folder
         self.settings = settings
+        self._state = _state(folder)
         self.manifest = Manifest.read(folder)
         self.store = Store(folder / STORE_NAME)
         self._dense: DenseView | None = None
@@ -123,6 +126,33 @@ class IndexView:
             dense = None if lexical else self._open_dense()
             return search(self.store, dense, query, vector, retriever, k, filters)
 
+    def refresh(self) -> bool:
+        """Take notice of what other processes have written since, an index built again included.
+
+        Cheap where nothing was written: call it before a question. Between two calls ids keep their meaning. Where
+        there is no index in the folder any more, what was opened stays open.
+
+        Returns:
+            True where there was something.
+
+        Raises:
+            IndexFormatError, IndexCorruptError, StorageError: The new index cannot be opened; the old one stays open.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.refresh()
+            False
+        """
+        with self._turn:
+            state = _state(self.folder)
+            if state is None or state == self._state:
+                return False
+            if self._state is None or state.store != self._state.store:
+                self._reopen()
+            else:
+                self._reload()
+            return True
+
     def status(self) -> IndexStatus:
         """Counts, files and size. Raises IndexCorruptError.
 
@@ -164,6 +194,43 @@ class IndexView:
         with self._turn:
             return self.store.document(document_id)
 
+    def find(self, document: str) -> Document:
+        """A document by its source, a file's path or the end of one, or one row as ``path#row``.
+
+        Raises PathNotFoundError where there is none, UsageError where there are several.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.find("iron").text
+            'The iron bridge was built in 1932.'
+        """
+        with self._turn, self.store.snapshot():
+            return self.store.document(named_document(self.store, document))
+
+    def files(self, *, containing: str = "", offset: int = 0, limit: int = 100) -> Page:
+        """Some of the files by path, and how many there are in all: those with ``containing`` in their path, whatever
+        its case.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     page = index.files(containing="TEA")
+            ...     page.total, page.files[0].path, page.files[0].documents
+            (1, 'tea', 1)
+        """
+        with self._turn:
+            return list_files(self.store, containing=containing, offset=offset, limit=limit)
+
+    def origins(self, document_id: int) -> list[Origin]:
+        """The places a document was read from, the first one first; none where there is no such document.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     [origin.source for origin in index.origins(index.search("bridge", k=1)[0].passage.document_id)]
+            ['iron']
+        """
+        with self._turn:
+            return origins(self.store, document_id)
+
     # --- details
 
     def _open_dense(self) -> DenseView:
@@ -175,5 +242,37 @@ class IndexView:
     def _reload(self) -> None:
         """Take notice of what was written."""
         with self._turn:
+            self._state = _state(self.folder)
             self.manifest = Manifest.read(self.folder)
             self._dense = None
+
+    def _reopen(self) -> None:
+        """Open the index that has taken the place of this one."""
+        for _ in range(OPEN_TRIES):
+            state = _state(self.folder)
+            manifest, store = Manifest.read(self.folder), Store(self.folder / STORE_NAME)
+            if state == _state(self.folder):
+                break
+            store.close()  # of another index than the manifest
+        else:
+            raise IndexLockedError(f"{self.folder} is being replaced all the time", hint="try again when that is over")
+        if manifest.embedder_fingerprint != self.manifest.embedder_fingerprint:
+            self._embedder = None
+        self.store.close()
+        self._state, self.manifest, self.store, self._dense = state, manifest, store, None
+
+
+class _State(NamedTuple):
+    """The files of an index as the system knows them: what is written replaces the manifest, a rebuild the store."""
+
+    manifest: tuple[int, int]
+    store: int
+
+
+def _state(folder: Path) -> _State | None:
+    """None where there is no index, as between the two renames that end a rebuild."""
+    try:
+        manifest, store = (folder / MANIFEST_NAME).stat(), (folder / STORE_NAME).stat()
+    except OSError:
+        return None
+    return _State((manifest.st_ino, manifest.st_mtime_ns), store.st_ino)

@@ -7,7 +7,6 @@ consistent state of the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,12 +18,12 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import (
     IndexCorruptError,
     IndexFormatError,
-    PathNotFoundError,
     RagyenaError,
     UsageError,
 )
 from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import MANIFEST_NAME, Manifest, is_index
+from ragyena.index.naming import matching_origins
 from ragyena.index.storage import LOCK_NAME, OWNER_NAME, REBUILD, connect, flush_folder, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import follow_folder, moved_with_folder
@@ -167,7 +166,7 @@ class Writer:
         """
         _check_named(document)
         with self.store.transaction():
-            matches = _matching_origins(self.store, document)
+            matches = matching_origins(self.store, document)
             for source_id, origins in matches.items():
                 if set(origins) == set(self.store.origins(source_id)):
                     self.store.remove_source(source_id)
@@ -256,33 +255,3 @@ def _check_named(document: str) -> None:
         f"'{document}' does not name a document",
         hint="give a file, a folder by its name, or a pattern: '*' names every document",
     )
-
-
-def _matching_origins(store: Store, document: str) -> dict[int, list[str]]:
-    """Source id -> origins that ``document`` names, by the first kind of name that fits any."""
-    absolute = os.path.abspath(os.path.expanduser(document))  # noqa: PTH100, PTH111 -- as typed where ~name is unknown
-    rows = store.rows(
-        "SELECT s.source_id, s.path, o.origin FROM sources s LEFT JOIN origins o USING (source_id) ORDER BY s.path",
-        types=(int, str, str | None),
-    )
-    wild = any(c in document for c in "*?[")
-    tests: list[Callable[[str], bool]] = [lambda name: name in (document, absolute)]
-    if wild:
-        tests += [lambda name: fnmatchcase(name, document) or fnmatchcase(name, f"*/{document}")]
-    else:
-        tests += [lambda name: name.startswith(absolute + os.sep), lambda name: name.endswith(f"/{document}")]
-    for test in tests:
-        matches: dict[int, list[str]] = {}
-        paths: dict[int, str] = {}
-        for source_id, path, origin in rows:
-            if test(path) or (origin is not None and test(origin)):
-                paths[source_id] = path
-                matches.setdefault(source_id, []).extend([origin] if origin is not None else [])
-        if len(matches) > 1 and test is tests[-1] and not wild:
-            raise UsageError(
-                f"'{document}' is the end of {len(matches)} paths: {', '.join(list(paths.values())[:3])}",
-                hint=f"give more of the path, or '*/{document}' for all of them",
-            )
-        if matches:
-            return matches
-    raise PathNotFoundError(f"no document '{document}' in the index", hint="`ragyena index status` lists its documents")

@@ -34,7 +34,7 @@ from ragyena.pipeline import Pipeline, checked_question, make_answer
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Citation, Context, Document, Passage, ScoredPassage, Span
+from ragyena.types import Answer, Block, BlockKind, Citation, Context, Document, Passage, ScoredPassage, Span
 
 __all__ = ["RagyenaPipeline", "RagyenaReader", "RagyenaRetriever", "ReaderInput", "to_langchain"]
 
@@ -53,6 +53,8 @@ def to_langchain(scored: ScoredPassage) -> LangChainDocument:
             "page": passage.page,
             "line_start": passage.line_start,
             "line_end": passage.line_end,
+            "block_kind": passage.kind,
+            "table_header": list(passage.table_header),
             "start": passage.start,
             "end": passage.end,
             "passage_id": passage.passage_id,
@@ -254,13 +256,22 @@ class _DocumentTexts:
         page = self.documents[document_id].metadata.get("page")
         return page if isinstance(page, int) else None
 
+    def block_at(self, document_id: int, offset: int) -> Block | None:
+        metadata = self.documents[document_id].metadata
+        header = tuple(map(str, metadata.get("table_header") or ()))
+        kinds: tuple[BlockKind, ...] = ("table", "code")
+        length = len(self.documents[document_id].page_content)
+        return next((Block(0, length, kind, header) for kind in kinds if kind == metadata.get("block_kind")), None)
+
     def placed(self, answer: Answer, context: Context) -> Answer:
         """The answer with places and ids in the original documents; ids are -1 where they have none."""
         passages = [replace(scored, passage=self._moved(scored.passage)) for scored in answer.passages]
+        found = answer.closest
         document_of = [scored.passage.document_id for scored in context.passages]
         return replace(
             answer,
             citations=tuple(self._moved(citation) for citation in answer.citations),
+            closest=found and replace(found, citation=self._moved(found.citation)),
             passages=tuple(passages),
             alternatives=tuple(self._moved_span(span, document_of[span.slot]) for span in answer.alternatives),
         )

@@ -1,4 +1,4 @@
-"""Citations: the sentences that hold an answer, read again from the store.
+"""Citations: the sentences that hold an answer, or the row of a table or the lines of code, read again from the store.
 
 A reader works on text that has been cut, packed and tokenised. A citation trusts none of that: its quote comes from
 the store, and it is made only if the stored text at the answer's offsets is the answer, byte for byte.
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from ragyena.documents.sentences import REACH, sentence_span
 from ragyena.errors import IndexCorruptError
-from ragyena.types import Citation, Context, Passage, Span
+from ragyena.reader.cells import cell_at
+from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 
 if TYPE_CHECKING:
     from ragyena.reader.reader import Reading
 
-__all__ = ["DocumentStore", "cite"]
+__all__ = ["DocumentStore", "cite", "closest"]
 
 _LEAST_SHARE = 0.01  # of the best place's probability; below it the same words stand there for something else
+_LONGEST_LINES = 1200  # chars of a row or of lines of code that are quoted whole
 MARGIN = 2 * REACH
 """Characters read on each side of a passage: as far as a quote reaches, and as far again to see its border."""
 
@@ -33,9 +35,12 @@ class DocumentStore(Protocol):
     def page_at(self, document_id: int, offset: int) -> int | None:
         """The page that holds an offset; None where the document has no pages."""
 
+    def block_at(self, document_id: int, offset: int) -> Block | None:
+        """The block that holds an offset, in the offsets of ``read``; None for prose."""
+
 
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
-    """At most ``limit`` citations for ``reading``, best first; none where the reader abstained.
+    """At most ``limit`` citations for ``reading``, best first; none where the answer is withheld.
 
     Every item of a list is cited, those of one sentence together. An extracted answer is cited where it was taken
     from, then at other places that hold the same words, unless the reader gives them a far lower probability: another
@@ -44,9 +49,9 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
 
     Raises IndexCorruptError where the store no longer holds the text that was read.
     """
-    if reading.kind == "abstained":
+    if reading.kind == "withheld":
         return ()
-    extracted = reading.kind != "written"
+    extracted = reading.kind in ("extracted", "list")
     limit = max(limit, reading.items)
     citations: list[Citation] = []
     for span in _evidence(reading):
@@ -58,14 +63,27 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
     return tuple(citations)
 
 
+def closest(reading: Reading, context: Context, store: DocumentStore) -> Closest | None:
+    """The likeliest candidate of a withheld answer with its place; None where there is none.
+
+    Raises IndexCorruptError as ``cite`` does.
+    """
+    if reading.kind != "withheld" or not reading.spans:
+        return None
+    span = max(reading.spans, key=lambda span: span.score)
+    citation = _citation(span, context.passages[span.slot].passage, store, mark=True)
+    return Closest(span.text, reading.confidence, citation)
+
+
 def _evidence(reading: Reading) -> Iterator[Span]:
     """The spans that support the answer."""
     if reading.items:
         yield from reading.spans[: reading.items]
         return
+    decided = reading.kind not in ("extracted", "list")
     for rank, span in enumerate(reading.spans):
         likely = span.score >= _LEAST_SHARE * reading.spans[0].score
-        if rank == 0 or reading.kind == "written" or (likely and _words(span.text) == _words(reading.text)):
+        if rank == 0 or decided or (likely and _words(span.text) == _words(reading.text)):
             yield span
 
 
@@ -78,7 +96,16 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
             f"the index no longer holds what was read from {passage.source} at characters {span.start}-{span.end}",
             hint="`ragyena index verify` finds the damage; `ragyena index add` of the document repairs it",
         )
+    block = store.block_at(passage.document_id, span.start)
+    kind = block.kind if block else "prose"
     quote_start, quote_end = sentence_span(text, start, end)
+    cell = None
+    if block is not None and kind in ("table", "code"):
+        first, last = _whole_lines(text, start, end)
+        if kind == "table" and mark:
+            cell = cell_at(text[first:last], start - first, end - first, block.header)
+        if last - first <= _LONGEST_LINES:
+            quote_start, quote_end = first, last
     quote = text[quote_start:quote_end]
     line = passage.line_start + _lines(text, passage.start - origin, quote_start)
     page = store.page_at(passage.document_id, span.start)
@@ -97,9 +124,20 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
         answer_end=end - quote_start if mark else None,
         score=span.score,
         page_label=passage.page_label if page == passage.page else None,
-        kind=passage.kind,
-        table_header=passage.table_header,
+        kind=kind,
+        table_header=block.header if block else (),
+        heading_path=passage.heading_path,
+        row=cell.row if cell else None,
+        column=cell.column if cell else None,
     )
+
+
+def _whole_lines(text: str, start: int, end: int) -> tuple[int, int]:
+    """The lines that [start, end) stands in, without white space around them."""
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", end)
+    last = len(text) if last < 0 else last
+    return start - len(text[first:start].lstrip()), end + len(text[end:last].rstrip())
 
 
 def _lines(text: str, start: int, end: int) -> int:

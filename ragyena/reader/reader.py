@@ -52,7 +52,7 @@ class Reading:
     kind: AnswerKind
     text: str
     confidence: float
-    """Calibrated probability of the answer being right."""
+    """Calibrated probability of the answer being right, also of one that is withheld."""
     no_answer_probability: float
     """Calibrated probability of the context holding no answer."""
     spans: tuple[Span, ...]
@@ -225,14 +225,15 @@ class Reader:
                 spans = [*some, *(span for span in spans if span not in some)]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
-                text, kind, form, answer = written.text, "written", "written", _logarithm(written.confidence)
+                text, kind, form = written.text, _kind_of(written.text), "written"
+                answer = _logarithm(written.confidence)
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
             features = features_of(form, answer, no_answer[row])
             confidence = self.calibration.confidence(features) if text else 0.0
             if confidence < self.threshold() or not text:
-                text, kind = "", "abstained"
+                text, kind = "", "withheld"
             readings.append(
                 Reading(
                     kind=kind,
@@ -299,6 +300,16 @@ def _logarithm(probability: float) -> float:
     return math.log(probability) if probability > 0 else -math.inf
 
 
+def _kind_of(written: str) -> AnswerKind:
+    match written.casefold():
+        case "yes":
+            return "yes"
+        case "no":
+            return "no"
+        case _:
+            return "written"
+
+
 def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: int) -> bool:
     """True where a context can join a group: same number of passages, and at most ``most`` tokens together."""
     first, new = contexts[group[0]].token_ids, contexts[index].token_ids
@@ -306,7 +317,7 @@ def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: i
 
 
 def _nothing_to_read() -> Reading:
-    return Reading("abstained", "", 0.0, 1.0, (), np.zeros(0, np.float32))
+    return Reading("withheld", "", 0.0, 1.0, (), np.zeros(0, np.float32))
 
 
 def _folder(config: ReaderConfig) -> Path:

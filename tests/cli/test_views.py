@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from ragyena.cli.schemas import AnswerJson, answer_json
 from ragyena.cli.views import answer_view, packing_view
-from ragyena.types import Answer, AnswerKind, Citation, PackingLog, PackingLogEntry, Passage, ScoredPassage
+from ragyena.schemas import AnswerJson, answer_json
+from ragyena.types import Answer, AnswerKind, Citation, Closest, PackingLog, PackingLogEntry, Passage, ScoredPassage
 
 QUOTE = "The new bridge was built in 1932\nby Ada Stone."
 
@@ -31,11 +32,11 @@ def answer(kind: AnswerKind = "extracted", *, page: int | None = None) -> Answer
     )
     return Answer(
         question="When?",
-        text="" if kind == "abstained" else "1932",
+        text="" if kind == "withheld" else "1932",
         kind=kind,
         confidence=0.81,
         no_answer_probability=0.1,
-        citations=() if kind == "abstained" else (citation,),
+        citations=() if kind == "withheld" else (citation,),
         passages=(passage(page),),
         timings={"retrieve": 0.012, "pack": 0.003, "read": 1.25, "total": 1.3},
         log=PackingLog(entries, 8192, 10, 240, 250, 30),
@@ -77,11 +78,33 @@ def test_a_page_is_named_where_there_is_one() -> None:
     assert "/docs/bridges.md, page 12" in shown(answer(page=12))
 
 
-def test_abstaining_shows_the_best_passages() -> None:
-    lines = [line.strip() for line in shown(answer("abstained")).splitlines() if line.strip()]
-    assert lines[0] == "I don't know"
-    assert any("bridges.md" in line for line in lines)
-    assert any("The new bridge was built" in line for line in lines)
+def test_what_is_withheld_is_worded_as_doubt_with_the_closest_candidate() -> None:
+    withheld = answer("withheld")
+    (citation,) = answer().citations
+    near = replace(withheld, closest=Closest("1932", 0.12, citation))
+    lines = [line.strip() for line in shown(near).splitlines() if line.strip()]
+    assert lines[:-1] == [
+        "Not found in what was read",
+        "81% likely that the answer is not in it",
+        "closest: 1932  12% likely to be the answer",
+        "/docs/bridges.md, lines 3-4",
+        '"The new bridge was built in **1932** by Ada Stone."',
+    ]
+    text = shown(withheld)
+    assert "closest" not in text and "bridges.md" in text and "The new bridge was built" in text
+    assert "nothing in the index matches" in shown(replace(withheld, passages=()))
+
+
+def test_a_cell_stands_beside_its_column_and_in_its_row() -> None:
+    row = "Name: small pump; Weight (kg): 3.9"
+    (citation,) = answer().citations
+    cell = replace(
+        citation, quote=row, answer_start=31, answer_end=34, row="Name: small pump", column="Weight (kg)", kind="table"
+    )
+    text = shown(replace(answer(), text="3.9", citations=(cell,)))
+    assert 'Weight (kg): 3.9 - row "Name: small pump; Weight (kg): **3.9**"' in text
+    values = answer_json(replace(answer(), citations=(cell,))).citations[0]
+    assert (values.row, values.column) == ("Name: small pump", "Weight (kg)")
 
 
 def test_a_written_answer_says_so() -> None:
@@ -108,8 +131,11 @@ def test_the_packing_log_accounts_for_every_candidate_and_token() -> None:
 def test_json_has_every_field_of_the_schema_and_reads_back() -> None:
     printed = answer_json(answer(), id="q1", explain=True)
     values = printed.model_dump(by_alias=True)
-    assert values["schema"] == "ragyena.answer/1"
+    assert values["schema"] == "ragyena.answer/2"
     assert AnswerJson.model_validate(values) == printed
     assert values["packing"]["entries"][1]["outcome"] == "duplicate"
     assert answer_json(answer()).packing is None
-    assert answer_json(answer("abstained")).answer is None
+    withheld = answer_json(replace(answer("withheld"), closest=Closest("1932", 0.12, answer().citations[0])))
+    assert withheld.answer is None and withheld.closest is not None
+    assert (withheld.closest.text, withheld.closest.citation.document) == ("1932", "/docs/bridges.md")
+    assert AnswerJson.model_validate(withheld.model_dump(by_alias=True)) == withheld

@@ -210,6 +210,28 @@ def test_a_full_text_index_without_its_words_is_named(copy: Path, table: str) ->
     assert any(f"full text index {table} is damaged" in problem for problem in verify(copy).problems)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE lexicon_data SET block = x'ff00'",
+        "UPDATE characters_data SET block = x'ff00'",
+        "DELETE FROM lexicon_docsize WHERE id = 3",
+        "DELETE FROM characters_docsize",
+        "UPDATE lexicon_docsize SET sz = x'7f'",
+    ],
+)
+def test_full_text_indexes_are_built_again(copy: Path, damage: str) -> None:
+    with Index.open(copy, settings={"retriever.mode": "lexical"}) as index:
+        before = [[hit.passage.text for hit in index.search(words)] for words in ("whale", "図書館の開館時間")]
+    change(copy, damage)
+    assert not verify(copy).sound
+    report = verify(copy, repair=True)
+    assert report.sound, report.problems
+    assert report.repaired
+    with Index.open(copy, settings={"retriever.mode": "lexical"}) as index:
+        assert [[hit.passage.text for hit in index.search(words)] for words in ("whale", "図書館の開館時間")] == before
+
+
 def test_a_repair_does_not_trust_a_damaged_store(copy: Path) -> None:
     change(copy, "UPDATE embeddings SET vector = zeroblob(768) WHERE passage_id = 1")
     (path,) = copy.glob("vectors-*.faiss")

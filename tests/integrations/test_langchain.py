@@ -122,7 +122,7 @@ def test_documents_of_another_retriever(reader: RagyenaReader) -> None:
 
 def test_no_documents_is_an_abstention(reader: RagyenaReader) -> None:
     answer = reader.invoke({"question": "Anything?", "documents": []})
-    assert answer.kind == "abstained" and not answer.text and not answer.passages
+    assert answer.kind == "withheld" and not answer.text and not answer.passages
 
 
 def test_the_pipeline_answers_as_ask_does(pipeline: RagyenaPipeline) -> None:

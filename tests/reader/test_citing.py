@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.errors import IndexCorruptError
-from ragyena.reader.citing import cite
+from ragyena.reader.citing import cite, closest
 from ragyena.reader.reader import Reading
-from ragyena.types import AnswerKind, Context, PackingLog, Passage, ScoredPassage, Span
+from ragyena.types import AnswerKind, Block, Context, PackingLog, Passage, ScoredPassage, Span
 
 TEXT = (
     "The old bridge fell in 1911.\n\n"
@@ -23,14 +23,19 @@ TEXT = (
 class Shelf:
     """Documents by id, each with the offsets at which its pages start."""
 
-    def __init__(self, texts: dict[int, str], page_starts: tuple[int, ...] = ()) -> None:
-        self.texts, self.page_starts = texts, page_starts
+    def __init__(
+        self, texts: dict[int, str], page_starts: tuple[int, ...] = (), blocks: tuple[Block, ...] = ()
+    ) -> None:
+        self.texts, self.page_starts, self.blocks = texts, page_starts, blocks
 
     def read(self, document_id: int, start: int, end: int) -> str:
         return self.texts[document_id][start:end]
 
     def page_at(self, document_id: int, offset: int) -> int | None:
         return sum(start <= offset for start in self.page_starts) or None
+
+    def block_at(self, document_id: int, offset: int) -> Block | None:
+        return next((block for block in self.blocks if block.start <= offset < block.end), None)
 
 
 def passage(text: str, start: int, end: int, *, id: int = 0, page: int | None = None) -> Passage:
@@ -109,14 +114,46 @@ def test_a_sentence_is_cited_once_and_the_limit_holds() -> None:
 
 def test_a_written_answer_cites_sentences_without_a_mark() -> None:
     whole = context(passage(TEXT, 0, len(TEXT)))
-    (citation,) = cite(reading("yes", span(TEXT, "1932"), kind="written"), whole, Shelf({1: TEXT}), limit=3)
+    (citation,) = cite(reading("by then", span(TEXT, "1932"), kind="written"), whole, Shelf({1: TEXT}), limit=3)
     assert citation.answer_start is None and citation.answer_end is None
     assert "1932" in citation.quote
 
 
-def test_an_abstention_cites_nothing() -> None:
+def test_what_is_withheld_has_no_evidence_but_a_candidate_with_its_place() -> None:
     whole = context(passage(TEXT, 0, len(TEXT)))
-    assert cite(reading("", span(TEXT, "1932"), kind="abstained"), whole, Shelf({1: TEXT}), limit=3) == ()
+    first, second = span(TEXT, "1911", score=0.1), span(TEXT, "1932", score=0.2)
+    candidate = closest(reading("", first, second, kind="withheld"), whole, Shelf({1: TEXT}))
+    assert candidate is not None and (candidate.text, candidate.probability) == ("1932", 0.9)
+    assert candidate.citation.quote == "The new bridge was built in 1932 by Ada Stone."
+    assert closest(reading("", kind="withheld"), whole, Shelf({1: TEXT})) is None
+    assert closest(reading("1932", second), whole, Shelf({1: TEXT})) is None
+    assert cite(reading("", span(TEXT, "1932"), kind="withheld"), whole, Shelf({1: TEXT}), limit=3) == ()
+
+
+ROWS = "Pumps\n\nName: small pump; Weight (kg): 3.9; Use: wells; ponds\nName: large pump; Weight (kg): 12.5\n\nEnd."
+
+
+def test_a_cell_is_cited_with_its_whole_row_and_its_column() -> None:
+    table = Block(ROWS.index("Name"), ROWS.index("\n\nEnd"), "table", ("Name", "Weight (kg)", "Use"))
+    shelf = Shelf({1: ROWS}, blocks=(table,))
+    whole = context(passage(ROWS, 0, len(ROWS)))
+    (citation,) = cite(reading("3.9", span(ROWS, "3.9")), whole, shelf, limit=3)
+    assert citation.quote == "Name: small pump; Weight (kg): 3.9; Use: wells; ponds"
+    assert (citation.row, citation.column, citation.kind) == ("Name: small pump", "Weight (kg)", "table")
+    assert citation.table_header == table.header
+    assert citation.quote[citation.answer_start : citation.answer_end] == "3.9"
+    (prose,) = cite(reading("End", span(ROWS, "End")), whole, shelf, limit=3)
+    assert (prose.row, prose.column, prose.kind, prose.table_header) == (None, None, "prose", ())
+
+
+def test_code_is_cited_by_its_lines() -> None:
+    text = "Install it.\n\n    # a comment. Then this\n    pip install --no-deps ragyena\n\nDone."
+    code = Block(text.index("    #"), text.index("\n\nDone"), "code")
+    shelf = Shelf({1: text}, blocks=(code,))
+    (citation,) = cite(
+        reading("--no-deps", span(text, "--no-deps")), context(passage(text, 0, len(text))), shelf, limit=1
+    )
+    assert citation.quote == "pip install --no-deps ragyena"
 
 
 def test_the_page_is_that_of_the_answer_not_of_the_passage() -> None:

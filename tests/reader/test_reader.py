@@ -121,7 +121,7 @@ def test_reading_together_is_reading_one_by_one(shipped: Reader) -> None:
 def test_an_empty_context_has_no_answer(tiny: Callable[..., Path]) -> None:
     reader = Reader.open(ReaderConfig(checkpoint=str(tiny()), device="cpu"))
     reading = reader.read(context("Anything?", ()))
-    assert (reading.kind, reading.text, reading.confidence, reading.spans) == ("abstained", "", 0.0, ())
+    assert (reading.kind, reading.text, reading.confidence, reading.spans) == ("withheld", "", 0.0, ())
     assert reading.no_answer_probability == 1.0 and reading.slot_scores.shape == (0,)
     assert reader.read_batch([]) == []
 
@@ -132,7 +132,7 @@ def test_under_the_threshold_the_answer_is_withheld_and_its_spans_are_not(tiny: 
     answered = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0)).read(question)
     withheld = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=1.0)).read(question)
     assert answered.kind == "extracted" and answered.text
-    assert (withheld.kind, withheld.text) == ("abstained", "")
+    assert (withheld.kind, withheld.text) == ("withheld", "")
     assert withheld.spans == answered.spans and withheld.confidence == answered.confidence < 1
 
 

@@ -56,7 +56,7 @@ class _Unread:
 def tables(path: Path) -> list[list[list[str]]]:
     """The rows of cells of every table in a file, as they are drawn: header rows first, merged cells repeated."""
     with _pdfium_lock:
-        pdf = _open(path)
+        pdf = open_pdf(path)
         try:
             pages = [lay_out(_page(pdf, number, recognise=False)[0]) for number in range(len(pdf))]
         finally:
@@ -73,7 +73,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
 
 def _load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     started = time.monotonic()
-    pdf = _open(path)
+    pdf = open_pdf(path)
     recognise = _recognition(config)
     try:
         total = len(pdf)
@@ -152,7 +152,8 @@ def _count(pages: int) -> str:
     return "page" if pages == 1 else f"{pages} pages"
 
 
-def _open(path: Path) -> PdfDocument:
+def open_pdf(path: Path) -> PdfDocument:
+    """Open a file, even one that was cut off. Raises UnreadableDocumentError. One thread at a time may use pdfium."""
     import pypdfium2
     import pypdfium2.raw as pdfium
 

@@ -39,14 +39,20 @@ class CitationJson(_Json):
     end: int
     """Character offsets of the quote in the document's text: `text[start:end] == quote`."""
     quote: str
-    """The sentence or sentences that hold the answer, verbatim."""
+    """The sentence or sentences that hold or decide the answer, the row of a table, or the lines of code, verbatim."""
     answer_start: int | None
     answer_end: int | None
-    """Offsets of the answer in the quote; null where the answer was written, not extracted."""
+    """Offsets of the answer in the quote; null where the quote decides the answer and does not hold its words."""
     kind: types.BlockKind
-    """Kind of most of the passage."""
+    """Kind of the block that the answer stands in."""
     table_header: list[str]
     """Column names of its table; empty where it is none."""
+    heading_path: list[str]
+    """Headings the answer stands under, outermost first."""
+    row: str | None
+    """Of an answer in a table: the first cell of its row with its name (`Model: V-20`), null elsewhere."""
+    column: str | None
+    """Of an answer in a table: the name of its column, null where it has none."""
     score: float
     """Probability of this place under the reader."""
     file_state: types.FileState | None
@@ -87,6 +93,15 @@ class MatchJson(PassageJson):
     """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
 
 
+class ClosestJson(_Json):
+    """The candidate that came closest to an answer that is withheld."""
+
+    text: str
+    probability: float
+    """Calibrated probability that it is the answer."""
+    citation: CitationJson
+
+
 class AlternativeJson(_Json):
     text: str
     score: float
@@ -118,21 +133,24 @@ class PackingJson(_Json):
 class AnswerJson(_Json):
     """One answered question."""
 
-    schema_: Literal["ragyena.answer/1"] = Field(default="ragyena.answer/1", alias="schema")
+    schema_: Literal["ragyena.answer/2"] = Field(default="ragyena.answer/2", alias="schema")
     id: str | int | None
     """The `id` of the row of the questions file; null where there is none."""
     question: str
     answer: str | None
-    """The answer; null where the reader abstained."""
-    kind: Literal["extracted", "list", "written", "abstained"]
+    """The answer, `yes` or `no` for those kinds; null where it is withheld."""
+    kind: types.AnswerKind
+    """`extracted`: from one place; `list`: from several; `written`: in other words; `withheld`: too doubtful."""
     confidence: float
-    """Probability the reader gives this answer."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
     no_answer_probability: float
-    """Probability the reader gives to the context holding no answer."""
+    """Weight of there being no answer under the reader's softmax; not calibrated."""
+    closest: ClosestJson | None
+    """Where the answer is withheld, the candidate that came closest; null where nothing did, and for other kinds."""
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
     citations: list[CitationJson]
-    """Evidence, best first, for every item of a list; empty where the reader abstained."""
+    """Evidence, best first, for every item of a list; empty where the answer is withheld."""
     passages: list[PassageJson]
     """The most promising passages, best first."""
     alternatives: list[AlternativeJson]
@@ -161,9 +179,10 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         AnswerJson,
         answer,
         id=id,
-        answer=answer.text if answer.kind != "abstained" else None,
+        answer=answer.text if answer.kind != "withheld" else None,
+        closest=answer.closest and _convert(ClosestJson, answer.closest, citation=_citation(answer.closest.citation)),
         items=list(answer.items) if answer.kind == "list" else [],
-        citations=[_convert(CitationJson, citation, document=citation.source) for citation in answer.citations],
+        citations=[_citation(citation) for citation in answer.citations],
         passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],
         alternatives=[_convert(AlternativeJson, span) for span in answer.alternatives],
         timings={stage: round(seconds, 6) for stage, seconds in answer.timings.items()},
@@ -180,6 +199,10 @@ def match_json(match: types.ScoredPassage, file_state: types.FileState | None) -
     """Convert a passage of a search to its JSON form, with the state of its file."""
     scores = {"dense_score": match.dense_score, "lexical_score": match.lexical_score}
     return _passage(MatchJson, match, **scores, file_state=file_state)
+
+
+def _citation(citation: types.Citation) -> CitationJson:
+    return _convert(CitationJson, citation, document=citation.source)
 
 
 def _passage(model: type[Form], match: types.ScoredPassage, **scores: object) -> Form:

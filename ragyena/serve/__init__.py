@@ -1,0 +1,1 @@
+"""The HTTP server: ragyena's own API, OpenAI's, and the page."""

@@ -1,0 +1,134 @@
+"""The application: routes, errors as JSON, and the parts that live as long as the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+import ragyena
+from ragyena.errors import RagyenaError
+from ragyena.serve.guard import Guard
+from ragyena.serve.jobs import Jobs
+from ragyena.serve.library import Library
+from ragyena.serve.metrics import Metrics
+from ragyena.serve.pictures import PageServer
+from ragyena.serve.problems import (
+    ErrorBody,
+    InvalidRequestError,
+    NotFoundError,
+    RequestError,
+    error_headers,
+    error_json,
+    status_of,
+)
+from ragyena.serve.questions import QuestionQueue
+from ragyena.serve.routes import asking, documents, jobs, operations
+from ragyena.serve.state import Serving
+from ragyena.serve.uploads import stored_files
+
+__all__ = ["make_app"]
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": "An error."} for status in ("4XX", "5XX")
+}
+
+
+def make_app(library: Library) -> FastAPI:
+    """The application that serves the open indexes of ``library``; it closes what it makes, not them."""
+    config = library.config.serve
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        serving = Serving(
+            config=library.config,
+            library=library,
+            metrics=metrics,
+            questions=QuestionQueue(config.queue, config.batch, metrics),
+            jobs=Jobs(metrics),
+            pages=PageServer(),
+        )
+        app.state.serving = serving
+        _resume(serving)
+        try:
+            yield
+        finally:
+            deadline = time.monotonic() + config.shutdown_seconds
+            serving.ending = True
+            serving.jobs.close()
+            await serving.questions.drain(config.shutdown_seconds)
+            await serving.jobs.drain(max(0.0, deadline - time.monotonic()))
+            serving.close()
+
+    app = FastAPI(
+        title="ragyena",
+        version=ragyena.__version__,
+        description="Answers questions over documents, with exact citations.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=ERRORS,
+    )
+    for module in (asking, documents, jobs, operations):
+        app.include_router(module.router)
+    app.add_exception_handler(RagyenaError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(config.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+        )
+    app.add_middleware(Guard, config=config, metrics=metrics)
+    return app
+
+
+def _resume(serving: Serving) -> None:
+    """Add the uploaded files that are not in their index yet: the process that took them ended before."""
+    for served in serving.library:
+        serving.metrics.documents.labels(served.name).set(served.index.manifest.documents)
+        whole = {source.path for source in served.index.status().sources if source.complete}
+        if files := [path for path in stored_files(served.uploads) if str(path) not in whole]:
+            serving.jobs.add(served, files)
+
+
+def _reply(request: Request, error: RagyenaError, *, param: str | None = None) -> Response:
+    body = error_json(error, path=request.url.path, param=param)
+    return Response(body, status_of(error), error_headers(error))
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RagyenaError)
+    return _reply(request, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems, param = [], None
+    for item in error.errors()[:5]:
+        place = [str(part) for part in item["loc"] if part not in ("body", "query", "path")]
+        param = param or ".".join(place) or None
+        problems.append(f"{'.'.join(place) or 'the body'}: {item['msg']}")
+    problem = InvalidRequestError("; ".join(problems), hint="GET /openapi.json describes every request")
+    return _reply(request, problem, param=param)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _reply(request, NotFoundError("there is no such route", hint="GET /openapi.json lists the routes"))
+    problem = RequestError(str(error.detail), hint="GET /openapi.json describes every request")
+    problem.status = error.status_code
+    response = _reply(request, problem)
+    response.headers.update(error.headers or {})
+    return response

@@ -1,0 +1,91 @@
+"""The indexes that a server answers from: open, with one reader for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragyena.config import PipelineConfig
+from ragyena.errors import IndexNotFoundError, UsageError
+from ragyena.files import expanded
+from ragyena.index.index import Index
+from ragyena.index.storage import locate
+from ragyena.pipeline import Pipeline
+from ragyena.reader.reader import Reader
+
+__all__ = ["Library", "ServedIndex"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedIndex:
+    """An open index with its name in requests, and the folder of the files uploaded to it."""
+
+    name: str
+    pipeline: Pipeline
+    uploads: Path
+
+    @property
+    def index(self) -> Index:
+        return self.pipeline.index
+
+
+class Library:
+    """The served indexes by name, the default one first. A context manager."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        """Open the indexes of ``config.serve.indexes``, and make those that are not there yet.
+
+        Raises UsageError where two have one name, and the errors of ``Pipeline.open``.
+        """
+        self.config = config
+        self._served: dict[str, ServedIndex] = {}
+        with ExitStack() as opened, ThreadPoolExecutor(max_workers=1) as background:
+            loading = background.submit(Reader.open, config.reader)
+            for given in config.serve.indexes or (None,):
+                folder = locate(given, config)
+                if folder.name in self._served:
+                    raise UsageError(
+                        f"two indexes have the name '{folder.name}'", hint="serve them from folders of different names"
+                    )
+                index = opened.enter_context(Index.open(folder, create=True, settings=config))
+                if config.retriever.mode != "lexical":
+                    index.embedder()
+                pipeline = Pipeline(index, loading.result(), config)
+                self._served[folder.name] = ServedIndex(folder.name, pipeline, _uploads(folder, config))
+            self._opened = opened.pop_all()
+
+    @property
+    def default(self) -> ServedIndex:
+        return next(iter(self))
+
+    def __iter__(self) -> Iterator[ServedIndex]:
+        return iter(self._served.values())
+
+    def get(self, name: str | None) -> ServedIndex:
+        """The index of this name, None for the default one. Raises IndexNotFoundError."""
+        if name is None:
+            return self.default
+        if name not in self._served:
+            raise IndexNotFoundError(
+                f"no index '{name}' is served", hint=f"name one of these: {', '.join(self._served)}"
+            )
+        return self._served[name]
+
+    def close(self) -> None:
+        """Close the indexes."""
+        self._opened.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _uploads(folder: Path, config: PipelineConfig) -> Path:
+    if config.serve.uploads is not None:
+        return Path(expanded(config.serve.uploads)).absolute() / folder.name
+    return folder.with_name(f"{folder.name}.uploads")

@@ -1,0 +1,232 @@
+"""The queue before the reader: one thread answers, several questions at once where they can be read together.
+
+The queue is bounded: where it is full a question is refused at once, with the time after which to ask again. A question
+whose client has left, or whose time is up, is dropped unless it is being read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ragyena.config import PipelineConfig
+from ragyena.errors import IndexCorruptError, RagyenaError
+from ragyena.pipeline import Pipeline
+from ragyena.serve.metrics import Metrics
+from ragyena.serve.problems import BusyError, StoppingError, UnexpectedError
+from ragyena.types import Answer
+
+__all__ = ["Question", "QuestionQueue", "unexpected"]
+
+log = logging.getLogger("ragyena.serve")
+LONGEST_WAIT = 60
+"""The most seconds that ``Retry-After`` says."""
+FIRST_GUESS = 1.0
+"""Seconds a question takes, before one was measured."""
+SMOOTHING = 0.2
+"""Weight of the last question in the running mean of seconds."""
+
+
+Listener = Callable[[str, float], None]
+"""Receives a stage of a question that is done and its seconds, in the event loop."""
+
+
+@dataclass(eq=False, slots=True)
+class Question:
+    """A question that waits, with where its answer goes."""
+
+    pipeline: Pipeline
+    text: str
+    filters: Mapping[str, str]
+    settings: PipelineConfig
+    answer: asyncio.Future[Answer]
+    on_stage: Listener | None
+    accepted: float = field(default_factory=time.monotonic)
+    dropped: bool = False
+
+    def drop(self) -> None:
+        """Give it up: nobody waits for the answer any more."""
+        self.dropped = True
+        self.answer.cancel()
+
+    def goes_with(self, other: Question) -> bool:
+        """True where both can be read together."""
+        return self.pipeline is other.pipeline and self.filters == other.filters and self.settings == other.settings
+
+
+class QuestionQueue:
+    """Questions in, answers out. Made in the event loop; its one thread ends with ``drain``."""
+
+    def __init__(self, limit: int, batch: int, metrics: Metrics) -> None:
+        self._limit, self._batch, self._metrics = limit, batch, metrics
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Question] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._reading = 0
+        self._seconds = FIRST_GUESS
+        self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
+        self._thread.start()
+
+    def put(
+        self,
+        pipeline: Pipeline,
+        text: str,
+        *,
+        filters: Mapping[str, str],
+        settings: PipelineConfig,
+        on_stage: Listener | None = None,
+    ) -> Question:
+        """Accept a question. Raises BusyError where too many wait, and StoppingError once the server ends."""
+        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage)
+        with self._changed:
+            if self._closed:
+                raise StoppingError("the server is ending", hint="ask again when it has been started anew")
+            if len(self._waiting) >= self._limit:
+                self._drop_given_up()
+            if len(self._waiting) >= self._limit:
+                self._metrics.refused.labels("queue full").inc()
+                refusal = BusyError(
+                    f"{len(self._waiting)} questions wait already", hint="ask again after the seconds of Retry-After"
+                )
+                wait = self._seconds * (len(self._waiting) + self._reading)
+                refusal.retry_after = max(1, min(LONGEST_WAIT, math.ceil(wait)))
+                raise refusal
+            self._waiting.append(question)
+            self._metrics.waiting.set(len(self._waiting))
+            self._changed.notify()
+        return question
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait."""
+        return len(self._waiting)
+
+    def is_alive(self) -> bool:
+        """True while questions are answered."""
+        return self._thread.is_alive() and not self._closed
+
+    def close(self) -> None:
+        """Take no further questions; those accepted are answered."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the accepted questions are answered, ``seconds`` at most, and end the thread."""
+        self.close()
+        await asyncio.to_thread(self._thread.join, seconds)
+
+    # --- the thread
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._drop_given_up()
+                while not self._waiting and not self._closed:
+                    self._changed.wait()
+                    self._drop_given_up()
+                if not self._waiting:
+                    return
+                together = self._take()
+                self._reading = len(together)
+                self._metrics.waiting.set(len(self._waiting))
+            began = time.perf_counter()
+            try:
+                self._answer(together)
+            finally:
+                each = (time.perf_counter() - began) / len(together)
+                self._seconds += SMOOTHING * (each - self._seconds)
+                self._reading = 0
+
+    def _drop_given_up(self) -> None:
+        kept = [question for question in self._waiting if not question.dropped]
+        if len(kept) != len(self._waiting):
+            self._metrics.dropped.inc(len(self._waiting) - len(kept))
+            self._waiting = deque(kept)
+
+    def _take(self) -> list[Question]:
+        """The question that waits longest, and those behind it that can be read with it."""
+        first = self._waiting.popleft()
+        together = [first]
+        left: deque[Question] = deque()
+        for question in self._waiting:
+            if len(together) < self._batch and question.goes_with(first):
+                together.append(question)
+            else:
+                left.append(question)
+        self._waiting = left
+        return together
+
+    def _answer(self, together: list[Question]) -> None:
+        self._metrics.batches.observe(len(together))
+        try:
+            results = self._results(together)
+        except Exception as error:
+            if len(together) > 1:  # one of them fails: the others are answered all the same
+                for question in together:
+                    self._answer([question])
+                return
+            results = [error if isinstance(error, RagyenaError) else unexpected(error)]
+        for question, result in zip(together, results, strict=True):
+            if isinstance(result, Answer):
+                self._metrics.answers.labels(result.kind).inc()
+                for stage, seconds in result.timings.items():
+                    self._metrics.stages.labels(stage).observe(seconds)
+            self._tell(_deliver, question, result)
+
+    def _results(self, together: list[Question]) -> list[Answer | RagyenaError]:
+        first = together[0]
+
+        def on_stage(position: int, stage: str, seconds: float) -> None:
+            if (listener := together[position].on_stage) is not None:
+                self._tell(listener, stage, seconds)
+
+        first.pipeline.refresh()
+        results = first.pipeline.answers(
+            [question.text for question in together],
+            filters=first.filters,
+            settings=first.settings,
+            on_stage=on_stage,
+        )
+        for position, question in enumerate(together):
+            if isinstance(results[position], IndexCorruptError):  # a document may have been removed meanwhile
+                first.pipeline.refresh()
+                results[position] = first.pipeline.answers(
+                    [question.text], filters=first.filters, settings=first.settings
+                )[0]
+        return results
+
+    def _tell(self, call: Callable[..., None], *arguments: object) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def _deliver(question: Question, result: Answer | RagyenaError) -> None:
+    if question.answer.done():
+        return
+    if isinstance(result, RagyenaError):
+        question.answer.set_exception(result)
+        question.answer.exception()  # marked as seen, should the client be gone
+    else:
+        question.answer.set_result(result)
+
+
+def unexpected(error: BaseException) -> UnexpectedError:
+    """The error that says no more than that something failed; the log has the place, and no text of a document."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{code.co_filename}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    log.error("unexpected error", extra={"fields": {"error": type(error).__name__, "places": places[-12:]}})
+    return UnexpectedError(
+        f"unexpected {type(error).__name__}", hint="this is a bug in ragyena; the server's log has the place"
+    )

@@ -1,0 +1,161 @@
+"""``/v1/ask`` and ``/v1/search``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from ragyena.config import PipelineConfig
+from ragyena.errors import RagyenaError
+from ragyena.pipeline import checked_question
+from ragyena.schemas import AnswerJson, answer_json, match_json
+from ragyena.serve.library import ServedIndex
+from ragyena.serve.problems import ClientGoneError, error_json
+from ragyena.serve.questions import Listener, Question
+from ragyena.serve.replies import JsonReply
+from ragyena.serve.schemas import AskRequest, SearchJson, SearchRequest
+from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.state import Serving, ServingDependency
+from ragyena.settings import resolve
+from ragyena.types import Answer
+
+__all__ = ["answered", "ask_settings", "put_question", "router"]
+
+router = APIRouter(prefix="/v1", tags=["questions"])
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer."}
+}
+
+
+@router.post("/ask", response_model=AnswerJson, responses=STREAM)
+async def ask(body: AskRequest, request: Request, serving: ServingDependency) -> Response:
+    """Answer a question, with citations.
+
+    With `stream` the response is a stream of events: `accepted` (how many questions wait before it), a `stage` as each
+    of `retrieve`, `pack` and `read` ends with its seconds, then `answer` with the JSON that comes without `stream`, or
+    `error`.
+    """
+    served = serving.library.get(body.index)
+    settings = ask_settings(served, body)
+
+    def reply(answer: Answer) -> AnswerJson:
+        return answer_json(answer, id=body.id, explain=body.explain)
+
+    if not body.stream:
+        question = put_question(serving, served, body.question, body.filters, settings)
+        return JsonReply(reply(await answered(serving, question, request)))
+    stages: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
+    question = put_question(
+        serving, served, body.question, body.filters, settings, lambda stage, spent: stages.put_nowait((stage, spent))
+    )
+    return EventStream(_events(serving, question, stages, reply))
+
+
+@router.post("/search", response_model=SearchJson)
+async def search(body: SearchRequest, serving: ServingDependency) -> Response:
+    """Find passages, best first, without reading them."""
+    served = serving.library.get(body.index)
+    values = {} if body.mode is None else {"retriever.mode": body.mode}
+    settings = resolve(values, served.pipeline.config)
+
+    def find() -> SearchJson:
+        index = served.index
+        index.refresh()
+        passages = []
+        for match in index.search(body.query, k=body.k, filters=body.filters, settings=settings):
+            source, state = index.file_state(match.passage.document_id, match.passage.source)
+            passages.append(match_json(replace(match, passage=replace(match.passage, source=source)), state))
+        return SearchJson(query=body.query, passages=passages)
+
+    return JsonReply(await serving.run(find))
+
+
+def ask_settings(served: ServedIndex, body: AskRequest) -> PipelineConfig:
+    """The settings of a question. Raises ConfigError."""
+    given = {
+        "packer.context_tokens": body.context_tokens,
+        "retriever.top_k": body.top_k,
+        "reader.threshold": body.threshold,
+    }
+    return resolve({name: value for name, value in given.items() if value is not None}, served.pipeline.config)
+
+
+def put_question(
+    serving: Serving,
+    served: ServedIndex,
+    text: str,
+    filters: dict[str, str],
+    settings: PipelineConfig,
+    on_stage: Listener | None = None,
+) -> Question:
+    """Put a question into the queue. Raises EmptyQuestionError, BusyError and StoppingError."""
+    return serving.questions.put(
+        served.pipeline, checked_question(text), filters=filters, settings=settings, on_stage=on_stage
+    )
+
+
+async def answered(serving: Serving, question: Question, request: Request) -> Answer:
+    """Wait for the answer. A question whose client leaves or whose time is up is dropped.
+
+    Raises the error in the place of the answer, AnswerTimeoutError and ClientGoneError.
+    """
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await _first_of(question.answer, leaving, serving.config.serve.timeout_seconds)
+        if question.answer.done():
+            return question.answer.result()
+        if leaving.done():
+            raise ClientGoneError("the client left", hint="nobody waits for the answer")
+        raise serving.timed_out()
+    finally:
+        question.drop()
+        leaving.cancel()
+
+
+async def _first_of(one: asyncio.Future[Any], other: asyncio.Future[Any], seconds: float) -> None:
+    """Return once one of them is done, or after ``seconds``."""
+    await asyncio.wait({one, other}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _left(request: Request) -> None:
+    """Return once the client is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _events(
+    serving: Serving,
+    question: Question,
+    stages: asyncio.Queue[tuple[str, float]],
+    reply: Callable[[Answer], AnswerJson],
+) -> AsyncIterator[bytes]:
+    try:
+        yield frame({"waiting": max(0, serving.questions.waiting - 1)}, event="accepted")
+        deadline = question.accepted + serving.config.serve.timeout_seconds
+        upcoming = asyncio.ensure_future(stages.get())
+        try:
+            while True:
+                left = deadline - time.monotonic()
+                await _first_of(question.answer, upcoming, max(0.0, left))
+                if upcoming.done():
+                    stage, seconds = upcoming.result()
+                    yield frame({"stage": stage, "seconds": round(seconds, 6)}, event="stage")
+                    upcoming = asyncio.ensure_future(stages.get())
+                elif question.answer.done():
+                    yield frame(reply(question.answer.result()), event="answer")
+                    return
+                else:
+                    raise serving.timed_out()
+        finally:
+            upcoming.cancel()
+    except RagyenaError as error:
+        yield frame(json.loads(error_json(error)), event="error")
+    finally:
+        question.drop()
