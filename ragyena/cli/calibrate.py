@@ -78,8 +78,10 @@ def _lines(done: Recalibrated) -> Iterator[str]:
     yield f"{fit.calibration.fitted['questions']:,} questions; each kind by the fit on the others, in percent"
     head = ("right", "ECE", "AUROC", "ECE none", "AUROC none", "withheld", "none withheld")
     yield f"  {'':22}{'n':>6}" + "".join(f"{name:>15}" for name in head)
-    measures = ("right", "calibration_error", "auroc", "no_answer_error", "no_answer_auroc")
-    measures += ("withheld_answerable", "withheld_missing")
+    measures = (
+        *("right", "calibration_error", "auroc", "no_answer_error", "no_answer_auroc"),
+        *("withheld_answerable", "withheld_missing"),
+    )
     rows = [(one.source, f"{one.n:,}", [getattr(one, measure) for measure in measures]) for one in fit.left_out]
     means = [fit.mean(measure) for measure in measures], [fit.mean(measure, pooled=True) for measure in measures]
     rows += [("mean, kind left out", "", means[0]), ("mean, kind included", "", means[1])]

@@ -164,7 +164,7 @@ def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'':17}{'n':>6}" + "".join(f"{column:>15}" for column in _COLUMNS.values())
         for group, figures in condition["groups"].items():
             shown = (figures.get(column) for column in _COLUMNS)
-            cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+            cells = ("-" if f is None else _interval(*f[:3]) for f in shown)
             yield f"  {group:17}{figures['n']:>6}" + "".join(f"{cell:>15}" for cell in cells)
         yield "  packed: the evidence was read; cited: the best candidate lies in it; ECE, AUROC: of the confidence"
         for measure, stated in (("confidence", "right, were none withheld"), ("no_answer", "not in what was read")):
@@ -175,17 +175,18 @@ def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def _reliability_lines(measure: str, stated: str, found: Mapping[str, Any]) -> Iterator[str]:
     error, area = found["calibration_error"], found["auroc"]
     ranked = "" if area is None else f"; AUROC {_percent(area)}"
-    yield (
-        f"  {measure}: says {found['confidence']:.0%} on average, and {found['right']:.0%} are {stated}; "
-        f"calibration error {_percent(error)}, by chance {100 * found['by_chance']:.1f}{ranked}"
-    )
+    yield f"  {measure}: {found['confidence']:.0%} on average, {found['right']:.0%} {stated}"
+    yield f"    calibration error {_percent(error)}, by chance {100 * found['by_chance']:.1f}{ranked}"
     yield f"    {'it says':10}" + "".join(f"{one['confidence']:>6.0%}" for one in found["bins"])
     yield f"    {'it is true':10}" + "".join(f"{one['right']['mean']:>6.0%}" for one in found["bins"])
 
 
 def _percent(estimate: Mapping[str, float]) -> str:
-    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} ({low:.0f}-{high:.0f})"
+    return _interval(*(100 * estimate[key] for key in ("mean", "low", "high")))
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.{1 if mean < 99.95 else 0}f} ({low:.0f}-{high:.0f})"
 
 
 def comparison_lines(comparisons: Sequence[DocumentComparison]) -> Iterator[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ragyena.errors import DataError
 from ragyena.eval.journal import write_json
 from ragyena.eval.metrics import Estimate
-from ragyena.eval.reliability import Gaps, gaps
+from ragyena.eval.reliability import gaps
 from ragyena.eval.results import DocumentRun
 from ragyena.eval.significance import Difference, corrected, paired
 
@@ -86,32 +86,31 @@ def _compared(condition: str, pairs: Pairs, names: tuple[str, str]) -> DocumentC
         for pair in sorted(pairs, key=lambda pair: str(pair[0][field])):
             groups.setdefault(f"{field.partition('_')[2] or field} {pair[0][field]}", []).append(pair)
     tests = [
-        paired(
-            *([_value(pair[side], measure) for pair in some] for side in (1, 0)),
-            [pair[0]["document_id"] for pair in some],
-            (names[1], names[0]),
-            group,
-            measure,
-            resamples=_RESAMPLES,
-            seed=0,
-        )
+        _test(some, group, measure, names)
         for group, some in groups.items()
         for measure in (("right", "f1", "withheld", "brier") if group == "all" else ("right", "brier"))
     ]
-    found: Gaps = gaps(
-        *(
-            ([pair[side]["confidence"] for pair in pairs], [pair[side]["right_unwithheld"] for pair in pairs])
-            for side in (1, 0)
-        ),
-        [pair[0]["document_id"] for pair in pairs],
-        resamples=_RESAMPLES,
-    )
-    percent = [one and replace(one, **{k: 100 * getattr(one, k) for k in ("mean", "low", "high")}) for one in found]
-    assert percent[0] is not None
-    return DocumentComparison(condition, *names, tuple(corrected(tests)), percent[0], percent[1])
+    stated = [
+        ([pair[side]["confidence"] for pair in pairs], [pair[side]["right_unwithheld"] for pair in pairs])
+        for side in (1, 0)
+    ]
+    documents = [pair[0]["document_id"] for pair in pairs]
+    found = gaps(stated[0], stated[1], documents, resamples=_RESAMPLES)
+    area = None if found.auroc is None else _percent(found.auroc)
+    return DocumentComparison(condition, *names, tuple(corrected(tests)), _percent(found.calibration_error), area)
+
+
+def _test(pairs: Pairs, group: str, measure: str, names: tuple[str, str]) -> Difference:
+    first, second = ([_value(pair[side], measure) for pair in pairs] for side in (0, 1))
+    documents = [pair[0]["document_id"] for pair in pairs]
+    return paired(second, first, documents, (names[1], names[0]), group, measure, resamples=_RESAMPLES, seed=0)
+
+
+def _percent(estimate: Estimate) -> Estimate:
+    return Estimate(100 * estimate.mean, 100 * estimate.low, 100 * estimate.high)
 
 
 def _value(row: Mapping[str, Any], measure: str) -> float:
     if measure == "brier":
-        return 1.0 - (row["confidence"] - float(row["right_unwithheld"])) ** 2
+        return float(1.0 - (row["confidence"] - float(row["right_unwithheld"])) ** 2)
     return float(row[measure])

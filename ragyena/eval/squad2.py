@@ -65,8 +65,10 @@ def squad2(asked: Sequence[Asked], *, threshold: float, resamples: int, seed: in
         )
         return Squad2Part(len(some), em, f1)
 
-    ems, f1s = ([getattr(one.score, measure) for one in asked] for measure in ("em", "f1"))
-    return Squad2(threshold, *map(scored, parts), *best_threshold(asked, ems), *best_threshold(asked, f1s))
+    best_em, em_threshold = best_threshold(asked, [one.score.em for one in asked])
+    best_f1, f1_threshold = best_threshold(asked, [one.score.f1 for one in asked])
+    whole, has_answer, no_answer = map(scored, parts)
+    return Squad2(threshold, whole, has_answer, no_answer, best_em, em_threshold, best_f1, f1_threshold)
 
 
 def _at(one: Asked, threshold: float) -> Score:

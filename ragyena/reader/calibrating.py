@@ -152,12 +152,11 @@ def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) 
 
 def score_sources(calibration: Calibration, examples: Examples) -> tuple[SourceScore, ...]:
     """How true a calibration is on each source."""
-    confidence, no_answer = (
-        np.array([probability(one) for one in examples.features])
-        for probability in (calibration.confidence, calibration.no_answer_probability)
-    )
-    truth = (np.asarray(values, bool) for values in (examples.right, examples.missing))
-    return tuple(_scores(confidence, no_answer, *truth, np.asarray(examples.source), calibration.threshold))
+    confidence = np.array([calibration.confidence(one) for one in examples.features])
+    no_answer = np.array([calibration.no_answer_probability(one) for one in examples.features])
+    right, missing = np.asarray(examples.right, bool), np.asarray(examples.missing, bool)
+    source = np.asarray(examples.source)
+    return tuple(_scores(confidence, no_answer, right, missing, source, calibration.threshold))
 
 
 def _pairs(forms: Mapping[str, _Form], right: Any, missing: Any) -> Iterator[tuple[str, _Form, Any]]:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -217,8 +216,9 @@ class Reader:
         readings = []
         for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
             spans = [s.span for s in scored[:_ALTERNATIVES]]
-            text, answer, form = spans[0].text if spans else "", answers[row], cast(Form, "span")
+            text, answer = spans[0].text if spans else "", answers[row]
             kind: AnswerKind = "extracted"
+            form: Form = "span"
             some = [s.span for s in items[row]]
             if some:
                 text, kind, form = "; ".join(span.text for span in some), "list", "list"

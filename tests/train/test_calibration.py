@@ -74,8 +74,12 @@ class Knowing(ReaderModel):
 
 @pytest.fixture
 def fitted(
-    world: Any, stage: Callable[..., StageConfig], tiny_model: Callable[..., ReaderModelConfig]
+    world: Any,
+    stage: Callable[..., StageConfig],
+    tiny_model: Callable[..., ReaderModelConfig],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[Knowing, Fit]:
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 5)
     torch.manual_seed(0)
     model = Knowing(tiny_model(decoder_layers=0)).eval()
     config = stage(tokens_per_step=6000, unanswerable=0.2)
