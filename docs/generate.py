@@ -25,13 +25,14 @@ def pages() -> dict[str, str]:
     from ragyena.eval.retrieval import RetrievalReport
     from ragyena.report.described import load, make_described
     from ragyena.report.markdown import to_markdown
-    from ragyena.schemas import AnswerJson, ErrorJson
+    from ragyena.schemas import AnswerJson, ErrorJson, EvidenceJson
 
     return {
         "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
+        "evidence.schema.json": _schema(EvidenceJson.model_json_schema(by_alias=True)),
         "error.schema.json": _schema(ErrorJson.model_json_schema(by_alias=True)),
         "eval-results.schema.json": _schema(schema_of(Report)),
         "eval-answers.schema.json": _schema(schema_of(AnswerRow)),

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from ragyena.index.index import Index
     from ragyena.pipeline import Pipeline
     from ragyena.settings import Overrides
-    from ragyena.types import Answer, Citation, Document, Passage, ScoredPassage
+    from ragyena.types import Answer, Citation, Document, Evidence, EvidencePiece, Passage, ScoredPassage
 
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "Citation",
     "Document",
+    "Evidence",
+    "EvidencePiece",
     "Index",
     "Passage",
     "Pipeline",

@@ -14,23 +14,28 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from operator import attrgetter
 
 import numpy as np
+import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
-from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError
+from ragyena.config.pipeline import SEARCH_RESULTS
+from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, cite, closest
+from ragyena.reader.citing import DocumentStore, check_text, cite, closest
+from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, Citation, Context, Document, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, PackingLog, ScoredPassage
 
 __all__ = ["Pipeline", "checked_question", "make_answer"]
 
 _FIXED = ("index", "reader.checkpoint", "reader.device", "reader.dtype")
+_STAGES = ("retrieve", "pack", "read")
 
 
 def checked_question(question: str) -> str:
@@ -56,8 +61,19 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         closest=closest(reading, context, store),
         items=tuple(span.text for span in reading.spans[: reading.items]),
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
-        log=context.log,
+        log=_with_shares(context.log, reading.slot_scores),
     )
+
+
+def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> PackingLog:
+    """The log with each packed passage's part of the probability of the best spans of all of them."""
+    finite = slot_scores[np.isfinite(slot_scores)]
+    if not len(finite):
+        return log
+    weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
+    shares = (weights / weights.sum()).tolist()
+    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
+    return replace(log, entries=tuple(entries))
 
 
 class Pipeline:
@@ -165,6 +181,101 @@ class Pipeline:
         """
         return await asyncio.to_thread(self.ask, question, filters=filters, settings=settings)
 
+    def select(
+        self,
+        question: str,
+        *,
+        passages: int | None = None,
+        tokens: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+    ) -> Evidence:
+        """Choose the evidence for a question, for a person or another model to read, after reading the whole context.
+
+        Args:
+            question: A question in words.
+            passages: How many whole passages, at most; by default the setting ``evidence.passages``.
+            tokens: Sentences instead of passages, of at most so many tokens together (setting ``evidence.tokens``).
+            filters: Keep to documents whose ``source``, ``title`` or metadata field matches a value.
+            settings: Overrides for this question, such as ``{"packer.context_tokens": 32768}``, the length of the
+                context that is read.
+
+        Returns:
+            Pieces with their places, best first; each is byte for byte the text of its document.
+
+        Raises:
+            EmptyQuestionError, QuestionTooLongError, BudgetError: The question cannot be asked.
+            UsageError: Passages and tokens were both given.
+            ConfigError: A setting is wrong.
+            IndexCorruptError: The index is damaged.
+
+        Example:
+            >>> evidence = pipeline.select("When was the iron bridge built?", tokens=64)
+            >>> evidence.pieces[0].text
+            'The iron bridge was built in 1932.'
+        """
+        if passages is not None and tokens is not None:
+            raise UsageError("passages and tokens were both given", hint="give the one or the other")
+        given = {"evidence.passages": passages, "evidence.tokens": 0 if passages is not None else tokens}
+        overrides = {name: value for name, value in given.items() if value is not None}
+        config = resolve(overrides, self._at_call(settings))
+        reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
+        with self._turn:
+            times = [time.perf_counter()]
+            question = checked_question(question)
+            candidates = self.retrieve(question, filters=filters, settings=config)
+            times.append(time.perf_counter())
+            context = self.pack(question, candidates, settings=config)
+            times.append(time.perf_counter())
+            (scores,) = reader.token_scores([context])
+            pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
+            checked = tuple(map(self._checked, pieces))
+            times.append(time.perf_counter())
+        timings = {stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(times))}
+        return Evidence(question, checked, {**timings, "total": times[-1] - times[0]}, context.log)
+
+    def search(
+        self,
+        query: str,
+        *,
+        k: int | None = None,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+    ) -> list[ScoredPassage]:
+        """Find passages as ``Index.search`` does, or ranked by the reader where ``retriever.rerank`` says so.
+
+        The reader ranks the passages that ``packer.context_tokens`` hold; there are no more than these, without those
+        that nearly repeat another.
+
+        Args:
+            query: A question or words.
+            k: How many passages; by default the setting ``retriever.top_k``, or 10 where that is 0.
+            filters: Keep to documents whose ``source``, ``title`` or metadata field matches a value.
+            settings: Overrides for this call, such as ``{"retriever.rerank": "reader"}``.
+
+        Raises:
+            EmptyQuestionError, QuestionTooLongError, BudgetError: The query cannot be asked.
+            ConfigError: A setting is wrong.
+            IndexCorruptError: The index is damaged.
+
+        Example:
+            >>> found = pipeline.search("When was the iron bridge built?", settings={"retriever.rerank": "reader"})
+            >>> found[0].passage.source
+            'iron'
+        """
+        config = self._at_call(settings)
+        k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
+        if config.retriever.rerank == "none":
+            return self.index.search(query, k=k, filters=filters, settings=config)
+        reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
+        with self._turn:
+            query = checked_question(query)
+            most = packing.capacity(config.packer)
+            candidates = self.index.search(query, k=max(k, most), filters=filters, settings=_unranked(config))
+            context = self.pack(query, candidates, settings=config)
+            (scores,) = reader.token_scores([context])
+        return ranked([(context, scores)], config.evidence)[: max(k, 0)]
+
     def answers(
         self,
         questions: Sequence[str],
@@ -219,7 +330,7 @@ class Pipeline:
         """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)
-        return self.index.search(question, k=k, filters=filters, settings=config)
+        return self.index.search(question, k=k, filters=filters, settings=_unranked(config))
 
     def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
@@ -243,6 +354,15 @@ class Pipeline:
             citations=tuple(map(self._looked_up, answer.citations)),
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
+
+    def _checked(self, piece: EvidencePiece) -> EvidencePiece:
+        """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store
+        no longer holds its text."""
+        passage = piece.passage
+        stored = self.index.document(passage.document_id).text[passage.start : passage.end]
+        check_text(passage.source, passage.start, passage.text, stored)
+        source, state = self.index.file_state(passage.document_id, passage.source)
+        return replace(piece, passage=replace(passage, source=source), file_state=state)
 
     def _looked_up(self, citation: Citation) -> Citation:
         """The citation by the path that exists, with the state of the file there."""
@@ -295,6 +415,11 @@ class Pipeline:
                     f"settings: '{name}' cannot change in an open pipeline", hint="give it to Pipeline.open"
                 )
         return config
+
+
+def _unranked(config: PipelineConfig) -> PipelineConfig:
+    """The settings of a search whose passages are then read, in whatever order they come."""
+    return config.model_copy(update={"retriever": config.retriever.model_copy(update={"rerank": "none"})})
 
 
 def _raised(result: Answer | RagyenaError) -> Answer:

@@ -1,6 +1,7 @@
-"""The JSON of ``ragyena ask --json`` and ``index search --json``: a contract with programs, apart from inner types.
+"""The JSON of ``ask``, ``select``, ``index search`` and the server: a contract with programs, apart from inner types.
 
-Within a version fields are added, never renamed or taken away. ``docs/answer.schema.json`` is generated from here.
+Within a version fields are added, never renamed or taken away. ``docs/answer.schema.json`` and
+``docs/evidence.schema.json`` are generated from here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena import types
 
-__all__ = ["AnswerJson", "ErrorJson", "answer_json", "match_json"]
+__all__ = ["AnswerJson", "ErrorJson", "EvidenceJson", "answer_json", "evidence_json", "match_json"]
 
 BEST_PASSAGES = 5
 """Passages listed with an answer."""
@@ -93,6 +94,30 @@ class MatchJson(PassageJson):
     """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
 
 
+class EvidencePieceJson(PassageJson):
+    tokens: int
+    """Tokens of the text, counted by the reader's tokenizer."""
+    file_state: types.FileState | None
+    """The file compared with what was indexed; null for a document given in Python, and where it cannot be read."""
+    score: float
+    """Share of the evidence that reader and search give to it, between 0 and 1."""
+
+
+class EvidenceJson(_Json):
+    """The evidence for one question."""
+
+    schema_: Literal["ragyena.evidence/1"] = Field(default="ragyena.evidence/1", alias="schema")
+    question: str
+    tokens: int
+    """Tokens of all pieces."""
+    evidence: list[EvidencePieceJson]
+    """Passages, or neighbouring sentences of one, best first; `text` is byte for byte that of the document."""
+    timings: dict[str, float]
+    """Seconds: `retrieve`, `pack`, `read`, `total`."""
+    context_tokens: int
+    """Tokens read, padding included."""
+
+
 class ClosestJson(_Json):
     """The candidate that came closest to an answer that is withheld."""
 
@@ -116,6 +141,13 @@ class PackingEntryJson(_Json):
     slot: int | None
     tokens: int
     detail: str
+    document_id: int
+    start: int
+    end: int
+    """The passage is `text[start:end]` of its document."""
+    share: float | None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1; null
+    for a passage that did not enter."""
 
 
 class PackingJson(_Json):
@@ -195,6 +227,20 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
     )
 
 
+def evidence_json(evidence: types.Evidence) -> EvidenceJson:
+    """Convert the evidence for a question to its JSON form."""
+    return _convert(
+        EvidenceJson,
+        evidence,
+        evidence=[
+            _passage(EvidencePieceJson, piece, tokens=piece.tokens, file_state=piece.file_state)
+            for piece in evidence.pieces
+        ],
+        timings={stage: round(seconds, 6) for stage, seconds in evidence.timings.items()},
+        context_tokens=evidence.log.used_tokens if evidence.log else 0,
+    )
+
+
 def match_json(match: types.ScoredPassage, file_state: types.FileState | None) -> MatchJson:
     """Convert a passage of a search to its JSON form, with the state of its file."""
     scores = {"dense_score": match.dense_score, "lexical_score": match.lexical_score}
@@ -205,7 +251,7 @@ def _citation(citation: types.Citation) -> CitationJson:
     return _convert(CitationJson, citation, document=citation.source)
 
 
-def _passage(model: type[Form], match: types.ScoredPassage, **scores: object) -> Form:
+def _passage(model: type[Form], match: types.ScoredPassage | types.EvidencePiece, **scores: object) -> Form:
     return _convert(model, match.passage, document=match.passage.source, score=match.score, **scores)
 
 

@@ -28,16 +28,20 @@ __all__ = [
     "Closest",
     "Context",
     "Document",
+    "Evidence",
+    "EvidencePiece",
     "FileState",
     "Heading",
     "PackingLog",
     "PackingLogEntry",
     "PackingOutcome",
     "Passage",
+    "Placed",
     "Progress",
     "ScoredPassage",
     "Skipped",
     "Span",
+    "place",
 ]
 
 
@@ -167,6 +171,13 @@ class PackingLogEntry:
     """Tokens of the passage, its header included."""
     detail: str = ""
     """The reason, where there is one: ``nearly the text of passage 17``."""
+    document_id: int = -1
+    start: int = 0
+    end: int = 0
+    """The passage is ``text[start:end]`` of this document of the index."""
+    share: float | None = None
+    """Its part of what speaks for an answer: the probability of its best span, of all packed passages together 1. None
+    before the context was read, and for a passage that did not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +321,69 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: ``retrieve``, ``pack``, ``read``."""
     log: PackingLog | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePiece:
+    """A passage, or some neighbouring sentences of one, chosen as evidence and read again from the store:
+    ``document.text[passage.start:passage.end] == passage.text``."""
+
+    passage: Passage
+    """The text chosen and its place; of sentences, with the ids, headings and kind of the passage they were taken
+    from."""
+    score: float
+    """Share of the evidence that the reader and the retriever give to it, between 0 and 1; comparable within one
+    question."""
+    tokens: int
+    """Tokens of the text, counted by the reader's tokenizer."""
+    file_state: FileState | None = None
+    """The file compared with what was indexed; None for a document given in Python, and where it cannot be read."""
+
+    @property
+    def text(self) -> str:
+        """The text chosen, byte for byte that of the document."""
+        return self.passage.text
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The parts of a context that are worth giving to another model, best first."""
+
+    question: str
+    pieces: tuple[EvidencePiece, ...]
+    """Best first by score."""
+    timings: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage: ``retrieve``, ``pack``, ``read``, ``total``."""
+    log: PackingLog | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all pieces."""
+        return sum(piece.tokens for piece in self.pieces)
+
+
+class Placed(Protocol):
+    """Something with a place in a document: a passage, a citation, or their JSON."""
+
+    @property
+    def page(self) -> int | None: ...
+    @property
+    def page_label(self) -> str | None: ...
+    @property
+    def line_start(self) -> int: ...
+    @property
+    def line_end(self) -> int: ...
+
+
+def place(placed: Placed) -> str:
+    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
+    if placed.page is not None and placed.page_label not in (None, str(placed.page)):
+        return f"page {placed.page_label} ({placed.page} in the file)"
+    if placed.page is not None:
+        return f"page {placed.page}"
+    if placed.line_start == placed.line_end:
+        return f"line {placed.line_start}"
+    return f"lines {placed.line_start}-{placed.line_end}"
 
 
 class Progress(Protocol):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ragyena import Index, Pipeline
 from ragyena.config import PipelineConfig
-from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, QuestionTooLongError
+from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, QuestionTooLongError, UsageError
 from ragyena.reader.reader import Reading
 from ragyena.settings import Overrides
-from ragyena.types import Answer, Context
+from ragyena.types import Answer, Context, Document
 
 QUESTIONS = ["When was the iron bridge built?", "Who was the keeper of the lamp?"]
 
@@ -95,3 +96,65 @@ def test_an_open_index_stays_open(small_index: Path, small_config: PipelineConfi
             assert pipeline.config.retriever.mode == "lexical", "the settings of the index are the base"
             assert len(pipeline.retrieve(QUESTIONS[0])) <= 2
         assert index.search("bridge")
+
+
+# --- evidence
+
+
+def test_evidence_is_the_text_of_its_document(pipeline: Pipeline) -> None:
+    for evidence in (pipeline.select(QUESTIONS[0], passages=2), pipeline.select(QUESTIONS[0], tokens=40)):
+        assert evidence.question == QUESTIONS[0] and evidence.pieces
+        assert set(evidence.timings) == {"retrieve", "pack", "read", "total"} and evidence.log is not None
+        for piece in evidence.pieces:
+            text = Path(piece.passage.source).read_text(encoding="utf-8")
+            assert text[piece.passage.start : piece.passage.end] == piece.text
+            assert piece.file_state == "unchanged"
+        shares = [piece.score for piece in evidence.pieces]
+        assert shares == sorted(shares, reverse=True)
+    assert evidence.tokens <= 40
+
+
+def test_evidence_by_settings_and_by_arguments(pipeline: Pipeline) -> None:
+    assert len(pipeline.select(QUESTIONS[0], settings={"evidence.passages": 1}).pieces) == 1
+    by_tokens = pipeline.select(QUESTIONS[0], settings={"evidence.tokens": 30})
+    assert by_tokens.tokens <= 30
+    whole = pipeline.select(QUESTIONS[0], passages=1, settings={"evidence.tokens": 30})
+    assert whole.pieces[0].text in Path(whole.pieces[0].passage.source).read_text(encoding="utf-8")
+    assert len(whole.pieces) == 1
+    with pytest.raises(UsageError, match="both"):
+        pipeline.select(QUESTIONS[0], passages=1, tokens=30)
+    with pytest.raises(EmptyQuestionError):
+        pipeline.select("  ")
+    with pytest.raises(ConfigError, match=r"evidence\.passages"):
+        pipeline.select(QUESTIONS[0], passages=0)
+
+
+def test_evidence_that_the_index_no_longer_holds_is_refused(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = Index.document
+
+    def changed(self: Index, document_id: int) -> Document:
+        found = document(self, document_id)
+        return replace(found, text=found.text.upper())
+
+    monkeypatch.setattr(Index, "document", changed)
+    with pytest.raises(IndexCorruptError, match="no longer holds"):
+        pipeline.select(QUESTIONS[0])
+
+
+def test_a_search_ranked_by_the_reader(pipeline: Pipeline) -> None:
+    query = "the bridge, the lamp and the tea"
+    plain = pipeline.search(query, k=5)
+    assert plain == pipeline.index.search(query, k=5)
+    ranked = pipeline.search(query, k=5, settings={"retriever.rerank": "reader", "evidence.rank_weight": 0})
+    assert {p.passage.passage_id for p in ranked} == {p.passage.passage_id for p in plain}
+    assert [p.score for p in ranked] == sorted({p.score for p in ranked}, reverse=True)
+    assert all(p.lexical_score is not None for p in ranked)
+    assert len(pipeline.search(query, k=1, settings={"retriever.rerank": "reader"})) == 1
+    assert pipeline.ask(query, settings={"retriever.rerank": "reader"}).log == pipeline.ask(query).log
+
+
+def test_an_index_alone_does_not_pretend_to_rerank(pipeline: Pipeline) -> None:
+    with pytest.raises(ConfigError, match="no reader"):
+        pipeline.index.search("bridge", settings={"retriever.rerank": "reader"})

@@ -73,7 +73,7 @@ def test_every_public_function_is_documented(holder: object) -> None:
 
 
 def test_the_exported_names() -> None:
-    values = ["Answer", "Citation", "Document", "Passage", "ScoredPassage"]
+    values = ["Answer", "Citation", "Document", "Evidence", "EvidencePiece", "Passage", "ScoredPassage"]
     assert sorted(ragyena.__all__) == sorted([*values, "Index", "Pipeline", "RagyenaError", "__version__", "open"])
     for name in ragyena.__all__:
         assert getattr(ragyena, name) is not None

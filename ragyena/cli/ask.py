@@ -34,7 +34,7 @@ from ragyena.parsing import MalformedError, parse_json_lines
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
 
-__all__ = ["command"]
+__all__ = ["command", "one_question", "opening"]
 
 LARGEST_QUESTIONS = 256_000_000
 """Bytes of a file of questions."""
@@ -79,11 +79,11 @@ def command(
         with interruptible("the answers printed so far are complete"):
             _ask_rows(rows, questions, index, config, filters, explain=explain, quiet=quiet)
         return
-    text = _one_question(question)
+    text = one_question(question)
     with interruptible("nothing was changed"):
         from ragyena.pipeline import Pipeline
 
-        with _opening(quiet):
+        with opening(quiet):
             opened = Pipeline.open(index, settings=config)
         with opened:
             answer = opened.ask(text, filters=filters)
@@ -101,7 +101,7 @@ def command(
         console.print(packing_view(answer.log))
 
 
-def _one_question(question: str | None) -> str:
+def one_question(question: str | None) -> str:
     if question is None or question == "-":
         if sys.stdin.isatty():
             raise EmptyQuestionError("no question was given", hint='ragyena ask "When was it built?", or pipe one in')
@@ -111,7 +111,7 @@ def _one_question(question: str | None) -> str:
     return question
 
 
-def _opening(quiet: bool) -> AbstractContextManager[Any]:
+def opening(quiet: bool) -> AbstractContextManager[Any]:
     """A sign of life while the index and the reader are opened."""
     if quiet or not sys.stderr.isatty():
         return nullcontext()

@@ -89,7 +89,8 @@ class TerminalProgress:
     Use as a context manager. Stages under two seconds leave no trace; ``quiet`` shows notes alone.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, line_every: float = LINE_EVERY) -> None:
+        """``line_every``: seconds between lines where stderr is no terminal."""
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
         from rich.table import Column
 
@@ -97,7 +98,7 @@ class TerminalProgress:
 
         self._console = VisibleConsole(sys.stderr)
         self._draws = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
-        self._quiet = quiet
+        self._quiet, self._line_every = quiet, line_every
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=16),
@@ -141,7 +142,7 @@ class TerminalProgress:
             self._update(now)
             if stage.total is not None and stage.done >= stage.total:
                 self._finish()  # what is printed next stands where the bar was
-        elif not self._quiet and now - stage.began >= SHOW_AFTER and now - self._last_line >= LINE_EVERY:
+        elif not self._quiet and now - stage.began >= SHOW_AFTER and now - self._last_line >= self._line_every:
             self._last_line = now
             self.note(f"{stage.description}: {', '.join(part for part in (stage.pace(now), self._status) if part)}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
     from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
+
+
+class Rerank(StrEnum):
+    """Values of ``--rerank``."""
+
+    none = "none"
+    reader = "reader"
+
 
 LISTED = 20
 """Files that ``status`` lists without ``--files``."""
@@ -196,16 +206,26 @@ def search(
         int | None, typer.Option("--top-k", "-k", metavar="N", help="Passages to show (retriever.top_k).")
     ] = None,
     where: WhereOption = None,
+    rerank: Annotated[
+        Rerank | None, typer.Option(help="Rank the passages by reading them (setting retriever.rerank).")
+    ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the passages that a question would retrieve."""
-    config = configure(pipeline, {"retriever.top_k": top_k})
+    config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank and rerank.value})
     filters = parse_filters(where or [])
-    from ragyena.index.index import Index
+    with ExitStack() as stack:
+        if config.retriever.rerank == "none":
+            from ragyena.index.index import Index
 
-    with Index.open(index, settings=config) as opened:
-        matches = opened.search(query, filters=filters)
+            opened = stack.enter_context(Index.open(index, settings=config))
+            matches = opened.search(query, filters=filters)
+        else:
+            from ragyena.pipeline import Pipeline
+
+            reading = stack.enter_context(Pipeline.open(index, settings=config))
+            opened, matches = reading.index, reading.search(query, filters=filters)
         states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
     matches = [
         replace(match, passage=replace(match.passage, source=source))
@@ -215,7 +235,8 @@ def search(
         from ragyena.schemas import match_json
 
         passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
-        emit_json({"schema": "ragyena.index.search/1", "query": query, "passages": passages})
+        values = {"query": query, "rerank": config.retriever.rerank, "passages": passages}
+        emit_json({"schema": "ragyena.index.search/1", **values})
     elif matches:
         from ragyena.cli.views import passages_view
 

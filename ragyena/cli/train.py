@@ -1,19 +1,42 @@
-"""``ragyena train``: runs a training recipe."""
+"""``ragyena train``: runs a training recipe; ``tune`` tunes a reader on questions of one's own, ``calibrate`` fits its
+confidence."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from ragyena.cli import calibrate, tune
 from ragyena.cli.console import TerminalProgress, interruptible
 from ragyena.cli.options import QuietOption, SetOption
 
-__all__ = ["command"]
+__all__ = ["app"]
 
 
-def command(
+class _RecipeFirst(TyperGroup):
+    """``train RECIPE ...`` is ``train recipe RECIPE ...``: the first word names a command only where it is one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["recipe", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RecipeFirst,
+    help="Train a reader or a language model; tune a reader on your own questions; fit its confidence. `train RECIPE` "
+    "is `train recipe RECIPE`.",
+    no_args_is_help=True,
+)
+app.command("tune")(tune.command)
+app.command("calibrate")(calibrate.command)
+
+
+@app.command("recipe")
+def recipe_(
     recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run; by default runs/RECIPE.")] = None,
     overrides: SetOption = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
 from rich.console import Console, Group, RenderableType
@@ -13,9 +13,9 @@ from rich.text import Text
 
 from ragyena.cli.console import short_path
 from ragyena.cli.terminal import one_line, visible
-from ragyena.types import Answer, Citation, FileState, PackingLog, Passage, ScoredPassage
+from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, ScoredPassage, place
 
-__all__ = ["answer_view", "packing_view", "passages_view", "place", "timings_line"]
+__all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "timings_line"]
 
 BEST_PASSAGES = 3
 """Passages shown where no answer was found and none came close."""
@@ -43,7 +43,7 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
 
 def timings_line(answer: Answer) -> str:
     """``retrieve 40 ms, pack 12 ms, read 1.2 s; 34 passages, 8,120 of 8,192 tokens``."""
-    stages = ", ".join(f"{stage} {_seconds(spent)}" for stage, spent in answer.timings.items() if stage != "total")
+    stages = _stages(answer.timings)
     if answer.log is None:
         return stages
     count = len(answer.passages)
@@ -60,6 +60,28 @@ def passages_view(passages: Sequence[ScoredPassage], states: Sequence[FileState 
         excerpt = " ".join(scored.passage.text.split())
         shortened = excerpt[:EXCERPT] + (" ..." if len(excerpt) > EXCERPT else "")
         parts.append(Padding(_text(shortened), (0, 0, 0, 5), expand=False))
+    return Group(*parts)
+
+
+def evidence_view(evidence: Evidence) -> RenderableType:
+    """Each piece line by line, under its place, its headings and its share of the evidence; then the time it took."""
+    parts: list[RenderableType] = []
+    for number, piece in enumerate(evidence.pieces, 1):
+        detail = f"{piece.score:.0%}, {piece.tokens} tokens"
+        parts.append(_head(number, piece.passage.source, place(piece.passage), detail))
+        parts += _file_note(piece.file_state)
+        for line in (piece.passage.header, " | ".join(piece.passage.table_header)):
+            if line:
+                parts.append(Padding(_text(line, style="dim"), (0, 0, 0, 5), expand=False))
+        lines = [visible(line.rstrip()) for line in piece.text.splitlines() if line.strip()]
+        parts += [Padding(Text(line), (0, 0, 0, 5), expand=False) for line in lines]
+        parts.append(Text(""))
+    if not parts:
+        parts += [Text("nothing in the index matches the question", style="bold"), Text("")]
+    count = len(evidence.pieces)
+    total = f"{count} piece{'' if count == 1 else 's'}, {evidence.tokens:,} tokens"
+    read = "" if evidence.log is None else f" of {evidence.log.used_tokens:,} read"
+    parts.append(Text(f"  {_stages(evidence.timings)}; {total}{read}", style="dim"))
     return Group(*parts)
 
 
@@ -86,17 +108,6 @@ def packing_view(log: PackingLog) -> RenderableType:
         f"used {log.used_tokens:,}, of which {padding:,} padding; free {log.context_tokens - log.used_tokens:,}"
     )
     return Group(table, Text(""), Text(account))
-
-
-def place(passage: Passage | Citation) -> str:
-    """``page 3``, ``page iv (4 in the file)`` or ``lines 10-12``."""
-    if passage.page is not None and passage.page_label not in (None, str(passage.page)):
-        return f"page {passage.page_label} ({passage.page} in the file)"
-    if passage.page is not None:
-        return f"page {passage.page}"
-    if passage.line_start == passage.line_end:
-        return f"line {passage.line_start}"
-    return f"lines {passage.line_start}-{passage.line_end}"
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
@@ -165,6 +176,10 @@ def _tail(source: str) -> str:
     """The last two parts of a path, for lists of many."""
     parts = source.rsplit("/", 2)
     return "/".join(parts[-2:]) if len(parts) > 1 else source
+
+
+def _stages(timings: Mapping[str, float]) -> str:
+    return ", ".join(f"{stage} {_seconds(spent)}" for stage, spent in timings.items() if stage != "total")
 
 
 def _seconds(spent: float) -> str:

@@ -15,7 +15,14 @@ from ragyena.config.language import (
     RecallTrainConfig,
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
-from ragyena.config.pipeline import IndexConfig, PackerConfig, PipelineConfig, ReaderConfig, RetrieverConfig
+from ragyena.config.pipeline import (
+    EvidenceConfig,
+    IndexConfig,
+    PackerConfig,
+    PipelineConfig,
+    ReaderConfig,
+    RetrieverConfig,
+)
 from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
@@ -28,6 +35,7 @@ from ragyena.config.training import (
     TrainConfig,
     TrainingStage,
 )
+from ragyena.config.tuning import TuneConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -37,6 +45,7 @@ __all__ = [
     "ContextStageConfig",
     "DataConfig",
     "EvalConfig",
+    "EvidenceConfig",
     "HyenaConfig",
     "IndexConfig",
     "LanguageDataConfig",
@@ -57,5 +66,6 @@ __all__ = [
     "SuiteConfig",
     "TrainConfig",
     "TrainingStage",
+    "TuneConfig",
     "parse",
 ]

@@ -10,7 +10,15 @@ from pydantic import Field
 from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import Fraction, Positive, Strict
 
-__all__ = ["SEARCH_RESULTS", "IndexConfig", "PackerConfig", "PipelineConfig", "ReaderConfig", "RetrieverConfig"]
+__all__ = [
+    "SEARCH_RESULTS",
+    "EvidenceConfig",
+    "IndexConfig",
+    "PackerConfig",
+    "PipelineConfig",
+    "ReaderConfig",
+    "RetrieverConfig",
+]
 
 
 SEARCH_RESULTS = 10
@@ -63,6 +71,9 @@ class RetrieverConfig(Strict):
     """Dense (embeddings), lexical (BM25), or both fused by reciprocal rank."""
     top_k: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Passages to retrieve; 0 for as many as the context budget can hold."""
+    rerank: Literal["none", "reader"] = "none"
+    """Order of the passages of ``index search``: as the search ranks them, or as the reader does after reading them
+    (those that ``packer.context_tokens`` hold). ``ask`` and ``select`` read all they retrieve in any case."""
     candidates: Positive = 200
     """Passages taken from each of the dense and the lexical search before fusion (never fewer than the result)."""
     rrf_k: Positive = 60
@@ -107,6 +118,18 @@ class ReaderConfig(Strict):
     """Arithmetic of the layers; ``auto`` is bfloat16 where the device multiplies matrices faster in it."""
 
 
+class EvidenceConfig(Strict):
+    """Evidence for another model: the best passages or sentences of a context, by the reader's scores."""
+
+    passages: Positive = 10
+    """Whole passages to choose, where ``tokens`` is 0."""
+    tokens: Annotated[int, Field(ge=0, le=131_072)] = 0
+    """Tokens of the sentences to choose instead of passages."""
+    rank_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
+    """Weight of the retriever: this times log(1 / (2 + rank)) is added to the reader's score of a passage; 0 leaves
+    the choice to the reader alone."""
+
+
 class PipelineConfig(Strict):
     """One runnable pipeline: settings of all its parts and of the server. A file in ``pipelines/`` is one of these."""
 
@@ -118,4 +141,5 @@ class PipelineConfig(Strict):
     retriever: RetrieverConfig = RetrieverConfig()
     packer: PackerConfig = PackerConfig()
     reader: ReaderConfig = ReaderConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     serve: ServeConfig = ServeConfig()

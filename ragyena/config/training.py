@@ -156,8 +156,9 @@ class StageConfig(ContextStageConfig):
     kind: Literal["reader"] = "reader"
     model: ReaderModelConfig
     start: str = "encoder"
-    """``encoder`` (the bundled MiniLM encoder), ``scratch``, ``shipped`` (the reader inside the package), the name of
-    an earlier stage, or a checkpoint folder."""
+    """``encoder`` (the bundled MiniLM encoder), ``pair-encoder`` (the encoder that ``ragyena train --pair-encoder``
+    names), ``scratch``, ``shipped`` (the reader inside the package), the name of an earlier stage, or a checkpoint
+    folder, of a reader or a pair reader."""
     average: dict[str, Fraction] = Field(default_factory=dict)
     """The finished model is an average of weights (Wortsman et al. 2022): the weight in it of each of other readers of
     the same model: ``start`` (the stage's), ``shipped``, earlier stages, or checkpoint folders. The stage's own model
@@ -166,17 +167,23 @@ class StageConfig(ContextStageConfig):
     """Tokens of contexts, drawn as the stage draws them, on which the no-answer score alone is fitted at the end; 0 for
     none."""
     teacher: str = ""
-    """An earlier stage or a checkpoint folder, a reader of the same width and depth, whose hidden states and spans are
-    distilled; empty for none."""
+    """An earlier stage or a checkpoint folder, a reader that reads the same contexts, whose hidden states, spans and
+    answer modes are distilled; empty for none."""
     pair_teacher: str | tuple[str, ...] = ()
     """Earlier stages or checkpoint folders, pair readers, the average of whose spans is distilled in place of the
     ``teacher``'s; empty for none."""
     hidden_weight: float = 2.0
-    """Weight of the normalised hidden-state error against the teacher at the start."""
+    """Weight of the normalised hidden-state error against the ``teacher`` at the start; 0 for a teacher of another
+    width or depth."""
+    pair_hidden_weight: float = 0.0
+    """As ``hidden_weight``, of the passage states of the first ``pair_teacher``, which has the reader's width and
+    depth."""
     hidden_final: Fraction = 0.15
     """Fraction of ``hidden_weight`` at the stage's end: a teacher's states hold a better reader back."""
     teacher_weight: float = 0.5
-    """Weight of the cross-entropy to the teacher's span distribution (temperature 2)."""
+    """Weight of the cross-entropy to the teachers' span distribution (temperature 2), that of no answer included."""
+    mode_weight: float = 0.0
+    """Weight of the ``teacher``'s answer modes: that an answer is to be written, that it is a list, and yes or no."""
     span_weight: float = 0.5
     """Weight of the gold spans at the start; doubles over the stage."""
     write_weight: float = 0.2
@@ -196,7 +203,11 @@ class StageConfig(ContextStageConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> StageConfig:
-        if self.average.get("start") and self.start in ("encoder", "scratch"):
+        if self.pair_hidden_weight and (self.teacher or not self.pair_teacher):
+            raise ValueError("pair_hidden_weight needs a pair_teacher, and no teacher: states are learnt from one")
+        if self.mode_weight and not self.teacher:
+            raise ValueError("mode_weight needs a teacher, a reader that reads whole contexts")
+        if self.average.get("start") and self.start in ("encoder", "pair-encoder", "scratch"):
             raise ValueError(f"average with start needs a reader to start from, not {self.start}")
         if sum(self.average.values()) >= 1:
             raise ValueError("the weights of average leave none for the stage's own model")

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
-from ragyena.errors import EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
+from ragyena.errors import ConfigError, EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.inspection import IndexStatus, status
 from ragyena.index.listing import Origin, Page, list_files, origins
@@ -117,6 +117,11 @@ class IndexView:
         query = replace_surrogates(query)
         filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
         retriever = resolve(settings, self.settings).retriever
+        if retriever.rerank != "none":
+            raise ConfigError(
+                f"an index has no {retriever.rerank} to rank its passages (setting retriever.rerank)",
+                hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
+            )
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
         if k <= 0:
             return []

@@ -153,6 +153,14 @@ class AnswerDecoder(nn.Module):
         copy = self._copy_attention(hidden_B1D, memory)[:, 0]
         return DecoderStep(vocabulary, copy, self.copy_gate(hidden_B1D[:, 0]).float().sigmoid()[:, 0])
 
+    def first_token(self, question: Tensor, passages: Tensor, inputs: ReaderInput, word: Tensor) -> Tensor:
+        """[B, V] log probabilities of the first token of an answer."""
+        memory = self.memory(question, passages, inputs)
+        step = self.distribution(self.hidden(memory.begin_ids[:, None], memory, word), memory, word)
+        copied = torch.zeros_like(step.vocabulary).scatter_add(1, memory.ids, step.copy)
+        mixed = (1 - step.gate[:, None]) * step.vocabulary.exp() + step.gate[:, None] * copied
+        return mixed.clamp(min=_FLOOR**2).log()
+
     def _copy_attention(self, hidden_BTD: Tensor, memory: Memory) -> Tensor:
         """[B, T, M] fp32."""
         scores = self.copy_query(hidden_BTD) @ memory.copy_keys.transpose(1, 2)

@@ -3,8 +3,11 @@
 ``config.json`` is the model's configuration with ``format_version`` and ``weights_sha256``. Tensors are stored as
 ``storage`` says, per tensor: ``float32``, ``float16``, ``bfloat16``, or ``int8`` (symmetric, one fp16 scale a row,
 under ``<name>::scale``). Tensors that share memory are stored once. The file's own metadata record both, so that
-``load_state`` returns fp32 under the names that were saved. Each file is written atomically, and a folder whose files
-do not belong together is refused.
+``load_state`` returns fp32 under the names that were saved.
+
+Weights of more than ``LARGEST_FILE`` bytes are in several files, ``model-00001-of-00003.safetensors`` and so on, with
+the index ``model.safetensors.index.json`` of the safetensors convention; ``weights_sha256`` then has a digest a file.
+Each file is written atomically, ``config.json`` last, and a folder whose files do not belong together is refused.
 """
 
 from __future__ import annotations
@@ -13,13 +16,16 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, TypeAlias, TypeVar
 
 import torch
+from huggingface_hub import split_torch_state_dict_into_shards
 from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -28,10 +34,12 @@ from torch import Tensor, nn
 from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.mixers import check_mixers
-from ragyena.parsing import MalformedError, parse_json, read_json
+from ragyena.model.storage import SCALE, Storage, decode, encode
+from ragyena.parsing import MalformedError, read_json
 
 __all__ = [
     "FORMAT_VERSION",
+    "LARGEST_FILE",
     "ModelConfig",
     "Storage",
     "file_sha256",
@@ -40,27 +48,30 @@ __all__ = [
     "load_model",
     "load_state",
     "save_checkpoint",
+    "saved",
     "weights_digest",
 ]
 
 FORMAT_VERSION = 1
 LARGEST_CONFIG = 1_000_000
 """Bytes of a config.json."""
+LARGEST_FILE = 45 * 2**20
+"""Bytes of a file of weights: hosts of repositories take no larger ones, or slowly."""
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.json", "README.md"
+INDEX_FILE = "model.safetensors.index.json"
+_LARGEST_INDEX = 16_000_000  # bytes
+_PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_HEADER = 2**20  # bytes left for a file's names, shapes and metadata
 
 ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
 Config = TypeVar("Config", bound=BaseModel)
 Model = TypeVar("Model", bound=nn.Module)
-Storage = Literal["float32", "float16", "bfloat16", "int8"]
 
 _KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig] | type[PairModelConfig]] = {
     "reader": ReaderModelConfig,
     "causal": CausalModelConfig,
     "pair": PairModelConfig,
 }
-_SCALE = "::scale"
-_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-_CLIP_RATIOS = (1.0, 0.98, 0.95, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7)
 _UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError)
 """Errors that reading tensors of a damaged file raises."""
 _NAMED_AT_MOST = 5
@@ -86,28 +97,28 @@ def save_checkpoint(
 
     Raises StorageError where the disk is full or the folder cannot be written; then the folder is unchanged.
     """
-    tensors, metadata = _encode(module_state, storage)
+    tensors, metadata = encode(module_state, storage)
     scratch = folder / f".writing-{os.getpid()}"
     try:
         for abandoned in folder.glob(".writing-*"):  # by a process that was killed
             shutil.rmtree(abandoned, ignore_errors=True)
         scratch.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, scratch / WEIGHTS_FILE, metadata=metadata)
-        values = {
-            "format_version": FORMAT_VERSION,
-            **config.model_dump(mode="json"),
-            "weights_sha256": file_sha256(scratch / WEIGHTS_FILE),
-        }
-        (scratch / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        digests = _save_weights(tensors, metadata, scratch)
+        values = {"format_version": FORMAT_VERSION, **config.model_dump(mode="json"), "weights_sha256": digests}
         if tokenizer is not None:
             shutil.copyfile(tokenizer, scratch / TOKENIZER_FILE)
         if card is not None:
             (scratch / CARD_FILE).write_text(card, encoding="utf-8")
-        written = [scratch / WEIGHTS_FILE, *sorted(p for p in scratch.iterdir() if p.name != WEIGHTS_FILE)]
+        written = sorted(scratch.iterdir())
+        (scratch / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        written.append(scratch / CONFIG_FILE)
         for path in written:
             _sync(path)
         for path in written:
             path.replace(folder / path.name)
+        for former in folder.glob("model*"):  # of a checkpoint in more or fewer files
+            if former.name not in {path.name for path in written} and _is_of_weights(former.name):
+                former.unlink()
         _sync(folder)
     except (OSError, SafetensorError) as error:
         raise StorageError(
@@ -117,50 +128,24 @@ def save_checkpoint(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _encode(
-    state: Mapping[str, Tensor], storage: Storage | Mapping[str, Storage]
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    policy: Mapping[str, Storage] = {"*": storage} if isinstance(storage, str) else storage
-    for pattern, kind in policy.items():
-        if kind not in get_args(Storage):
-            raise ValueError(f"storage '{kind}' for '{pattern}'; known: {', '.join(get_args(Storage))}")
-    tensors: dict[str, Tensor] = {}
-    quantised: list[str] = []
-    same: dict[str, str] = {}
-    first: dict[tuple[Any, ...], str] = {}
-    for name, tensor in state.items():
-        place = (tensor.device, tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if tensor.numel() and place in first:
-            same[name] = first[place]
-            continue
-        first[place] = name
-        kind = next((k for pattern, k in policy.items() if fnmatchcase(name, pattern)), "float32")
-        plain = tensor.detach()
-        if kind == "int8" and plain.is_floating_point() and plain.ndim >= 2:
-            # on the tensor's own device: on a CPU it takes seconds of a training
-            tensors[name], tensors[name + _SCALE] = (t.cpu() for t in _quantise(plain.float().contiguous()))
-            quantised.append(name)
-        else:
-            dtype = _DTYPES.get(kind, torch.float32) if plain.is_floating_point() else plain.dtype
-            tensors[name] = plain.cpu().contiguous().to(dtype, copy=True)
-    version = {"format": "pt", "format_version": str(FORMAT_VERSION)}
-    return tensors, version | {"int8": json.dumps(sorted(quantised)), "same": json.dumps(same)}
+def _save_weights(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], folder: Path) -> str | dict[str, str]:
+    """Writes the tensors in as many files as they need; the digest of the only file, or of each of several."""
+    header = {"format": "pt", "format_version": str(FORMAT_VERSION), **metadata}
+    split = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=LARGEST_FILE - _HEADER)
+    parts = split.filename_to_tensors or {WEIGHTS_FILE: []}
+    for number, (file, names) in enumerate(parts.items()):
+        # The first file's metadata say all; the others' are there and say nothing.
+        own = header if number == 0 else header | {"int8": "[]", "same": "{}"}
+        save_file({name: tensors[name] for name in names}, folder / file, metadata=own)
+    if not split.is_sharded:
+        return file_sha256(folder / WEIGHTS_FILE)
+    index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+    (folder / INDEX_FILE).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    return {file: file_sha256(folder / file) for file in parts}
 
 
-def _quantise(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """int8 values and fp16 scales [rows...]: of a few ways to clip a row, the one with the least squared error."""
-    largest = matrix.abs().amax(-1, keepdim=True)
-    best_error, best_scale = torch.full_like(largest, float("inf")), torch.zeros_like(largest)
-    for ratio in _CLIP_RATIOS:
-        scale = (largest * (ratio / 127)).half().float()
-        error = (_levels(matrix, scale) * scale - matrix).square().sum(-1, keepdim=True)
-        best_scale = torch.where(error < best_error, scale, best_scale)
-        best_error = torch.minimum(error, best_error)
-    return _levels(matrix, best_scale).to(torch.int8), best_scale[..., 0].half().contiguous()
-
-
-def _levels(matrix: Tensor, scale: Tensor) -> Tensor:
-    return (matrix / scale.clamp_min(torch.finfo(torch.float32).tiny)).round().clamp(-127, 127)
+def _is_of_weights(name: str) -> bool:
+    return name in (WEIGHTS_FILE, INDEX_FILE) or _PART.fullmatch(name) is not None
 
 
 def _sync(path: Path) -> None:
@@ -169,6 +154,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def saved(folder: Path) -> bool:
+    """True where a checkpoint was written to the folder, to its end."""
+    return (folder / CONFIG_FILE).is_file()
 
 
 def file_sha256(path: Path) -> str:
@@ -212,7 +202,7 @@ def load_model(model_type: Callable[[Config], Model], config: Config, folder: Pa
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
     stored = {name: shape for name, shape in _shapes(folder).items() if name not in _RETIRED}
     _check_fit(own, {name: stored.get(name, shape) for name, shape in own.items()}, str(folder))
-    if unexpected := [name for name in stored if name.removesuffix(_SCALE) not in own]:
+    if unexpected := [name for name in stored if name.removesuffix(SCALE) not in own]:
         _check_fit(own, {**own, **{name: stored[name] for name in unexpected}}, str(folder))
     load_into(module, load_state(folder), str(folder))
     return module
@@ -224,20 +214,21 @@ def load_state(folder: Path) -> dict[str, Tensor]:
     Raises CheckpointError where the weights are missing, truncated, altered, or of a format this version cannot read.
     """
     values, _ = _read_config(folder)
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing", hint=_DAMAGED)
+    files = _WeightFiles.of(folder, values)
+    files.check_digests()
+    stored: dict[str, Tensor] = {}
+    metadata: list[dict[str, str]] = []
+    for path in files.paths:
+        with _opened(path) as file:
+            metadata.append(file.metadata() or {})
+            _check_version(metadata[-1].get("format_version"), path)
+            stored |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
     try:
-        expected = values.get("weights_sha256")
-        if expected is not None and file_sha256(path) != expected:
-            raise CheckpointError(f"{path} is not the file that was saved with {CONFIG_FILE}", hint=_DAMAGED)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            names = file.keys()
-            stored = {name: file.get_tensor(name) for name in names}
-    except _UNREADABLE as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
-    return _decode(stored, metadata, path)
+        return decode(stored, metadata)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{files.paths[0]} has metadata that do not fit its tensors: {error}", hint=_DAMAGED
+        ) from error
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -295,16 +286,74 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Path]:
     return values, path
 
 
-def _shapes(folder: Path) -> dict[str, list[int]]:
-    """The shapes of the stored tensors, of which none is read."""
-    path = folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing", hint=_DAMAGED)
+@dataclass(frozen=True, slots=True)
+class _WeightFiles:
+    """The files of weights that a folder's ``config.json`` names."""
+
+    paths: tuple[Path, ...]
+    digests: Mapping[str, str]
+    """By file name; empty where ``config.json`` has none."""
+
+    @classmethod
+    def of(cls, folder: Path, values: Mapping[str, Any]) -> _WeightFiles:
+        """Raises CheckpointError where a file is missing, or the index and ``config.json`` name other files."""
+        digests = values.get("weights_sha256")
+        index = folder / INDEX_FILE
+        if isinstance(digests, dict) or (digests is None and index.is_file()):
+            names = _indexed(index)
+            if isinstance(digests, dict) and set(digests) != set(names):
+                raise CheckpointError(f"{index} is not the index that was saved with {CONFIG_FILE}", hint=_DAMAGED)
+        else:
+            names, digests = [WEIGHTS_FILE], {} if digests is None else {WEIGHTS_FILE: digests}
+        for name in names:
+            if not (folder / name).is_file():
+                raise CheckpointError(f"{folder / name} is missing", hint=_DAMAGED)
+        return cls(tuple(folder / name for name in names), digests or {})
+
+    def check_digests(self) -> None:
+        """Raises CheckpointError for a file that is not the one that was saved."""
+        for path in self.paths:
+            try:
+                actual = file_sha256(path)
+            except OSError as error:
+                raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+            if path.name in self.digests and actual != self.digests[path.name]:
+                raise CheckpointError(f"{path} is not the file that was saved with {CONFIG_FILE}", hint=_DAMAGED)
+
+
+def _indexed(index: Path) -> list[str]:
+    """The files that an index names, in their order. Raises CheckpointError."""
+    try:
+        values = read_json(index, _LARGEST_INDEX)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{index} is missing", hint=_DAMAGED) from error
+    except (OSError, MalformedError) as error:
+        raise CheckpointError(f"{index} cannot be read: {error}", hint=_DAMAGED) from error
+    parts = values.get("weight_map") if isinstance(values, dict) else None
+    names = list(parts.values()) if isinstance(parts, dict) else []
+    # A name leads to no other folder.
+    if not names or not all(isinstance(name, str) and _PART.fullmatch(name) for name in names):
+        raise CheckpointError(f"{index} names no files of weights", hint=_DAMAGED)
+    return sorted(set(names))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file of weights. What reading a damaged one raises becomes CheckpointError."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 -- no mapping
+            yield file
     except _UNREADABLE as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    """The shapes of the stored tensors, of which none is read."""
+    shapes: dict[str, list[int]] = {}
+    for path in _WeightFiles.of(folder, _read_config(folder)[0]).paths:
+        with _opened(path) as file:
+            shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 -- no mapping
+    return shapes
 
 
 def _check_size(config: BaseModel, folder: Path) -> None:
@@ -323,7 +372,7 @@ def _check_size(config: BaseModel, folder: Path) -> None:
     if least > held:
         raise CheckpointError(
             f"{folder} does not fit the model: {CONFIG_FILE} describes at least {least:,} weights, "
-            f"{WEIGHTS_FILE} holds {held:,}",
+            f"the files of weights hold {held:,}",
             hint="the weights belong to another configuration: use the config.json they were saved with",
         )
 
@@ -332,19 +381,3 @@ def _check_version(version: object, path: Path) -> None:
     if str(version) != str(FORMAT_VERSION):
         problem = f"{path} has format version {version!r}; this ragyena reads {FORMAT_VERSION}"
         raise CheckpointError(problem, hint="use the version of ragyena that wrote it, or convert the checkpoint")
-
-
-def _decode(stored: dict[str, Tensor], metadata: Mapping[str, str], path: Path) -> dict[str, Tensor]:
-    _check_version(metadata.get("format_version"), path)
-    try:
-        quantised, same = parse_json(metadata["int8"]), parse_json(metadata["same"])
-        for name in quantised:
-            values, scale = stored[name], stored.pop(name + _SCALE)
-            if values.dtype != torch.int8 or scale.shape != values.shape[:-1]:  # a product of both could be huge
-                raise ValueError(f"'{name}' is not an int8 matrix with a scale a row")
-            stored[name] = values.float() * scale.float()[..., None]
-        state = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
-        state.update({name: state[original] for name, original in same.items()})
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise CheckpointError(f"{path} has metadata that do not fit its tensors: {error}", hint=_DAMAGED) from error
-    return state

@@ -150,19 +150,37 @@ class PairReader(nn.Module):
 
         Raises ValueError where a question and a passage together are longer than ``longest``.
         """
+        return self.read(inputs, dtype=dtype, layers=layers)[0]
+
+    def read(
+        self,
+        inputs: ReaderInput,
+        *,
+        dtype: torch.dtype,
+        layers: list[nn.Module] | None = None,
+        states: bool = False,
+    ) -> tuple[SpanScores, list[Tensor]]:
+        """The scores of ``span_scores``, and where ``states`` are wanted those of the passages' tokens [B, P, S, D]: as
+        embedded, then after each layer."""
         batch, passages, slot = inputs.token_ids.shape
         pairs = Pairs.of(inputs, self.config.separators)
         x_NTD = self._embed(pairs, dtype)
         bias = self._bias(pairs.mask, dtype)
+        place_NS1 = pairs.place.clamp(max=x_NTD.shape[1] - 1)[..., None]
+
+        def of_passages(x: Tensor) -> Tensor:
+            return x.gather(1, place_NS1.expand(-1, -1, x.shape[2])).view(batch, passages, slot, -1)
+
+        kept = [of_passages(x_NTD)] if states else []
         for layer in layers or self.layers:
             x_NTD = layer(x_NTD, bias)
-        scores_NT2 = self.span(x_NTD).float()
-        scores_NS2 = scores_NT2.gather(1, pairs.place.clamp(max=x_NTD.shape[1] - 1)[..., None].expand(-1, -1, 2))
-        scores = scores_NS2.view(batch, passages, slot, 2).masked_fill(~inputs.text_mask[..., None], NEVER)
+            if states:
+                kept.append(of_passages(x_NTD))
+        scores = of_passages(self.span(x_NTD).float()).masked_fill(~inputs.text_mask[..., None], NEVER)
         # The no-answer score is the average over the pairs of passages that are there.
         present = inputs.token_mask.any(2)[..., None].float()
         null = (self.null(x_NTD[:, 0]).float().view(batch, passages, 2) * present).sum(1)
-        return SpanScores(scores[..., 0], scores[..., 1], null / present.sum(1).clamp(min=1))
+        return SpanScores(scores[..., 0], scores[..., 1], null / present.sum(1).clamp(min=1)), kept
 
     def _embed(self, pairs: Pairs, dtype: torch.dtype) -> Tensor:
         length = pairs.ids.shape[1]

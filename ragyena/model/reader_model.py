@@ -193,9 +193,21 @@ class ReaderModel(nn.Module):
         self, batch: ReaderInput, *, dtype: torch.dtype | None = None, layers: list[nn.Module] | None = None
     ) -> Iterator[Encoded]:
         """The embedded context, then the states after each layer."""
-        question, passages = self.embed(batch, dtype or self.dtype)
-        yield Encoded(question, passages)
+        embedded = Encoded(*self.embed(batch, dtype or self.dtype))
+        yield embedded
+        following = self.encode_from(0, embedded, batch, layers=layers)
+        del embedded  # long contexts are large: one layer's states at a time stay alive
+        yield from following
+
+    def encode_from(
+        self, first: int, states: Encoded, batch: ReaderInput, *, layers: list[nn.Module] | None = None
+    ) -> Iterator[Encoded]:
+        """The states after each layer from ``first`` on, from the ``states`` that enter it."""
+        question, passages = states.question, states.passages
+        del states
         for index, layer in enumerate(layers or self.layers):
+            if index < first:
+                continue
             selected = self._select(index, passages, batch.token_mask)
             question, passages = layer(question, passages, batch.question_mask, batch.token_mask, selected)
             yield Encoded(question, passages)

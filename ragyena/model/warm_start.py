@@ -1,4 +1,4 @@
-"""First weights of a model: from a BERT or MPNet encoder in the Hugging Face layout, or from another reader."""
+"""First weights of a model: from a BERT or MPNet encoder in the Hugging Face layout, or from another model of ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from ragyena.model.pair_reader import PairLayer, PairReader
 from ragyena.model.reader_model import ReaderLayer, ReaderModel
 from ragyena.parsing import read_json
 
-__all__ = ["pair_config", "read_encoder", "start_from_encoder", "start_from_reader", "start_pair", "words_mapped"]
+__all__ = [
+    "pair_config",
+    "read_encoder",
+    "start_from_encoder",
+    "start_from_pair",
+    "start_from_reader",
+    "start_pair",
+    "words_mapped",
+]
 
 _PASSAGE_POSITION = 16  # BERT's passages follow the question; a slot's positions start from this one of theirs
 _PAIR_HINT = "name the folder of a BERT or MPNet encoder: config.json, model.safetensors, tokenizer.json"
@@ -93,6 +101,36 @@ def start_from_reader(model: ReaderModel, source: ReaderModel) -> None:
     model.load_state_dict(shared, strict=False)
     for layer, other in zip(model.reader_layers, source.reader_layers, strict=True):
         layer.mixer.init_from(other.mixer)
+
+
+def start_from_pair(model: ReaderModel, source: PairReader) -> None:
+    """Copies embeddings, feed-forwards, norms and the span head of a pair reader, trained or as an encoder started it;
+    each mixer takes what it can of the layer's attention (``Mixer.init_from``).
+
+    Word embeddings are those of the reader's own word pieces. The relative position bias of MPNet has no counterpart in
+    a reader and is left out: near tokens are a matter of the filters, which start at zero and are learnt. Raises
+    CheckpointError where widths or depths differ, or a mixer can take nothing.
+    """
+    config = source.config
+    with _fitting("the pair reader does not fit the model", "give the reader its width, depth and vocabulary"):
+        if len(source.layers) != len(model.layers):
+            raise KeyError(f"{len(source.layers)} layers for {len(model.layers)}")
+        model.word.weight.copy_(source.word.weight[source.vocabulary])
+        model.segment.weight.zero_()
+        if source.segment is not None:
+            model.segment.weight.copy_(source.segment.weight)
+        positions = source.position.weight[config.first_position :]
+        model.question_position.weight.copy_(positions[: model.question_position.num_embeddings])
+        slot = model.slot_position.num_embeddings
+        model.slot_position.weight.copy_(positions[_PASSAGE_POSITION : _PASSAGE_POSITION + slot])
+        model.embedding_norm.load_state_dict(source.embedding_norm.state_dict())
+        model.span.load_state_dict(source.span.state_dict())
+        for index, (layer, other) in enumerate(zip(model.reader_layers, source.pair_layers, strict=True)):
+            attention = AttentionMixer(model.config, index)
+            attention.load_state_dict({n: t for n, t in other.state_dict().items() if n.startswith(("project", "out"))})
+            layer.mixer.init_from(attention)
+            for part in ("mixer_norm", "ffn", "ffn_norm"):
+                getattr(layer, part).load_state_dict(getattr(other, part).state_dict())
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -201,7 +239,8 @@ def _fitting(problem: str, hint: str) -> Iterator[None]:
         try:
             yield
         except (KeyError, RuntimeError) as error:
-            raise CheckpointError(f"{problem}: {error}", hint=hint) from error
+            detail = error.args[0] if error.args else error
+            raise CheckpointError(f"{problem}: {detail}", hint=hint) from error
 
 
 def _copy_layer(

@@ -18,7 +18,7 @@ from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 if TYPE_CHECKING:
     from ragyena.reader.reader import Reading
 
-__all__ = ["DocumentStore", "cite", "closest"]
+__all__ = ["DocumentStore", "check_text", "cite", "closest"]
 
 _LEAST_SHARE = 0.01  # of the best place's probability; below it the same words stand there for something else
 _LONGEST_LINES = 1200  # chars of a row or of lines of code that are quoted whole
@@ -87,15 +87,20 @@ def _evidence(reading: Reading) -> Iterator[Span]:
             yield span
 
 
+def check_text(source: str, start: int, read: str, stored: str) -> None:
+    """Raises IndexCorruptError where a document no longer holds what was read from its character ``start`` on."""
+    if read != stored:
+        raise IndexCorruptError(
+            f"the index no longer holds what was read from {source} at characters {start}-{start + len(read)}",
+            hint="`ragyena index verify` finds the damage; `ragyena index add` of the document repairs it",
+        )
+
+
 def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool) -> Citation:
     origin = max(0, passage.start - MARGIN)
     text = store.read(passage.document_id, origin, passage.end + MARGIN)
     start, end = span.start - origin, span.end - origin
-    if text[start:end] != span.text:
-        raise IndexCorruptError(
-            f"the index no longer holds what was read from {passage.source} at characters {span.start}-{span.end}",
-            hint="`ragyena index verify` finds the damage; `ragyena index add` of the document repairs it",
-        )
+    check_text(passage.source, span.start, span.text, text[start:end])
     block = store.block_at(passage.document_id, span.start)
     kind = block.kind if block else "prose"
     quote_start, quote_end = sentence_span(text, start, end)

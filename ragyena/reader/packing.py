@@ -119,7 +119,8 @@ class _Entrant:
     def log_entry(self) -> PackingLogEntry:
         passage, score = self.scored.passage, self.scored.score
         return PackingLogEntry(
-            passage.passage_id, passage.source, score, self.outcome, self.slot, self.tokens, self.detail
+            *(passage.passage_id, passage.source, score, self.outcome, self.slot, self.tokens, self.detail),
+            *(passage.document_id, passage.start, passage.end),
         )
 
 

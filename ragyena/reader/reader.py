@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +27,15 @@ from ragyena.model.confidence import Calibration, Form, features_of, load_calibr
 from ragyena.model.inputs import collate
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
+from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
@@ -178,19 +182,43 @@ class Reader:
 
     def read_batch(self, contexts: Sequence[Context]) -> list[Reading]:
         """Read contexts, those of like shape together. Results are in the order given."""
-        readings: dict[int, Reading] = {}
+        return self._in_groups(contexts, self._read_group, _nothing_to_read)
+
+    def token_scores(self, contexts: Sequence[Context]) -> list[TokenScores]:
+        """The score of each token to start or end an answer, of contexts read as by ``read_batch``; nothing is
+        extracted or written."""
+        return self._in_groups(contexts, self._score_group, TokenScores.of_nothing)
+
+    def _in_groups(
+        self,
+        contexts: Sequence[Context],
+        read: Callable[[Sequence[Context]], Sequence[Result]],
+        of_nothing: Callable[[], Result],
+    ) -> list[Result]:
+        """The results of reading those of like shape together, in the order given; of a context without passages
+        ``of_nothing``."""
+        results: dict[int, Result] = {}
         most = self.batch_tokens
         groups: list[list[int]] = []
         for index in sorted(range(len(contexts)), key=lambda i: contexts[i].token_ids.shape):
             if not contexts[index].passages:
-                readings[index] = _nothing_to_read()
+                results[index] = of_nothing()
             elif groups and _fits(groups[-1], index, contexts, most):
                 groups[-1].append(index)
             else:
                 groups.append([index])
         for group in groups:
-            readings.update(zip(group, self._read_group([contexts[i] for i in group])))
-        return [readings[index] for index in range(len(contexts))]
+            results.update(zip(group, read([contexts[i] for i in group])))
+        return [results[index] for index in range(len(contexts))]
+
+    @torch.inference_mode()
+    def _score_group(self, contexts: Sequence[Context]) -> list[TokenScores]:
+        """The scores of contexts of the same number of passages, read as one batch."""
+        batch = collate(contexts, self._device)
+        scores = self.model.span_scores(self.model.encode(batch), batch.text_mask)
+        start_BPS, end_BPS = scores.start.cpu().numpy(), scores.end.cpu().numpy()
+        slots = [context.token_ids.shape[1] for context in contexts]  # shorter ones are padded
+        return [TokenScores(start_BPS[row, :, :slot], end_BPS[row, :, :slot]) for row, slot in enumerate(slots)]
 
     @torch.inference_mode()
     def _read_group(self, contexts: Sequence[Context], watch: Stopwatch | None = None) -> list[Reading]:

@@ -30,7 +30,7 @@ from ragyena.serve.problems import (
     status_of,
 )
 from ragyena.serve.questions import QuestionQueue
-from ragyena.serve.routes import asking, documents, jobs, operations
+from ragyena.serve.routes import asking, documents, jobs, operations, page
 from ragyena.serve.state import Serving
 from ragyena.serve.uploads import stored_files
 
@@ -77,7 +77,7 @@ def make_app(library: Library) -> FastAPI:
         lifespan=lifespan,
         responses=ERRORS,
     )
-    for module in (asking, documents, jobs, operations):
+    for module in (asking, documents, jobs, operations, page):
         app.include_router(module.router)
     app.add_exception_handler(RagyenaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

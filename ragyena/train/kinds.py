@@ -25,15 +25,17 @@ from ragyena.config import (
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, DataError, UsageError
 from ragyena.model.checkpoint import file_sha256, load_config
+from ragyena.model.warm_start import pair_config
 from ragyena.train.augment.perturb import word_neighbours
 from ragyena.train.lm_data import Stream, prepare_prose
 from ragyena.train.lm_task import LanguageTask, RecallTask
 from ragyena.train.loop import finished
 from ragyena.train.mining import mine
 from ragyena.train.packed import PackedData
+from ragyena.train.pair_task import PairTask, check_encoder
 from ragyena.train.prepare import prepare
 from ragyena.train.ranks import Ranks
-from ragyena.train.reader_task import PairTask, ReaderTask, check_encoder
+from ragyena.train.reader_task import ReaderTask
 from ragyena.train.task import Task
 from ragyena.types import Progress
 
@@ -106,7 +108,7 @@ class ReaderTraining(Training):
 
     def check(self, config: TrainConfig, folder: Path, pair_encoder: Path | None) -> None:
         for stage in config.stages:
-            if not isinstance(stage, PairStageConfig) or stage.start != "pair-encoder":
+            if stage.start != "pair-encoder":
                 continue
             if finished(folder, stage.name):
                 continue
@@ -116,7 +118,10 @@ class ReaderTraining(Training):
                     hint="fetch one (hf download sentence-transformers/all-mpnet-base-v2 --local-dir FOLDER) and name "
                     "it: --pair-encoder FOLDER; or take a recipe without such a stage (reader-bundled-encoder)",
                 )
-            check_encoder(stage, pair_encoder)
+            if isinstance(stage, PairStageConfig):
+                check_encoder(stage, pair_encoder)
+            else:
+                pair_config(pair_encoder, stage.model.vocab_size)
 
     def tasks(self, config: TrainConfig, run: RunContext) -> Callable[[Any], Task]:
         tokenizer = recipes.asset("reader") / "tokenizer.json"
@@ -131,7 +136,7 @@ class ReaderTraining(Training):
             }  # fmt: skip
             if isinstance(stage, PairStageConfig):
                 return PairTask(config, stage, data, encoder=run.pair_encoder, **shared)
-            return ReaderTask(config, stage, data, encoder=encoder, **shared)
+            return ReaderTask(config, stage, data, encoder=encoder, pair_encoder=run.pair_encoder, **shared)
 
         return task
 

@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ragyena.config import TrainingStage
 from ragyena.errors import MissingDependencyError, TrainingError
-from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.checkpoint import save_checkpoint, saved
 from ragyena.model.flops import peak_flops
 from ragyena.parsing import parse_json
 from ragyena.train.log import LOG_FILE, TrainingLog
@@ -82,7 +82,7 @@ def run(
 
 def finished(folder: Path, stage: str) -> bool:
     """True where a run's folder holds the checkpoint of a finished stage."""
-    return (folder / stage / "checkpoint" / "model.safetensors").is_file()
+    return saved(folder / stage / "checkpoint")
 
 
 class _Stage:

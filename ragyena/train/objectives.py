@@ -16,7 +16,16 @@ from ragyena.config.training import Loss
 from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.packed import Batch
 
-__all__ = ["HiddenStateLoss", "evidence_loss", "list_loss", "polar_loss", "span_loss", "teacher_loss"]
+__all__ = [
+    "HiddenStateLoss",
+    "evidence_loss",
+    "first_token_loss",
+    "list_loss",
+    "polar_loss",
+    "soft_label_loss",
+    "span_loss",
+    "teacher_loss",
+]
 
 _Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -50,9 +59,10 @@ def evidence_loss(logits_BPS: Tensor, batch: Batch) -> Tensor:
     return 0.5 * total
 
 
-def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch) -> Tensor:
-    """Kullback-Leibler divergence from the teacher's start and end distributions, at temperature 2, times 4."""
-    weight = batch.has_span.float()
+def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch, *, everywhere: bool = False) -> Tensor:
+    """Kullback-Leibler divergence from the teacher's start and end distributions (that there is no answer included), at
+    temperature 2, times 4: over contexts whose answer is a span, or ``everywhere``, of a teacher that reads all."""
+    weight = torch.ones_like(batch.has_span, dtype=torch.float) if everywhere else batch.has_span.float()
     total = scores.null.new_zeros(())
     for student_scores, teacher_scores in zip(_flat(scores), _flat(teacher)):
         target = F.log_softmax(teacher_scores / Loss.TEMPERATURE, -1)
@@ -67,31 +77,38 @@ class HiddenStateLoss:
 
     def __init__(self, *, compiled: bool = False) -> None:
         """``compiled`` runs the error of a layer as one kernel or two, a dozen passes over its states otherwise."""
-        self._scales: list[tuple[Tensor, Tensor]] | None = None
+        self._scales: list[dict[str, Tensor]] | None = None
         self._error: _Error = torch.compile(_masked_error, dynamic=False) if compiled else _masked_error
 
-    def __call__(self, student: Sequence[Encoded], teacher: Sequence[Encoded], batch: Batch) -> Tensor:
-        """Mean over layers (the embeddings are left out) of question and passage states."""
-        masks = (batch.inputs.question_mask, batch.inputs.token_mask)
+    def __call__(self, student: Sequence[Encoded], teacher: Sequence[Encoded | Tensor], batch: Batch) -> Tensor:
+        """Mean over layers (the embeddings are left out) of passage states, and of the question's where the teacher has
+        them: a pair reader, of which tensors of passage states are given, has others for each passage."""
+        masks = {"question": batch.inputs.question_mask, "passages": batch.inputs.token_mask}
+        states = [{"passages": t} if isinstance(t, Tensor) else _parts(t) for t in teacher[1:]]
         if self._scales is None:
-            self._scales = [(_scale(t.question, masks[0]), _scale(t.passages, masks[1])) for t in teacher[1:]]
+            self._scales = [{part: _scale(t, masks[part]) for part, t in each.items()} for each in states]
         total = student[0].passages.new_zeros((), dtype=torch.float32)
-        for mine, theirs, scales in zip(student[1:], teacher[1:], self._scales):
-            total = total + self._error(mine.passages, theirs.passages, scales[1], masks[1])
-            total = total + Loss.QUESTION_SHARE * self._error(mine.question, theirs.question, scales[0], masks[0])
+        for mine, theirs, scales in zip(map(_parts, student[1:]), states, self._scales, strict=True):
+            for part, share in (("passages", 1.0), ("question", Loss.QUESTION_SHARE)):
+                if part in theirs:
+                    total = total + share * self._error(mine[part], theirs[part], scales[part], masks[part])
         return total / (len(student) - 1)
 
     def state(self) -> dict[str, Tensor]:
         """The channel scales, for a run to resume with."""
-        scales = self._scales or []
-        return {
-            f"{layer}.{part}": t for layer, pair in enumerate(scales) for part, t in zip(("question", "passages"), pair)
-        }
+        return {f"{n}.{part}": t for n, layer in enumerate(self._scales or []) for part, t in layer.items()}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
-        if tensors:
-            layers = len(tensors) // 2
-            self._scales = [(tensors[f"{layer}.question"], tensors[f"{layer}.passages"]) for layer in range(layers)]
+        layers: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, part = name.split(".")
+            layers.setdefault(int(number), {})[part] = tensor
+        if layers:
+            self._scales = [layers[number] for number in sorted(layers)]
+
+
+def _parts(states: Encoded) -> dict[str, Tensor]:
+    return {"question": states.question, "passages": states.passages}
 
 
 def _scale(states: Tensor, mask: Tensor) -> Tensor:
@@ -112,6 +129,21 @@ def polar_loss(write_logit: Tensor, batch: Batch) -> Tensor:
 def list_loss(list_logit: Tensor, batch: Batch) -> Tensor:
     """Cross-entropy of a question asking for a list, over questions of which that is known."""
     return _known_loss(list_logit, batch.listed)
+
+
+def soft_label_loss(logit_B: Tensor, teacher_B: Tensor) -> Tensor:
+    """Cross-entropy to a teacher's probabilities of an answer mode, less that of the teacher itself."""
+    target = teacher_B.sigmoid()
+    least = F.binary_cross_entropy_with_logits(teacher_B, target)
+    return F.binary_cross_entropy_with_logits(logit_B, target) - least
+
+
+def first_token_loss(log_probability_BV: Tensor, teacher_BV: Tensor, polar_B: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from the teacher's distribution of the first written token, over yes/no questions:
+    there it is the answer."""
+    asked = (polar_B == 1).float()
+    divergence = F.kl_div(log_probability_BV, teacher_BV, log_target=True, reduction="none").sum(-1)
+    return (divergence * asked).sum() / asked.sum().clamp(min=1)
 
 
 def _known_loss(logit_B: Tensor, label_B: Tensor) -> Tensor:

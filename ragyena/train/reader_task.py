@@ -1,52 +1,46 @@
-"""The tasks of stages on questions in contexts: a reader with its teachers, and a pair reader, which is a teacher.
+"""The task of a stage that trains a reader, with its teachers: another reader of whole contexts, and pair readers.
 
 ``ragyena.train.loop`` runs a task: it knows steps, rates and files, and nothing of readers.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ragyena.config import (
-    ContextStageConfig,
-    PairModelConfig,
-    PairStageConfig,
-    ReaderModelConfig,
-    StageConfig,
-    TrainConfig,
-)
-from ragyena.config.training import Loss, Sampling
-from ragyena.errors import CheckpointError, TrainingError
-from ragyena.model.checkpoint import Storage
+from ragyena.config import PairModelConfig, ReaderModelConfig, StageConfig, TrainConfig
+from ragyena.config.training import Loss
+from ragyena.errors import TrainingError
+from ragyena.model.checkpoint import Storage, load_config
 from ragyena.model.confidence import Calibration, save_calibration
 from ragyena.model.flops import TRAINING
-from ragyena.model.pair_reader import PairReader, Pairs
+from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
-from ragyena.model.warm_start import pair_config, start_from_encoder, start_from_reader, start_pair
+from ragyena.model.warm_start import start_from_encoder, start_from_pair, start_from_reader
 from ragyena.train.calibration import calibrate, fit_null
+from ragyena.train.context_task import ContextTask
 from ragyena.train.objectives import (
     HiddenStateLoss,
     evidence_loss,
+    first_token_loss,
     list_loss,
     polar_loss,
+    soft_label_loss,
     span_loss,
     teacher_loss,
 )
 from ragyena.train.packed import Batch, PackedData
+from ragyena.train.pair_task import encoder_started, load_pair_reader
 from ragyena.train.ranks import Ranks
-from ragyena.train.sampler import Sampler
-from ragyena.train.step_graphs import compiled, mapped
-from ragyena.train.task import Task, load_trained
+from ragyena.train.task import load_trained, trained_folder
 from ragyena.types import Progress
 
-__all__ = ["PairTask", "ReaderTask", "check_encoder", "load_pair_reader"]
+__all__ = ["STORAGE", "ReaderTask"]
 
-_STORAGE: dict[str, Mapping[str, Storage]] = {
+STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
     # int8 where it loses nothing that was measured: matrices, embeddings included. The rest is small.
     "compact": {
@@ -63,79 +57,14 @@ _STORAGE: dict[str, Mapping[str, Storage]] = {
         "*.weight": "int8",
     },
 }
+"""The storage of a reader's tensors by the name that a recipe has for it."""
 _LEFT_OUT = {"right": "right", "calibration error": "calibration_error", "AUROC": "auroc"}
 """Measures of the confidence on sources left out, by the names that the log has for them."""
-_FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
-class _ContextTask(Task):
-    """A stage on one device, for the share of one rank. ``runs`` holds the checkpoints of earlier stages."""
-
-    held_out_loss = "held-out span"
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        stage: ContextStageConfig,
-        packed: PackedData,
-        *,
-        runs: Path,
-        device: str,
-        tokenizer: Path | None,
-        ranks: Ranks,
-    ) -> None:
-        super().__init__(stage, device, ranks)
-        self.context_stage, self.runs, self.tokenizer = stage, runs, tokenizer
-        self.sampler = Sampler(
-            packed, stage, seed=config.seed + stage.seed, question_tokens=config.data.question_tokens
-        )
-
-    def batch(self, step: int) -> Batch:
-        return self._share(self.sampler.batch(step))
-
-    def every_shape(self) -> list[Batch]:
-        return [self._share(self.sampler.batch(0, shape=shape)) for shape in self.sampler.shapes()]
-
-    @abstractmethod
-    def held_out_scores(self, batch: Batch) -> SpanScores:
-        """The scores behind the held-out loss."""
-
-    @torch.no_grad()
-    def held_out(self) -> dict[str, float]:
-        """The span loss on questions never trained on, among as many passages as the stage has."""
-        if not len(self.sampler.held_out):
-            return {}
-        losses = []
-        for passages in self.context_stage.passages:
-            for step in range(Sampling.HELD_OUT_BATCHES):
-                batch = self.sampler.held_out_batch(step, passages)
-                losses.append(span_loss(self.held_out_scores(batch), batch))
-        return {self.held_out_loss: float(torch.stack(losses).mean())}
-
-    def layers_of(self, model: nn.Module) -> list[nn.Module]:
-        """The layers of a model, compiled where the stage says so."""
-        layers = model.layers
-        assert isinstance(layers, nn.ModuleList)
-        return compiled(layers) if self.compiled else list(layers)
-
-    def _share(self, batch: Batch) -> Batch:
-        """This rank's contexts of a batch; ranks have equally many."""
-        ranks = self.ranks
-        if ranks.count == 1:
-            return batch
-        each = len(batch.start) // ranks.count
-        if not each:
-            raise TrainingError(
-                f"stage {self.context_stage.name}: a step has {len(batch.start)} contexts for {ranks.count} processes",
-                hint="raise tokens_per_step, or start fewer processes",
-            )
-        mine = slice(ranks.rank * each, (ranks.rank + 1) * each)
-        share: Batch = mapped(batch, lambda tensor: tensor[mine])
-        return share
-
-
-class ReaderTask(_ContextTask):
-    """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from."""
+class ReaderTask(ContextTask):
+    """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from, ``pair_encoder`` the folder
+    of the encoder it may."""
 
     model: ReaderModel
 
@@ -148,6 +77,7 @@ class ReaderTask(_ContextTask):
         runs: Path,
         encoder: Path,
         device: str,
+        pair_encoder: Path | None = None,
         tokenizer: Path | None = None,
         ranks: Ranks = Ranks(),  # noqa: B008 - frozen
     ) -> None:
@@ -156,7 +86,7 @@ class ReaderTask(_ContextTask):
         self.calibration: Calibration | None = None
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
-        self._start(encoder)
+        self._start(encoder, pair_encoder)
         self.model.to(device).train()
         self.model.idf.copy_(packed["idf"])
         self.teacher = self._load(stage.teacher).to(device).eval().requires_grad_(False) if stage.teacher else None
@@ -165,12 +95,13 @@ class ReaderTask(_ContextTask):
         ]
         for pair_teacher in self.pair_teachers:
             pair_teacher.prepare_inference(self.dtype)
+        self._check_hidden()
         self.hidden_loss = HiddenStateLoss(compiled=self.compiled)
         self.layers = self.layers_of(self.model)
         self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
         self.pair_layers = [self.layers_of(pair_teacher) for pair_teacher in self.pair_teachers]
 
-    def _start(self, encoder: Path) -> None:
+    def _start(self, encoder: Path, pair_encoder: Path | None) -> None:
         start = self.stage.start
         for name, _ in self._averaged():
             if not _same_but_lists(self._load(name), self.model):
@@ -180,8 +111,37 @@ class ReaderTask(_ContextTask):
                 )
         if start == "encoder":
             start_from_encoder(self.model, encoder)
+        elif start == "pair-encoder":
+            start_from_pair(
+                self.model, encoder_started(self.stage.name, pair_encoder, self.model.config, self.tokenizer)
+            )
         elif start != "scratch":
-            start_from_reader(self.model, self._load(start))
+            if isinstance(load_config(trained_folder(start, self.runs)), PairModelConfig):
+                start_from_pair(self.model, load_pair_reader(start, self.runs))
+            else:
+                start_from_reader(self.model, self._load(start))
+
+    def _check_hidden(self) -> None:
+        """Raises TrainingError where states are to be distilled from a teacher of another shape."""
+        for name, teacher in self._hidden_teachers():
+            theirs = (teacher.config.width, len(teacher.layers))
+            mine = (self.model.config.width, len(self.model.layers))
+            if theirs != mine:
+                raise TrainingError(
+                    f"stage {self.stage.name}: its teacher {name} has width {theirs[0]} and {theirs[1]} layers, its "
+                    f"model width {mine[0]} and {mine[1]} layers: no states to learn from",
+                    hint="set the stage's hidden_weight (of a pair reader: pair_hidden_weight) to 0",
+                )
+
+    def _hidden_teachers(self) -> list[tuple[str, ReaderModel | PairReader]]:
+        """The teachers whose hidden states are distilled, with their names."""
+        stage = self.stage
+        teachers: list[tuple[str, ReaderModel | PairReader]] = []
+        if self.teacher is not None and stage.hidden_weight:
+            teachers.append((stage.teacher, self.teacher))
+        if stage.pair_hidden_weight:
+            teachers.append((stage.pair_teacher[0], self.pair_teachers[0]))
+        return teachers
 
     def _averaged(self) -> list[tuple[str, float]]:
         """The names and weights of the other models in the finished one."""
@@ -195,7 +155,7 @@ class ReaderTask(_ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        return _STORAGE[self.stage.storage]
+        return STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:
         """Model FLOPs of a step on the batch, the teachers' forward passes included; the answer decoder is left out."""
@@ -228,27 +188,70 @@ class ReaderTask(_ContextTask):
             losses = [evidence_loss(self.model.evidence_scores(i, states[i].passages), batch) for i in selecting]
             parts["evidence"] = torch.stack(losses).mean()
             loss = loss + stage.evidence_weight * parts["evidence"]
-        teacher_scores: SpanScores | None = None
+        if self.teacher is not None or self.pair_teachers:
+            loss = loss + self._teachers_loss(batch, states, scores, parts, done)
+        parts["loss"] = loss
+        return loss, parts
+
+    def _teachers_loss(
+        self,
+        batch: Batch,
+        states: list[Encoded],
+        scores: SpanScores,
+        parts: dict[str, Tensor],
+        done: float | Tensor,
+    ) -> Tensor:
+        """The weighted losses against the teachers, noted in ``parts``. Spans are those of the pair readers where there
+        are some."""
+        stage = self.stage
+        left = 1 - (1 - stage.hidden_final) * done
+        total = scores.null.new_zeros(())
+        taught: SpanScores | None = None
         if self.teacher is not None:
             with torch.no_grad():
                 teacher_states = self._encode(self.teacher, batch, self.teacher_layers)
-                teacher_scores = self.teacher.span_scores(teacher_states[-1], batch.inputs.text_mask)
-            parts["hidden"] = self.hidden_loss(states, teacher_states, batch)
-            left = 1 - (1 - stage.hidden_final) * done
-            loss = loss + stage.hidden_weight * left * parts["hidden"]
+                taught = self.teacher.span_scores(teacher_states[-1], batch.inputs.text_mask)
+            if stage.hidden_weight:
+                parts["hidden"] = self.hidden_loss(states, teacher_states, batch)
+                total = total + stage.hidden_weight * left * parts["hidden"]
+            if stage.mode_weight:
+                parts["modes"] = self._modes_loss(self.teacher, teacher_states[-1], states[-1], batch)
+                total = total + stage.mode_weight * parts["modes"]
         if self.pair_teachers:
             with torch.no_grad():
-                teacher_scores = _averaged(
-                    [
-                        teacher.span_scores(batch.plain, dtype=self.dtype, layers=layers)
-                        for teacher, layers in zip(self.pair_teachers, self.pair_layers)
-                    ]
+                read = [
+                    teacher.read(
+                        batch.plain, dtype=self.dtype, layers=layers, states=bool(stage.pair_hidden_weight) and not n
+                    )
+                    for n, (teacher, layers) in enumerate(zip(self.pair_teachers, self.pair_layers))
+                ]
+                taught = _averaged([one_scores for one_scores, _ in read])
+            if stage.pair_hidden_weight:
+                parts["hidden"] = self.hidden_loss(states, read[0][1], batch)
+                total = total + stage.pair_hidden_weight * left * parts["hidden"]
+        if stage.teacher_weight:
+            assert taught is not None
+            parts["teacher"] = teacher_loss(scores, taught, batch, everywhere=not self.pair_teachers)
+            total = total + stage.teacher_weight * parts["teacher"]
+        return total
+
+    def _modes_loss(self, teacher: ReaderModel, theirs: Encoded, mine: Encoded, batch: Batch) -> Tensor:
+        """Against the teacher's probabilities that the answer is to be written, that it is a list, and of the first
+        token that is written to a yes/no question."""
+        model = self.model
+        loss = soft_label_loss(model.write_logit(mine), teacher.write_logit(theirs))
+        if model.config.lists and teacher.config.lists:
+            loss = loss + soft_label_loss(model.list_logit(mine), teacher.list_logit(theirs))
+        if model.decoder is not None and teacher.decoder is not None:
+            some = self._urgent(batch)
+            inputs = batch.inputs.rows(some)
+            with torch.no_grad():
+                target = teacher.decoder.first_token(
+                    theirs.question[some], theirs.passages[some], inputs, teacher.word.weight
                 )
-        if teacher_scores is not None and stage.teacher_weight:
-            parts["teacher"] = teacher_loss(scores, teacher_scores, batch)
-            loss = loss + stage.teacher_weight * parts["teacher"]
-        parts["loss"] = loss
-        return loss, parts
+            own = model.decoder.first_token(mine.question[some], mine.passages[some], inputs, model.word.weight)
+            loss = loss + first_token_loss(own, target, batch.polar[some])
+        return loss
 
     def finish(self, progress: Progress) -> dict[str, float]:
         """Averages the model and fits its no-answer score, where the stage says so, and calibrates the confidence on
@@ -293,11 +296,9 @@ class ReaderTask(_ContextTask):
     # ------------------------------------------------------------------------------------------------------------
 
     def _write_loss(self, batch: Batch, encoded: Encoded) -> Tensor:
-        """The decoder's loss on some contexts of the batch, those first whose answers only it can give: it learns from
-        fewer, and costs less, than the encoder."""
+        """The decoder's loss on some contexts of the batch."""
         assert self.model.decoder is not None
-        urgency = (batch.has_span & (batch.polar != 1)).long() + 2 * (~batch.answer_mask.any(1)).long()
-        some = urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
+        some = self._urgent(batch)
         return self.model.decoder.loss(
             batch.answer_ids[some],
             batch.answer_mask[some],
@@ -307,65 +308,14 @@ class ReaderTask(_ContextTask):
             self.model.word.weight,
         )
 
+    def _urgent(self, batch: Batch) -> Tensor:
+        """The contexts that the decoder learns from, those first whose answers only it can give: fewer, and they cost
+        less, than the encoder's."""
+        urgency = (batch.has_span & (batch.polar != 1)).long() + 2 * (~batch.answer_mask.any(1)).long()
+        return urgency.argsort(stable=True)[: Loss.WRITE_CONTEXTS]
+
     def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
         return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
-
-
-class PairTask(_ContextTask):
-    """A stage that trains a pair reader. ``encoder`` is the folder of the encoder it may start from."""
-
-    model: PairReader
-    recordable = False  # dropout draws anew in each step, and whole layers are few and large
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        stage: PairStageConfig,
-        packed: PackedData,
-        *,
-        runs: Path,
-        encoder: Path | None,
-        device: str,
-        tokenizer: Path,
-        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
-    ) -> None:
-        super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
-        self.stage = stage
-        self.model = self._started(encoder, tokenizer).to(device).train()
-        longest = max(
-            Pairs.of(batch.inputs.row(0), stage.model.separators).ids.shape[1] for batch in self.every_shape()
-        )
-        if longest > self.model.longest():
-            raise TrainingError(
-                f"stage {stage.name}: pairs of {longest} tokens, and the encoder reads {self.model.longest()}",
-                hint="lower data.question_tokens or data.passage_tokens",
-            )
-        self.layers = self.layers_of(self.model)
-
-    def _started(self, encoder: Path | None, tokenizer: Path) -> PairReader:
-        stage = self.stage
-        if stage.start != "pair-encoder":
-            return load_pair_reader(stage.start, self.runs)
-        if encoder is None:
-            raise TrainingError(f"stage {stage.name} starts from an encoder", hint="name its folder: --pair-encoder")
-        check_encoder(stage, encoder)
-        model = PairReader(stage.model)
-        start_pair(model, encoder, tokenizer)
-        return model
-
-    @property
-    def storage(self) -> Mapping[str, Storage]:
-        return {"*": self.stage.storage}
-
-    def flops(self, batch: Batch) -> float:
-        return TRAINING * self.model.flops(batch.inputs.shape) * batch.tokens
-
-    def held_out_scores(self, batch: Batch) -> SpanScores:
-        return self.model.span_scores(batch.plain, dtype=self.dtype)
-
-    def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
-        return loss, {"span": loss, "loss": loss}
 
 
 def _averaged(scores: Sequence[SpanScores]) -> SpanScores:
@@ -379,19 +329,3 @@ def _averaged(scores: Sequence[SpanScores]) -> SpanScores:
 def _same_but_lists(one: ReaderModel, other: ReaderModel) -> bool:
     """True for models whose weights can be averaged; the heads of lists may be new."""
     return one.config.model_copy(update={"lists": other.config.lists}) == other.config
-
-
-def check_encoder(stage: PairStageConfig, encoder: Path) -> None:
-    """Raises CheckpointError where the folder holds no encoder, or another one than the stage describes."""
-    actual = pair_config(encoder, stage.model.reader_vocab_size).model_dump(exclude=set(_FREE))
-    expected = stage.model.model_dump(exclude=set(_FREE))
-    if wrong := [f"{name}: {actual[name]}" for name in expected if expected[name] != actual[name]]:
-        raise CheckpointError(
-            f"the encoder {encoder} is not what stage {stage.name} describes",
-            hint=f"set in its model: {', '.join(wrong)}",
-        )
-
-
-def load_pair_reader(name: str, runs: Path) -> PairReader:
-    """The pair reader of an earlier stage, or of a checkpoint folder. Raises CheckpointError, TrainingError."""
-    return load_trained(name, runs, PairModelConfig, PairReader, "a pair reader")

@@ -19,7 +19,7 @@ from ragyena.model.checkpoint import Storage, load_config, load_model
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
-__all__ = ["Task", "load_trained"]
+__all__ = ["Task", "load_trained", "trained_folder"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -81,14 +81,21 @@ class Task(ABC):
         """Takes the result of ``state``."""
 
 
+def trained_folder(name: str, runs: Path) -> Path:
+    """The checkpoint of an earlier stage of the run, else of the reader that ships (``shipped``), else the folder
+    ``name``."""
+    folder = runs / name / "checkpoint"
+    if folder.is_dir():
+        return folder
+    return recipes.asset("reader") if name == "shipped" else Path(name)
+
+
 def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:
-    """The model of an earlier stage of the run, else the reader that ships (``shipped``), else of the folder ``name``.
+    """The model of ``trained_folder``.
 
     Raises CheckpointError; TrainingError where it is not ``what`` it should be.
     """
-    folder = runs / name / "checkpoint"
-    if not folder.is_dir():
-        folder = recipes.asset("reader") if name == "shipped" else Path(name)
+    folder = trained_folder(name, runs)
     config = load_config(folder)
     if not isinstance(config, config_type):
         raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")

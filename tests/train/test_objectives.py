@@ -13,8 +13,10 @@ from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.objectives import (
     HiddenStateLoss,
     evidence_loss,
+    first_token_loss,
     list_loss,
     polar_loss,
+    soft_label_loss,
     span_loss,
     teacher_loss,
 )
@@ -176,3 +178,27 @@ def test_only_questions_of_a_known_mode_teach_it() -> None:
 def test_the_list_loss_counts_the_questions_that_are_known() -> None:
     right, wrong = (list_loss(torch.tensor(logits), batch()) for logits in ([9.0, -9.0, 5.0], [-9.0, -9.0, 5.0]))
     assert right < 0.01 and wrong > 4
+
+
+def test_a_pair_reader_teaches_where_the_answer_is_a_span_another_teacher_everywhere() -> None:
+    student, teacher, each = scores(1), scores(2), batch()
+    spans = float(teacher_loss(student, teacher, each))
+    moved = SpanScores(teacher.start.clone(), teacher.end, teacher.null)
+    (row,) = (~each.has_span).nonzero()[:1, 0].tolist()
+    moved.start[row, 0, 0] += 5
+    assert float(teacher_loss(student, moved, each)) == spans
+    everywhere = (float(teacher_loss(student, one, each, everywhere=True)) for one in (teacher, moved))
+    assert len({spans, *everywhere}) == 3
+
+
+def test_a_teachers_probabilities_are_matched_not_its_choices() -> None:
+    teacher = torch.tensor([2.0, -1.0])
+    assert float(soft_label_loss(teacher, teacher)) == pytest.approx(0, abs=1e-6)
+    assert float(soft_label_loss(torch.tensor([9.0, -9.0]), teacher)) > 0.1
+    words = torch.tensor([[4.0, 1.0, 0.0], [0.0, 3.0, 1.0]]).log_softmax(-1)
+    asked = torch.tensor([1.0, 0.0])
+    assert float(first_token_loss(words, words, asked)) == pytest.approx(0, abs=1e-6)
+    turned = words.clone()
+    turned[1] = words[1].flip(0)  # of a question that is not answered by yes or no
+    assert float(first_token_loss(turned, words, asked)) == pytest.approx(0, abs=1e-6)
+    assert float(first_token_loss(words.flip(1), words, asked)) > 1

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ragyena import recipes
 from ragyena.config import PairModelConfig, PairStageConfig, ReaderModelConfig, StageConfig, TrainConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, TrainingError
 from ragyena.model.pair_reader import PairReader
 from ragyena.train.loop import run
-from ragyena.train.reader_task import PairTask, ReaderTask, load_pair_reader
+from ragyena.train.pair_task import PairTask, load_pair_reader
+from ragyena.train.reader_task import ReaderTask
 from tests.model.test_pair_reader import save_encoder
 
 TOKENIZER = recipes.asset("reader") / "tokenizer.json"
@@ -106,3 +108,53 @@ def test_a_stage_says_its_kind(world: Any) -> None:
         parse(TrainConfig, values, source="recipe")
     config = parse(TrainConfig, values | {"stages": values["stages"][:1]}, source="recipe")
     assert isinstance(config.stages[0], PairStageConfig) and isinstance(config.stages[0].model, PairModelConfig)
+
+
+def test_its_weights_and_states_start_and_teach_a_reader_of_its_shape(
+    world: Any, encoder: Path, tmp_path: Path, progress: Any, stage: Callable[..., StageConfig],
+    tiny_model: Callable[..., ReaderModelConfig],
+) -> None:  # fmt: skip
+    pair = pair_stage(tokens=30_000)
+    run([pair], lambda _: pair_task(world, pair, tmp_path, encoder), tmp_path, seed=0, device="cpu", progress=progress)
+    shaped = tiny_model(width=32, ffn_width=48)
+    taught = stage(model=shaped, start="pair", pair_teacher="pair", pair_hidden_weight=2.0, tokens=40_000)
+    config = TrainConfig(data=world.config, stages=(taught,))
+
+    def reader(_: Any = None) -> ReaderTask:
+        return ReaderTask(config, taught, world.data, runs=tmp_path, encoder=Path("none"), device="cpu")
+
+    task = reader()
+    (teacher,) = task.pair_teachers
+    assert torch.equal(task.model.word.weight, teacher.word.weight[teacher.vocabulary])
+    with torch.no_grad():
+        _, states = teacher.read(task.batch(0).plain, dtype=torch.float32, states=True)
+        _, before = task.loss(task.batch(0), 0.0)
+    batch = task.batch(0)
+    assert [tuple(s.shape) for s in states] == [(*batch.inputs.token_ids.shape, 32)] * 3
+    embedded = task.model.embed(batch.inputs, torch.float32)[1]
+    assert torch.isfinite(embedded).all() and float(before["hidden"]) > 0.05
+    (result,) = run([taught], reader, tmp_path / "reader", seed=0, device="cpu", progress=progress)
+    assert result.losses["hidden"] < 0.7 * float(before["hidden"])
+    with pytest.raises(TrainingError, match="width 32 and 2 layers, its model width 24 and 2 layers"):
+        wrong = taught.model_copy(update={"model": tiny_model(), "start": "scratch"})
+        ReaderTask(config, wrong, world.data, runs=tmp_path, encoder=Path("none"), device="cpu")
+    with pytest.raises(ValueError, match="pair_hidden_weight needs a pair_teacher"):
+        stage(pair_hidden_weight=1.0)
+
+
+def test_a_reader_can_start_from_the_encoder_itself(
+    world: Any, encoder: Path, stage: Callable[..., StageConfig], tiny_model: Callable[..., ReaderModelConfig]
+) -> None:
+    begun = stage(model=tiny_model(width=32, ffn_width=48), start="pair-encoder")
+    config = TrainConfig(data=world.config, stages=(begun,))
+
+    def reader(folder: Path | None) -> ReaderTask:
+        return ReaderTask(
+            config, begun, world.data, runs=Path("none"), encoder=Path("none"), device="cpu", pair_encoder=folder,
+            tokenizer=TOKENIZER,
+        )  # fmt: skip
+
+    theirs = load_file(encoder / "model.safetensors")["encoder.layer.1.output.dense.weight"]
+    assert torch.equal(reader(encoder).model.state_dict()["layers.1.ffn.contract.weight"], theirs)
+    with pytest.raises(TrainingError, match="starts from an encoder"):
+        reader(None)

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ragyena.config import ReaderModelConfig, StageConfig, TrainConfig
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import load_config, load_state, save_checkpoint
+from ragyena.model.reader_model import ReaderModel
 from ragyena.recipes import asset
 from ragyena.train.ranks import Ranks
 from ragyena.train.reader_task import ReaderTask
@@ -119,3 +120,41 @@ def test_a_reader_of_lists_learns_its_head(world: Any, stage: Stages, tiny_model
     loss.backward()
     assert parts["list"] > 0 and each.model.list_mode is not None
     assert each.model.list_mode.weight.grad is not None and each.model.list_mode.weight.grad.abs().sum() > 0
+
+
+def test_a_larger_reader_teaches_spans_and_answer_modes(
+    world: Any, stage: Stages, tiny_model: Models, tmp_path: Path
+) -> None:
+    """On the same whole contexts: no error against a copy of itself, one that falls in training against another."""
+    large, small = tiny_model(width=32, lists=True, null_width=8), tiny_model(lists=True, null_width=8)
+    torch.manual_seed(4)
+    teacher = ReaderModel(large)
+    with torch.no_grad():
+        teacher.mode.weight.mul_(30)
+        teacher.span.weight.mul_(30)
+    state = teacher.state_dict()
+    save_checkpoint(tmp_path / "large", state, large, tokenizer=None, card=None, storage="float32")
+    name = str(tmp_path / "large")
+    with pytest.raises(TrainingError, match=r"teacher .*large has width 32 and 2 layers") as caught:
+        task(world, stage(model=small, teacher=name))
+    assert "hidden_weight" in str(caught.value.hint)
+    taught = {"teacher": name, "hidden_weight": 0.0, "teacher_weight": 1.0, "mode_weight": 1.0}
+    copy = task(world, stage(model=large, start=name, **taught))
+    copy.model.idf.copy_(copy.teacher.idf)
+    with torch.no_grad():
+        _, parts = copy.loss(copy.batch(2), 0.5)
+    assert float(parts["teacher"]) == pytest.approx(0, abs=1e-5) and float(parts["modes"]) == pytest.approx(0, abs=1e-5)
+    assert "hidden" not in parts
+    other = task(world, stage(model=small, span_weight=0.0, write_weight=0.0, **taught))
+    batch = other.batch(2)
+    optimizer = torch.optim.Adam(other.model.parameters(), lr=3e-3)
+    seen = []
+    for _ in range(25):
+        loss, parts = other.loss(batch, 0.0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen.append((float(parts["teacher"].detach()), float(parts["modes"].detach())))
+    assert seen[-1][0] < 0.7 * seen[0][0] and seen[-1][1] < 0.5 * seen[0][1]
+    with pytest.raises(ValueError, match="mode_weight needs a teacher"):
+        stage(mode_weight=1.0)

@@ -127,12 +127,17 @@ def _places(letters: str, quote: str, before: float) -> list[tuple[int, int]]:
             places.append((start, start + len(spelt)))
             near = start + len(spelt)
             continue
-        for piece in map(_spelt, line.split("|")):
+        for piece in map(_spelt, _cells(line)):
             start = _nearest(letters, piece, near) if len(piece) >= SHORTEST_PIECE else None
             if start is not None:
                 places.append((start, start + len(piece)))
                 near = start + len(piece)
     return places
+
+
+def _cells(line: str) -> list[str]:
+    """The values of a row that is written as ``Name: value; Name: value``, or its parts between bars."""
+    return [cell.partition(": ")[2] or cell for part in line.split("|") for cell in part.split("; ")]
 
 
 def _nearest(letters: str, wanted: str, near: int) -> int | None:

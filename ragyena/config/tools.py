@@ -1,0 +1,16 @@
+"""Limits of what an assistant gets from one call of a tool (``ragyena mcp``), and where that server listens."""
+
+from __future__ import annotations
+
+__all__ = ["LISTED", "MATCHES", "MCP_PORT", "MOST_LISTED", "MOST_MATCHES", "READ_CHARS"]
+
+READ_CHARS = 16_000
+"""Characters of a document in one reading: about 4,000 tokens."""
+LISTED = 100
+MOST_LISTED = 1000
+"""Files in one list: by default, and at most."""
+MATCHES = 10
+MOST_MATCHES = 50
+"""Passages of one search: by default, and at most."""
+MCP_PORT = 8786
+"""Port of ``ragyena mcp --http``."""
