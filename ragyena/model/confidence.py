@@ -29,19 +29,25 @@ Form = Literal["span", "list", "written"]
 """How an answer was found: one span, several of one passage, or written token by token."""
 
 INTERCEPT = "intercept"
-FEATURES = ("answer", "null", "list", "written", "written_answer", "written_null")
-"""``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``list``, ``written``: 1
-for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for others."""
-_RAREST = 1e-4  # beyond it probabilities say no more about an answer being right
+FEATURES = ("answer", "null", "margin", "length", "list", "written", "written_answer", "written_null")
+"""``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``margin``: by how much
+the best span's log probability exceeds that of the next. ``length``: the logarithm of the best span's tokens. ``list``,
+``written``: 1 for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for
+others; ``margin`` and ``length`` are 0 for it."""
+_RAREST = 1e-5  # beyond it probabilities say no more about an answer being right
+_WIDEST = 12.0  # of a margin
 _LARGEST_FILE = 1_000_000
 
 
-def features_of(form: Form, answer: float, null: float) -> dict[str, float]:
-    """The ``FEATURES`` of a reading, from the log probabilities of its answer and of there being no answer."""
+def features_of(form: Form, *, answer: float, null: float, margin: float, tokens: int) -> dict[str, float]:
+    """The ``FEATURES`` of a reading, from the log probabilities of its answer and of there being no answer, the margin
+    of its best span (infinite without another) and the tokens of that."""
     answer_logit, null_logit, written = _logit(answer), _logit(null), float(form == "written")
     return {
         "answer": answer_logit,
         "null": null_logit,
+        "margin": (1 - written) * min(margin, _WIDEST),
+        "length": (1 - written) * math.log(max(tokens, 1)),
         "list": float(form == "list"),
         "written": written,
         "written_answer": written * answer_logit,

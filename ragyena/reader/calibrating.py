@@ -26,8 +26,10 @@ __all__ = ["LEAST_OF_A_SOURCE", "Examples", "Fit", "SourceScore", "fit_calibrati
 _SUBSETS: tuple[tuple[str, ...], ...] = (
     ("answer",),
     ("answer", "null"),
-    ("answer", "null", "list", "written"),
-    ("answer", "null", "list", "written", "written_answer"),
+    ("answer", "null", "margin"),
+    ("answer", "null", "margin", "list", "written"),
+    ("answer", "null", "margin", "list", "written", "written_answer"),
+    ("answer", "null", "margin", "length", "list", "written", "written_answer"),
     FEATURES,
 )
 _PENALTIES = (0.3, 3.0, 30.0)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -258,7 +258,7 @@ class Reader:
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
-            features = features_of(form, answer, no_answer[row])
+            features = features_of(form, answer=answer, null=no_answer[row], **_best_of(scored))
             confidence = self.calibration.confidence(features) if text else 0.0
             if confidence < self.threshold() or not text:
                 text, kind = "", "withheld"
@@ -308,6 +308,11 @@ class Reader:
         return result
 
 
+class _Best(TypedDict):
+    margin: float
+    tokens: int
+
+
 def _log_probabilities(
     spans: Sequence[Sequence[ScoredSpan]], start_BPS: torch.Tensor, end_BPS: torch.Tensor
 ) -> list[float]:
@@ -322,6 +327,15 @@ def _log_probabilities(
         else:
             result.append(some[0].log_probability if some else -math.inf)
     return result
+
+
+def _best_of(scored: Sequence[ScoredSpan]) -> _Best:
+    """The margin and the tokens of the best span; no margin but an infinite one without another."""
+    if not scored:
+        return {"margin": math.inf, "tokens": 0}
+    span = scored[0].span
+    margin = scored[0].log_probability - scored[1].log_probability if len(scored) > 1 else math.inf
+    return {"margin": margin, "tokens": span.token_end - span.token_start}
 
 
 def _logarithm(probability: float) -> float:

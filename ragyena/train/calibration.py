@@ -42,6 +42,10 @@ class _Judged(NamedTuple):
     """The log probability of the answer."""
     null: float
     """That of there being none."""
+    margin: float
+    """By how much the best span's log probability exceeds that of the next which does not overlap it."""
+    tokens: int
+    """Of the best span."""
     right: bool
     missing: bool
     question: int
@@ -62,7 +66,10 @@ def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress
             judged += _judged(model, encoded, scores, batch, sampler.held_out_rows(step, passages))
             progress.advance(1)
     examples = Examples(
-        features=[features_of(one.form, one.answer, one.null) for one in judged],
+        features=[
+            features_of(one.form, answer=one.answer, null=one.null, margin=one.margin, tokens=one.tokens)
+            for one in judged
+        ],
         right=[one.right for one in judged],
         missing=[one.missing for one in judged],
         source=_sources([one.question for one in judged], sampler),
@@ -90,7 +97,7 @@ def _judged(
     model: ReaderModel, encoded: Encoded, scores: SpanScores, batch: Batch, questions: Tensor
 ) -> Iterator[_Judged]:
     """The contexts of a batch but those that ask for a list, whose confidence is not that of its best span."""
-    best, null, correct = _answers(scores, batch)
+    best, null, margin, tokens, correct = _answers(scores, batch)
     written = (batch.polar == 1) & (model.decoder is not None)
     answer, right = best.clone(), correct.clone()
     if bool(written.any()):
@@ -98,19 +105,16 @@ def _judged(
         answer[rows], right[rows] = _first_word(model, encoded, batch, rows)
     kept = (batch.has_span | written) & ((batch.polar != 1) | written) & (batch.more[:, 0, 0] < 0)
     missing = (batch.start == 0) & ~batch.answer_mask.any(1)
-    columns = (written, answer.double(), null.double(), right, missing, questions, kept)
-    for is_written, its_answer, its_null, is_right, is_missing, question, is_kept in zip(
-        *(c.tolist() for c in columns)
-    ):
+    columns = (written, answer.double(), null.double(), margin.double(), tokens, right, missing, questions, kept)
+    for is_written, *judged, is_kept in zip(*(column.tolist() for column in columns)):
         if is_kept:
-            yield _Judged(
-                "written" if is_written else "span", its_answer, its_null, is_right, is_missing, int(question)
-            )
+            yield _Judged("written" if is_written else "span", *judged)
 
 
-def _answers(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """[B] each: the log probability of the best span and of no answer, and whether the best span is right: its tokens
-    are those of the answer, there or elsewhere, or its place has an F1 of ``Calibration.RIGHT`` against it."""
+def _answers(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """[B] each: the log probability of the best span and of no answer; the margin and the tokens of the best span; and
+    whether it is right: its tokens are those of the answer, there or elsewhere, or its place has an F1 of
+    ``Calibration.RIGHT`` against it."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -125,7 +129,12 @@ def _answers(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     common = (torch.minimum(last, batch.end - 1) - torch.maximum(first, batch.start - 1) + 1).clamp(min=0)
     f1 = 2 * common / (span_width + 1 + batch.end - batch.start + 1)
     correct = ((predicted == gold).all(1) | (f1 >= Constants.RIGHT)) & (batch.start > 0)
-    return best, null.mean(1), correct
+    places = torch.arange(start[0].numel(), device=start.device)
+    for width in range(min(_WIDTHS, slot)):
+        overlapping = (places <= last[:, None]) & (places + width >= first[:, None])
+        joint[width].masked_fill_(overlapping.view_as(start), float("-inf"))
+    margin = best - joint.transpose(0, 1).flatten(1).amax(1)
+    return best, null.mean(1), margin, span_width + 1, correct
 
 
 def _first_word(model: ReaderModel, encoded: Encoded, batch: Batch, rows: Tensor) -> tuple[Tensor, Tensor]:

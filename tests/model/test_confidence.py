@@ -12,7 +12,14 @@ import torch
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import CheckpointError
 from ragyena.model.checkpoint import save_checkpoint
-from ragyena.model.confidence import CALIBRATION_FILE, Calibration, features_of, load_calibration, save_calibration
+from ragyena.model.confidence import (
+    CALIBRATION_FILE,
+    Calibration,
+    Form,
+    features_of,
+    load_calibration,
+    save_calibration,
+)
 
 
 @pytest.fixture
@@ -22,20 +29,27 @@ def folder(tmp_path: Path) -> Path:
     return checkpoint
 
 
+def scores(form: Form, answer: float, null: float) -> dict[str, float]:
+    return features_of(form, answer=answer, null=null, margin=1.0, tokens=2)
+
+
 def test_without_a_fit_the_probabilities_are_the_readers_own(folder: Path) -> None:
     calibration = load_calibration(folder)
-    features = features_of("span", math.log(0.3), math.log(0.6))
+    features = scores("span", math.log(0.3), math.log(0.6))
     assert calibration.confidence(features) == pytest.approx(0.3)
     assert calibration.no_answer_probability(features) == pytest.approx(0.6)
 
 
 def test_features_are_bounded_and_tell_forms_apart() -> None:
-    nothing = features_of("span", -math.inf, 0.0)
-    assert nothing["answer"] == pytest.approx(-9.21, abs=0.01) and nothing["null"] == pytest.approx(-nothing["answer"])
+    nothing = scores("span", -math.inf, 0.0)
+    assert nothing["answer"] == pytest.approx(-11.51, abs=0.01) and nothing["null"] == pytest.approx(-nothing["answer"])
     assert (nothing["list"], nothing["written"], nothing["written_answer"]) == (0, 0, 0)
-    assert features_of("list", -1.0, -2.0)["list"] == 1
-    written = features_of("written", -1.0, -2.0)
+    assert scores("list", -1.0, -2.0)["list"] == 1
+    written = scores("written", -1.0, -2.0)
     assert written["written"] == 1 and written["written_answer"] == written["answer"] != 0
+    assert (written["margin"], written["length"]) == (0, 0)
+    span = features_of("span", answer=-1.0, null=-2.0, margin=math.inf, tokens=8)
+    assert (span["margin"], span["length"]) == (12, pytest.approx(math.log(8)))
 
 
 def test_a_fit_is_kept_beside_the_weights(folder: Path) -> None:
@@ -45,7 +59,7 @@ def test_a_fit_is_kept_beside_the_weights(folder: Path) -> None:
     assert save_calibration(folder, fitted) == folder / CALIBRATION_FILE
     again = load_calibration(folder)
     assert again == fitted
-    features = features_of("list", math.log(0.5), math.log(0.5))
+    features = scores("list", math.log(0.5), math.log(0.5))
     assert again.confidence(features) == pytest.approx(1 / (1 + math.exp(0.75)))
     assert sorted(path.name for path in folder.iterdir()) == [CALIBRATION_FILE, "config.json", "model.safetensors"]
 

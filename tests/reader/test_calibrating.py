@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from ragyena.errors import TrainingError
-from ragyena.model.confidence import Calibration, features_of
+from ragyena.model.confidence import Calibration, Form, features_of
 from ragyena.reader.calibrating import Examples, fit_calibration, score_sources
+
+
+def scores(form: Form, answer: float, null: float) -> dict[str, float]:
+    return features_of(form, answer=answer, null=null, margin=1.0, tokens=2)
 
 
 def examples(count: int, seed: int, *, sources: int = 4, shift: float = 0.0, odd: float = 0.0) -> Examples:
@@ -23,19 +27,18 @@ def examples(count: int, seed: int, *, sources: int = 4, shift: float = 0.0, odd
     moved = logit + shift + odd * np.array([one == f"kind {sources - 1}" for one in source])
     right = (generator.random(count) < 1 / (1 + np.exp(-moved))) & ~missing
     log = [(-math.log1p(math.exp(-a)), -math.log1p(math.exp(-b))) for a, b in zip(logit, null)]
-    return Examples([features_of("span", *one) for one in log], right.tolist(), missing.tolist(), source)
+    return Examples([scores("span", *one) for one in log], right.tolist(), missing.tolist(), source)
 
 
 def test_both_probabilities_are_true_on_questions_that_were_not_fitted_to() -> None:
     fit = fit_calibration(examples(2000, 0, shift=1.5))
     other = examples(4000, 1, shift=1.5)
     for calibration, least, most in ((fit.calibration, 0.0, 0.05), (Calibration(), 0.08, 1.0)):
-        scores = score_sources(calibration, other)
-        error = float(np.mean([one.calibration_error for one in scores]))
+        error = float(np.mean([one.calibration_error for one in score_sources(calibration, other)]))
         assert least <= error <= most
-    scores = score_sources(fit.calibration, other)
-    assert np.mean([one.no_answer_error for one in scores]) < 0.05
-    assert all(one.auroc is not None and one.auroc > 0.7 for one in scores)
+    judged = score_sources(fit.calibration, other)
+    assert np.mean([one.no_answer_error for one in judged]) < 0.05
+    assert all(one.auroc is not None and one.auroc > 0.7 for one in judged)
 
 
 def test_each_source_is_judged_by_the_fit_on_the_others() -> None:
@@ -72,14 +75,14 @@ def test_a_written_answer_has_weights_of_its_own() -> None:
     right = np.where(written, generator.random(1500) < 0.7, generator.random(1500) < 1 / (1 + np.exp(-logit)))
     missing = generator.random(1500) < 0.1
     features = [
-        features_of("written" if is_written else "span", -math.log1p(math.exp(-a)), math.log(0.1))
+        scores("written" if is_written else "span", -math.log1p(math.exp(-a)), math.log(0.1))
         for is_written, a in zip(written, logit)
     ]
     source = [f"kind {i % 3}" for i in range(1500)]
     fit = fit_calibration(Examples(features, right.tolist(), missing.tolist(), source))
-    sure = features_of("written", math.log(0.99), math.log(0.1))
+    sure = scores("written", math.log(0.99), math.log(0.1))
     assert fit.calibration.confidence(sure) == pytest.approx(0.7, abs=0.06)
-    assert fit.calibration.confidence(features_of("span", math.log(0.99), math.log(0.1))) > 0.9
+    assert fit.calibration.confidence(scores("span", math.log(0.99), math.log(0.1))) > 0.9
 
 
 @pytest.mark.parametrize("always", [True, False])
