@@ -30,6 +30,7 @@ TYPES = ("span", "list", "yes", "no", "compare", "none")
 KINDS = ("everyday", "law", "manuals", "office", "policies", "science", "software", "tables", "web")
 DEV = 0.12  # of the documents, by a hash of their collection
 MOST_WORDS = 45  # of an answer
+LABEL = re.compile(r"[^.:;]{1,40}: ")  # how a line of a form begins
 
 
 class Fault(ValueError):
@@ -110,10 +111,11 @@ def row_of(draft: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def _deciding(text: str, span: tuple[int, int]) -> tuple[int, int]:
-    """The row of a table, or the sentence, that holds a span."""
+    """The row of a table, the line of a form, or the sentence, that holds a span."""
     start, end = sentence_span(text, *span)
     line = text.rfind("\n", 0, span[0]) + 1, (text + "\n").find("\n", span[1])
-    is_row = "; " in text[slice(*line)] or " | " in text[slice(*line)]
+    written = text[slice(*line)]
+    is_row = "; " in written or " | " in written or LABEL.match(written) is not None
     return (max(start, line[0]), min(end, line[1])) if is_row else (start, end)
 
 
@@ -188,8 +190,8 @@ def pack(folders: list[Path], out: Path) -> None:
                 if name not in used:
                     continue
                 key = f"{folder.name}/{name}"
-                # A collection of look-alike documents (a folder of files) is in one split.
-                group = f"{folder.name}/{Path(name).parent}" if Path(name).parent != Path() else key
+                # A collection of look-alike documents (a folder of files, whatever it holds) is in one split.
+                group = f"{folder.name}/{Path(name).parts[0]}"
                 digest = int.from_bytes(hashlib.sha256(group.encode()).digest()[:4]) / 2**32
                 split = "dev" if digest < DEV else "train"
                 kind = next(row["source"] for row in rows if row["file"] == name)

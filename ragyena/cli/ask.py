@@ -16,6 +16,7 @@ from ragyena.cli.options import (
     JsonOption,
     PipelineOption,
     QuietOption,
+    ReaderOption,
     WhereOption,
     configure,
     parse_filters,
@@ -60,6 +61,7 @@ def command(
     ] = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
+    reader: ReaderOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
     ] = False,
@@ -71,7 +73,12 @@ def command(
         raise UsageError("a question and --questions were both given", hint="give one of them")
     config = configure(
         pipeline,
-        {"packer.context_tokens": context_tokens, "retriever.top_k": top_k, "reader.threshold": threshold},
+        {
+            "packer.context_tokens": context_tokens,
+            "retriever.top_k": top_k,
+            "reader.threshold": threshold,
+            "reader.checkpoint": reader,
+        },
     )
     filters = parse_filters(where or [])
     if questions is not None:

@@ -21,7 +21,9 @@ __all__ = ["command"]
 
 
 def command(
-    reader: Annotated[str, typer.Option(metavar="FOLDER", help="The checkpoint folder; 'shipped' with --dry-run.")],
+    reader: Annotated[
+        str, typer.Option(metavar="FOLDER", help="The checkpoint folder; with --dry-run also small, base.")
+    ],
     questions: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Questions on documents, rows as in data/real; repeatable."),

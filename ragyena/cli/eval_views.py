@@ -20,7 +20,7 @@ from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.parsing import read_json
 from ragyena.report import model
 
-__all__ = ["Printer", "comparison_lines", "document_lines"]
+__all__ = ["Printer", "comparison_lines", "document_lines", "evidence_lines"]
 
 
 class Printer(Watcher):
@@ -208,3 +208,18 @@ _MEASURES = {"right": "right", "f1": "F1", "withheld": "withheld", "brier": "1 -
 
 def _signed(estimate: Estimate) -> str:
     return f"{estimate.mean:+.1f} ({estimate.low:+.1f} to {estimate.high:+.1f})"
+
+
+def evidence_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the task ``evidence``: a line for each way of ranking, over all questions."""
+    reader = report["settings"]["reader"]["name"]
+    yield f"{reader}: {report['questions']:,} questions, recall in percent (95% interval)"
+    measures = [*dict.fromkeys(name for c in report["conditions"].values() for name in c["groups"]["all"])][1:]
+    for kind in ("passages@", "filled@", "sentences@", ""):
+        columns = [m for m in measures if (m.startswith(kind) if kind else "@" not in m)]
+        yield f"  {'':14}" + "".join(f"{column.replace('_', '@'):>20}" for column in columns)
+        for name, condition in report["conditions"].items():
+            shown = [condition["groups"]["all"].get(column) for column in columns]
+            if any(shown):
+                cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+                yield f"  {name:14}" + "".join(f"{cell:>20}" for cell in cells)

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, index, mcp, report, select, serve, train
+from ragyena.cli import ask, bench, config, demo, doctor, index, mcp, reader, report, select, serve, train
 from ragyena.cli import eval as evaluate
 from ragyena.cli.terminal import install_streams, one_line
 from ragyena.errors import RagyenaError, StorageError, UsageError
@@ -145,6 +145,7 @@ app.add_typer(train.app, name="train")
 app.command("eval")(evaluate.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
+app.add_typer(reader.app, name="reader")
 app.command("doctor")(doctor.command)
 app.add_typer(config.app, name="config")
 

@@ -26,6 +26,7 @@ from ragyena.model.confidence import FEATURES, save_calibration
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader, Reading
+from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import Context, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
@@ -79,11 +80,11 @@ def recalibrate(
     """Fit the confidence of the reader of ``settings`` to the questions of ``data`` and write it beside its weights.
 
     ``readings`` is a file for the scores of what was read: they are added to it, and fitted to without ``data``.
-    Raises UsageError for the shipped reader, DataError for too few questions, and what reading and loading raise.
+    Raises UsageError for the name of a reader, DataError for too few questions, and what reading and loading raise.
     """
-    if write and settings.reader.checkpoint == "shipped":
+    if write and is_reader_name(settings.reader.checkpoint):
         raise UsageError(
-            "the shipped reader is a part of the package, in which nothing is written",
+            f"the reader '{settings.reader.checkpoint}' is a part of a package, in which nothing is written",
             hint="give a checkpoint's folder (a copy of the reader), or only look: --dry-run",
         )
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
@@ -100,8 +101,7 @@ def recalibrate(
     )
     _check(examples)
     fit = fit_calibration(examples, {"contexts": "questions on documents, each alone and end to end"})
-    folder = Path(reader.name)
-    path = save_calibration(folder, fit.calibration) if write else None
+    path = save_calibration(reader_folder(settings.reader.checkpoint), fit.calibration) if write else None
     return Recalibrated(fit, score_sources(reader.calibration, examples), path)
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "LARGEST_FILE",
     "ModelConfig",
     "Storage",
+    "checkpoint_files",
     "file_sha256",
     "load_config",
     "load_into",
@@ -159,6 +160,14 @@ def _sync(path: Path) -> None:
 def saved(folder: Path) -> bool:
     """True where a checkpoint was written to the folder, to its end."""
     return (folder / CONFIG_FILE).is_file()
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint, nothing else that is in its folder. Raises CheckpointError where one is missing."""
+    files = list(_WeightFiles.of(folder, _read_config(folder)[0]).paths)
+    files += [folder / INDEX_FILE] if len(files) > 1 else []
+    others = (folder / name for name in (CONFIG_FILE, TOKENIZER_FILE, CARD_FILE))
+    return [*files, *(path for path in others if path.is_file())]
 
 
 def file_sha256(path: Path) -> str:

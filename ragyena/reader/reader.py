@@ -10,18 +10,15 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ragyena import recipes
 from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
-from ragyena.files import expanded
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, features_of, load_calibration
 from ragyena.model.inputs import collate
@@ -29,6 +26,7 @@ from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]
@@ -92,7 +90,7 @@ class Reader:
         Raises CheckpointError where it is missing, damaged or of another shape, ConfigError for settings that it
         cannot serve, and MissingDependencyError for a device that is not there.
         """
-        folder = _folder(config)
+        folder = reader_folder(config.checkpoint)
         architecture = load_config(folder)
         if not isinstance(architecture, ReaderModelConfig):
             raise CheckpointError(
@@ -105,7 +103,7 @@ class Reader:
         model.prepare_inference(dtype)
         model.to(device).eval().requires_grad_(False)
         log.info("reader %s on %s in %s", folder, device, dtype)
-        name = "shipped" if config.checkpoint == "shipped" else str(folder)
+        name = config.checkpoint if is_reader_name(config.checkpoint) else str(folder)
         tokenizer = Tokenizer.from_folder(folder)
         if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
             raise CheckpointError(
@@ -124,7 +122,7 @@ class Reader:
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
         """Load the tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
-        return Tokenizer.from_folder(_folder(config))
+        return Tokenizer.from_folder(reader_folder(config.checkpoint))
 
     @property
     def parameters(self) -> int:
@@ -360,15 +358,6 @@ def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: i
 
 def _nothing_to_read() -> Reading:
     return Reading("withheld", "", 0.0, 1.0, (), np.zeros(0, np.float32))
-
-
-def _folder(config: ReaderConfig) -> Path:
-    folder = recipes.asset("reader") if config.checkpoint == "shipped" else expanded(config.checkpoint)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"no reader at {folder}", hint="give a checkpoint folder, or 'shipped' for the reader inside ragyena"
-        )
-    return folder
 
 
 def _check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:

@@ -19,6 +19,7 @@ from ragyena.serve.guard import Guard
 from ragyena.serve.jobs import Jobs
 from ragyena.serve.library import Library
 from ragyena.serve.metrics import Metrics
+from ragyena.serve.openai import chat, embeddings, models, responses
 from ragyena.serve.pictures import PageServer
 from ragyena.serve.problems import (
     ErrorBody,
@@ -27,6 +28,7 @@ from ragyena.serve.problems import (
     RequestError,
     error_headers,
     error_json,
+    is_openai,
     status_of,
 )
 from ragyena.serve.questions import QuestionQueue
@@ -77,19 +79,19 @@ def make_app(library: Library) -> FastAPI:
         lifespan=lifespan,
         responses=ERRORS,
     )
-    for module in (asking, documents, jobs, operations, page):
+    for module in (asking, documents, jobs, operations, page, models, chat, responses, embeddings):
         app.include_router(module.router)
     app.add_exception_handler(RagyenaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
-    if config.cors_origins:
+    app.add_middleware(Guard, config=config, metrics=metrics)
+    if config.cors_origins:  # before the guard: a browser asks for leave without a key, and reads refusals too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-api-key"],
         )
-    app.add_middleware(Guard, config=config, metrics=metrics)
     return app
 
 
@@ -120,6 +122,8 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         param = param or ".".join(place) or None
         problems.append(f"{'.'.join(place) or 'the body'}: {item['msg']}")
     problem = InvalidRequestError("; ".join(problems), hint="GET /openapi.json describes every request")
+    if is_openai(request.url.path):
+        problem.status = 400
     return _reply(request, problem, param=param)
 
 

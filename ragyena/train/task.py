@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena import recipes
 from ragyena.config import TrainingStage
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_model
+from ragyena.readers import reader_folder
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
@@ -82,12 +82,10 @@ class Task(ABC):
 
 
 def trained_folder(name: str, runs: Path) -> Path:
-    """The checkpoint of an earlier stage of the run, else of the reader that ships (``shipped``), else the folder
-    ``name``."""
+    """The checkpoint of an earlier stage of the run, else of the reader of that name (``shipped`` is the one inside the
+    package), else the folder ``name``. Raises CheckpointError, MissingDependencyError."""
     folder = runs / name / "checkpoint"
-    if folder.is_dir():
-        return folder
-    return recipes.asset("reader") if name == "shipped" else Path(name)
+    return folder if folder.is_dir() else reader_folder(name)
 
 
 def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:

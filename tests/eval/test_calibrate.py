@@ -108,5 +108,5 @@ def test_what_cannot_be_fitted_to_is_named(settings: PipelineConfig, data: Calib
     with pytest.raises(DataError, match="no readings of this version"):
         recalibrate(settings, None, Silent(), readings=kept)
     shipped = settings.model_copy(update={"reader": ReaderConfig()})
-    with pytest.raises(UsageError, match="a part of the package"):
+    with pytest.raises(UsageError, match="a part of a package"):
         recalibrate(shipped, data, Silent())
