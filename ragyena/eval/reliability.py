@@ -58,9 +58,9 @@ def reliability(
     confidences: Sequence[float], right: Sequence[bool], documents: Sequence[str], *, resamples: int, seed: int = 0
 ) -> Reliability | None:
     """Compare each confidence with whether it was ``right``. Whole ``documents`` are resampled: questions on one
-    document are not independent of each other. Bins are those of all answers in every resample. The interval of the
-    calibration error is the basic bootstrap's: the error of a resample is greater than that of the sample by as much as
-    that is too great.
+    document are not independent of each other. Bins are those of all answers in every resample. The error of a
+    resample is greater than that of the sample, since chance adds to it: of the interval of the calibration error this
+    mean excess is taken.
 
     None without answers; with answers on a single document intervals are the least and the greatest value there is.
     """
@@ -75,7 +75,7 @@ def reliability(
         n=len(truth),
         confidence=float(confidence.mean()),
         right=float(truth.mean()),
-        calibration_error=_basic(sample.error, sample.errors()),
+        calibration_error=_centred(sample.error, sample.errors()),
         by_chance=float(np.mean([calibration_error(confidence, one) for one in drawn])),
         auroc=None if sample.area is None else _percentile(sample.area, sample.areas()),
         bins=tuple(
@@ -99,7 +99,7 @@ def gaps(first: Stated, second: Stated, documents: Sequence[str], *, resamples: 
         raise ValueError("there are no answers to compare")
     one, other = (_Sample(*side, documents, resamples, seed) for side in (first, second))
     errors = one.errors() - other.errors()
-    error = _basic(one.error - other.error, errors, (-1.0, 1.0))
+    error = _centred(one.error - other.error, errors, (-1.0, 1.0))
     if one.area is None or other.area is None:
         return Gaps(error, None)
     return Gaps(error, _percentile(one.area - other.area, one.areas() - other.areas(), (-1.0, 1.0)))
@@ -181,9 +181,9 @@ def _percentile(value: float, resampled: Floats, bounds: tuple[float, float] = (
     return Estimate(value, float(low), float(high))
 
 
-def _basic(value: float, resampled: Floats, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
-    """Within ``bounds``, around ``value``."""
+def _centred(value: float, resampled: Floats, bounds: tuple[float, float] = (0.0, 1.0)) -> Estimate:
+    """The percentiles less what resamples have more than the sample on average, within ``bounds``."""
     if not len(resampled):
         return Estimate(value, *bounds)
-    low, high = 2 * value - np.quantile(resampled, (0.975, 0.025))
-    return Estimate(value, float(np.clip(low, bounds[0], value)), float(np.clip(high, value, bounds[1])))
+    low, high = np.clip(np.quantile(resampled, (0.025, 0.975)) - resampled.mean() + value, *bounds)
+    return Estimate(value, float(low), float(high))

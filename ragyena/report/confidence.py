@@ -47,8 +47,8 @@ def _figures(run: Run, condition: str) -> Mapping[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------
 
 _STATED = {
-    "confidence": ("confidence that the answer is right", "of these right"),
-    "no_answer": ("probability that what was read holds no answer", "of these without an answer"),
+    "confidence": ("confidence", "confidence that the answer is right", "of these right"),
+    "no_answer": ("no-answer probability", "probability of there being no answer", "of these without an answer"),
 }
 
 
@@ -57,15 +57,15 @@ def reliability_blocks(conditions: Mapping[str, Readings]) -> list[Block]:
     charts: list[LineChart] = []
     rows: list[Row] = []
     for title, readings in conditions.items():
-        for measure, (stated, true) in _STATED.items():
+        for measure, (subject, stated, true) in _STATED.items():
             found = [
                 (n, label, figures[measure]) for n, (label, figures) in enumerate(readings) if figures.get(measure)
             ]
             if not found:
                 continue
             if len(charts) < _MOST_CURVES:
-                charts.append(_diagram(f"reliability, {title}", found, stated, true))
-            rows.append(Group(f"{title}: {stated}"))
+                charts.append(_diagram(f"reliability of the {subject}, {title}", found, stated, true))
+            rows.append(Group(f"{title}: {subject}"))
             rows += [[label, *_cells(figures)] for _, label, figures in found]
     if not charts:
         return []

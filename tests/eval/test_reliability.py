@@ -21,7 +21,7 @@ def test_a_true_confidence_has_the_error_of_chance() -> None:
     found = reliability(*drawn(2000, 0), resamples=500)
     assert found is not None
     assert found.calibration_error.mean < 2 * found.by_chance < 0.06
-    assert found.calibration_error.low == pytest.approx(0, abs=0.01)
+    assert found.calibration_error.low < found.by_chance
     assert found.confidence == pytest.approx(found.right, abs=0.03)
     assert sum(one.n for one in found.bins) == 2000 and len(found.bins) == 10
     inside = [one.right.low <= one.confidence <= one.right.high for one in found.bins]

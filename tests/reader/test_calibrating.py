@@ -31,8 +31,8 @@ def examples(count: int, seed: int, *, sources: int = 4, shift: float = 0.0, odd
 
 
 def test_both_probabilities_are_true_on_questions_that_were_not_fitted_to() -> None:
-    fit = fit_calibration(examples(2000, 0, shift=1.5))
-    other = examples(4000, 1, shift=1.5)
+    fit = fit_calibration(examples(800, 0, shift=1.5))
+    other = examples(2000, 1, shift=1.5)
     for calibration, least, most in ((fit.calibration, 0.0, 0.05), (Calibration(), 0.08, 1.0)):
         error = float(np.mean([one.calibration_error for one in score_sources(calibration, other)]))
         assert least <= error <= most
@@ -42,7 +42,7 @@ def test_both_probabilities_are_true_on_questions_that_were_not_fitted_to() -> N
 
 
 def test_each_source_is_judged_by_the_fit_on_the_others() -> None:
-    fit = fit_calibration(examples(2000, 2, odd=3.0))
+    fit = fit_calibration(examples(800, 2, odd=3.0))
     left_out, pooled = ({one.source: one for one in scores} for scores in (fit.left_out, fit.pooled))
     assert left_out.keys() == {"kind 0", "kind 1", "kind 2", "kind 3"}
     # the odd one is not known to the fit on the others, and shows it; a fit that has seen it hides some of that
@@ -53,7 +53,7 @@ def test_each_source_is_judged_by_the_fit_on_the_others() -> None:
 
 
 def test_the_threshold_decides_well_and_the_rates_are_those_at_it() -> None:
-    given = examples(2000, 3)
+    given = examples(800, 3)
     fit = fit_calibration(given)
     assert 0.01 <= fit.calibration.threshold <= 0.6
     confidence = np.array([fit.calibration.confidence(one) for one in given.features])
@@ -69,16 +69,16 @@ def test_the_threshold_decides_well_and_the_rates_are_those_at_it() -> None:
 
 def test_a_written_answer_has_weights_of_its_own() -> None:
     generator = np.random.default_rng(4)
-    written = generator.random(1500) < 0.5
+    written = generator.random(900) < 0.5
     # what the decoder says is sure and says nothing; 70% are right whatever it says
-    logit = np.where(written, generator.normal(4, 1, 1500), generator.normal(0, 2, 1500))
-    right = np.where(written, generator.random(1500) < 0.7, generator.random(1500) < 1 / (1 + np.exp(-logit)))
-    missing = generator.random(1500) < 0.1
+    logit = np.where(written, generator.normal(4, 1, 900), generator.normal(0, 2, 900))
+    right = np.where(written, generator.random(900) < 0.7, generator.random(900) < 1 / (1 + np.exp(-logit)))
+    missing = generator.random(900) < 0.1
     features = [
         scores("written" if is_written else "span", -math.log1p(math.exp(-a)), math.log(0.1))
         for is_written, a in zip(written, logit)
     ]
-    source = [f"kind {i % 3}" for i in range(1500)]
+    source = [f"kind {i % 3}" for i in range(900)]
     fit = fit_calibration(Examples(features, right.tolist(), missing.tolist(), source))
     sure = scores("written", math.log(0.99), math.log(0.1))
     assert fit.calibration.confidence(sure) == pytest.approx(0.7, abs=0.06)

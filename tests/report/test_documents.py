@@ -100,7 +100,12 @@ def test_the_page_draws_reliability_and_risk_of_both_readers(two: list[Path], tm
     html, markdown = report([two[0].parent], tmp_path)
     page, text = html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")
     assert page.count("<svg") == 5  # right and withheld, two reliability diagrams, risk
-    for said in ("exactly true", "reliability, end to end, 8,192 tokens", "risk against coverage", "source tables"):
+    for said in (
+        "exactly true",
+        "reliability of the confidence, end to end, 8,192 tokens",
+        "risk against coverage",
+        "source tables",
+    ):
         assert said in page
     assert "Readers compared" in text and "| true |" in text
     one = to_markdown(load_page([two[0]]))
