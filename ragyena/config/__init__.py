@@ -16,6 +16,7 @@ from ragyena.config.language import (
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import (
+    LONGEST_CONTEXT,
     EvidenceConfig,
     IndexConfig,
     PackerConfig,
@@ -41,6 +42,7 @@ from ragyena.config.writing import WriterConfig
 __all__ = [
     "EVAL_INDEX",
     "EVAL_OUT",
+    "LONGEST_CONTEXT",
     "AnyStageConfig",
     "CausalModelConfig",
     "ContextStageConfig",

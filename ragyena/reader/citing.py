@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ragyena.documents.sentences import REACH, sentence_span
 from ragyena.errors import IndexCorruptError
 from ragyena.reader.cells import cell_at
+from ragyena.reader.comparing import compared_place
 from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
     """At most ``limit`` citations for ``reading``, best first; none where the answer is withheld.
 
     Every item of a list is cited, those of one sentence together. An extracted answer is cited where it was taken
-    from, then at other places that hold the same words, unless the reader gives them a far lower probability: another
-    country's profile says "civil law system" too. A written answer has no place of its own: it cites the sentences of
-    the reader's best spans.
+    from, then where that stands which it is compared with, then at other places that hold the same words, unless the
+    reader gives them a far lower probability: another country's profile says "civil law system" too. A written answer
+    has no place of its own: it cites the sentences of the reader's best spans.
 
     Raises IndexCorruptError where the store no longer holds the text that was read.
     """
@@ -58,9 +59,20 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
         citation = _citation(span, context.passages[span.slot].passage, store, mark=extracted)
         if not any(_overlap(citation, other) for other in citations):
             citations.append(citation)
+            if len(citations) == 1 < limit and reading.kind == "extracted":
+                citations += _compared(span, citation, context, store)
         if len(citations) == limit:
             break
     return tuple(citations)
+
+
+def _compared(answer: Span, citation: Citation, context: Context, store: DocumentStore) -> list[Citation]:
+    """The place of what the answer is compared with, where the question compares."""
+    place = compared_place(context, answer, citation.quote)
+    if place is None:
+        return []
+    other = _citation(place, context.passages[place.slot].passage, store, mark=False)
+    return [] if _overlap(citation, other) else [other]
 
 
 def closest(reading: Reading, context: Context, store: DocumentStore) -> Closest | None:
@@ -107,8 +119,8 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
     cell = None
     if block is not None and kind in ("table", "code"):
         first, last = _whole_lines(text, start, end)
-        if kind == "table" and mark:
-            cell = cell_at(text[first:last], start - first, end - first, block.header)
+        if kind == "table":
+            cell = cell_at(text[first:last], start - first, end - first if mark else start - first, block.header)
         if last - first <= _LONGEST_LINES:
             quote_start, quote_end = first, last
     quote = text[quote_start:quote_end]
@@ -133,7 +145,7 @@ def _citation(span: Span, passage: Passage, store: DocumentStore, *, mark: bool)
         table_header=block.header if block else (),
         heading_path=passage.heading_path,
         row=cell.row if cell else None,
-        column=cell.column if cell else None,
+        column=cell.column if cell and mark else None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -144,6 +146,21 @@ def test_a_cell_is_cited_with_its_whole_row_and_its_column() -> None:
     assert citation.quote[citation.answer_start : citation.answer_end] == "3.9"
     (prose,) = cite(reading("End", span(ROWS, "End")), whole, shelf, limit=3)
     assert (prose.row, prose.column, prose.kind, prose.table_header) == (None, None, "prose", ())
+
+
+def test_a_comparison_is_cited_with_both_rows() -> None:
+    table = Block(ROWS.index("Name"), ROWS.index("\n\nEnd"), "table", ("Name", "Weight (kg)", "Use"))
+    question = replace(context(passage(ROWS, 0, len(ROWS))), question="Which weighs less, the small or the large pump?")
+    read, shelf = reading("small pump", span(ROWS, "small pump")), Shelf({1: ROWS}, blocks=(table,))
+    first, second = cite(read, question, shelf, limit=3)
+    assert (first.row, first.column) == ("Name: small pump", "Name")
+    assert (second.row, second.column, second.quote) == (
+        "Name: large pump",
+        None,
+        "Name: large pump; Weight (kg): 12.5",
+    )
+    assert second.answer_start is None
+    assert len(cite(read, question, shelf, limit=1)) == 1
 
 
 def test_code_is_cited_by_its_lines() -> None:
