@@ -48,6 +48,7 @@ def checked_question(question: str) -> str:
 
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
     """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
+    reading = with_whole_code(reading, context, store)
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
     withheld = reading.kind == "withheld"
     return Answer(

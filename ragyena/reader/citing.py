@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragyena.documents.sentences import REACH, sentence_span
 from ragyena.errors import IndexCorruptError
 from ragyena.reader.cells import cell_at
+from ragyena.reader.code_spans import whole_code
 from ragyena.reader.comparing import compared_place
 from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 
@@ -38,6 +40,29 @@ class DocumentStore(Protocol):
 
     def block_at(self, document_id: int, offset: int) -> Block | None:
         """The block that holds an offset, in the offsets of ``read``; None for prose."""
+
+
+def with_whole_code(reading: Reading, context: Context, store: DocumentStore) -> Reading:
+    """The reading with answers that stand in code grown to whole words and commands; written ones stay as they are."""
+    if reading.kind not in ("extracted", "list", "withheld"):
+        return reading
+    count = max(reading.items, 1)
+    grown = [_grown(span, context.passages[span.slot].passage, store) for span in reading.spans[:count]]
+    text = "; ".join(span.text for span in grown) if reading.text else ""
+    return replace(reading, text=text, spans=(*grown, *reading.spans[count:]))
+
+
+def _grown(span: Span, passage: Passage, store: DocumentStore) -> Span:
+    block = store.block_at(passage.document_id, span.start)
+    if block is None or block.kind != "code" or span.end > block.end:
+        return span
+    origin = max(block.start, passage.start - MARGIN)
+    text = store.read(passage.document_id, origin, min(block.end, passage.end + MARGIN))
+    start, end = span.start - origin, span.end - origin
+    if text[start:end] != span.text:  # its citation is the place to say so
+        return span
+    start, end = whole_code(text, start, end)
+    return replace(span, start=origin + start, end=origin + end, text=text[start:end])
 
 
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:

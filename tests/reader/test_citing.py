@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.errors import IndexCorruptError
-from ragyena.reader.citing import cite, closest
+from ragyena.reader.citing import cite, closest, with_whole_code
 from ragyena.reader.reader import Reading
 from ragyena.types import AnswerKind, Block, Context, PackingLog, Passage, ScoredPassage, Span
 
@@ -161,6 +161,20 @@ def test_a_comparison_is_cited_with_both_rows() -> None:
     )
     assert second.answer_start is None
     assert len(cite(read, question, shelf, limit=1)) == 1
+
+
+def test_an_answer_in_code_is_not_cut_and_one_in_prose_stays() -> None:
+    text = "Use pump.start here.\n\n    queue retain telemetry.raw --keep 2h\n\nDone."
+    code = Block(text.index("    queue"), text.index("\n\nDone"), "code")
+    whole, shelf = context(passage(text, 0, len(text))), Shelf({1: text}, blocks=(code,))
+    grown = with_whole_code(reading("raw --keep 2h", span(text, "raw --keep 2h")), whole, shelf)
+    assert grown.text == grown.spans[0].text == "queue retain telemetry.raw --keep 2h"
+    assert text[grown.spans[0].start : grown.spans[0].end] == grown.text
+    for kept in (reading("start", span(text, "start")), reading("yes", span(text, "raw"), kind="yes")):
+        same = with_whole_code(kept, whole, shelf)
+        assert (same.text, same.spans) == (kept.text, kept.spans)
+    withheld = with_whole_code(reading("", span(text, "raw --keep 2h"), kind="withheld"), whole, shelf)
+    assert (withheld.text, withheld.spans[0].text) == ("", "queue retain telemetry.raw --keep 2h")
 
 
 def test_code_is_cited_by_its_lines() -> None:
