@@ -26,7 +26,7 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, check_text, cite, closest
+from ragyena.reader.citing import DocumentStore, check_text, cite, closest, with_whole_code
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
@@ -55,7 +55,7 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         question=context.question,
         text=reading.text,
         kind=reading.kind,
-        confidence=(1 - reading.confidence) * reading.no_answer_probability if withheld else reading.confidence,
+        confidence=reading.no_answer_probability if withheld else reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
