@@ -230,7 +230,8 @@ class Pipeline:
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
-            checked = tuple(map(self._checked, pieces))
+            documents = _StoredDocuments(self.index)
+            checked = tuple(self._checked(piece, documents) for piece in pieces)
             times.append(time.perf_counter())
         timings = {stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(times))}
         return Evidence(question, checked, {**timings, "total": times[-1] - times[0]}, context.log)
@@ -356,11 +357,11 @@ class Pipeline:
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
 
-    def _checked(self, piece: EvidencePiece) -> EvidencePiece:
+    def _checked(self, piece: EvidencePiece, documents: DocumentStore) -> EvidencePiece:
         """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store
         no longer holds its text."""
         passage = piece.passage
-        stored = self.index.document(passage.document_id).text[passage.start : passage.end]
+        stored = documents.read(passage.document_id, passage.start, passage.end)
         check_text(passage.source, passage.start, passage.text, stored)
         source, state = self.index.file_state(passage.document_id, passage.source)
         return replace(piece, passage=replace(passage, source=source), file_state=state)

@@ -119,6 +119,14 @@ def command(
     }
     settings = configure(pipeline, {"reader.device": device})
     evaluation = load_evaluation(recipe, overrides, set_ or [])
+    if evaluation.parts[0].config.task == "evidence":
+        if wanted or freeze_only or frozen:
+            raise UsageError(
+                "the task 'evidence' knows no --fail-under, --frozen or --freeze-only",
+                hint="it searches its own index, built under --index, and keeps its measures in --out",
+            )
+        _choose_evidence(evaluation.parts[0], settings, reader or [], data_root, out, Path(index), quiet)
+        return
     if any(part.config.task == "documents" for part in evaluation.parts):
         if wanted or freeze_only or evaluation.is_suite or index != EVAL_INDEX:
             raise UsageError(
@@ -170,5 +178,29 @@ def _ask_documents(
             setup = Setup(part.config, one, part.name, data_root, folder, progress=progress)
             report, path = evaluate_documents(setup, frozen)
         for line in document_lines(report):
+            output().print(line)
+        output().print(f"\n  {path}\n")
+
+
+def _choose_evidence(
+    part: Part,
+    settings: PipelineConfig,
+    readers: list[str],
+    data_root: Path,
+    out: Path | None,
+    index: Path,
+    quiet: bool,
+) -> None:
+    from ragyena.cli.eval_views import evidence_lines
+    from ragyena.eval.evidence import evaluate_evidence
+    from ragyena.eval.recipe import Setup
+
+    folder = out or EVAL_OUT / part.name
+    for name in readers or [settings.reader.checkpoint]:
+        one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
+        safe = f"the questions done are kept in {folder}; the same command continues"
+        with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+            report, path = evaluate_evidence(Setup(part.config, one, part.name, data_root, folder, index, progress))
+        for line in evidence_lines(report):
             output().print(line)
         output().print(f"\n  {path}\n")

@@ -18,7 +18,7 @@ from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.parsing import read_json
 from ragyena.report import model
 
-__all__ = ["Printer", "document_lines"]
+__all__ = ["Printer", "document_lines", "evidence_lines"]
 
 
 class Printer(Watcher):
@@ -156,3 +156,18 @@ def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
         found = condition["confidence"]
         ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
         yield f"  confidence: calibration error {found['calibration_error']:.3f}, AUROC of right answers {ranked}"
+
+
+def evidence_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The figures of the task ``evidence``: a line for each way of ranking, over all questions."""
+    reader = report["settings"]["reader"]["name"]
+    yield f"{reader}: {report['questions']:,} questions, recall in percent (95% interval)"
+    measures = [*dict.fromkeys(name for c in report["conditions"].values() for name in c["groups"]["all"])][1:]
+    for kind in ("passages@", "filled@", "sentences@", ""):
+        columns = [m for m in measures if (m.startswith(kind) if kind else "@" not in m)]
+        yield f"  {'':14}" + "".join(f"{column.replace('_', '@'):>20}" for column in columns)
+        for name, condition in report["conditions"].items():
+            shown = [condition["groups"]["all"].get(column) for column in columns]
+            if any(shown):
+                cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
+                yield f"  {name:14}" + "".join(f"{cell:>20}" for cell in cells)

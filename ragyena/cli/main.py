@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, index, mcp, reader, report, select, serve, train
+from ragyena.cli import ask, bench, chat, config, demo, doctor, index, mcp, reader, report, select, serve, train
 from ragyena.cli import eval as evaluate
 from ragyena.cli.terminal import install_streams, one_line
 from ragyena.errors import RagyenaError, StorageError, UsageError
@@ -137,6 +137,7 @@ app = typer.Typer(
 # One line a command. A group lives in a module of its own as ``app = typer.Typer(...)``, a command as ``command``.
 app.add_typer(index.app, name="index")
 app.command("ask")(ask.command)
+app.command("chat")(chat.command)
 app.command("select")(select.command)
 app.command("mcp")(mcp.command)
 app.command("serve")(serve.command)

@@ -77,7 +77,11 @@ def evidence_view(evidence: Evidence) -> RenderableType:
         parts += [Padding(Text(line), (0, 0, 0, 5), expand=False) for line in lines]
         parts.append(Text(""))
     if not parts:
-        parts += [Text("nothing in the index matches the question", style="bold"), Text("")]
+        read_any = evidence.log is not None and evidence.log.slot_tokens > 0
+        none = (
+            "no sentence is short enough: give more tokens" if read_any else "nothing in the index matches the question"
+        )
+        parts += [Text(none, style="bold"), Text("")]
     count = len(evidence.pieces)
     total = f"{count} piece{'' if count == 1 else 's'}, {evidence.tokens:,} tokens"
     read = "" if evidence.log is None else f" of {evidence.log.used_tokens:,} read"

@@ -16,6 +16,7 @@ from ragyena.config.language import (
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import (
+    LONGEST_CONTEXT,
     EvidenceConfig,
     IndexConfig,
     PackerConfig,
@@ -40,6 +41,7 @@ from ragyena.config.tuning import TuneConfig
 __all__ = [
     "EVAL_INDEX",
     "EVAL_OUT",
+    "LONGEST_CONTEXT",
     "AnyStageConfig",
     "CausalModelConfig",
     "ContextStageConfig",

@@ -11,6 +11,7 @@ from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import Fraction, Positive, Strict
 
 __all__ = [
+    "LONGEST_CONTEXT",
     "SEARCH_RESULTS",
     "EvidenceConfig",
     "IndexConfig",
@@ -21,6 +22,8 @@ __all__ = [
 ]
 
 
+LONGEST_CONTEXT = 131_072
+"""Tokens of the longest context."""
 SEARCH_RESULTS = 10
 """Passages a search gives where neither the call nor ``retriever.top_k`` says how many."""
 
@@ -83,7 +86,7 @@ class RetrieverConfig(Strict):
 class PackerConfig(Strict):
     """Passages to a context."""
 
-    context_tokens: Annotated[int, Field(ge=256, le=131_072)] = 8192
+    context_tokens: Annotated[int, Field(ge=256, le=LONGEST_CONTEXT)] = 8192
     """The most tokens a context may have: question, passages and padding."""
     order: Literal["score", "document"] = "score"
     """Slot order: best first, or as the passages stand in their documents."""
@@ -123,7 +126,7 @@ class EvidenceConfig(Strict):
 
     passages: Positive = 10
     """Whole passages to choose, where ``tokens`` is 0."""
-    tokens: Annotated[int, Field(ge=0, le=131_072)] = 0
+    tokens: Annotated[int, Field(ge=0, le=LONGEST_CONTEXT)] = 0
     """Tokens of the sentences to choose instead of passages."""
     rank_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
     """Weight of the retriever: this times log(1 / (2 + rank)) is added to the reader's score of a passage; 0 leaves

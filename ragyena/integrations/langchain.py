@@ -5,7 +5,8 @@
 
 ``RagyenaReader`` reads documents of any LangChain retriever. ``RagyenaPipeline`` is ``ragyena ask`` as one Runnable.
 All answer ``invoke``, ``batch``, ``stream`` and their async forms; an answer is one chunk of a stream, since its place
-and confidence are only known once the whole context was read. ``langchain_store.py`` has the vector store.
+and confidence are only known once the whole context was read. ``langchain_store.py`` has the vector store,
+``langchain_compressor.py`` the compressor of documents.
 """
 
 from __future__ import annotations
