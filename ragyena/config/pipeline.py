@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ragyena.config.serving import ServeConfig
 from ragyena.config.strict import Positive, Strict
+from ragyena.config.writing import WriterConfig
 
 __all__ = [
     "LONGEST_CONTEXT",
@@ -147,3 +148,4 @@ class PipelineConfig(Strict):
     reader: ReaderConfig = ReaderConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     serve: ServeConfig = ServeConfig()
+    writer: WriterConfig = WriterConfig()

@@ -62,6 +62,8 @@ class Reading:
     """[P] log probability of each slot's best span."""
     items: int = 0
     """Number of items of a list, the first of ``spans``; 0 for other answers."""
+    withheld: str = ""
+    """The answer that was too doubtful to give; empty where one is given, and where there is none."""
     features: Mapping[str, float] = field(default_factory=dict)
     """The scores that both probabilities are computed from (``ragyena.model.confidence``); empty without an answer."""
 
@@ -252,14 +254,15 @@ class Reader:
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
                 text, kind, form = written.text, _kind_of(written.text), "written"
-                answer = _logarithm(written.confidence)
+                answer = math.log(max(written.confidence, 1e-9))
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
             features = features_of(form, answer=answer, null=no_answer[row], **_best_of(scored))
             confidence = self.calibration.confidence(features) if text else 0.0
+            withheld = ""
             if confidence < self.threshold() or not text:
-                text, kind = "", "withheld"
+                text, kind, withheld = "", "withheld", text
             readings.append(
                 Reading(
                     kind=kind,
@@ -269,6 +272,7 @@ class Reader:
                     spans=tuple(spans),
                     slot_scores=slot_scores,
                     items=len(some) if kind == "list" else 0,
+                    withheld=withheld,
                     features=features,
                 )
             )
@@ -334,10 +338,6 @@ def _best_of(scored: Sequence[ScoredSpan]) -> _Best:
     span = scored[0].span
     margin = scored[0].log_probability - scored[1].log_probability if len(scored) > 1 else math.inf
     return {"margin": margin, "tokens": span.token_end - span.token_start}
-
-
-def _logarithm(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf
 
 
 def _kind_of(written: str) -> AnswerKind:
