@@ -37,6 +37,7 @@ from ragyena.config import PipelineConfig, parse
 from ragyena.errors import ConfigError
 from ragyena.files import expanded
 from ragyena.parsing import MalformedError, read_yaml
+from ragyena.readers import is_reader_name
 
 __all__ = [
     "DEFAULT_RECIPE",
@@ -188,8 +189,10 @@ def _relative_to(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("index_root"), str):
         values["index_root"] = str(folder / expanded(values["index_root"]))
     reader = values.get("reader")
-    if isinstance(reader, dict) and isinstance(reader.get("checkpoint"), str) and reader["checkpoint"] != "shipped":
-        values["reader"] = {**reader, "checkpoint": str(folder / expanded(reader["checkpoint"]))}
+    if isinstance(reader, dict) and isinstance(reader.get("checkpoint"), str):
+        checkpoint = reader["checkpoint"]
+        if not is_reader_name(checkpoint):
+            values["reader"] = {**reader, "checkpoint": str(folder / expanded(checkpoint))}
     return values
 
 

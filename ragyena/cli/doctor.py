@@ -5,14 +5,16 @@ from __future__ import annotations
 import typer
 
 from ragyena.cli.console import emit_json, output
-from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, configure, index_path
+from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, ReaderOption, configure, index_path
 
 __all__ = ["command"]
 
 STYLES = {"ok": "green", "absent": "dim", "unsound": "bold red"}
 
 
-def command(index: IndexOption = None, pipeline: PipelineOption = None, json: JsonOption = False) -> None:
+def command(
+    index: IndexOption = None, pipeline: PipelineOption = None, reader: ReaderOption = None, json: JsonOption = False
+) -> None:
     """Check packages, device, embedder, reader and index.
 
     Exit code 0 where everything needed is sound, 1 where it is not.
@@ -22,7 +24,7 @@ def command(index: IndexOption = None, pipeline: PipelineOption = None, json: Js
 
     from ragyena.doctor import examine
 
-    config = configure(pipeline)
+    config = configure(pipeline, {"reader.checkpoint": reader})
     checks = []
     console = output()
     for check in examine(config, index_path(index, config)):

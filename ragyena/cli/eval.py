@@ -25,7 +25,9 @@ def command(
     ] = None,
     reader: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="A checkpoint folder or 'shipped'; repeat to compare others with the first."),
+        typer.Option(
+            metavar="NAME|PATH", help="A reader by name or checkpoint folder; repeat to compare others with the first."
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -117,6 +119,14 @@ def command(
     }
     settings = configure(pipeline, {"reader.device": device})
     evaluation = load_evaluation(recipe, overrides, set_ or [])
+    if evaluation.parts[0].config.task == "evidence":
+        if wanted or freeze_only or frozen:
+            raise UsageError(
+                "the task 'evidence' knows no --fail-under, --frozen or --freeze-only",
+                hint="it searches its own index, built under --index, and keeps its measures in --out",
+            )
+        _choose_evidence(evaluation.parts[0], settings, reader or [], data_root, out, Path(index), quiet)
+        return
     if any(part.config.task == "documents" for part in evaluation.parts):
         if wanted or freeze_only or evaluation.is_suite or index != EVAL_INDEX:
             raise UsageError(
@@ -157,16 +167,54 @@ def _ask_documents(
     frozen: Path | None,
     quiet: bool,
 ) -> None:
-    from ragyena.cli.eval_views import document_lines
+    from ragyena.cli.eval_views import comparison_lines, document_lines
+    from ragyena.eval.document_compare import compare_documents, write_document_comparison
     from ragyena.eval.documents import evaluate_documents
     from ragyena.eval.recipe import Setup
+    from ragyena.eval.results import find_documents
+    from ragyena.report.write import load_page, write_page
 
-    folder = out or EVAL_OUT / part.name
+    folder, paths = out or EVAL_OUT / part.name, []
     for name in readers or [settings.reader.checkpoint]:
         one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
         with interruptible("nothing was kept"), TerminalProgress(quiet=quiet) as progress:
             setup = Setup(part.config, one, part.name, data_root, folder, progress=progress)
             report, path = evaluate_documents(setup, frozen)
+        paths.append(path)
         for line in document_lines(report):
+            output().print(line, highlight=False)
+        output().print(f"\n  {path}\n")
+    first, *others = find_documents(paths)[part.name]
+    for other in others:
+        comparisons = compare_documents(first, other)
+        for line in comparison_lines(comparisons):
+            output().print(line, highlight=False)
+        together = folder / f"{first.file.stem}-vs-{other.file.stem}.json"
+        write_document_comparison(comparisons, together)
+        output().print(f"\n  {together}\n")
+    for path in write_page(load_page(paths), folder):
+        output().print(f"  {path}")
+
+
+def _choose_evidence(
+    part: Part,
+    settings: PipelineConfig,
+    readers: list[str],
+    data_root: Path,
+    out: Path | None,
+    index: Path,
+    quiet: bool,
+) -> None:
+    from ragyena.cli.eval_views import evidence_lines
+    from ragyena.eval.evidence import evaluate_evidence
+    from ragyena.eval.recipe import Setup
+
+    folder = out or EVAL_OUT / part.name
+    for name in readers or [settings.reader.checkpoint]:
+        one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
+        safe = f"the questions done are kept in {folder}; the same command continues"
+        with interruptible(safe), TerminalProgress(quiet=quiet) as progress:
+            report, path = evaluate_evidence(Setup(part.config, one, part.name, data_root, folder, index, progress))
+        for line in evidence_lines(report):
             output().print(line)
         output().print(f"\n  {path}\n")

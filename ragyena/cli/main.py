@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import ask, bench, config, demo, doctor, index, mcp, report, select, serve, train
+from ragyena.cli import ask, bench, chat, config, demo, doctor, index, mcp, reader, report, select, serve, train
 from ragyena.cli import eval as evaluate
 from ragyena.cli.terminal import install_streams, one_line
 from ragyena.errors import RagyenaError, StorageError, UsageError
@@ -38,6 +38,7 @@ Exit codes:
   7    the reader's files are missing, damaged or of other shape
   8    an optional package or device is not there
   9    training failed
+  10   the writer (--writer) cannot be reached, or its reply not used
   130  interrupted
 """
 
@@ -137,6 +138,7 @@ app = typer.Typer(
 # One line a command. A group lives in a module of its own as ``app = typer.Typer(...)``, a command as ``command``.
 app.add_typer(index.app, name="index")
 app.command("ask")(ask.command)
+app.command("chat")(chat.command)
 app.command("select")(select.command)
 app.command("mcp")(mcp.command)
 app.command("serve")(serve.command)
@@ -145,6 +147,7 @@ app.add_typer(train.app, name="train")
 app.command("eval")(evaluate.command)
 app.command("report")(report.command)
 app.add_typer(bench.app, name="bench")
+app.add_typer(reader.app, name="reader")
 app.command("doctor")(doctor.command)
 app.add_typer(config.app, name="config")
 

@@ -18,6 +18,7 @@ __all__ = [
     "JsonOption",
     "PipelineOption",
     "QuietOption",
+    "ReaderOption",
     "SetOption",
     "WhereOption",
     "configure",
@@ -34,6 +35,14 @@ PipelineOption = Annotated[
     str | None,
     typer.Option(
         "--pipeline", "-p", metavar="RECIPE", help="The pipeline: a recipe of pipelines by name, or a YAML file."
+    ),
+]
+ReaderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME|PATH",
+        help="The reader: small, base or another installed one (`ragyena reader list`), or a checkpoint folder.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, described in docs/json.md.")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragyena.cli.console import output
-from ragyena.cli.options import PipelineOption, QuietOption, configure
+from ragyena.cli.options import PipelineOption, QuietOption, ReaderOption, configure
 from ragyena.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def command(
         bool | None, typer.Option("--read-only", help="Refuse uploads and deletions (serve.read_only).")
     ] = None,
     pipeline: PipelineOption = None,
+    reader: ReaderOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve indexes over HTTP: ragyena's own API, OpenAI's, and a page to ask on.
@@ -49,6 +50,7 @@ def command(
             "serve.port": port,
             "serve.api_keys": tuple(api_key) if api_key else None,
             "serve.read_only": read_only,
+            "reader.checkpoint": reader,
         },
     )
     try:

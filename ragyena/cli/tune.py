@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragyena.cli.console import TerminalProgress, emit_json, interruptible, output
-from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, QuietOption, configure
+from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, QuietOption, ReaderOption, configure
 
 if TYPE_CHECKING:
     from ragyena.tune.measure import Compared
@@ -38,9 +38,7 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the tuned reader, new or empty.")
     ] = Path("tuned-reader"),
-    reader: Annotated[
-        str | None, typer.Option(metavar="PATH", help="The reader to tune: a checkpoint folder, or 'shipped'.")
-    ] = None,
+    reader: ReaderOption = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change how it is tuned (epochs=6, rate=1e-4); repeatable."),
@@ -52,8 +50,7 @@ def command(
     """Tune a reader on your own questions and documents, on a CPU, and say what it gained.
 
     A fifth of the questions is held out and asked before and after, end to end; so are questions on other documents,
-    which ship with ragyena. Ctrl-C keeps the best epoch so far. The result is a folder for the setting
-    reader.checkpoint.
+    which ship with ragyena. Ctrl-C keeps the best epoch so far. The result is a folder that --reader takes.
     """
     from ragyena import recipes
     from ragyena.config import TuneConfig, parse
@@ -88,7 +85,7 @@ def command(
 
 def _as_json(tuned: Tuned) -> dict[str, Any]:
     return {
-        "schema": "ragyena tuning 1",
+        "schema": "ragyena.tuning/1",
         "checkpoint": str(tuned.checkpoint),
         "base": tuned.base,
         "questions": {
@@ -148,7 +145,7 @@ def _show(tuned: Tuned) -> None:
     if fitted.interrupted:
         lines.append("interrupted: this is the best epoch so far, and it was not measured")
     folder = tuned.checkpoint
-    lines.append(f"the tuned reader is in {folder}; to use it: RAGYENA_READER__CHECKPOINT={folder} ragyena ask ...")
+    lines.append(f"the tuned reader is in {folder}; to use it: ragyena ask --reader {folder} ...")
     for line in lines:
         console.print(Text(line), soft_wrap=True)
 

@@ -16,6 +16,7 @@ from ragyena.config.language import (
 )
 from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import (
+    LONGEST_CONTEXT,
     EvidenceConfig,
     IndexConfig,
     PackerConfig,
@@ -36,10 +37,12 @@ from ragyena.config.training import (
     TrainingStage,
 )
 from ragyena.config.tuning import TuneConfig
+from ragyena.config.writing import WriterConfig
 
 __all__ = [
     "EVAL_INDEX",
     "EVAL_OUT",
+    "LONGEST_CONTEXT",
     "AnyStageConfig",
     "CausalModelConfig",
     "ContextStageConfig",
@@ -67,5 +70,6 @@ __all__ = [
     "TrainConfig",
     "TrainingStage",
     "TuneConfig",
+    "WriterConfig",
     "parse",
 ]

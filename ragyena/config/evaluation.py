@@ -16,15 +16,16 @@ EVAL_OUT = Path("runs/eval")
 EVAL_INDEX = str(EVAL_OUT / "index")
 """The folder for indexes of the passages that are evaluated on."""
 
-Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "retrieval"]
+Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "evidence", "retrieval"]
 
 _TASK_FIELDS: dict[str, frozenset[str]] = {
-    "among": frozenset({"among", "corpus", "masked", "timed", "timed_seconds"}),
+    "among": frozenset({"among", "same_articles", "corpus", "masked", "timed", "timed_seconds"}),
     "open": frozenset({"context_tokens", "prose", "corpus", "masked", "timed", "timed_seconds"}),
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed", "timed_seconds"}),
     "alias": frozenset({"among", "timed", "timed_seconds"}),
     "hybrid": frozenset({"documents", "prose", "timed", "timed_seconds"}),
     "documents": frozenset({"documents", "context_tokens"}),
+    "evidence": frozenset({"documents", "context_tokens", "recall_at", "evidence_tokens"}),
     "retrieval": frozenset({"prose", "corpus", "beir", "masked", "modes", "recall_at", "reranker", "rerank"}),
 }
 """Fields that belong to some tasks only, by task."""
@@ -42,8 +43,9 @@ class EvalConfig(Strict):
     passages that the pipeline retrieves and packs for the question alone. ``positions``: the own passages at given
     depths of a context filled with other hits. ``alias``: as ``among``, with and without a second hop that only another
     passage resolves. ``hybrid``: documents of tables and linked articles, read whole and passage by passage.
-    ``documents``: questions on whole documents, asked end to end with all documents in one index. ``retrieval``: no
-    reader; recall and rank of each way of searching."""
+    ``documents``: questions on whole documents, asked end to end with all documents in one index. ``evidence``: recall
+    of the answer's place in what the reader chooses, beside each way of searching. ``retrieval``: no reader; recall and
+    rank of each way of searching."""
     questions: tuple[str, ...] = ()
     """Question rows, as in ``data.questions`` of a training recipe. Paths are relative to the data root, which is
     the current folder unless ``--data-root`` names another."""
@@ -51,11 +53,15 @@ class EvalConfig(Strict):
     """Passage rows that question rows refer to by ``passage_id``; also what is retrieved from."""
     unanswerable: tuple[str, ...] = ()
     """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
+    same_articles: bool = False
+    """Task ``among``: only answerable questions on texts of a title that ``unanswerable`` ones are asked on, too: the
+    dev set of SQuAD 2.0."""
     prose: tuple[str, ...] = ()
     """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
     documents: tuple[str, ...] = ()
-    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``. Task
-    ``documents``: rows ``{id, source, title, text, split}`` that question rows name by ``document_id``."""
+    """Task ``hybrid``: rows of documents with a table and links, that question rows name by ``doc_id``. Tasks
+    ``documents`` and ``evidence``: rows ``{id, source, title, text, split}`` that question rows name by
+    ``document_id``."""
     corpus: tuple[str, ...] = ()
     """Files and folders to index, as ``index add`` does, and to ask on instead of ``passages`` and ``prose``. A name
     that begins with ``shipped:`` stands inside the package: ``shipped:demo/corpus``. Questions need no context then."""
@@ -74,8 +80,7 @@ class EvalConfig(Strict):
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""
     context_tokens: tuple[Annotated[int, Field(ge=256, le=131_072)], ...] = (8192, 32768, 131_072)
-    """Tasks ``open``, ``positions`` and ``documents``: context lengths, each a condition. Hits are searched once, for
-    the longest."""
+    """Tasks ``open``, ``positions``, ``documents`` and ``evidence``: context lengths, each a condition."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
     modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
@@ -88,7 +93,9 @@ class EvalConfig(Strict):
     rerank: Annotated[int, Field(ge=1, le=1000)] = 50
     """Number of hits that the ``reranker`` orders; those after them keep their places."""
     recall_at: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = (1, 5, 20, 100)
-    """Task ``retrieval``: numbers of passages among which the right one is looked for."""
+    """Tasks ``retrieval`` and ``evidence``: numbers of passages among which the right one is looked for."""
+    evidence_tokens: tuple[Annotated[int, Field(ge=16, le=16_384)], ...] = (256, 512, 1024)
+    """Task ``evidence``: numbers of tokens within which sentences are chosen."""
     limit: Count = 0
     """The most answerable and the most unanswerable questions, drawn with the seed; 0 for all."""
     timed: Count = 0
@@ -106,7 +113,7 @@ class EvalConfig(Strict):
         known = frozenset().union(*_TASK_FIELDS.values())
         if foreign := sorted((self.model_fields_set & known) - _TASK_FIELDS[self.task]):
             raise ValueError(f"{', '.join(foreign)} mean nothing to the task '{self.task}'")
-        for name in ("among", "context_tokens", "positions", "modes", "recall_at"):
+        for name in ("among", "context_tokens", "positions", "modes", "recall_at", "evidence_tokens"):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} needs one value or more, each once")

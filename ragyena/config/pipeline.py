@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragyena.config.serving import ServeConfig
-from ragyena.config.strict import Fraction, Positive, Strict
+from ragyena.config.strict import Positive, Strict
+from ragyena.config.writing import WriterConfig
 
 __all__ = [
+    "LONGEST_CONTEXT",
     "SEARCH_RESULTS",
     "EvidenceConfig",
     "IndexConfig",
@@ -21,6 +23,8 @@ __all__ = [
 ]
 
 
+LONGEST_CONTEXT = 131_072
+"""Tokens of the longest context."""
 SEARCH_RESULTS = 10
 """Passages a search gives where neither the call nor ``retriever.top_k`` says how many."""
 
@@ -83,7 +87,7 @@ class RetrieverConfig(Strict):
 class PackerConfig(Strict):
     """Passages to a context."""
 
-    context_tokens: Annotated[int, Field(ge=256, le=131_072)] = 8192
+    context_tokens: Annotated[int, Field(ge=256, le=LONGEST_CONTEXT)] = 8192
     """The most tokens a context may have: question, passages and padding."""
     order: Literal["score", "document"] = "score"
     """Slot order: best first, or as the passages stand in their documents."""
@@ -98,10 +102,12 @@ class PackerConfig(Strict):
 class ReaderConfig(Strict):
     """A context to an answer."""
 
-    checkpoint: str = "shipped"
-    """The reader: ``shipped`` for the one inside the package, or a checkpoint folder."""
-    threshold: Fraction = 0.15
-    """Answers less probable than this are withheld: the reader says that it does not know."""
+    checkpoint: str = "small"
+    """The reader: ``small``, which is inside the package, ``base`` or another that is installed, or a checkpoint
+    folder."""
+    threshold: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
+    """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
+    was fitted with the reader's confidence."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
     it to the reader alone. Passages that came from no search are not weighed."""
@@ -122,7 +128,7 @@ class EvidenceConfig(Strict):
 
     passages: Positive = 10
     """Whole passages to choose, where ``tokens`` is 0."""
-    tokens: Annotated[int, Field(ge=0, le=131_072)] = 0
+    tokens: Annotated[int, Field(ge=0, le=LONGEST_CONTEXT)] = 0
     """Tokens of the sentences to choose instead of passages."""
     rank_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
     """Weight of the retriever: this times log(1 / (2 + rank)) is added to the reader's score of a passage; 0 leaves
@@ -142,3 +148,4 @@ class PipelineConfig(Strict):
     reader: ReaderConfig = ReaderConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     serve: ServeConfig = ServeConfig()
+    writer: WriterConfig = WriterConfig()

@@ -15,9 +15,9 @@ class TuneConfig(Strict):
     """Settings of tuning a reader. The defaults were measured on documents new to the reader (docs/training.md)."""
 
     seed: int = 0
-    epochs: Positive = 4
+    epochs: Positive = 3
     """Passes over the questions."""
-    rate: Annotated[float, Field(gt=0, le=1e-2)] = 2e-4
+    rate: Annotated[float, Field(gt=0, le=1e-2)] = 1e-4
     """Peak rate of AdamW."""
     weight_decay: float = 0.01
     warmup: Fraction = 0.1
@@ -25,12 +25,12 @@ class TuneConfig(Strict):
     frozen_layers: Fraction = 0.5
     """Fraction of the layers, the lower ones, that stay as they are: their states are computed once and kept.
     Embeddings and filters stay always."""
-    negatives: Count = 5
+    negatives: Count = 3
     """Passages beside the one with the answer in a training context: those that retrieval ranks highest."""
     context_tokens: Positive = 600_000
-    """The most tokens of all training contexts (768 bytes of memory each); with more questions there are fewer
-    negatives."""
-    tokens_per_step: Positive = 8_192
+    """The most tokens of all training contexts (two or four bytes of memory for each of a reader's channels, 768 or
+    1,536 in all, as its arithmetic is bfloat16 or float32); with more questions there are fewer negatives."""
+    tokens_per_step: Positive = 4_096
     """Tokens of the contexts of a step, padding included."""
     unanswerable: Fraction = 0.15
     """Contexts without the answer's passage, which are to be withheld, for each question."""

@@ -375,8 +375,8 @@ def _planned(config: EvalConfig) -> list[tuple[type[Condition], dict[str, Any]]]
             return [(Alias, {"among": among, "hops": hops}) for among in config.among for hops in (1, 2)]
         case "hybrid":
             return [(Joint, {}), (Independent, {})]
-        case "documents":
-            raise UsageError("questions on documents are asked by themselves", hint="ragyena eval real, not in a suite")
+        case "documents" | "evidence":
+            raise UsageError(f"the task '{config.task}' is run by itself", hint="name its recipe, not a suite with it")
         case "retrieval":
             raise ValueError("the task 'retrieval' reads nothing")
 

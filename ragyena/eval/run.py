@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ragyena import __version__, recipes
+from ragyena import __version__
 from ragyena.config import EVAL_INDEX, EVAL_OUT, PipelineConfig
 from ragyena.errors import PathNotFoundError, UsageError
 from ragyena.eval.compare import Comparison, compare_all, write, write_together
@@ -27,8 +27,8 @@ from ragyena.eval.questions import data_files, data_stamps, stamps
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
-from ragyena.files import expanded
 from ragyena.reader.reader import Reader
+from ragyena.readers import reader_folder
 from ragyena.settings import load_settings
 from ragyena.types import Progress
 
@@ -301,8 +301,7 @@ def _check_folder(suite: Evaluation, folder: Path) -> None:
 def _digest(setup: Setup, contexts: Path | None) -> str:
     """Identifies everything that a result depends on: a part with the same is not run again."""
     settings = setup.settings
-    checkpoint = settings.reader.checkpoint
-    folder = recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint)
+    folder = reader_folder(settings.reader.checkpoint)
     shaped_by: dict[str, Any] = {
         "part": setup.name,
         "config": setup.config.model_dump(mode="json"),

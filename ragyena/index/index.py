@@ -8,15 +8,13 @@ writer's lock only while it adds, removes or repairs.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ragyena import recipes
 from ragyena.config import PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import NothingToIndexError
-from ragyena.files import expanded
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.inspection import VerifyReport, verify
 from ragyena.index.manifest import is_index, refuse_older
@@ -26,6 +24,7 @@ from ragyena.index.store import STORE_NAME
 from ragyena.index.sync import check_roots
 from ragyena.index.view import IndexView
 from ragyena.index.writer import Writer, create, discard_if_empty, remove_log
+from ragyena.readers import reader_folder
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Progress, Silent
 
@@ -238,6 +237,22 @@ class Index(IndexView):
         self._reload()
         return removed
 
+    def discard(self, sources: Iterable[str]) -> int:
+        """Remove the documents of exactly these sources; those that are not in the index are left out.
+
+        Returns how many sources were removed. Raises IndexLockedError and StorageError as ``remove``.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.discard(["tea", "coffee"])
+            1
+        """
+        self._wrote = True
+        with Writer(self.folder) as writer:
+            removed = writer.discard(sources)
+        self._reload()
+        return removed
+
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
         """Check every file, row, offset and vector; ``repair`` builds the full text indexes and the vector
         file again where these alone are wrong.
@@ -303,5 +318,4 @@ def _name(item: Path | Document) -> str:
 
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:
-    checkpoint = config.reader.checkpoint
-    return Tokenizer.from_folder(recipes.asset("reader") if checkpoint == "shipped" else expanded(checkpoint))
+    return Tokenizer.from_folder(reader_folder(config.reader.checkpoint))

@@ -27,7 +27,17 @@ from ragyena.index.unspaced import phrases, separate
 from ragyena.index.vectors import REPAIR, VectorIndex
 from ragyena.types import ScoredPassage
 
-__all__ = ["OPEN_TRIES", "DenseView", "fuse", "lexical_search", "search", "strictly_decreasing", "terms"]
+__all__ = [
+    "OPEN_TRIES",
+    "STOPWORDS",
+    "DenseView",
+    "filter_condition",
+    "fuse",
+    "lexical_search",
+    "search",
+    "strictly_decreasing",
+    "terms",
+]
 
 Matches = list[tuple[int, float]]
 """Passage ids with scores, best first."""

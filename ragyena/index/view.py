@@ -8,15 +8,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ragyena.config import PipelineConfig
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.config import PipelineConfig, RetrieverConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
-from ragyena.errors import ConfigError, EmptyQuestionError, IndexLockedError, IndexMismatchError, StorageError
+from ragyena.errors import (
+    ConfigError,
+    EmptyQuestionError,
+    IndexLockedError,
+    IndexMismatchError,
+    StorageError,
+    UsageError,
+)
 from ragyena.index.embedder import Embedder
+from ragyena.index.encoding import storable
 from ragyena.index.inspection import IndexStatus, status
 from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
-from ragyena.index.search import OPEN_TRIES, DenseView, search
+from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, search
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -131,6 +142,38 @@ class IndexView:
             dense = None if lexical else self._open_dense()
             return search(self.store, dense, query, vector, retriever, k, filters)
 
+    def nearest(
+        self, vector: npt.NDArray[np.float32], *, k: int, filters: Mapping[str, str] | None = None
+    ) -> list[ScoredPassage]:
+        """Find the passages nearest to a vector.
+
+        Args:
+            vector: [dimension] of this index's embedder, of unit length.
+            k: How many passages.
+            filters: As for ``search``.
+
+        Returns:
+            Passages by cosine similarity, best first.
+
+        Raises:
+            UsageError: The vector is of another dimension.
+            IndexCorruptError: The index is damaged.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     vector = index.embedder().embed_question("Who built the bridge?")
+            ...     [match.passage.source for match in index.nearest(vector, k=1)]
+            ['iron']
+        """
+        if vector.shape != (self.manifest.dimension,):
+            raise UsageError(
+                f"a vector of shape {vector.shape} for an index of dimension {self.manifest.dimension}",
+                hint=f"embed with the model of the index: {self.manifest.embedder}",
+            )
+        dense = RetrieverConfig(mode="dense")
+        with self._turn:
+            return search(self.store, self._open_dense(), "", vector, dense, k, filters) if k > 0 else []
+
     def refresh(self) -> bool:
         """Take notice of what other processes have written since, an index built again included.
 
@@ -198,6 +241,38 @@ class IndexView:
         """A document with its whole text. Raises IndexCorruptError where there is none of this id."""
         with self._turn:
             return self.store.document(document_id)
+
+    def held(self, source: str) -> Document | None:
+        """The first document of the source of exactly this name, None where there is none.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.held("iron").text, index.held("coffee")
+            ('The iron bridge was built in 1932.', None)
+        """
+        with self._turn, self.store.snapshot():
+            rows = self.store.rows(
+                "SELECT document_id FROM sources JOIN origins USING (source_id) WHERE path = ?"
+                " ORDER BY origin_id LIMIT 1",
+                (storable(source),),
+                types=(int,),
+            )
+            return self.store.document(rows[0][0]) if rows else None
+
+    def sources(self, filters: Mapping[str, str] | None = None) -> list[str]:
+        """The files and documents given in Python by name, or those that ``filters`` keep, as ``search`` takes them.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.sources({"source": "i*"})
+            ['iron']
+        """
+        condition, parameters = filter_condition(filters or {})
+        with self._turn:
+            statement = (
+                f"SELECT DISTINCT path FROM sources JOIN origins USING (source_id) WHERE {condition} ORDER BY path"
+            )
+            return [path for (path,) in self.store.rows(statement, parameters, types=(str,))]
 
     def find(self, document: str) -> Document:
         """A document by its source, a file's path or the end of one, or one row as ``path#row``.

@@ -7,6 +7,7 @@ consistent state of the store.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -174,6 +175,15 @@ class Writer:
                     self.store.remove_orphans(self.store.detach(source_id, origins))
         self.refresh()
         return sum(max(1, len(origins)) for origins in matches.values())
+
+    def discard(self, sources: Iterable[str]) -> int:
+        """Remove what the sources of exactly these names hold; those that are not there are left out. How many were."""
+        with self.store.transaction():
+            held = [source for name in sources if (source := self.store.source(name)) is not None]
+            for source in held:
+                self.store.remove_source(source.source_id)
+        self.refresh()
+        return len(held)
 
     def _follow_folder(self) -> None:
         """Rename the sources that were moved together with the index since it was last written."""

@@ -1,31 +1,34 @@
-"""LangChain components: the retriever, the reader and the whole pipeline.
+"""LangChain components: the retriever, the reader, a chain of both, and the whole pipeline.
 
-    retriever = RagyenaRetriever(index="my-index", k=8)
-    reader = RagyenaReader()
-    chain = {"question": RunnablePassthrough(), "documents": retriever} | reader
+    chain = answer_chain(RagyenaRetriever(index="my-index", k=200), RagyenaReader())
+    chain.invoke("When was the bridge built?")["answer"].text
 
 ``RagyenaReader`` reads documents of any LangChain retriever. ``RagyenaPipeline`` is ``ragyena ask`` as one Runnable.
 All answer ``invoke``, ``batch``, ``stream`` and their async forms; an answer is one chunk of a stream, since its place
-and confidence are only known once the whole context was read.
+and confidence are only known once the whole context was read. ``langchain_store.py`` has the vector store,
+``langchain_compressor.py`` the compressor of documents.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnablePassthrough
 from langchain_core.runnables.config import run_in_executor
 from pydantic import PrivateAttr, SkipValidation
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on alone
 
+from ragyena.config import PipelineConfig
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
@@ -36,18 +39,42 @@ from ragyena.reader.reader import Reader
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Block, BlockKind, Citation, Context, Document, Passage, ScoredPassage, Span
 
-__all__ = ["RagyenaPipeline", "RagyenaReader", "RagyenaRetriever", "ReaderInput", "to_langchain"]
+__all__ = [
+    "GIVEN",
+    "ChainOutput",
+    "RagyenaPipeline",
+    "RagyenaReader",
+    "RagyenaRetriever",
+    "ReaderInput",
+    "answer_chain",
+    "as_given",
+    "to_langchain",
+]
+
+
+GIVEN = "langchain"
+"""Name under which an index keeps the id and the metadata of a document that came from LangChain."""
+
+
+def as_given(metadata: Mapping[str, str], text: str) -> LangChainDocument | None:
+    """A document that came from LangChain, as it came; None for one that did not."""
+    if GIVEN not in metadata:
+        return None
+    given = json.loads(metadata[GIVEN])
+    return LangChainDocument(page_content=text, id=given["id"], metadata=given["metadata"])
 
 
 def to_langchain(scored: ScoredPassage) -> LangChainDocument:
     """Convert a passage to a LangChain document, with its place and scores as metadata."""
     passage = scored.passage
+    given = as_given(passage.metadata, passage.text)
+    fields = passage.metadata if given is None else given.metadata
     return LangChainDocument(
         page_content=passage.text,
         id=str(passage.passage_id),
         metadata={
-            **passage.metadata,
             "source": passage.source,
+            **fields,
             "title": passage.title,
             "headings": list(passage.heading_path),
             "page": passage.page,
@@ -67,10 +94,11 @@ def to_langchain(scored: ScoredPassage) -> LangChainDocument:
 
 
 class RagyenaRetriever(BaseRetriever):
-    """Passages of a ragyena index, best first. The index is opened at the first search and stays open."""
+    """Passages of a ragyena index, best first. The index is opened at the first search and stays open; what other
+    processes write to it is found."""
 
-    index: str | Path
-    """The index: a name, or the path of its folder."""
+    index: str | Path | Index
+    """The index: a name, the path of its folder, or an open one, which stays the caller's to refresh and close."""
     k: int = 0
     """Passages to return; 0 for as many as ``ragyena ask`` would retrieve."""
     filters: dict[str, str] | None = None
@@ -82,14 +110,26 @@ class RagyenaRetriever(BaseRetriever):
     _opening: Any = PrivateAttr(default_factory=threading.Lock)
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        filters: Mapping[str, str] | None = None,
     ) -> list[LangChainDocument]:
+        index, settings = self._current()
+        k = (self.k if k is None else k) or settings.retriever.top_k or capacity(settings.packer)
+        kept = self.filters if filters is None else filters
+        return [to_langchain(match) for match in index.search(checked_question(query), k=k, filters=kept)]
+
+    def _current(self) -> tuple[Index, PipelineConfig]:
+        if isinstance(self.index, Index):
+            return self.index, self.index.settings
         with self._opening:
             if self._opened is None:
                 self._opened = Index.open(self.index, settings=self.settings)
-            index = self._opened
-        k = (self.k if k is None else k) or index.settings.retriever.top_k or capacity(index.settings.packer)
-        return [to_langchain(match) for match in index.search(checked_question(query), k=k, filters=self.filters)]
+            self._opened.refresh()
+            return self._opened, self._opened.settings
 
     def close(self) -> None:
         """Close the index; the next search opens it again."""
@@ -118,8 +158,8 @@ class _Batched(Runnable[Input, Answer], ABC):
         self._lock = threading.Lock()
 
     @abstractmethod
-    def _answers(self, inputs: list[Input]) -> Sequence[Answer | Exception]:
-        """The answer to each input, or the reason why there is none."""
+    def _answers(self, inputs: list[Input], **options: Any) -> Sequence[Answer | Exception]:
+        """The answer to each input, or the reason why there is none; a class names the options that it has."""
 
     @property
     def OutputType(self) -> type[Answer]:  # noqa: N802 - the name is LangChain's
@@ -151,12 +191,12 @@ class _Batched(Runnable[Input, Answer], ABC):
 
         return await run_in_executor(None, whole)
 
-    def _many(self, inputs: list[Input]) -> list[Answer | Exception]:
+    def _many(self, inputs: list[Input], **options: Any) -> list[Answer | Exception]:
         with self._lock:
-            return list(self._answers(inputs))
+            return list(self._answers(inputs, **options))
 
-    def _one(self, value: Input) -> Answer:
-        answer = self._many([value])[0]
+    def _one(self, value: Input, **options: Any) -> Answer:
+        answer = self._many([value], **options)[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -180,7 +220,7 @@ class RagyenaReader(_Batched[ReaderInput]):
     def InputType(self) -> type[ReaderInput]:  # noqa: N802 - the name is LangChain's
         return ReaderInput
 
-    def _answers(self, inputs: list[ReaderInput]) -> Sequence[Answer | Exception]:
+    def _answers(self, inputs: list[ReaderInput]) -> Sequence[Answer | Exception]:  # type: ignore[override]
         results: dict[int, Answer | Exception] = {}
         ready: dict[int, tuple[Context, _DocumentTexts]] = {}
         for position, value in enumerate(inputs):
@@ -212,7 +252,11 @@ class RagyenaReader(_Batched[ReaderInput]):
 
 
 class RagyenaPipeline(_Batched[str]):
-    """``ragyena ask`` as a Runnable: a question to an ``Answer``. ``batch`` reads its contexts together."""
+    """``ragyena ask`` as a Runnable: a question to an ``Answer``. ``batch`` reads its contexts together.
+
+    ``filters`` and ``settings`` are those of ``Pipeline.ask``: ``invoke(question, filters={"title": "Bridges*"})``, or
+    ``bind(filters=...)`` for a part of a chain.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         """``pipeline`` stays the caller's to close."""
@@ -223,8 +267,34 @@ class RagyenaPipeline(_Batched[str]):
     def InputType(self) -> type[str]:  # noqa: N802 - the name is LangChain's
         return str
 
-    def _answers(self, inputs: list[str]) -> Sequence[Answer | Exception]:
-        return self.pipeline.answers(inputs)
+    def _answers(  # type: ignore[override]
+        self, inputs: list[str], *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> Sequence[Answer | Exception]:
+        return self.pipeline.answers(inputs, filters=filters, settings=settings)
+
+
+class ChainOutput(TypedDict):
+    """The question, the documents found for it, and the answer read from them."""
+
+    question: str
+    documents: Sequence[LangChainDocument]
+    answer: Answer
+
+
+def answer_chain(
+    retriever: Runnable[str, list[LangChainDocument]], reader: RagyenaReader
+) -> Runnable[str, ChainOutput]:
+    """A chain of LangChain's own parts: a question to a ``ChainOutput``.
+
+    A stream of it gives the question, the documents and the answer, each as soon as it is there; callbacks hear of the
+    retriever and the reader as runs of their own.
+    """
+    chain: Runnable[str, Any] = (
+        {"question": RunnablePassthrough()}
+        | RunnablePassthrough.assign(documents=itemgetter("question") | retriever)
+        | RunnablePassthrough.assign(answer=cast("Runnable[Any, Answer]", reader))
+    )
+    return chain.with_types(input_type=str, output_type=ChainOutput).with_config(run_name="ragyena")
 
 
 class _DocumentTexts:

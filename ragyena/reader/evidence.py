@@ -22,7 +22,7 @@ from ragyena.documents.sentences import borders
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.types import Context, EvidencePiece, Passage, ScoredPassage
 
-__all__ = ["Read", "TokenScores", "choose", "ranked"]
+__all__ = ["Read", "TokenScores", "choose", "ranked", "sentences"]
 
 _RANK_OFFSET = 2  # added to ranks from 1: those far down differ little
 _COMPARED = 16  # times the tokens wanted: the sentences of so many tokens of the best passages are compared
@@ -73,7 +73,7 @@ class _Slot:
 
     scored: ScoredPassage
     share: float
-    """Of the evidence of all passages."""
+    """Share of the evidence of all passages."""
     shares: npt.NDArray[np.float64]
     """[n] those of the tokens of its text; their sum is ``share``."""
     offsets: npt.NDArray[np.int64]
@@ -113,46 +113,53 @@ class _Sentence:
     """Offset in the passage's text."""
     end: int
     share: float
-    """Of the evidence of all passages."""
+    """Share of the evidence of all passages."""
     tokens: int
+
+    @property
+    def worth(self) -> float:
+        """Value by which it is chosen: of two with the same share the shorter one goes first."""
+        return self.share / math.sqrt(self.tokens)
 
 
 def _sentences(slots: Sequence[_Slot], budget: int, tokenizer: Tokenizer) -> list[EvidencePiece]:
     sizes = np.cumsum([len(slot.offsets) for slot in slots])
     compared = slots[: int(np.searchsorted(sizes, _COMPARED * budget)) + 1]
-    sentences = [one for place, slot in enumerate(compared) for one in _sentences_of(place, slot, tokenizer)]
+    candidates = [one for place, slot in enumerate(compared) for one in _sentences_of(place, slot, tokenizer)]
     chosen: list[int] = []
-    for place in sorted(range(len(sentences)), key=lambda place: -sentences[place].share):
-        if sentences[place].tokens <= budget:
+    for place in sorted(range(len(candidates)), key=lambda place: -candidates[place].worth):
+        if candidates[place].tokens <= budget:
             chosen.append(place)
-            budget -= sentences[place].tokens
-    pieces = [_piece(run, compared[run[0].slot].scored.passage) for run in _runs(sentences, sorted(chosen))]
+            budget -= candidates[place].tokens
+    pieces = [_piece(run, compared[run[0].slot].scored.passage) for run in _runs(candidates, sorted(chosen))]
     return sorted(pieces, key=lambda piece: -piece.score)
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """The offsets of the sentences and lines of a text, without white space around them."""
+    bounds = [0, *(offset for offset, _ in borders(text)), len(text)]
+    ends = [start + len(text[start:following].rstrip()) for start, following in pairwise(bounds)]
+    return [(start, end) for start, end in zip(bounds, ends) if start < end]
 
 
 def _sentences_of(place: int, slot: _Slot, tokenizer: Tokenizer) -> list[_Sentence]:
     text = slot.scored.passage.text
-    bounds = [0, *(offset for offset, _ in borders(text)), len(text)]
-    ends = [first + len(text[first:last].rstrip()) for first, last in pairwise(bounds)]
-    counts = tokenizer.count_batch([text[first:last] for first, last in zip(bounds, ends)])
-    edges = np.searchsorted(slot.offsets, bounds).tolist()
-    shares = [float(slot.shares[a:b].sum()) for a, b in pairwise(edges)]
-    return [
-        _Sentence(place, first, last, share, count)
-        for first, last, share, count in zip(bounds, ends, shares, counts)
-        if first < last
-    ]
+    places = sentences(text)
+    counts = tokenizer.count_batch([text[start:end] for start, end in places])
+    edges = np.searchsorted(slot.offsets, [*(start for start, _ in places), len(text)]).tolist()
+    shares = [float(slot.shares[first:last].sum()) for first, last in pairwise(edges)]
+    return [_Sentence(place, *where, share, count) for where, share, count in zip(places, shares, counts)]
 
 
-def _runs(sentences: Sequence[_Sentence], chosen: Iterable[int]) -> list[list[_Sentence]]:
+def _runs(candidates: Sequence[_Sentence], chosen: Iterable[int]) -> list[list[_Sentence]]:
     """Sentences that follow one another in a passage, together; ``chosen`` are places in order."""
     runs: list[list[_Sentence]] = []
     before = -2
     for place in chosen:
-        if place == before + 1 and runs[-1][-1].slot == sentences[place].slot:
-            runs[-1].append(sentences[place])
+        if place == before + 1 and runs[-1][-1].slot == candidates[place].slot:
+            runs[-1].append(candidates[place])
         else:
-            runs.append([sentences[place]])
+            runs.append([candidates[place]])
         before = place
     return runs
 

@@ -19,6 +19,7 @@ from ragyena.serve.guard import Guard
 from ragyena.serve.jobs import Jobs
 from ragyena.serve.library import Library
 from ragyena.serve.metrics import Metrics
+from ragyena.serve.openai import chat, embeddings, models, responses
 from ragyena.serve.pictures import PageServer
 from ragyena.serve.problems import (
     ErrorBody,
@@ -27,6 +28,7 @@ from ragyena.serve.problems import (
     RequestError,
     error_headers,
     error_json,
+    is_openai,
     status_of,
 )
 from ragyena.serve.questions import QuestionQueue
@@ -61,11 +63,10 @@ def make_app(library: Library) -> FastAPI:
         try:
             yield
         finally:
-            deadline = time.monotonic() + config.shutdown_seconds
-            serving.ending = True
+            serving.end()
             serving.jobs.close()
-            await serving.questions.drain(config.shutdown_seconds)
-            await serving.jobs.drain(max(0.0, deadline - time.monotonic()))
+            await serving.questions.drain(max(0.0, serving.deadline - time.monotonic()))
+            await serving.jobs.drain(max(0.0, serving.deadline - time.monotonic()))
             serving.close()
 
     app = FastAPI(
@@ -77,19 +78,19 @@ def make_app(library: Library) -> FastAPI:
         lifespan=lifespan,
         responses=ERRORS,
     )
-    for module in (asking, documents, jobs, operations, page):
+    for module in (asking, documents, jobs, operations, page, models, chat, responses, embeddings):
         app.include_router(module.router)
     app.add_exception_handler(RagyenaError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
-    if config.cors_origins:
+    app.add_middleware(Guard, config=config, metrics=metrics)
+    if config.cors_origins:  # before the guard: a browser asks for leave without a key, and reads refusals too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "x-api-key"],
         )
-    app.add_middleware(Guard, config=config, metrics=metrics)
     return app
 
 
@@ -114,12 +115,16 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if all(item["loc"][0] == "path" for item in error.errors()):
+        return _reply(request, NotFoundError("there is nothing of this id", hint="the lists of the API have the ids"))
     problems, param = [], None
     for item in error.errors()[:5]:
         place = [str(part) for part in item["loc"] if part not in ("body", "query", "path")]
         param = param or ".".join(place) or None
         problems.append(f"{'.'.join(place) or 'the body'}: {item['msg']}")
     problem = InvalidRequestError("; ".join(problems), hint="GET /openapi.json describes every request")
+    if is_openai(request.url.path):
+        problem.status = 400
     return _reply(request, problem, param=param)
 
 
@@ -131,4 +136,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     problem.status = error.status_code
     response = _reply(request, problem)
     response.headers.update(error.headers or {})
+    if error.status_code == 405 and (route := request.scope.get("route")) is not None:
+        # the framework names the methods of one of the routes of this path
+        methods = request.app.openapi()["paths"].get(route.path, {})
+        response.headers["allow"] = ", ".join(sorted(map(str.upper, methods)))
     return response

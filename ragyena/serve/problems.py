@@ -41,6 +41,7 @@ __all__ = [
     "UnexpectedError",
     "error_headers",
     "error_json",
+    "is_openai",
     "status_of",
 ]
 
@@ -142,6 +143,11 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+def is_openai(path: str) -> bool:
+    """True for the routes of OpenAI's API."""
+    return path.startswith(OPENAI_PATHS)
+
+
 def status_of(error: RagyenaError) -> int:
     """The HTTP status of an error."""
     if isinstance(error, RequestError):
@@ -154,7 +160,7 @@ def error_json(error: RagyenaError, *, path: str = "", param: str | None = None)
     name = type(error).__name__
     status = status_of(error)
     kind = name
-    if path.startswith(OPENAI_PATHS):
+    if is_openai(path):
         kind = OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Error")).lower()
     detail = ErrorDetail(type=kind, message=error.message, hint=error.hint, code=code, param=param)

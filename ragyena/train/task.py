@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from ragyena import recipes
 from ragyena.config import TrainingStage
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config, load_model
+from ragyena.readers import reader_folder
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
@@ -70,6 +70,9 @@ class Task(ABC):
         """Completes the model after the last step; measures of that."""
         return {}
 
+    def save_beside(self, folder: Path) -> None:  # noqa: B027 - most have none
+        """Writes what belongs to the finished model beside its weights."""
+
     def state(self) -> dict[str, Tensor]:
         """Tensors that a resumed run needs besides the model and its optimizer."""
         return {}
@@ -79,12 +82,10 @@ class Task(ABC):
 
 
 def trained_folder(name: str, runs: Path) -> Path:
-    """The checkpoint of an earlier stage of the run, else of the reader that ships (``shipped``), else the folder
-    ``name``."""
+    """The checkpoint of an earlier stage of the run, else of the reader of that name (``shipped`` is the one inside the
+    package), else the folder ``name``. Raises CheckpointError, MissingDependencyError."""
     folder = runs / name / "checkpoint"
-    if folder.is_dir():
-        return folder
-    return recipes.asset("reader") if name == "shipped" else Path(name)
+    return folder if folder.is_dir() else reader_folder(name)
 
 
 def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type: type[Model], what: str) -> Model:

@@ -16,16 +16,16 @@ __all__ = ["model_card"]
 def model_card(tuned: Tuned, questions: Path) -> str:
     """The README.md of the checkpoint: data, base, recipe, scores."""
     config, fitted = tuned.config, tuned.fitted
-    base = "the reader that ships with ragyena" if tuned.base == "shipped" else f"`{tuned.base}`"
+    base = "the reader that ships with ragyena" if tuned.base in ("shipped", "small") else f"`{tuned.base}`"
     lines = [
         "---",
         "pipeline_tag: question-answering",
         "---",
         f"# A reader tuned on {questions.name}",
         "",
-        f"Tuned from {base} by `ragyena train tune` on {time.strftime('%Y-%m-%d')}. Use it as the setting "
-        "`reader.checkpoint`, or with `--reader FOLDER`, on documents like those it was tuned on. The licence of the "
-        "reader that it was tuned from applies to it, beside what the questions' own demands.",
+        f"Tuned from {base} by `ragyena train tune` on {time.strftime('%Y-%m-%d')}. Use it with "
+        "`--reader FOLDER`, on documents like those it was tuned on. The licence of the reader that it was tuned from "
+        "applies to it, beside what the questions' own demands.",
         "",
         "## Data",
         "",

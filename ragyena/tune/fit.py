@@ -89,8 +89,9 @@ class Tuner:
         validation: Sequence[Example],
         sample: Sequence[Example],
     ) -> Fitted:
-        """Trains on ``train`` and ``replay``; leaves in the model the average of start and end that is best on
-        ``validation`` and on the shipped ``sample``. An interrupt (Ctrl-C) ends it with the best passed epoch."""
+        """Trains on ``train`` and ``replay``; leaves in the model the average of the start and the best epoch that is
+        best on ``validation`` and on the shipped ``sample``. An interrupt (Ctrl-C) ends it with the best epoch so far.
+        """
         everything = [*train, *replay]
         total = self.config.epochs * sum(example.tokens for example in everything)
         before = self._validate(validation, sample)
@@ -113,7 +114,7 @@ class Tuner:
                     f"epoch {epoch + 1} of {self.config.epochs}: loss of the validation questions {loss:.3f} "
                     f"(at the start {before:.3f})"
                 )
-                if loss < best or epoch + 1 == self.config.epochs:
+                if loss < best:
                     best, best_state = loss, self._copy()
         except KeyboardInterrupt:
             interrupted = True

@@ -11,16 +11,16 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from ragyena import recipes
 from ragyena.config import PipelineConfig, ReaderModelConfig, TuneConfig
 from ragyena.errors import CheckpointError, DataError, UsageError
 from ragyena.eval.journal import write_text
-from ragyena.files import expanded
 from ragyena.index.index import Index
 from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
+from ragyena.model.confidence import save_calibration
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import capacity
 from ragyena.reader.reader import Reader, chosen_dtype
+from ragyena.readers import reader_folder
 from ragyena.train.reader_task import STORAGE
 from ragyena.tune.card import model_card
 from ragyena.tune.contexts import Example, make_examples
@@ -166,6 +166,7 @@ def tune(
         card=model_card(result, questions),
         storage=STORAGE["compact"],
     )
+    save_calibration(out, reader.calibration)
     if fitted.interrupted:
         return result
     tuned = Reader.open(settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)}))
@@ -182,8 +183,7 @@ def tune(
 
 def _start(settings: PipelineConfig) -> tuple[Path, ReaderModel]:
     """The folder of the reader to tune, and its model in fp32. Raises CheckpointError."""
-    name = settings.reader.checkpoint
-    folder = recipes.asset("reader") if name == "shipped" else expanded(name)
+    folder = reader_folder(settings.reader.checkpoint)
     architecture = load_config(folder)
     if not isinstance(architecture, ReaderModelConfig):
         raise CheckpointError(f"{folder} holds no reader", hint="give a reader's checkpoint folder")

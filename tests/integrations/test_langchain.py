@@ -16,7 +16,7 @@ from small_world import FACTS
 
 from ragyena.config import PackerConfig, PipelineConfig
 from ragyena.errors import EmptyQuestionError, IndexNotFoundError, QuestionTooLongError
-from ragyena.integrations.langchain import RagyenaPipeline, RagyenaReader, RagyenaRetriever
+from ragyena.integrations.langchain import RagyenaPipeline, RagyenaReader, RagyenaRetriever, answer_chain
 from ragyena.pipeline import Pipeline
 from ragyena.types import Answer
 
@@ -175,6 +175,55 @@ def test_callbacks_hear_of_a_run(pipeline: RagyenaPipeline) -> None:
     (pipeline | RunnableLambda(lambda answer: answer.text)).invoke(QUESTION, config={"callbacks": [tracer]})
     pipeline.batch([QUESTION], config={"callbacks": [tracer]})
     assert tracer.names == ["RunnableSequence", "RagyenaPipeline"]
+
+
+def test_the_chain_streams_what_it_has_and_its_callbacks_hear_of_each_part(
+    retriever: RagyenaRetriever, reader: RagyenaReader
+) -> None:
+    from langchain_core.callbacks import BaseCallbackHandler
+
+    class Heard(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.events: list[str] = []
+
+        def on_retriever_start(self, serialized: Any, query: str, **kwargs: Any) -> None:
+            self.events.append(f"asked: {query}")
+
+        def on_retriever_end(self, documents: Any, **kwargs: Any) -> None:
+            self.events.append(f"found: {len(documents)}")
+
+        def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None:
+            self.events.append(f"began: {kwargs.get('name')}")
+
+    chain = answer_chain(retriever, reader)
+    whole = chain.invoke(QUESTION)
+    heard = Heard()
+    chunks = list(chain.stream(QUESTION, config={"callbacks": [heard]}))
+    assert [key for chunk in chunks for key in chunk] == ["question", "documents", "answer"]
+    assert [chunk["answer"].text for chunk in chunks if "answer" in chunk] == [whole["answer"].text]
+    assert heard.events[0] == "began: ragyena" and "began: RagyenaReader" in heard.events
+    assert f"asked: {QUESTION}" in heard.events and f"found: {len(whole['documents'])}" in heard.events
+
+    async def asynchronous() -> list[Any]:
+        streamed = [chunk async for chunk in chain.astream(QUESTION)]
+        kinds = {event["event"] async for event in chain.astream_events(QUESTION, version="v2")}
+        assert {"on_retriever_start", "on_retriever_end", "on_chain_stream"} <= kinds
+        return [streamed[-1]["answer"].text, *(each["answer"].text for each in await chain.abatch([QUESTION] * 2))]
+
+    assert asyncio.run(asynchronous()) == [whole["answer"].text] * 3
+    assert [each["answer"].text for each in chain.batch([QUESTION])] == [whole["answer"].text]
+
+
+def test_filters_of_a_call(pipeline: RagyenaPipeline, retriever: RagyenaRetriever) -> None:
+    bridges = {"title": "The bridges*"}
+    for answer in (
+        pipeline.invoke("the bridge lamp tea museum", filters=bridges),
+        pipeline.bind(filters=bridges).invoke("the bridge lamp tea museum"),
+        pipeline.batch(["the bridge lamp tea museum"], filters=bridges)[0],
+    ):
+        assert {Path(scored.passage.source).name for scored in answer.passages} == {"bridge.md"}
+    found = retriever.invoke("the bridge lamp tea museum", filters=bridges)
+    assert {Path(document.metadata["source"]).name for document in found} == {"bridge.md"}
 
 
 def test_an_unknown_option_is_refused(pipeline: RagyenaPipeline) -> None:

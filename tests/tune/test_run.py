@@ -121,6 +121,7 @@ def test_the_command(ragyena: Ragyena, small_reader: Path, tmp_path: Path) -> No
     assert (tmp_path / "out" / "model.safetensors").is_file()
     ragyena(*words[:-1], "epoch=1", "--documents", files).fails(2, "unknown setting 'epoch'")
     ragyena("train", "tune", "--questions", "absent.jsonl", "--index", "x").fails(3, "no questions file")
+    ragyena("train", "--quiet", "nowhere").fails(3, "no recipe 'nowhere'")  # of any other word: a recipe
 
 
 @pytest.mark.slow
@@ -149,3 +150,31 @@ def test_an_interrupt_leaves_nothing_or_a_whole_reader(ragyena: Ragyena, small_r
     assert sorted(path.name for path in out.iterdir()) == [
         "README.md", "config.json", "model.safetensors", "tokenizer.json",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_shipped_reader_gains_or_a_warning_says_that_it_does_not(tmp_path: Path) -> None:
+    """Thirty questions on documents of data/real that the reader was not trained on."""
+    from ragyena.data.document_questions import read_documents, write_files
+
+    data = Path(__file__).resolve().parents[2] / "data" / "real"
+    given = read_documents([str(data / "questions.jsonl.xz")], [str(data / "documents.jsonl.xz")], split="dev")
+    asked = [row for row in given.questions if row.source == "software" and row.answer_type == "span"]
+    chosen = list(dict.fromkeys(row.document_id for row in asked))[:6]
+    files = tmp_path / "files"
+    files.mkdir()
+    names = {key: path.name for path, key in write_files([given.documents[key] for key in chosen], files).items()}
+    rows = [row for key in chosen for row in [one for one in asked if one.document_id == key][:6]][:30]
+    questions = tmp_path / "my.jsonl"
+    values = ({"question": r.question, "answers": r.answers, "document": names[r.document_id]} for r in rows)
+    questions.write_text("".join(json.dumps(value) + "\n" for value in values))
+    settings = PipelineConfig.model_validate({"retriever": {"mode": "lexical"}, "packer": {"context_tokens": 1024}})
+    tuned = tune(
+        questions, tmp_path / "out", index=None, documents=[files], settings=settings, config=TuneConfig(),
+        progress=Silent(),
+    )  # fmt: skip
+    assert tuned.questions >= 25 and tuned.held_out and tuned.sample
+    assert tuned.fitted.loss_after < tuned.fitted.loss_before or any("gained nothing" in w for w in tuned.warnings)
+    gained = tuned.held_out.right.after >= tuned.held_out.right.before
+    assert gained or any("held-out" in warning for warning in tuned.warnings)
+    assert tuned.sample.right.after > 0.8 * tuned.sample.right.before

@@ -20,6 +20,7 @@ export function makeCard(question) {
     },
     finish(answer, open) {
       card.removeAttribute("aria-busy");
+      if (answer.question !== question.trim().replace(/\s+/g, " ")) card.firstChild.append(element("span", { class: "whole" }, `asked as: ${answer.question}`));
       body.replaceChildren(...parts(answer, open));
     },
     fail(error) {

@@ -5,6 +5,7 @@ import { makeCard, spoken } from "./answer.js";
 import { Documents } from "./documents.js";
 import { Viewer } from "./viewer.js";
 
+const TURNS = 8; // questions that a follow-up may go back to
 const KEPT = 30; // questions in the history of this browser
 const byId = (id) => document.getElementById(id);
 const [question, submit, answers, notice] = ["question", "submit", "answers", "notice"].map(byId);
@@ -12,6 +13,7 @@ const index = () => byId("index").value || null;
 
 let facts = null;
 let asking = null;
+let turns = []; // of this conversation, oldest first
 
 const viewer = new Viewer(byId("viewer"), index);
 const documents = new Documents(byId("documents"), index, { open: (citation) => viewer.open(citation, document.activeElement), changed: () => learn() });
@@ -55,13 +57,15 @@ async function ask(text) {
   const { signal } = asking;
   submit.textContent = "Stop";
   try {
-    for await (const [name, data] of events("/v1/ask", { question: text, index: index(), stream: true, explain: true }, signal)) {
+    for await (const [name, data] of events("/v1/ask", { question: text, history: turns, index: index(), stream: true, explain: true }, signal)) {
       if (name === "accepted") made.waiting(data.waiting);
       else if (name === "stage") made.stage(data.stage, data.seconds);
       else if (name === "error") throw new ApiError(data.error.message, data.error.hint, 0);
       else if (name === "answer") {
         made.finish(data, openFrom(made.card));
         byId("status").textContent = spoken(data);
+        turns = [...turns, { question: data.question, answer: data.answer ?? "" }].slice(-TURNS);
+        byId("fresh").hidden = false;
         remember(text, data);
       }
     }
@@ -161,7 +165,14 @@ byId("forget").addEventListener("click", () => {
   question.focus();
 });
 
+byId("fresh").addEventListener("click", () => {
+  turns = [];
+  byId("fresh").hidden = true;
+  question.focus();
+});
+
 byId("index").addEventListener("change", () => {
+  turns = [];
   localStorage.setItem("index", index());
   viewer.close();
   answers.replaceChildren();

@@ -1,0 +1,92 @@
+"""A reader as a Python distribution of its own, for ``pip install`` to put beside ragyena (``ragyena.readers``)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from ragyena.config import ReaderConfig
+from ragyena.errors import StorageError, UsageError
+from ragyena.model.checkpoint import CARD_FILE, checkpoint_files
+from ragyena.reader.reader import Reader
+from ragyena.readers import GROUP, SMALL
+
+__all__ = ["write_distribution"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PROJECT = """\
+[build-system]
+requires = ["hatchling>=1.25"]
+build-backend = "hatchling.build"
+
+[project]
+name = "ragyena-reader-{name}"
+version = "{version}"
+description = "The reader '{name}' of ragyena: {parameters:.0f}M parameters, {size:.0f} MiB."
+readme = "README.md"
+license = "{license}"
+requires-python = ">=3.11"
+
+[project.entry-points."{group}"]
+{name} = "{package}"
+
+[tool.hatch.build.targets.wheel]
+packages = ["{package}"]
+"""
+_README = """\
+# The reader '{name}' of ragyena
+
+    pip install .
+    ragyena ask "..." --reader {name}
+
+{parameters:.1f}M parameters, {size:.0f} MiB. `{package}/` is its checkpoint folder{card}.
+"""
+
+
+def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, licence: str) -> Path:
+    """Write the folder ``to``: ``pyproject.toml``, ``README.md`` and a package of the checkpoint's files. The reader is
+    loaded first. A distribution of the same name that is there is replaced.
+
+    Raises UsageError for a name that none can have, or a folder that holds something else; what ``Reader.open`` raises;
+    StorageError.
+    """
+    if not _NAME.fullmatch(name) or name == SMALL:
+        raise UsageError(f"no reader can be called '{name}'", hint="use small letters, digits and '-', such as 'base'")
+    if to.exists() and any(to.iterdir()) and not _is_of(to, name):
+        raise UsageError(f"{to} holds something else than the reader '{name}'", hint="name a new or empty folder")
+    reader = Reader.open(ReaderConfig(checkpoint=str(checkpoint), device="cpu"))
+    files = checkpoint_files(checkpoint)
+    package = f"ragyena_reader_{name.replace('-', '_')}"
+    card = f"; see `{package}/{CARD_FILE}`" if any(path.name == CARD_FILE for path in files) else ""
+    facts = {
+        "name": name,
+        "package": package,
+        "group": GROUP,
+        "version": version,
+        "license": licence,
+        "parameters": reader.parameters / 1e6,
+        "size": sum(path.stat().st_size for path in files) / 2**20,
+        "card": card,
+    }
+    new = to.with_name(f"{to.name}.new")
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        (new / package).mkdir(parents=True)
+        for path in files:
+            shutil.copyfile(path, new / package / path.name)
+        (new / package / "__init__.py").write_text(f'"""The checkpoint of ragyena\'s reader \'{name}\'."""\n')
+        (new / "pyproject.toml").write_text(_PROJECT.format(**facts), encoding="utf-8")
+        (new / "README.md").write_text(_README.format(**facts), encoding="utf-8")
+        shutil.rmtree(to, ignore_errors=True)
+        new.rename(to)
+    except OSError as error:
+        raise StorageError(f"cannot write {to}: {error}", hint="check free space and permissions") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return to
+
+
+def _is_of(folder: Path, name: str) -> bool:
+    project = folder / "pyproject.toml"
+    return project.is_file() and f'name = "ragyena-reader-{name}"' in project.read_text(encoding="utf-8")

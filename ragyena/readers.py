@@ -1,0 +1,73 @@
+"""Readers by name: ``small`` in the package, others installed beside it, and checkpoint folders.
+
+A distribution that holds a reader names the package of its checkpoint's files as an entry point of the group
+``ragyena.readers``: ``base = "ragyena_reader_base"``. ``ragyena reader package`` writes one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from ragyena import recipes
+from ragyena.errors import CheckpointError, MissingDependencyError
+from ragyena.files import expanded
+
+__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder"]
+
+GROUP = "ragyena.readers"
+"""The group of entry points."""
+SMALL = "small"
+"""The reader in the package."""
+_SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
+_OFFERED = {"base": "pip install ./readers/base in a checkout of ragyena"}
+"""Readers that are kept beside the package, and how each is installed."""
+
+
+def installed_readers() -> dict[str, EntryPoint | None]:
+    """The readers that names stand for, in order; None for the one in the package."""
+    others = {point.name: point for point in entry_points(group=GROUP)}
+    return {SMALL: None, **{name: others[name] for name in sorted(others) if name != SMALL}}
+
+
+def is_reader_name(text: str) -> bool:
+    """True for the name of a reader, installed or not; other texts are folders."""
+    return text in (SMALL, _SMALL_TOO, *_OFFERED) or text in installed_readers()
+
+
+def reader_folder(name: str) -> Path:
+    """The checkpoint folder of a reader by name, or of the path ``name``. A name stands before a folder called alike,
+    which ``./base`` names.
+
+    Raises MissingDependencyError for a reader that is not installed, or not whole; CheckpointError where there is no
+    such folder.
+    """
+    if name in (SMALL, _SMALL_TOO):
+        return recipes.asset("reader")
+    point = installed_readers().get(name)
+    if point is not None:
+        return _files_of(point)
+    if name in _OFFERED:
+        raise MissingDependencyError(
+            f"the reader '{name}' is not installed", hint=f"{_OFFERED[name]}, or go on with --reader {SMALL}"
+        )
+    folder = expanded(name)
+    if not folder.is_dir():
+        known = ", ".join(installed_readers())
+        raise CheckpointError(
+            f"no reader at {folder}", hint=f"give the name of a reader ({known}) or a checkpoint folder"
+        )
+    return folder
+
+
+def _files_of(point: EntryPoint) -> Path:
+    try:
+        module = import_module(point.value)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"the reader '{point.name}' is not whole: {error}", hint=f"install {point.value} again"
+        ) from error
+    if not module.__file__:
+        raise MissingDependencyError(f"the reader '{point.name}' has no files", hint=f"install {point.value} again")
+    return Path(module.__file__).parent

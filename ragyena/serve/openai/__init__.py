@@ -1,0 +1,1 @@
+"""OpenAI's API, as far as an extractive reader can serve it: models, chat, responses, embeddings."""

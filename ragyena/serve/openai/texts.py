@@ -1,0 +1,108 @@
+"""An answer as the text of a message, with the places in it at which documents are cited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragyena.types import Answer, Citation, Passage, place
+
+__all__ = ["Cited", "Written", "write"]
+
+EXCERPT = 300
+"""Characters of a passage that is quoted where nothing was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """A citation in a message."""
+
+    number: int
+    document_id: int
+    name: str
+    """Name of the file."""
+    title: str
+    mark: int
+    """Offset in the message of the mark ``[1]`` behind what the citation supports."""
+    start: int
+    """Offset of the line with the quote; that of the mark where quotes are left out."""
+    end: int
+    span: tuple[int, int]
+    """Offsets of the quote in the document's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message and its citations."""
+
+    text: str
+    cited: tuple[Cited, ...]
+
+
+def write(answer: Answer, *, sources: bool) -> Written:
+    """Write an answer with marks, and with the quotes below it where ``sources``."""
+    if not answer.text:
+        return _not_found(answer)
+    marks: list[int] = [0] * len(answer.citations)
+    lines: list[str] = []
+    at = 0
+    left = set(range(len(answer.citations)))
+    items = answer.items or (answer.text,)
+    for position, item in enumerate(items):
+        last = position == len(items) - 1
+        supported = [n for n in sorted(left) if last or _holds(answer.citations[n], item)]
+        left -= set(supported)
+        line = f"- {item}" if answer.items else item
+        for n in supported:
+            line += " "
+            marks[n] = at + len(line)
+            line += f"[{n + 1}]"
+        lines.append(line)
+        at += len(line) + 1
+    text = "\n".join(lines)
+    cited = []
+    for n, citation in enumerate(answer.citations):
+        start = end = marks[n]
+        end += len(f"[{n + 1}]")
+        if sources:
+            text += "\n\n" if n == 0 else "\n"
+            start = len(text)
+            text += f'[{n + 1}] {_name(citation)}, {place(citation)}: "{_one_line(citation.quote)}"'
+            end = len(text)
+        span = citation.start, citation.end
+        cited.append(Cited(n + 1, citation.document_id, _name(citation), citation.title, marks[n], start, end, span))
+    return Written(text, tuple(cited))
+
+
+def _not_found(answer: Answer) -> Written:
+    """Doubt in words, and what comes closest: the candidate that the reader withheld, or the first passage."""
+    text = "Not found in the documents."
+    if answer.closest is not None:
+        nearest: Citation | Passage = answer.closest.citation
+        quote = answer.closest.citation.quote
+        text += f" Closest: {answer.closest.text}"
+    elif answer.passages:
+        nearest = answer.passages[0].passage
+        quote = nearest.text[:EXCERPT]
+    else:
+        return Written(text, ())
+    text += "\n\n"
+    start = len(text)
+    text += f'[1] {_name(nearest)}, {place(nearest)}: "{_one_line(quote)}"'
+    span = nearest.start, nearest.start + len(quote)
+    cited = Cited(1, nearest.document_id, _name(nearest), nearest.title, start, start, len(text), span)
+    return Written(text, (cited,))
+
+
+def _holds(citation: Citation, item: str) -> bool:
+    if citation.answer_start is None or citation.answer_end is None:
+        return False
+    return citation.quote[citation.answer_start : citation.answer_end].casefold() == item.casefold()
+
+
+def _name(cited: Citation | Passage) -> str:
+    return Path(cited.source).name.encode("utf-8", "replace").decode()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,197 @@
+"""The page in a real browser: documents are dropped, questions asked, places opened; axe finds nothing to object to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import write_pdf
+from http_server import Server
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if BROWSER is None:
+    pytest.skip("needs Chromium of the distribution", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
+
+TABLE = "Model,Price (EUR),Weight (kg)\nV-20,140,3.9\nV-40,260,7.5\nV-60,410,12.1\n"
+LEASE = (
+    "# Lease\n\n## Deposit\n\nThe deposit is 1,200 euros. It is paid back within six weeks.\n\n"
+    "## Pets\n\nThe tenant may keep two cats, but no dogs. <script>document.title='hit'</script>\n"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server.start(tmp_path_factory.mktemp("page"), "--index", "./home") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    # the driver's own scripts are not the page's: its policy (CSP) is tested without them
+    context = browser.new_context(viewport={"width": 1300, "height": 850}, bypass_csp=True)
+    context.set_default_timeout(60_000)
+    opened = context.new_page()
+    opened.faults = []
+    opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+    opened.on("console", lambda said: opened.faults.append(said.text) if said.type == "error" else None)
+    opened.goto(server.url)
+    opened.wait_for_function("document.activeElement.id === 'question'")
+    yield opened
+    assert opened.faults == []
+    context.close()
+
+
+def ask(page: Any, question: str) -> Any:
+    """Ask, and return the card of the answer."""
+    page.fill("#question", question)
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "q => { const card = document.querySelector('.card'); return card && card.textContent.includes(q)"
+        " && !card.hasAttribute('aria-busy') }",
+        arg=question,
+        timeout=90_000,
+    )
+    return page.locator(".card").first
+
+
+def test_documents_are_dropped_and_what_was_left_out_is_said(page: Any, tmp_path: Path) -> None:
+    """An empty server shows where to put documents."""
+    (tmp_path / "pumps.csv").write_text(TABLE)
+    (tmp_path / "lease.md").write_text(LEASE)
+    (tmp_path / "light.pdf").write_bytes(
+        write_pdf(tmp_path / "l.pdf", "Nothing.", "The lighthouse was lit in 1870.").read_bytes()
+    )
+    (tmp_path / "film.mp4").write_bytes(b"\0" * 100)
+    assert page.locator("#documents").is_visible()
+    page.set_input_files("#picker", [tmp_path / name for name in ("pumps.csv", "lease.md", "light.pdf", "film.mp4")])
+    page.wait_for_selector(".job >> text=3 files added", timeout=120_000)
+    assert "film.mp4" in page.locator(".jobs").inner_text()
+    assert sorted(page.locator(".files li button.link").all_inner_texts()) == ["lease.md", "light.pdf", "pumps.csv"]
+    page.fill("#find", "lea")
+    page.wait_for_function("document.querySelectorAll('.files li').length === 1")
+
+
+def test_a_citation_opens_the_text_with_the_evidence_marked(page: Any) -> None:
+    card = ask(page, "How much is the deposit?")
+    assert "1,200 euros" in card.locator(".said").inner_text()
+    card.locator(".citation").first.click()
+    page.wait_for_selector("#viewer mark")
+    assert "1,200 euros" in page.locator("#viewer mark").first.inner_text()
+    assert page.locator("#viewer h4", has_text="Deposit").count() == 1
+    page.keyboard.press("Escape")
+    assert page.locator("#viewer").is_hidden()
+    assert page.evaluate("document.activeElement.className") == "citation"
+    assert page.title() == "ragyena", "what stands in a document is text, never a script"
+
+
+def test_a_cell_is_shown_in_its_table(page: Any) -> None:
+    card = ask(page, "What is the price of the V-40?")
+    card.locator(".citation").first.click()
+    page.wait_for_selector("#viewer table mark")
+    assert page.locator("#viewer th").all_inner_texts() == ["Model", "Price (EUR)", "Weight (kg)"]
+    assert page.locator("#viewer tr.hit td").first.inner_text().startswith("V-")
+
+
+def test_a_pdf_is_shown_as_the_page_with_a_box(page: Any) -> None:
+    card = ask(page, "When was the lighthouse lit?")
+    card.locator(".citation").first.click()
+    page.wait_for_selector("#viewer .box", timeout=60_000)
+    picture = page.locator("#viewer img")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 500")
+    assert "page 2" in (picture.get_attribute("alt") or "")
+    box, sheet = page.locator("#viewer .box").first.bounding_box(), picture.bounding_box()
+    assert sheet["x"] <= box["x"] and box["x"] + box["width"] <= sheet["x"] + sheet["width"]
+    page.get_by_role("button", name="Show as text").click()
+    page.wait_for_selector("#viewer .text mark")
+
+
+def test_a_follow_up_carries_the_subject(page: Any) -> None:
+    ask(page, "What is the price of the V-40?")
+    assert "asked as: What is the price of the V-60?" in ask(page, "and the V-60?").inner_text()
+    page.click("#fresh")
+    assert "asked as" not in ask(page, "and the V-20?").inner_text()
+
+
+def test_what_was_read_and_the_history(page: Any) -> None:
+    card = ask(page, "How heavy is the V-20?")
+    card.locator("details.read summary").click()
+    stripes = card.locator(".stripe")
+    assert stripes.count() > 1
+    stripes.first.focus()
+    page.keyboard.press("ArrowRight")
+    assert "place 2 of" in card.locator(".stripe-label").inner_text()
+    page.reload()
+    page.wait_for_selector(".card")
+    assert "How heavy is the V-20?" in page.locator(".card").first.inner_text()
+    page.click("#forget")
+    assert page.locator(".card").count() == 0
+
+
+def test_an_error_is_said_in_its_place(page: Any) -> None:
+    card = ask(page, "?!")
+    assert "the question is empty" in card.locator(".failure").inner_text()
+    page.faults.clear()  # the browser notes the refused request by itself
+
+
+def test_the_page_keeps_to_its_own_policy(browser: Any, server: Server) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.goto(server.url)
+    page.fill("#question", "How heavy is the V-40?")
+    page.keyboard.press("Enter")
+    page.locator(".card .bar, .card .withheld").first.wait_for(timeout=90_000)
+    page.locator(".citation").first.click()
+    page.locator("#viewer mark").first.wait_for()
+    assert faults == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1300, 390])
+def test_axe_has_nothing_to_object_to(page: Any, scheme: str, width: int) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    card = ask(page, "What is the price of the V-40?")
+    assert _violations(page) == []
+    card.locator(".citation").first.click()
+    page.wait_for_selector("#viewer mark")
+    assert _violations(page) == []
+    page.keyboard.press("Escape")
+    page.click("#documents-button")
+    page.wait_for_selector(".files li")
+    assert _violations(page) == []
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, "nothing is wider than the screen"
+
+
+def _violations(page: Any) -> list[str]:
+    response = axe.Axe().run(page).response
+    return [f"{found['id']}: {found['nodes'][0]['html'][:120]}" for found in response["violations"]]
+
+
+def test_a_document_is_removed_on_the_second_press(page: Any) -> None:
+    page.click("#documents-button")
+    page.wait_for_selector(".files li")
+    before = page.locator(".files li").count()
+    button = page.get_by_role("button", name="Remove light.pdf")
+    button.click()
+    assert page.locator(".files li").count() == before
+    button.click()
+    page.wait_for_function("n => document.querySelectorAll('.files li').length === n", arg=before - 1)
