@@ -34,7 +34,7 @@ import psutil
 from ragyena import __version__, recipes
 
 SAMPLE_SECONDS = 1.0
-WARM_UP_QUESTIONS = 8
+STEADY_TOKENS = 512
 LONGEST_WAIT = 300.0
 """Seconds after which a question that is not answered, asked again as need be, counts as lost."""
 
@@ -114,6 +114,9 @@ def main() -> None:
                 print(f"{clients} clients", file=sys.stderr, flush=True)
                 runs.append(measure(server, known, clients, arguments.seconds))
                 print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
+            print("memory", file=sys.stderr, flush=True)
+            memory = steady(server, questions, arguments.seconds * 2)
+            print(json.dumps(memory), file=sys.stderr, flush=True)
             killed = measure(server, known, 8, arguments.seconds, kill=True)
             print(json.dumps(killed), file=sys.stderr, flush=True)
             server.process.send_signal(signal.SIGTERM)
@@ -131,6 +134,7 @@ def main() -> None:
         "files": min(arguments.files, len(files)),
         "context_tokens": arguments.context_tokens,
         "runs": runs,
+        "memory": memory,
         "killed_and_restarted": killed,
         "exit_code_on_sigterm": ended,
     }
@@ -152,14 +156,18 @@ def upload(server: Server, files: list[Path]) -> None:
         raise SystemExit(job["error"])
 
 
-def ask(server: Server, question: str, run: Run, client: httpx.Client | None = None) -> str | None:
+def ask(
+    server: Server, question: str, run: Run, client: httpx.Client | None = None, context_tokens: int | None = None
+) -> str | None:
     """The answer to a question, sent again where it was refused or cut off; None where it was lost."""
     own = client or httpx.Client(timeout=LONGEST_WAIT, trust_env=False)
     deadline = time.monotonic() + LONGEST_WAIT
     try:
         while time.monotonic() < deadline:
             try:
-                response = own.post(f"{server.url}/v1/ask", json={"question": question})
+                response = own.post(
+                    f"{server.url}/v1/ask", json={"question": question, "context_tokens": context_tokens}
+                )
             except httpx.TransportError:
                 run.broken += 1
                 time.sleep(0.5)
@@ -261,6 +269,38 @@ def measure(
     return result
 
 
+def steady(server: Server, questions: list[str], seconds: float) -> dict[str, Any]:
+    """Memory of the server over many questions with short contexts, which are read quickly, of 8 clients."""
+    run, answered, stop = Run(), [0], time.monotonic() + seconds
+    memory: list[tuple[float, float]] = []
+
+    def client_loop(number: int) -> None:
+        with httpx.Client(timeout=LONGEST_WAIT, trust_env=False) as client:
+            turn = number
+            while time.monotonic() < stop:
+                ask(server, questions[turn % len(questions)], run, client, STEADY_TOKENS)
+                turn += 1
+                answered[0] += 1
+
+    threads = [threading.Thread(target=client_loop, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < stop:
+        memory.append((float(answered[0]), server.memory_mb()))
+        time.sleep(SAMPLE_SECONDS)
+    for thread in threads:
+        thread.join()
+    late = memory[len(memory) // 2 :]
+    slope = statistics.linear_regression(*zip(*late)).slope
+    return {
+        "clients": 8,
+        "context_tokens": STEADY_TOKENS,
+        "questions": answered[0],
+        "memory_mb_by_questions": [(int(count), round(size, 1)) for count, size in memory[::5]],
+        "memory_slope_mb_a_thousand_questions": round(slope * 1000, 2),
+    }
+
+
 def _missing(server: Server, names: list[str]) -> int:
     """Uploads that were accepted and are not in the index once all additions are done."""
     with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
@@ -281,7 +321,7 @@ def _memory(samples: list[tuple[float, float]]) -> dict[str, Any]:
     """Memory at the end, and its slope over the second half of the run, by least squares."""
     late = samples[len(samples) // 2 :]
     slope = statistics.linear_regression(*zip(*late)).slope if len(late) > 2 else 0.0
-    return {"memory_mb": round(samples[-1][1], 1), "memory_slope_mb_a_minute": round(slope * 60, 2)}
+    return {"memory_mb": round(samples[-1][1], 1), "warm_up_slope_mb_a_minute": round(slope * 60, 2)}
 
 
 if __name__ == "__main__":
