@@ -87,7 +87,7 @@ class Tuned:
         for one in (self.held_out, self.sample):
             if one and one.withheld.before - one.withheld.after > self.config.withheld_less:
                 said.append(
-                    f"the reader withholds fewer answers ({one.withheld.before:.0%} of the answerable questions before, "
+                    f"the reader withholds fewer answers ({one.withheld.before:.0%} of the answerable ones before, "
                     f"{one.withheld.after:.0%} now), wrong ones too: raise --threshold, or add questions without answer"
                 )
                 break
