@@ -26,7 +26,7 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, check_text, cite, closest
+from ragyena.reader.citing import DocumentStore, check_text, cite, closest, with_whole_code
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
@@ -48,13 +48,14 @@ def checked_question(question: str) -> str:
 
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
     """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
+    reading = with_whole_code(reading, context, store)
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
     withheld = reading.kind == "withheld"
     return Answer(
         question=context.question,
         text=reading.text,
         kind=reading.kind,
-        confidence=(1 - reading.confidence) * reading.no_answer_probability if withheld else reading.confidence,
+        confidence=reading.no_answer_probability if withheld else reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),
@@ -229,7 +230,8 @@ class Pipeline:
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
-            checked = tuple(map(self._checked, pieces))
+            documents = _StoredDocuments(self.index)
+            checked = tuple(self._checked(piece, documents) for piece in pieces)
             times.append(time.perf_counter())
         timings = {stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(times))}
         return Evidence(question, checked, {**timings, "total": times[-1] - times[0]}, context.log)
@@ -355,11 +357,11 @@ class Pipeline:
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
 
-    def _checked(self, piece: EvidencePiece) -> EvidencePiece:
+    def _checked(self, piece: EvidencePiece, documents: DocumentStore) -> EvidencePiece:
         """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store
         no longer holds its text."""
         passage = piece.passage
-        stored = self.index.document(passage.document_id).text[passage.start : passage.end]
+        stored = documents.read(passage.document_id, passage.start, passage.end)
         check_text(passage.source, passage.start, passage.text, stored)
         source, state = self.index.file_state(passage.document_id, passage.source)
         return replace(piece, passage=replace(passage, source=source), file_state=state)

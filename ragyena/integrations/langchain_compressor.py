@@ -47,7 +47,7 @@ class RagyenaCompressor(BaseDocumentCompressor):
     model_config = ConfigDict(extra="forbid")
 
     passages: int | None = None
-    """How many passages to return, at most; by default the setting ``evidence.passages``."""
+    """Passages to return, at most; by default the setting ``evidence.passages``."""
     tokens: int | None = None
     """Sentences instead of passages, of at most so many tokens together (setting ``evidence.tokens``)."""
     context_tokens: int = LONGEST_CONTEXT

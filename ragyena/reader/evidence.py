@@ -73,7 +73,7 @@ class _Slot:
 
     scored: ScoredPassage
     share: float
-    """Of the evidence of all passages."""
+    """Share of the evidence of all passages."""
     shares: npt.NDArray[np.float64]
     """[n] those of the tokens of its text; their sum is ``share``."""
     offsets: npt.NDArray[np.int64]
@@ -113,12 +113,12 @@ class _Sentence:
     """Offset in the passage's text."""
     end: int
     share: float
-    """Of the evidence of all passages."""
+    """Share of the evidence of all passages."""
     tokens: int
 
     @property
     def worth(self) -> float:
-        """By which it is chosen: of two with the same share the shorter one first."""
+        """Value by which it is chosen: of two with the same share the shorter one goes first."""
         return self.share / math.sqrt(self.tokens)
 
 

@@ -20,7 +20,7 @@ from ragyena.errors import IndexCorruptError, RagyenaError
 from ragyena.pipeline import Pipeline
 from ragyena.serve.metrics import Metrics
 from ragyena.serve.problems import BusyError, StoppingError, UnexpectedError
-from ragyena.types import Answer
+from ragyena.types import Answer, Evidence
 
 __all__ = ["Question", "QuestionQueue", "unexpected"]
 
@@ -45,8 +45,10 @@ class Question:
     text: str
     filters: Mapping[str, str]
     settings: PipelineConfig
-    answer: asyncio.Future[Answer]
-    on_stage: Listener | None
+    answer: asyncio.Future[Answer | Evidence]
+    on_stage: Listener | None = None
+    select: Callable[[], Evidence] | None = None
+    """Choose the evidence in the place of an answer, with nothing else."""
     accepted: float = field(default_factory=time.monotonic)
     dropped: bool = False
 
@@ -57,14 +59,17 @@ class Question:
 
     def goes_with(self, other: Question) -> bool:
         """True where both can be read together."""
+        if self.select is not None or other.select is not None:
+            return False
         return self.pipeline is other.pipeline and self.filters == other.filters and self.settings == other.settings
 
 
 class QuestionQueue:
     """Questions in, answers out. Made in the event loop; its one thread ends with ``drain``."""
 
-    def __init__(self, limit: int, batch: int, metrics: Metrics) -> None:
-        self._limit, self._batch, self._metrics = limit, batch, metrics
+    def __init__(self, limit: int, seconds: float, batch: int, metrics: Metrics) -> None:
+        """``limit`` questions may wait, and as many as can be answered in ``seconds``; ``batch`` are read together."""
+        self._limit, self._timeout, self._batch, self._metrics = limit, seconds, batch, metrics
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Question] = deque()
         self._changed = threading.Condition()
@@ -82,26 +87,37 @@ class QuestionQueue:
         filters: Mapping[str, str],
         settings: PipelineConfig,
         on_stage: Listener | None = None,
+        select: Callable[[], Evidence] | None = None,
     ) -> Question:
-        """Accept a question. Raises BusyError where too many wait, and StoppingError once the server ends."""
-        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage)
+        """Accept a question, or with ``select`` the choice of its evidence.
+
+        Raises BusyError where too many wait, and StoppingError once the server ends.
+        """
+        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage, select)
         with self._changed:
             if self._closed:
                 raise StoppingError("the server is ending", hint="ask again when it has been started anew")
-            if len(self._waiting) >= self._limit:
+            if self._is_full():
                 self._drop_given_up()
-            if len(self._waiting) >= self._limit:
+            if self._is_full():
                 self._metrics.refused.labels("queue full").inc()
                 refusal = BusyError(
                     f"{len(self._waiting)} questions wait already", hint="ask again after the seconds of Retry-After"
                 )
-                wait = self._seconds * (len(self._waiting) + self._reading)
-                refusal.retry_after = max(1, min(LONGEST_WAIT, math.ceil(wait)))
+                refusal.retry_after = max(1, min(LONGEST_WAIT, math.ceil(self._wait())))
                 raise refusal
             self._waiting.append(question)
             self._metrics.waiting.set(len(self._waiting))
             self._changed.notify()
         return question
+
+    def _is_full(self) -> bool:
+        """True where one more question would wait too long: it is told so at once, not when its time is up."""
+        return len(self._waiting) >= self._limit or (bool(self._waiting) and self._wait() > self._timeout)
+
+    def _wait(self) -> float:
+        """Seconds that the questions before the next one will take, by those that were answered lately."""
+        return self._seconds * (len(self._waiting) + self._reading)
 
     @property
     def waiting(self) -> int:
@@ -177,11 +193,12 @@ class QuestionQueue:
         for question, result in zip(together, results, strict=True):
             if isinstance(result, Answer):
                 self._metrics.answers.labels(result.kind).inc()
+            if not isinstance(result, RagyenaError):
                 for stage, seconds in result.timings.items():
                     self._metrics.stages.labels(stage).observe(seconds)
             self._tell(_deliver, question, result)
 
-    def _results(self, together: list[Question]) -> list[Answer | RagyenaError]:
+    def _results(self, together: list[Question]) -> list[Answer | Evidence | RagyenaError]:
         first = together[0]
 
         def on_stage(position: int, stage: str, seconds: float) -> None:
@@ -189,12 +206,16 @@ class QuestionQueue:
                 self._tell(listener, stage, seconds)
 
         first.pipeline.refresh()
-        results = first.pipeline.answers(
-            [question.text for question in together],
-            filters=first.filters,
-            settings=first.settings,
-            on_stage=on_stage,
-        )
+        if first.select is not None:
+            return [first.select()]
+        results: list[Answer | Evidence | RagyenaError] = [
+            *first.pipeline.answers(
+                [question.text for question in together],
+                filters=first.filters,
+                settings=first.settings,
+                on_stage=on_stage,
+            )
+        ]
         for position, question in enumerate(together):
             if isinstance(results[position], IndexCorruptError):  # a document may have been removed meanwhile
                 first.pipeline.refresh()
@@ -208,7 +229,7 @@ class QuestionQueue:
             self._loop.call_soon_threadsafe(call, *arguments)
 
 
-def _deliver(question: Question, result: Answer | RagyenaError) -> None:
+def _deliver(question: Question, result: Answer | Evidence | RagyenaError) -> None:
     if question.answer.done():
         return
     if isinstance(result, RagyenaError):

@@ -8,9 +8,20 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from ragyena.cli.views import answer_view, packing_view
+from ragyena.cli.views import answer_view, evidence_view, packing_view
 from ragyena.schemas import AnswerJson, answer_json
-from ragyena.types import Answer, AnswerKind, Citation, Closest, PackingLog, PackingLogEntry, Passage, ScoredPassage
+from ragyena.types import (
+    Answer,
+    AnswerKind,
+    Citation,
+    Closest,
+    Evidence,
+    EvidencePiece,
+    PackingLog,
+    PackingLogEntry,
+    Passage,
+    ScoredPassage,
+)
 
 QUOTE = "The new bridge was built in 1932\nby Ada Stone."
 
@@ -139,3 +150,23 @@ def test_json_has_every_field_of_the_schema_and_reads_back() -> None:
     assert withheld.answer is None and withheld.closest is not None
     assert (withheld.closest.text, withheld.closest.citation.document) == ("1932", "/docs/bridges.md")
     assert AnswerJson.model_validate(withheld.model_dump(by_alias=True)) == withheld
+
+
+def test_evidence_is_shown_whole_with_its_place() -> None:
+    piece = EvidencePiece(passage().passage, 0.934, 17)
+    log = PackingLog((), 8192, 10, 240, 8000, 30)
+    evidence = Evidence("When?", (piece,), {"retrieve": 0.012, "read": 1.25, "total": 1.3}, log)
+    out = io.StringIO()
+    Console(file=out, width=80).print(evidence_view(evidence))
+    lines = [line.strip() for line in out.getvalue().splitlines() if line.strip()]
+    assert lines[0] == "1  /docs/bridges.md, lines 3-4  93%, 17 tokens"
+    assert lines[1:4] == ["Bridges > History", *QUOTE.splitlines()]
+    assert lines[4] == "retrieve 12 ms, read 1.2 s; 1 piece, 17 tokens of 8,000 read"
+
+
+@pytest.mark.parametrize(("slot_tokens", "reason"), [(240, "no sentence is short enough"), (0, "nothing in the index")])
+def test_no_evidence_has_a_reason(slot_tokens: int, reason: str) -> None:
+    out = io.StringIO()
+    log = PackingLog((), 8192, 10, slot_tokens, 10, 10)
+    Console(file=out, width=80).print(evidence_view(Evidence("When?", (), {}, log)))
+    assert out.getvalue().startswith(reason)

@@ -9,6 +9,7 @@ import pytest
 from small_world import TOWNS, save_towns
 
 from ragyena import recipes
+from ragyena.cli.eval_views import evidence_lines
 from ragyena.config import EvalConfig, PipelineConfig, parse
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, DataError
@@ -90,6 +91,9 @@ def test_passages_of_questions(data: Path, tmp_path: Path, small_config: Pipelin
         assert ("sentences@16" in figures) == (name == "reader-512")
     assert report["conditions"]["lexical"]["groups"]["all"]["passages@1"][0] == 100
     assert {one["first"] for one in report["differences"]} == {"reader-512"}
+    lines = [*evidence_lines(report)]
+    assert any("sentences@16" in line for line in lines) and "ndcg@10" in lines[-5]
+    assert sum(line.split()[0] == "reader-512" for line in lines) == 4
 
 
 def test_documents_with_questions_of_each_kind(data: Path, tmp_path: Path, small_config: PipelineConfig) -> None:
