@@ -17,8 +17,6 @@ from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, Sco
 
 __all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "timings_line"]
 
-BEST_PASSAGES = 3
-"""Passages shown where no answer was found and none came close."""
 EXCERPT = 300
 """Characters of a passage shown in a list."""
 _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u2028\u2029]+")
@@ -115,14 +113,14 @@ def packing_view(log: PackingLog) -> RenderableType:
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
-    """Doubt, and what comes closest; the most promising passages where nothing does."""
+    """Doubt, and what comes closest."""
     parts: list[RenderableType] = [Text("Not found in what was read", style="bold")]
     if not answer.passages:
         return [*parts, Text("  nothing in the index matches the question", style="dim")]
     parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
-    parts.append(Text(""))
     if answer.closest is None:
-        return [*parts, Text("  the most promising passages:"), passages_view(answer.passages[:BEST_PASSAGES])]
+        return [*parts, Text("  and nothing in it comes close", style="dim")]
+    parts.append(Text(""))
     closest = Text("  closest: ").append_text(_text(answer.closest.text, style="bold"))
     parts.append(closest.append(f"  {answer.closest.probability:.0%} likely to be the answer", style="dim"))
     return [*parts, _citation_view(None, answer.closest.citation, console)]
