@@ -16,6 +16,7 @@ from ragyena.errors import CheckpointError, DataError, UsageError
 from ragyena.eval.journal import write_text
 from ragyena.index.index import Index
 from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
+from ragyena.model.confidence import save_calibration
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import capacity
 from ragyena.reader.reader import Reader, chosen_dtype
@@ -165,6 +166,7 @@ def tune(
         card=model_card(result, questions),
         storage=STORAGE["compact"],
     )
+    save_calibration(out, reader.calibration)
     if fitted.interrupted:
         return result
     tuned = Reader.open(settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)}))
