@@ -51,8 +51,9 @@ docs: .venv/.developed  ## Regenerate the generated pages of docs/.
 site: .venv/.developed  ## Build the documentation as a site into dist/site.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-picture: .venv/.developed  ## Draw the terminal picture of the README from a real run.
+picture: .venv/.developed  ## Draw the pictures of the README from real runs: the terminal, and the page in Chromium.
 	$(BIN)/python docs/picture.py
+	$(BIN)/python docs/page_picture.py
 
 build: .venv/.developed  ## Build the wheel into dist/.
 	$(BIN)/python -m hatchling build -t wheel

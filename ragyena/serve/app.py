@@ -116,6 +116,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if all(item["loc"][0] == "path" for item in error.errors()):
+        return _reply(request, NotFoundError("there is nothing of this id", hint="the lists of the API have the ids"))
     problems, param = [], None
     for item in error.errors()[:5]:
         place = [str(part) for part in item["loc"] if part not in ("body", "query", "path")]
@@ -135,4 +137,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     problem.status = error.status_code
     response = _reply(request, problem)
     response.headers.update(error.headers or {})
+    if error.status_code == 405 and (route := request.scope.get("route")) is not None:
+        # the framework names the methods of one of the routes of this path
+        methods = request.app.openapi()["paths"].get(route.path, {})
+        response.headers["allow"] = ", ".join(sorted(map(str.upper, methods)))
     return response

@@ -20,7 +20,7 @@ from ragyena.errors import IndexCorruptError, RagyenaError
 from ragyena.pipeline import Pipeline
 from ragyena.serve.metrics import Metrics
 from ragyena.serve.problems import BusyError, StoppingError, UnexpectedError
-from ragyena.types import Answer
+from ragyena.types import Answer, Evidence
 
 __all__ = ["Question", "QuestionQueue", "unexpected"]
 
@@ -45,8 +45,10 @@ class Question:
     text: str
     filters: Mapping[str, str]
     settings: PipelineConfig
-    answer: asyncio.Future[Answer]
-    on_stage: Listener | None
+    answer: asyncio.Future[Answer | Evidence]
+    on_stage: Listener | None = None
+    select: Callable[[], Evidence] | None = None
+    """Choose the evidence in the place of an answer, with nothing else."""
     accepted: float = field(default_factory=time.monotonic)
     dropped: bool = False
 
@@ -57,6 +59,8 @@ class Question:
 
     def goes_with(self, other: Question) -> bool:
         """True where both can be read together."""
+        if self.select is not None or other.select is not None:
+            return False
         return self.pipeline is other.pipeline and self.filters == other.filters and self.settings == other.settings
 
 
@@ -82,9 +86,13 @@ class QuestionQueue:
         filters: Mapping[str, str],
         settings: PipelineConfig,
         on_stage: Listener | None = None,
+        select: Callable[[], Evidence] | None = None,
     ) -> Question:
-        """Accept a question. Raises BusyError where too many wait, and StoppingError once the server ends."""
-        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage)
+        """Accept a question, or with ``select`` the choice of its evidence.
+
+        Raises BusyError where too many wait, and StoppingError once the server ends.
+        """
+        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage, select)
         with self._changed:
             if self._closed:
                 raise StoppingError("the server is ending", hint="ask again when it has been started anew")
@@ -177,11 +185,12 @@ class QuestionQueue:
         for question, result in zip(together, results, strict=True):
             if isinstance(result, Answer):
                 self._metrics.answers.labels(result.kind).inc()
+            if not isinstance(result, RagyenaError):
                 for stage, seconds in result.timings.items():
                     self._metrics.stages.labels(stage).observe(seconds)
             self._tell(_deliver, question, result)
 
-    def _results(self, together: list[Question]) -> list[Answer | RagyenaError]:
+    def _results(self, together: list[Question]) -> list[Answer | Evidence | RagyenaError]:
         first = together[0]
 
         def on_stage(position: int, stage: str, seconds: float) -> None:
@@ -189,12 +198,16 @@ class QuestionQueue:
                 self._tell(listener, stage, seconds)
 
         first.pipeline.refresh()
-        results = first.pipeline.answers(
-            [question.text for question in together],
-            filters=first.filters,
-            settings=first.settings,
-            on_stage=on_stage,
-        )
+        if first.select is not None:
+            return [first.select()]
+        results: list[Answer | Evidence | RagyenaError] = [
+            *first.pipeline.answers(
+                [question.text for question in together],
+                filters=first.filters,
+                settings=first.settings,
+                on_stage=on_stage,
+            )
+        ]
         for position, question in enumerate(together):
             if isinstance(results[position], IndexCorruptError):  # a document may have been removed meanwhile
                 first.pipeline.refresh()
@@ -208,7 +221,7 @@ class QuestionQueue:
             self._loop.call_soon_threadsafe(call, *arguments)
 
 
-def _deliver(question: Question, result: Answer | RagyenaError) -> None:
+def _deliver(question: Question, result: Answer | Evidence | RagyenaError) -> None:
     if question.answer.done():
         return
     if isinstance(result, RagyenaError):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ragyena.config import PackerConfig, ReaderConfig, RetrieverConfig
+from ragyena.config import EvidenceConfig, PackerConfig, ReaderConfig, RetrieverConfig
 from ragyena.schemas import MatchJson
 from ragyena.serve.jobs import Job, JobState
 from ragyena.serve.problems import ErrorBody, ErrorDetail
@@ -28,6 +28,7 @@ __all__ = [
     "RemovedJson",
     "SearchJson",
     "SearchRequest",
+    "SelectRequest",
     "TextJson",
     "TurnJson",
     "job_json",
@@ -35,7 +36,9 @@ __all__ = [
 
 LONGEST_QUESTION = 20_000
 """Characters. What the reader takes is less, and refused by name."""
-Text = Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION)]
+WITH_A_WORD = {"pattern": r"[\p{L}\p{N}]"}
+"""Told to clients, and refused by name: there is an error of its own for an empty question."""
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_QUESTION, json_schema_extra=WITH_A_WORD)]
 Filters = Annotated[
     dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(max_length=2000)]], Field(max_length=32)
 ]
@@ -81,6 +84,17 @@ class AskRequest(_Request):
     """Comes back with the answer."""
     stream: bool = False
     """Send stages as they end, then the answer, as server-sent events."""
+
+
+class SelectRequest(_Request):
+    question: Text
+    index: Name | None = None
+    passages: Annotated[int | None, *_limits(EvidenceConfig, "passages")] = None
+    """The most whole passages."""
+    tokens: Annotated[int | None, *_limits(EvidenceConfig, "tokens")] = None
+    """Sentences instead of passages, of at most so many tokens together. Not with `passages`."""
+    filters: Filters = {}
+    context_tokens: Annotated[int | None, *_limits(PackerConfig, "context_tokens")] = None
 
 
 class SearchRequest(_Request):

@@ -5,14 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from ragyena.serve.replies import to_json
 
-__all__ = ["QUIET_SECONDS", "EventStream", "frame", "kept_alive"]
+__all__ = ["EVENT_STREAM", "QUIET_SECONDS", "EventStream", "frame", "kept_alive"]
 
+EVENT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; as events where a stream is asked for.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+                    "required": ["data"],
+                }
+            }
+        },
+    }
+}
+"""The description of such a response."""
 QUIET_SECONDS = 10.0
 """Seconds without an event after which a comment is sent."""
 

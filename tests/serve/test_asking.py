@@ -46,6 +46,14 @@ def test_filters_keep_to_some_documents(client: httpx.Client) -> None:
     assert {Path(each["document"]).name for each in client.post("/v1/ask", json=body).json()["passages"]} == {"tea.txt"}
 
 
+def test_evidence_is_chosen_as_passages_or_sentences(client: httpx.Client) -> None:
+    whole = client.post("/v1/select", json={"question": QUESTION, "passages": 2}).json()
+    assert len(whole["evidence"]) == 2 and "1932" in whole["evidence"][0]["text"]
+    cut = client.post("/v1/select", json={"question": QUESTION, "tokens": 30}).json()
+    assert cut["tokens"] <= 30 and "1932" in cut["evidence"][0]["text"]
+    assert client.post("/v1/select", json={"question": QUESTION, "tokens": 30, "passages": 2}).status_code == 400
+
+
 def test_a_search_gives_passages_best_first(client: httpx.Client) -> None:
     found = client.post("/v1/search", json={"query": "green tea", "k": 2, "mode": "hybrid"}).json()
     assert found["query"] == "green tea" and len(found["passages"]) == 2

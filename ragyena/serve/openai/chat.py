@@ -21,7 +21,7 @@ from ragyena.serve.problems import error_json
 from ragyena.serve.questions import Question
 from ragyena.serve.replies import JsonReply
 from ragyena.serve.routes.asking import answered, put_question
-from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
 from ragyena.types import Answer
 
@@ -77,7 +77,7 @@ class Completion(BaseModel):
 @router.post(
     "/chat/completions",
     response_model=Completion,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=EVENT_STREAM,
 )
 async def chat(body: ChatRequest, request: Request, serving: ServingDependency) -> Response:
     """Answer the last message of the user from the documents. Earlier messages are not read."""

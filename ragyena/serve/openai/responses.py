@@ -20,7 +20,7 @@ from ragyena.serve.problems import BusyError
 from ragyena.serve.questions import Question
 from ragyena.serve.replies import JsonReply
 from ragyena.serve.routes.asking import answered, put_question
-from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
 from ragyena.types import Answer
 
@@ -97,7 +97,7 @@ class ResponseJson(BaseModel):
 @router.post(
     "/responses",
     response_model=ResponseJson,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=EVENT_STREAM,
 )
 async def respond(body: ResponseRequest, request: Request, serving: ServingDependency) -> Response:
     """Answer the last message of the user from the documents. Nothing is kept: there is no previous response."""

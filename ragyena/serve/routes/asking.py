@@ -1,4 +1,4 @@
-"""``/v1/ask`` and ``/v1/search``."""
+"""``/v1/ask``, ``/v1/select`` and ``/v1/search``."""
 
 from __future__ import annotations
 
@@ -13,29 +13,26 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ragyena.config import PipelineConfig
-from ragyena.errors import RagyenaError
+from ragyena.errors import RagyenaError, UsageError
 from ragyena.pipeline import checked_question
 from ragyena.reader.follow_up import Turn, standalone
-from ragyena.schemas import AnswerJson, answer_json, match_json
+from ragyena.schemas import AnswerJson, EvidenceJson, answer_json, evidence_json, match_json
 from ragyena.serve.library import ServedIndex
 from ragyena.serve.problems import ClientGoneError, error_json
 from ragyena.serve.questions import Listener, Question
 from ragyena.serve.replies import JsonReply
-from ragyena.serve.schemas import AskRequest, SearchJson, SearchRequest
-from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.schemas import AskRequest, SearchJson, SearchRequest, SelectRequest
+from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
 from ragyena.settings import resolve
-from ragyena.types import Answer
+from ragyena.types import Answer, Evidence
 
 __all__ = ["answered", "ask_settings", "put_question", "router"]
 
 router = APIRouter(prefix="/v1", tags=["questions"])
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The answer."}
-}
 
 
-@router.post("/ask", response_model=AnswerJson, responses=STREAM)
+@router.post("/ask", response_model=AnswerJson, responses=EVENT_STREAM)
 async def ask(body: AskRequest, request: Request, serving: ServingDependency) -> Response:
     """Answer a question, with citations.
 
@@ -60,6 +57,29 @@ async def ask(body: AskRequest, request: Request, serving: ServingDependency) ->
     return EventStream(_events(serving, question, stages, reply))
 
 
+@router.post("/select", response_model=EvidenceJson)
+async def select(body: SelectRequest, request: Request, serving: ServingDependency) -> Response:
+    """Choose the evidence for a question, the best passages or sentences of a long context, for another model."""
+    if body.passages is not None and body.tokens is not None:
+        raise UsageError("passages and tokens were both given", hint="give the one or the other")
+    served = serving.library.get(body.index)
+    text = checked_question(body.question)
+    values = {} if body.context_tokens is None else {"packer.context_tokens": body.context_tokens}
+    settings = resolve(values, served.pipeline.config)
+    question = serving.questions.put(
+        served.pipeline,
+        text,
+        filters=body.filters,
+        settings=settings,
+        select=lambda: served.pipeline.select(
+            text, passages=body.passages, tokens=body.tokens, filters=body.filters, settings=settings
+        ),
+    )
+    evidence = await _done(serving, question, request)
+    assert isinstance(evidence, Evidence)
+    return JsonReply(evidence_json(evidence))
+
+
 @router.post("/search", response_model=SearchJson)
 async def search(body: SearchRequest, serving: ServingDependency) -> Response:
     """Find passages, best first, without reading them."""
@@ -68,11 +88,10 @@ async def search(body: SearchRequest, serving: ServingDependency) -> Response:
     settings = resolve(values, served.pipeline.config)
 
     def find() -> SearchJson:
-        index = served.index
-        index.refresh()
+        served.index.refresh()
         passages = []
-        for match in index.search(body.query, k=body.k, filters=body.filters, settings=settings):
-            source, state = index.file_state(match.passage.document_id, match.passage.source)
+        for match in served.pipeline.search(body.query, k=body.k, filters=body.filters, settings=settings):
+            source, state = served.index.file_state(match.passage.document_id, match.passage.source)
             passages.append(match_json(replace(match, passage=replace(match.passage, source=source)), state))
         return SearchJson(query=body.query, passages=passages)
 
@@ -108,6 +127,12 @@ async def answered(serving: Serving, question: Question, request: Request) -> An
 
     Raises the error in the place of the answer, AnswerTimeoutError and ClientGoneError.
     """
+    answer = await _done(serving, question, request)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+async def _done(serving: Serving, question: Question, request: Request) -> Answer | Evidence:
     leaving = asyncio.ensure_future(_left(request))
     try:
         await _first_of(question.answer, leaving, serving.config.serve.timeout_seconds)
@@ -151,7 +176,9 @@ async def _events(
                     yield frame({"stage": stage, "seconds": round(seconds, 6)}, event="stage")
                     upcoming = asyncio.ensure_future(stages.get())
                 elif question.answer.done():
-                    yield frame(reply(question.answer.result()), event="answer")
+                    answer = question.answer.result()
+                    assert isinstance(answer, Answer)
+                    yield frame(reply(answer), event="answer")
                     return
                 else:
                     raise serving.timed_out()

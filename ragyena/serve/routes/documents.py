@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query, UploadFile
 from fastapi import Path as InPath
@@ -17,7 +17,7 @@ from ragyena.serve import uploads
 from ragyena.serve.jobs import LeftOut
 from ragyena.serve.library import ServedIndex
 from ragyena.serve.pictures import DRAWN_WIDTHS
-from ragyena.serve.problems import InvalidRequestError, NotFoundError, RequestError
+from ragyena.serve.problems import NotFoundError, RequestError
 from ragyena.serve.replies import JsonReply
 from ragyena.serve.schemas import (
     BlockJson,
@@ -43,17 +43,20 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 IndexName = Annotated[str | None, Query(max_length=255, description="Name of the index; the first if not given.")]
-DocumentId = Annotated[int, InPath(ge=1, le=2**53, alias="id")]
+DocumentId = Annotated[int, InPath(ge=1, le=2**53)]
 Offset = Annotated[int, Query(ge=0, le=2**53)]
+BINARY: dict[str, Any] = {"items": {"type": "string", "format": "binary"}}
 MOST_PAGES = 50
 """Pages on which one stretch of text is looked for."""
 
 
 @router.post("", response_model=JobJson, status_code=202)
 async def upload(
-    files: Annotated[list[UploadFile], File(max_length=1000)], serving: ServingDependency, index: IndexName = None
+    files: Annotated[list[UploadFile], File(min_length=1, max_length=1000, json_schema_extra=BINARY)],
+    serving: ServingDependency,
+    index: IndexName = None,
 ) -> Response:
-    """Upload files and begin to add them. The response is a job; `/v1/jobs/{id}` tells how far it is.
+    """Upload files and begin to add them. The response is a job; `/v1/jobs/{job_id}` tells how far it is.
 
     The same file again changes nothing; another one of the same name is stored beside the first.
     """
@@ -99,7 +102,7 @@ async def list_documents(
     return JsonReply(await serving.run(read))
 
 
-@router.get("/{id}", response_model=DocumentJson)
+@router.get("/{document_id}", response_model=DocumentJson)
 async def document(document_id: DocumentId, serving: ServingDependency, index: IndexName = None) -> Response:
     """Describe a document: where it was read from, its pages, headings and tables."""
     served = serving.library.get(index)
@@ -128,7 +131,7 @@ async def document(document_id: DocumentId, serving: ServingDependency, index: I
     return JsonReply(await serving.run(read))
 
 
-@router.get("/{id}/text", response_model=TextJson)
+@router.get("/{document_id}/text", response_model=TextJson)
 async def text(
     document_id: DocumentId,
     serving: ServingDependency,
@@ -138,19 +141,17 @@ async def text(
     mark_start: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     mark_end: Annotated[int | None, Query(ge=0, le=2**53)] = None,
 ) -> Response:
-    """The text of a document or a stretch of it, in parts around a mark where there are `mark_start` and `mark_end`."""
+    """The text of a document or a stretch of it, in parts around the mark from `mark_start` to `mark_end`."""
     served = serving.library.get(index)
-    if (mark_start is None) != (mark_end is None):
-        raise InvalidRequestError("mark_start and mark_end go together", hint="give both or none")
 
     def read() -> TextJson:
         whole = _document(served, document_id).text
         last = len(whole) if end is None else min(end, len(whole))
         first = min(start, last)
         parts: tuple[str, str, str] | tuple[None, None, None] = (None, None, None)
-        if mark_start is not None and mark_end is not None:
-            begin = min(max(mark_start, first), last)
-            finish = min(max(mark_end, begin), last)
+        if mark_start is not None or mark_end is not None:
+            begin = min(max(mark_start or 0, first), last)
+            finish = last if mark_end is None else min(max(mark_end, begin), last)
             parts = whole[first:begin], whole[begin:finish], whole[finish:last]
         return TextJson(
             id=document_id,
@@ -166,7 +167,7 @@ async def text(
     return JsonReply(await serving.run(read))
 
 
-@router.get("/{id}/pages", response_model=PagesJson)
+@router.get("/{document_id}/pages", response_model=PagesJson)
 async def pages(document_id: DocumentId, serving: ServingDependency, index: IndexName = None) -> Response:
     """Count the pages of a document, with the names printed on them and whether they can be shown as pictures."""
     served = serving.library.get(index)
@@ -184,7 +185,7 @@ async def pages(document_id: DocumentId, serving: ServingDependency, index: Inde
 
 
 @router.get(
-    "/{id}/pages/{page}.png",
+    "/{document_id}/pages/{page}.png",
     response_class=Response,
     responses={200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}},
 )
@@ -205,7 +206,7 @@ async def picture(
     return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=60"})
 
 
-@router.get("/{id}/boxes", response_model=BoxesJson)
+@router.get("/{document_id}/boxes", response_model=BoxesJson)
 async def boxes(
     document_id: DocumentId,
     serving: ServingDependency,
@@ -225,7 +226,7 @@ async def boxes(
 
 
 @router.get(
-    "/{id}/file",
+    "/{document_id}/file",
     response_class=FileResponse,
     responses={
         200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
@@ -236,11 +237,11 @@ async def file(document_id: DocumentId, serving: ServingDependency, index: Index
     served = serving.library.get(index)
     path = await serving.run(lambda: _unchanged_file(served, document_id, _document(served, document_id)))
     if path is None:
-        raise NotFoundError("the file is gone or has changed since", hint="its text: /v1/documents/{id}/text")
+        raise NotFoundError("the file is gone or has changed since", hint="its text: /v1/documents/{document_id}/text")
     return FileResponse(path, media_type="application/octet-stream", filename=path.name)
 
 
-@router.delete("/{id}", response_model=RemovedJson)
+@router.delete("/{document_id}", response_model=RemovedJson)
 async def delete(document_id: DocumentId, serving: ServingDependency, index: IndexName = None) -> Response:
     """Remove the file of a document from the index, with all documents of it; an uploaded file is deleted too."""
     serving.check_writable()
@@ -320,7 +321,7 @@ def _needed_picture_file(served: ServedIndex, document_id: int) -> Path:
     if path is None:
         raise NotFoundError(
             "pages of this document cannot be shown: it is no PDF file, or the file is gone or has changed",
-            hint="its text: /v1/documents/{id}/text",
+            hint="its text: /v1/documents/{document_id}/text",
         )
     return path
 

@@ -8,18 +8,18 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from fastapi import Path as InPath
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ragyena.serve.jobs import Job
 from ragyena.serve.replies import JsonReply
 from ragyena.serve.schemas import JobJson, JobsJson, job_json
-from ragyena.serve.sse import EventStream, frame
+from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/jobs", tags=["documents"])
-JobId = Annotated[str, InPath(max_length=64, alias="id")]
+JobId = Annotated[str, InPath(max_length=64)]
 LOOK_SECONDS = 0.2
 
 
@@ -29,16 +29,16 @@ async def list_jobs(serving: ServingDependency) -> Response:
     return JsonReply(JobsJson(jobs=[job_json(job) for job in serving.jobs.all()]))
 
 
-@router.get("/{id}", response_model=JobJson)
+@router.get("/{job_id}", response_model=JobJson)
 async def job(job_id: JobId, serving: ServingDependency) -> Response:
     """Show how far an addition is, and what came of it."""
     return JsonReply(job_json(serving.jobs.get(job_id)))
 
 
 @router.get(
-    "/{id}/events",
-    response_class=EventStream,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    "/{job_id}/events",
+    response_class=StreamingResponse,
+    responses=EVENT_STREAM,
 )
 async def events(job_id: JobId, serving: ServingDependency) -> Response:
     """Follow an addition: an event `progress` with the job whenever it has changed, then `done` or `failed`."""
