@@ -36,7 +36,7 @@ from ragyena import __version__, recipes
 SAMPLE_SECONDS = 1.0
 WARM_UP_QUESTIONS = 8
 LONGEST_WAIT = 300.0
-"""Seconds after which a question that is not answered counts as lost."""
+"""Seconds after which a question that is not answered, asked again as need be, counts as lost."""
 
 
 @dataclass
@@ -47,6 +47,7 @@ class Run:
     refused: int = 0
     broken: int = 0
     """Requests that the death of the server cut off, and were sent again."""
+    timed_out: int = 0
     lost: int = 0
     wrong: int = 0
     """Answers other than the one that the question had before."""
@@ -57,8 +58,8 @@ class Run:
 class Server:
     """`ragyena serve` as a process, on one port across restarts."""
 
-    def __init__(self, home: Path, queue: int) -> None:
-        self._home, self._queue = home, queue
+    def __init__(self, home: Path, queue: int, context_tokens: int) -> None:
+        self._home, self._queue, self._context_tokens = home, queue, context_tokens
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -71,6 +72,7 @@ class Server:
     def start(self) -> None:
         environment = {**os.environ, "HOME": str(self._home), "RAGYENA_SERVE__QUEUE": str(self._queue)}
         environment |= {"RAGYENA_SERVE__REQUESTS_PER_MINUTE": "0"}
+        environment |= {"RAGYENA_PACKER__CONTEXT_TOKENS": str(self._context_tokens)}
         command = [sys.executable, "-m", "ragyena", "serve", "--index", "./load", "--port", str(self.port)]
         with (self._home / "server.log").open("a") as log:
             self.process = subprocess.Popen(
@@ -95,13 +97,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
     parser.add_argument("--files", type=int, default=1000, help="of the demo corpus, the smallest first")
+    parser.add_argument("--context-tokens", type=int, default=8192)
     parser.add_argument("--clients", default="1,8,64")
     parser.add_argument("--note", default="", help="what else the machine did")
     arguments = parser.parse_args()
     corpus = recipes.asset("demo")
     questions = [json.loads(line)["question"] for line in (corpus / "questions.jsonl").read_text().splitlines()]
     with tempfile.TemporaryDirectory(prefix="ragyena-load-") as folder:
-        server = Server(Path(folder), queue=128)
+        server = Server(Path(folder), queue=128, context_tokens=arguments.context_tokens)
         try:
             files = sorted((path for path in (corpus / "corpus").rglob("*") if path.is_file()), key=_size)
             upload(server, files[: arguments.files])
@@ -126,7 +129,7 @@ def main() -> None:
         "load_before": os.getloadavg(),
         "seconds": arguments.seconds,
         "files": min(arguments.files, len(files)),
-        "context_tokens": 8192,
+        "context_tokens": arguments.context_tokens,
         "runs": runs,
         "killed_and_restarted": killed,
         "exit_code_on_sigterm": ended,
@@ -165,8 +168,9 @@ def ask(server: Server, question: str, run: Run, client: httpx.Client | None = N
                 run.refused += 1
                 time.sleep(float(response.headers["retry-after"]))
                 continue
-            if response.status_code == 503:
-                run.broken += 1
+            if response.status_code in (503, 504):
+                run.broken += response.status_code == 503
+                run.timed_out += response.status_code == 504
                 time.sleep(0.5)
                 continue
             response.raise_for_status()
@@ -244,6 +248,7 @@ def measure(
         "requests_per_second": round((len(run.latencies) - run.lost) / spent, 2),
         "latency_seconds": _percentiles(run.latencies),
         "refused_429": run.refused,
+        "timed_out_504": run.timed_out,
         "cut_off_and_asked_again": run.broken,
         "lost": run.lost,
         "other_answers_than_alone": run.wrong,

@@ -26,7 +26,7 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, check_text, cite, closest
+from ragyena.reader.citing import DocumentStore, check_text, cite, closest, with_whole_code
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
@@ -48,13 +48,14 @@ def checked_question(question: str) -> str:
 
 def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
     """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
+    reading = with_whole_code(reading, context, store)
     order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
     withheld = reading.kind == "withheld"
     return Answer(
         question=context.question,
         text=reading.text,
         kind=reading.kind,
-        confidence=(1 - reading.confidence) * reading.no_answer_probability if withheld else reading.confidence,
+        confidence=reading.no_answer_probability if withheld else reading.confidence,
         no_answer_probability=reading.no_answer_probability,
         citations=cite(reading, context, store, limit=limit),
         passages=tuple(context.passages[slot] for slot in order),

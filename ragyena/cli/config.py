@@ -52,4 +52,4 @@ def show(pipeline: PipelineOption = None, json: JsonOption = False) -> None:
 def _shown(value: Any) -> str:
     if value is None:
         return "unset"
-    return (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)

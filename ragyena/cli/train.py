@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,36 +53,43 @@ def recipe_(
         Path | None, typer.Option(help="Folder of the BERT or MPNet encoder that a pair reader starts from.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Processes that share every step (one a GPU), or with --pack-only cut texts (one a core).",
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Train a reader or a language model by a recipe. An interrupted run resumes from its last checkpoint.
 
     Each stage leaves a checkpoint folder and its log.jsonl in the run's folder; `tensorboard --logdir` and `ragyena
-    report` draw the curves. On several GPUs: torchrun --nproc-per-node N -m ragyena train ...
+    report` draw the curves. All GPUs of a machine train together; several machines: torchrun ... -m ragyena train ...
     """
     from ragyena.train import run as train
     from ragyena.train.kinds import started_from
+    from ragyena.train.launch import Run, process_count, run_together
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
         config = started_from(config, start)
     folder = out or Path("runs") / Path(recipe).stem
     with interruptible(f"the same command resumes the run from its last checkpoint ({folder})"):
-        with TerminalProgress(quiet=quiet) as progress:
-            if pack_only:
-                data = train.pack_data(config, folder / "data", progress, encoder=encoder)
+        if pack_only:
+            with TerminalProgress(quiet=quiet) as progress:
+                data = train.pack_data(config, folder / "data", progress, encoder=encoder, processes=processes)
                 progress.note(data.summary)
-                print(data.path)
-                return
-            results = train.train(
-                config,
-                folder,
-                packed=packed,
-                encoder=encoder,
-                pair_encoder=pair_encoder,
-                device=device,
-                progress=progress,
-            )
+            print(data.path)
+            return
+        run = Run(config, folder, packed, encoder, pair_encoder, device)
+        count = process_count(processes, device)
+        if count > 1:
+            results = run_together(run, count, partial(TerminalProgress, quiet=quiet))
+        else:
+            with TerminalProgress(quiet=quiet) as progress:
+                results = run.train(progress)
         for result in results:
             print(
                 f"{result.name}: {result.tokens / 1e6:.1f}M tokens in {result.steps:,} steps, {result.seconds:.0f} s "

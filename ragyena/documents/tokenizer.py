@@ -64,6 +64,7 @@ class Tokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
+        self.definition = definition
         self.fingerprint = hashlib.sha256(definition).hexdigest()
         """sha256 of the tokenizer.json: two tokenizers with the same one cut every text alike."""
         self.cls_id = self._special("cls", name)

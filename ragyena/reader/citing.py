@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragyena.documents.sentences import REACH, sentence_span
 from ragyena.errors import IndexCorruptError
 from ragyena.reader.cells import cell_at
+from ragyena.reader.code_spans import whole_code
 from ragyena.reader.comparing import compared_place
 from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 
 if TYPE_CHECKING:
     from ragyena.reader.reader import Reading
 
-__all__ = ["DocumentStore", "check_text", "cite", "closest"]
+__all__ = ["DocumentStore", "check_text", "cite", "closest", "with_whole_code"]
 
-_LEAST_SHARE = 0.01  # of the best place's probability; below it the same words stand there for something else
+_LEAST_SHARE = 0.01  # of the best place's probability; below it a place does not support the answer
+_TRACE = 1e-7  # of probability: below it one of 23 candidates was the answer, above it 10 of 55
 _LONGEST_LINES = 1200  # chars of a row or of lines of code that are quoted whole
 MARGIN = 2 * REACH
 """Characters read on each side of a passage: as far as a quote reaches, and as far again to see its border."""
@@ -40,23 +43,50 @@ class DocumentStore(Protocol):
         """The block that holds an offset, in the offsets of ``read``; None for prose."""
 
 
+def with_whole_code(reading: Reading, context: Context, store: DocumentStore) -> Reading:
+    """The reading with answers that stand in code grown to whole words and commands; decided ones, and lists that are
+    withheld, stay as they are."""
+    count = max(reading.items, 1)
+    answer = "; ".join(span.text for span in reading.spans[:count])
+    if not answer or answer not in (reading.text, reading.withheld):
+        return reading
+    grown = tuple(_grown(span, context.passages[span.slot].passage, store) for span in reading.spans[:count])
+    text = "; ".join(span.text for span in grown)
+    reading = replace(reading, spans=(*grown, *reading.spans[count:]))
+    return replace(reading, withheld=text) if reading.kind == "withheld" else replace(reading, text=text)
+
+
+def _grown(span: Span, passage: Passage, store: DocumentStore) -> Span:
+    block = store.block_at(passage.document_id, span.start)
+    if block is None or block.kind != "code" or span.end > block.end:
+        return span
+    origin = max(block.start, passage.start - MARGIN)
+    text = store.read(passage.document_id, origin, min(block.end, passage.end + MARGIN))
+    start, end = span.start - origin, span.end - origin
+    if text[start:end] != span.text:  # its citation is the place to say so
+        return span
+    start, end = whole_code(text, start, end)
+    return replace(span, start=origin + start, end=origin + end, text=text[start:end])
+
+
 def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int) -> tuple[Citation, ...]:
     """At most ``limit`` citations for ``reading``, best first; none where the answer is withheld.
 
     Every item of a list is cited, those of one sentence together. An extracted answer is cited where it was taken
     from, then where that stands which it is compared with, then at other places that hold the same words, unless the
-    reader gives them a far lower probability: another country's profile says "civil law system" too. A written answer
-    has no place of its own: it cites the sentences of the reader's best spans.
+    reader gives them a far lower probability: another country's profile says "civil law system" too. Yes, no and
+    other written answers have no place of their own: they cite the sentences of the reader's best spans, within the
+    same limit.
 
     Raises IndexCorruptError where the store no longer holds the text that was read.
     """
     if reading.kind == "withheld":
         return ()
-    extracted = reading.kind in ("extracted", "list")
+    marked = _is_marked(reading)
     limit = max(limit, reading.items)
     citations: list[Citation] = []
     for span in _evidence(reading):
-        citation = _citation(span, context.passages[span.slot].passage, store, mark=extracted)
+        citation = _citation(span, context.passages[span.slot].passage, store, mark=marked)
         if not any(_overlap(citation, other) for other in citations):
             citations.append(citation)
             if len(citations) == 1 < limit and reading.kind == "extracted":
@@ -76,15 +106,22 @@ def _compared(answer: Span, citation: Citation, context: Context, store: Documen
 
 
 def closest(reading: Reading, context: Context, store: DocumentStore) -> Closest | None:
-    """The likeliest candidate of a withheld answer with its place; None where there is none.
+    """The withheld answer with its place; None where the reader gives it no more than a trace of probability.
 
     Raises IndexCorruptError as ``cite`` does.
     """
-    if reading.kind != "withheld" or not reading.spans:
+    if not reading.withheld or not reading.spans or reading.spans[0].score < _TRACE:
         return None
-    span = max(reading.spans, key=lambda span: span.score)
-    citation = _citation(span, context.passages[span.slot].passage, store, mark=True)
-    return Closest(span.text, reading.confidence, citation)
+    span = reading.spans[0]
+    citation = _citation(span, context.passages[span.slot].passage, store, mark=_is_marked(reading))
+    return Closest(reading.withheld, reading.confidence, citation)
+
+
+def _is_marked(reading: Reading) -> bool:
+    """True for an answer of words that its citation holds; False for one that its citation decides."""
+    if reading.kind == "withheld":
+        return bool(reading.spans) and reading.withheld.startswith(reading.spans[0].text)
+    return reading.kind in ("extracted", "list")
 
 
 def _evidence(reading: Reading) -> Iterator[Span]:
@@ -92,10 +129,10 @@ def _evidence(reading: Reading) -> Iterator[Span]:
     if reading.items:
         yield from reading.spans[: reading.items]
         return
-    decided = reading.kind not in ("extracted", "list")
+    marked = _is_marked(reading)
     for rank, span in enumerate(reading.spans):
         likely = span.score >= _LEAST_SHARE * reading.spans[0].score
-        if rank == 0 or decided or (likely and _words(span.text) == _words(reading.text)):
+        if rank == 0 or (likely and (not marked or _words(span.text) == _words(reading.text))):
             yield span
 
 

@@ -61,6 +61,8 @@ class Reading:
     """[P] log probability of each slot's best span."""
     items: int = 0
     """Number of items of a list, the first of ``spans``; 0 for other answers."""
+    withheld: str = ""
+    """The answer that was too doubtful to give; empty where one is given, and where there is none."""
 
 
 class Reader:
@@ -233,11 +235,14 @@ class Reader:
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
+            withheld = ""
             if confidence < self.config.threshold or not text:
-                text, kind = "", "withheld"
+                text, kind, withheld = "", "withheld", text
             no_answer_probability = math.exp(float(no_answer[row].mean()))
             counted = len(some) if kind == "list" else 0
-            readings.append(Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores, counted))
+            readings.append(
+                Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores, counted, withheld)
+            )
         return readings
 
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:

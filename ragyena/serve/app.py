@@ -63,11 +63,10 @@ def make_app(library: Library) -> FastAPI:
         try:
             yield
         finally:
-            deadline = time.monotonic() + config.shutdown_seconds
-            serving.ending = True
+            serving.end()
             serving.jobs.close()
-            await serving.questions.drain(config.shutdown_seconds)
-            await serving.jobs.drain(max(0.0, deadline - time.monotonic()))
+            await serving.questions.drain(max(0.0, serving.deadline - time.monotonic()))
+            await serving.jobs.drain(max(0.0, serving.deadline - time.monotonic()))
             serving.close()
 
     app = FastAPI(

@@ -1,4 +1,4 @@
-"""Connections: a bound on their number, a time in which the head of a request must come, errors as JSON."""
+"""Connections: a bound on their number, times for clients that send or take too slowly, errors as JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from ragyena.serve.problems import RequestError, error_json
 __all__ = ["limited_protocol"]
 
 
-def limited_protocol(most: int, header_seconds: float) -> type[H11Protocol]:
-    """The protocol of a server with at most so many connections, which closes one whose head takes longer."""
+def limited_protocol(most: int, header_seconds: float, blocked_seconds: float) -> type[H11Protocol]:
+    """The protocol of a server with at most ``most`` connections.
+
+    It closes one on which the head of a request takes longer than ``header_seconds``, and cuts off one whose client
+    takes nothing of a response for ``blocked_seconds``.
+    """
 
     class Limited(H11Protocol):
         _late: asyncio.TimerHandle | None = None
+        _blocked: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -28,6 +33,7 @@ def limited_protocol(most: int, header_seconds: float) -> type[H11Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_waiting()
+            self._stop_blocking()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
@@ -39,6 +45,16 @@ def limited_protocol(most: int, header_seconds: float) -> type[H11Protocol]:
             if self.conn.their_state is not h11.IDLE:
                 self._stop_waiting()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            if self._blocked is None:
+                # closing would wait for the rest to be taken
+                self._blocked = self.loop.call_later(blocked_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            self._stop_blocking()
+            super().resume_writing()
+
         def send_400_response(self, msg: str) -> None:
             self._refuse(400, "the request is not HTTP", "send HTTP/1.1")
 
@@ -49,6 +65,11 @@ def limited_protocol(most: int, header_seconds: float) -> type[H11Protocol]:
             if self._late is not None:
                 self._late.cancel()
                 self._late = None
+
+        def _stop_blocking(self) -> None:
+            if self._blocked is not None:
+                self._blocked.cancel()
+                self._blocked = None
 
         def _close_late(self) -> None:
             self._late = None

@@ -279,7 +279,7 @@ class Guard:
                 exchange.status = message["status"]
                 self._add_headers(exchange.scope, MutableHeaders(scope=message))
             exchange.sent += len(message.get("body", b""))
-            await asyncio.wait_for(send(message), self._config.body_seconds)
+            await send(message)
 
         return noted
 

@@ -47,7 +47,7 @@ def run(config: PipelineConfig, announce: Callable[[str, Library], None], *, log
             server = _Server(
                 uvicorn.Config(
                     app,
-                    http=limited_protocol(serve.connections, serve.header_seconds),
+                    http=limited_protocol(serve.connections, serve.header_seconds, serve.body_seconds),
                     ws="none",
                     lifespan="on",
                     log_config=None,
@@ -96,7 +96,7 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         self.should_exit = True
         if (serving := self._state()) is not None:
-            serving.ending = True
+            serving.end()
 
 
 def _listen(host: str, port: int) -> socket.socket:

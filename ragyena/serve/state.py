@@ -39,6 +39,8 @@ class Serving:
     started: float = field(default_factory=time.time)
     ending: bool = False
     """True once the server was told to end."""
+    deadline: float = 0.0
+    """Time by the monotonic clock at which what was accepted must be done then."""
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "side"))
     _at_work: int = 0
 
@@ -65,6 +67,12 @@ class Serving:
             f"not done within {self.config.serve.timeout_seconds:g} seconds",
             hint="ask for less (context_tokens), ask again later, or raise serve.timeout_seconds",
         )
+
+    def end(self) -> None:
+        """Take note that the server was told to end."""
+        if not self.ending:
+            self.ending = True
+            self.deadline = time.monotonic() + self.config.serve.shutdown_seconds
 
     def check_writable(self) -> None:
         """Raises ForbiddenError where documents may not be changed through the server."""

@@ -29,11 +29,16 @@ class Cut:
 
     def add(self, context_id: str, text: Document) -> int:
         """Adds the passages of a context; how many tokens they hold."""
+        passages = split(text, self.tokenizer, self.passage_tokens)
+        return self.take(context_id, passages, self.tokenizer.encode_batch([passage.text for passage in passages]))
+
+    def take(self, context_id: str, passages: Sequence[Passage], encodings: Sequence[Encoding]) -> int:
+        """Adds passages that were cut before; how many tokens they hold."""
         begin = len(self.passages)
-        self.passages.extend(split(text, self.tokenizer, self.passage_tokens))
-        self.encodings.extend(self.tokenizer.encode_batch([p.text for p in self.passages[begin:]]))
+        self.passages.extend(passages)
+        self.encodings.extend(encodings)
         self.bounds[context_id] = range(begin, len(self.passages))
-        return sum(len(encoding) for encoding in self.encodings[begin:])
+        return sum(len(encoding) for encoding in encodings)
 
     def find(self, context_id: str, start: int, end: int) -> tuple[int, tuple[int, int]] | None:
         """The passage of the context that holds chars [start, end), and the tokens of it that overlap them; None where

@@ -27,13 +27,13 @@ from ragyena.errors import CheckpointError, DataError, UsageError
 from ragyena.model.checkpoint import file_sha256, load_config
 from ragyena.model.warm_start import pair_config
 from ragyena.train.augment.perturb import word_neighbours
-from ragyena.train.lm_data import Stream, prepare_prose
+from ragyena.train.lm_data import Stream, prepare_prose, prose_record
 from ragyena.train.lm_task import LanguageTask, RecallTask
 from ragyena.train.loop import finished
 from ragyena.train.mining import mine
 from ragyena.train.packed import PackedData
 from ragyena.train.pair_task import PairTask, check_encoder
-from ragyena.train.prepare import prepare
+from ragyena.train.prepare import made_record, prepare
 from ragyena.train.ranks import Ranks
 from ragyena.train.reader_task import ReaderTask
 from ragyena.train.task import Task
@@ -80,8 +80,13 @@ class Training(ABC):
     config: ClassVar[type[AnyTrainConfig]]
 
     @abstractmethod
-    def pack(self, config: Any, cache: Path, encoder: Path | None, progress: Progress) -> Packed:
-        """The recipe's data as training reads them, made once in ``cache``. Raises UsageError where it needs none."""
+    def pack(self, config: Any, cache: Path, encoder: Path | None, progress: Progress, *, processes: int = 1) -> Packed:
+        """The recipe's data as training reads them, made once in ``cache``, where it can be in several ``processes``.
+        Raises UsageError where it needs none."""
+
+    @abstractmethod
+    def record(self, config: Any) -> dict[str, Any]:
+        """The record of the packed file that belongs to the recipe (``ragyena.train.arrays``)."""
 
     @abstractmethod
     def tasks(self, config: Any, run: RunContext) -> Callable[[Any], Task]:
@@ -96,15 +101,20 @@ class ReaderTraining(Training):
 
     config = TrainConfig
 
-    def pack(self, config: TrainConfig, cache: Path, encoder: Path | None, progress: Progress) -> Packed:
+    def pack(
+        self, config: TrainConfig, cache: Path, encoder: Path | None, progress: Progress, *, processes: int = 1
+    ) -> Packed:
         tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
         neighbours = word_neighbours(encoder or _bundled_encoder(), tokenizer)
-        report = prepare(config.data, tokenizer, cache, progress, neighbours=neighbours)
+        report = prepare(config.data, tokenizer, cache, progress, neighbours=neighbours, processes=processes)
         return Packed(
             report.path,
             f"{report.questions:,} questions, {report.clozes:,} cloze questions, {report.passages:,} passages, "
             f"{report.prose_tokens:,} tokens of prose; left out: {report.left_out}",
         )
+
+    def record(self, config: TrainConfig) -> dict[str, Any]:
+        return made_record(config.data, Tokenizer.from_folder(recipes.asset("reader")))
 
     def check(self, config: TrainConfig, folder: Path, pair_encoder: Path | None) -> None:
         for stage in config.stages:
@@ -170,13 +180,18 @@ class LanguageTraining(Training):
 
     config = LanguageTrainConfig
 
-    def pack(self, config: LanguageTrainConfig, cache: Path, encoder: Path | None, progress: Progress) -> Packed:
+    def pack(
+        self, config: LanguageTrainConfig, cache: Path, encoder: Path | None, progress: Progress, *, processes: int = 1
+    ) -> Packed:
         prose = prepare_prose(config.data, Tokenizer.from_folder(recipes.asset("reader")), cache, progress)
         return Packed(
             prose.path,
             f"{prose.train_tokens:,} tokens of {prose.train_documents:,} documents to train on, {prose.dev_tokens:,} "
             f"of {prose.dev_documents:,} held out",
         )
+
+    def record(self, config: LanguageTrainConfig) -> dict[str, Any]:
+        return prose_record(config.data, Tokenizer.from_folder(recipes.asset("reader")))
 
     def tasks(self, config: LanguageTrainConfig, run: RunContext) -> Callable[[Any], Task]:
         stream = Stream.load(run.packed_file(), run.device)
@@ -191,7 +206,12 @@ class RecallTraining(Training):
 
     config = RecallTrainConfig
 
-    def pack(self, config: RecallTrainConfig, cache: Path, encoder: Path | None, progress: Progress) -> Packed:
+    def pack(
+        self, config: RecallTrainConfig, cache: Path, encoder: Path | None, progress: Progress, *, processes: int = 1
+    ) -> Packed:
+        raise UsageError("this recipe makes its data as it trains", hint="leave --pack-only and --packed out")
+
+    def record(self, config: RecallTrainConfig) -> dict[str, Any]:
         raise UsageError("this recipe makes its data as it trains", hint="leave --pack-only and --packed out")
 
     def tasks(self, config: RecallTrainConfig, run: RunContext) -> Callable[[Any], Task]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,14 @@ from ragyena.config import LanguageDataConfig
 from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
-from ragyena.train.arrays import Arrays, made_once, read_arrays
+from ragyena.train.arrays import Arrays, made_of, made_once, read_arrays
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
-__all__ = ["LanguageBatch", "Stream", "TokenStream", "prepare_prose"]
+__all__ = ["LanguageBatch", "Stream", "TokenStream", "prepare_prose", "prose_record"]
 
 _BLOCK = 256  # documents tokenized at once
+_MADE = "1"  # to be raised when the same settings and files give other data
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class ProseReport:
     train_tokens: int
     dev_documents: int
     dev_tokens: int
+
+
+def prose_record(config: LanguageDataConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The settings that the packed file of ``config`` is made of (``ragyena.train.arrays.check_made_of``)."""
+    return made_of(config, _MADE, tokenizer)
 
 
 def prepare_prose(config: LanguageDataConfig, tokenizer: Tokenizer, cache: Path, progress: Progress) -> ProseReport:
@@ -60,7 +67,8 @@ def prepare_prose(config: LanguageDataConfig, tokenizer: Tokenizer, cache: Path,
             )
         return arrays, counts
 
-    path, counts = made_once(cache / "prose", (config.model_dump_json(), tokenizer.fingerprint), config.prose, make)
+    parts = (config.model_dump_json(), tokenizer.fingerprint)
+    path, counts = made_once(cache / "prose", parts, config.prose, make, prose_record(config, tokenizer))
     return ProseReport(path=path, **counts)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ragyena.config.training import Loss
 from ragyena.model.reader_model import Encoded, SpanScores
 from ragyena.train.packed import Batch
+from ragyena.train.ranks import Ranks
 
 __all__ = [
     "HiddenStateLoss",
@@ -75,8 +76,9 @@ def teacher_loss(scores: SpanScores, teacher: SpanScores, batch: Batch, *, every
 class HiddenStateLoss:
     """Mean squared error to the teacher's states, a channel in units of its standard deviation in the first batch."""
 
-    def __init__(self, *, compiled: bool = False) -> None:
+    def __init__(self, ranks: Ranks = Ranks(), *, compiled: bool = False) -> None:  # noqa: B008 - frozen
         """``compiled`` runs the error of a layer as one kernel or two, a dozen passes over its states otherwise."""
+        self._ranks = ranks
         self._scales: list[dict[str, Tensor]] | None = None
         self._error: _Error = torch.compile(_masked_error, dynamic=False) if compiled else _masked_error
 
@@ -86,13 +88,17 @@ class HiddenStateLoss:
         masks = {"question": batch.inputs.question_mask, "passages": batch.inputs.token_mask}
         states = [{"passages": t} if isinstance(t, Tensor) else _parts(t) for t in teacher[1:]]
         if self._scales is None:
-            self._scales = [{part: _scale(t, masks[part]) for part, t in each.items()} for each in states]
+            self._scales = [{part: self._scale(t, masks[part]) for part, t in each.items()} for each in states]
         total = student[0].passages.new_zeros((), dtype=torch.float32)
         for mine, theirs, scales in zip(map(_parts, student[1:]), states, self._scales, strict=True):
             for part, share in (("passages", 1.0), ("question", Loss.QUESTION_SHARE)):
                 if part in theirs:
                     total = total + share * self._error(mine[part], theirs[part], scales[part], masks[part])
         return total / (len(student) - 1)
+
+    def _scale(self, states: Tensor, mask: Tensor) -> Tensor:
+        variance = self._ranks.mean(states[mask].float().var(0))
+        return (variance + Loss.VARIANCE_FLOOR * variance.mean()).rsqrt()
 
     def state(self) -> dict[str, Tensor]:
         """The channel scales, for a run to resume with."""
@@ -109,11 +115,6 @@ class HiddenStateLoss:
 
 def _parts(states: Encoded) -> dict[str, Tensor]:
     return {"question": states.question, "passages": states.passages}
-
-
-def _scale(states: Tensor, mask: Tensor) -> Tensor:
-    variance = states[mask].float().var(0)
-    return (variance + Loss.VARIANCE_FLOOR * variance.mean()).rsqrt()
 
 
 def _masked_error(mine: Tensor, theirs: Tensor, scale: Tensor, mask: Tensor) -> Tensor:

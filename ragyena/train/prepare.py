@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,16 +27,17 @@ from ragyena.data.clozes import KINDS, clozes, mentions
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
-from ragyena.train.arrays import Arrays, made_once
+from ragyena.train.arrays import Arrays, made_of, made_once
 from ragyena.train.augment.perturb import Perturber
 from ragyena.train.augment.records import definitions, synthetic_records
 from ragyena.train.augment.table_data import SOURCE, Tables
 from ragyena.train.augment.words import word_lists
+from ragyena.train.cut_parts import Cutter
 from ragyena.train.cutting import Cut, encode, flat, token_range
 from ragyena.train.places import Documents, place_arrays, place_of
 from ragyena.types import Document, Progress
 
-__all__ = ["PreparedReport", "prepare"]
+__all__ = ["PreparedReport", "made_record", "prepare"]
 
 _POLAR = ("yes", "no")
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
@@ -64,9 +66,11 @@ def prepare(
     progress: Progress,
     *,
     neighbours: Mapping[str, Sequence[str]],
+    processes: int = 1,
 ) -> PreparedReport:
     """The packed file for ``config``, made in ``cache`` unless it is there already. ``neighbours`` of words perturb
-    questions (``ragyena.train.augment.perturb``).
+    questions (``ragyena.train.augment.perturb``). Texts are cut in ``processes``; what a stopped preparation had cut
+    is used.
 
     Raises DataError where no question is usable.
     """
@@ -75,14 +79,25 @@ def prepare(
         *(*config.questions, *config.unanswerable, *config.passages, *config.prose, *config.hybrid_questions),
         *(*config.hybrid_documents, *config.document_questions, *config.documents),
     )
-    path, values = made_once(cache / "packed", parts, files, lambda: _packed(config, tokenizer, progress, neighbours))
+    cutter = Cutter(tokenizer, config.passage_tokens, cache / "cut", processes)
+    record = made_record(config, tokenizer)
+    path, values = made_once(
+        cache / "packed", parts, files, lambda: _packed(config, cutter, progress, neighbours), record
+    )
+    shutil.rmtree(cutter.folder, ignore_errors=True)
     return PreparedReport(path=path, **values)
 
 
+def made_record(config: DataConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+    """The settings that the packed file of ``config`` is made of (``ragyena.train.arrays.check_made_of``)."""
+    return made_of(config, _MADE, tokenizer)
+
+
 def _packed(
-    config: DataConfig, tokenizer: Tokenizer, progress: Progress, neighbours: Mapping[str, Sequence[str]]
+    config: DataConfig, cutter: Cutter, progress: Progress, neighbours: Mapping[str, Sequence[str]]
 ) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of training data, and their counts."""
+    tokenizer = cutter.tokenizer
     rows = read_questions(config.questions, config.passages, split="train")
     given = list(rows.questions)
     contexts, problems = dict(rows.contexts), len(rows.problems)
@@ -94,10 +109,10 @@ def _packed(
     context_ids = {q.context_id for q in given if q.context_id is not None}
     cut = Cut(tokenizer, config.passage_tokens)
     progress.start("cutting passages", len(context_ids), "texts")
-    for key, row in contexts.items():
-        if key in context_ids:
-            cut.add(key, _document(row))
-            progress.advance(1)
+    asked = {key: _document(row) for key, row in contexts.items() if key in context_ids}
+    for key, parts in zip(asked, cutter.cut(asked.values())):
+        cut.take(key, parts.passages, parts.encodings)
+        progress.advance(1)
     idf = _idf([encoding.ids for encoding in cut.encodings], tokenizer.vocab_size)
     names = [p.text[a:b] for p in cut.passages for a, b, kind in list(mentions(p.text))[1:3] if kind == "name"]
     names = names or ["Nobody"]
@@ -106,7 +121,7 @@ def _packed(
     )
     for row in record_contexts:
         cut.add(row.id, _document(row))
-    prose, prose_tokens = _add_prose(cut, config, progress)
+    prose, prose_tokens = _add_prose(cut, cutter, config, progress)
     synthetic += definitions(prose, config.definitions)
     left_out: Counter[str] = Counter({"unusable row": problems})
     tables = Tables.read(cut, config, left_out)
@@ -217,18 +232,17 @@ def _questions(
 # -- prose -------------------------------------------------------------------------------------------------------
 
 
-def _add_prose(cut: Cut, config: DataConfig, progress: Progress) -> tuple[list[ContextRow], int]:
+def _add_prose(cut: Cut, cutter: Cutter, config: DataConfig, progress: Progress) -> tuple[list[ContextRow], int]:
     """Cuts prose to passages, evenly from the files; its rows, and their number of tokens."""
     kept: list[ContextRow] = []
     progress.start("cutting prose", config.prose_tokens if config.prose else 0, "tokens")
     total, left = 0, config.prose_tokens
     for number, name in enumerate(config.prose):
         share, taken = left // (len(config.prose) - number), 0
-        for row in read_contexts([name]).contexts:
-            if row.split not in ("", "train"):
-                continue
+        rows = [row for row in read_contexts([name]).contexts if row.split in ("", "train")]
+        for row, parts in zip(rows, cutter.cut(map(_document, rows))):
             kept.append(ContextRow(f"prose {name} {row.id}", row.title, row.text, row.source))
-            added = cut.add(kept[-1].id, _document(kept[-1]))
+            added = cut.take(kept[-1].id, parts.passages, parts.encodings)
             progress.advance(added)
             taken += added
             if taken >= share:

@@ -1,4 +1,5 @@
-"""Training on several processes, as ``torchrun`` starts them: each computes a share of a step, gradients are averaged.
+"""Training on several processes, as ``ragyena.train.launch`` or ``torchrun`` starts them: each computes a share of a
+step, gradients are averaged.
 
 One process is the case of one rank: nothing is communicated and no process group is made.
 """
@@ -6,6 +7,7 @@ One process is the case of one rank: nothing is communicated and no process grou
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +17,18 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
-from ragyena.errors import MissingDependencyError
+from ragyena.errors import MissingDependencyError, TrainingError
 
-__all__ = ["Ranks", "joined"]
+__all__ = ["PeerError", "Ranks", "joined"]
 
 _TIMEOUT = timedelta(minutes=30)  # the others wait while one compiles, or writes a checkpoint
+
+
+_BROKEN = re.compile("gloo|nccl|connection (closed|reset)|broken pipe|socket", re.IGNORECASE)
+
+
+class PeerError(TrainingError):
+    """Another process of the run ended; it says of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,10 @@ class Ranks:
             values = values.clone()
             distributed.all_reduce(values)
         return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of ``values`` over all ranks, the same on each."""
+        return self.sum(values) / self.count
 
     def wait(self) -> None:
         """Returns when every rank has come here."""
@@ -66,5 +79,12 @@ def joined(device: str) -> Iterator[tuple[Ranks, str]]:
     distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=_TIMEOUT)
     try:
         yield Ranks(distributed.get_rank(), count), device
+    except RuntimeError as error:
+        if isinstance(error, distributed.DistError) or _BROKEN.search(str(error)):
+            raise PeerError(
+                "another process of the run has ended, or cannot be reached",
+                hint="its own messages say why; the same command resumes the run from its last checkpoint",
+            ) from error
+        raise
     finally:
         distributed.destroy_process_group()

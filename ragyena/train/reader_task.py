@@ -92,7 +92,7 @@ class ReaderTask(ContextTask):
         for pair_teacher in self.pair_teachers:
             pair_teacher.prepare_inference(self.dtype)
         self._check_hidden()
-        self.hidden_loss = HiddenStateLoss(compiled=self.compiled)
+        self.hidden_loss = HiddenStateLoss(ranks, compiled=self.compiled)
         self.layers = self.layers_of(self.model)
         self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
         self.pair_layers = [self.layers_of(pair_teacher) for pair_teacher in self.pair_teachers]

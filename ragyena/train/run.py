@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ragyena.config import PairStageConfig, RecallTrainConfig, parse
 from ragyena.data.qa_files import under
 from ragyena.errors import ConfigError, DataError, MissingDependencyError
 from ragyena.model.mixers import check_mixers
+from ragyena.train.arrays import check_made_of
 from ragyena.train.kinds import KINDS, AnyTrainConfig, Packed, RunContext
 from ragyena.train.loop import StageResult, run
 from ragyena.train.ranks import Ranks, joined
@@ -51,13 +53,21 @@ def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_d
     return config.model_copy(update={"data": type(config.data).model_validate(data)})
 
 
-def pack_data(config: AnyTrainConfig, cache: Path, progress: Progress, *, encoder: Path | None = None) -> Packed:
-    """The recipe's data as training reads them, made once in ``cache``. ``encoder`` as in ``train``: its words'
+def pack_data(
+    config: AnyTrainConfig,
+    cache: Path,
+    progress: Progress,
+    *,
+    encoder: Path | None = None,
+    processes: int | None = None,
+) -> Packed:
+    """The recipe's data as training reads them, made once in ``cache``, in as many processes as there are cores where
+    ``processes`` does not say. A stopped preparation goes on where it was. ``encoder`` as in ``train``: its words'
     neighbours perturb a reader's questions.
 
     Raises UsageError for a recipe that needs no data.
     """
-    return KINDS[config.kind].pack(config, cache, encoder, progress)
+    return KINDS[config.kind].pack(config, cache, encoder, progress, processes=processes or os.cpu_count() or 1)
 
 
 def train(
@@ -72,15 +82,17 @@ def train(
 ) -> list[StageResult]:
     """Runs the recipe's stages in ``folder``. Stages done before are kept; the results of this run's are returned.
 
-    ``packed`` is a file made by ``pack_data``; None to make it, in the folder. ``encoder`` and ``pair_encoder`` as in
-    ``RunContext``. Under ``torchrun`` every process computes a share of each step, and the first alone shows progress
-    and writes.
+    ``packed`` is a file made by ``pack_data`` of the same settings, else DataError is raised; None to make it, in the
+    folder. ``encoder`` and ``pair_encoder`` as in ``RunContext``. Where several processes train
+    (``ragyena.train.launch``), each computes a share of each step, and the first alone shows progress and writes.
     """
     device = chosen_device(device)
     kind = KINDS[config.kind]
     kind.check(config, folder, pair_encoder)
     if packed is not None and not packed.is_file():
         raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
+    if packed is not None:
+        check_made_of(packed, kind.record(config))
     with joined(device) as (ranks, device):
         progress = progress if ranks.first else Silent()
         if packed is None and not isinstance(config, RecallTrainConfig):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.errors import IndexCorruptError
-from ragyena.reader.citing import cite, closest
+from ragyena.reader.citing import cite, closest, with_whole_code
 from ragyena.reader.reader import Reading
 from ragyena.types import AnswerKind, Block, Context, PackingLog, Passage, ScoredPassage, Span
 
@@ -69,8 +69,8 @@ def context(*passages: Passage) -> Context:
     return Context("When?", np.zeros(1, dtype=np.int32), scored, empty, mask, mask, empty, empty, log)
 
 
-def reading(text: str, *spans: Span, kind: AnswerKind = "extracted") -> Reading:
-    return Reading(kind, text, 0.9, 0.1, spans, np.zeros(1, dtype=np.float32))
+def reading(text: str, *spans: Span, kind: AnswerKind = "extracted", withheld: str = "") -> Reading:
+    return Reading(kind, text, 0.9, 0.1, spans, np.zeros(1, dtype=np.float32), withheld=withheld)
 
 
 def test_a_citation_quotes_the_sentence_and_marks_the_answer() -> None:
@@ -121,14 +121,29 @@ def test_a_written_answer_cites_sentences_without_a_mark() -> None:
     assert "1932" in citation.quote
 
 
+def test_what_decides_is_cited_and_what_hardly_counts_is_not() -> None:
+    whole = context(passage(TEXT, 0, len(TEXT)))
+    faint = span(TEXT, "Nobody", score=0.001)
+    read = reading("no", span(TEXT, "1932"), span(TEXT, "plaque", score=0.1), faint, kind="no")
+    quotes = [citation.quote for citation in cite(read, whole, Shelf({1: TEXT}), limit=3)]
+    assert quotes == ["The new bridge was built in 1932 by Ada Stone.", "A plaque says so: built in 1932."]
+
+
 def test_what_is_withheld_has_no_evidence_but_a_candidate_with_its_place() -> None:
     whole = context(passage(TEXT, 0, len(TEXT)))
-    first, second = span(TEXT, "1911", score=0.1), span(TEXT, "1932", score=0.2)
-    candidate = closest(reading("", first, second, kind="withheld"), whole, Shelf({1: TEXT}))
+    best, faint = span(TEXT, "1932", score=0.001), span(TEXT, "1932", score=1e-9)
+    candidate = closest(reading("", best, kind="withheld", withheld="1932"), whole, Shelf({1: TEXT}))
     assert candidate is not None and (candidate.text, candidate.probability) == ("1932", 0.9)
     assert candidate.citation.quote == "The new bridge was built in 1932 by Ada Stone."
-    assert closest(reading("", kind="withheld"), whole, Shelf({1: TEXT})) is None
-    assert closest(reading("1932", second), whole, Shelf({1: TEXT})) is None
+    assert candidate.citation.answer_start is not None
+    decided = closest(reading("", best, kind="withheld", withheld="no"), whole, Shelf({1: TEXT}))
+    assert decided is not None and (decided.text, decided.citation.answer_start) == ("no", None)
+    for nothing in (
+        reading("", best, kind="withheld"),
+        reading("", faint, kind="withheld", withheld="1932"),
+        reading("1932", best),
+    ):
+        assert closest(nothing, whole, Shelf({1: TEXT})) is None
     assert cite(reading("", span(TEXT, "1932"), kind="withheld"), whole, Shelf({1: TEXT}), limit=3) == ()
 
 
@@ -161,6 +176,23 @@ def test_a_comparison_is_cited_with_both_rows() -> None:
     )
     assert second.answer_start is None
     assert len(cite(read, question, shelf, limit=1)) == 1
+
+
+def test_an_answer_in_code_is_not_cut_and_one_in_prose_stays() -> None:
+    text = "Use pump.start here.\n\n    queue retain telemetry.raw --keep 2h\n\nDone."
+    code = Block(text.index("    queue"), text.index("\n\nDone"), "code")
+    whole, shelf = context(passage(text, 0, len(text))), Shelf({1: text}, blocks=(code,))
+    grown = with_whole_code(reading("raw --keep 2h", span(text, "raw --keep 2h")), whole, shelf)
+    assert grown.text == grown.spans[0].text == "queue retain telemetry.raw --keep 2h"
+    assert text[grown.spans[0].start : grown.spans[0].end] == grown.text
+    for kept in (reading("start", span(text, "start")), reading("yes", span(text, "raw"), kind="yes")):
+        same = with_whole_code(kept, whole, shelf)
+        assert (same.text, same.spans) == (kept.text, kept.spans)
+    withheld = with_whole_code(
+        reading("", span(text, "raw --keep 2h"), kind="withheld", withheld="raw --keep 2h"), whole, shelf
+    )
+    assert withheld.withheld == withheld.spans[0].text
+    assert (withheld.text, withheld.spans[0].text) == ("", "queue retain telemetry.raw --keep 2h")
 
 
 def test_code_is_cited_by_its_lines() -> None:

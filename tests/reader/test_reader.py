@@ -132,7 +132,8 @@ def test_under_the_threshold_the_answer_is_withheld_and_its_spans_are_not(tiny: 
     answered = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=0.0)).read(question)
     withheld = Reader.open(ReaderConfig(checkpoint=folder, device="cpu", dtype="float32", threshold=1.0)).read(question)
     assert answered.kind == "extracted" and answered.text
-    assert (withheld.kind, withheld.text) == ("withheld", "")
+    assert (withheld.kind, withheld.text, withheld.withheld) == ("withheld", "", answered.text)
+    assert answered.withheld == ""
     assert withheld.spans == answered.spans and withheld.confidence == answered.confidence < 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -172,6 +173,19 @@ def test_slow_clients_are_let_go(strict: Server) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_a_client_that_takes_no_response_is_cut_off(strict: Server) -> None:
+    with strict.connect() as connection:
+        connection.settimeout(30)
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        taken = 0
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(asked * 500)
+            time.sleep(4)
+            while part := connection.recv(1 << 20):
+                taken += part.count(b"HTTP/1.1 200")
+        assert 0 < taken < 500
+
+
 def test_connections_are_bounded(strict: Server) -> None:
     held = [strict.connect() for _ in range(25)]
     try:
@@ -207,6 +221,15 @@ def test_another_address_needs_a_key(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
     assert done.returncode == 2
     assert "API key" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_key_does_not_show_among_the_settings(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "RAGYENA_SERVE__API_KEYS": f"{KEY},other"}
+    for options in ([], ["--json"]):
+        command = [sys.executable, "-m", "ragyena", "config", "show", *options]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+        assert done.returncode == 0 and "serve.api_keys" in done.stdout
+        assert KEY not in done.stdout + done.stderr
 
 
 def test_loopback_is_known() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -170,6 +171,28 @@ def test_an_encoder_is_checked_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(small), encoding="utf-8")
     with pytest.raises(CheckpointError, match="is not what stage pair describes"):
         train(reader, tmp_path / "run", pair_encoder=tmp_path, **nowhere)
+    assert not (tmp_path / "run").exists()
+
+
+def test_packed_data_of_other_settings_are_refused(tmp_path: Path) -> None:
+    recipe = language(tmp_path)
+    packed = pack_data(load(recipe, tmp_path), tmp_path / "data", Quiet()).path
+    run: dict[str, Any] = {"encoder": None, "pair_encoder": None, "device": "cpu", "progress": Quiet()}
+    other = load(recipe, tmp_path / "nowhere", ["data.train_tokens=77"], check_data=False)
+    with pytest.raises(DataError, match=r"was made of other settings: data.train_tokens is \d+, here 77") as caught:
+        train(other, tmp_path / "run", packed=packed, **run)
+    assert "--pack-only" in str(caught.value.hint)
+    named = load(recipe, tmp_path, ["data.prose=[other/prose.jsonl]"], check_data=False)
+    with pytest.raises(DataError, match=r"data.prose is .*prose.jsonl"):
+        train(named, tmp_path / "run", packed=packed, **run)
+    with np.load(packed) as file:
+        arrays = {name: file[name] for name in file.files if name != "made_of"}
+    np.savez(tmp_path / "old.npz", **arrays)
+    with pytest.raises(DataError, match="does not say what it was made of"):
+        train(load(recipe, tmp_path), tmp_path / "run", packed=tmp_path / "old.npz", **run)
+    (tmp_path / "broken.npz").write_bytes(packed.read_bytes()[:100])
+    with pytest.raises(DataError, match="is damaged"):
+        train(load(recipe, tmp_path), tmp_path / "run", packed=tmp_path / "broken.npz", **run)
     assert not (tmp_path / "run").exists()
 
 

@@ -238,7 +238,9 @@ async def file(document_id: DocumentId, serving: ServingDependency, index: Index
     path = await serving.run(lambda: _unchanged_file(served, document_id, _document(served, document_id)))
     if path is None:
         raise NotFoundError("the file is gone or has changed since", hint="its text: /v1/documents/{document_id}/text")
-    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+    return FileResponse(
+        path, media_type="application/octet-stream", filename=path.name.encode("utf-8", "replace").decode()
+    )
 
 
 @router.delete("/{document_id}", response_model=RemovedJson)
