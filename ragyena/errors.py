@@ -21,7 +21,8 @@
     ├── StorageError                6   disk full, no permission
     ├── CheckpointError             7   a reader's files are missing, damaged or of other shape
     ├── MissingDependencyError      8   an optional package, device or kernel is not there
-    └── TrainingError               9   NaN, out of memory
+    ├── TrainingError               9   NaN, out of memory
+    └── WriterError                 10  the writer's address cannot be reached, or its reply not used
 
 A message names the thing; ``hint`` says what to do next. The command line prints both and exits with ``exit_code``;
 an interrupt exits with 130.
@@ -52,6 +53,7 @@ __all__ = [
     "TrainingError",
     "UnreadableDocumentError",
     "UsageError",
+    "WriterError",
 ]
 
 
@@ -151,3 +153,7 @@ class MissingDependencyError(RagyenaError):
 
 class TrainingError(RagyenaError):
     exit_code = 9
+
+
+class WriterError(RagyenaError):
+    exit_code = 10

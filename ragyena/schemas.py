@@ -127,6 +127,18 @@ class ClosestJson(_Json):
     citation: CitationJson
 
 
+class SentenceJson(_Json):
+    """A sentence that another model wrote."""
+
+    text: str
+    citations: list[int]
+    """Evidence it rests on: places in `citations` of the answer, from 1."""
+    supported: bool
+    """False where the check found a problem with it."""
+    problem: str | None
+    """The problem, in words; null where it is supported."""
+
+
 class AlternativeJson(_Json):
     text: str
     score: float
@@ -174,15 +186,20 @@ class AnswerJson(_Json):
     kind: types.AnswerKind
     """`extracted`: from one place; `list`: from several; `written`: in other words; `withheld`: too doubtful."""
     confidence: float
-    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer; of one
+    that another model wrote (`--writer`), the share of its sentences that the evidence supports, and 0 where that model
+    found no answer."""
     no_answer_probability: float
     """Weight of there being no answer under the reader's softmax; not calibrated."""
     closest: ClosestJson | None
     """Where the answer is withheld, the candidate that came closest; null where nothing did, and for other kinds."""
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
+    sentences: list[SentenceJson]
+    """The sentences that another model wrote (`--writer`), each checked; empty for other answers."""
     citations: list[CitationJson]
-    """Evidence, best first, for every item of a list; empty where the answer is withheld."""
+    """Evidence, best first, for every item of a list; all that was sent to a writer; empty where the answer is
+    withheld."""
     passages: list[PassageJson]
     """The most promising passages, best first."""
     alternatives: list[AlternativeJson]
@@ -214,6 +231,7 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         answer=answer.text if answer.kind != "withheld" else None,
         closest=answer.closest and _convert(ClosestJson, answer.closest, citation=_citation(answer.closest.citation)),
         items=list(answer.items) if answer.kind == "list" else [],
+        sentences=[_convert(SentenceJson, each, citations=list(each.citations)) for each in answer.sentences],
         citations=[_citation(citation) for citation in answer.citations],
         passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],
         alternatives=[_convert(AlternativeJson, span) for span in answer.alternatives],

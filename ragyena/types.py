@@ -41,6 +41,7 @@ __all__ = [
     "ScoredPassage",
     "Skipped",
     "Span",
+    "WrittenSentence",
     "place",
 ]
 
@@ -297,6 +298,20 @@ class Closest:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenSentence:
+    """A sentence that another model wrote, checked against the evidence."""
+
+    text: str
+    """The sentence without its marks."""
+    citations: tuple[int, ...]
+    """Evidence it rests on: places in ``Answer.citations``, from 1."""
+    supported: bool
+    """False where the check found a problem with it."""
+    problem: str | None = None
+    """The problem, in words; None where it is supported."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a question, with its evidence."""
 
@@ -305,7 +320,8 @@ class Answer:
     """The answer; empty where it is withheld."""
     kind: AnswerKind
     confidence: float
-    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer."""
+    """Calibrated probability that this answer is right; of a withheld one, that what was read holds no answer; of one
+    that another model wrote, the share of its sentences that the evidence supports; 0 where that model found none."""
     no_answer_probability: float
     """Weight of there being no answer under the reader's softmax; not calibrated."""
     citations: tuple[Citation, ...]
@@ -316,6 +332,8 @@ class Answer:
     """Where the answer is withheld, the candidate that came closest; None where nothing did."""
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
+    sentences: tuple[WrittenSentence, ...] = ()
+    """The sentences of an answer that another model wrote; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()
     """Other spans the reader considered, best first."""
     timings: Mapping[str, float] = field(default_factory=dict)

@@ -62,6 +62,15 @@ def command(
     where: WhereOption = None,
     pipeline: PipelineOption = None,
     reader: ReaderOption = None,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Send the evidence to this OpenAI-compatible API, which writes the answer, and check each sentence "
+            "(writer.url); 'off' for none.",
+        ),
+    ] = None,
+    writer_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there (writer.model).")] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
     ] = False,
@@ -78,8 +87,12 @@ def command(
             "retriever.top_k": top_k,
             "reader.threshold": threshold,
             "reader.checkpoint": reader,
+            "writer.url": writer,
+            "writer.model": writer_model,
         },
     )
+    if writer == "off":
+        config = config.model_copy(update={"writer": config.writer.model_copy(update={"url": None})})
     filters = parse_filters(where or [])
     if questions is not None:
         rows = _read_rows(questions)
@@ -88,12 +101,13 @@ def command(
         return
     text = one_question(question)
     with interruptible("nothing was changed"):
+        from ragyena.cli.writing import asked_of
         from ragyena.pipeline import Pipeline
 
         with opening(quiet):
             opened = Pipeline.open(index, settings=config)
         with opened:
-            answer = opened.ask(text, filters=filters)
+            answer = asked_of(opened, filters, live=not quiet)(text)
     if json:
         from ragyena.schemas import answer_json
 
@@ -179,19 +193,21 @@ def _ask_rows(
     quiet: bool,
 ) -> None:
     """Ask every row; one that cannot be asked is reported in its place and fails the run at its end."""
+    from ragyena.cli.writing import asked_of
     from ragyena.pipeline import Pipeline
     from ragyena.schemas import ErrorJson, answer_json
 
     failed: list[int] = []
     of_the_index: IndexProblem | None = None
     with TerminalProgress(quiet=quiet) as progress, Pipeline.open(index, settings=config) as pipeline:
+        ask = asked_of(pipeline, filters, live=False)
         progress.start("asking", len(rows), "questions")
         for row in rows:
             progress.advance(0, f"line {row.line}")
             try:
                 if row.problem:
                     raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
-                answer = pipeline.ask(row.question, filters=filters)
+                answer = ask(row.question)
                 values = answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True)
             except (DataError, UsageError, IndexProblem) as error:
                 failed.append(row.line)

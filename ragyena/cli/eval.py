@@ -167,19 +167,33 @@ def _ask_documents(
     frozen: Path | None,
     quiet: bool,
 ) -> None:
-    from ragyena.cli.eval_views import document_lines
+    from ragyena.cli.eval_views import comparison_lines, document_lines
+    from ragyena.eval.document_compare import compare_documents, write_document_comparison
     from ragyena.eval.documents import evaluate_documents
     from ragyena.eval.recipe import Setup
+    from ragyena.eval.results import find_documents
+    from ragyena.report.write import load_page, write_page
 
-    folder = out or EVAL_OUT / part.name
+    folder, paths = out or EVAL_OUT / part.name, []
     for name in readers or [settings.reader.checkpoint]:
         one = settings.model_copy(update={"reader": settings.reader.model_copy(update={"checkpoint": name})})
         with interruptible("nothing was kept"), TerminalProgress(quiet=quiet) as progress:
             setup = Setup(part.config, one, part.name, data_root, folder, progress=progress)
             report, path = evaluate_documents(setup, frozen)
+        paths.append(path)
         for line in document_lines(report):
-            output().print(line)
+            output().print(line, highlight=False)
         output().print(f"\n  {path}\n")
+    first, *others = find_documents(paths)[part.name]
+    for other in others:
+        comparisons = compare_documents(first, other)
+        for line in comparison_lines(comparisons):
+            output().print(line, highlight=False)
+        together = folder / f"{first.file.stem}-vs-{other.file.stem}.json"
+        write_document_comparison(comparisons, together)
+        output().print(f"\n  {together}\n")
+    for path in write_page(load_page(paths), folder):
+        output().print(f"  {path}")
 
 
 def _choose_evidence(

@@ -11,6 +11,8 @@ from rich.table import Table
 
 from ragyena.cli.console import TerminalProgress, output
 from ragyena.eval.compare import Comparison
+from ragyena.eval.document_compare import DocumentComparison
+from ragyena.eval.metrics import Estimate
 from ragyena.eval.recipe import Evaluation, Part
 from ragyena.eval.results import LARGEST_RESULT, short_name
 from ragyena.eval.retrieval import RetrievalReport
@@ -18,7 +20,7 @@ from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.parsing import read_json
 from ragyena.report import model
 
-__all__ = ["Printer", "document_lines", "evidence_lines"]
+__all__ = ["Printer", "comparison_lines", "document_lines", "evidence_lines"]
 
 
 class Printer(Watcher):
@@ -143,19 +145,69 @@ def _groups(table: model.Table) -> list[tuple[str, list[Sequence[model.Cell]]]]:
     return [group for group in groups if group[1]]
 
 
+_COLUMNS = {
+    "right": "right",
+    "f1": "F1",
+    "withheld": "withheld",
+    "evidence_packed": "packed",
+    "cited": "cited",
+    "calibration_error": "ECE",
+    "auroc": "AUROC",
+}
+
+
 def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """The figures of the task ``documents``: a line for each type of answer and each kind of document."""
+    """The figures of the task ``documents``: a line for each type of answer and each kind of document, and what was
+    true at each confidence."""
     for name, condition in report["conditions"].items():
         yield f"{report['reader']['name']}, {name}: {condition['questions']:,} questions, in percent (95% interval)"
-        columns = ("right", "f1", "withheld", "evidence_packed", "cited")
-        yield f"  {'':18}{'n':>6}" + "".join(f"{column.replace('_', ' '):>20}" for column in columns)
+        yield f"  {'':17}{'n':>6}" + "".join(f"{column:>15}" for column in _COLUMNS.values())
         for group, figures in condition["groups"].items():
-            shown = (figures.get(column) for column in columns)
-            cells = ("-" if f is None else f"{f[0]:.1f} ({f[1]:.0f}-{f[2]:.0f})" for f in shown)
-            yield f"  {group:18}{figures['n']:>6}" + "".join(f"{cell:>20}" for cell in cells)
-        found = condition["confidence"]
-        ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
-        yield f"  confidence: calibration error {found['calibration_error']:.3f}, AUROC of right answers {ranked}"
+            shown = (figures.get(column) for column in _COLUMNS)
+            cells = ("-" if f is None else _interval(*f[:3]) for f in shown)
+            yield f"  {group:17}{figures['n']:>6}" + "".join(f"{cell:>15}" for cell in cells)
+        yield "  packed: the evidence was read; cited: the best candidate lies in it; ECE, AUROC: of the confidence"
+        for measure, stated in (("confidence", "right, were none withheld"), ("no_answer", "not in what was read")):
+            if found := condition[measure]:
+                yield from _reliability_lines(measure.replace("_", "-"), stated, found)
+
+
+def _reliability_lines(measure: str, stated: str, found: Mapping[str, Any]) -> Iterator[str]:
+    error, area = found["calibration_error"], found["auroc"]
+    ranked = "" if area is None else f"; AUROC {_percent(area)}"
+    yield f"  {measure}: {found['confidence']:.0%} on average, {found['right']:.0%} {stated}"
+    yield f"    calibration error {_percent(error)}, by chance {100 * found['by_chance']:.1f}{ranked}"
+    yield f"    {'it says':10}" + "".join(f"{one['confidence']:>6.0%}" for one in found["bins"])
+    yield f"    {'it is true':10}" + "".join(f"{one['right']['mean']:>6.0%}" for one in found["bins"])
+
+
+def _percent(estimate: Mapping[str, float]) -> str:
+    return _interval(*(100 * estimate[key] for key in ("mean", "low", "high")))
+
+
+def _interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.{1 if mean < 99.95 else 0}f} ({low:.0f}-{high:.0f})"
+
+
+def comparison_lines(comparisons: Sequence[DocumentComparison]) -> Iterator[str]:
+    """The differences of the second reader from the first, over all questions and where a group shows one."""
+    for one in comparisons:
+        yield f"{one.second} less {one.first}, {one.condition}, percent points (95% interval; p after Holm)"
+        for test in one.tests:
+            if test.source == "all" or test.verdict != "neither":
+                p = test.p if test.p_holm is None else test.p_holm
+                gap = _signed(test.difference)
+                yield f"  {test.source:17}{test.n:>6}  {_MEASURES[test.measure]:14}{gap:>22}  p {p:.3f}"
+        yield f"  {'':23}  {'ECE':14}{_signed(one.calibration_error):>22}"
+        if one.auroc is not None:
+            yield f"  {'':23}  {'AUROC':14}{_signed(one.auroc):>22}"
+
+
+_MEASURES = {"right": "right", "f1": "F1", "withheld": "withheld", "brier": "1 - Brier"}
+
+
+def _signed(estimate: Estimate) -> str:
+    return f"{estimate.mean:+.1f} ({estimate.low:+.1f} to {estimate.high:+.1f})"
 
 
 def evidence_lines(report: Mapping[str, Any]) -> Iterator[str]:

@@ -38,6 +38,7 @@ Exit codes:
   7    the reader's files are missing, damaged or of other shape
   8    an optional package or device is not there
   9    training failed
+  10   the writer (--writer) cannot be reached, or its reply not used
   130  interrupted
 """
 

@@ -1,4 +1,5 @@
-"""``ragyena train``: runs a training recipe; ``ragyena train tune`` tunes a reader on questions of one's own."""
+"""``ragyena train``: runs a training recipe; ``tune`` tunes a reader on questions of one's own, ``calibrate`` fits its
+confidence."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ragyena.cli import tune
+from ragyena.cli import calibrate, tune
 from ragyena.cli.console import TerminalProgress, interruptible
 from ragyena.cli.options import QuietOption, SetOption
 
@@ -27,11 +28,12 @@ class _RecipeFirst(TyperGroup):
 
 app = typer.Typer(
     cls=_RecipeFirst,
-    help="Train a reader or a language model; tune a reader on your own questions. `train RECIPE` is `train recipe "
-    "RECIPE`.",
+    help="Train a reader or a language model; tune a reader on your own questions; fit its confidence. `train RECIPE` "
+    "is `train recipe RECIPE`.",
     no_args_is_help=True,
 )
 app.command("tune")(tune.command)
+app.command("calibrate")(calibrate.command)
 
 
 @app.command("recipe")

@@ -29,6 +29,8 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
     parts: list[RenderableType] = []
     if answer.kind == "withheld":
         parts += _withheld_view(answer, console)
+    elif answer.sentences:
+        parts += _written_view(answer, console)
     else:
         lines = [f"- {item}" for item in answer.items] or [answer.text]
         parts += [_text(line, style="bold green") for line in lines]
@@ -115,12 +117,32 @@ def packing_view(log: PackingLog) -> RenderableType:
     return Group(table, Text(""), Text(account))
 
 
+def _written_view(answer: Answer, console: Console) -> list[RenderableType]:
+    """The sentences of a writer, those marked that nothing supports, and the evidence they rest on."""
+    parts: list[RenderableType] = []
+    for sentence in answer.sentences:
+        marks = "".join(f" [{number}]" for number in sentence.citations)
+        text = _text(sentence.text, style="bold green" if sentence.supported else "bold yellow")
+        text.append(marks, style="cyan")
+        if sentence.problem is not None:
+            text.append("  not supported: ", style="yellow").append_text(_text(sentence.problem, style="yellow"))
+        parts.append(text)
+    supported = sum(sentence.supported for sentence in answer.sentences)
+    parts.append(Text(f"  {supported} of {len(answer.sentences)} sentences supported by the evidence", style="dim"))
+    parts.append(Text(""))
+    cited = sorted({number for sentence in answer.sentences for number in sentence.citations})
+    return [*parts, *(_citation_view(number, answer.citations[number - 1], console) for number in cited)]
+
+
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
     """Doubt, and what comes closest; the most promising passages where nothing does."""
     parts: list[RenderableType] = [Text("Not found in what was read", style="bold")]
     if not answer.passages:
         return [*parts, Text("  nothing in the index matches the question", style="dim")]
-    parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
+    if "write" in answer.timings:
+        parts.append(Text("  the writer found no answer in the evidence", style="dim"))
+    else:
+        parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
     parts.append(Text(""))
     if answer.closest is None:
         return [*parts, Text("  the most promising passages:"), passages_view(answer.passages[:BEST_PASSAGES])]

@@ -37,6 +37,7 @@ from ragyena.config.training import (
     TrainingStage,
 )
 from ragyena.config.tuning import TuneConfig
+from ragyena.config.writing import WriterConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -69,5 +70,6 @@ __all__ = [
     "TrainConfig",
     "TrainingStage",
     "TuneConfig",
+    "WriterConfig",
     "parse",
 ]

@@ -19,7 +19,7 @@ EVAL_INDEX = str(EVAL_OUT / "index")
 Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "evidence", "retrieval"]
 
 _TASK_FIELDS: dict[str, frozenset[str]] = {
-    "among": frozenset({"among", "corpus", "masked", "timed", "timed_seconds"}),
+    "among": frozenset({"among", "same_articles", "corpus", "masked", "timed", "timed_seconds"}),
     "open": frozenset({"context_tokens", "prose", "corpus", "masked", "timed", "timed_seconds"}),
     "positions": frozenset({"context_tokens", "positions", "corpus", "masked", "timed", "timed_seconds"}),
     "alias": frozenset({"among", "timed", "timed_seconds"}),
@@ -53,6 +53,9 @@ class EvalConfig(Strict):
     """Passage rows that question rows refer to by ``passage_id``; also what is retrieved from."""
     unanswerable: tuple[str, ...] = ()
     """Question rows whose context holds no answer: they test whether confidence tells them from answerable ones."""
+    same_articles: bool = False
+    """Task ``among``: only answerable questions on texts of a title that ``unanswerable`` ones are asked on, too: the
+    dev set of SQuAD 2.0."""
     prose: tuple[str, ...] = ()
     """Further texts: retrieved from in ``open``, the linked articles in ``hybrid``."""
     documents: tuple[str, ...] = ()

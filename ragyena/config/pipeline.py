@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragyena.config.serving import ServeConfig
-from ragyena.config.strict import Fraction, Positive, Strict
+from ragyena.config.strict import Positive, Strict
+from ragyena.config.writing import WriterConfig
 
 __all__ = [
     "LONGEST_CONTEXT",
@@ -104,8 +105,9 @@ class ReaderConfig(Strict):
     checkpoint: str = "small"
     """The reader: ``small``, which is inside the package, ``base`` or another that is installed, or a checkpoint
     folder."""
-    threshold: Fraction = 0.15
-    """Answers less probable than this are withheld: the reader says that it does not know."""
+    threshold: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
+    """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
+    was fitted with the reader's confidence."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
     it to the reader alone. Passages that came from no search are not weighed."""
@@ -146,3 +148,4 @@ class PipelineConfig(Strict):
     reader: ReaderConfig = ReaderConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     serve: ServeConfig = ServeConfig()
+    writer: WriterConfig = WriterConfig()

@@ -19,10 +19,13 @@ from typing_extensions import TypedDict
 from ragyena.eval.answers import Prediction
 from ragyena.eval.conditions import Condition
 from ragyena.eval.cost import Cost
-from ragyena.eval.metrics import Estimate, RiskCoverage, Score, auroc, estimate, risk_coverage
+from ragyena.eval.metrics import SPAN_RIGHT, Estimate, RiskCoverage, Score, estimate, risk_coverage, score
 from ragyena.eval.questions import Question
+from ragyena.eval.reliability import Reliability, reliability
 from ragyena.eval.significance import Difference, Spread
+from ragyena.eval.squad2 import Asked, Squad2, squad2
 from ragyena.eval.timing import Latency
+from ragyena.reader.reliability import auroc
 
 __all__ = [
     "SCHEMA",
@@ -69,7 +72,7 @@ class Abstention:
     auroc_right: float | None
     """AUROC of ``confidence``, right (exactly matching) answers as positives, all other questions as negatives."""
     threshold: float
-    """The pipeline's ``reader.threshold``, at which the next three hold."""
+    """``reader.threshold`` of the settings, else the reader's own, at which the next three hold."""
     answered: float
     """Fraction of the answerable questions that are answered."""
     answered_em: float | None
@@ -119,6 +122,13 @@ class ConditionReport:
     """Tokens a second, read in batches, padding included; 0 where nothing was read."""
     cost: Cost | None = None
     """Cost of the readings of ``latency``: their parts, memory, energy; None where none was timed."""
+    confidence: Reliability | None = None
+    """Confidence against the answer being right, an F1 of 0.6 or more, over all questions of the condition. None in
+    results from before."""
+    no_answer: Reliability | None = None
+    """The no-answer probability against there being no answer in what was read."""
+    squad2: Squad2 | None = None
+    """The official measures of SQuAD 2.0; None where no unanswerable question was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +276,16 @@ def summarize(
     answers = [predictions[q.id] for q in questions]
     own = [q for q in questions if q.context_id is not None] if condition.searches else []
     tokens, seconds = sum(p.tokens for p in answers), sum(p.seconds for p in answers)
-    confidences = [predictions[q.id].confidence for q in (*questions, *unanswerable)]
+    every = [*questions, *unanswerable]
+    asked = [
+        Asked(q.context_id or q.id, bool(q.answers), p.text, scores.get(q.id) or score(p.text, ()), p.confidence)
+        for q, p in ((q, predictions[q.id]) for q in every)
+    ]
+    contexts, confidences = [one.context_id for one in asked], [one.confidence for one in asked]
+    right = [one.has_answer and bool(one.text) and one.score.f1 >= SPAN_RIGHT for one in asked]
+    missing = [not q.answers or predictions[q.id].answer_packed is False for q in every]
+    no_answer = [predictions[q.id].no_answer_probability for q in every]
+    drawn = {"resamples": resamples, "seed": seed}
     return ConditionReport(
         name=condition.name,
         title=condition.title,
@@ -290,6 +309,9 @@ def summarize(
         cost=cost,
         risk_coverage=risk_coverage(confidences, [*(scores[q.id].em for q in questions), *(0.0 for _ in unanswerable)]),
         abstention=abstention,
+        confidence=reliability(confidences, right, contexts, **drawn),
+        no_answer=reliability(no_answer, missing, contexts, **drawn),
+        squad2=squad2(asked, threshold=abstention.threshold, **drawn) if abstention else None,
     )
 
 

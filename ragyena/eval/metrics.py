@@ -20,11 +20,11 @@ from ragyena.errors import MissingDependencyError
 
 __all__ = [
     "NUMBERS_AT_ONCE",
+    "SPAN_RIGHT",
     "CoveragePoint",
     "Estimate",
     "RiskCoverage",
     "Score",
-    "auroc",
     "bootstrap",
     "estimate",
     "exact_match",
@@ -35,6 +35,8 @@ __all__ = [
     "score",
 ]
 
+SPAN_RIGHT = 0.6
+"""The F1 from which a span counts as right, where right or wrong is asked."""
 NUMBERS_AT_ONCE = 2_000_000  # of resamples
 _MOST_POINTS = 101  # a curve of more shows no more
 
@@ -105,15 +107,6 @@ def estimate(
 
     interval = bootstrap((sums, counts.astype(np.float64)), ratio, resamples=resamples, seed=seed)
     return Estimate(mean, *interval)
-
-
-def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
-    """The area under the ROC curve, as the Mann-Whitney statistic: the probability that a positive's number exceeds a
-    negative's, ties counting half. None where either is empty."""
-    if not positive or not negative:
-        return None
-    statistic = scipy_stats().mannwhitneyu(positive, negative).statistic
-    return float(statistic) / (len(positive) * len(negative))
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,9 @@ def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
     if needs_context:
         problems += [f"question {q.id}: it has no context" for q in chosen if q.context_id is None]
         chosen = [question for question in chosen if question.context_id is not None]
+    if files.same_articles:
+        titles = {_title(question, rows.contexts) for question in chosen if not question.answers}
+        chosen = [q for q in chosen if not q.answers or _title(q, rows.contexts) in titles]
     answerable = tuple(question for question in chosen if question.answers)
     if not answerable:
         wanted = f"split '{files.split}'" + (f" and sources {', '.join(files.sources)}" if files.sources else "")
@@ -114,6 +117,10 @@ def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
         tuple(row for row in prose if row.id not in rows.contexts),
         tuple(problems),
     )
+
+
+def _title(question: Question, contexts: Mapping[str, ContextRow]) -> str:
+    return contexts[question.context_id].title if question.context_id is not None else ""
 
 
 def sample(questions: Sequence[Question], limit: int, seed: int) -> list[Question]:

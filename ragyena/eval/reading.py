@@ -107,7 +107,7 @@ def _ask(
     predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress)
     scores = {q.id: score(predictions[q.id].text, q.answers) for q in answerable}
     latency, cost = timer.measure(reader, condition, timings)
-    threshold = timer.setup.settings.reader.threshold
+    threshold = reader.threshold(timer.setup.settings.reader)
     report = summarize(
         condition,
         answerable,

@@ -15,20 +15,26 @@ from ragyena.eval.significance import Scored
 from ragyena.parsing import parse_json, read_json
 
 __all__ = [
+    "DOCUMENT_SCHEMA",
     "LARGEST_RESULT",
+    "DocumentRun",
     "Run",
     "by_condition",
+    "find_documents",
     "find_retrievals",
     "find_runs",
     "label_runs",
     "read_answers",
     "read_result",
+    "read_rows",
     "scores_of",
     "short_name",
 ]
 
 LARGEST_RESULT = 1_000_000_000
 """Bytes of a result."""
+DOCUMENT_SCHEMA = "ragyena document evaluation 2"
+"""The ``schema`` of a result of the task ``documents``; 1 had other figures of the confidence."""
 _NEEDED = {"recipe", "date", "answers", "reader", "config", "conditions", "data", "machine"}
 _NEEDED_OF_CONDITION = {"name", "title", "parameters", "whole", "sources", "passages", "tokens", "tokens_per_second"}
 _NEEDED_OF_RETRIEVAL = {"recipe", "date", "config", "conditions", "settings", "machine"}
@@ -70,6 +76,40 @@ def find_retrievals(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
     return results
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DocumentRun:
+    """One reader's result of the task ``documents``."""
+
+    file: Path
+    result: Mapping[str, Any]
+    label: str = ""
+
+    @property
+    def answers(self) -> tuple[Mapping[str, Any], ...] | None:
+        """Its answers; None where their file is not there. Raises DataError for a damaged one."""
+        if not (self.file.parent / str(self.result["answers"])).is_file():
+            return None
+        return tuple(read_rows(self.file, self.result))
+
+
+def find_documents(paths: Sequence[Path]) -> dict[str, list[DocumentRun]]:
+    """The results of the task ``documents`` in files and folders, by recipe; in a folder of each reader the newest."""
+    runs: dict[tuple[str, str, Path], DocumentRun] = {}
+    for path in paths:
+        for file, values in _objects(path) if path.is_dir() else [(path, _json(path))]:
+            if not _is_of_documents(values):
+                continue
+            key = values["recipe"], values["reader"]["fingerprint"], path
+            if key not in runs or runs[key].result["date"] <= values["date"]:
+                runs[key] = DocumentRun(file, values, short_name(str(values["reader"]["name"])))
+    found: dict[str, list[DocumentRun]] = {}
+    for (recipe, _, _), run in runs.items():
+        taken = {one.label for one in found.get(recipe, ())}
+        label = f"{run.label} ({run.result['reader']['fingerprint'][:8]})" if run.label in taken else run.label
+        found.setdefault(recipe, []).append(replace(run, label=label))
+    return found
+
+
 def find_runs(paths: Sequence[Path]) -> list[Run]:
     """The readers' results in files and folders: in a folder, of each reader's runs of a recipe the newest, in the
     order in which the readers were named. A file of several readers stands for all of them.
@@ -82,7 +122,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
             runs += _of_folder(path)
         else:
             values = _json(path)
-            if _is_retrieval(values):
+            if _is_retrieval(values) or _is_of_documents(values):
                 continue
             runs += [_run(path, result, comparison) for result, comparison in _members(path, values)]
     return runs
@@ -105,7 +145,7 @@ def _of_folder(folder: Path) -> list[Run]:
             key, rank = (result["recipe"], reader["name"], reader["fingerprint"]), (result["date"], not several)
             if key not in newest or newest[key][0] <= rank:
                 newest[key] = rank, path, result
-    if not newest and not find_retrievals([folder]):
+    if not newest and not find_retrievals([folder]) and not find_documents([folder]):
         raise DataError(
             f"{folder} holds no result of ragyena eval", hint="give the --out folder of an evaluation, or its .json"
         )
@@ -170,18 +210,30 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def read_answers(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The answers of the result in ``path``, from the file beside it. Raises PathNotFoundError and DataError."""
+    rows = read_rows(path, result)
+    try:
+        by_condition(rows)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path.parent / str(result["answers"]), error) from error
+    return rows
+
+
+def read_rows(path: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the file of answers, as they are. Raises PathNotFoundError and DataError."""
     answers = path.parent / str(result["answers"])
     try:
         with answers.open(encoding="utf-8", errors="surrogatepass") as file:
-            rows = [parse_json(line, keep_surrogates=True) for line in file]
-        by_condition(rows)
+            return [parse_json(line, keep_surrogates=True) for line in file]
     except FileNotFoundError as error:
         raise PathNotFoundError(
             f"the answers of {path} are not beside it: there is no {answers}", hint="keep the two files together"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{answers} is damaged: {error}", hint="evaluate again; the journal is kept") from error
-    return rows
+    except (OSError, ValueError) as error:
+        raise _damaged(answers, error) from error
+
+
+def _damaged(answers: Path, error: Exception) -> DataError:
+    return DataError(f"{answers} is damaged: {error}", hint="evaluate again; the journal is kept")
 
 
 def by_condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Scored]]:
@@ -237,6 +289,16 @@ def _checked(path: Path, values: Any) -> dict[str, Any]:
 def _is_retrieval(values: Mapping[str, Any]) -> bool:
     of_it = str(values.get("schema", "")).startswith("ragyena.retrieval/")
     return of_it and values.keys() >= _NEEDED_OF_RETRIEVAL
+
+
+def _is_of_documents(values: Mapping[str, Any]) -> bool:
+    return values.get("schema") == DOCUMENT_SCHEMA and values.keys() >= {
+        "recipe",
+        "date",
+        "reader",
+        "conditions",
+        "answers",
+    }
 
 
 def _is_of_several(values: Mapping[str, Any]) -> bool:

@@ -29,6 +29,7 @@ from ragyena.types import ScoredPassage
 
 __all__ = [
     "OPEN_TRIES",
+    "STOPWORDS",
     "DenseView",
     "filter_condition",
     "fuse",

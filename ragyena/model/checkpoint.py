@@ -50,6 +50,7 @@ __all__ = [
     "load_state",
     "save_checkpoint",
     "saved",
+    "weights_digest",
 ]
 
 FORMAT_VERSION = 1
@@ -76,6 +77,8 @@ _UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, KeyError, Typ
 """Errors that reading tensors of a damaged file raises."""
 _NAMED_AT_MOST = 5
 _DAMAGED = "copy, download or train the checkpoint again"
+_RETIRED = ("calibration",)
+"""Tensors in files from before, which no model has any more."""
 
 
 def save_checkpoint(
@@ -191,6 +194,12 @@ def load_config(folder: Path) -> ModelConfig:
     return config
 
 
+def weights_digest(folder: Path) -> Any:
+    """Identifies the weights of a folder, as its config.json does; None where that says nothing of them. Raises
+    CheckpointError."""
+    return _read_config(folder)[0].get("weights_sha256")
+
+
 def load_model(model_type: Callable[[Config], Model], config: Config, folder: Path) -> Model:
     """Build the model of ``config``, as ``load_config`` read it from the folder, and load the folder's tensors into it.
 
@@ -200,7 +209,7 @@ def load_model(model_type: Callable[[Config], Model], config: Config, folder: Pa
     _check_size(config, folder)
     module = model_type(config)
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    stored = _shapes(folder)
+    stored = {name: shape for name, shape in _shapes(folder).items() if name not in _RETIRED}
     _check_fit(own, {name: stored.get(name, shape) for name, shape in own.items()}, str(folder))
     if unexpected := [name for name in stored if name.removesuffix(SCALE) not in own]:
         _check_fit(own, {**own, **{name: stored[name] for name in unexpected}}, str(folder))
@@ -234,6 +243,7 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
     own = module.state_dict()
+    state = {name: tensor for name, tensor in state.items() if name not in _RETIRED}
     _check_fit({n: t.shape for n, t in own.items()}, {n: t.shape for n, t in state.items()}, source)
     for name, tensor in state.items():
         if tensor.is_floating_point() != own[name].is_floating_point() or tensor.is_complex():
@@ -242,7 +252,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> No
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum()):
             raise CheckpointError(f"{source}: the tensor {name} holds values that are not finite", hint=_DAMAGED)
-    module.load_state_dict(dict(state))
+    module.load_state_dict(state)
 
 
 def _check_fit(own: Mapping[str, Sequence[int]], state: Mapping[str, Sequence[int]], source: str) -> None:

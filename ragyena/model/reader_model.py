@@ -23,11 +23,10 @@ from ragyena.model.layers import FeedForward, LayerNorm, Linear
 from ragyena.model.mixers import READER_MIXERS, check_mixers
 from ragyena.model.mixers.base import Selected, matrix_entries
 
-__all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores", "confidence_features"]
+__all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores"]
 
 _MATCH_FEATURES = 3  # the word occurs in the question; the same weighted by idf; the word pair occurs
 _NORM_EPS = 1e-12  # BERT's
-_RAREST, _LEAST_NULL = 1e-4, -30.0  # beyond them probabilities say no more about an answer being right
 _RARE = -3.0  # the first bias of the list mode: few questions ask for a list
 NEVER = -1e4  # the score of a token that no answer may start or end at; finite in every dtype
 
@@ -70,13 +69,6 @@ class SpanScores:
         )
         null = torch.stack([start[:, 0], end[:, 0]], 1)
         return start[:, 1:].view_as(self.start), end[:, 1:].view_as(self.end), null
-
-
-def confidence_features(span: Tensor, null: Tensor) -> Tensor:
-    """[..., 2] from the log probabilities of the best span and of there being no answer: the span's logit, and the
-    latter, both bounded."""
-    probability = span.exp().clamp(_RAREST, 1 - _RAREST)
-    return torch.stack([probability.logit(), null.clamp(min=_LEAST_NULL)], -1)
 
 
 class ReaderLayer(nn.Module):
@@ -137,7 +129,6 @@ class ReaderModel(nn.Module):
     """A reader of the given architecture, randomly initialised. ``ragyena.model.checkpoint`` loads weights."""
 
     idf: Tensor
-    calibration: Tensor
 
     def __init__(self, config: ReaderModelConfig) -> None:
         super().__init__()
@@ -161,8 +152,6 @@ class ReaderModel(nn.Module):
         self.decoder = AnswerDecoder(config) if config.decoder_layers else None
         self.register_buffer("idf", torch.ones(config.vocab_size))
         """Inverse document frequency of each word piece in the training passages, the rarest 1."""
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0, 0.0]))
-        """Weights of ``confidence``, fitted on held-out questions."""
         for module in (self.word, self.segment, self.question_position, self.slot_position):
             nn.init.normal_(module.weight, std=0.02)
         for head in (self.span, self.null, self.mode, *cast("list[Linear]", list(self.evidence.values()))):
@@ -268,10 +257,6 @@ class ReaderModel(nn.Module):
         if self.null_of_span is not None:
             null = null + self.null_of_span(encoded, scores)
         return SpanScores(scores[..., 0], scores[..., 1], null)
-
-    def confidence(self, features: Tensor) -> Tensor:
-        """Probability of extracted answers being right, from [..., 2] ``confidence_features``."""
-        return (features @ self.calibration[:-1] + self.calibration[-1]).sigmoid()
 
     def write_logit(self, encoded: Encoded) -> Tensor:
         """[B] logit of the question asking for an answer to be written (yes or no, say) rather than extracted."""

@@ -88,9 +88,13 @@ def _without_opening(text: str) -> tuple[str, str]:
 
 
 def _is_bare_question(words: Sequence[str]) -> bool:
-    """True for "why", "by whom", "since when", "how much", "which ones", "why not"."""
+    """True for "why", "by whom", "since when", "how much", "which ones", "why not", "what dose", "within what time"."""
     lowered = [word.lower() for word in words]
     asks = [word for word in lowered if word in _QUESTION_WORDS]
+    if asks in (["what"], ["which"]) and not any(word in _AUXILIARIES for word in lowered):
+        named = lowered.index(asks[0]) + 1  # what it asks for, alone, is the last word
+        if named + 1 == len(words) and all(word in _PREPOSITIONS for word in lowered[: named - 1]):
+            return True
     others = [word for word in lowered if word not in _QUESTION_WORDS and word not in _PREPOSITIONS]
     return len(asks) == 1 and len(words) <= 3 and all(o in _BARE for o in others)
 
@@ -108,6 +112,9 @@ def _is_fragment(words: Sequence[str], *, opened: bool) -> bool:
 
 def _varied(before: str, fragment: str) -> str:
     """The question before with ``fragment`` in the place of what it varies, or after it where nothing fits."""
+    fragment = re.sub(r"^(?:the ones?|those|that) (?=\w+ )", "", fragment, flags=re.IGNORECASE)
+    fragment = re.sub(r",? (?:too|as well|also)$", "", fragment, flags=re.IGNORECASE)
+    fragment = re.sub(r"^(?:its|their|his|her) ", "the ", fragment, flags=re.IGNORECASE)
     first, _, rest = fragment.partition(" ")
     if first.lower() in _PREPOSITIONS and rest:
         preposition, value = first, rest
@@ -116,21 +123,38 @@ def _varied(before: str, fragment: str) -> str:
     for pattern in _TYPES.values():
         if pattern.search(value):
             typed = list(pattern.finditer(before))
-            if typed:
+            if typed and pattern is not _TYPES["number"]:
                 if pattern.fullmatch(_bare(value)):
                     return before[: typed[-1].start()] + _bare(value) + before[typed[-1].end() :]
                 return _replaced_phrase(before, typed[-1].start(), preposition, value)
-            return f"{before} {fragment}"
     words = before.split()
     at = _place_of(words, preposition, value)
     if at is None:
         joined = fragment if preposition else f"for {fragment}"
         return f"{before} {joined}"
     first_word, last_word = at
+    if preposition and words[first_word - 1].lower() != preposition.lower():
+        return " ".join([*words[: first_word - 1], preposition, value, *words[last_word:]])
     head = words[last_word - 1]
+    if _RANK.search(value) and not _RANK.search(head):
+        value = f"{value} {head}"  # "the third": of what stood there
     if re.search(r"\bones?$", value, re.IGNORECASE) and not re.search(r"\bones?$", head, re.IGNORECASE):
         value = f"{value.rpartition(' ')[0]} {head}"  # "the large one": of what stood there
     return " ".join([*words[:first_word], value, *words[last_word:]])
+
+
+_ALIKE = (
+    frozenset(("in", "on", "at", "inside", "outside", "near")),
+    frozenset(("over", "under", "above", "below")),
+    frozenset(("before", "after", "during", "since", "until")),
+)
+"""Prepositions of one kind: a phrase with one takes the place of a phrase with another."""
+_RANK = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|sixth|last|next|previous|other|smaller|larger|(?:small|larg|high|low|old|new|"
+    r"young|long|short|cheap|fast|slow)est|\d+(?:st|nd|rd|th))$",
+    re.IGNORECASE,
+)
+"""What names one of several without saying of what."""
 
 
 def _bare(value: str) -> str:
@@ -154,19 +178,35 @@ def _place_of(words: Sequence[str], preposition: str, value: str) -> tuple[int, 
     """First word and the one after the last of the phrase that ``value`` takes the place of."""
     lowered = [word.lower() for word in words]
     if preposition:
-        places = [at for at, word in enumerate(lowered) if word == preposition.lower() and at + 1 < len(words)]
+        kind = next((group for group in _ALIKE if preposition.lower() in group), frozenset([preposition.lower()]))
+        places = [at for at, word in enumerate(lowered[:-1]) if word == preposition.lower()]
+        places = places or [at for at, word in enumerate(lowered[:-1]) if word in kind]
         return (places[-1] + 1, _end_of_phrase(words, places[-1] + 1)) if places else None
+    *leading, head = value.lower().split()
+    shape = re.sub(r"\d+", "0", head)
+    if shape != head:  # "ward 4", "the V-40", "14": what is numbered alike
+        numbered = [at for at, word in enumerate(lowered) if re.sub(r"\d+", "0", word) == shape]
+        if numbered:
+            first = numbered[-1] - len(leading)
+            whole = first >= 0 and lowered[first : numbered[-1]] == leading
+            return (first if whole else numbered[-1]), numbered[-1] + 1
     phrases = _phrases(words)
-    head = value.lower().split()[-1]
     same = [(s, e) for s, e in phrases if _stem(lowered[e - 1]) == _stem(head)]
     if same:
         return same[-1]
-    if value[:1].isupper() and (names := _names(words)):
+    if value[:1].isupper() and (names := [(s, e) for s, e in _names(words) if not words[s].isdecimal()]):
         return names[-1]
     determined = value.split()[0].lower() in _DETERMINERS
     alike = [(s, e) for s, e in phrases if (lowered[s] in _DETERMINERS) == determined and not words[s][:1].isupper()]
     if alike:  # the subject before its complements
         return next(((s, e) for s, e in alike if s > 0 and lowered[s - 1] in _AUXILIARIES), alike[0])
+    if (
+        not determined
+        and len(words) > 2
+        and lowered[-1] not in _PREPOSITIONS
+        and _LAST_VERBS.fullmatch(words[-1]) is None
+    ):
+        return len(words) - 1, len(words)  # the object at the end
     return phrases[-1] if phrases else None
 
 
@@ -191,7 +231,7 @@ def _phrases(words: Sequence[str]) -> list[tuple[int, int]]:
     while at < len(words):
         word = words[at].lower()
         begins = word in _DETERMINERS or (at > 0 and words[at - 1].lower() in _PREPOSITIONS | _AUXILIARIES)
-        begins = begins or (at > 0 and words[at][:1].isupper())
+        begins = begins or (at > 0 and (words[at][:1].isupper() or words[at - 1].lower() in ("much", "many")))
         if begins and word not in _QUESTION_WORDS | _AUXILIARIES | _PREPOSITIONS:
             end = _end_of_phrase(words, at)
             found.append((at, end))
@@ -210,7 +250,8 @@ def _end_of_phrase(words: Sequence[str], start: int) -> int:
             word in _DETERMINERS and end > start + 1
         ):
             break
-        if end + 1 == len(words) and _is_last_verb(words, start, end):
+        least = start + 1 + (words[start].lower() in _DETERMINERS)
+        if (end >= least or end + 1 == len(words)) and _is_verb(words, start, end):
             break
         end += 1
     return end
@@ -225,8 +266,8 @@ _LAST_VERBS = re.compile(
 )
 
 
-def _is_last_verb(words: Sequence[str], start: int, end: int) -> bool:
-    """True where the last word of the question is a verb after its subject: "does the small pump | weigh"."""
+def _is_verb(words: Sequence[str], start: int, end: int) -> bool:
+    """True where a word is the verb after its subject: "does the small pump | weigh"."""
     asked = any(word.lower() in _AUXILIARIES for word in words[:start])
     return asked and _LAST_VERBS.fullmatch(words[end]) is not None
 
@@ -263,7 +304,7 @@ def _with_subject(question: str, last: Turn) -> str:
         role = _role(words, at, bare)
         if role is None:
             continue
-        subject = _subject(last, role)
+        subject = _subject(last, role, plural=bare in ("they", "them", "their"))
         if not subject or subject.lower() in question.lower():
             return question
         tail = word[len(word.rstrip("?!.,;:")) :]
@@ -304,14 +345,14 @@ def _owns(words: Sequence[str], at: int) -> bool:
     return bool(following) and following not in _PREPOSITIONS | _AUXILIARIES | _QUESTION_WORDS
 
 
-def _subject(last: Turn, role: str) -> str:
+def _subject(last: Turn, role: str, *, plural: bool) -> str:
     """What the pronoun of a follow-up stands for."""
     answer = last.answer.strip().rstrip(".")
     words = last.question.rstrip(" ?!.").split()
     asked = next((word.lower() for word in words if word.lower() in _QUESTION_WORDS), "")
     short = 0 < len(answer.split()) <= _LONGEST_TOPIC and answer.lower() not in ("yes", "no")
     if role == "place":
-        if short and asked == "where":
+        if short and (asked == "where" or answer[:1].isupper()):
             return answer
         places = [at for at, word in enumerate(words[:-1]) if word.lower() in ("in", "at", "near", "on")]
         if places:
@@ -323,17 +364,25 @@ def _subject(last: Turn, role: str) -> str:
             return answer
         named = _names(words)
         return " ".join(words[slice(*named[-1])]) if named else ""
-    if short and (asked == "who" or (asked in ("which", "what") and _names_a_thing(words, answer))):
+    topic = _topic(words)
+    if asked == "who":
+        return answer if short and plural and not topic.endswith("s") else topic
+    if short and asked in ("which", "what") and _names_a_thing(words, answer):
         return answer
-    return _topic(words)
+    return topic
 
 
 def _names_a_thing(words: Sequence[str], answer: str) -> bool:
     """True where "which pump" or "what company" was asked, so that the answer is the thing."""
     at = next(i for i, word in enumerate(words) if word.lower() in ("which", "what"))
     following = words[at + 1].lower() if at + 1 < len(words) else ""
-    value = re.fullmatch(r"[\d.,%€$£\s]+.{0,12}", answer) is not None
-    return following not in _AUXILIARIES and not value and (answer[:1].isupper() or len(answer.split()) <= 4)
+    if re.fullmatch(r"[\d.,%€$£\s]+.{0,12}", answer):
+        return words[at].lower() == "which" and " " not in answer
+    if (
+        following in _AUXILIARIES
+    ):  # "What is the capital of Norrland?": a name is the thing, a phrase says something of it
+        return answer[:1].isupper()
+    return answer[:1].isupper() or len(answer.split()) <= 4
 
 
 def _topic(words: Sequence[str]) -> str:
@@ -342,8 +391,10 @@ def _topic(words: Sequence[str]) -> str:
     if not phrases:
         return ""
     subjects = [(s, e) for s, e in phrases if s > 0 and words[s - 1].lower() in _AUXILIARIES]
+    if subjects and subjects[0][1] - subjects[0][0] == 1 and words[subjects[0][0]].islower() and len(phrases) > 1:
+        subjects = phrases[phrases.index(subjects[0]) + 1 :]  # "responsible for backups", "decided about the roof"
     start, end = (subjects or phrases)[0]
-    if end < len(words) and words[end].lower() == "of":  # "the capital of France": what it is of belongs to it
+    if end + 1 < len(words) and words[end].lower() in ("of", "on", "for", "at", "with"):  # it belongs to the phrase
         end = _end_of_phrase(words, end + 1)
     if words[start].lower() in _DETERMINERS - {"the", "this", "that", "these", "those"}:
         return " ".join(["the", *words[start + 1 : end]])

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,9 @@ from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
+from ragyena.model.confidence import Calibration, Form, features_of, load_calibration
 from ragyena.model.inputs import collate
-from ragyena.model.reader_model import Encoded, ReaderModel, confidence_features
+from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
@@ -54,7 +55,7 @@ class Reading:
     confidence: float
     """Calibrated probability of the answer being right, also of one that is withheld."""
     no_answer_probability: float
-    """Probability, under the reader's softmax, of the context holding no answer."""
+    """Calibrated probability of the context holding no answer."""
     spans: tuple[Span, ...]
     """Candidate spans, best first; also for written and withheld answers. Of a list, first its items as they stand."""
     slot_scores: npt.NDArray[np.float32]
@@ -63,15 +64,25 @@ class Reading:
     """Number of items of a list, the first of ``spans``; 0 for other answers."""
     withheld: str = ""
     """The answer that was too doubtful to give; empty where one is given, and where there is none."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """The scores that both probabilities are computed from (``ragyena.model.confidence``); empty without an answer."""
 
 
 class Reader:
     """A reader model with its tokenizer, on its device. Use ``Reader.open``."""
 
     def __init__(
-        self, model: ReaderModel, tokenizer: Tokenizer, config: ReaderConfig, *, name: str, device: torch.device
+        self,
+        model: ReaderModel,
+        tokenizer: Tokenizer,
+        config: ReaderConfig,
+        *,
+        name: str,
+        device: torch.device,
+        calibration: Calibration,
     ) -> None:
         self.model, self.tokenizer, self.config, self.name = model, tokenizer, config, name
+        self.calibration = calibration
         self._device = device
 
     @classmethod
@@ -101,12 +112,14 @@ class Reader:
                 f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
                 hint="use the tokenizer.json that the weights were saved with",
             )
-        return cls(model, tokenizer, config, name=name, device=device)
+        return cls(model, tokenizer, config, name=name, device=device, calibration=load_calibration(folder))
 
     def configured(self, config: ReaderConfig) -> Reader:
         """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""
         _check_question_limit(config, self.model.config, self.name)
-        return Reader(self.model, self.tokenizer, config, name=self.name, device=self._device)
+        return Reader(
+            self.model, self.tokenizer, config, name=self.name, device=self._device, calibration=self.calibration
+        )
 
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
@@ -126,10 +139,18 @@ class Reader:
     def dtype(self) -> str:
         return str(self.model.dtype).removeprefix("torch.")
 
+    def threshold(self, config: ReaderConfig | None = None) -> float:
+        """The confidence under which an answer is withheld: that of the settings, its own unless others are given;
+        where these name none, that of the calibration."""
+        named = (config or self.config).threshold
+        return self.calibration.threshold if named is None else named
+
     @property
     def fingerprint(self) -> str:
-        """sha256 of the architecture and the weights as loaded; identifies the reader in evaluation results."""
+        """sha256 of the architecture, the calibration and the weights as loaded; identifies the reader in evaluation
+        results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
+        digest.update(self.calibration.model_dump_json(exclude={"fitted"}).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.float().cpu().numpy().tobytes())
@@ -216,32 +237,44 @@ class Reader:
         count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
         items = self._items([spans for spans, _ in candidates], listed)
-        no_answer = null.double().cpu()
+        no_answer = null.double().mean(1).tolist()
         chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
-        confidences = self._confidences(chosen, start, end, no_answer.sum(1))
+        answers = _log_probabilities(chosen, start, end)
         lap("extract")
         readings = []
         for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
             spans = [s.span for s in scored[:_ALTERNATIVES]]
-            text, confidence = spans[0].text if spans else "", confidences[row]
+            text, answer = spans[0].text if spans else "", answers[row]
             kind: AnswerKind = "extracted"
+            form: Form = "span"
             some = [s.span for s in items[row]]
             if some:
-                text, kind = "; ".join(span.text for span in some), "list"
+                text, kind, form = "; ".join(span.text for span in some), "list", "list"
                 spans = [*some, *(span for span in spans if span not in some)]
             if write[row] > 0.5 and self.model.decoder is not None:
                 written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
-                text, kind, confidence = written.text, _kind_of(written.text), written.confidence
+                text, kind, form = written.text, _kind_of(written.text), "written"
+                answer = math.log(max(written.confidence, 1e-9))
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
+            features = features_of(form, answer=answer, null=no_answer[row], **_best_of(scored))
+            confidence = self.calibration.confidence(features) if text else 0.0
             withheld = ""
-            if confidence < self.config.threshold or not text:
+            if confidence < self.threshold() or not text:
                 text, kind, withheld = "", "withheld", text
-            no_answer_probability = math.exp(float(no_answer[row].mean()))
-            counted = len(some) if kind == "list" else 0
             readings.append(
-                Reading(kind, text, confidence, no_answer_probability, tuple(spans), slot_scores, counted, withheld)
+                Reading(
+                    kind=kind,
+                    text=text,
+                    confidence=confidence,
+                    no_answer_probability=self.calibration.no_answer_probability(features),
+                    spans=tuple(spans),
+                    slot_scores=slot_scores,
+                    items=len(some) if kind == "list" else 0,
+                    withheld=withheld,
+                    features=features,
+                )
             )
         return readings
 
@@ -276,26 +309,35 @@ class Reader:
             result.append(order if len(order) > 1 else [])
         return result
 
-    def _confidences(
-        self,
-        spans: Sequence[Sequence[ScoredSpan]],
-        start_BPS: torch.Tensor,
-        end_BPS: torch.Tensor,
-        null_B: torch.Tensor,
-    ) -> list[float]:
-        """Calibrated confidence in each context's answer, a span or a list of them, from the probability of starting
-        and ending in any of its spans; 0 where there is none."""
-        best_B = torch.full((len(spans),), -math.inf)
-        for row, some in enumerate(spans):
-            if len(some) == 1:
-                best_B[row] = some[0].log_probability
-            elif some:
-                starts = torch.stack([start_BPS[row, s.span.slot, s.span.token_start] for s in some])
-                ends = torch.stack([end_BPS[row, s.span.slot, s.span.token_end - 1] for s in some])
-                best_B[row] = starts.logsumexp(0) + ends.logsumexp(0)
-        features = confidence_features(best_B, null_B.float()).to(self._device)
-        has_span_B = torch.tensor([bool(scored) for scored in spans])
-        return [float(c) for c in self.model.confidence(features).cpu() * has_span_B]
+
+class _Best(TypedDict):
+    margin: float
+    tokens: int
+
+
+def _log_probabilities(
+    spans: Sequence[Sequence[ScoredSpan]], start_BPS: torch.Tensor, end_BPS: torch.Tensor
+) -> list[float]:
+    """The log probability of each context's answer, a span or a list of them: of starting and of ending in any of its
+    spans; of nothing where there is none."""
+    result = []
+    for row, some in enumerate(spans):
+        if len(some) > 1:
+            starts = torch.stack([start_BPS[row, s.span.slot, s.span.token_start] for s in some])
+            ends = torch.stack([end_BPS[row, s.span.slot, s.span.token_end - 1] for s in some])
+            result.append(float(starts.logsumexp(0) + ends.logsumexp(0)))
+        else:
+            result.append(some[0].log_probability if some else -math.inf)
+    return result
+
+
+def _best_of(scored: Sequence[ScoredSpan]) -> _Best:
+    """The margin and the tokens of the best span; no margin but an infinite one without another."""
+    if not scored:
+        return {"margin": math.inf, "tokens": 0}
+    span = scored[0].span
+    margin = scored[0].log_probability - scored[1].log_probability if len(scored) > 1 else math.inf
+    return {"margin": margin, "tokens": span.token_end - span.token_start}
 
 
 def _kind_of(written: str) -> AnswerKind:

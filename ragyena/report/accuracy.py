@@ -1,23 +1,17 @@
-"""Accuracy against the length of the context, the position of the evidence, and the reader's confidence."""
+"""Accuracy against the length of the context and the position of the evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-from ragyena.eval.metrics import risk_coverage
-from ragyena.eval.results import Run
-from ragyena.report.compared import Compared, Reading, Sweep, chart_of, explained, grouped, point_of, sweeps_of
-from ragyena.report.model import Axis, Block, Figures, Group, HeatMap, LineChart, Point, Row, Section, Table, Text
+from ragyena.report.compared import Compared, Sweep, chart_of, explained, point_of, sweeps_of
+from ragyena.report.model import Axis, Block, Figures, HeatMap, LineChart, Point, Row, Section, Table
 from ragyena.report.numbers import compact, number, score
 
-__all__ = ["abstention", "coverage_section", "length_chart", "lengths_section", "needle_section", "positions_section"]
+__all__ = ["length_chart", "lengths_section", "needle_section", "positions_section"]
 
 _QUANTITIES = {"context_tokens": "tokens of context", "among": "passages in the context"}
 _LABELS = {"em": "exact match, %", "f1": "F1, %"}
-_MOST_CURVES = 6  # risk-coverage charts; the table has all
-_COVERAGES = (0.5, 0.8, 1.0)
 
 
 def lengths_section(compared: Compared) -> Section | None:
@@ -110,69 +104,3 @@ def _positions(compared: Compared) -> dict[int, dict[float, str]]:
         if "position" in parameters:
             names.setdefault(parameters["context_tokens"], {})[parameters["position"]] = name
     return {length: dict(sorted(names[length].items())) for length in sorted(names)}
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Confidence
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def coverage_section(compared: Compared) -> Section | None:
-    """The error rate of each reader when it answers only what it is most confident of."""
-    charts: list[LineChart] = []
-    rows: list[Row] = []
-    axes = Axis("fraction answered, most confident first", low=0.0, high=1.0), Axis("of these wrong", low=0.0)
-    for name, condition in compared.conditions.items():
-        curves = [_curve(run, name) for run in compared.runs]
-        points = [[Point(point["coverage"], point["risk"]) for point in curve.get("points", ())] for curve in curves]
-        if not any(points):
-            continue
-        if len(charts) < _MOST_CURVES:
-            title = f"risk against coverage, {condition['title']}"
-            charts.append(chart_of(compared, title, points, *axes, markers=False))
-        rows.append(Group(condition["title"]))
-        for run, curve, own in zip(compared.runs, curves, points):
-            if curve:
-                risks = [next((p.y for p in own if p.x >= coverage - 1e-9), None) for coverage in _COVERAGES]
-                figures = (number(figure, ".3f") for figure in (curve["aurc"], *risks))
-                rows.append([run.label, f"{curve['n']:,}", *figures])
-    if not charts:
-        return None
-    text = (
-        "If a reader answers only the questions whose answer it is most confident of: which fraction of these is "
-        "wrong (not an exact match). Unanswerable questions, where there are some, count as wrong when answered. "
-        "AURC is the area under the curve; less is better."
-    )
-    table = Table(["reader", "n", "AURC", *(f"risk at {coverage:.0%}" for coverage in _COVERAGES)], rows)
-    return Section("Confidence", [Text(text), Figures(charts, table), *abstention([compared])])
-
-
-def _curve(run: Run, condition: str) -> Mapping[str, Any]:
-    """The curve of a result, which before the first schema is made from its answers; empty without either."""
-    figures = run.conditions.get(condition, {})
-    rows = [row for row in run.rows or () if row["condition"] == condition]
-    if "risk_coverage" in figures or not rows:
-        return figures.get("risk_coverage") or {}
-    return asdict(risk_coverage([row["confidence"] for row in rows], [row.get("em", 0.0) for row in rows]))
-
-
-def abstention(recipes: Sequence[Compared]) -> list[Block]:
-    """Separation of answerable from unanswerable questions, where both were asked."""
-
-    def cells(reading: Reading) -> list[list[str]]:
-        about = reading.figures.get("abstention")
-        if not about:
-            return []
-        areas = [number(about[key], ".3f") for key in ("auroc", "auroc_no_answer", "auroc_right")]
-        answered = [f"{about['answered']:.1%}", number(about.get("answered_em"), ".1f"), f"{about['withheld']:.1%}"]
-        counts = f"{about['answerable']:,} / {about['unanswerable']:,}"
-        return [[reading.label, counts, *areas, f"{about['threshold']:g}", *answered]]
-
-    text = (
-        "AUROC with which confidence, and the no-answer probability, tell questions whose context holds the answer "
-        "from those whose context does not, and with which confidence tells right answers from all else; at the "
-        "threshold of the settings, how many of the former are answered, their exact match, and how many of the "
-        "latter are withheld."
-    )
-    head = ["reader", "with / without", "confidence", "no-answer", "right", "threshold", "answered", "EM", "withheld"]
-    return explained(text, Table(head, grouped(recipes, cells)))

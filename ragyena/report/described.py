@@ -17,8 +17,9 @@ import pydantic
 from ragyena.errors import DataError
 from ragyena.eval.results import find_runs
 from ragyena.parsing import MalformedError, read_json, read_yaml
-from ragyena.report.accuracy import abstention, length_chart
+from ragyena.report.accuracy import length_chart
 from ragyena.report.compared import Compared, compare_runs, explained, sweeps_of
+from ragyena.report.confidence import abstention
 from ragyena.report.cost import cost_table
 from ragyena.report.model import (
     Axis,

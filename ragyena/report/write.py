@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ragyena.eval.journal import write_text
-from ragyena.eval.results import find_retrievals, find_runs
-from ragyena.report.accuracy import coverage_section, lengths_section, needle_section, positions_section
+from ragyena.eval.results import find_documents, find_retrievals, find_runs
+from ragyena.report.accuracy import lengths_section, needle_section, positions_section
 from ragyena.report.compared import Compared, compare_runs
+from ragyena.report.confidence import confidence_section
 from ragyena.report.cost import cost_section
+from ragyena.report.documents import documents_sections
 from ragyena.report.examples import examples_section
 from ragyena.report.facts import facts_section
 from ragyena.report.html import to_html
@@ -53,18 +55,23 @@ def load_page(paths: Sequence[Path], progress: Progress | None = None) -> Page:
         trained = find_stages([path])
         stages += trained
         results += [] if trained else [path]
-    runs, retrievals = find_runs(results), find_retrievals(results)
+    runs, retrievals, documents = find_runs(results), find_retrievals(results), find_documents(results)
     compared = compare_runs(runs, progress)
-    recipes = [*(one.recipe for one in compared), *(str(result["recipe"]) for result in retrievals)]
+    recipes = [*(one.recipe for one in compared), *(str(result["recipe"]) for result in retrievals), *documents]
     named = len(recipes) > 1
     sections = [section for one in compared for section in _sections(one, named=named)]
     sections += [section for result in retrievals for section in retrieval_sections(result, named=named)]
-    if named:
+    sections += [section for asked in documents.values() for section in documents_sections(asked, named=named)]
+    if named and (compared or retrievals):
         sections.insert(0, overall_section(compared, retrievals))
     if stages:
         sections.append(training_section(stages))
-    dates = sorted({str(result["date"]) for result in (*(run.result for run in runs), *retrievals)})
-    readers = list(dict.fromkeys(run.label for one in compared for run in one.runs))
+    found = [*(run.result for run in runs), *retrievals, *(one.result for asked in documents.values() for one in asked)]
+    dates = sorted({str(result["date"]) for result in found})
+    readers = [run.label for one in compared for run in one.runs] + [
+        one.label for asked in documents.values() for one in asked
+    ]
+    readers = list(dict.fromkeys(readers))
     names = ", ".join(recipes) if len(recipes) <= _NAMED else f"{len(recipes)} recipes"
     subjects = " and ".join(readers or [stage.name for stage in stages]), " to ".join(sorted({*dates[:1], *dates[-1:]}))
     return Page(f"Evaluation: {names}" if recipes else "Training", "; ".join(filter(None, subjects)), sections)
@@ -81,7 +88,7 @@ def _sections(compared: Compared, *, named: bool) -> list[Section]:
         cost_section(compared),
         positions_section(compared),
         needle_section(compared),
-        coverage_section(compared),
+        confidence_section(compared),
         Section("What was read", passages([compared])),
         examples_section(compared),
         facts_section(compared),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,10 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.config import ReaderConfig
-from ragyena.config.training import Calibration, NullFit
+from ragyena.config.training import Calibration as Constants
+from ragyena.config.training import NullFit
 from ragyena.errors import TrainingError
+from ragyena.model.confidence import Form, features_of
 from ragyena.model.layers import Linear
-from ragyena.model.reader_model import NullOfSpan, ReaderModel, SpanScores, confidence_features
+from ragyena.model.reader_model import Encoded, NullOfSpan, ReaderModel, SpanScores
+from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, fit_calibration
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler
 from ragyena.types import Progress
@@ -26,34 +31,90 @@ __all__ = ["calibrate", "fit_null"]
 
 _WIDTHS = ReaderConfig().max_answer_tokens  # tokens of the longest span looked for
 _FIRST_STEP = 1 << 40  # of the batches drawn: none that a stage trains on
+_PARTS = 5  # of the texts, where there are too few sources to leave one out
+
+
+class _Judged(NamedTuple):
+    """A held-out context that was read."""
+
+    form: Form
+    answer: float
+    """The log probability of the answer."""
+    null: float
+    """That of there being none."""
+    margin: float
+    """By how much the best span's log probability exceeds that of the next which does not overlap it."""
+    tokens: int
+    """Of the best span."""
+    right: bool
+    missing: bool
+    question: int
 
 
 @torch.no_grad()
-def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress: Progress) -> dict[str, float]:
-    """Sets ``model.calibration``; the share of right answers and the mean confidence on the data of the fit."""
-    features, right = [], []
-    sizes = sorted({min(passages, sampler.most_passages) for passages in Calibration.PASSAGES})
-    progress.start("fitting the confidence", len(sizes) * Calibration.BATCHES, "batches")
+def calibrate(model: ReaderModel, sampler: Sampler, dtype: torch.dtype, progress: Progress) -> Fit:
+    """Fits the confidence to held-out contexts of several sizes, each source of questions left out in turn; where all
+    are of one source, each fifth of the texts."""
+    judged: list[_Judged] = []
+    sizes = sorted({min(passages, sampler.most_passages) for passages in Constants.PASSAGES})
+    progress.start("fitting the confidence", len(sizes) * Constants.BATCHES, "batches")
     for passages in sizes:
-        for step in range(Calibration.BATCHES):
+        for step in range(Constants.BATCHES):
             batch = sampler.held_out_batch(step, passages)
             encoded = model.encode(batch.inputs, dtype=dtype)
             scores = model.span_scores(encoded, batch.inputs.text_mask)
-            kept = batch.has_span & (batch.polar != 1) & (batch.more[:, 0, 0] < 0)
-            feature, correct = _features(scores, batch)
+            judged += _judged(model, encoded, scores, batch, sampler.held_out_rows(step, passages))
             progress.advance(1)
-            features.append(feature[kept])
-            right.append(correct[kept])
-    x, y = torch.cat(features), torch.cat(right).float()
-    weights = _logistic_regression(x, y)
-    model.calibration.copy_(weights)
-    confidence = model.confidence(x)
-    return {"right": float(y.mean()), "confidence": float(confidence.mean()), "questions": float(len(y))}
+    examples = Examples(
+        features=[
+            features_of(one.form, answer=one.answer, null=one.null, margin=one.margin, tokens=one.tokens)
+            for one in judged
+        ],
+        right=[one.right for one in judged],
+        missing=[one.missing for one in judged],
+        source=_sources([one.question for one in judged], sampler),
+    )
+    return fit_calibration(examples, {"contexts": f"held out from training, of {', '.join(map(str, sizes))} passages"})
 
 
-def _features(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The features of ``ReaderModel.confidence`` [B, 2], and whether the best span is right [B]: its tokens are those
-    of the answer, there or elsewhere, or its place has an F1 of ``Calibration.RIGHT`` against the answer's."""
+def _sources(questions: Sequence[int], sampler: Sampler) -> list[str]:
+    """The source of each question; small ones are one together."""
+    names = sampler.data.source_names
+    sources = [names[number] for number in sampler.data["source"][torch.tensor(questions)].tolist()]
+    counts = Counter(sources)
+    sources = [name if counts[name] >= LEAST_OF_A_SOURCE else "others" for name in sources]
+    if len(counts) > 1 and min(Counter(sources).values()) >= LEAST_OF_A_SOURCE:
+        return sources
+    gold = sampler.data["gold"].long()[torch.tensor(questions)]
+    texts = sampler.data["context_of"].long()[gold].tolist()
+    order = {text: number for number, text in enumerate(sorted(set(texts)))}
+    if len(order) < _PARTS:
+        return [f"part {number % _PARTS + 1}" for number in range(len(texts))]
+    return [f"part {order[text] * _PARTS // len(order) + 1}" for text in texts]
+
+
+def _judged(
+    model: ReaderModel, encoded: Encoded, scores: SpanScores, batch: Batch, questions: Tensor
+) -> Iterator[_Judged]:
+    """The contexts of a batch but those that ask for a list, whose confidence is not that of its best span."""
+    best, null, margin, tokens, correct = _answers(scores, batch)
+    written = (batch.polar == 1) & (model.decoder is not None)
+    answer, right = best.clone(), correct.clone()
+    if bool(written.any()):
+        rows = written.nonzero()[:, 0]
+        answer[rows], right[rows] = _first_word(model, encoded, batch, rows)
+    kept = (batch.has_span | written) & ((batch.polar != 1) | written) & (batch.more[:, 0, 0] < 0)
+    missing = (batch.start == 0) & ~batch.answer_mask.any(1)
+    columns = (written, answer.double(), null.double(), margin.double(), tokens, right, missing, questions, kept)
+    for is_written, *judged, is_kept in zip(*(column.tolist() for column in columns)):
+        if is_kept:
+            yield _Judged("written" if is_written else "span", *judged)
+
+
+def _answers(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """[B] each: the log probability of the best span and of no answer; the margin and the tokens of the best span; and
+    whether it is right: its tokens are those of the answer, there or elsewhere, or its place has an F1 of
+    ``Calibration.RIGHT`` against it."""
     start, end, null = scores.log_probabilities()
     slot = start.shape[2]
     joint = torch.full((_WIDTHS, *start.shape), float("-inf"), device=start.device)
@@ -67,30 +128,34 @@ def _features(scores: SpanScores, batch: Batch) -> tuple[Tensor, Tensor]:
     last = first + span_width
     common = (torch.minimum(last, batch.end - 1) - torch.maximum(first, batch.start - 1) + 1).clamp(min=0)
     f1 = 2 * common / (span_width + 1 + batch.end - batch.start + 1)
-    correct = ((predicted == gold).all(1) | (f1 >= Calibration.RIGHT)) & (batch.start > 0)
-    return confidence_features(best, null.sum(1)), correct
+    correct = ((predicted == gold).all(1) | (f1 >= Constants.RIGHT)) & (batch.start > 0)
+    places = torch.arange(start[0].numel(), device=start.device)
+    for width in range(min(_WIDTHS, slot)):
+        overlapping = (places <= last[:, None]) & (places + width >= first[:, None])
+        joint[width].masked_fill_(overlapping.view_as(start), float("-inf"))
+    margin = best - joint.transpose(0, 1).flatten(1).amax(1)
+    return best, null.mean(1), margin, span_width + 1, correct
+
+
+def _first_word(model: ReaderModel, encoded: Encoded, batch: Batch, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """For contexts ``rows`` that ask for yes or no, the log probability of the likeliest first token of the decoder,
+    and whether it is that of the answer."""
+    decoder = model.decoder
+    assert decoder is not None
+    memory = decoder.memory(encoded.question[rows], encoded.passages[rows], batch.inputs.rows(rows))
+    states = decoder.begin(len(rows), memory.ids.device, memory.copy_keys.dtype)
+    step, _ = decoder.step(memory.begin_ids, states, memory, model.word.weight)
+    copied = torch.zeros_like(step.vocabulary).scatter_add_(1, memory.ids, step.copy)
+    gate = step.gate[:, None]
+    probability, token = ((1 - gate) * step.vocabulary.exp() + gate * copied).max(1)
+    known = batch.answer_mask[rows, 0]
+    return probability.clamp(min=1e-9).log(), (token == batch.answer_ids[rows, 0]) & known
 
 
 def _tokens(ids: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """The tokens from ``first`` to ``last``, -1 beyond: [B, W]."""
     position = first[:, None] + torch.arange(_WIDTHS, device=ids.device)
     return ids.gather(1, position.clamp(0, ids.shape[1] - 1)).masked_fill(position > last[:, None], -1)
-
-
-@torch.enable_grad()
-def _logistic_regression(x: Tensor, y: Tensor) -> Tensor:
-    """Weights of the features and the intercept, by L-BFGS."""
-    weights = torch.zeros(x.shape[1] + 1, device=x.device, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.binary_cross_entropy_with_logits(x @ weights[:-1] + weights[-1], y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return weights.detach()
 
 
 # --- the no-answer score ---------------------------------------------------------------------------------------

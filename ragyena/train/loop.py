@@ -154,6 +154,7 @@ class _Stage:
         if self.ranks.first:
             self._save_best()
             self._save(checkpoint, self.model.state_dict())
+            self.task.save_beside(checkpoint)
             (self.folder / "resume.safetensors").unlink(missing_ok=True)
         return StageResult(self.stage.name, checkpoint, self.step, self.tokens, self.seconds, means)
 

@@ -84,6 +84,11 @@ class PackedData:
         return self.arrays[name]
 
     @property
+    def source_names(self) -> list[str]:
+        """The names that the numbers of ``source`` stand for."""
+        return bytes(self.arrays["source_names"].tolist()).decode().split("\n")
+
+    @property
     def device(self) -> torch.device:
         """Device of the arrays."""
         return self.arrays["passages"].device

@@ -179,4 +179,6 @@ def without_documents(spans: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[n
         "listed": np.zeros(count, bool),
         "settled": np.asarray(spans)[:, 0] >= 0,
         "repeat": np.ones(count, np.int16),
+        "source": np.zeros(count, np.int16),
+        "source_names": np.frombuffer(b"unknown", np.uint8),
     }

@@ -42,7 +42,7 @@ __all__ = ["PreparedReport", "made_record", "prepare"]
 _POLAR = ("yes", "no")
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
-_MADE = "11"  # to be raised when the same settings and files give other data
+_MADE = "12"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -136,6 +136,7 @@ def _packed(
         )
     arrays["idf"] = idf
     arrays["repeat"] = np.array([config.document_repeat if q.id in documents.rows else 1 for q in kept], np.int16)
+    arrays |= _source_arrays(kept)
     arrays |= tables.arrays(kept, arrays["gold"], cut, config)
     arrays |= _clozes(cut, config, progress)
     arrays |= flat("passages", [encoding.ids for encoding in cut.encodings])
@@ -312,6 +313,16 @@ def _idf(texts: Sequence[npt.NDArray[np.int32]], vocab_size: int) -> npt.NDArray
         frequency[np.unique(ids)] += 1
     idf = np.log(len(texts) / (1 + frequency)).clip(min=0)
     return np.asarray(idf / max(idf.max(), 1e-9), np.float32)
+
+
+def _source_arrays(questions: Sequence[Question]) -> Arrays:
+    """The source of each question, as a number, and the names of all."""
+    names = sorted({question.source for question in questions})
+    numbers = {name: number for number, name in enumerate(names)}
+    return {
+        "source": np.array([numbers[question.source] for question in questions], np.int16),
+        "source_names": np.frombuffer("\n".join(names).encode(), np.uint8),
+    }
 
 
 def _is_held_out(question: Question, documents: Documents, config: DataConfig) -> bool:

@@ -15,6 +15,7 @@ from ragyena.config import PairModelConfig, ReaderModelConfig, StageConfig, Trai
 from ragyena.config.training import Loss
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config
+from ragyena.model.confidence import Calibration, save_calibration
 from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
@@ -57,6 +58,8 @@ STORAGE: dict[str, Mapping[str, Storage]] = {
     },
 }
 """The storage of a reader's tensors by the name that a recipe has for it."""
+_LEFT_OUT = {"right": "right", "calibration error": "calibration_error", "AUROC": "auroc"}
+"""Measures of the confidence on sources left out, by the names that the log has for them."""
 
 
 class ReaderTask(ContextTask):
@@ -80,6 +83,7 @@ class ReaderTask(ContextTask):
     ) -> None:
         super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
         self.stage, self.seed = stage, config.seed + stage.seed
+        self.calibration: Calibration | None = None
         self.recordable = stage.cuda_graphs
         self.model = ReaderModel(stage.model)
         self._start(encoder, pair_encoder)
@@ -261,9 +265,17 @@ class ReaderTask(ContextTask):
             )
             measured = {f"no-answer {name}": value for name, value in fitted.items()}
         if len(self.sampler.held_out):
-            calibrated = calibrate(self.model, self.sampler, self.dtype, progress)
-            measured |= {f"held-out {name}": value for name, value in calibrated.items()}
+            fit = calibrate(self.model, self.sampler, self.dtype, progress)
+            self.calibration = fit.calibration
+            measured |= {
+                "held-out questions": float(fit.calibration.fitted["questions"]),
+                **{f"left-out {name}": fit.mean(measure) for name, measure in _LEFT_OUT.items()},
+            }
         return measured
+
+    def save_beside(self, folder: Path) -> None:
+        if self.calibration is not None:
+            save_calibration(folder, self.calibration)
 
     def _average(self) -> None:
         """Averages every parameter over the models that have it; a head may be new in this one."""

@@ -159,6 +159,11 @@ class Sampler:
         slot = Sampling.SLOT_TOKENS[-1]
         return self._ask(self._draw(self.held_out, passages, slot, generator), passages, slot, generator)
 
+    def held_out_rows(self, step: int, passages: int) -> Tensor:
+        """[B] the questions of a held-out batch."""
+        generator = torch.Generator(self.device).manual_seed(step)
+        return self._draw(self.held_out, passages, Sampling.SLOT_TOKENS[-1], generator)
+
     def _draw(self, rows: Tensor, passages: int, slot: int, generator: torch.Generator) -> Tensor:
         count = max(1, self.stage.tokens_per_step // (passages * slot))
         return rows[torch.randint(len(rows), (count,), generator=generator, device=self.device)]

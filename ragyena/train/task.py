@@ -70,6 +70,9 @@ class Task(ABC):
         """Completes the model after the last step; measures of that."""
         return {}
 
+    def save_beside(self, folder: Path) -> None:  # noqa: B027 - most have none
+        """Writes what belongs to the finished model beside its weights."""
+
     def state(self) -> dict[str, Tensor]:
         """Tensors that a resumed run needs besides the model and its optimizer."""
         return {}

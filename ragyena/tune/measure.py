@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ragyena.config import PipelineConfig
-from ragyena.eval.documents import DocumentAnswer, ask
+from ragyena.eval.document_scores import DocumentAnswer
+from ragyena.eval.documents import ask
 from ragyena.eval.metrics import Estimate
 from ragyena.eval.significance import paired
 from ragyena.reader.packing import pack
@@ -26,7 +27,8 @@ def answers_of(
 ) -> list[DocumentAnswer]:
     """The answer to each question from its hits, packed and read as by ``ragyena ask`` under ``settings``.
 
-    ``reader`` withholds nothing itself: what is less probable than the threshold of ``settings`` is marked.
+    ``reader`` withholds nothing itself: what is less probable than the threshold of ``settings``, else its own, is
+    marked.
     """
     progress.start(what, len(located), "questions")
     answers: list[DocumentAnswer] = []
@@ -43,7 +45,7 @@ def answers_of(
             for one in some
         ]
         rows = [one.row() for one in some]
-        answers += ask(rows, contexts, reader.read_batch, Silent(), threshold=settings.reader.threshold)
+        answers += ask(rows, contexts, reader.read_batch, Silent(), threshold=reader.threshold(settings.reader))
         progress.advance(len(some))
     return answers
 

@@ -16,6 +16,7 @@ from ragyena.errors import CheckpointError, DataError, UsageError
 from ragyena.eval.journal import write_text
 from ragyena.index.index import Index
 from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
+from ragyena.model.confidence import save_calibration
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import capacity
 from ragyena.reader.reader import Reader, chosen_dtype
@@ -84,6 +85,13 @@ class Tuned:
                 f"the reader got worse on other documents (the shipped sample: {self.sample.right.before:.0%} right "
                 f"before, {self.sample.right.after:.0%} after): use it for these documents alone"
             )
+        for one in (self.held_out, self.sample):
+            if one and one.withheld.before - one.withheld.after > self.config.withheld_less:
+                said.append(
+                    f"the reader withholds fewer answers ({one.withheld.before:.0%} of the answerable ones before, "
+                    f"{one.withheld.after:.0%} now), wrong ones too: raise --threshold, or add questions without answer"
+                )
+                break
         return tuple(said)
 
 
@@ -165,6 +173,7 @@ def tune(
         card=model_card(result, questions),
         storage=STORAGE["compact"],
     )
+    save_calibration(out, reader.calibration)
     if fitted.interrupted:
         return result
     tuned = Reader.open(settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)}))

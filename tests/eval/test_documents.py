@@ -10,7 +10,8 @@ from ragyena.config import PipelineConfig
 from ragyena.data.document_questions import DocumentQuestion, DocumentQuestions
 from ragyena.data.qa_files import ContextRow
 from ragyena.eval.contexts import Frozen
-from ragyena.eval.documents import ask, freeze_documents, list_items, packed_contexts, score, summarize
+from ragyena.eval.document_scores import list_items, score, summarize
+from ragyena.eval.documents import ask, freeze_documents, packed_contexts
 from ragyena.reader.reader import Reader
 
 TEXT = "# Kiln rules\n\nThe kiln is fired on Thursday. Glaze must be dry. Ask Petra for the key.\n"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.errors import MissingDependencyError
-from ragyena.eval.metrics import auroc, estimate, exact_match, normalize, score
+from ragyena.eval.metrics import estimate, exact_match, normalize, score
 
 # What the official evaluation script of SQuAD 2.0 gives for these.
 OFFICIAL = [
@@ -77,24 +77,6 @@ def test_intervals_at_the_edges() -> None:
     assert (sure.low, sure.mean, sure.high) == (1, 1, 1)
     with pytest.raises(ValueError, match="no scores"):
         estimate([], [], bounds=(0, 1), resamples=100)
-
-
-def test_auroc() -> None:
-    assert auroc([0.9, 0.8], [0.1, 0.2]) == 1.0
-    assert auroc([0.1], [0.9]) == 0.0
-    assert auroc([0.5, 0.5], [0.5]) == 0.5
-    assert auroc([0.9, 0.8, 0.3], [0.3]) == pytest.approx(2.5 / 3)
-    assert auroc([], [0.3]) is None
-
-
-def test_auroc_agrees_with_torchmetrics() -> None:
-    torch = pytest.importorskip("torch")
-    from torchmetrics.functional.classification import binary_auroc
-
-    chooser = np.random.default_rng(1)
-    numbers, labels = chooser.random(300).round(2), chooser.random(300) < 0.4
-    expected = float(binary_auroc(torch.tensor(numbers), torch.tensor(labels).int()))
-    assert auroc(numbers[labels].tolist(), numbers[~labels].tolist()) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_missing_extra_names_itself(monkeypatch: pytest.MonkeyPatch) -> None:

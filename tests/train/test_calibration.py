@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ragyena.config import ReaderModelConfig, StageConfig
-from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores, confidence_features
+from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.reader.calibrating import Examples, Fit, fit_calibration
 from ragyena.train.calibration import calibrate
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler
@@ -36,7 +38,6 @@ class Knowing(ReaderModel):
     def __init__(self, config: ReaderModelConfig) -> None:
         super().__init__(config)
         self.right: list[torch.Tensor] = []
-        self.features: list[torch.Tensor] = []
         self.generator = torch.Generator().manual_seed(3)
 
     def span_scores(self, encoded: Encoded, text_mask: torch.Tensor) -> SpanScores:
@@ -44,55 +45,59 @@ class Knowing(ReaderModel):
         contexts = text_mask.shape[0]
         start = torch.full(text_mask.shape, -1e4).masked_fill(text_mask, 0.0).flatten(1)
         end = start.clone()
-        strength = torch.rand(contexts, 2, generator=self.generator) * torch.tensor([20.0, 12.0]) + 8
+        strength = torch.rand(contexts, 2, generator=self.generator) * torch.tensor([10.0, 6.0]) + 4
         wrong = text_mask.flatten(1).float().argmax(1)  # the first word of the first passage: a name
         rows = torch.arange(contexts)
-        gold_start, gold_end = batch.start - 1, batch.end - 1
         known = batch.start > 0
-        start[rows[known], gold_start[known]] = strength[known, 0]
-        end[rows[known], gold_end[known]] = strength[known, 0]
+        start[rows[known], (batch.start - 1)[known]] = strength[known, 0]
+        end[rows[known], (batch.end - 1)[known]] = strength[known, 0]
         start[rows, wrong] = strength[:, 1]
         end[rows, wrong] = strength[:, 1]
-        scores = SpanScores(start.view(text_mask.shape), end.view(text_mask.shape), torch.zeros(contexts, 2))
-        kept = batch.has_span
-        log_start, log_end, null = scores.log_probabilities()
-        best = torch.maximum(
-            log_start.flatten(1)[rows, wrong] + log_end.flatten(1)[rows, wrong],
-            torch.where(
-                known,
-                log_start.flatten(1)[rows, gold_start.clamp(min=0)] + log_end.flatten(1)[rows, gold_end.clamp(min=0)],
-                torch.tensor(float("-inf")),
-            ),
-        )
-        self.right.append((known & (strength[:, 0] > strength[:, 1]))[kept])
-        self.features.append(confidence_features(best, null.sum(1))[kept])
-        return scores
+        self.right.append((known & (strength[:, 0] > strength[:, 1]))[batch.has_span])
+        return SpanScores(start.view(text_mask.shape), end.view(text_mask.shape), torch.zeros(contexts, 2))
 
 
 @pytest.fixture
 def fitted(
-    world: Any, stage: Callable[..., StageConfig], tiny_model: Callable[..., ReaderModelConfig]
-) -> tuple[Knowing, dict[str, float]]:
+    world: Any,
+    stage: Callable[..., StageConfig],
+    tiny_model: Callable[..., ReaderModelConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[Knowing, Fit, Examples]:
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 5)
+    given: list[Examples] = []
+
+    def watched(examples: Examples, about: Any) -> Fit:
+        given.append(examples)
+        return fit_calibration(examples, about)
+
+    monkeypatch.setattr("ragyena.train.calibration.fit_calibration", watched)
     torch.manual_seed(0)
     model = Knowing(tiny_model(decoder_layers=0)).eval()
     config = stage(tokens_per_step=6000, unanswerable=0.2)
     model.sampler = Watched(world.data, config, seed=0, question_tokens=world.config.question_tokens)
-    return model, calibrate(model, model.sampler, torch.float32, Silent())
+    return model, calibrate(model, model.sampler, torch.float32, Silent()), given[0]
 
 
-def test_mean_confidence_is_the_share_of_right_answers(fitted: tuple[Knowing, dict[str, float]]) -> None:
-    model, fit = fitted
-    right = torch.cat(model.right).float()
-    assert fit["questions"] == len(right) > 100
-    assert 0.2 < float(right.mean()) < 0.8
-    assert fit["right"] == pytest.approx(float(right.mean()), abs=1e-6)
-    assert fit["confidence"] == pytest.approx(fit["right"], abs=0.01)
-
-
-def test_right_answers_get_the_higher_confidence(fitted: tuple[Knowing, dict[str, float]]) -> None:
-    model, fit = fitted
-    right = torch.cat(model.right)
-    confidence = model.confidence(torch.cat(model.features))
+def test_confidence_is_the_share_of_right_answers_and_tells_them_from_others(
+    fitted: tuple[Knowing, Fit, Examples],
+) -> None:
+    model, fit, examples = fitted
+    right = torch.cat(model.right).numpy()
+    assert fit.calibration.fitted["questions"] == len(right) > 100
+    assert 0.2 < right.mean() < 0.8
+    # a place that is drawn for the wrong answer may be right by chance
+    assert np.mean(np.array(examples.right) == right) > 0.95
+    assert not np.any(right & np.array(examples.missing))
+    confidence = np.array([fit.calibration.confidence(one) for one in examples.features])
     assert confidence.min() >= 0 and confidence.max() <= 1
-    assert float(confidence.mean()) == pytest.approx(fit["confidence"], abs=1e-4)
+    assert confidence.mean() == pytest.approx(right.mean(), abs=0.03)
     assert confidence[right].mean() > confidence[~right].mean() + 0.05
+
+
+def test_each_part_of_the_held_out_texts_is_left_out(fitted: tuple[Knowing, Fit, Examples]) -> None:
+    _, fit, _ = fitted
+    assert len(fit.left_out) == len(fit.pooled) > 1
+    assert sum(one.n for one in fit.left_out) == fit.calibration.fitted["questions"]
+    assert fit.mean("calibration_error") < 0.25
+    assert [one["source"] for one in fit.calibration.fitted["left_out"]] == [one.source for one in fit.left_out]

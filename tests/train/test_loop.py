@@ -172,7 +172,7 @@ def test_a_stage_learns_and_leaves_a_whole_checkpoint(
     first, last = (sum(value for _, value in part) / 10 for part in (losses[:10], losses[-10:]))
     assert last < 0.8 * first
     assert all(math.isfinite(value) for value in result.losses.values())
-    assert {"span", "write", "polar", "loss", "held-out right", "held-out confidence"} <= set(result.losses)
+    assert {"span", "write", "polar", "loss", "left-out right", "left-out calibration error"} <= set(result.losses)
     assert load_config(result.checkpoint) == config.model
     model = ReaderModel(config.model)
     load_into(model, load_state(result.checkpoint), "the checkpoint")

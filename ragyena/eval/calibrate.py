@@ -1,0 +1,199 @@
+"""The use case of ``ragyena train calibrate``: a reader's confidence and threshold fitted anew, without training.
+
+The reader reads questions that it was not trained on, each on its own document and some end to end among all documents.
+The fit needs the scores of these readings alone, which can be kept: the next fit then reads nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import FiniteFloat
+
+from ragyena.config import PipelineConfig
+from ragyena.config.strict import Strict
+from ragyena.data.document_questions import DocumentQuestion, LoadedDocuments, load_documents, read_documents
+from ragyena.data.rows import valid_rows
+from ragyena.documents.passages import split
+from ragyena.errors import DataError, UsageError
+from ragyena.eval.document_scores import score
+from ragyena.eval.documents import evidence_packed, freeze_documents, packed_contexts
+from ragyena.eval.journal import write_text
+from ragyena.model.confidence import FEATURES, save_calibration
+from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
+from ragyena.reader.packing import pack
+from ragyena.reader.reader import Reader, Reading
+from ragyena.readers import is_reader_name, reader_folder
+from ragyena.types import Context, Progress, ScoredPassage
+
+__all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
+
+_BATCH = 32  # questions read between two lines of progress
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationData:
+    """Questions to fit to."""
+
+    questions: Sequence[str]
+    """Files of rows as in ``data/real``."""
+    documents: Sequence[str]
+    split: str = "train"
+    limit: int = 1000
+    """The most questions that are asked on their own document, as many of each kind as there are; 0 for all."""
+    packed: int = 300
+    """The most that are asked end to end."""
+
+
+class _Kept(Strict):
+    """A line of a file of readings."""
+
+    id: str
+    source: str
+    features: dict[str, FiniteFloat]
+    right: bool
+    missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibrated:
+    """A new fit beside the one before."""
+
+    fit: Fit
+    before: tuple[SourceScore, ...]
+    """Scores of the calibration that the reader had, on the same questions."""
+    path: Path | None
+    """The file that was written; None where it was not to be."""
+
+
+def recalibrate(
+    settings: PipelineConfig,
+    data: CalibrationData | None,
+    progress: Progress,
+    *,
+    readings: Path | None = None,
+    write: bool = True,
+) -> Recalibrated:
+    """Fit the confidence of the reader of ``settings`` to the questions of ``data`` and write it beside its weights.
+
+    ``readings`` is a file for the scores of what was read: they are added to it, and fitted to without ``data``.
+    Raises UsageError for the name of a reader, DataError for too few questions, and what reading and loading raise.
+    """
+    if write and is_reader_name(settings.reader.checkpoint):
+        raise UsageError(
+            f"the reader '{settings.reader.checkpoint}' is a part of a package, in which nothing is written",
+            hint="give a checkpoint's folder (a copy of the reader), or only look: --dry-run",
+        )
+    reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
+    rows = _read_kept(readings) if readings is not None and readings.is_file() else []
+    if data is not None:
+        rows += _read(reader, data, settings, progress)
+        if readings is not None:
+            write_text(readings, "".join(row.model_dump_json() + "\n" for row in rows), hint="choose another file")
+    examples = Examples(
+        [row.features for row in rows],
+        [row.right for row in rows],
+        [row.missing for row in rows],
+        [row.source for row in rows],
+    )
+    _check(examples)
+    fit = fit_calibration(examples, {"contexts": "questions on documents, each alone and end to end"})
+    path = save_calibration(reader_folder(settings.reader.checkpoint), fit.calibration) if write else None
+    return Recalibrated(fit, score_sources(reader.calibration, examples), path)
+
+
+def _check(examples: Examples) -> None:
+    counts = {name: examples.source.count(name) for name in dict.fromkeys(examples.source)}
+    few = [name for name, count in counts.items() if count < LEAST_OF_A_SOURCE]
+    if len(counts) < 2 or few or not any(examples.missing) or all(examples.missing):
+        raise DataError(
+            f"{len(examples.source)} questions of {len(counts)} kinds, {sum(examples.missing)} of them without an "
+            f"answer{'; too few of ' + ', '.join(few) if few else ''}: that is not enough to fit a confidence to",
+            hint=f"give questions of two kinds or more, {LEAST_OF_A_SOURCE} or more of each, some without an answer",
+        )
+
+
+def _read_kept(path: Path) -> list[_Kept]:
+    problems: list[str] = []
+    rows = [row for _, row in valid_rows([str(path)], _Kept, problems)]
+    if problems or any(row.features.keys() != set(FEATURES) for row in rows):
+        raise DataError(
+            f"{path} holds no readings of this version: {problems[0] if problems else 'other features'}",
+            hint="delete it, and read again",
+        )
+    return rows
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _read(reader: Reader, data: CalibrationData, settings: PipelineConfig, progress: Progress) -> list[_Kept]:
+    given = read_documents(data.questions, data.documents, split=data.split)
+    loaded = load_documents(given)
+    alone = _of_each_kind(loaded.questions, data.limit, seed=0)
+    packed = _of_each_kind(loaded.questions, data.packed, seed=1) if data.packed else []
+    rows = _readings(reader, alone, _alone(alone, loaded, reader, settings), progress, "own document")
+    if packed:
+        frozen = freeze_documents(replace(given, questions=tuple(packed)), settings, progress)
+        contexts = packed_contexts(packed, frozen, reader.tokenizer, settings)
+        rows += _readings(reader, packed, contexts, progress, "end to end")
+    return rows
+
+
+def _of_each_kind(rows: Sequence[DocumentQuestion], limit: int, *, seed: int) -> list[DocumentQuestion]:
+    """At most ``limit`` questions, as many of each kind as there are; the same ones for the same seed."""
+    kinds: dict[str, list[DocumentQuestion]] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        kinds.setdefault(row.source, []).append(row)
+    if not limit or limit >= len(rows):
+        return list(rows)
+    chooser, chosen, left = random.Random(seed), [], limit
+    for number, kind in enumerate(
+        sorted(kinds, key=lambda kind: len(kinds[kind]))
+    ):  # what small ones leave, others take
+        taken = min(len(kinds[kind]), left // (len(kinds) - number))
+        chosen += chooser.sample(kinds[kind], taken)
+        left -= taken
+    chooser.shuffle(chosen)
+    return chosen
+
+
+def _alone(
+    rows: Sequence[DocumentQuestion], loaded: LoadedDocuments, reader: Reader, settings: PipelineConfig
+) -> Iterator[Context]:
+    """The context of each question: its document, from the beginning, as much as the packer holds."""
+    packer = settings.packer.model_copy(update={"near_duplicate": 1.0, "order": "document"})
+    for row in rows:
+        passages = split(loaded.documents[row.document_id], reader.tokenizer, settings.index.passage_tokens)
+        passages = [replace(passage, source=row.document_id) for passage in passages]
+        candidates = [ScoredPassage(passage, 1 - place / len(passages)) for place, passage in enumerate(passages)]
+        limit = settings.reader.max_question_tokens
+        yield pack(row.question, candidates, reader.tokenizer, packer, max_question_tokens=limit)
+
+
+def _readings(
+    reader: Reader, rows: Sequence[DocumentQuestion], contexts: Iterator[Context], progress: Progress, what: str
+) -> list[_Kept]:
+    progress.start(f"reading, {what}", len(rows), "questions")
+    kept: list[_Kept] = []
+    for begin in range(0, len(rows), _BATCH):
+        some = rows[begin : begin + _BATCH]
+        of_some = [next(contexts) for _ in some]
+        for row, context, reading in zip(some, of_some, reader.read_batch(of_some), strict=True):
+            if reading.features and reading.text:
+                kept.append(_kept(row, context, reading, what))
+        progress.advance(len(some))
+    return kept
+
+
+def _kept(row: DocumentQuestion, context: Context, reading: Reading, what: str) -> _Kept:
+    missing = row.answer_type == "none" or not evidence_packed(row, context)
+    right = row.answer_type != "none" and score(row, reading.text)[0]
+    return _Kept(
+        id=f"{row.id} {what}", source=row.source, features=dict(reading.features), right=right, missing=missing
+    )

@@ -1,0 +1,136 @@
+"""Two calibrated probabilities of a reading: that its answer is right, and that what was read holds no answer.
+
+Both are logistic regressions (Platt 1999) on the scores of one reading, fitted on questions that the reader was not
+trained on. They stand beside the weights in ``calibration.json``, which a new fit replaces.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import FiniteFloat, field_validator
+
+from ragyena.config import parse
+from ragyena.config.strict import Fraction, Strict
+from ragyena.errors import CheckpointError, ConfigError, StorageError
+from ragyena.model.checkpoint import weights_digest
+from ragyena.parsing import MalformedError, read_json
+
+__all__ = ["CALIBRATION_FILE", "FEATURES", "INTERCEPT", "Calibration", "Form", "features_of", "load_calibration"]
+__all__ += ["save_calibration"]
+
+CALIBRATION_FILE = "calibration.json"
+Form = Literal["span", "list", "written"]
+"""How an answer was found: one span, several of one passage, or written token by token."""
+
+INTERCEPT = "intercept"
+FEATURES = ("answer", "null", "margin", "length", "list", "written", "written_answer", "written_null")
+"""``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``margin``: by how much
+the best span's log probability exceeds that of the next. ``length``: the logarithm of the best span's tokens. ``list``,
+``written``: 1 for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for
+others; ``margin`` and ``length`` are 0 for it."""
+_RAREST = 1e-5  # beyond it probabilities say no more about an answer being right
+_WIDEST = 12.0  # of a margin
+_LARGEST_FILE = 1_000_000
+
+
+def features_of(form: Form, *, answer: float, null: float, margin: float, tokens: int) -> dict[str, float]:
+    """The ``FEATURES`` of a reading, from the log probabilities of its answer and of there being no answer, the margin
+    of its best span (infinite without another) and the tokens of that."""
+    answer_logit, null_logit, written = _logit(answer), _logit(null), float(form == "written")
+    return {
+        "answer": answer_logit,
+        "null": null_logit,
+        "margin": (1 - written) * min(margin, _WIDEST),
+        "length": (1 - written) * math.log(max(tokens, 1)),
+        "list": float(form == "list"),
+        "written": written,
+        "written_answer": written * answer_logit,
+        "written_null": written * null_logit,
+    }
+
+
+def _logit(log_probability: float) -> float:
+    probability = min(max(math.exp(log_probability), _RAREST), 1 - _RAREST)
+    return math.log(probability / (1 - probability))
+
+
+class Calibration(Strict):
+    """The weights of both probabilities, and the threshold that was fitted with them. The defaults are those of a
+    reader that was never calibrated: the probabilities that its scores give."""
+
+    right: Mapping[str, FiniteFloat] = {"answer": 1.0}
+    """By feature; of the logit of the answer being right."""
+    no_answer: Mapping[str, FiniteFloat] = {"null": 1.0}
+    """By feature; of the logit of there being no answer in what was read."""
+    threshold: Fraction = 0.15
+    """Answers less probable than this are withheld, unless the settings name another threshold."""
+    fitted: Mapping[str, Any] = {}
+    """The questions of the fit, and how it did on sources that it left out."""
+
+    @field_validator("right", "no_answer")
+    @classmethod
+    def _known(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
+        if unknown := sorted(weights.keys() - {INTERCEPT, *FEATURES}):
+            raise ValueError(f"unknown features: {', '.join(unknown)}; known: {INTERCEPT}, {', '.join(FEATURES)}")
+        return weights
+
+    def confidence(self, features: Mapping[str, float]) -> float:
+        """The probability of the answer being right."""
+        return _probability(self.right, features)
+
+    def no_answer_probability(self, features: Mapping[str, float]) -> float:
+        """The probability of there being no answer in what was read."""
+        return _probability(self.no_answer, features)
+
+
+def _probability(weights: Mapping[str, float], features: Mapping[str, float]) -> float:
+    logit = sum(weight * features.get(name, 1.0) for name, weight in weights.items())  # the intercept's feature is 1
+    return 1 / (1 + math.exp(-logit)) if logit > 0 else 1 - 1 / (1 + math.exp(logit))
+
+
+def load_calibration(folder: Path) -> Calibration:
+    """The calibration in a checkpoint's folder; the defaults where it has none.
+
+    Raises CheckpointError where the file is damaged, or was fitted to other weights than those beside it.
+    """
+    path = folder / CALIBRATION_FILE
+    hint = "fit it again: ragyena train calibrate; or delete the file for the reader's own probabilities"
+    try:
+        values = read_json(path, _LARGEST_FILE)
+    except FileNotFoundError:
+        return Calibration()
+    except (OSError, MalformedError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}", hint=hint
+        ) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is not a JSON object", hint=hint)
+    if values.pop("weights_sha256", None) != weights_digest(folder):
+        raise CheckpointError(f"{path} was fitted to other weights than those beside it", hint=hint)
+    try:
+        return parse(Calibration, values, source=str(path))
+    except ConfigError as error:
+        raise CheckpointError(error.message, hint=hint) from error
+
+
+def save_calibration(folder: Path, calibration: Calibration) -> Path:
+    """Write the calibration of a checkpoint into its folder; it is whole or not there. Raises CheckpointError for a
+    folder that holds no checkpoint, StorageError."""
+    path = folder / CALIBRATION_FILE
+    unfinished = folder / f".{CALIBRATION_FILE}-{os.getpid()}"
+    values = {"weights_sha256": weights_digest(folder), **calibration.model_dump(mode="json")}
+    try:
+        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}", hint="check free space and permissions"
+        ) from error
+    return path

@@ -1,0 +1,270 @@
+"""Fits of a reader's two probabilities that hold for kinds of documents it has not seen.
+
+Each source of questions is left out in turn: what is fitted on the others is judged on it. The features, the strength
+of the regularisation and whether every source weighs the same are those that do best on the sources left out, averaged
+over sources; so is the threshold.
+
+Legend: N questions, F features with the intercept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.errors import TrainingError
+from ragyena.model.confidence import FEATURES, INTERCEPT, Calibration
+from ragyena.reader.reliability import auroc, calibration_error
+
+__all__ = ["LEAST_OF_A_SOURCE", "Examples", "Fit", "SourceScore", "fit_calibration", "score_sources"]
+
+_SUBSETS: tuple[tuple[str, ...], ...] = (
+    ("answer",),
+    ("answer", "null"),
+    ("answer", "null", "margin"),
+    ("answer", "null", "margin", "list", "written"),
+    ("answer", "null", "margin", "list", "written", "written_answer"),
+    ("answer", "null", "margin", "length", "list", "written", "written_answer"),
+    FEATURES,
+)
+_PENALTIES = (0.3, 3.0, 30.0)
+"""Of the squared weights, against the summed log loss of a hundred questions."""
+_THRESHOLDS = np.arange(1, 61) / 100
+_AS_GOOD = 0.005
+"""Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest is
+taken, since a wrong answer costs more than none."""
+LEAST_OF_A_SOURCE = 10
+"""Questions that a source needs to be left out."""
+_STEPS = 50
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Readings of questions that the reader was not trained on."""
+
+    features: Sequence[Mapping[str, float]]
+    """As ``features_of`` gives them."""
+    right: Sequence[bool]
+    """The answer is right; never, where there is none."""
+    missing: Sequence[bool]
+    """What was read holds no answer."""
+    source: Sequence[str]
+    """The kind of documents that each is of: kinds are left out in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceScore:
+    """How true the probabilities are on one source."""
+
+    source: str
+    n: int
+    right: float
+    """Fraction of decisions that are right: an answer that is, or none where there is none."""
+    calibration_error: float
+    auroc: float | None
+    no_answer_error: float
+    no_answer_auroc: float | None
+    withheld_answerable: float | None
+    """Fraction of the answerable questions that are withheld."""
+    withheld_missing: float | None
+    """... of those without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A calibration with its scores on every source."""
+
+    calibration: Calibration
+    left_out: tuple[SourceScore, ...]
+    """Each source by the fit on the others."""
+    pooled: tuple[SourceScore, ...]
+    """Each source by a fit of the same form on all questions, its own included."""
+
+    def mean(self, measure: str, *, pooled: bool = False) -> float:
+        """The mean of a measure over the sources that have it."""
+        values = [getattr(one, measure) for one in (self.pooled if pooled else self.left_out)]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What is fitted, and how."""
+
+    features: tuple[str, ...]
+    penalty: float
+    by_source: bool
+    """Every source weighs the same."""
+
+    def columns(self, examples: Examples) -> Floats:
+        """[N, F]."""
+        rows = [[*(one[name] for name in self.features), 1.0] for one in examples.features]
+        return np.asarray(rows, np.float64)
+
+    def weights(self, w: Floats) -> dict[str, float]:
+        return {name: round(float(value), 6) for name, value in zip((*self.features, INTERCEPT), w)}
+
+    @property
+    def described(self) -> dict[str, Any]:
+        return {"features": self.features, "penalty": self.penalty, "every source weighs the same": self.by_source}
+
+
+def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) -> Fit:
+    """The fit of both probabilities and of the threshold; ``about`` goes into ``Calibration.fitted``.
+
+    Raises TrainingError where the questions are of one source.
+    """
+    source = np.asarray(examples.source)
+    right, missing = np.asarray(examples.right, bool), np.asarray(examples.missing, bool)
+    if len(np.unique(source)) < 2:
+        raise TrainingError(
+            f"a confidence cannot be fitted to {len(source)} questions of one source: none can be left out",
+            hint="give questions of two sources or more",
+        )
+    forms = {"right": _best(examples, right, source), "no_answer": _best(examples, missing, source)}
+    left_out = {name: _left_out(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
+    weights = {name: _fitted(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
+    threshold = _threshold(left_out["right"], right, missing, source)
+    pooled = {name: _sigmoid(forms[name].columns(examples) @ w) for name, w in weights.items()}
+    scores = [_scores(p["right"], p["no_answer"], right, missing, source, threshold) for p in (left_out, pooled)]
+    fitted = {
+        **(about or {}),
+        "questions": len(source),
+        "method": "logistic regression, chosen by the log loss on each source by a fit on the others",
+        "right": forms["right"].described,
+        "no_answer": forms["no_answer"].described,
+        "left_out": [_rounded(one) for one in scores[0]],
+        "pooled": [_rounded(one) for one in scores[1]],
+    }
+    calibration = Calibration(
+        right=forms["right"].weights(weights["right"]),
+        no_answer=forms["no_answer"].weights(weights["no_answer"]),
+        threshold=threshold,
+        fitted=fitted,
+    )
+    return Fit(calibration, tuple(scores[0]), tuple(scores[1]))
+
+
+def score_sources(calibration: Calibration, examples: Examples) -> tuple[SourceScore, ...]:
+    """How true a calibration is on each source."""
+    confidence = np.array([calibration.confidence(one) for one in examples.features])
+    no_answer = np.array([calibration.no_answer_probability(one) for one in examples.features])
+    right, missing = np.asarray(examples.right, bool), np.asarray(examples.missing, bool)
+    source = np.asarray(examples.source)
+    return tuple(_scores(confidence, no_answer, right, missing, source, calibration.threshold))
+
+
+def _pairs(forms: Mapping[str, _Form], right: Any, missing: Any) -> Iterator[tuple[str, _Form, Any]]:
+    yield "right", forms["right"], right
+    yield "no_answer", forms["no_answer"], missing
+
+
+def _best(examples: Examples, truth: npt.NDArray[np.bool_], source: npt.NDArray[Any]) -> _Form:
+    """The form of the least log loss on sources left out, averaged over them; the simpler of equals."""
+    forms = [_Form(*form) for form in product(_SUBSETS, sorted(_PENALTIES, reverse=True), (False, True))]
+    losses = []
+    for form in forms:
+        p = np.clip(_left_out(examples, form, truth, source), 1e-6, 1 - 1e-6)
+        loss = -np.where(truth, np.log(p), np.log(1 - p))
+        losses.append(np.mean([loss[source == name].mean() for name in np.unique(source)]))
+    return forms[int(np.argmin(np.round(losses, 4)))]
+
+
+def _left_out(examples: Examples, form: _Form, truth: npt.NDArray[np.bool_], source: npt.NDArray[Any]) -> Floats:
+    """[N] the probability of each question by the fit on the other sources."""
+    columns, result = form.columns(examples), np.zeros(len(source))
+    for name in np.unique(source):
+        others = source != name
+        w = _logistic_regression(columns[others], truth[others], _weighted(source[others], form), form.penalty)
+        result[~others] = _sigmoid(columns[~others] @ w)
+    return result
+
+
+def _fitted(examples: Examples, form: _Form, truth: npt.NDArray[np.bool_], source: npt.NDArray[Any]) -> Floats:
+    return _logistic_regression(form.columns(examples), truth, _weighted(source, form), form.penalty)
+
+
+def _weighted(source: npt.NDArray[Any], form: _Form) -> Floats:
+    """[N] the weight of each question; a hundred in all."""
+    if not form.by_source:
+        return np.full(len(source), 100 / len(source))
+    _, place, counts = np.unique(source, return_inverse=True, return_counts=True)
+    return np.asarray(100 / len(counts) / counts[place], np.float64)
+
+
+def _logistic_regression(x: Floats, truth: npt.NDArray[np.bool_], weight: Floats, penalty: float) -> Floats:
+    """[F] weights by Newton's method, with the squares of all but the last, the intercept, penalised."""
+    y, w = truth.astype(np.float64), np.zeros(x.shape[1])
+    ridge = np.append(np.full(x.shape[1] - 1, penalty), 1e-6)
+
+    def loss(at: Floats) -> float:
+        logits = x @ at
+        return float((weight * (np.logaddexp(0, logits) - y * logits)).sum() + (ridge * at * at).sum() / 2)
+
+    value = loss(w)
+    for _ in range(_STEPS):
+        p = _sigmoid(x @ w)
+        slope = x.T @ (weight * (p - y)) + ridge * w
+        step = np.linalg.solve((x.T * (weight * p * (1 - p))) @ x + np.diag(ridge), slope)
+        size = 1.0
+        while loss(w - size * step) > value and size > 1e-6:
+            size /= 2
+        w = w - size * step
+        before, value = value, loss(w)
+        if before - value < 1e-10:
+            break
+    return w
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+
+
+def _threshold(
+    confidence: Floats, right: npt.NDArray[np.bool_], missing: npt.NDArray[np.bool_], source: npt.NDArray[Any]
+) -> float:
+    """The threshold of the most right decisions on sources left out, averaged over them."""
+    places = [np.flatnonzero(source == name) for name in np.unique(source)]
+    decided = [np.where(confidence >= threshold, right, missing) for threshold in _THRESHOLDS]
+    share = np.array([np.mean([one[place].mean() for place in places]) for one in decided])
+    return float(_THRESHOLDS[np.flatnonzero(share >= share.max() - _AS_GOOD)[-1]])
+
+
+def _scores(
+    confidence: Floats,
+    no_answer: Floats,
+    right: npt.NDArray[np.bool_],
+    missing: npt.NDArray[np.bool_],
+    source: npt.NDArray[Any],
+    threshold: float,
+) -> list[SourceScore]:
+    scores = []
+    for name in np.unique(source):
+        own = source == name
+        c, n, r, m = confidence[own], no_answer[own], right[own], missing[own]
+        withheld = c < threshold
+        scores.append(
+            SourceScore(
+                source=str(name),
+                n=int(own.sum()),
+                right=float(np.where(withheld, m, r).mean()),
+                calibration_error=calibration_error(c, r),
+                auroc=auroc(c[r], c[~r]),
+                no_answer_error=calibration_error(n, m),
+                no_answer_auroc=auroc(n[m], n[~m]),
+                withheld_answerable=float(withheld[~m].mean()) if (~m).any() else None,
+                withheld_missing=float(withheld[m].mean()) if m.any() else None,
+            )
+        )
+    return scores
+
+
+def _rounded(score: SourceScore) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(score).items()}
