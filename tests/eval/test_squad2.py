@@ -78,8 +78,8 @@ def test_only_articles_with_unanswerable_questions_are_asked(tmp_path: Path) -> 
     questions = [{"id": f"q{i}", "passage_id": f"p{i}", "question": "?", "answers": ["Text"]} for i in range(3)]
     missing = [{"id": "u0", "passage_id": "p0", "question": "?", "answers": []}]
     for name, rows in (("passages", passages), ("questions", questions), ("missing", missing)):
-        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    values = {"questions": ["questions"], "passages": ["passages"], "unanswerable": ["missing"]}
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "unanswerable": ["missing.jsonl"]}
     for same, expected in ((True, ["q0", "q1"]), (False, ["q0", "q1", "q2"])):
         config = parse(EvalConfig, {**values, "same_articles": same}, source="test")
         data = load(data_files(config, tmp_path))
