@@ -34,7 +34,8 @@ class ServeConfig(Strict):
     read_only: bool = False
     """Refuse uploads and deletions."""
     queue: Positive = 128
-    """Questions that may wait for the reader; one more is refused (429)."""
+    """Questions that may wait for the reader; one more is refused (429), as is one that would wait longer than
+    ``serve.timeout_seconds``."""
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     """The most waiting questions that are read together."""
     timeout_seconds: Seconds = 120.0

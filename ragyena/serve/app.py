@@ -54,7 +54,7 @@ def make_app(library: Library) -> FastAPI:
             config=library.config,
             library=library,
             metrics=metrics,
-            questions=QuestionQueue(config.queue, config.batch, metrics),
+            questions=QuestionQueue(config.queue, config.timeout_seconds, config.batch, metrics),
             jobs=Jobs(metrics),
             pages=PageServer(),
         )

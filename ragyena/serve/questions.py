@@ -67,8 +67,9 @@ class Question:
 class QuestionQueue:
     """Questions in, answers out. Made in the event loop; its one thread ends with ``drain``."""
 
-    def __init__(self, limit: int, batch: int, metrics: Metrics) -> None:
-        self._limit, self._batch, self._metrics = limit, batch, metrics
+    def __init__(self, limit: int, seconds: float, batch: int, metrics: Metrics) -> None:
+        """``limit`` questions may wait, and as many as can be answered in ``seconds``; ``batch`` are read together."""
+        self._limit, self._timeout, self._batch, self._metrics = limit, seconds, batch, metrics
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Question] = deque()
         self._changed = threading.Condition()
@@ -96,20 +97,27 @@ class QuestionQueue:
         with self._changed:
             if self._closed:
                 raise StoppingError("the server is ending", hint="ask again when it has been started anew")
-            if len(self._waiting) >= self._limit:
+            if self._is_full():
                 self._drop_given_up()
-            if len(self._waiting) >= self._limit:
+            if self._is_full():
                 self._metrics.refused.labels("queue full").inc()
                 refusal = BusyError(
                     f"{len(self._waiting)} questions wait already", hint="ask again after the seconds of Retry-After"
                 )
-                wait = self._seconds * (len(self._waiting) + self._reading)
-                refusal.retry_after = max(1, min(LONGEST_WAIT, math.ceil(wait)))
+                refusal.retry_after = max(1, min(LONGEST_WAIT, math.ceil(self._wait())))
                 raise refusal
             self._waiting.append(question)
             self._metrics.waiting.set(len(self._waiting))
             self._changed.notify()
         return question
+
+    def _is_full(self) -> bool:
+        """True where one more question would wait too long: it is told so at once, not when its time is up."""
+        return len(self._waiting) >= self._limit or (bool(self._waiting) and self._wait() > self._timeout)
+
+    def _wait(self) -> float:
+        """Seconds that the questions before the next one will take, by those that were answered lately."""
+        return self._seconds * (len(self._waiting) + self._reading)
 
     @property
     def waiting(self) -> int:

@@ -45,6 +45,18 @@ def test_a_chat_is_answered_with_a_citation_at_its_place(ai: OpenAI) -> None:
     assert done.model_extra is not None and done.model_extra["ragyena"]["citations"][0]["quote"] in line
 
 
+def test_earlier_messages_complete_a_follow_up(ai: OpenAI) -> None:
+    first = {"role": "user", "content": "When was the wooden bridge built?"}
+    said = {"role": "assistant", "content": 'Not found in the documents.\n\n[1] bridge.md, line 3: "..."'}
+    done = ai.chat.completions.create(
+        model="ragyena",
+        messages=[first, said, {"role": "user", "content": "And the iron bridge?"}],  # type: ignore[list-item]
+    )
+    assert (done.choices[0].message.content or "").startswith("1932 [1]")
+    assert done.model_extra is not None
+    assert done.model_extra["ragyena"]["question"] == "When was the iron bridge built?"
+
+
 def test_a_chat_streams_the_same_text(ai: OpenAI) -> None:
     messages = [{"role": "user", "content": QUESTION}]
     whole = ai.chat.completions.create(model="ragyena", messages=messages)  # type: ignore[call-overload]

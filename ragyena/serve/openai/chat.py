@@ -80,7 +80,7 @@ class Completion(BaseModel):
     responses=EVENT_STREAM,
 )
 async def chat(body: ChatRequest, request: Request, serving: ServingDependency) -> Response:
-    """Answer the last message of the user from the documents. Earlier messages are not read."""
+    """Answer the last message of the user from the documents. Earlier ones complete a follow-up ("and in 2022?")."""
     served = served_model(serving.library, body.model)
     text = question_of_chat(body)
     settings = settings_of(served, text, body.ragyena)

@@ -1,4 +1,4 @@
-"""Requests of OpenAI's clients: the last message of the user is the question.
+"""Requests of OpenAI's clients: the last message of the user is the question, the earlier ones complete a follow-up.
 
 Fields that steer a generative model (temperature, tools a model may call, and the like) change nothing here and are
 ignored; those that ask for something this server cannot give are refused by name.
@@ -6,13 +6,17 @@ ignored; those that ask for something this server cannot give are refused by nam
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena.config import PipelineConfig
 from ragyena.errors import UsageError
+from ragyena.reader.follow_up import Turn, standalone
 from ragyena.serve.library import Library, ServedIndex
+from ragyena.serve.openai.texts import NOT_FOUND
 from ragyena.serve.problems import NotFoundError
 from ragyena.serve.routes.asking import ask_settings
 from ragyena.serve.schemas import AskRequest, Filters
@@ -30,6 +34,8 @@ __all__ = [
 ]
 
 MODEL = "ragyena"
+MOST_TURNS = 50
+_MARK = re.compile(r" ?\[\d+\]")
 Name = Annotated[str, Field(max_length=300)]
 
 
@@ -148,17 +154,31 @@ def _refuse_tools(choice: str | dict[str, Any] | None) -> None:
         raise UsageError("'tool_choice' asks for a tool, and none is ever called", hint="set it to 'auto' or 'none'")
 
 
-def _last(messages: Any) -> str:
-    """The text of the last message of the user."""
-    said = [content for role, content in messages if role == "user"]
-    if not said:
+def _last(messages: Iterable[tuple[object, object]]) -> str:
+    """The last message of the user as a question that stands alone: what was said before completes a follow-up."""
+    turns: list[Turn] = []
+    for role, content in messages:
+        if role == "user":
+            turns.append(Turn(standalone(_text(content), turns[-MOST_TURNS:])))
+        elif role == "assistant" and turns:
+            turns[-1] = Turn(turns[-1].question, _answer_in(_text(content)))
+    if not turns:
         raise UsageError("there is no message of the user", hint="the last message with role 'user' is the question")
-    content = said[-1]
-    if isinstance(content, str):
-        return content
+    return turns[-1].question
+
+
+def _text(content: object) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
     texts = []
     for part in content if isinstance(content, list) else []:
-        if not isinstance(part, dict) or part.get("type") not in ("text", "input_text"):
+        if not isinstance(part, dict) or part.get("type") not in ("text", "input_text", "output_text"):
             raise UsageError("a message holds something other than text", hint="send the question as text")
         texts.append(str(part.get("text", "")))
     return "\n".join(texts)
+
+
+def _answer_in(message: str) -> str:
+    """The answer that a message of this server holds, without marks and quotes; empty where nothing was found."""
+    answer = message.partition("\n\n")[0]
+    return "" if answer.startswith(NOT_FOUND) else _MARK.sub("", answer).strip()

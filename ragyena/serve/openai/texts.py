@@ -9,6 +9,7 @@ from ragyena.types import Answer, Citation, Passage, place
 
 __all__ = ["Cited", "Written", "write"]
 
+NOT_FOUND = "Not found in the documents."
 EXCERPT = 300
 """Characters of a passage that is quoted where nothing was found."""
 
@@ -76,7 +77,7 @@ def write(answer: Answer, *, sources: bool) -> Written:
 
 def _not_found(answer: Answer) -> Written:
     """Doubt in words, and what comes closest: the candidate that the reader withheld, or the first passage."""
-    text = "Not found in the documents."
+    text = NOT_FOUND
     if answer.closest is not None:
         nearest: Citation | Passage = answer.closest.citation
         quote = answer.closest.citation.quote
