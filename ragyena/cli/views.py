@@ -67,7 +67,8 @@ def evidence_view(evidence: Evidence) -> RenderableType:
     """Each piece line by line, under its place, its headings and its share of the evidence; then the time it took."""
     parts: list[RenderableType] = []
     for number, piece in enumerate(evidence.pieces, 1):
-        detail = f"{piece.score:.0%}, {piece.tokens} tokens"
+        share = f"{piece.score:.0%}" if piece.score >= 0.005 else "under 1%"
+        detail = f"{share}, {piece.tokens} tokens"
         parts.append(_head(number, piece.passage.source, place(piece.passage), detail))
         parts += _file_note(piece.file_state)
         for line in (piece.passage.header, " | ".join(piece.passage.table_header)):
