@@ -49,7 +49,7 @@ class CitationJson(_Json):
     table_header: list[str]
     """Column names of its table; empty where it is none."""
     heading_path: list[str]
-    """Headings the answer stands under, outermost first."""
+    """Headings its passage stands under, outermost first."""
     row: str | None
     """Of an answer in a table: the first cell of its row with its name (`Model: V-20`), null elsewhere."""
     column: str | None

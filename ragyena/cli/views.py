@@ -17,8 +17,6 @@ from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, Sco
 
 __all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "timings_line"]
 
-BEST_PASSAGES = 3
-"""Passages shown where no answer was found and none came close."""
 EXCERPT = 300
 """Characters of a passage shown in a list."""
 _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u2028\u2029]+")
@@ -69,7 +67,8 @@ def evidence_view(evidence: Evidence) -> RenderableType:
     """Each piece line by line, under its place, its headings and its share of the evidence; then the time it took."""
     parts: list[RenderableType] = []
     for number, piece in enumerate(evidence.pieces, 1):
-        detail = f"{piece.score:.0%}, {piece.tokens} tokens"
+        share = f"{piece.score:.0%}" if piece.score >= 0.005 else "under 1%"
+        detail = f"{share}, {piece.tokens} tokens"
         parts.append(_head(number, piece.passage.source, place(piece.passage), detail))
         parts += _file_note(piece.file_state)
         for line in (piece.passage.header, " | ".join(piece.passage.table_header)):
@@ -134,7 +133,7 @@ def _written_view(answer: Answer, console: Console) -> list[RenderableType]:
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
-    """Doubt, and what comes closest; the most promising passages where nothing does."""
+    """Doubt, and what comes closest."""
     parts: list[RenderableType] = [Text("Not found in what was read", style="bold")]
     if not answer.passages:
         return [*parts, Text("  nothing in the index matches the question", style="dim")]
@@ -142,9 +141,9 @@ def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
         parts.append(Text("  the writer found no answer in the evidence", style="dim"))
     else:
         parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
-    parts.append(Text(""))
     if answer.closest is None:
-        return [*parts, Text("  the most promising passages:"), passages_view(answer.passages[:BEST_PASSAGES])]
+        return parts if "write" in answer.timings else [*parts, Text("  and nothing in it comes close", style="dim")]
+    parts.append(Text(""))
     closest = Text("  closest: ").append_text(_text(answer.closest.text, style="bold"))
     parts.append(closest.append(f"  {answer.closest.probability:.0%} likely to be the answer", style="dim"))
     return [*parts, _citation_view(None, answer.closest.citation, console)]

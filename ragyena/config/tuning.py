@@ -45,5 +45,7 @@ class TuneConfig(Strict):
     """Fraction of the others by which epoch and average are chosen."""
     sample_tokens: Positive = 1_024
     """Context length of the questions of the shipped sample where the reader is measured on them."""
+    withheld_less: Fraction = 0.1
+    """Fall of the share of withheld answers from which there is a warning."""
     sample_worse: Fraction = 0.02
     """Fall of the share of right answers on the shipped sample from which there is a warning."""

@@ -19,16 +19,25 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from ragyena import __version__
-from ragyena.config.tools import LISTED, MATCHES, MOST_LISTED, MOST_MATCHES
+from ragyena.config.tools import (
+    EVIDENCE,
+    LISTED,
+    MATCHES,
+    MIN_EVIDENCE,
+    MOST_EVIDENCE,
+    MOST_LISTED,
+    MOST_MATCHES,
+)
 from ragyena.errors import RagyenaError
-from ragyena.integrations.tools import Added, Listed, Matches, ReadText, Tools, answer_words
-from ragyena.schemas import AnswerJson
+from ragyena.integrations.tools import Added, Listed, Matches, ReadText, Tools, answer_words, evidence_words
+from ragyena.schemas import AnswerJson, EvidenceJson
 
 __all__ = ["make_server"]
 
 INSTRUCTIONS = """\
 Answers questions from the user's own documents, with quotes that stand in them word for word. Use `ask` for a question
-with an answer in the documents, `search` to see the passages about a subject, `read_document` to read on around one.
+with an answer in the documents, `select` to gather what bears on a wider one, `search` to see the passages about a
+subject, `read_document` to read on around one.
 Cite the document and its page or lines. Where `ask` finds no answer, say so, or search in other words."""
 
 REPORT_SECONDS = 0.25
@@ -71,6 +80,21 @@ def make_server(tools: Tools) -> MCPServer:
         what asks for several things.
         """
         return _result(lambda: tools.ask(question, filters), answer_words)
+
+    @server.tool(title="Gather evidence", annotations=READS)
+    def select(
+        question: Annotated[str, Field(description="A question in words, or a subject")],
+        tokens: Annotated[
+            int, Field(ge=MIN_EVIDENCE, le=MOST_EVIDENCE, description="Tokens of all pieces together")
+        ] = EVIDENCE,
+        filters: Filters = None,
+    ) -> Annotated[CallToolResult, EvidenceJson]:
+        """Gather the sentences of the user's documents that bear most on a question, each with its place.
+
+        For what has no short answer: a summary, a comparison, an explanation. Write it from these sentences and cite
+        them.
+        """
+        return _result(lambda: tools.select(question, tokens, filters), evidence_words)
 
     @server.tool(title="Search the documents", annotations=READS)
     def search(

@@ -18,7 +18,16 @@ from ragyena.config.tools import LISTED, READ_CHARS
 from ragyena.errors import IndexNotFoundError, UsageError
 from ragyena.files import expanded
 from ragyena.index.storage import locate
-from ragyena.schemas import AnswerJson, CitationJson, MatchJson, PassageJson, answer_json, match_json
+from ragyena.schemas import (
+    AnswerJson,
+    CitationJson,
+    EvidenceJson,
+    MatchJson,
+    PassageJson,
+    answer_json,
+    evidence_json,
+    match_json,
+)
 from ragyena.types import place
 
 if TYPE_CHECKING:  # what loads torch waits for the first call: an assistant waits for its tools to start
@@ -28,7 +37,7 @@ if TYPE_CHECKING:  # what loads torch waits for the first call: an assistant wai
     from ragyena.pipeline import Pipeline
     from ragyena.types import Document, Progress
 
-__all__ = ["Added", "Listed", "Matches", "ReadText", "Tools", "answer_words"]
+__all__ = ["Added", "Listed", "Matches", "ReadText", "Tools", "answer_words", "evidence_words"]
 
 Range = tuple[int | None, int | None]
 """A first and a last line or page, from 1; None for an open end."""
@@ -52,6 +61,11 @@ def answer_words(answer: AnswerJson) -> str:
     written = ", written from the passages below" if answer.kind == "written" else ""
     evidence = [f"[{n}] {_evidence(each)}" for n, each in enumerate(answer.citations, 1)]
     return "\n\n".join(["\n".join([*lines, f"({answer.confidence:.0%} confident{written})"]), *evidence])
+
+
+def evidence_words(evidence: EvidenceJson) -> str:
+    """Pieces of evidence with their places."""
+    return _numbered(evidence.evidence) or "Nothing in the index matches."
 
 
 def _evidence(citation: CitationJson) -> str:
@@ -232,16 +246,20 @@ class Tools:
 
     def ask(self, question: str, filters: Mapping[str, str] | None = None) -> AnswerJson:
         """Answer a question, as ``Pipeline.ask`` does and with its errors. Passages come with no answer alone."""
-        from ragyena.pipeline import Pipeline, checked_question
+        from ragyena.pipeline import checked_question
 
         checked_question(question)
         with self._turn:
-            index = self._current()
-            if self._pipeline is None:
-                self._pipeline = Pipeline.open(index, settings=self.config)
-            self._pipeline.refresh()
-            answer = answer_json(self._pipeline.ask(question, filters=filters))
+            answer = answer_json(self._reading().ask(question, filters=filters))
         return answer if answer.answer is None else answer.model_copy(update={"passages": []})
+
+    def select(self, question: str, tokens: int, filters: Mapping[str, str] | None = None) -> EvidenceJson:
+        """The sentences of ``tokens`` tokens that bear most on a question, as ``Pipeline.select`` chooses them."""
+        from ragyena.pipeline import checked_question
+
+        checked_question(question)
+        with self._turn:
+            return evidence_json(self._reading().select(question, tokens=tokens, filters=filters))
 
     def search(self, query: str, limit: int, filters: Mapping[str, str] | None = None) -> Matches:
         """The best ``limit`` passages, as ``Index.search`` finds them and with its errors."""
@@ -330,6 +348,16 @@ class Tools:
 
         with Index.open(self.folder, create=True, lazy=True, settings=self.config) as made:
             return made.add(paths, progress=progress)
+
+    def _reading(self) -> Pipeline:
+        """The pipeline on the current index, in a turn."""
+        from ragyena.pipeline import Pipeline
+
+        index = self._current()
+        if self._pipeline is None:
+            self._pipeline = Pipeline.open(index, settings=self.config)
+        self._pipeline.refresh()
+        return self._pipeline
 
     def _current(self) -> Index:
         """The index with what others have written to it, in a turn."""

@@ -87,6 +87,8 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
     citations: list[Citation] = []
     for span in _evidence(reading):
         citation = _citation(span, context.passages[span.slot].passage, store, mark=marked)
+        if citations and not marked and _is_heading(citation):
+            continue
         if not any(_overlap(citation, other) for other in citations):
             citations.append(citation)
             if len(citations) == 1 < limit and reading.kind == "extracted":
@@ -192,6 +194,11 @@ def _whole_lines(text: str, start: int, end: int) -> tuple[int, int]:
     last = text.find("\n", end)
     last = len(text) if last < 0 else last
     return start - len(text[first:start].lstrip()), end + len(text[end:last].rstrip())
+
+
+def _is_heading(citation: Citation) -> bool:
+    """True for the words of a heading, which decide nothing."""
+    return citation.quote.strip("#= ") in citation.heading_path
 
 
 def _lines(text: str, start: int, end: int) -> int:

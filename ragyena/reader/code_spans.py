@@ -10,9 +10,11 @@ import re
 
 __all__ = ["whole_code"]
 
-_MOST = 0.6
+_MOST = 0.5
 """Share of a line's code from which an answer stands for the whole line."""
-_BEFORE = re.compile(r"(?:\w+[._/@:-]+|[./~-]+)+$")
+_SET = re.compile(r"[:=]\s*[\"'\[(]?$")
+"""Before a value, which is whole without its name."""
+_BEFORE = re.compile(r"[\w./@:~-]*[./@:_~-]$")
 _AFTER = re.compile(r"(?:[._/@:-]+\w+)+")
 _PROMPT = re.compile(r"\s*(?:[$%#>] |>>> |PS [^>\n]*> )?")
 _COMMENT = re.compile(r"\s+(?:#|//|--) .*$")
@@ -25,7 +27,7 @@ def whole_code(text: str, start: int, end: int) -> tuple[int, int]:
     """[start, end) of code, grown to whole words of it, and to the whole command where it covers most of a line.
 
     A command goes on where its line ends in a backslash; prompts and comments behind it are left out. Comments are
-    words: they grow to no line.
+    words, and values of settings are whole: they grow to no line.
     """
     if start == end:
         return start, end
@@ -33,7 +35,8 @@ def whole_code(text: str, start: int, end: int) -> tuple[int, int]:
         start = before.start()
     if text[end - 1].isalnum() and (after := _AFTER.match(text, end, end + _REACH)):
         end = after.end()
-    if _REMARK.search(text, text.rfind("\n", 0, start) + 1, start):
+    line = text.rfind("\n", 0, start) + 1
+    if _REMARK.search(text, line, start) or _SET.search(text, line, start):
         return start, end
     first, last = _command(text, start, end)
     covered = len("".join(text[max(start, first) : min(end, last)].split()))

@@ -85,6 +85,13 @@ class Tuned:
                 f"the reader got worse on other documents (the shipped sample: {self.sample.right.before:.0%} right "
                 f"before, {self.sample.right.after:.0%} after): use it for these documents alone"
             )
+        for one in (self.held_out, self.sample):
+            if one and one.withheld.before - one.withheld.after > self.config.withheld_less:
+                said.append(
+                    f"the reader withholds fewer answers ({one.withheld.before:.0%} of the answerable ones before, "
+                    f"{one.withheld.after:.0%} now), wrong ones too: raise --threshold, or add questions without answer"
+                )
+                break
         return tuple(said)
 
 

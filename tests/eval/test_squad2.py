@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from ragyena.config import EvalConfig, parse
 from ragyena.eval.metrics import score
+from ragyena.eval.questions import data_files, load
 from ragyena.eval.squad2 import Asked, best_threshold, squad2
 
 
@@ -66,3 +71,17 @@ def test_both_kinds_of_questions_are_needed() -> None:
     assert squad2(CASES[:4], threshold=0.5, resamples=100, seed=0) is None
     assert squad2(CASES[4:], threshold=0.5, resamples=100, seed=0) is None
     assert squad2([], threshold=0.5, resamples=100, seed=0) is None
+
+
+def test_only_articles_with_unanswerable_questions_are_asked(tmp_path: Path) -> None:
+    passages = [{"id": f"p{i}", "title": title, "context": f"Text {i}."} for i, title in enumerate(("A", "A", "B"))]
+    questions = [{"id": f"q{i}", "passage_id": f"p{i}", "question": "?", "answers": ["Text"]} for i in range(3)]
+    missing = [{"id": "u0", "passage_id": "p0", "question": "?", "answers": []}]
+    for name, rows in (("passages", passages), ("questions", questions), ("missing", missing)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"questions": ["questions.jsonl"], "passages": ["passages.jsonl"], "unanswerable": ["missing.jsonl"]}
+    for same, expected in ((True, ["q0", "q1"]), (False, ["q0", "q1", "q2"])):
+        config = parse(EvalConfig, {**values, "same_articles": same}, source="test")
+        data = load(data_files(config, tmp_path))
+        assert [question.id for question in data.answerable] == expected
+        assert [question.id for question in data.unanswerable] == ["u0"]

@@ -144,6 +144,7 @@ def test_an_index_of_files_can_be_searched_and_is_not_emptied(tmp_path: Path) ->
         assert [Path(path).name for path in index.sources()] == ["tea.md"]
 
 
+@pytest.mark.slow
 def test_example(tmp_path: Path) -> None:
     """The chain of docs/langchain.md over a folder."""
     example = Path(__file__).parents[2] / "docs" / "examples" / "langchain_chain.py"

@@ -83,7 +83,7 @@ async def test_a_client_asks_searches_and_reads(ragyena: Ragyena, small_index: P
     async with over_stdio(ragyena, "--index", small_index, "--pipeline", recipe) as client:
         assert client.server_info.name == "ragyena" and client.instructions
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"ask", "search", "read_document", "list_documents"}
+        assert set(tools) == {"ask", "select", "search", "read_document", "list_documents"}
         for tool in tools.values():
             assert tool.description and tool.output_schema and tool.annotations and tool.annotations.read_only_hint
 
@@ -102,6 +102,10 @@ async def test_a_client_asks_searches_and_reads(ragyena: Ragyena, small_index: P
         offset = cited.start - read.structured_content["start"]
         assert read.structured_content["text"][offset:].startswith(cited.quote)
 
+        chosen = await client.call_tool("select", {"question": "When was the iron bridge built?", "tokens": 64})
+        validate(chosen.structured_content, tools["select"].output_schema)
+        assert chosen.structured_content["tokens"] <= 64 and chosen.structured_content["evidence"]
+        assert chosen.structured_content["evidence"][0]["text"] in chosen.content[0].text
         found = await client.call_tool("search", {"query": "keeper of the lamp", "limit": 1})
         validate(found.structured_content, tools["search"].output_schema)
         assert found.structured_content["matches"][0]["document"].endswith("lamp.txt")

@@ -134,6 +134,7 @@ def test_nobody_listens(pipeline: Pipeline) -> None:
             writer_of(pipeline, ChatServer(url=url), model=model)
 
 
+@pytest.mark.slow
 def test_on_the_command_line(
     small_index: Path, small_config: PipelineConfig, server: ChatServer, tmp_path: Path
 ) -> None:

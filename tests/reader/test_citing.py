@@ -129,6 +129,17 @@ def test_what_decides_is_cited_and_what_hardly_counts_is_not() -> None:
     assert quotes == ["The new bridge was built in 1932 by Ada Stone.", "A plaque says so: built in 1932."]
 
 
+def test_a_heading_decides_nothing() -> None:
+    text = "# Subletting\n\nThe tenant may not sublet. Nobody may."
+    under = replace(passage(text, 0, len(text)), heading_path=("Subletting",))
+    heading = span(text, "Subletting", score=0.5)
+    read = reading("no", span(text, "tenant"), heading, span(text, "Nobody", score=0.4), kind="no")
+    quotes = [citation.quote for citation in cite(read, context(under), Shelf({1: text}), limit=3)]
+    assert quotes == ["The tenant may not sublet.", "Nobody may."]
+    (only,) = cite(reading("no", heading, kind="no"), context(under), Shelf({1: text}), limit=3)
+    assert only.quote == "# Subletting"
+
+
 def test_what_is_withheld_has_no_evidence_but_a_candidate_with_its_place() -> None:
     whole = context(passage(TEXT, 0, len(TEXT)))
     best, faint = span(TEXT, "1932", score=0.001), span(TEXT, "1932", score=1e-9)

@@ -12,11 +12,14 @@ from command_line import Ragyena
 
 from ragyena.config import PipelineConfig, TuneConfig
 from ragyena.errors import DataError, UsageError
+from ragyena.eval.metrics import Estimate
 from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
+from ragyena.tune.fit import Fitted
+from ragyena.tune.measure import Compared, Share
 from ragyena.tune.places import Located
 from ragyena.tune.questions import OwnQuestion
-from ragyena.tune.run import split_questions, tune
+from ragyena.tune.run import Tuned, split_questions, tune
 from ragyena.types import Passage, Silent
 
 TOWNS = ("Ashby", "Belmont", "Corwen", "Dunmore", "Elgin", "Fenwick", "Girvan", "Harlow")
@@ -178,3 +181,22 @@ def test_the_shipped_reader_gains_or_a_warning_says_that_it_does_not(tmp_path: P
     gained = tuned.held_out.right.after >= tuned.held_out.right.before
     assert gained or any("held-out" in warning for warning in tuned.warnings)
     assert tuned.sample.right.after > 0.8 * tuned.sample.right.before
+
+
+def test_warnings_say_what_got_worse() -> None:
+    def compared(right: Share, withheld: Share) -> Compared:
+        return Compared(20, 5, right, right, withheld, Estimate(0.0, -1.0, 1.0), 1.0, grouped=True)
+
+    def warnings(held_out: Compared, sample: Compared, loss_after: float = 1.0) -> tuple[str, ...]:
+        fitted = Fitted(1.0, 2.0, loss_after, 100, 1.0, interrupted=False)
+        return Tuned(
+            Path("out"), "small", 30, (), 20, 5, True, TuneConfig(), fitted, 1.0, held_out, sample
+        ).warnings  # fmt: skip
+
+    fine = compared(Share(0.4, 0.5), Share(0.3, 0.25))
+    assert warnings(fine, fine) == ()
+    assert "gained nothing" in warnings(fine, fine, loss_after=2.5)[0]
+    assert "keep the reader you have" in warnings(compared(Share(0.5, 0.4), Share(0.3, 0.3)), fine)[0]
+    assert "worse on other documents" in warnings(fine, compared(Share(0.5, 0.4), Share(0.3, 0.3)))[0]
+    (less,) = warnings(fine, compared(Share(0.5, 0.5), Share(0.31, 0.07)))
+    assert "31%" in less and "7%" in less and "--threshold" in less
