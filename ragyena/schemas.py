@@ -51,9 +51,9 @@ class CitationJson(_Json):
     heading_path: list[str]
     """Headings its passage stands under, outermost first."""
     row: str | None
-    """Of an answer in a table: the first cell of its row with its name (`Model: V-20`), null elsewhere."""
+    """The first cell of the row of an answer in a table, with its name (`Model: V-20`); null elsewhere."""
     column: str | None
-    """Of an answer in a table: the name of its column, null where it has none."""
+    """The name of the column of an answer in a table; null where it has none."""
     score: float
     """Probability of this place under the reader."""
     file_state: types.FileState | None
@@ -192,7 +192,7 @@ class AnswerJson(_Json):
     no_answer_probability: float
     """Weight of there being no answer under the reader's softmax; not calibrated."""
     closest: ClosestJson | None
-    """Where the answer is withheld, the candidate that came closest; null where nothing did, and for other kinds."""
+    """The candidate that came closest to an answer that is withheld; null where nothing did, and for other kinds."""
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
     sentences: list[SentenceJson]

@@ -282,7 +282,7 @@ class Citation:
     heading_path: tuple[str, ...] = ()
     """The headings that the passage stands under, outermost first."""
     row: str | None = None
-    """Of an answer in a table: the first cell of its row with its name, ``Model: V-20``; ``quote`` is the whole row."""
+    """The first cell of the row of an answer in a table, with its name, ``Model: V-20``; ``quote`` is the whole row."""
     column: str | None = None
     """The name of the answer's column; None where it has none, and outside tables."""
 
@@ -329,7 +329,7 @@ class Answer:
     passages: tuple[ScoredPassage, ...]
     """The packed passages, best first by the reader's scores; look here where the answer is withheld."""
     closest: Closest | None = None
-    """Where the answer is withheld, the candidate that came closest; None where nothing did."""
+    """The candidate that came closest to an answer that is withheld; None where nothing did."""
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
     sentences: tuple[WrittenSentence, ...] = ()

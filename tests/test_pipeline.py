@@ -26,7 +26,7 @@ def pipeline(small_index: Path, small_config: PipelineConfig) -> Iterator[Pipeli
 
 
 def places(answer: Answer) -> list[tuple[str, str]]:
-    """What is cited; scores of contexts read together differ in their last digits."""
+    """The places cited; scores of contexts read together differ in their last digits."""
     return [(citation.source, citation.quote) for citation in answer.citations]
 
 

@@ -60,7 +60,7 @@ def command(
 
 
 class _Conversation:
-    """What was said, and what the commands do."""
+    """A conversation: its turns, and its commands."""
 
     def __init__(self, pipeline: Pipeline, console: Console, filters: dict[str, str]) -> None:
         from ragyena.reader.follow_up import Turn
@@ -170,7 +170,7 @@ class _Conversation:
 
 
 def _lines(pipeline: Pipeline) -> Iterator[str]:
-    """What is typed, line by line, with history and completion; without a terminal the lines of stdin."""
+    """Typed lines, with history and completion; without a terminal the lines of stdin."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         for line in sys.stdin.buffer:
             yield line.decode("utf-8", errors="replace")

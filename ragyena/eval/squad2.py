@@ -21,7 +21,7 @@ class Asked:
     text: str
     """The answer as it would be without a threshold."""
     score: Score
-    """Of ``text``; against the empty string where there is no answer (``metrics.score``)."""
+    """Scores of ``text``; against the empty string where there is no answer (``metrics.score``)."""
     confidence: float
 
 

@@ -158,7 +158,7 @@ def verify(folder: Path, *, repair: bool = False, progress: Progress | None = No
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a check found: counts of the store, if it can be read, and problems."""
+    """The result of a check: counts of the store, if it can be read, and problems."""
 
     counts: StoreCounts | None
     lasting: tuple[str, ...]

@@ -26,7 +26,7 @@ __all__ += ["save_calibration"]
 
 CALIBRATION_FILE = "calibration.json"
 Form = Literal["span", "list", "written"]
-"""How an answer was found: one span, several of one passage, or written token by token."""
+"""The way an answer was found: one span, several of one passage, or written token by token."""
 
 INTERCEPT = "intercept"
 FEATURES = ("answer", "null", "margin", "length", "list", "written", "written_answer", "written_null")

@@ -33,7 +33,7 @@ _SUBSETS: tuple[tuple[str, ...], ...] = (
     FEATURES,
 )
 _PENALTIES = (0.3, 3.0, 30.0)
-"""Of the squared weights, against the summed log loss of a hundred questions."""
+"""Weight of the squared weights against the summed log loss of a hundred questions."""
 _THRESHOLDS = np.arange(1, 61) / 100
 _AS_GOOD = 0.005
 """Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest is
@@ -54,14 +54,14 @@ class Examples:
     right: Sequence[bool]
     """The answer is right; never, where there is none."""
     missing: Sequence[bool]
-    """What was read holds no answer."""
+    """True where what was read holds no answer."""
     source: Sequence[str]
     """The kind of documents that each is of: kinds are left out in turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceScore:
-    """How true the probabilities are on one source."""
+    """Measures of the probabilities on one source."""
 
     source: str
     n: int
@@ -96,7 +96,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What is fitted, and how."""
+    """The choices of a fit."""
 
     features: tuple[str, ...]
     penalty: float
@@ -153,7 +153,7 @@ def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) 
 
 
 def score_sources(calibration: Calibration, examples: Examples) -> tuple[SourceScore, ...]:
-    """How true a calibration is on each source."""
+    """Measures of a calibration on each source."""
     confidence = np.array([calibration.confidence(one) for one in examples.features])
     no_answer = np.array([calibration.no_answer_probability(one) for one in examples.features])
     right, missing = np.asarray(examples.right, bool), np.asarray(examples.missing, bool)

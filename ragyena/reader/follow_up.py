@@ -154,7 +154,7 @@ _RANK = re.compile(
     r"young|long|short|cheap|fast|slow)est|\d+(?:st|nd|rd|th))$",
     re.IGNORECASE,
 )
-"""What names one of several without saying of what."""
+"""A word that names one of several without the noun."""
 
 
 def _bare(value: str) -> str:
@@ -322,7 +322,7 @@ def _with_subject(question: str, last: Turn) -> str:
 
 
 def _role(words: Sequence[str], at: int, bare: str) -> str | None:
-    """What the pronoun at ``at`` stands for: a thing, a person or a place; None where it points at nothing before."""
+    """The referent of the pronoun at ``at``: a thing, a person or a place; None where it points at nothing before."""
     following = words[at + 1].strip("?!.,;:").lower() if at + 1 < len(words) else ""
     if bare in _PERSONS or bare == "her" or _OWNED.get(bare) == "person":
         return "person"
@@ -346,7 +346,7 @@ def _owns(words: Sequence[str], at: int) -> bool:
 
 
 def _subject(last: Turn, role: str, *, plural: bool) -> str:
-    """What the pronoun of a follow-up stands for."""
+    """The referent of the pronoun of a follow-up."""
     answer = last.answer.strip().rstrip(".")
     words = last.question.rstrip(" ?!.").split()
     asked = next((word.lower() for word in words if word.lower() in _QUESTION_WORDS), "")

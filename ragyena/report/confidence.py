@@ -23,7 +23,7 @@ Readings = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 def confidence_section(compared: Compared) -> Section | None:
-    """How far each reader's confidence can be relied on."""
+    """The reliability of each reader's confidence."""
     conditions = {
         str(condition["title"]): [(run.label, _figures(run, name)) for run in compared.runs]
         for name, condition in compared.conditions.items()

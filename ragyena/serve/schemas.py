@@ -69,7 +69,7 @@ class TurnJson(_Request):
 class AskRequest(_Request):
     question: Text
     history: Annotated[list[TurnJson], Field(max_length=50)] = []
-    """What was asked before, oldest first, each `question` as the answer gave it: a follow-up ("and in 2022?") is made
+    """Earlier turns, oldest first, each `question` as the answer gave it: a follow-up ("and in 2022?") is made
     a whole question by it, which is the `question` of the answer."""
     index: Name | None = None
     """Name of the index; the first of the server where there is none."""

@@ -41,11 +41,11 @@ class _Judged(NamedTuple):
     answer: float
     """The log probability of the answer."""
     null: float
-    """That of there being none."""
+    """The probability of there being none."""
     margin: float
     """By how much the best span's log probability exceeds that of the next which does not overlap it."""
     tokens: int
-    """Of the best span."""
+    """The probability of the best span."""
     right: bool
     missing: bool
     question: int

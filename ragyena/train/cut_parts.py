@@ -50,7 +50,7 @@ class Cutter:
     tokenizer: Tokenizer
     passage_tokens: int
     folder: Path
-    """Where the parts are kept."""
+    """The folder in which the parts are kept."""
     processes: int = 1
 
     def cut(self, texts: Iterable[Document]) -> Iterator[CutText]:

@@ -60,7 +60,7 @@ class Run:
 
 
 def process_count(wanted: int | None, device: str) -> int:
-    """How many processes are to be started here: those wanted, else one a GPU; one where ``torchrun`` started this
+    """The number of processes to start here: those wanted, else one a GPU; one where ``torchrun`` started this
     process. Raises UsageError for more than there are GPUs, MissingDependencyError for a device that is not there."""
     if "WORLD_SIZE" in os.environ:
         return 1

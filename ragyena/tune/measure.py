@@ -67,7 +67,7 @@ class Compared:
     """Right answers; of a question without an answer, one that is withheld."""
     f1: Share
     withheld: Share
-    """Of the questions that have an answer, those without one given."""
+    """The questions that have an answer and were given none."""
     gain: Estimate
     """Right answers after less before, in percent points, with a 95% interval (paired bootstrap over documents)."""
     p: float

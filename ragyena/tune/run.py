@@ -67,7 +67,7 @@ class Tuned:
     config: TuneConfig
     fitted: Fitted
     minutes: float
-    """Of the whole, measurements included."""
+    """Seconds of the whole, measurements included."""
     held_out: Compared | None
     sample: Compared | None
     """The shipped sample's dev questions. Both are None after an interrupt."""

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class ChatServer:
-    """How it replies, and what it was asked."""
+    """The way it replies, and the requests it got."""
 
     text: str = "The iron bridge was built in 1932 [1]."
     stream: bool = True
