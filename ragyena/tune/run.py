@@ -23,6 +23,7 @@ from ragyena.reader.reader import Reader, chosen_dtype
 from ragyena.readers import reader_folder
 from ragyena.train.reader_task import STORAGE
 from ragyena.tune.card import model_card
+from ragyena.tune.confidence import refit
 from ragyena.tune.contexts import Example, make_examples
 from ragyena.tune.fit import Fitted, Tuner
 from ragyena.tune.measure import Compared, answers_of, compare
@@ -176,7 +177,10 @@ def tune(
     save_calibration(out, reader.calibration)
     if fitted.interrupted:
         return result
-    tuned = Reader.open(settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)}))
+    as_tuned = settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)})
+    unseen = [*chosen.validation, *(one for one in sample.train if one not in replayed)]
+    save_calibration(out, refit(Reader.open(as_tuned), unseen, measured[1][1], progress))
+    tuned = Reader.open(as_tuned)
     after = [answers_of(tuned, *one, progress) for one in measured]
     result = replace(
         result,
