@@ -191,7 +191,7 @@ def _place_of(words: Sequence[str], preposition: str, value: str) -> tuple[int, 
             whole = first >= 0 and lowered[first : numbered[-1]] == leading
             return (first if whole else numbered[-1]), numbered[-1] + 1
     phrases = _phrases(words)
-    same = [(s, e) for s, e in phrases if _stem(lowered[e - 1]) == _stem(head)]
+    same = [(s, at + 1) for s, e in phrases for at in range(s, e) if _stem(lowered[at]) == _stem(head)]
     if same:
         return same[-1]
     if value[:1].isupper() and (names := [(s, e) for s, e in _names(words) if not words[s].isdecimal()]):
