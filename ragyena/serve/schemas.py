@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ragyena.config import EvidenceConfig, PackerConfig, ReaderConfig, RetrieverConfig
 from ragyena.schemas import MatchJson
@@ -58,6 +59,11 @@ def _limits(config: type[BaseModel], name: str) -> list[object]:
     return list(config.model_fields[name].metadata)
 
 
+def _one_of_two(first: str, second: str) -> JsonDict:
+    """A rule of a schema: two whole numbers, of which a request gives one at most."""
+    return {"not": {"required": [first, second], "properties": {name: {"type": "integer"} for name in (first, second)}}}
+
+
 class TurnJson(_Request):
     """A question that was asked before, and its answer."""
 
@@ -87,6 +93,8 @@ class AskRequest(_Request):
 
 
 class SelectRequest(_Request):
+    model_config = ConfigDict(json_schema_extra=_one_of_two("passages", "tokens"))
+
     question: Text
     index: Name | None = None
     passages: Annotated[int | None, *_limits(EvidenceConfig, "passages")] = None

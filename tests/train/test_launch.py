@@ -54,7 +54,7 @@ def test_two_processes_train_as_one_with_the_whole_batch(
     summary = json.loads((tmp_path / "two" / "summary.json").read_text(encoding="utf-8"))
     assert summary["processes"] == 2
     assert sorted(p.name for p in (tmp_path / "two" / "student" / "checkpoint").iterdir()) == [
-        "config.json", "model.safetensors", "tokenizer.json"
+        "calibration.json", "config.json", "model.safetensors", "tokenizer.json"
     ]  # fmt: skip
 
 

@@ -19,11 +19,12 @@ import yaml
 
 from ragyena import recipes
 from ragyena.config import CausalModelConfig, LanguageTrainConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, TrainingError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.language_model import CausalLM
 from ragyena.train import loop
-from ragyena.train.lm_data import Stream
+from ragyena.train.lm_data import Stream, prose_record
 from ragyena.train.lm_task import LanguageTask
 from ragyena.train.log import read_log
 from ragyena.train.loop import StageResult, run
@@ -200,8 +201,13 @@ def test_two_processes_compute_what_one_does(packed: Path, tmp_path: Path) -> No
     """torchrun on two CPU processes: the same losses, held-out losses and weights, but for the order of sums."""
     values = recipe(tokens=64 * 25, held_out_tokens=800)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
+    record = json.dumps(prose_record(LanguageTrainConfig.model_validate(values).data, tokenizer)).encode()
+    recorded = tmp_path / "prose.npz"
+    with np.load(packed) as arrays:
+        np.savez(recorded, **arrays, made_of=np.frombuffer(record, np.uint8))
     for processes in (1, 2):
-        done = command(tmp_path, packed, processes=processes)
+        done = command(tmp_path, recorded, processes=processes)
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count("model:") == 1  # one process speaks
     one, two = (read_log(tmp_path / str(n) / "model" / "log.jsonl") for n in (1, 2))
