@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -267,10 +268,9 @@ class ReaderTask(ContextTask):
         if len(self.sampler.held_out):
             fit = calibrate(self.model, self.sampler, self.dtype, progress)
             self.calibration = fit.calibration
-            measured |= {
-                "held-out questions": float(fit.calibration.fitted["questions"]),
-                **{f"left-out {name}": fit.mean(measure) for name, measure in _LEFT_OUT.items()},
-            }
+            left_out = {f"left-out {name}": fit.mean(measure) for name, measure in _LEFT_OUT.items()}
+            measured["held-out questions"] = float(fit.calibration.fitted["questions"])
+            measured |= {name: value for name, value in left_out.items() if math.isfinite(value)}
         return measured
 
     def save_beside(self, folder: Path) -> None:

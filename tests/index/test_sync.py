@@ -200,6 +200,7 @@ class Follower:
             stderr=subprocess.PIPE,
             text=True,
             env=ragyena.environment(),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
         )
         self._lines: Queue[str] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
