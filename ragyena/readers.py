@@ -21,8 +21,8 @@ GROUP = "ragyena.readers"
 SMALL = "small"
 """The reader in the package."""
 _SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
-_OFFERED = {"base": "pip install ./readers/base in a checkout of ragyena"}
-"""Readers that are kept beside the package, and how each is installed."""
+_OFFERED = {"base": "this version ships none: train it (recipe reader-base), then `ragyena reader package`"}
+"""Readers that are made beside the package, and how each is had."""
 
 
 def installed_readers() -> dict[str, EntryPoint | None]:
