@@ -19,6 +19,7 @@ from ragyena.eval.retrieval import RetrievalReport
 from ragyena.eval.run import EvaluationResult, Finished, FrozenPart, Watcher
 from ragyena.parsing import read_json
 from ragyena.report import model
+from ragyena.report.documents import DOCUMENT_COLUMNS
 
 __all__ = ["Printer", "comparison_lines", "document_lines", "evidence_lines"]
 
@@ -145,25 +146,14 @@ def _groups(table: model.Table) -> list[tuple[str, list[Sequence[model.Cell]]]]:
     return [group for group in groups if group[1]]
 
 
-_COLUMNS = {
-    "right": "right",
-    "f1": "F1",
-    "withheld": "withheld",
-    "evidence_packed": "packed",
-    "cited": "cited",
-    "calibration_error": "ECE",
-    "auroc": "AUROC",
-}
-
-
 def document_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """The figures of the task ``documents``: a line for each type of answer and each kind of document, and what was
     true at each confidence."""
     for name, condition in report["conditions"].items():
         yield f"{report['reader']['name']}, {name}: {condition['questions']:,} questions, in percent (95% interval)"
-        yield f"  {'':17}{'n':>6}" + "".join(f"{column:>15}" for column in _COLUMNS.values())
+        yield f"  {'':17}{'n':>6}" + "".join(f"{column:>15}" for column in DOCUMENT_COLUMNS.values())
         for group, figures in condition["groups"].items():
-            shown = (figures.get(column) for column in _COLUMNS)
+            shown = (figures.get(column) for column in DOCUMENT_COLUMNS)
             cells = ("-" if f is None else _interval(*f[:3]) for f in shown)
             yield f"  {group:17}{figures['n']:>6}" + "".join(f"{cell:>15}" for cell in cells)
         yield "  packed: the evidence was read; cited: the best candidate lies in it; ECE, AUROC: of the confidence"

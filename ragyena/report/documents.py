@@ -14,9 +14,9 @@ from ragyena.report.confidence import coverage_blocks, reliability_blocks
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
 from ragyena.report.numbers import difference
 
-__all__ = ["documents_sections"]
+__all__ = ["DOCUMENT_COLUMNS", "documents_sections"]
 
-_COLUMNS = {
+DOCUMENT_COLUMNS = {
     "right": "right",
     "f1": "F1",
     "withheld": "withheld",
@@ -25,6 +25,7 @@ _COLUMNS = {
     "calibration_error": "ECE",
     "auroc": "AUROC",
 }
+"""The figures of a group of answers, and what they are called."""
 _DRAWN = {"right": "right, %", "withheld": "withheld, %"}
 _MEASURES = {"right": "right", "f1": "F1", "withheld": "withheld", "brier": "1 - Brier score"}
 
@@ -73,7 +74,7 @@ def _figures(title: str, readings: Sequence[tuple[str, Figured]]) -> list[Block]
             rows.append(Group(group))
         for name, condition in readings:
             if figures := condition.get("groups", {}).get(group):
-                cells = [_cell(figures.get(column)) for column in _COLUMNS]
+                cells = [_cell(figures.get(column)) for column in DOCUMENT_COLUMNS]
                 rows.append([name if len(readings) > 1 else group, f"{figures['n']:,}", *cells])
     text = (
         f"{title[0].upper()}{title[1:]}, in percent with 95% intervals of a bootstrap over documents. A span or "
@@ -81,7 +82,10 @@ def _figures(title: str, readings: Sequence[tuple[str, Figured]]) -> list[Block]
         "word is, a question without an answer where none is given. Packed: all evidence was in what was read; cited: "
         "the best candidate lies in the evidence. ECE and AUROC are of the confidence, withheld answers included."
     )
-    return [Text(text), Figures(charts, Table(["reader" if len(readings) > 1 else "", "n", *_COLUMNS.values()], rows))]
+    return [
+        Text(text),
+        Figures(charts, Table(["reader" if len(readings) > 1 else "", "n", *DOCUMENT_COLUMNS.values()], rows)),
+    ]
 
 
 def _cell(figure: Sequence[float] | None) -> Cell:
