@@ -3,8 +3,8 @@
 By rules, on the words alone. Three kinds are known:
 
 - a fragment ("and in 2022?", "what about the Vienna office?") takes the place of what it varies in the question before:
-  what stands after the same preposition, what is of the same type (year, date, number), what has the same head noun, or
-  else the last name or phrase in it;
+  what stands after the same preposition, what is of the same type (year, quarter, month, day), what has the same head
+  noun, or else the last name or phrase in it;
 - a bare question word ("why?", "by whom?", "since when?") asks for more about the question before;
 - a pronoun ("how heavy is it?", "who are its owners?") stands for the answer before, where that is a name or a short
   phrase, or else for what the question before was about.
@@ -19,30 +19,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragyena.documents.words import read_words
+from ragyena.reader.question_phrases import (
+    AUXILIARIES,
+    DETERMINERS,
+    PREPOSITIONS,
+    QUESTION_WORDS,
+    could_be_verb,
+    end_of_phrase,
+    name_phrases,
+    noun_phrases,
+    stem,
+)
 
 __all__ = ["Turn", "standalone"]
 
 _OPENINGS = read_words(__file__, "follow_up_openings")
-_PREPOSITIONS = frozenset(read_words(__file__, "prepositions"))
-_QUESTION_WORDS = frozenset(read_words(__file__, "question_words"))
-_AUXILIARIES = frozenset(read_words(__file__, "auxiliaries"))
-_DETERMINERS = frozenset(read_words(__file__, "determiners"))
+_BARE = frozenset(read_words(__file__, "bare_question_endings"))
 
 _THINGS = frozenset(("it", "they", "them", "that", "this", "these", "those", "that one", "this one", "the same"))
 _PERSONS = frozenset(("he", "she", "him"))
 _OWNED = {"its": "thing", "their": "thing", "theirs": "thing", "his": "person", "hers": "person"}
 _PLACES = frozenset(("there", "here"))
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|(?-i:May)|(?<=in )may|june?|july?|aug(?:ust)?|"
+    r"sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?"
 _TYPES = {
     "year": re.compile(r"\b(?:19|20|21)\d\d\b"),
     "quarter": re.compile(r"\b(?:Q[1-4]|(?:first|second|third|fourth|last) quarter)\b", re.IGNORECASE),
-    "month": re.compile(rf"\b{_MONTH}\b(?!\s+(?:I|we|you|he|she|it|they)\b)", re.IGNORECASE),
+    "month": re.compile(rf"\b{_MONTH}\b", re.IGNORECASE),
     "day": re.compile(rf"\b(?:{_DAY}|weekends?|weekdays?|public holidays?)\b", re.IGNORECASE),
-    "number": re.compile(r"\b\d[\d.,]*\b"),
 }
 """Types of a fragment, the most particular first: what is of one type is varied by what is of the same."""
-_WORD = re.compile(r"[^\s?!.,;:]+(?:[.,:][^\s?!.,;:]+)*|[?!.,;:]")
+_ALIKE = (
+    frozenset(("in", "on", "at", "inside", "outside", "near")),
+    frozenset(("over", "under", "above", "below")),
+    frozenset(("before", "after", "during", "since", "until")),
+)
+"""Prepositions of one kind: a phrase with one takes the place of a phrase with another."""
+_RANK = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|sixth|last|next|previous|other|smaller|larger|(?:small|larg|high|low|old|new|"
+    r"young|long|short|cheap|fast|slow)est|\d+(?:st|nd|rd|th))$",
+    re.IGNORECASE,
+)
+"""A word that names one of several without the noun."""
 _LONGEST_TOPIC = 8
 _LONGEST_FRAGMENT = 9
 
@@ -90,24 +111,21 @@ def _without_opening(text: str) -> tuple[str, str]:
 def _is_bare_question(words: Sequence[str]) -> bool:
     """True for "why", "by whom", "since when", "how much", "which ones", "why not", "what dose", "within what time"."""
     lowered = [word.lower() for word in words]
-    asks = [word for word in lowered if word in _QUESTION_WORDS]
-    if asks in (["what"], ["which"]) and not any(word in _AUXILIARIES for word in lowered):
+    asks = [word for word in lowered if word in QUESTION_WORDS]
+    if asks in (["what"], ["which"]) and not any(word in AUXILIARIES for word in lowered):
         named = lowered.index(asks[0]) + 1  # what it asks for, alone, is the last word
-        if named + 1 == len(words) and all(word in _PREPOSITIONS for word in lowered[: named - 1]):
+        if named + 1 == len(words) and all(word in PREPOSITIONS for word in lowered[: named - 1]):
             return True
-    others = [word for word in lowered if word not in _QUESTION_WORDS and word not in _PREPOSITIONS]
+    others = [word for word in lowered if word not in QUESTION_WORDS and word not in PREPOSITIONS]
     return len(asks) == 1 and len(words) <= 3 and all(o in _BARE for o in others)
-
-
-_BARE = frozenset(read_words(__file__, "bare_question_endings"))
 
 
 def _is_fragment(words: Sequence[str], *, opened: bool) -> bool:
     """True for a phrase that is no sentence: no question word, no verb that would make it one."""
     lowered = [word.lower() for word in words]
-    if len(words) > _LONGEST_FRAGMENT or lowered[0] in _QUESTION_WORDS or any(w in _AUXILIARIES for w in lowered):
+    if len(words) > _LONGEST_FRAGMENT or lowered[0] in QUESTION_WORDS or any(w in AUXILIARIES for w in lowered):
         return False
-    return opened or lowered[0] in _PREPOSITIONS or lowered[0] in ("the", "only") or len(words) <= 3
+    return opened or lowered[0] in PREPOSITIONS or lowered[0] in ("the", "only") or len(words) <= 3
 
 
 def _varied(before: str, fragment: str) -> str:
@@ -116,14 +134,14 @@ def _varied(before: str, fragment: str) -> str:
     fragment = re.sub(r",? (?:too|as well|also)$", "", fragment, flags=re.IGNORECASE)
     fragment = re.sub(r"^(?:its|their|his|her) ", "the ", fragment, flags=re.IGNORECASE)
     first, _, rest = fragment.partition(" ")
-    if first.lower() in _PREPOSITIONS and rest:
+    if first.lower() in PREPOSITIONS and rest:
         preposition, value = first, rest
     else:
         preposition, value = "", fragment
     for pattern in _TYPES.values():
         if pattern.search(value):
             typed = list(pattern.finditer(before))
-            if typed and pattern is not _TYPES["number"]:
+            if typed:
                 if pattern.fullmatch(_bare(value)):
                     return before[: typed[-1].start()] + _bare(value) + before[typed[-1].end() :]
                 return _replaced_phrase(before, typed[-1].start(), preposition, value)
@@ -143,20 +161,6 @@ def _varied(before: str, fragment: str) -> str:
     return " ".join([*words[:first_word], value, *words[last_word:]])
 
 
-_ALIKE = (
-    frozenset(("in", "on", "at", "inside", "outside", "near")),
-    frozenset(("over", "under", "above", "below")),
-    frozenset(("before", "after", "during", "since", "until")),
-)
-"""Prepositions of one kind: a phrase with one takes the place of a phrase with another."""
-_RANK = re.compile(
-    r"\b(?:first|second|third|fourth|fifth|sixth|last|next|previous|other|smaller|larger|(?:small|larg|high|low|old|new|"
-    r"young|long|short|cheap|fast|slow)est|\d+(?:st|nd|rd|th))$",
-    re.IGNORECASE,
-)
-"""A word that names one of several without the noun."""
-
-
 def _bare(value: str) -> str:
     return re.sub(r"^(?:the|a|an)\s+", "", value)
 
@@ -166,10 +170,10 @@ def _replaced_phrase(before: str, near: int, preposition: str, value: str) -> st
     words = before.split()
     count = len(before[:near].split())
     start = count
-    while start > 0 and words[start - 1].lower() not in _PREPOSITIONS | _AUXILIARIES | _QUESTION_WORDS:
+    while start > 0 and words[start - 1].lower() not in PREPOSITIONS | AUXILIARIES | QUESTION_WORDS:
         start -= 1
-    end = _end_of_phrase(words, count)
-    if preposition and start > 0 and words[start - 1].lower() in _PREPOSITIONS:
+    end = end_of_phrase(words, count)
+    if preposition and start > 0 and words[start - 1].lower() in PREPOSITIONS:
         return " ".join([*words[: start - 1], preposition, value, *words[end:]])
     return " ".join([*words[:start], value, *words[end:]])
 
@@ -181,7 +185,7 @@ def _place_of(words: Sequence[str], preposition: str, value: str) -> tuple[int, 
         kind = next((group for group in _ALIKE if preposition.lower() in group), frozenset([preposition.lower()]))
         places = [at for at, word in enumerate(lowered[:-1]) if word == preposition.lower()]
         places = places or [at for at, word in enumerate(lowered[:-1]) if word in kind]
-        return (places[-1] + 1, _end_of_phrase(words, places[-1] + 1)) if places else None
+        return (places[-1] + 1, end_of_phrase(words, places[-1] + 1)) if places else None
     *leading, head = value.lower().split()
     shape = re.sub(r"\d+", "0", head)
     if shape != head:  # "ward 4", "the V-40", "14": what is numbered alike
@@ -190,91 +194,19 @@ def _place_of(words: Sequence[str], preposition: str, value: str) -> tuple[int, 
             first = numbered[-1] - len(leading)
             whole = first >= 0 and lowered[first : numbered[-1]] == leading
             return (first if whole else numbered[-1]), numbered[-1] + 1
-    phrases = _phrases(words)
-    same = [(s, at + 1) for s, e in phrases for at in range(s, e) if _stem(lowered[at]) == _stem(head)]
+    phrases = noun_phrases(words)
+    same = [(s, at + 1) for s, e in phrases for at in range(s, e) if stem(lowered[at]) == stem(head)]
     if same:
         return same[-1]
-    if value[:1].isupper() and (names := [(s, e) for s, e in _names(words) if not words[s].isdecimal()]):
+    if value[:1].isupper() and (names := [(s, e) for s, e in name_phrases(words) if not words[s].isdecimal()]):
         return names[-1]
-    determined = value.split()[0].lower() in _DETERMINERS
-    alike = [(s, e) for s, e in phrases if (lowered[s] in _DETERMINERS) == determined and not words[s][:1].isupper()]
+    determined = value.split()[0].lower() in DETERMINERS
+    alike = [(s, e) for s, e in phrases if (lowered[s] in DETERMINERS) == determined and not words[s][:1].isupper()]
     if alike:  # the subject before its complements
-        return next(((s, e) for s, e in alike if s > 0 and lowered[s - 1] in _AUXILIARIES), alike[0])
-    if (
-        not determined
-        and len(words) > 2
-        and lowered[-1] not in _PREPOSITIONS
-        and _LAST_VERBS.fullmatch(words[-1]) is None
-    ):
+        return next(((s, e) for s, e in alike if s > 0 and lowered[s - 1] in AUXILIARIES), alike[0])
+    if not determined and len(words) > 2 and lowered[-1] not in PREPOSITIONS and not could_be_verb(words[-1]):
         return len(words) - 1, len(words)  # the object at the end
     return phrases[-1] if phrases else None
-
-
-def _names(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Runs of capitalised words, but for the first word of the question."""
-    found: list[tuple[int, int]] = []
-    at = 1
-    while at < len(words):
-        end = at
-        while end < len(words) and (words[end][:1].isupper() or any(char.isdigit() for char in words[end])):
-            end += 1
-        if end > at and words[at].lower() not in _QUESTION_WORDS | _AUXILIARIES:
-            found.append((at, end))
-        at = max(end, at + 1)
-    return found
-
-
-def _phrases(words: Sequence[str]) -> list[tuple[int, int]]:
-    """Stretches that look like noun phrases: after a determiner, a preposition or the first verb, or capitalised."""
-    found = []
-    at = 0
-    while at < len(words):
-        word = words[at].lower()
-        begins = word in _DETERMINERS or (at > 0 and words[at - 1].lower() in _PREPOSITIONS | _AUXILIARIES)
-        begins = begins or (at > 0 and (words[at][:1].isupper() or words[at - 1].lower() in ("much", "many")))
-        if begins and word not in _QUESTION_WORDS | _AUXILIARIES | _PREPOSITIONS:
-            end = _end_of_phrase(words, at)
-            found.append((at, end))
-            at = end
-        else:
-            at += 1
-    return found
-
-
-def _end_of_phrase(words: Sequence[str], start: int) -> int:
-    """The word after the phrase that begins at ``start``."""
-    end = start + 1
-    while end < len(words):
-        word = words[end].lower()
-        if word in _PREPOSITIONS | _AUXILIARIES | _QUESTION_WORDS | _CONJUNCTIONS or (
-            word in _DETERMINERS and end > start + 1
-        ):
-            break
-        least = start + 1 + (words[start].lower() in _DETERMINERS)
-        if (end >= least or end + 1 == len(words)) and _is_verb(words, start, end):
-            break
-        end += 1
-    return end
-
-
-_CONJUNCTIONS = frozenset(("and", "or", "but", "if", "because", "while", "than", "that", "when"))
-_LAST_VERBS = re.compile(
-    r"(?:cost|get|use|do|have|owe|receive|require|charge|look|weigh|last|take|start|end|begin|open|close|run|work|say|mean|need|happen|expire|apply|live|sit|stand|"
-    r"cover|include|allow|pay|earn|come|go|die|leave|arrive|sell|produce|contain|hold|own|rise|fall|grow|change|"
-    r"\w+ed|made|built|born|sold|paid|sent|held|kept|won|lost|taken|given|written|spent|bought|found|due|free)",
-    re.IGNORECASE,
-)
-
-
-def _is_verb(words: Sequence[str], start: int, end: int) -> bool:
-    """True where a word is the verb after its subject: "does the small pump | weigh"."""
-    asked = any(word.lower() in _AUXILIARIES for word in words[:start])
-    return asked and _LAST_VERBS.fullmatch(words[end]) is not None
-
-
-def _stem(word: str) -> str:
-    word = word.lower()
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
 
 
 # --- bare question words -----------------------------------------------------------------------------------------
@@ -283,7 +215,7 @@ def _stem(word: str) -> str:
 def _asked_further(before: str, asked: str) -> str:
     """ "Did the board reject it" and "why" make "Why did the board reject it?"; others are joined."""
     first = before.split()[0].lower() if before else ""
-    if first in _AUXILIARIES:
+    if first in AUXILIARIES:
         return _sentence(f"{asked} {before[:1].lower()}{before[1:]}")
     return _sentence(f"{before}, {asked[:1].lower()}{asked[1:]}")
 
@@ -311,7 +243,7 @@ def _with_subject(question: str, last: Turn) -> str:
         owned = bare in _OWNED or (bare == "her" and _owns(words, at))
         suffix = ("'" if subject.endswith("s") else "'s") if owned else ""
         if role == "place":
-            subject = subject if subject.split()[0].lower() in _PREPOSITIONS else f"in {subject}"
+            subject = subject if subject.split()[0].lower() in PREPOSITIONS else f"in {subject}"
         end = at + 1
         if bare in ("that", "this") and end < len(words) and words[end].strip("?!.,;:").lower() == "one":
             tail = words[end][len(words[end].rstrip("?!.,;:")) :]
@@ -330,39 +262,39 @@ def _role(words: Sequence[str], at: int, bare: str) -> str | None:
         return "thing"
     if bare in _PLACES:
         before = words[at - 1].lower() if at else ""
-        return None if before in _AUXILIARIES or following in _AUXILIARIES else "place"
+        return None if before in AUXILIARIES or following in AUXILIARIES else "place"
     if bare == "it" and following in ("possible", "true", "allowed", "ok", "okay", "necessary"):
         return None
     if bare in ("that", "this", "these", "those"):  # "the firm that built it" and "this contract" point elsewhere
-        alone = not following or following in _AUXILIARIES | _PREPOSITIONS | {"one", "then", "exactly"}
-        opens = at == 0 or words[at - 1].lower() in _AUXILIARIES | _PREPOSITIONS
+        alone = not following or following in AUXILIARIES | PREPOSITIONS | {"one", "then", "exactly"}
+        opens = at == 0 or words[at - 1].lower() in AUXILIARIES | PREPOSITIONS
         return "thing" if alone and opens else None
     return "thing" if bare in _THINGS else None
 
 
 def _owns(words: Sequence[str], at: int) -> bool:
     following = words[at + 1].strip("?!.,;:").lower() if at + 1 < len(words) else ""
-    return bool(following) and following not in _PREPOSITIONS | _AUXILIARIES | _QUESTION_WORDS
+    return bool(following) and following not in PREPOSITIONS | AUXILIARIES | QUESTION_WORDS
 
 
 def _subject(last: Turn, role: str, *, plural: bool) -> str:
     """The referent of the pronoun of a follow-up."""
     answer = last.answer.strip().rstrip(".")
     words = last.question.rstrip(" ?!.").split()
-    asked = next((word.lower() for word in words if word.lower() in _QUESTION_WORDS), "")
+    asked = next((word.lower() for word in words if word.lower() in QUESTION_WORDS), "")
     short = 0 < len(answer.split()) <= _LONGEST_TOPIC and answer.lower() not in ("yes", "no")
     if role == "place":
         if short and (asked == "where" or answer[:1].isupper()):
             return answer
         places = [at for at, word in enumerate(words[:-1]) if word.lower() in ("in", "at", "near", "on")]
         if places:
-            return " ".join(words[places[-1] : _end_of_phrase(words, places[-1] + 1)])
-        named = _names(words)
+            return " ".join(words[places[-1] : end_of_phrase(words, places[-1] + 1)])
+        named = name_phrases(words)
         return " ".join(words[slice(*named[-1])]) if named else ""
     if role == "person":
         if short and asked in ("who", "whom", "whose"):
             return answer
-        named = _names(words)
+        named = name_phrases(words)
         return " ".join(words[slice(*named[-1])]) if named else ""
     topic = _topic(words)
     if asked == "who":
@@ -379,7 +311,7 @@ def _names_a_thing(words: Sequence[str], answer: str) -> bool:
     if re.fullmatch(r"[\d.,%€$£\s]+.{0,12}", answer):
         return words[at].lower() == "which" and " " not in answer
     if (
-        following in _AUXILIARIES
+        following in AUXILIARIES
     ):  # "What is the capital of Norrland?": a name is the thing, a phrase says something of it
         return answer[:1].isupper()
     return answer[:1].isupper() or len(answer.split()) <= 4
@@ -387,15 +319,15 @@ def _names_a_thing(words: Sequence[str], answer: str) -> bool:
 
 def _topic(words: Sequence[str]) -> str:
     """The phrase that the question was about: the longest name, or its first noun phrase after the verb."""
-    phrases = _phrases(words)
+    phrases = noun_phrases(words)
     if not phrases:
         return ""
-    subjects = [(s, e) for s, e in phrases if s > 0 and words[s - 1].lower() in _AUXILIARIES]
+    subjects = [(s, e) for s, e in phrases if s > 0 and words[s - 1].lower() in AUXILIARIES]
     if subjects and subjects[0][1] - subjects[0][0] == 1 and words[subjects[0][0]].islower() and len(phrases) > 1:
         subjects = phrases[phrases.index(subjects[0]) + 1 :]  # "responsible for backups", "decided about the roof"
     start, end = (subjects or phrases)[0]
     if end + 1 < len(words) and words[end].lower() in ("of", "on", "for", "at", "with"):  # it belongs to the phrase
-        end = _end_of_phrase(words, end + 1)
-    if words[start].lower() in _DETERMINERS - {"the", "this", "that", "these", "those"}:
+        end = end_of_phrase(words, end + 1)
+    if words[start].lower() in DETERMINERS - {"the", "this", "that", "these", "those"}:
         return " ".join(["the", *words[start + 1 : end]])
     return " ".join(words[start:end])

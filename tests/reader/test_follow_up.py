@@ -23,6 +23,7 @@ CASES = [
     ("What is the deposit for the flat in Lissing?", "1,200", "and the notice period?", None),
     ("How many days of leave do contractors get?", "20", "and employees?", None),
     ("When did the iron bridge burn down?", "1911", "And the wooden bridge?", "When did the wooden bridge burn down?"),
+    ("What was decided in the meeting?", "to repair it", "and in March?", "What was decided in March?"),
     ("What is the hotel limit in Paris?", "180", "London?", "What is the hotel limit in London?"),
     ("When is the office open on weekdays?", "9 to 5", "on Sundays?", "When is the office open on Sundays?"),
     ("Did the board reject the merger?", "Yes", "why?", "Why did the board reject the merger?"),
