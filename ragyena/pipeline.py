@@ -17,22 +17,20 @@ from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
 
-import numpy as np
-import numpy.typing as npt
-
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
-from ragyena.reader.citing import DocumentStore, check_text, cite, closest, with_whole_code
+from ragyena.reader.answering import make_answer
+from ragyena.reader.citing import DocumentStore, check_text
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, PackingLog, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, ScoredPassage
 
-__all__ = ["Pipeline", "checked_question", "make_answer"]
+__all__ = ["Pipeline", "checked_question"]
 
 _FIXED = ("index", "reader.checkpoint", "reader.device", "reader.dtype")
 _STAGES = ("retrieve", "pack", "read")
@@ -44,37 +42,6 @@ def checked_question(question: str) -> str:
     if not any(character.isalnum() for character in question):
         raise EmptyQuestionError("the question is empty", hint='ask something: ragyena ask "When was it built?"')
     return question
-
-
-def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
-    """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
-    reading = with_whole_code(reading, context, store)
-    order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
-    withheld = reading.kind == "withheld"
-    return Answer(
-        question=context.question,
-        text=reading.text,
-        kind=reading.kind,
-        confidence=reading.no_answer_probability if withheld else reading.confidence,
-        no_answer_probability=reading.no_answer_probability,
-        citations=cite(reading, context, store, limit=limit),
-        passages=tuple(context.passages[slot] for slot in order),
-        closest=closest(reading, context, store),
-        items=tuple(span.text for span in reading.spans[: reading.items]),
-        alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
-        log=_with_shares(context.log, reading.slot_scores),
-    )
-
-
-def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> PackingLog:
-    """The log with each packed passage's part of the probability of the best spans of all of them."""
-    finite = slot_scores[np.isfinite(slot_scores)]
-    if not len(finite):
-        return log
-    weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
-    shares = (weights / weights.sum()).tolist()
-    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
-    return replace(log, entries=tuple(entries))
 
 
 class Pipeline:

@@ -33,7 +33,8 @@ from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
-from ragyena.pipeline import Pipeline, checked_question, make_answer
+from ragyena.pipeline import Pipeline, checked_question
+from ragyena.reader.answering import make_answer
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
 from ragyena.settings import Overrides, resolve

@@ -1,0 +1,45 @@
+"""An answer made of a reading: its text and kind, its citations, and what each passage contributed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ragyena.reader.citing import DocumentStore, cite, closest, with_whole_code
+from ragyena.reader.reader import Reading
+from ragyena.types import Answer, Context, PackingLog
+
+__all__ = ["make_answer"]
+
+
+def make_answer(context: Context, reading: Reading, store: DocumentStore, *, limit: int) -> Answer:
+    """An answer from what was read, with at most ``limit`` citations from ``store``; without timings."""
+    reading = with_whole_code(reading, context, store)
+    order = np.argsort(-np.asarray(reading.slot_scores), kind="stable")
+    withheld = reading.kind == "withheld"
+    return Answer(
+        question=context.question,
+        text=reading.text,
+        kind=reading.kind,
+        confidence=reading.no_answer_probability if withheld else reading.confidence,
+        no_answer_probability=reading.no_answer_probability,
+        citations=cite(reading, context, store, limit=limit),
+        passages=tuple(context.passages[slot] for slot in order),
+        closest=closest(reading, context, store),
+        items=tuple(span.text for span in reading.spans[: reading.items]),
+        alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
+        log=_with_shares(context.log, reading.slot_scores),
+    )
+
+
+def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> PackingLog:
+    """The log with each packed passage's part of the probability of the best spans of all of them."""
+    finite = slot_scores[np.isfinite(slot_scores)]
+    if not len(finite):
+        return log
+    weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
+    shares = (weights / weights.sum()).tolist()
+    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
+    return replace(log, entries=tuple(entries))
