@@ -173,7 +173,8 @@ class AnswerWriter:
                 f"{where} did not answer in {waited:g} s", hint="see whether it runs; setting writer.timeout_seconds"
             ) from error
         except httpx.ConnectError as error:
-            raise WriterError(f"{where} cannot be reached: {error}", hint="start it, or correct --writer") from error
+            reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+            raise WriterError(f"{where} cannot be reached: {reason}", hint="start it, or correct --writer") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise WriterError(
                 f"{where}: the connection failed: {error or type(error).__name__}", hint="try again"

@@ -1,4 +1,4 @@
-"""What an answer says of the passages that were read for it."""
+"""Contributions of the passages that were read, as an answer tells them."""
 
 from __future__ import annotations
 
