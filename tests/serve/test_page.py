@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,16 @@ LEASE = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server.start(tmp_path_factory.mktemp("page"), "--index", "./home") as server:
+    """A server with three documents. What one test adds to it, it removes."""
+    home = tmp_path_factory.mktemp("page")
+    with Server.start(home, "--index", "./home") as server:
+        assert server.add(_files(home))["state"] == "done"
         yield server
+
+
+def _files(folder: Path) -> dict[str, bytes | str]:
+    pdf = write_pdf(folder / "light.pdf", "Nothing.", "The lighthouse was lit in 1870.").read_bytes()
+    return {"pumps.csv": TABLE, "lease.md": LEASE, "light.pdf": pdf}
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, server: Server) -> Iterator[Any]:
+    with _opened(browser, server) as page:
+        page.wait_for_function("document.activeElement.id === 'question'")
+        yield page
+
+
+@contextmanager
+def _opened(browser: Any, server: Server) -> Iterator[Any]:
+    """The page; it must have nothing to complain of."""
     # the driver's own scripts are not the page's: its policy (CSP) is tested without them
     context = browser.new_context(viewport={"width": 1300, "height": 850}, bypass_csp=True)
     context.set_default_timeout(60_000)
@@ -50,7 +67,6 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     opened.on("pageerror", lambda error: opened.faults.append(str(error)))
     opened.on("console", lambda said: opened.faults.append(said.text) if said.type == "error" else None)
     opened.goto(server.url)
-    opened.wait_for_function("document.activeElement.id === 'question'")
     yield opened
     assert opened.faults == []
     context.close()
@@ -71,21 +87,21 @@ def ask(page: Any, question: str, *, allow_failure: bool = False) -> Any:
     return card
 
 
-def test_documents_are_dropped_and_what_was_left_out_is_said(page: Any, tmp_path: Path) -> None:
+def test_documents_are_dropped_and_what_was_left_out_is_said(browser: Any, tmp_path: Path) -> None:
     """An empty server shows where to put documents."""
-    (tmp_path / "pumps.csv").write_text(TABLE)
-    (tmp_path / "lease.md").write_text(LEASE)
-    (tmp_path / "light.pdf").write_bytes(
-        write_pdf(tmp_path / "l.pdf", "Nothing.", "The lighthouse was lit in 1870.").read_bytes()
-    )
-    (tmp_path / "film.mp4").write_bytes(b"\0" * 100)
-    assert page.locator("#documents").is_visible()
-    page.set_input_files("#picker", [tmp_path / name for name in ("pumps.csv", "lease.md", "light.pdf", "film.mp4")])
-    page.wait_for_selector(".job >> text=3 files added", timeout=120_000)
-    assert "film.mp4" in page.locator(".jobs").inner_text()
-    assert sorted(page.locator(".files li button.link").all_inner_texts()) == ["lease.md", "light.pdf", "pumps.csv"]
-    page.fill("#find", "lea")
-    page.wait_for_function("document.querySelectorAll('.files li').length === 1")
+    for name, content in (_files(tmp_path) | {"film.mp4": bytes(100)}).items():
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    home = tmp_path / "home"
+    home.mkdir()
+    with Server.start(home, "--index", "./home") as server, _opened(browser, server) as page:
+        page.wait_for_selector("#documents")
+        names = ("pumps.csv", "lease.md", "light.pdf", "film.mp4")
+        page.set_input_files("#picker", [tmp_path / name for name in names])
+        page.wait_for_selector(".job >> text=3 files added", timeout=120_000)
+        assert "film.mp4" in page.locator(".jobs").inner_text()
+        assert sorted(page.locator(".files li button.link").all_inner_texts()) == ["lease.md", "light.pdf", "pumps.csv"]
+        page.fill("#find", "lea")
+        page.wait_for_function("document.querySelectorAll('.files li').length === 1")
 
 
 def test_a_citation_opens_the_text_with_the_evidence_marked(page: Any) -> None:
@@ -188,11 +204,13 @@ def _violations(page: Any) -> list[str]:
     return [f"{found['id']}: {found['nodes'][0]['html'][:120]}" for found in response["violations"]]
 
 
-def test_a_document_is_removed_on_the_second_press(page: Any) -> None:
+def test_a_document_is_removed_on_the_second_press(page: Any, server: Server) -> None:
+    server.add({"memo.md": "The canteen is closed on Monday."})
+    page.reload()
     page.click("#documents-button")
-    page.wait_for_selector(".files li")
+    page.wait_for_selector(".files li >> text=memo.md")
     before = page.locator(".files li").count()
-    button = page.get_by_role("button", name="Remove light.pdf")
+    button = page.get_by_role("button", name="Remove memo.md")
     button.click()
     assert page.locator(".files li").count() == before
     button.click()
