@@ -82,6 +82,10 @@ def add(
     passage_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Longest passage of a new index, in tokens (index.passage_tokens).")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
+    ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -91,6 +95,7 @@ def add(
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
         "index.passage_tokens": passage_tokens,
+        "index.embed_processes": processes,
     }
     config = configure(pipeline, flags)
     with (

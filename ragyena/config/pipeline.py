@@ -36,6 +36,8 @@ class IndexConfig(Strict):
     """Sentence embedder: the bundled one by this name, or any sentence-transformers model name or folder."""
     passage_tokens: Annotated[int, Field(ge=16, le=320)] = 200
     """The most tokens of text a passage holds, counted by the reader's tokenizer."""
+    embed_processes: Annotated[int, Field(ge=0, le=256)] = 0
+    """Processes that embed passages: 0 for one a GPU, and one where there is no GPU."""
     vector_index: Literal["auto", "flat", "hnsw", "ivfpq"] = "auto"
     """FAISS index kind; ``auto`` chooses by the number of passages."""
     max_file_mb: Positive = 100
