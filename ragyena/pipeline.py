@@ -191,9 +191,10 @@ class Pipeline:
         with self._turn:
             times = [time.perf_counter()]
             question = checked_question(question)
-            candidates = self.retrieve(question, filters=filters, settings=config)
-            times.append(time.perf_counter())
-            context = self.pack(question, candidates, settings=config)
+            with self.index.reading():
+                candidates = self.retrieve(question, filters=filters, settings=config)
+                times.append(time.perf_counter())
+                context = self.pack(question, candidates, settings=config)
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
@@ -240,8 +241,9 @@ class Pipeline:
         with self._turn:
             query = checked_question(query)
             most = packing.capacity(config.packer)
-            candidates = self.index.search(query, k=max(k, most), filters=filters, settings=_unranked(config))
-            context = self.pack(query, candidates, settings=config)
+            with self.index.reading():
+                candidates = self.index.candidates(query, k=max(k, most), filters=filters, settings=config)
+                context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
         return ranked([(context, scores)], config.evidence)[: max(k, 0)]
 
@@ -266,9 +268,10 @@ class Pipeline:
                 try:
                     began = time.perf_counter()
                     question = checked_question(question)
-                    candidates = self.retrieve(question, filters=filters, settings=config)
-                    retrieved = time.perf_counter()
-                    context = self.pack(question, candidates, settings=config)
+                    with self.index.reading():
+                        candidates = self.retrieve(question, filters=filters, settings=config)
+                        retrieved = time.perf_counter()
+                        context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
                     if on_stage is not None:
                         for stage, seconds in timings.items():
@@ -295,13 +298,17 @@ class Pipeline:
 
     def retrieve(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
-    ) -> list[ScoredPassage]:
-        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
+    ) -> Sequence[ScoredPassage]:
+        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold.
+
+        Each is read when it is looked at; between this and ``pack``, ``with index.reading():`` keeps others from removing
+        it.
+        """
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)
-        return self.index.search(question, k=k, filters=filters, settings=_unranked(config))
+        return self.index.candidates(question, k=k, filters=filters, settings=config)
 
-    def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
+    def pack(self, question: str, candidates: Sequence[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
         config = self._at_call(settings)
         return packing.pack(
@@ -384,11 +391,6 @@ class Pipeline:
                     f"settings: '{name}' cannot change in an open pipeline", hint="give it to Pipeline.open"
                 )
         return config
-
-
-def _unranked(config: PipelineConfig) -> PipelineConfig:
-    """The settings of a search whose passages are then read, in whatever order they come."""
-    return config.model_copy(update={"retriever": config.retriever.model_copy(update={"rerank": "none"})})
 
 
 def _raised(result: Answer | RagyenaError) -> Answer:

@@ -120,6 +120,22 @@ class Database:
         (row,) = self.rows(statement, parameters, types=types)
         return row
 
+    @contextmanager
+    def blob(self, table: str, column: str, row_id: int) -> Iterator[Callable[[int, int], bytes]]:
+        """Open one value, and give a function that reads its bytes from a start to an end.
+
+        Raises IndexCorruptError where there is no such value, or it is shorter.
+        """
+        with storage_errors(self.path), self._db.blobopen(table, column, row_id, readonly=True) as value:
+
+            def read(start: int, end: int) -> bytes:
+                if not 0 <= start <= end <= len(value):
+                    raise self.damage(f"bytes {start} to {end} of {column} {row_id}, which has {len(value)}")
+                value.seek(start)
+                return value.read(end - start)
+
+            yield read
+
     def decoded(self, read: Callable[[tuple[Any, ...]], Item], rows: Iterable[tuple[Any, ...]]) -> list[Item]:
         """Apply ``read`` to each row. Raises IndexCorruptError where it raises ValueError."""
         try:

@@ -19,6 +19,7 @@ from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
 __all__ = [
     "DOCUMENT_COLUMNS",
     "PASSAGE_COLUMNS",
+    "PASSAGE_ROW",
     "Source",
     "byte_offsets",
     "check_types",
@@ -48,6 +49,7 @@ PASSAGE_COLUMNS: Types = (
     *(int, int, int, int, int | None, str, str, str | None),
     *(int, int, str, str, str, str | None),
 )
+PASSAGE_ROW: Types = (int, int, int, int, int, int, int, int | None, str, int, str, str, str | None)
 
 
 @dataclass(frozen=True, slots=True)

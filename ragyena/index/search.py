@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,9 +32,11 @@ __all__ = [
     "OPEN_TRIES",
     "STOPWORDS",
     "DenseView",
+    "Ranking",
     "filter_condition",
     "fuse",
     "lexical_search",
+    "rank",
     "search",
     "strictly_decreasing",
     "terms",
@@ -72,24 +75,46 @@ def search(
 
     ``dense`` and ``query_vector`` [D] are needed unless ``config.mode`` is lexical.
     """
-    candidates = max(k, config.candidates)
     with store.snapshot():
-        by_vector: Matches = []
-        if config.mode != "lexical":
-            assert dense is not None and query_vector is not None
-            by_vector = dense.search(store, query_vector, candidates, filters)
-        by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-        if config.mode == "hybrid":
-            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
-        else:
-            ranked = strictly_decreasing(by_vector or by_words)
-        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
-    dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+        ranking = rank(store, dense, query, query_vector, config, k, filters)
+        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
     return [
-        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
-        for i, score in ranked[:k]
+        ScoredPassage(passages[i], score, ranking.dense_scores.get(i), ranking.lexical_scores.get(i))
+        for i, score in ranking.ranked
         if i in passages
     ]
+
+
+class Ranking(NamedTuple):
+    """The result of a search before any passage is read."""
+
+    ranked: Matches
+    """At most as many as wanted, with strictly decreasing scores."""
+    dense_scores: dict[int, float]
+    lexical_scores: dict[int, float]
+
+
+def rank(
+    store: Store,
+    dense: DenseView | None,
+    query: str,
+    query_vector: npt.NDArray[np.float32] | None,
+    config: RetrieverConfig,
+    k: int,
+    filters: Mapping[str, str] | None,
+) -> Ranking:
+    """Rank the best ``k`` passages, in a snapshot of the caller; arguments as for ``search``."""
+    candidates = max(k, config.candidates)
+    by_vector: Matches = []
+    if config.mode != "lexical":
+        assert dense is not None and query_vector is not None
+        by_vector = dense.search(store, query_vector, candidates, filters)
+    by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+    if config.mode == "hybrid":
+        ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
+    else:
+        ranked = strictly_decreasing(by_vector or by_words)
+    return Ranking(ranked[:k], dict(by_vector), dict(by_words))
 
 
 # --- dense -----------------------------------------------------------------------------------------------------

@@ -15,16 +15,19 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ragyena.documents.packing_rows import PackingRow, PackingRows
 from ragyena.errors import IndexCorruptError
 from ragyena.index.database import Database
 from ragyena.index.encoding import (
     DOCUMENT_COLUMNS,
     PASSAGE_COLUMNS,
+    PASSAGE_ROW,
     SOURCE_COLUMNS,
     Source,
     Types,
@@ -59,6 +62,9 @@ PASSAGE = (
     " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
 )
 """The columns of a passage but for its text, as ``read_passage`` takes them."""
+PASSAGE_ID = 6
+"""Place of the id in a row of ``PASSAGE_ROW``, counted from the fourth column."""
+DOCUMENT_ROW = "SELECT document_id, title, metadata FROM documents"
 
 IdArray = npt.NDArray[np.int64]
 
@@ -133,8 +139,9 @@ class Store(Database):
         content_hash: bytes,
         passages: Sequence[Passage],
         vectors: npt.NDArray[np.floating],
+        packing: PackingRows,
     ) -> bool:
-        """Store a document of a source with its passages and their vectors [P, D].
+        """Store a document of a source with its passages, their vectors [P, D] and what packing needs of them.
 
         Returns False where the same content is stored already; the source is then a further origin of it.
         """
@@ -148,21 +155,37 @@ class Store(Database):
             return False
         offsets = byte_offsets(document.text, passages)
         halves = np.ascontiguousarray(vectors, dtype=np.float16)
-        for p, (byte_start, byte_end), half in zip(passages, offsets, halves, strict=True):
+        tokenizer_id = self.tokenizer_id(packing.fingerprint)
+        for p, (byte_start, byte_end), half, row in zip(passages, offsets, halves, packing.rows, strict=True):
             passage_id = self._inserted(
                 "INSERT INTO passages (document_id, start, end, byte_start, byte_end, line_start, line_end, page,"
                 " page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (document_id, *passage_row(p, byte_start, byte_end)),
             )
             self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
+            self.put_packing(passage_id, tokenizer_id, row)
             self.write_words(p, passage_id)
         return True
+
+    def tokenizer_id(self, fingerprint: str) -> int:
+        """The id of a tokenizer, which is inserted where it is new."""
+        rows = self.rows("SELECT tokenizer_id FROM tokenizers WHERE fingerprint = ?", (fingerprint,), types=(int,))
+        return rows[0][0] if rows else self._inserted("INSERT INTO tokenizers (fingerprint) VALUES (?)", (fingerprint,))
+
+    def put_packing(self, passage_id: int, tokenizer_id: int, row: PackingRow) -> None:
+        """Insert or replace what packing needs of a passage."""
+        self.execute("INSERT OR REPLACE INTO packing VALUES (?, ?, ?, ?, ?, ?)", (passage_id, tokenizer_id, *row))
 
     def set_title(self, document_id: int, title: str) -> None:
         """Give a document another title, in the full text indexes too; its vectors stay."""
         for passage in self.passages_of(document_id):
             self.write_words(passage, delete=True)
         self.execute("UPDATE documents SET title = ? WHERE document_id = ?", (json.dumps(title), document_id))
+        # Header tokens are those of the old title: they are made again by what adds to, or packs, these passages.
+        self.execute(
+            "DELETE FROM packing WHERE passage_id IN (SELECT passage_id FROM passages WHERE document_id = ?)",
+            (document_id,),
+        )
         for passage in self.passages_of(document_id):
             self.write_words(passage)
 
@@ -293,11 +316,43 @@ class Store(Database):
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """The passages of these ids, in their order; ids that are not in the store are left out."""
-        text = "substr(d.text, p.byte_start + 1, p.byte_end - p.byte_start)"
-        columns = f"SELECT {text}, {PASSAGE} FROM passages p JOIN documents d USING (document_id)"
-        rows = self._select(columns, ids, types=(bytes, *PASSAGE_COLUMNS))
-        stored = {passage.passage_id: passage for passage in self.decoded(read_passage, rows)}
+        columns = (
+            "SELECT document_id, byte_start, byte_end, start, end, line_start, line_end, page, heading_path,"
+            " passage_id, kind, table_header, page_label FROM passages"
+        )
+        rows = [*self.select(columns, ids, types=PASSAGE_ROW)]
+        held = {row[0] for row in rows}
+        titles = {i: rest for i, *rest in self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str))}
+        origins, texts = self.first_origins(held), self._texts(rows)
+
+        def passage(row: tuple[Any, ...]) -> Passage:
+            document, _, _, start, end, line_start, line_end, page, path, passage_id, *more = row
+            title, metadata = titles[document]
+            return read_passage(
+                (
+                    *(texts[passage_id], start, end, line_start, line_end, page, title, path, origins.get(document)),
+                    *(passage_id, document, metadata, *more),
+                )
+            )
+
+        stored = {made.passage_id: made for made in self.decoded(passage, (row for row in rows if row[0] in titles))}
         return [stored[int(i)] for i in ids if int(i) in stored]
+
+    def first_origins(self, document_ids: Iterable[int]) -> dict[int, str]:
+        """The origin by which each document is named, as ``FIRST_ORIGIN``."""
+        columns = "SELECT document_id, missing_since IS NOT NULL, origin_id, origin FROM origins JOIN sources USING (source_id)"
+        rows = self.select(columns, set(document_ids), key="document_id", types=(int, int, int, str))
+        return {document_id: origin for document_id, *_, origin in sorted(rows, reverse=True)}
+
+    def _texts(self, rows: Iterable[tuple[Any, ...]]) -> dict[int, bytes]:
+        """The texts of passages by id, from rows that begin with document, byte_start and byte_end. Of a document no
+        more is read than they need: SQL would read the whole of a long one for each."""
+        texts: dict[int, bytes] = {}
+        for document_id, some in itertools.groupby(sorted(rows, key=itemgetter(0, 1)), key=itemgetter(0)):
+            with self.blob("documents", "text", document_id) as read:
+                for _, start, end, *rest in some:
+                    texts[rest[PASSAGE_ID]] = read(start, end)
+        return texts
 
     def passages_of(self, document_id: int) -> list[Passage]:
         """All passages of a document in its order, whose text is read once."""
@@ -333,13 +388,16 @@ class Store(Database):
 
     def existing(self, ids: Sequence[int]) -> set[int]:
         """The subset of ``ids`` that are passages now."""
-        return {i for (i,) in self._select("SELECT passage_id FROM passages", ids, types=(int,))}
+        return {i for (i,) in self.select("SELECT passage_id FROM passages", ids, types=(int,))}
 
-    def _select(self, columns: str, ids: Sequence[int], *, types: Types) -> Iterator[tuple[Any, ...]]:
-        """Rows of a SELECT for these passage ids, a bounded number of ids a statement."""
-        for first in range(0, len(ids), SQL_VARIABLES):
-            some = [int(i) for i in ids[first : first + SQL_VARIABLES]]
-            yield from self.rows(f"{columns} WHERE passage_id IN ({','.join('?' * len(some))})", some, types=types)
+    def select(
+        self, columns: str, ids: Iterable[int], *, types: Types, key: str = "passage_id"
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows of a SELECT for these passage ids, or values of another ``key``, a bounded number of them a statement."""
+        wanted = sorted(map(int, ids))  # neighbours in the file follow each other
+        for first in range(0, len(wanted), SQL_VARIABLES):
+            some = wanted[first : first + SQL_VARIABLES]
+            yield from self.rows(f"{columns} WHERE {key} IN ({','.join('?' * len(some))})", some, types=types)
 
     def passage_ids(self, document_id: int | None = None) -> IdArray:
         """All passage ids, ascending; those of one document, in its order."""
@@ -373,7 +431,7 @@ class Store(Database):
         """Ids and vectors, as ``vectors`` gives them, of those of ``ids`` that are in the store, by id."""
         columns = "SELECT passage_id, vector FROM embeddings"
         return self._stacked(
-            sorted(self._select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension
+            sorted(self.select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension
         )
 
     def _stacked(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
