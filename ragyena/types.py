@@ -390,7 +390,7 @@ def in_bulk(kind: type[Value], count: int, columns: Mapping[str, Sequence[object
 
     Its own ``__init__`` sets a field at a time in Python, which takes some milliseconds for thousands of values.
     """
-    if {name for name in columns} != {f.name for f in fields(kind)}:  # type: ignore[arg-type]
+    if set(columns) != {f.name for f in fields(kind)}:  # type: ignore[arg-type]
         raise TypeError(f"not the fields of {kind.__name__}: {', '.join(columns)}")
     made = [kind.__new__(kind) for _ in range(count)]
     for name, values in columns.items():

@@ -63,9 +63,7 @@ def find_duplicates(texts: Sequence[str], threshold: float) -> Duplicates:
         shingles = shingles_of(text)
         overlap = Counter(other for shingle in shingles for other in holders.get(shingle, ()))
         alike = [
-            other
-            for other, shared in overlap.items()
-            if shared / (len(shingles) + kept[other] - shared) >= threshold
+            other for other, shared in overlap.items() if shared / (len(shingles) + kept[other] - shared) >= threshold
         ]
         if alike:
             duplicates[position] = min(alike)

@@ -23,7 +23,16 @@ from ragyena.documents.near_duplicates import BITS, bitmap, shingles_of
 from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.types import Passage
 
-__all__ = ["MOST_HEADER", "PackingRow", "PackingRows", "TokenTable", "id_bytes", "packing_rows", "read_signatures", "without_markup"]
+__all__ = [
+    "MOST_HEADER",
+    "PackingRow",
+    "PackingRows",
+    "TokenTable",
+    "id_bytes",
+    "packing_rows",
+    "read_signatures",
+    "without_markup",
+]
 
 MOST_HEADER = 64
 """Header tokens that are kept: a context takes no more (setting ``packer.header_tokens``)."""

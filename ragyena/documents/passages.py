@@ -250,9 +250,7 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
     return begins[::-1]
 
 
-def _fit(
-    spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int
-) -> list[tuple[int, int, Encoding]]:
+def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int, Encoding]]:
     """Encode spans, and halve those of more than ``limit`` tokens, until none has.
 
     Needed where a cut had to fall inside a word: its halves may have more tokens than the whole.

@@ -40,7 +40,9 @@ class Candidates(StoredCandidates):
         self._store = store
         ranked = ranking.ranked
         statement = ROWS.format(fingerprint=fingerprint)
-        stored = {row[0]: row for row in store.select(statement, [i for i, _ in ranked], key="p.passage_id", types=TYPES)}
+        stored = {
+            row[0]: row for row in store.select(statement, [i for i, _ in ranked], key="p.passage_id", types=TYPES)
+        }
         held = [(*stored[i], score) for i, score in ranked if i in stored]
         columns: list[Sequence[Any]] = list(zip(*held)) or [()] * 9
         self.passage_ids, self.document_ids, self.starts, self.ends = columns[:4]

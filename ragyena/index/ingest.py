@@ -313,9 +313,7 @@ class Ingest:
     def _store_document(self, source_id: int, prepared: Prepared, tally: Tally) -> None:
         document, digest = prepared.document, prepared.content_hash
         held = self._store.document_id(digest)
-        if self._store.add_document(
-            source_id, document, digest, prepared.passages, prepared.vectors, prepared.packing
-        ):
+        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors, prepared.packing):
             tally.documents += 1
             tally.passages += len(prepared.passages)
         elif held is not None:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from ragyena.config import RetrieverConfig
 from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
+from ragyena.index.bm25 import HEADER_WEIGHT, count_rows
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
 from ragyena.index.unspaced import phrases, separate
@@ -33,10 +34,14 @@ __all__ = [
     "STOPWORDS",
     "DenseView",
     "Ranking",
+    "common_from",
     "filter_condition",
+    "filtered_passages",
     "fuse",
     "lexical_search",
+    "query_phrases",
     "rank",
+    "rarest",
     "search",
     "strictly_decreasing",
     "terms",
@@ -47,8 +52,6 @@ Matches = list[tuple[int, float]]
 
 OPEN_TRIES = 5
 """A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
-HEADER_WEIGHT = 1.5
-"""BM25 weight of title and headings; the text has 1."""
 MOST_TERMS = 32
 MOST_CONSIDERED = 512
 """Different words of a query that are looked up at all."""
@@ -159,7 +162,7 @@ class DenseView:
         self, store: Store, query: npt.NDArray[np.float32], count: int, filters: Mapping[str, str] | None
     ) -> Matches:
         """Ids and cosines of the nearest passages that are in the store now."""
-        allowed = _filtered_passages(store, filters) if filters else None
+        allowed = filtered_passages(store, filters) if filters else None
         ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
         if self.file is not None:
             ids, scores = self.file.search(query, count, allowed)
@@ -188,16 +191,21 @@ def terms(query: str) -> list[str]:
     return [word for word in words if word not in STOPWORDS] or words
 
 
+def query_phrases(query: str) -> dict[str, list[str]]:
+    """The quoted phrases to look for, by full text index; of very many the first."""
+    spaced, unspaced = separate(query)
+    return {
+        "lexicon": [_quoted(word) for word in terms(spaced)][:MOST_CONSIDERED],
+        "characters": [_quoted(phrase) for phrase in phrases(query) if unspaced][:MOST_CONSIDERED],
+    }
+
+
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    spaced, unspaced = separate(query)
-    looked_up = {
-        "lexicon": [_quoted(word) for word in terms(spaced)],
-        "characters": [_quoted(phrase) for phrase in phrases(query) if unspaced],
-    }
+    looked_up = query_phrases(query)
     statements, parameters = [], []
     for table, words in looked_up.items():
-        if chosen := _chosen(store, table, words[:MOST_CONSIDERED]):
+        if chosen := _chosen(store, table, words):
             statements.append(_bm25(table, filters))
             parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
     if not statements or count == 0:
@@ -224,14 +232,19 @@ def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     if len(words) <= LEAST_RARE:
         return words
     ((total,),) = store.rows(f"SELECT count(*) FROM {table}_docsize", types=(int,))
-    limit = max(1, int(COMMON * total)) + 1
-    counted = []
-    for position, word in enumerate(words):
-        statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
-        ((count,),) = store.rows(statement, (word, limit), types=(int,))
-        if count:
-            counted.append((count, position, word))
-    counted.sort()
+    limit = common_from(total)
+    return rarest(words, [count_rows(store, table, word, limit) for word in words], limit)
+
+
+def common_from(total: int) -> int:
+    """The number of passages, of ``total``, from which on a word in them is a common one."""
+    return max(1, int(COMMON * total)) + 1
+
+
+def rarest(words: Sequence[str], counts: Sequence[int], limit: int) -> list[str]:
+    """Those of ``words``, in their order, that are looked for: the rare ones where there are enough of them, the rarest
+    ``MOST_TERMS`` at most. ``counts`` are passages with each word, ``limit`` for that and more."""
+    counted = sorted((count, position, word) for position, (word, count) in enumerate(zip(words, counts)) if count)
     rare = [entry for entry in counted if entry[0] < limit]
     kept = (rare if len(rare) >= LEAST_RARE else counted)[:MOST_TERMS]
     return [word for _, _, word in sorted(kept, key=lambda entry: entry[1])]
@@ -269,7 +282,7 @@ def filter_condition(filters: Mapping[str, str]) -> tuple[str, list[str]]:
     return " AND ".join(conditions) or "1", parameters
 
 
-def _filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
+def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
     condition, parameters = filter_condition(filters)
     statement = f"SELECT passage_id FROM passages WHERE {condition} ORDER BY passage_id"
     rows = store.rows(statement, parameters, types=(int,))

@@ -430,9 +430,7 @@ class Store(Database):
     def vectors_of(self, ids: Sequence[int], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
         """Ids and vectors, as ``vectors`` gives them, of those of ``ids`` that are in the store, by id."""
         columns = "SELECT passage_id, vector FROM embeddings"
-        return self._stacked(
-            sorted(self.select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension
-        )
+        return self._stacked(sorted(self.select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension)
 
     def _stacked(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
         if any(len(vector) != 2 * dimension for _, vector in rows):

@@ -89,9 +89,7 @@ def pack(
         filled_tokens=len(question_ids) + int(np.count_nonzero(token_mask)),
     )
     passages = tuple(entrants.scored(packed))
-    return Context(
-        question, question_ids, passages, token_ids, token_mask, text_mask, char_starts, char_ends, log
-    )
+    return Context(question, question_ids, passages, token_ids, token_mask, text_mask, char_starts, char_ends, log)
 
 
 def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> IntArray:
@@ -280,9 +278,7 @@ class _Given(_Entrants):
 # --- slots -------------------------------------------------------------------------------------------------------
 
 
-def _needed(
-    texts: npt.NDArray[np.int64], headers: npt.NDArray[np.int64], header_tokens: int
-) -> npt.NDArray[np.int64]:
+def _needed(texts: npt.NDArray[np.int64], headers: npt.NDArray[np.int64], header_tokens: int) -> npt.NDArray[np.int64]:
     headers = np.minimum(headers, header_tokens)
     return headers + (headers > 0) + texts + 1
 
