@@ -301,8 +301,8 @@ class Pipeline:
     ) -> Sequence[ScoredPassage]:
         """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold.
 
-        Each is read when it is looked at; between this and ``pack``, ``with index.reading():`` keeps others from removing
-        it.
+        Each is read when it is looked at: call this and ``pack`` inside of ``with index.reading():`` where others may
+        remove documents meanwhile.
         """
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)

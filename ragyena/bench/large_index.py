@@ -1,14 +1,16 @@
 """An index of very many passages to measure retrieval and packing on: real prose repeated with variation.
 
-The prose is the demo corpus, again and again, with some of its words replaced by others of it, so that no two passages
-are nearly equal. Vectors are random ones from a seed: embedding so many passages would take an hour, and a search takes
-the same time whatever it finds.
+The prose is the demo corpus, copy after copy. Every copy but the first has names of its own in the place of names, and
+of the other words some are replaced by others of the corpus: so no two passages are nearly equal, and a name is as rare
+as in a real collection. Vectors are random ones from a seed: embedding so many passages would take an hour, and a
+search takes the same time whatever it finds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ MARGIN = 1.02
 """So many times the passages wanted are aimed at: copies differ in length."""
 
 _WORD = re.compile(r"([A-Za-z]{2,})")
+_ONSETS = (*"bcdfghklmnprstvwz", "br", "dr", "gr", "pr", "st", "tr")
+_VOWELS = "aeiou"
 
 
 class _SeededVectors(Embedder):
@@ -42,11 +46,14 @@ class _SeededVectors(Embedder):
         self.name, self.dimension, self.fingerprint = other.name, other.dimension, other.fingerprint
         self._rng = np.random.default_rng(seed)
 
-    def embed(self, texts: Sequence[str], *, on_progress: object = None) -> npt.NDArray[np.float32]:
+    def embed(
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
+    ) -> npt.NDArray[np.float32]:
         vectors = self._rng.standard_normal((len(texts), self.dimension), np.float32)
-        if callable(on_progress):
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        if on_progress is not None:
             on_progress(len(texts))
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
 
 def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | None = None) -> int:
@@ -76,25 +83,33 @@ def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | 
 def _copy(config: IndexConfig, seed: int, copy: int) -> Iterator[Document]:
     """The documents of the corpus; from the second copy on with words replaced."""
     rng = np.random.default_rng([seed, copy])
-    texts = _texts(config)
-    words = [word for _, parts in texts for word in parts[1::2]]
+    texts, words, names = _texts(config)
+    renamed = dict(zip(names, _names(rng, len(names)))) if copy else {}
     for name, parts in texts:
-        parts = list(parts)
-        count = len(parts) // 2
-        chosen = np.flatnonzero(rng.random(count) < VARIED) if copy else np.empty(0, np.int64)
+        parts = [renamed.get(part, part) for part in parts] if copy else parts
+        chosen = np.flatnonzero(rng.random(len(parts) // 2) < VARIED) if copy else np.empty(0, np.int64)
         for place, other in zip(chosen.tolist(), rng.integers(len(words), size=len(chosen)).tolist()):
             parts[2 * place + 1] = words[other]
         yield Document(f"{name}, copy {copy}", "".join(parts), title=Path(name).stem)
 
 
-_KEPT: list[tuple[str, list[str]]] = []
+def _names(rng: np.random.Generator, count: int) -> list[str]:
+    """Names of three syllables, of some two million."""
+    letters = rng.integers([len(_ONSETS), len(_VOWELS)], size=(count, 3, 2))
+    return ["".join(_ONSETS[a] + _VOWELS[b] for a, b in name).capitalize() for name in letters.tolist()]
 
 
-def _texts(config: IndexConfig) -> list[tuple[str, list[str]]]:
-    """Name and text of each document of the demo corpus, split at its words: these have odd places."""
-    if not _KEPT:
-        for path in find_files([demo.corpus()]).files:
-            for document in load(path, config):
-                if not isinstance(document, Skipped):
-                    _KEPT.append((path.name, _WORD.split(document.text)))
-    return _KEPT
+@cache
+def _texts(config: IndexConfig) -> tuple[list[tuple[str, list[str]]], list[str], list[str]]:
+    """Name and text of each document of the demo corpus, split at its words, which have odd places; its words that are
+    no names; its names."""
+    texts = [
+        (path.name, _WORD.split(document.text))
+        for path in find_files([demo.corpus()]).files
+        for document in load(path, config)
+        if not isinstance(document, Skipped)
+    ]
+    words = [word for _, parts in texts for word in parts[1::2]]
+    lower = {word for word in words if word.islower()}
+    names = sorted({word for word in words if word.lower() not in lower})
+    return texts, [word for word in words if word in lower], names

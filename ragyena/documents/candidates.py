@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ragyena.documents.packing_rows import PackingRow
+from ragyena.documents.packing_rows import PackingColumns
 from ragyena.errors import IndexCorruptError
 from ragyena.types import ScoredPassage
 
@@ -26,8 +26,8 @@ class StoredCandidates(Sequence[ScoredPassage]):
     """Char offsets in their documents at which they start."""
     ends: Sequence[int]
     scores: Sequence[float]
-    rows: Sequence[PackingRow | None]
-    """Tokens and signature; None where the index keeps none for a passage."""
+    packing: PackingColumns
+    """Tokens and signatures; None where the index keeps none for a passage."""
 
     @abstractmethod
     def scored(self, positions: Sequence[int]) -> list[ScoredPassage]:

@@ -129,13 +129,14 @@ def _similar(
     later, earlier = keys >> 32, keys & 0xFFFFFFFF
     words = bitmaps.view(np.uint16)
     differences = _ONES[words[later] ^ words[earlier]].sum(axis=1, dtype=np.int64)
-    kept = differences <= _allowed(share, (counts[later] + counts[earlier]).astype(np.float64))
+    kept = differences <= _allowed(share, (counts[later] + counts[earlier]) * 1.0)
     return np.stack([later[kept], earlier[kept]], axis=1)
 
 
-def _allowed(share: float, shingles: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _allowed(share: float, shingles: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """The most differences of a pair that has ``shingles`` shingles together; no fewer by any error of rounding."""
-    return np.floor(share * shingles + 1e-6).astype(np.int64)
+    most: npt.NDArray[np.int64] = np.floor(share * shingles + 1e-6).astype(np.int64)
+    return most
 
 
 def _with_equal_band(
@@ -149,7 +150,7 @@ def _with_equal_band(
     else:  # the words of a band, mixed: bands that are equal stay equal
         words = bitmaps.view(np.uint64).reshape(len(positions), bands, -1)
         values = (words * _FACTORS[: words.shape[2]]).sum(axis=2, dtype=np.uint64) >> np.uint64(28)
-    row_bits = np.uint64(int(len(positions)).bit_length())
+    row_bits = np.uint64(len(positions).bit_length())
     keys = values << np.uint64(6) | np.arange(bands, dtype=np.uint64)
     keys = np.sort((keys << row_bits | np.arange(len(positions), dtype=np.uint64)[:, None]).ravel())
     same = keys >> row_bits

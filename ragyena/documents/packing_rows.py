@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,12 @@ from ragyena.types import Passage
 
 __all__ = [
     "MOST_HEADER",
+    "PackingColumns",
     "PackingRow",
     "PackingRows",
     "TokenTable",
     "id_bytes",
+    "is_plausible",
     "packing_rows",
     "read_signatures",
     "without_markup",
@@ -55,6 +57,19 @@ class PackingRow(NamedTuple):
     signature: bytes
 
 
+class PackingColumns(NamedTuple):
+    """The blobs of several passages, a column each."""
+
+    token_ids: Sequence[Any]
+    offsets: Sequence[Any]
+    header_ids: Sequence[Any]
+    signatures: Sequence[Any]
+
+    def at(self, positions: Sequence[int]) -> PackingColumns:
+        """Those at some positions."""
+        return PackingColumns(*([column[i] for i in positions] for column in self))
+
+
 @dataclass(frozen=True, slots=True)
 class PackingRows:
     """The rows of a document's passages."""
@@ -64,14 +79,14 @@ class PackingRows:
     rows: Sequence[PackingRow]
 
 
-def id_bytes(tokenizer: Tokenizer) -> int:
+def id_bytes(vocab_size: int) -> int:
     """Bytes of a token id in a row."""
-    return 2 if tokenizer.vocab_size <= 2**16 else 4
+    return 2 if vocab_size <= 2**16 else 4
 
 
 def packing_rows(passages: Sequence[Passage], encodings: Sequence[Encoding], tokenizer: Tokenizer) -> list[PackingRow]:
     """The rows of passages, of whose texts ``encodings`` are those of ``tokenizer``."""
-    width = np.dtype(f"<u{id_bytes(tokenizer)}")
+    width = np.dtype(f"<u{id_bytes(tokenizer.vocab_size)}")
     headers = list(dict.fromkeys(passage.header for passage in passages))
     header_ids = {
         header: encoding.ids[:MOST_HEADER].astype(width).tobytes()
@@ -81,7 +96,7 @@ def packing_rows(passages: Sequence[Passage], encodings: Sequence[Encoding], tok
     for passage, encoding in zip(passages, encodings, strict=True):
         kept = without_markup(encoding, passage.text)
         ids = kept.ids.astype(width).tobytes()
-        rows.append(PackingRow(ids, _offset_codes(kept), header_ids[passage.header], _signature(passage.text)))
+        rows.append(PackingRow(ids, _offset_codes(kept), header_ids[passage.header], signature_of(passage.text)))
     return rows
 
 
@@ -107,7 +122,8 @@ def _offset_codes(encoding: Encoding) -> bytes:
     return codes.astype(np.uint8).tobytes() + np.stack([gaps[others], lengths[others]], axis=1).astype("<i4").tobytes()
 
 
-def _signature(text: str) -> bytes:
+def signature_of(text: str) -> bytes:
+    """The signature of a passage's text."""
     shingles = shingles_of(text)
     # A count that does not fit is of no passage that an index cuts: it may hold 320 tokens.
     return struct.pack("<H", min(len(shingles), _MOST_SHINGLES)) + bitmap(shingles).tobytes()
@@ -116,7 +132,7 @@ def _signature(text: str) -> bytes:
 def read_signatures(signatures: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Counts of shingles [N] and bitmaps [N, BITS / 8] of stored signatures. Raises ValueError for one of another
     length."""
-    if any(len(signature) != SIGNATURE_BYTES for signature in signatures):
+    if set(map(len, signatures)) - {SIGNATURE_BYTES}:
         raise ValueError(f"signatures are not all of {SIGNATURE_BYTES} bytes")
     rows = np.frombuffer(b"".join(signatures), np.uint8).reshape(len(signatures), SIGNATURE_BYTES)
     counts = rows[:, 0].astype(np.int64) | rows[:, 1].astype(np.int64) << 8
@@ -154,21 +170,34 @@ class TokenTable:
         )
 
     @classmethod
-    def stored(cls, rows: Sequence[PackingRow], chars: npt.NDArray[np.int64], tokenizer: Tokenizer) -> TokenTable:
+    def stored(cls, columns: PackingColumns, chars: npt.NDArray[np.int64], vocab_size: int) -> TokenTable:
         """The table of stored passages, each of as many characters as ``chars`` [N] says.
 
-        Raises ValueError where ids, or offsets, cannot be those of this tokenizer and such passages.
+        Raises ValueError where ids, or offsets, cannot be those of such a vocabulary and such passages.
         """
-        width = id_bytes(tokenizer)
-        ids, lengths = _ids([row.token_ids for row in rows], width, tokenizer.vocab_size)
-        header_ids, header_lengths = _ids([row.header_ids for row in rows], width, tokenizer.vocab_size)
+        ids, lengths = _ids(columns.token_ids, vocab_size)
+        header_ids, header_lengths = _ids(columns.header_ids, vocab_size)
         if header_lengths.max(initial=0) > MOST_HEADER:
             raise ValueError(f"headers of more than {MOST_HEADER} tokens")
-        starts, ends = _offsets([row.offsets for row in rows], lengths, chars)
+        starts, ends = _offsets(columns.offsets, lengths, chars)
         return cls(ids, starts, ends, lengths, header_ids, header_lengths)
 
 
-def _ids(blobs: Sequence[bytes], width: int, vocab_size: int) -> tuple[IntArray, npt.NDArray[np.int64]]:
+def is_plausible(row: PackingRow, passage: Passage) -> bool:
+    """True for a row that may be that of a passage, whatever the tokenizer."""
+    if not all(isinstance(blob, bytes) for blob in row) or row.signature != signature_of(passage.text):
+        return False
+    for vocab_size in (2**16, 2**32):
+        try:
+            TokenTable.stored(PackingColumns(*([blob] for blob in row)), np.array([len(passage.text)]), vocab_size)
+            return True
+        except ValueError:
+            continue
+    return False
+
+
+def _ids(blobs: Sequence[bytes], vocab_size: int) -> tuple[IntArray, npt.NDArray[np.int64]]:
+    width = id_bytes(vocab_size)
     sizes = np.fromiter(map(len, blobs), np.int64, len(blobs))
     if (sizes % width).any():
         raise ValueError(f"token ids are not of {width} bytes each")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, overload
 
 from ragyena.documents.candidates import StoredCandidates
-from ragyena.documents.packing_rows import PackingRow
+from ragyena.documents.packing_rows import PackingColumns
 from ragyena.errors import IndexCorruptError
 from ragyena.index.search import Ranking
 from ragyena.index.store import Store
@@ -21,10 +21,9 @@ __all__ = ["Candidates"]
 
 ROWS = (
     "SELECT p.passage_id, p.document_id, p.start, p.end, k.token_ids, k.offsets, k.header_ids, k.signature"
-    " FROM passages p LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id ="
-    " (SELECT tokenizer_id FROM tokenizers WHERE fingerprint = '{fingerprint}')"
+    " FROM passages p LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id = {tokenizer_id:d}"
 )
-TYPES = (*(int, int, int, int), *(bytes | None,) * 4)
+TYPES = (*(int, int, int, int), *(object,) * 4)
 
 
 class Candidates(StoredCandidates):
@@ -39,7 +38,8 @@ class Candidates(StoredCandidates):
         """``fingerprint`` is that of the tokenizer of the tokens that are wanted."""
         self._store = store
         ranked = ranking.ranked
-        statement = ROWS.format(fingerprint=fingerprint)
+        known = store.rows("SELECT tokenizer_id FROM tokenizers WHERE fingerprint = ?", (fingerprint,), types=(int,))
+        statement = ROWS.format(tokenizer_id=known[0][0] if known else -1)
         stored = {
             row[0]: row for row in store.select(statement, [i for i, _ in ranked], key="p.passage_id", types=TYPES)
         }
@@ -47,7 +47,10 @@ class Candidates(StoredCandidates):
         columns: list[Sequence[Any]] = list(zip(*held)) or [()] * 9
         self.passage_ids, self.document_ids, self.starts, self.ends = columns[:4]
         self.scores = columns[8]
-        self.rows = [None if None in row else PackingRow(*row) for row in zip(*columns[4:8])]
+        for column in columns[4:8]:
+            if wrong := set(map(type, column)) - {bytes, type(None)}:
+                raise self.damage(f"a value of type {wrong.pop().__name__} where there should be bytes")
+        self.packing = PackingColumns(*columns[4:8])
         origins = store.first_origins(self.document_ids)
         self.sources = [origins.get(i, "") for i in self.document_ids]
         self._dense = list(map(ranking.dense_scores.get, self.passage_ids))

@@ -114,10 +114,10 @@ def rank(
         by_vector = dense.search(store, query_vector, candidates, filters)
     by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
     if config.mode == "hybrid":
-        ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
+        ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=k)
     else:
-        ranked = strictly_decreasing(by_vector or by_words)
-    return Ranking(ranked[:k], dict(by_vector), dict(by_words))
+        ranked = strictly_decreasing((by_vector or by_words)[:k])
+    return Ranking(ranked, dict(by_vector), dict(by_words))
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -177,8 +177,9 @@ class DenseView:
         scores = np.concatenate([scores, tail.astype(np.float32) @ query])
         if not np.isfinite(scores).all():
             raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
-        matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
-        present = store.existing([i for i, _ in matches])
+        best = np.lexsort((ids, -scores))
+        present = store.existing(ids.tolist())
+        matches = zip(ids[best].tolist(), scores[best].tolist())
         return [(i, score) for i, score in matches if i in present][:count]
 
 
@@ -292,19 +293,26 @@ def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[n
 # --- fusion ----------------------------------------------------------------------------------------------------
 
 
-def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first.
+def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first, ``most`` of them.
 
     An id scores the sum of 1 / (k + rank) over the rankings that hold it, ranks from 1. Scores are strictly decreasing;
     of equal sums the smaller id comes first. A ranking lists each id at most once.
     """
-    ranks: dict[int, list[int]] = {}
+    weights = [1.0 / (k + rank) for rank in range(1, 1 + max(map(len, rankings), default=0))]
+    held: dict[int, list[float]] = {}
+    sums: dict[int, float] = {}
     for ranking in rankings:
-        for rank, item in enumerate(ranking, start=1):
-            ranks.setdefault(item, []).append(rank)
+        for item, weight in zip(ranking, weights):
+            if item in sums:
+                held.setdefault(item, [sums[item]]).append(weight)
+            else:
+                sums[item] = weight
     # Summed in order of rank, so that equal sets of ranks make equal sums to the last bit.
-    sums = [(item, math.fsum(1.0 / (k + rank) for rank in sorted(held))) for item, held in ranks.items()]
-    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
+    sums.update((item, math.fsum(sorted(some, reverse=True))) for item, some in held.items())
+    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
+    best = np.lexsort((ids, -scores))[:most]
+    return strictly_decreasing([*zip(ids[best].tolist(), scores[best].tolist())])
 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

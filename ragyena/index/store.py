@@ -62,9 +62,11 @@ PASSAGE = (
     " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
 )
 """The columns of a passage but for its text, as ``read_passage`` takes them."""
-PASSAGE_ID = 6
-"""Place of the id in a row of ``PASSAGE_ROW``, counted from the fourth column."""
-DOCUMENT_ROW = "SELECT document_id, title, metadata FROM documents"
+DOCUMENT_ROW = (
+    "SELECT document_id, title, metadata, CASE typeof(text) WHEN 'blob' THEN x'' ELSE substr(text, 1, 1) END"
+    " FROM documents"
+)
+"""The last value is a blob where the text is one, which is not read."""
 
 IdArray = npt.NDArray[np.int64]
 
@@ -139,7 +141,7 @@ class Store(Database):
         content_hash: bytes,
         passages: Sequence[Passage],
         vectors: npt.NDArray[np.floating],
-        packing: PackingRows,
+        packing: PackingRows | None = None,
     ) -> bool:
         """Store a document of a source with its passages, their vectors [P, D] and what packing needs of them.
 
@@ -155,15 +157,17 @@ class Store(Database):
             return False
         offsets = byte_offsets(document.text, passages)
         halves = np.ascontiguousarray(vectors, dtype=np.float16)
-        tokenizer_id = self.tokenizer_id(packing.fingerprint)
-        for p, (byte_start, byte_end), half, row in zip(passages, offsets, halves, packing.rows, strict=True):
+        tokenizer_id = None if packing is None else self.tokenizer_id(packing.fingerprint)
+        rows = [None] * len(passages) if packing is None else packing.rows
+        for p, (byte_start, byte_end), half, row in zip(passages, offsets, halves, rows, strict=True):
             passage_id = self._inserted(
                 "INSERT INTO passages (document_id, start, end, byte_start, byte_end, line_start, line_end, page,"
                 " page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (document_id, *passage_row(p, byte_start, byte_end)),
             )
             self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
-            self.put_packing(passage_id, tokenizer_id, row)
+            if tokenizer_id is not None and row is not None:
+                self.put_packing(passage_id, tokenizer_id, row)
             self.write_words(p, passage_id)
         return True
 
@@ -320,39 +324,37 @@ class Store(Database):
             "SELECT document_id, byte_start, byte_end, start, end, line_start, line_end, page, heading_path,"
             " passage_id, kind, table_header, page_label FROM passages"
         )
-        rows = [*self.select(columns, ids, types=PASSAGE_ROW)]
+        rows = self.select(columns, ids, types=PASSAGE_ROW)
+        rows.sort(key=itemgetter(0, 1))
         held = {row[0] for row in rows}
-        titles = {i: rest for i, *rest in self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str))}
-        origins, texts = self.first_origins(held), self._texts(rows)
+        documents = self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str, bytes))
+        named = {i: (title, metadata) for i, title, metadata, _ in documents}
+        rows = [row for row in rows if row[0] in named]
+        origins = self.first_origins(held)
+        # Of a document no more is read than these passages: SQL would read the whole of a long one for each.
+        texts = self.parts("documents", "text", [row[:3] for row in rows])
 
         def passage(row: tuple[Any, ...]) -> Passage:
-            document, _, _, start, end, line_start, line_end, page, path, passage_id, *more = row
-            title, metadata = titles[document]
+            text, (document, _, _, start, end, line_start, line_end, page, path, passage_id, *more) = row
+            title, metadata = named[document]
             return read_passage(
                 (
-                    *(texts[passage_id], start, end, line_start, line_end, page, title, path, origins.get(document)),
+                    *(text, start, end, line_start, line_end, page, title, path, origins.get(document)),
                     *(passage_id, document, metadata, *more),
                 )
             )
 
-        stored = {made.passage_id: made for made in self.decoded(passage, (row for row in rows if row[0] in titles))}
-        return [stored[int(i)] for i in ids if int(i) in stored]
+        stored = {made.passage_id: made for made in self.decoded(passage, zip(texts, rows))}
+        return [stored[i] for i in map(int, ids) if i in stored]
 
     def first_origins(self, document_ids: Iterable[int]) -> dict[int, str]:
         """The origin by which each document is named, as ``FIRST_ORIGIN``."""
-        columns = "SELECT document_id, missing_since IS NOT NULL, origin_id, origin FROM origins JOIN sources USING (source_id)"
+        columns = (
+            "SELECT document_id, missing_since IS NOT NULL, origin_id, origin"
+            " FROM origins JOIN sources USING (source_id)"
+        )
         rows = self.select(columns, set(document_ids), key="document_id", types=(int, int, int, str))
         return {document_id: origin for document_id, *_, origin in sorted(rows, reverse=True)}
-
-    def _texts(self, rows: Iterable[tuple[Any, ...]]) -> dict[int, bytes]:
-        """The texts of passages by id, from rows that begin with document, byte_start and byte_end. Of a document no
-        more is read than they need: SQL would read the whole of a long one for each."""
-        texts: dict[int, bytes] = {}
-        for document_id, some in itertools.groupby(sorted(rows, key=itemgetter(0, 1)), key=itemgetter(0)):
-            with self.blob("documents", "text", document_id) as read:
-                for _, start, end, *rest in some:
-                    texts[rest[PASSAGE_ID]] = read(start, end)
-        return texts
 
     def passages_of(self, document_id: int) -> list[Passage]:
         """All passages of a document in its order, whose text is read once."""
@@ -392,12 +394,14 @@ class Store(Database):
 
     def select(
         self, columns: str, ids: Iterable[int], *, types: Types, key: str = "passage_id"
-    ) -> Iterator[tuple[Any, ...]]:
-        """Rows of a SELECT for these passage ids, or values of another ``key``, a bounded number of them a statement."""
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT for these passage ids, or values of another ``key``, a bounded number a statement."""
         wanted = sorted(map(int, ids))  # neighbours in the file follow each other
+        rows: list[tuple[Any, ...]] = []
         for first in range(0, len(wanted), SQL_VARIABLES):
             some = wanted[first : first + SQL_VARIABLES]
-            yield from self.rows(f"{columns} WHERE {key} IN ({','.join('?' * len(some))})", some, types=types)
+            rows += self.rows(f"{columns} WHERE {key} IN ({','.join('?' * len(some))})", some, types=types)
+        return rows
 
     def passage_ids(self, document_id: int | None = None) -> IdArray:
         """All passage ids, ascending; those of one document, in its order."""

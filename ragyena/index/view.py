@@ -147,7 +147,7 @@ class IndexView:
     ) -> Candidates:
         """Find passages to pack: those of ``search``, in its order, with the tokens that the index keeps.
 
-        Arguments and errors as for ``search``. What it gives is read from the index when it is looked at: pack it within
+        Arguments and errors as for ``search``. Passages are read when they are looked at: pack them inside of
         ``with index.reading():`` where others may write meanwhile.
 
         Example:

@@ -18,7 +18,14 @@ import numpy.typing as npt
 from ragyena.config import PackerConfig
 from ragyena.documents.candidates import StoredCandidates
 from ragyena.documents.near_duplicates import Duplicates, find_duplicates, find_duplicates_by_bitmap
-from ragyena.documents.packing_rows import TokenTable, id_bytes, packing_rows, read_signatures, without_markup
+from ragyena.documents.packing_rows import (
+    PackingColumns,
+    TokenTable,
+    id_bytes,
+    packing_rows,
+    read_signatures,
+    without_markup,
+)
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, EmptyQuestionError, QuestionTooLongError
 from ragyena.types import Context, PackingLog, PackingLogEntry, PackingOutcome, Passage, ScoredPassage, in_bulk
@@ -62,7 +69,7 @@ def pack(
     else:
         entrants = _Given(candidates, tokenizer, config.neighbours if neighbours else 0, neighbours)
     duplicates = entrants.duplicates(config.near_duplicate)
-    entering = np.array([i for i in range(len(entrants.outcomes)) if i not in duplicates], np.int64)
+    entering = np.setdiff1d(np.arange(len(entrants.outcomes)), [*duplicates], assume_unique=True)
     # Texts are encoded only as far as they can enter: no slot is shorter than the smallest.
     room = config.context_tokens - len(question_ids)
     reachable = entering[: max(1, room // _SMALLEST_SLOT)]
@@ -154,32 +161,37 @@ class _Stored(_Entrants):
         self._tokenizer = tokenizer
         self.outcomes = ["packed"] * len(candidates)
         self.details = [""] * len(candidates)
-        rows = list(candidates.rows)
-        missing = [position for position, row in enumerate(rows) if row is None]
+        columns = candidates.packing
+        missing = sorted({i for column in columns if None in column for i, blob in enumerate(column) if blob is None})
         if missing:
             passages = [scored.passage for scored in candidates.scored(missing)]
             encodings = tokenizer.encode_batch([passage.text for passage in passages])
+            whole = [list(column) for column in columns]
             for position, row in zip(missing, packing_rows(passages, encodings, tokenizer), strict=True):
-                rows[position] = row
-        self._rows = [row for row in rows if row is not None]
+                for column, blob in zip(whole, row, strict=True):
+                    column[position] = blob
+            columns = PackingColumns(*whole)
+        self._columns = columns
 
     def duplicates(self, threshold: float) -> Duplicates:
         try:
-            counts, bitmaps = read_signatures([row.signature for row in self._rows])
+            counts, bitmaps = read_signatures(self._columns.signatures)
         except ValueError as error:
             raise self._candidates.damage(str(error)) from error
         return find_duplicates_by_bitmap(counts, bitmaps, self._candidates.text, threshold)
 
     def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
-        width, rows = id_bytes(self._tokenizer), [self._rows[i] for i in positions.tolist()]
-        texts = np.array([len(row.token_ids) for row in rows], np.int64) // width
-        headers = np.array([len(row.header_ids) for row in rows], np.int64) // width
+        width, count = id_bytes(self._tokenizer.vocab_size), len(self._candidates)
+        texts, headers = (
+            np.fromiter(map(len, column), np.int64, count)[positions] // width
+            for column in (self._columns.token_ids, self._columns.header_ids)
+        )
         return _needed(texts, headers, header_tokens)
 
     def table(self, positions: Positions) -> TokenTable:
-        rows = [self._rows[i] for i in positions.tolist()]
+        columns = self._columns.at(positions.tolist())
         try:
-            return TokenTable.stored(rows, self._candidates.chars(positions), self._tokenizer)
+            return TokenTable.stored(columns, self._candidates.chars(positions), self._tokenizer.vocab_size)
         except ValueError as error:
             raise self._candidates.damage(str(error)) from error
 
