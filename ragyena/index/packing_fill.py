@@ -15,6 +15,8 @@ __all__ = ["fill_packing", "remove_packing", "wrong_packing"]
 COMMIT_PASSAGES = 2_000
 """Passages between two commits: a process that dies loses the work on about so many."""
 
+WHOLE = "token_ids NOT NULL AND offsets NOT NULL AND header_ids NOT NULL AND signature NOT NULL"
+
 
 def _rows_of(passages: Sequence[Passage], tokenizer: Tokenizer) -> list[PackingRow]:
     """What packing needs of passages, made anew."""
@@ -25,9 +27,8 @@ def _without_packing(store: Store, tokenizer_id: int) -> list[int]:
     """Ids of the documents that have a passage without a whole row of this tokenizer."""
     rows = store.rows(
         "SELECT DISTINCT p.document_id FROM passages p"
-        " LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id = ?"
-        " WHERE k.token_ids IS NULL OR k.offsets IS NULL OR k.header_ids IS NULL OR k.signature IS NULL"
-        " ORDER BY p.document_id",
+        f" LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id = ? AND {WHOLE}"
+        " WHERE k.passage_id IS NULL ORDER BY p.document_id",
         (tokenizer_id,),
         types=(int,),
     )
@@ -41,6 +42,7 @@ def fill_packing(store: Store, tokenizer: Tokenizer, progress: Progress) -> int:
     """
     with store.transaction():
         tokenizer_id = store.tokenizer_id(tokenizer.fingerprint)
+    whole = f"SELECT passage_id FROM (SELECT passage_id FROM packing WHERE tokenizer_id = {tokenizer_id:d} AND {WHOLE})"
     documents = _without_packing(store, tokenizer_id)
     if documents:
         progress.start("keeping tokens of passages", len(documents), "documents")
@@ -50,6 +52,8 @@ def fill_packing(store: Store, tokenizer: Tokenizer, progress: Progress) -> int:
         with store.transaction():
             while first < len(documents) and done < COMMIT_PASSAGES:
                 passages = store.passages_of(documents[first])
+                held = {i for (i,) in store.select(whole, [p.passage_id for p in passages], types=(int,))}
+                passages = [passage for passage in passages if passage.passage_id not in held]
                 for passage, row in zip(passages, _rows_of(passages, tokenizer), strict=True):
                     store.put_packing(passage.passage_id, tokenizer_id, row)
                 done += len(passages)
