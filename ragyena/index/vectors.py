@@ -117,6 +117,7 @@ def write_vectors(
         index, recall = _read(extend[0]), extend[1].recall
         for ids, vectors in batches(extend[1].last_id):
             index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
+        _check_complete(int(index.ntotal), count)  # which holds removed ones, too
     elif kind == "flat":
         index, recall = _empty_flat(dimension), 1.0
         for ids, vectors in batches(0):
