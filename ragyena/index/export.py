@@ -39,9 +39,9 @@ class ExportReport:
     passages: int
     """Passages of the index."""
     written: int
-    """Those that were new in the store."""
+    """Passages that were new in the store."""
     removed: int
-    """Those that were deleted from the store."""
+    """Passages that were deleted from the store."""
     reused_vectors: bool
     """True where the index's vectors went along, False where the store's own embeddings were computed."""
 
@@ -133,7 +133,7 @@ def _write(
 
 
 def _held(store: ExternalStore, ids: list[str]) -> set[str]:
-    """Those of ``ids`` that the store holds; none where it cannot say, so that they are written again."""
+    """The part of ``ids`` that the store holds; none where it cannot say, so that they are written again."""
     with store.failures("read"):
         try:
             return {str(id_of(document)) for document in store.store.get_by_ids(ids)}

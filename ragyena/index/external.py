@@ -39,7 +39,7 @@ _KINDS: tuple[BlockKind, ...] = ("list", "table", "code", "notes", "footnote")
 
 
 class Returned(Protocol):
-    """What LangChain calls a document."""
+    """A document in LangChain's sense."""
 
     page_content: str
     metadata: dict[str, Any]
@@ -69,7 +69,7 @@ class ExternalStore:
         self.config = config
         self.name = config.class_
         self.embeddings: list[GivesVectors] = []
-        """Those among the arguments that can be given vectors."""
+        """Arguments that can be given vectors."""
         self._passage_tokens = passage_tokens
         self._rrf_k = rrf_k
         self._secrets: dict[str, str] = {}
@@ -337,7 +337,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _imported(path: str) -> Any:
-    """What a dotted path names: the longest part of it that is a module, and attributes of that."""
+    """The object that a dotted path names: the longest part of it that is a module, and attributes of that."""
     parts = path.split(".")
     for count in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:count])
