@@ -25,7 +25,7 @@ from ragyena.cli.options import (
 )
 from ragyena.documents.formats import listed
 from ragyena.documents.walk import listed_left_out
-from ragyena.errors import IndexCorruptError, PartialFailureError
+from ragyena.errors import ConfigError, IndexCorruptError, PartialFailureError
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
@@ -82,6 +82,10 @@ def add(
     passage_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Longest passage of a new index, in tokens (index.passage_tokens).")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
+    ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -91,6 +95,7 @@ def add(
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
         "index.passage_tokens": passage_tokens,
+        "index.embed_processes": processes,
     }
     config = configure(pipeline, flags)
     with (
@@ -216,17 +221,18 @@ def search(
     config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank and rerank.value})
     filters = parse_filters(where or [])
     with ExitStack() as stack:
-        if config.retriever.rerank == "none":
+        if config.retriever.rerank == "none" and config.retriever.langchain is None:
             from ragyena.index.index import Index
 
             opened = stack.enter_context(Index.open(index, settings=config))
             matches = opened.search(query, filters=filters)
+            states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
         else:
             from ragyena.pipeline import Pipeline
 
             reading = stack.enter_context(Pipeline.open(index, settings=config))
-            opened, matches = reading.index, reading.search(query, filters=filters)
-        states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
+            matches = reading.search(query, filters=filters)
+            states = [reading.file_state(match.passage.document_id, match.passage.source) for match in matches]
     matches = [
         replace(match, passage=replace(match.passage, source=source))
         for match, (source, _) in zip(matches, states, strict=True)
@@ -317,6 +323,62 @@ def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOpt
         "  tables, lists, code and page labels are known of files that are read from now on;"
         " to read all again: ragyena index add PATH --rebuild"
     )
+
+
+@app.command("export-to")
+def export_to(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A pipeline recipe with retriever.langchain, by path (docs/stores.md)."),
+    ],
+    index: IndexOption = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Write nothing: delete what the store holds of this source; repeatable."),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the passages of an index into the store of a recipe, or delete a source from it.
+
+    Passages that are there already are left as they are; those that the index no longer holds of a source are deleted.
+    """
+    config = configure(recipe)
+    if config.retriever.langchain is None:
+        raise ConfigError(f"the recipe {recipe} names no store", hint="it needs retriever.langchain (docs/stores.md)")
+    with (
+        interruptible("what was written so far is kept; run the same command again to write the rest"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index import export
+        from ragyena.index.external import ExternalStore
+        from ragyena.index.index import Index
+
+        with ExitStack() as stack:
+            opened = None if remove else stack.enter_context(Index.open(index, lazy=True, settings=config))
+            store = stack.enter_context(
+                ExternalStore(
+                    config.retriever.langchain,
+                    passage_tokens=config.index.passage_tokens,
+                    rrf_k=config.retriever.rrf_k,
+                )
+            )
+            if opened is not None:
+                report = export.export(opened, store, progress=progress)
+            else:
+                removed = sum(export.remove(store, source) for source in remove or [])
+                report = export.ExportReport(store.name, 0, 0, removed, False)
+    if json:
+        emit_json({"schema": "ragyena.index.export/1", **asdict(report)})
+    elif opened is None:
+        output().print(f"deleted {count(report.removed, 'passage')} from {report.store}")
+    else:
+        unchanged = report.passages - report.written
+        vectors = "the index's vectors" if report.reused_vectors else "vectors of the store's own embeddings"
+        output().print(
+            f"{report.store}: {count(report.written, 'passage')} written with {vectors}, {unchanged:,} unchanged,"
+            f" {report.removed:,} deleted"
+        )
 
 
 # --- output ---------------------------------------------------------------------------------------------------

@@ -225,22 +225,26 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
     best = [0.0]  # best[i]: least cost of the units before i, as whole passages
     origin = [0]  # origin[i]: the unit at which the last of these passages begins
     starts = [unit.start for unit in units] + [length]
+    sizes = [unit.tokens for unit in units]
+    crosses = [unit.cross for unit in units]
+    cuts = [*(unit.cut for unit in units[1:]), 0.0]
+    closed = float("inf")
+    cost_of = [EMPTINESS * empty * empty for empty in (1.0 - tokens / limit for tokens in range(limit + 1))]
     for i in range(1, len(units) + 1):
-        end_cut = units[i].cut if i < len(units) else 0.0
-        tokens, crossed = 0, 0.0
-        least, chosen = float("inf"), i - 1
-        for j in range(i - 1, -1, -1):
-            tokens += units[j].tokens
-            if j < i - 1 and (tokens > limit or starts[i] - starts[j] > most_chars):
+        tokens, crossed = sizes[i - 1], crosses[i - 1]
+        least, chosen = best[i - 1] + 1.0 + cost_of[min(tokens, limit)], i - 1
+        earliest = starts[i] - most_chars
+        j = i - 2
+        while crossed != closed and j >= 0:
+            tokens += sizes[j]
+            if tokens > limit or starts[j] < earliest:
                 break
-            empty = 1.0 - tokens / limit if tokens < limit else 0.0
-            cost = best[j] + crossed + 1.0 + EMPTINESS * empty * empty
+            cost = best[j] + crossed + 1.0 + cost_of[tokens]
             if cost < least:
                 least, chosen = cost, j
-            crossed += units[j].cross
-            if crossed == float("inf"):
-                break
-        best.append(least + end_cut)
+            crossed += crosses[j]
+            j -= 1
+        best.append(least + cuts[i - 1])
         origin.append(chosen)
     begins: list[int] = []
     i = len(units)

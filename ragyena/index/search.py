@@ -52,6 +52,8 @@ Matches = list[tuple[int, float]]
 
 OPEN_TRIES = 5
 """A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
+EXACT_MOST = 5_000
+"""Where filters keep no more passages than this, each is compared, whatever the kind of the vector file."""
 MOST_TERMS = 32
 MOST_CONSIDERED = 512
 """Different words of a query that are looked up at all."""
@@ -129,7 +131,7 @@ class DenseView:
 
     file: VectorIndex | None
     tail_ids: npt.NDArray[np.int64]
-    tail: npt.NDArray[np.float16]
+    tail: npt.NDArray[np.float32]
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, store: Store) -> DenseView:
@@ -155,7 +157,7 @@ class DenseView:
         return cls(
             file,
             np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
-            np.concatenate([np.empty((0, manifest.dimension), np.float16), *(vectors for _, vectors in batches)]),
+            np.concatenate([np.empty((0, manifest.dimension), np.float32), *(vectors for _, vectors in batches)]),
         )
 
     def search(
@@ -164,23 +166,35 @@ class DenseView:
         """Ids and cosines of the nearest passages that are in the store now."""
         allowed = filtered_passages(store, filters) if filters else None
         ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        if self.file is not None:
+        if self.file is not None and not self.file.exact:
+            few = allowed is not None and len(allowed) <= EXACT_MOST
+            near = allowed if allowed is not None and few else self.file.search(query, count, allowed)[0]
+            ids, stored = store.vectors_of(near.tolist(), len(query))
+            scores = stored.astype(np.float32) @ query
+            if few:
+                return _best(store, ids, scores, count)  # those of the tail are among them
+        elif self.file is not None:
             ids, scores = self.file.search(query, count, allowed)
-            if not self.file.exact:
-                ids, stored = store.vectors_of(ids.tolist(), len(query))
-                scores = stored.astype(np.float32) @ query
         tail_ids, tail = self.tail_ids, self.tail
         if allowed is not None:
             kept = np.isin(tail_ids, allowed)
             tail_ids, tail = tail_ids[kept], tail[kept]
-        ids = np.concatenate([ids, tail_ids])
-        scores = np.concatenate([scores, tail.astype(np.float32) @ query])
-        if not np.isfinite(scores).all():
-            raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
-        best = np.lexsort((ids, -scores))
-        present = store.existing(ids.tolist())
-        matches = zip(ids[best].tolist(), scores[best].tolist())
-        return [(i, score) for i, score in matches if i in present][:count]
+        return _best(store, np.concatenate([ids, tail_ids]), np.concatenate([scores, tail @ query]), count)
+
+
+def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], count: int) -> Matches:
+    """The ``count`` best of these passages that are in the store, equal ones by id. Raises IndexCorruptError."""
+    if not np.isfinite(scores).all():
+        raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
+    order = np.lexsort((ids, -scores))
+    matches: Matches = []
+    for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
+        some = order[first : first + count]
+        present = store.existing(ids[some].tolist())
+        matches += [pair for pair in zip(ids[some].tolist(), scores[some].tolist()) if pair[0] in present]
+        if len(matches) >= count:
+            break
+    return matches[:count]
 
 
 # --- lexical ---------------------------------------------------------------------------------------------------

@@ -413,6 +413,18 @@ class Store(Database):
         rows = self.rows(f"SELECT passage_id FROM passages {condition}", parameters, types=(int,))
         return np.fromiter((i for (i,) in rows), np.int64, len(rows))
 
+    def extent(self) -> tuple[int, int]:
+        """The largest passage id, 0 without passages, and the number of passages."""
+        return self.row(
+            "SELECT (SELECT coalesce(max(passage_id), 0) FROM passages), (SELECT count(*) FROM passages)",
+            types=(int, int),
+        )
+
+    def count_after(self, passage_id: int) -> int:
+        """The number of passages with an id above this one."""
+        (count,) = self.row("SELECT count(*) FROM passages WHERE passage_id > ?", (passage_id,), types=(int,))
+        return int(count)
+
     def vectors(
         self, dimension: int, *, after: int = 0, batch: int = 65_536
     ) -> Iterator[tuple[IdArray, npt.NDArray[np.float16]]]:
