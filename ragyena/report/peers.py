@@ -164,8 +164,8 @@ def make_peers(record: Mapping[str, Any]) -> Page:
         f"Embedded: {documents['embedded']:,} documents ({chars['embedded']:.1f}M characters), by all-MiniLM-L6-v2, the"
         f" model loaded before. Without embedding: {documents['cached']:,} documents"
         f" ({chars['cached']:.0f}M characters), whose vectors are looked up. Passages are of at most 200 tokens (800"
-        " characters where a splitter counts these); ragyena ends one with its section, so that it has more. Until everything can be searched and is on the disk;"
-        " only ragyena and tantivy wait until it is flushed to it."
+        " characters where a splitter counts these); ragyena ends one with its section, so that it has more. Until"
+        " everything can be searched and is on the disk; only ragyena and tantivy wait until it is flushed to it."
     )
     searching = (
         f"{passages:,} passages (as ragyena cuts them), {record['questions']} questions, milliseconds; the vector of a"
@@ -174,8 +174,8 @@ def make_peers(record: Mapping[str, Any]) -> Page:
     )
     adding = (
         "A file of 4,000 characters is added to the large index, until it is on the disk and a search finds it: the"
-        " first after opening, and the median of the next. Answers: questions of which an answer stands in the first ten"
-        " passages of the embedded documents, and the median time of such a question, its embedding included."
+        " first after opening, and the median of the next. Answers: questions of which an answer stands in the first"
+        " ten passages of the embedded documents, and the median time of such a question, its embedding included."
     )
     build_head = ["", "embedded: passages/s", "documents/s", "without embedding: passages/s", "documents/s"]
     build_head += ["M characters/s", "peak memory, MB", "on disk, MB"]
