@@ -20,6 +20,7 @@ from operator import attrgetter
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
+from ragyena.index.embedder import Reranker
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
@@ -63,6 +64,7 @@ class Pipeline:
         self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
+        self._reranker: Reranker | None = None
 
     @classmethod
     def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
@@ -211,10 +213,10 @@ class Pipeline:
         filters: Mapping[str, str] | None = None,
         settings: Overrides = None,
     ) -> list[ScoredPassage]:
-        """Find passages as ``Index.search`` does, or ranked by the reader where ``retriever.rerank`` says so.
+        """Find passages as ``Index.search`` does, or ranked by the reader or a cross-encoder (``retriever.rerank``).
 
         The reader ranks the passages that ``packer.context_tokens`` hold; there are no more than these, without those
-        that nearly repeat another.
+        that nearly repeat another. A cross-encoder ranks the first ``retriever.rerank_passages``.
 
         Args:
             query: A question or words.
@@ -224,7 +226,7 @@ class Pipeline:
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The query cannot be asked.
-            ConfigError: A setting is wrong.
+            ConfigError: A setting is wrong, or there is no cross-encoder of this name.
             IndexCorruptError: The index is damaged.
 
         Example:
@@ -236,6 +238,8 @@ class Pipeline:
         k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
         if config.retriever.rerank == "none":
             return self.index.search(query, k=k, filters=filters, settings=config)
+        if config.retriever.rerank != "reader":
+            return self._ranked_by_cross_encoder(query, k, filters, config)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         with self._turn:
             query = checked_question(query)
@@ -323,6 +327,17 @@ class Pipeline:
             citations=tuple(map(self._looked_up, answer.citations)),
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
+
+    def _ranked_by_cross_encoder(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> list[ScoredPassage]:
+        name, most = config.retriever.rerank, config.retriever.rerank_passages
+        with self._turn:
+            query = checked_question(query)
+            if self._reranker is None or self._reranker.name != name:
+                self._reranker = Reranker.open(name)
+            matches = self.index.search(query, k=max(k, most), filters=filters, settings=_unranked(config))
+            return self._reranker.ranked(self.index.spelt(query, settings=config), matches, most)[: max(k, 0)]
 
     def _checked(self, piece: EvidencePiece, documents: DocumentStore) -> EvidencePiece:
         """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store

@@ -1,4 +1,4 @@
-"""Search of an open index: dense (vectors), lexical (BM25), and both fused by reciprocal rank.
+"""Search of an open index: dense (vectors), lexical (BM25), and both fused, by a weighted sum of scores or by rank.
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
@@ -33,9 +33,11 @@ __all__ = [
     "STOPWORDS",
     "DenseView",
     "common_from",
+    "convex",
     "filter_condition",
     "filtered_passages",
     "fuse",
+    "fused",
     "lexical_search",
     "query_phrases",
     "rarest",
@@ -56,6 +58,9 @@ COMMON = 0.1
 """A word in more than this part of all passages is left out while there are rarer ones."""
 LEAST_RARE = 2
 """...at least this many."""
+
+UNSEEN = 0.6
+"""The cosine of a passage that the dense search did not return, as a part of the lowest that it did."""
 
 STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
@@ -82,10 +87,7 @@ def search(
             assert dense is not None and query_vector is not None
             by_vector = dense.search(store, query_vector, candidates, filters)
         by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-        if config.mode == "hybrid":
-            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
-        else:
-            ranked = strictly_decreasing(by_vector or by_words)
+        ranked = fused(by_vector, by_words, config)
         passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
     dense_scores, lexical_scores = dict(by_vector), dict(by_words)
     return [
@@ -265,6 +267,35 @@ def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[n
 
 
 # --- fusion ----------------------------------------------------------------------------------------------------
+
+
+def fused(by_vector: Matches, by_words: Matches, config: RetrieverConfig) -> Matches:
+    """The matches of a search, best first, with strictly decreasing scores. In a mode other than hybrid one of the two
+    is empty."""
+    if config.mode != "hybrid":
+        return strictly_decreasing(by_vector or by_words)
+    if config.fusion == "rrf":
+        return fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
+    return convex(by_vector, by_words, config.dense_weight)
+
+
+def convex(by_vector: Matches, by_words: Matches, dense_weight: float) -> Matches:
+    """Convex combination (Bruch, Gai and Ingber 2022): ids with fused scores, best first, equal ones by id.
+
+    An id scores ``dense_weight`` times its cosine and the rest times its BM25 score as a share of the best one. One
+    that the dense search did not return has ``UNSEEN`` of the lowest cosine returned, one without the words a BM25
+    score of 0. A ranking lists each id at most once.
+    """
+    cosines, scores = dict(by_vector), dict(by_words)
+    best = max(scores.values(), default=0.0)
+    lowest = min(cosines.values(), default=0.0)
+    unseen = lowest * UNSEEN if lowest > 0 else lowest
+    ids = [*cosines, *(i for i in scores if i not in cosines)]
+    sums = [
+        (i, dense_weight * cosines.get(i, unseen) + ((1 - dense_weight) * scores.get(i, 0.0) / best if best > 0 else 0))
+        for i in ids
+    ]
+    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
 
 
 def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:

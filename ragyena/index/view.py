@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
 from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, search
+from ragyena.index.spelling import corrections, replaced
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -37,6 +39,8 @@ from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
 __all__ = ["IndexView"]
+
+log = logging.getLogger(__name__)
 
 
 class IndexView:
@@ -111,7 +115,7 @@ class IndexView:
             settings: Overrides for this call, such as ``{"retriever.mode": "lexical"}``.
 
         Returns:
-            Passages, best first, with strictly decreasing scores.
+            Passages, best first, with strictly decreasing scores. They are those of ``spelt(query)``.
 
         Raises:
             EmptyQuestionError: The query is empty.
@@ -137,10 +141,30 @@ class IndexView:
         if k <= 0:
             return []
         with self._turn:
+            if retriever.spelling and (changes := corrections(self.store, query)):
+                query = replaced(query, changes)
+                log.info("searched for: %s", query)
             lexical = retriever.mode == "lexical"
             vector = None if lexical else self.embedder().embed_question(query)
             dense = None if lexical else self._open_dense()
             return search(self.store, dense, query, vector, retriever, k, filters)
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for: misspelt words that no passage holds are those that one does.
+
+        A word is taken for another where it has four Latin letters or more, is no English word that the reader knows,
+        and is one error away. With the setting ``retriever.spelling`` off, the query as it is.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        query = replace_surrogates(query)
+        if not resolve(settings, self.settings).retriever.spelling:
+            return query
+        with self._turn:
+            return replaced(query, corrections(self.store, query))
 
     def nearest(
         self, vector: npt.NDArray[np.float32], *, k: int, filters: Mapping[str, str] | None = None
