@@ -23,7 +23,8 @@
     ├── MissingDependencyError      8   an optional package, device or kernel is not there
     ├── TrainingError               9   NaN, out of memory
     ├── WriterError                 10  the writer's address cannot be reached, or its reply not used
-    └── EmbeddingError              11  a process that embeds has died, or found no memory
+    ├── EmbeddingError              11  a process that embeds has died, or found no memory
+    └── StoreError                  12  a store named in a recipe cannot be opened, searched or written to
 
 A message names the thing; ``hint`` says what to do next. The command line prints both and exits with ``exit_code``;
 an interrupt exits with 130.
@@ -52,6 +53,7 @@ __all__ = [
     "QuestionTooLongError",
     "RagyenaError",
     "StorageError",
+    "StoreError",
     "TrainingError",
     "UnreadableDocumentError",
     "UsageError",
@@ -163,3 +165,7 @@ class WriterError(RagyenaError):
 
 class EmbeddingError(RagyenaError):
     exit_code = 11
+
+
+class StoreError(RagyenaError):
+    exit_code = 12

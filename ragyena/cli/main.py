@@ -40,6 +40,7 @@ Exit codes:
   9    training failed
   10   the writer (--writer) cannot be reached, or its reply not used
   11   a process that embeds has died, or found no memory
+  12   the store of a recipe cannot be opened, searched or written to
   130  interrupted
 """
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragyena.config.serving import ServeConfig
+from ragyena.config.stores import LangChainStoreConfig
 from ragyena.config.strict import Positive, Strict
 from ragyena.config.writing import WriterConfig
 
@@ -84,6 +85,9 @@ class RetrieverConfig(Strict):
     """Passages taken from each of the dense and the lexical search before fusion (never fewer than the result)."""
     rrf_k: Positive = 60
     """The constant of reciprocal rank fusion (Cormack et al. 2009): a match at rank r weighs 1 / (rrf_k + r)."""
+    langchain: LangChainStoreConfig | None = None
+    """A vector store of LangChain's to retrieve from in place of an index: ``class``, ``arguments``, ``search``,
+    ``options``, ``filter``. Only in a recipe that you name (docs/stores.md)."""
 
 
 class PackerConfig(Strict):
