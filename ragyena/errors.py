@@ -22,7 +22,8 @@
     ├── CheckpointError             7   a reader's files are missing, damaged or of other shape
     ├── MissingDependencyError      8   an optional package, device or kernel is not there
     ├── TrainingError               9   NaN, out of memory
-    └── WriterError                 10  the writer's address cannot be reached, or its reply not used
+    ├── WriterError                 10  the writer's address cannot be reached, or its reply not used
+    └── ClusterError                12  a cluster or a shard in it cannot be reached
 
 A message names the thing; ``hint`` says what to do next. The command line prints both and exits with ``exit_code``;
 an interrupt exits with 130.
@@ -33,6 +34,7 @@ from __future__ import annotations
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
     "ConfigError",
     "DataError",
     "EmptyQuestionError",
@@ -157,3 +159,7 @@ class TrainingError(RagyenaError):
 
 class WriterError(RagyenaError):
     exit_code = 10
+
+
+class ClusterError(RagyenaError):
+    exit_code = 12

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING, cast
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
@@ -29,6 +30,9 @@ from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, ScoredPassage
+
+if TYPE_CHECKING:
+    from ragyena.index.cluster.serving import ShardedIndex
 
 __all__ = ["Pipeline", "checked_question"]
 
@@ -65,12 +69,14 @@ class Pipeline:
         self._turn = threading.Lock()
 
     @classmethod
-    def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
+    def open(
+        cls, index: str | os.PathLike[str] | Index | ShardedIndex | None = None, *, settings: Overrides = None
+    ) -> Pipeline:
         """Open an index and load the reader, side by side.
 
         Args:
             index: An index by name or path, None for the default index; or an open one, which stays the caller's to
-                close and whose settings are the base of ``settings``.
+                close and whose settings are the base of ``settings``; or open shards (``ragyena.index.cluster``).
             settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
                 ``PipelineConfig``.
 
@@ -83,8 +89,10 @@ class Pipeline:
             ...     pipeline.config.packer.context_tokens
             2048
         """
-        config = resolve(settings, index.settings if isinstance(index, Index) else None)
-        opened = index if isinstance(index, Index) else Index.open(index, settings=config)
+        given = None if index is None or isinstance(index, str | os.PathLike) else index
+        config = resolve(settings, given.settings if given is not None else None)
+        # Of an index, a pipeline uses what shards have too.
+        opened = cast(Index, given) if given is not None else Index.open(cast("str | None", index), settings=config)
         try:
             with ThreadPoolExecutor(max_workers=1) as background:
                 loading = background.submit(Reader.open, config.reader)
@@ -92,10 +100,10 @@ class Pipeline:
                     opened.embedder()
                 pipeline = cls(opened, loading.result(), config)
         except BaseException:
-            if opened is not index:
+            if given is None:
                 opened.close()
             raise
-        pipeline._owns_index = opened is not index
+        pipeline._owns_index = given is None
         return pipeline
 
     def ask(self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -36,7 +37,35 @@ from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
-__all__ = ["IndexView"]
+__all__ = ["IndexView", "SearchRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A checked query."""
+
+    query: str
+    k: int
+    """Passages wanted."""
+    filters: Mapping[str, str]
+    retriever: RetrieverConfig
+
+    @classmethod
+    def of(cls, query: str, k: int | None, filters: Mapping[str, str] | None, retriever: RetrieverConfig) -> Self:
+        """Check a query. Raises EmptyQuestionError, and ConfigError where passages are to be ranked by the reader."""
+        if not query.strip():
+            raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
+        if retriever.rerank != "none":
+            raise ConfigError(
+                f"an index has no {retriever.rerank} to rank its passages (setting retriever.rerank)",
+                hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
+            )
+        return cls(
+            replace_surrogates(query),
+            (retriever.top_k or SEARCH_RESULTS) if k is None else k,
+            {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()},
+            retriever,
+        )
 
 
 class IndexView:
@@ -123,17 +152,8 @@ class IndexView:
             ...     [match.passage.source for match in index.search("bridge", settings={"retriever.mode": "lexical"})]
             ['iron']
         """
-        if not query.strip():
-            raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
-        query = replace_surrogates(query)
-        filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
-        retriever = resolve(settings, self.settings).retriever
-        if retriever.rerank != "none":
-            raise ConfigError(
-                f"an index has no {retriever.rerank} to rank its passages (setting retriever.rerank)",
-                hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
-            )
-        k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
+        request = SearchRequest.of(query, k, filters, resolve(settings, self.settings).retriever)
+        query, k, filters, retriever = request.query, request.k, request.filters, request.retriever
         if k <= 0:
             return []
         with self._turn:
