@@ -39,6 +39,7 @@ Exit codes:
   8    an optional package or device is not there
   9    training failed
   10   the writer (--writer) cannot be reached, or its reply not used
+  12   a cluster (--cluster), or a shard in it, cannot be reached
   130  interrupted
 """
 

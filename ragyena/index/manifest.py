@@ -203,6 +203,11 @@ def _other_format(folder: Path, version: int) -> IndexFormatError:
 
 def _content(folder: Path) -> bytes:
     path = folder / MANIFEST_NAME
+    if (folder / "shards.json").is_file():
+        raise IndexNotFoundError(
+            f"{folder} holds the shards of an index",
+            hint=f"search them with --cluster local, or join them: ragyena index merge {folder} --index NAME",
+        )
     if not path.is_file():
         raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
     with storage_errors(path), path.open("rb") as file:

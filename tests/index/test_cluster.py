@@ -237,11 +237,13 @@ def test_a_shard_that_is_not_there_is_named(shards: Path, config: PipelineConfig
         (shards / "elsewhere").rename(folder)
 
 
-@pytest.mark.slow
-def test_where_there_is_no_cluster_is_said(documents: Path, config: PipelineConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])
+def test_where_there_is_no_cluster_is_said(
+    documents: Path, config: PipelineConfig, tmp_path: Path, address: str
+) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'ragyena[cluster]'")
     with pytest.raises(ClusterError, match="no Ray cluster"):
-        build([documents], tmp_path / "index", "127.0.0.1:1", config)
+        build([documents], tmp_path / "index", address, config)
     assert not (tmp_path / "index" / "shards.json").exists()
 
 

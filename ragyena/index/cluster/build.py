@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-import ragyena
 from ragyena.config import PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ClusterError, IndexFormatError, NothingToIndexError
@@ -35,6 +34,7 @@ from ragyena.index.cluster.work import (
     ShardTask,
     build_part,
     delete_folder,
+    installed_version,
     look_at_node,
     shard_of,
     write_shard,
@@ -134,10 +134,10 @@ def _check_nodes(session: Session, folder: Path) -> None:
         finally:
             probe.unlink(missing_ok=True)
     for node, answer in answers.items():
-        version, sees = answer if isinstance(answer, tuple) else ("", False)
-        if version != ragyena.__version__:
+        version, sees = answer if isinstance(answer, tuple) else ("of an unknown version", False)
+        if version != installed_version():
             raise ClusterError(
-                f"node {node} has ragyena {version or 'of an unknown version'}, this is {ragyena.__version__}",
+                f"node {node} has ragyena {version}, this is {installed_version()}",
                 hint="install the same version on every node",
             )
         if not sees:
@@ -397,7 +397,8 @@ def _documents(one: _Input) -> list[tuple[int, bytes, int, int]]:
 
 
 def _cut(files: Sequence[str], sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where the list of files is cut into parts: so many files, or so many bytes, at most; a large file has its own."""
+    """The places at which the list of files is cut: a part has so many files, or so many bytes, at most; a large file
+    has a part of its own."""
     most = min(PART_BYTES, max(PART_BYTES_LEAST, sum(sizes) // PARTS_WANTED))
     begin = held = 0
     for position, size in enumerate(sizes):

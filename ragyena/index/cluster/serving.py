@@ -163,7 +163,8 @@ class ShardedIndex:
         return _waited([shard.begin(method, *arguments) for shard in self._shards])
 
     def _lexical(self, query: str) -> dict[str, LexicalQuery]:
-        """What to look for in each full text index, as one index of all shards would: the same words are left out."""
+        """The phrases to look for in each full text index; those that one index of all shards would leave out are left
+        out."""
         looked_up = {table: phrases for table, phrases in query_phrases(query).items() if phrases}
         queries = {}
         held = self._all("totals") if looked_up else []

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from ragyena import errors
 from ragyena.errors import ClusterError, MissingDependencyError, RagyenaError
@@ -23,6 +25,7 @@ RETRIES = 5
 ANSWER_SECONDS = 120.0
 """The longest wait for a shard, a restart of its process on another node included."""
 LOOK_SECONDS = 0.5
+KNOCK_SECONDS = 10.0
 OBJECT_STORE_BYTES = 200_000_000
 """Shared memory of a cluster of this machine alone: only small values travel."""
 QUIET = {
@@ -47,7 +50,9 @@ def connect(address: str, *, workers: int | None = None) -> Iterator[Session]:
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
             if address == "local":
                 options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, "num_cpus": workers}
+                options["_node_ip_address"] = "127.0.0.1"  # it listens to nobody else
             try:
+                _knock(address)
                 ray.init(address=address, **options)
             except Exception as error:  # Ray raises what its parts do
                 raise _unreachable(address, error) from error
@@ -206,6 +211,13 @@ def _ray() -> Any:
     except ImportError as error:
         raise MissingDependencyError("Ray is not installed", hint='pip install "ragyena[cluster]"') from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raises OSError or ValueError where nothing listens at HOST:PORT: Ray would look for it for minutes."""
+    if address not in ("local", "auto"):
+        place = urlsplit(address if "://" in address else f"//{address}")
+        socket.create_connection((place.hostname or "", place.port or 0), KNOCK_SECONDS).close()
 
 
 @contextmanager

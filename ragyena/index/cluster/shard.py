@@ -21,7 +21,7 @@ __all__ = ["LexicalQuery", "OpenShard"]
 
 @dataclass(frozen=True, slots=True)
 class LexicalQuery:
-    """What to look for in a full text index, with what is known of all shards."""
+    """The phrases to look for in a full text index, and what is known of all shards."""
 
     phrases: tuple[str, ...]
     weights: tuple[float, ...]
@@ -69,7 +69,7 @@ class OpenShard:
         return by_vector, best[:count]
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """Those of these passages that are here, in the order of ``ids``."""
+        """The passages of ``ids`` that are here, in their order."""
         return self._index.passages(ids)
 
     def holds_document(self, document_id: int) -> bool:

@@ -1,5 +1,5 @@
-"""What the nodes do for a build. Both tasks give the same result however often they run, and go on where one that was
-killed has stopped.
+"""The tasks of a build, which run on the nodes. Both give the same result however often they run, and go on where one
+that was killed has stopped.
 
 *Parts*: some files are read, cut and embedded into an index of their own, by the code of ``index add``. A part is named
 by the contents of its files and is done once its report is on the disk.
@@ -17,12 +17,12 @@ import shutil
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-import ragyena
 from ragyena.config import PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.files import open_file
@@ -47,6 +47,7 @@ __all__ = [
     "ShardTask",
     "build_part",
     "delete_folder",
+    "installed_version",
     "look_at_node",
     "shard_of",
     "write_shard",
@@ -80,13 +81,21 @@ class PartReport:
     """True where it was there already."""
 
 
+def installed_version() -> str:
+    """The version of ragyena that is installed."""
+    try:
+        return version("ragyena")
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def look_at_node(probe: str, content: str) -> tuple[str, bool]:
     """The version of ragyena on this node, and whether it sees the file that the driver has written."""
     path = Path(probe)
     try:
-        return ragyena.__version__, path.read_text(encoding="ascii") == content
+        return installed_version(), path.read_text(encoding="ascii") == content
     except OSError:
-        return ragyena.__version__, False
+        return installed_version(), False
 
 
 # --- parts -----------------------------------------------------------------------------------------------------
@@ -136,7 +145,7 @@ def _tools(settings: PipelineConfig) -> tuple[Manifest, Tokenizer, Embedder]:
 
 
 def _key(manifest: Manifest, files: tuple[str, ...], settings: PipelineConfig) -> str:
-    made_with = [ragyena.__version__, manifest.embedder_fingerprint, manifest.tokenizer_fingerprint]
+    made_with = [installed_version(), manifest.embedder_fingerprint, manifest.tokenizer_fingerprint]
     digest = hashlib.sha256(json.dumps([made_with, settings.index.model_dump(mode="json")]).encode())
     limit = settings.index.max_file_mb * 1_000_000
     for file in files:
@@ -176,7 +185,7 @@ def _write_report(path: Path, report: PartReport) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ShardTask:
-    """What a shard is made of."""
+    """The documents to write into a shard."""
 
     folder: str
     """Its place, once it is whole."""
