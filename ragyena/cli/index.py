@@ -26,12 +26,10 @@ from ragyena.cli.options import (
     parse_filters,
 )
 from ragyena.documents.formats import listed
-from ragyena.errors import IndexCorruptError
+from ragyena.errors import ConfigError, IndexCorruptError
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
-    from ragyena.index.cluster.serving import ShardedIndex
-    from ragyena.index.index import Index
     from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
@@ -86,6 +84,10 @@ def add(
     passage_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Longest passage of a new index, in tokens (index.passage_tokens).")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
+    ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -95,6 +97,7 @@ def add(
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
         "index.passage_tokens": passage_tokens,
+        "index.embed_processes": processes,
     }
     config = configure(pipeline, flags)
     with (
@@ -204,14 +207,14 @@ def search(
     config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank and rerank.value})
     filters = parse_filters(where or [])
     with ExitStack() as stack:
-        opened: Index | ShardedIndex
-        if config.retriever.rerank == "none":
+        if config.retriever.rerank == "none" and config.retriever.langchain is None:
             opened = stack.enter_context(opened_index(cluster, index, config))
             matches = opened.search(query, filters=filters)
+            states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
         else:
             reading = stack.enter_context(opened_pipeline(cluster, index, config))
-            opened, matches = reading.index, reading.search(query, filters=filters)
-        states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
+            matches = reading.search(query, filters=filters)
+            states = [reading.file_state(match.passage.document_id, match.passage.source) for match in matches]
     matches = [
         replace(match, passage=replace(match.passage, source=source))
         for match, (source, _) in zip(matches, states, strict=True)
@@ -235,17 +238,22 @@ def verify(
     index: IndexOption = None,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Build full text indexes and vector file again where they alone are damaged."),
+        typer.Option(
+            "--repair",
+            help="Build full text indexes, tokens for packing and vector file again where they alone are damaged.",
+        ),
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Check every file, row, offset and vector of an index."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with TerminalProgress(quiet=quiet) as progress:
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.inspection import verify as check
 
-        report = check(path, repair=repair, progress=progress)
+        report = check(path, repair=repair, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         counts = asdict(report.counts) if report.counts else None
         values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}
@@ -262,26 +270,30 @@ def verify(
     if not report.sound:
         raise IndexCorruptError(
             f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
-            hint="ragyena index verify --repair builds the full text indexes and the vector file "
-            "again; for the rest, build it again: ragyena index add PATH --rebuild",
+            hint="ragyena index verify --repair builds the full text indexes, the tokens kept for packing and the"
+            " vector file again; for the rest, build it again: ragyena index add PATH --rebuild",
         )
 
 
 @app.command()
 def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Bring an index of an older format to the present one, in place; nothing is embedded again."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with (
-        interruptible("the index is what it was; run the same command again"),
+        interruptible("the index is what it was, or can be used already; run the same command again"),
         TerminalProgress(quiet=quiet) as progress,
     ):
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.upgrade import upgrade as bring
 
-        report = bring(path, progress=progress)
+        report = bring(path, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
         return
     console, name = output(), short_path(str(path))
+    if report.packing:
+        console.print(f"tokens of {count(report.packing, 'passage')} are kept for packing now")
     if report.from_version == report.to_version:
         console.print(f"{name} is of format {report.to_version} already")
         return
@@ -293,6 +305,62 @@ def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOpt
         "  tables, lists, code and page labels are known of files that are read from now on;"
         " to read all again: ragyena index add PATH --rebuild"
     )
+
+
+@app.command("export-to")
+def export_to(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A pipeline recipe with retriever.langchain, by path (docs/stores.md)."),
+    ],
+    index: IndexOption = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Write nothing: delete what the store holds of this source; repeatable."),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the passages of an index into the store of a recipe, or delete a source from it.
+
+    Passages that are there already are left as they are; those that the index no longer holds of a source are deleted.
+    """
+    config = configure(recipe)
+    if config.retriever.langchain is None:
+        raise ConfigError(f"the recipe {recipe} names no store", hint="it needs retriever.langchain (docs/stores.md)")
+    with (
+        interruptible("what was written so far is kept; run the same command again to write the rest"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index import export
+        from ragyena.index.external import ExternalStore
+        from ragyena.index.index import Index
+
+        with ExitStack() as stack:
+            opened = None if remove else stack.enter_context(Index.open(index, lazy=True, settings=config))
+            store = stack.enter_context(
+                ExternalStore(
+                    config.retriever.langchain,
+                    passage_tokens=config.index.passage_tokens,
+                    rrf_k=config.retriever.rrf_k,
+                )
+            )
+            if opened is not None:
+                report = export.export(opened, store, progress=progress)
+            else:
+                removed = sum(export.remove(store, source) for source in remove or [])
+                report = export.ExportReport(store.name, 0, 0, removed, False)
+    if json:
+        emit_json({"schema": "ragyena.index.export/1", **asdict(report)})
+    elif opened is None:
+        output().print(f"deleted {count(report.removed, 'passage')} from {report.store}")
+    else:
+        unchanged = report.passages - report.written
+        vectors = "the index's vectors" if report.reused_vectors else "vectors of the store's own embeddings"
+        output().print(
+            f"{report.store}: {count(report.written, 'passage')} written with {vectors}, {unchanged:,} unchanged,"
+            f" {report.removed:,} deleted"
+        )
 
 
 # --- output ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ragyena.config.serving import ServeConfig
+from ragyena.config.stores import LangChainStoreConfig
 from ragyena.config.strict import Positive, Strict
 from ragyena.config.writing import WriterConfig
 
@@ -36,6 +37,8 @@ class IndexConfig(Strict):
     """Sentence embedder: the bundled one by this name, or any sentence-transformers model name or folder."""
     passage_tokens: Annotated[int, Field(ge=16, le=320)] = 200
     """The most tokens of text a passage holds, counted by the reader's tokenizer."""
+    embed_processes: Annotated[int, Field(ge=0, le=256)] = 0
+    """Processes that embed passages: 0 for one a GPU, and one where there is no GPU."""
     vector_index: Literal["auto", "flat", "hnsw", "ivfpq"] = "auto"
     """FAISS index kind; ``auto`` chooses by the number of passages."""
     max_file_mb: Positive = 100
@@ -82,6 +85,9 @@ class RetrieverConfig(Strict):
     """Passages taken from each of the dense and the lexical search before fusion (never fewer than the result)."""
     rrf_k: Positive = 60
     """The constant of reciprocal rank fusion (Cormack et al. 2009): a match at rank r weighs 1 / (rrf_k + r)."""
+    langchain: LangChainStoreConfig | None = None
+    """A vector store of LangChain's to retrieve from in place of an index: ``class``, ``arguments``, ``search``,
+    ``options``, ``filter``. Only in a recipe that you name (docs/stores.md)."""
 
 
 class PackerConfig(Strict):

@@ -9,14 +9,16 @@ no answer is ever made of the others alone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import Any, Self
 
 from ragyena.config import PipelineConfig
-from ragyena.errors import IndexCorruptError, IndexMismatchError
+from ragyena.config.pipeline import SEARCH_RESULTS
+from ragyena.errors import ConfigError, IndexCorruptError, IndexMismatchError
 from ragyena.index.bm25 import Totals, inverse_frequency
 from ragyena.index.cluster.catalog import Catalog
 from ragyena.index.cluster.session import Remote, Session
@@ -25,7 +27,7 @@ from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import Manifest
 from ragyena.index.search import LEAST_RARE, common_from, fuse, query_phrases, rarest, strictly_decreasing
 from ragyena.index.storage import REBUILD
-from ragyena.index.view import SearchRequest
+from ragyena.index.view import checked_query
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
@@ -39,12 +41,13 @@ HOMES_MOST = 1_000_000
 class ShardedIndex:
     """The shards of an index, each open in a process on a node; for reading, by a ``Pipeline`` or alone.
 
-    Example:
-        >>> from ragyena.config import PipelineConfig
-        >>> from ragyena.index.cluster.serving import ShardedIndex
-        >>> from ragyena.index.cluster.session import connect
-        >>> with connect("local") as session, ShardedIndex(session, Path("./big"), PipelineConfig()) as index:
-        ...     best = index.search("When was the bridge built?", k=10)
+        Example:
+            >>> from ragyena.config import PipelineConfig
+    from ragyena.config.pipeline import SEARCH_RESULTS
+            >>> from ragyena.index.cluster.serving import ShardedIndex
+            >>> from ragyena.index.cluster.session import connect
+            >>> with connect("local") as session, ShardedIndex(session, Path("./big"), PipelineConfig()) as index:
+            ...     best = index.search("When was the bridge built?", k=10)
     """
 
     def __init__(self, session: Session, folder: Path, settings: PipelineConfig) -> None:
@@ -106,30 +109,49 @@ class ShardedIndex:
         settings: Overrides = None,
     ) -> list[ScoredPassage]:
         """Find passages as ``Index.search`` does, over all shards. Raises ClusterError where one does not answer."""
-        request = SearchRequest.of(query, k, filters, resolve(settings, self.settings).retriever)
-        if request.k <= 0:
+        retriever = resolve(settings, self.settings).retriever
+        if retriever.rerank != "none":
+            raise ConfigError(
+                f"shards have no {retriever.rerank} to rank their passages (setting retriever.rerank)",
+                hint="search with a pipeline: Pipeline.open(SHARDS).search(QUERY)",
+            )
+        k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
+        return self.candidates(query, k=k, filters=filters, settings=settings)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """As ``Index.reading``, but that others may write to the shards."""
+        with self._turn:
+            yield
+
+    def candidates(
+        self, query: str, *, k: int, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> list[ScoredPassage]:
+        """Find passages to pack, as ``Index.candidates`` does, without the tokens that the shards keep."""
+        retriever = resolve(settings, self.settings).retriever
+        query, filters = checked_query(query, filters)
+        if k <= 0:
             return []
-        retriever = request.retriever
-        count = max(request.k, retriever.candidates)
+        count = max(k, retriever.candidates)
         with self._turn:
             if len(self._homes) > HOMES_MOST:
                 self._homes.clear()
-            vector = None if retriever.mode == "lexical" else self.embedder().embed_question(request.query)
-            lexical = {} if retriever.mode == "dense" else self._lexical(request.query)
-            answers = self._all("search", vector, lexical, count, request.filters)
+            vector = None if retriever.mode == "lexical" else self.embedder().embed_question(query)
+            lexical = {} if retriever.mode == "dense" else self._lexical(query)
+            answers = self._all("search", vector, lexical, count, filters)
             by_vector = _best([matches for matches, _ in answers], count)
             by_words = _best([matches for _, matches in answers], count)
             if retriever.mode == "hybrid":
-                ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], retriever.rrf_k)
+                ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], retriever.rrf_k, most=k)
             else:
-                ranked = strictly_decreasing(by_vector or by_words)
+                ranked = strictly_decreasing((by_vector or by_words)[:k])
             for shard, matches in zip(self._shards, answers):
                 self._homes.update((("passage", i), shard) for part in matches for i, _ in part)
-            passages = self._passages([i for i, _ in ranked[: request.k]])
+            passages = self._passages([i for i, _ in ranked])
         dense_scores, lexical_scores = dict(by_vector), dict(by_words)
         return [
             ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
-            for i, score in ranked[: request.k]
+            for i, score in ranked
             if i in passages
         ]
 

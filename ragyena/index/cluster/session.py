@@ -30,7 +30,7 @@ OBJECT_STORE_BYTES = 200_000_000
 """Shared memory of a cluster of this machine alone: only small values travel."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a task without a share of a GPU sees none
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 
@@ -50,7 +50,6 @@ def connect(address: str, *, workers: int | None = None) -> Iterator[Session]:
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
             if address == "local":
                 options |= {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES, "num_cpus": workers}
-                options["_node_ip_address"] = "127.0.0.1"  # it listens to nobody else
             try:
                 _knock(address)
                 ray.init(address=address, **options)

@@ -107,6 +107,8 @@ def build_part(parts: str, files: tuple[str, ...], settings: PipelineConfig) -> 
     Files that cannot be read are in the report. Raises StorageError, IndexLockedError, ConfigError,
     MissingDependencyError.
     """
+    # Tasks share a machine already.
+    settings = settings.model_copy(update={"index": settings.index.model_copy(update={"embed_processes": 1})})
     manifest, tokenizer, embedder = _tools(settings)
     key = _key(manifest, files, settings)
     folder, report_path = Path(parts) / key, Path(parts) / f"{key}.json"
