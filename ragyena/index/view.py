@@ -37,7 +37,7 @@ from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
-__all__ = ["IndexView"]
+__all__ = ["IndexView", "checked_query"]
 
 
 class IndexView:
@@ -131,7 +131,7 @@ class IndexView:
                 hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
             )
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
-        query, filters = _checked(query, filters)
+        query, filters = checked_query(query, filters)
         if k <= 0:
             return []
         with self._turn:
@@ -156,7 +156,7 @@ class IndexView:
             ...     len(candidates), candidates[0].passage.source
             (2, 'iron')
         """
-        query, filters = _checked(query, filters)
+        query, filters = checked_query(query, filters)
         retriever = resolve(settings, self.settings).retriever
         with self.reading():
             found = rank(self.store, *self._looked_up(query, retriever), retriever, k, filters)
@@ -382,7 +382,7 @@ class IndexView:
         self._state, self.manifest, self.store, self._dense = state, manifest, store, None
 
 
-def _checked(query: str, filters: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+def checked_query(query: str, filters: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
     """Query and filters in valid Unicode. Raises EmptyQuestionError."""
     if not query.strip():
         raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
