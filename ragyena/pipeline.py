@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING, cast
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
@@ -32,6 +33,9 @@ from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, FileState, ScoredPassage
+
+if TYPE_CHECKING:
+    from ragyena.index.cluster.serving import ShardedIndex
 
 __all__ = ["Pipeline", "checked_question"]
 
@@ -70,12 +74,15 @@ class Pipeline:
         self._reranker: Reranker | None = None
 
     @classmethod
-    def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
+    def open(
+        cls, index: str | os.PathLike[str] | Index | ShardedIndex | None = None, *, settings: Overrides = None
+    ) -> Pipeline:
         """Open an index and load the reader, side by side.
 
         Args:
             index: An index by name or path, None for the default index, or for the store that the recipe names; or an
-                open one, which stays the caller's to close and whose settings are the base of ``settings``.
+                open one, which stays the caller's to close and whose settings are the base of ``settings``; or open
+                shards (``ragyena.index.cluster``), likewise.
             settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
                 ``PipelineConfig``.
 
@@ -89,7 +96,8 @@ class Pipeline:
             ...     pipeline.config.packer.context_tokens
             2048
         """
-        config = resolve(settings, index.settings if isinstance(index, Index) else None)
+        given = None if index is None or isinstance(index, str | os.PathLike) else index
+        config = resolve(settings, given.settings if given is not None else None)
         opened = _opened(index, config)
         try:
             with ThreadPoolExecutor(max_workers=1) as background:
@@ -98,10 +106,10 @@ class Pipeline:
                     opened.embedder()
                 pipeline = cls(opened, loading.result(), config)
         except BaseException:
-            if opened is not index:
+            if given is None:
                 opened.close()
             raise
-        pipeline._owns_index = opened is not index
+        pipeline._owns_index = given is None
         return pipeline
 
     @property
@@ -464,11 +472,15 @@ class Pipeline:
         return config
 
 
-def _opened(index: str | os.PathLike[str] | Index | None, config: PipelineConfig) -> Index | ExternalStore:
+def _opened(
+    index: str | os.PathLike[str] | Index | ShardedIndex | None, config: PipelineConfig
+) -> Index | ExternalStore:
     """The index, or the store of the recipe. Raises UsageError where both are named."""
     store = config.retriever.langchain
     if store is None:
-        return index if isinstance(index, Index) else Index.open(index, settings=config)
+        if index is None or isinstance(index, str | os.PathLike):
+            return Index.open(index, settings=config)
+        return cast(Index, index)  # shards have all of an index that a pipeline uses
     if index is not None:
         raise UsageError(
             f"the recipe retrieves from {store.class_}, and an index was named as well", hint="give one of them"

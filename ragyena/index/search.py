@@ -259,7 +259,7 @@ def common_from(total: int) -> int:
 
 
 def rarest(words: Sequence[str], counts: Sequence[int], limit: int) -> list[str]:
-    """Those of ``words``, in their order, that are looked for: the rare ones where there are enough of them, the rarest
+    """The subset of ``words``, in order, to look for: the rare ones where there are enough of them, the rarest
     ``MOST_TERMS`` at most. ``counts`` are passages with each word, ``limit`` for that and more."""
     counted = sorted((count, position, word) for position, (word, count) in enumerate(zip(words, counts)) if count)
     rare = [entry for entry in counted if entry[0] < limit]

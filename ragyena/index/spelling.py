@@ -12,6 +12,7 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from string import ascii_lowercase
 
@@ -19,7 +20,7 @@ from ragyena import recipes
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.index.store import Store
 
-__all__ = ["corrections", "replaced"]
+__all__ = ["Counts", "corrections", "counts_in", "replaced"]
 
 LEAST_LETTERS = 4
 MOST_LETTERS = 24
@@ -42,14 +43,18 @@ _WORD = re.compile(r"[^\W\d_]+")
 _ENDINGS = ("s", "es", "ed", "ing", "ly", "er", "ers", "ness")
 
 
-def corrections(store: Store, query: str) -> dict[str, str]:
+Counts = Callable[[Sequence[str], int], Mapping[str, int]]
+"""Those of some words that passages hold, and in how many, counted up to a number."""
+
+
+def corrections(counts: Counts, query: str) -> dict[str, str]:
     """The misspelt words of ``query``, as they stand there, and what each is taken for; in their order."""
     words = [word for word in dict.fromkeys(_WORD.findall(query)) if _correctable(word)]
     if not words:
         return {}
-    held = _counts(store, [_folded(word) for word in words], most=1)
+    held = counts([_folded(word) for word in words], 1)
     unknown = [word for word in words if _folded(word) not in held and not _english(_folded(word))]
-    taken = ((word, _nearest(store, _folded(word))) for word in unknown[:MOST_WORDS])
+    taken = ((word, _nearest(counts, _folded(word))) for word in unknown[:MOST_WORDS])
     return {word: _cased(other, like=word) for word, other in taken if other is not None}
 
 
@@ -58,13 +63,22 @@ def replaced(query: str, changes: dict[str, str]) -> str:
     return _WORD.sub(lambda word: changes.get(word[0], word[0]), query)
 
 
-def _nearest(store: Store, word: str) -> str | None:
+def counts_in(store: Store) -> Counts:
+    """The counts of a store."""
+    statement = (
+        "SELECT word, held FROM (SELECT value AS word, (SELECT count(*) FROM (SELECT 1 FROM lexicon WHERE lexicon MATCH"
+        " '\"' || value || '\"' LIMIT ?)) AS held FROM json_each(?)) WHERE held > 0"
+    )
+    return lambda words, most: dict(store.rows(statement, (most, json.dumps(words)), types=(str, int)))
+
+
+def _nearest(counts: Counts, word: str) -> str | None:
     """The likeliest word of the index within one error, None where there is none."""
     errors = _one_error_away(word)
-    counts = _counts(store, [*errors], most=COUNTED)
-    if not counts:
+    held = counts([*errors], COUNTED)
+    if not held:
         return None
-    weights = {other: math.log(1 + count) + errors[other] for other, count in counts.items()}
+    weights = {other: math.log(1 + count) + errors[other] for other, count in held.items()}
     return min(weights, key=lambda other: (-weights[other] - ENGLISH * _english(other), other))
 
 
@@ -102,15 +116,6 @@ def _neighbours() -> dict[str, str]:
             near += [(row + 1, column), (row + 1, column - 1)]
             around[key] = "".join(KEYS[r][c] for r, c in near if 0 <= r < len(KEYS) and 0 <= c < len(KEYS[r]))
     return around
-
-
-def _counts(store: Store, words: list[str], *, most: int) -> dict[str, int]:
-    """The words that passages hold, and how many of these there are, ``most`` at most."""
-    statement = (
-        "SELECT word, held FROM (SELECT value AS word, (SELECT count(*) FROM (SELECT 1 FROM lexicon WHERE lexicon MATCH"
-        " '\"' || value || '\"' LIMIT ?)) AS held FROM json_each(?)) WHERE held > 0"
-    )
-    return dict(store.rows(statement, (most, json.dumps(words)), types=(str, int)))
 
 
 def _correctable(word: str) -> bool:

@@ -30,7 +30,7 @@ from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
 from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, rank, search
-from ragyena.index.spelling import corrections, replaced
+from ragyena.index.spelling import corrections, counts_in, replaced
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -39,7 +39,7 @@ from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
-__all__ = ["IndexView"]
+__all__ = ["IndexView", "checked_query"]
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class IndexView:
                 hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
             )
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
-        query, filters = _checked(query, filters)
+        query, filters = checked_query(query, filters)
         if k <= 0:
             return []
         with self._turn:
@@ -160,7 +160,7 @@ class IndexView:
             ...     len(candidates), candidates[0].passage.source
             (2, 'iron')
         """
-        query, filters = _checked(query, filters)
+        query, filters = checked_query(query, filters)
         retriever = resolve(settings, self.settings).retriever
         with self.reading():
             found = rank(self.store, *self._looked_up(query, retriever), retriever, k, filters)
@@ -193,7 +193,7 @@ class IndexView:
         if not resolve(settings, self.settings).retriever.spelling:
             return query
         with self._turn:
-            return replaced(query, corrections(self.store, query))
+            return replaced(query, corrections(counts_in(self.store), query))
 
     def nearest(
         self, vector: npt.NDArray[np.float32], *, k: int, filters: Mapping[str, str] | None = None
@@ -370,7 +370,7 @@ class IndexView:
         self, query: str, retriever: RetrieverConfig
     ) -> tuple[DenseView | None, str, npt.NDArray[np.float32] | None]:
         """The vectors to search, where they are searched, the query to look for, and its vector."""
-        if retriever.spelling and (changes := corrections(self.store, query)):
+        if retriever.spelling and (changes := corrections(counts_in(self.store), query)):
             query = replaced(query, changes)
             log.info("searched for: %s", query)
         if retriever.mode == "lexical":
@@ -406,7 +406,7 @@ class IndexView:
         self._state, self.manifest, self.store, self._dense = state, manifest, store, None
 
 
-def _checked(query: str, filters: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+def checked_query(query: str, filters: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
     """Query and filters in valid Unicode. Raises EmptyQuestionError."""
     if not query.strip():
         raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
