@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -340,8 +340,11 @@ class Store(Database):
             )
         return self.decoded(read_document, rows)[0]
 
-    def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """The passages of these ids, in their order; ids that are not in the store are left out."""
+    def passages(self, ids: Sequence[int], origins: Mapping[int, str] | None = None) -> list[Passage]:
+        """The passages of these ids, in their order; ids that are not in the store are left out.
+
+        ``origins`` are the first origins of their documents, where they are known.
+        """
         columns = (
             "SELECT document_id, byte_start, byte_end, start, end, line_start, line_end, page, heading_path,"
             " passage_id, kind, table_header, page_label FROM passages"
@@ -352,7 +355,7 @@ class Store(Database):
         documents = self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str, bytes))
         named = {i: (title, metadata) for i, title, metadata, _ in documents}
         rows = [row for row in rows if row[0] in named]
-        origins = self.first_origins(held)
+        origins = self.first_origins(held) if origins is None else origins
         # Of a document no more is read than these passages: SQL would read the whole of a long one for each.
         texts = self.parts("documents", "text", [row[:3] for row in rows])
 
