@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ragyena import demo, recipes
+from ragyena.bench.ask_parts import ask_parts, questions_together
 from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread, write
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.documents.loading import load
@@ -95,6 +96,8 @@ def bench_ask(
                 answers.append(pipeline.ask(question))
                 if progress:
                     progress.advance(1)
+        parts = ask_parts(pipeline, questions, config, rounds=rounds, progress=progress)
+        parts += questions_together(pipeline, questions, rounds=rounds)
         reader = {"reader": pipeline.reader.name, "dtype": pipeline.reader.dtype, "device": pipeline.reader.device}
     retrieving, packing = ([1000 * answer.timings[part] for answer in answers] for part in ("retrieve", "pack"))
     budget = config.packer.context_tokens
@@ -108,6 +111,7 @@ def bench_ask(
             spread(f"reading {budget:,} tokens of context", [answer.timings["read"] for answer in answers], "s", 3.0),
             spread("cold `ragyena ask`", _commands(ask, cold_runs, progress, "ragyena ask, cold"), "s", 8.0),
             spread("`ragyena --help`", _commands(["--help"], cold_runs, progress, "ragyena --help"), "s", 0.5),
+            *parts,
         ],
         {
             **reader,

@@ -21,7 +21,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, features_of, load_calibration
-from ragyena.model.inputs import collate
+from ragyena.model.inputs import collate, on_device
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
@@ -230,16 +230,15 @@ class Reader:
         lap("inputs")
         encoded = self.model.encode(batch)
         lap("encode")
-        prior = self._retrieval_prior(contexts).to(self._device)
+        prior = on_device(self._retrieval_prior(contexts), self._device)
         scores = self.model.span_scores(encoded, batch.text_mask).with_prior(prior)
-        write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = scores.log_probabilities()
+        write, listing, no_answer = self._decisions(encoded, null)
+        listed = [probability > _LISTED for probability in listing]
         max_tokens = self.config.max_answer_tokens
-        listed = self._asks_for_list(encoded)
         count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
         items = self._items([spans for spans, _ in candidates], listed)
-        no_answer = null.double().mean(1).tolist()
         chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
         answers = _log_probabilities(chosen, start, end)
         lap("extract")
@@ -291,11 +290,13 @@ class Reader:
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
-    def _asks_for_list(self, encoded: Encoded) -> list[bool]:
-        """For each context, whether its question asks for several items."""
-        if not self.model.config.lists:
-            return [False] * len(encoded.question)
-        return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
+    def _decisions(self, encoded: Encoded, null: torch.Tensor) -> list[list[float]]:
+        """For each context the probability that its answer is written and that its question asks for several items,
+        and the score of no answer. In one transfer, for which the device is waited for once."""
+        write = self.model.write_logit(encoded).sigmoid()
+        lists = self.model.list_logit(encoded).sigmoid() if self.model.config.lists else torch.zeros_like(write)
+        rows: list[list[float]] = torch.stack([write.double(), lists.double(), null.double().mean(1)]).tolist()
+        return rows
 
     def _items(self, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]) -> list[list[ScoredSpan]]:
         """The items of each list, as they stand: the best span, and others of its passage that are not far less likely
@@ -322,12 +323,22 @@ def _log_probabilities(
 ) -> list[float]:
     """The log probability of each context's answer, a span or a list of them: of starting and of ending in any of its
     spans; of nothing where there is none."""
-    result = []
-    for row, some in enumerate(spans):
+    places = [
+        (row, one.span.slot, one.span.token_start, one.span.token_end - 1)
+        for row, some in enumerate(spans)
+        if len(some) > 1
+        for one in some
+    ]
+    ends = starts = torch.empty(0)
+    if places:  # of all lists in one transfer
+        row, slot, first, last = on_device(torch.tensor(places).T.contiguous(), start_BPS.device)
+        starts, ends = torch.stack([start_BPS[row, slot, first], end_BPS[row, slot, last]]).cpu()
+    result, done = [], 0
+    for some in spans:
         if len(some) > 1:
-            starts = torch.stack([start_BPS[row, s.span.slot, s.span.token_start] for s in some])
-            ends = torch.stack([end_BPS[row, s.span.slot, s.span.token_end - 1] for s in some])
-            result.append(float(starts.logsumexp(0) + ends.logsumexp(0)))
+            own = slice(done, done + len(some))
+            result.append(float(starts[own].logsumexp(0) + ends[own].logsumexp(0)))
+            done += len(some)
         else:
             result.append(some[0].log_probability if some else -math.inf)
     return result
