@@ -13,6 +13,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
@@ -204,9 +205,10 @@ class Pipeline:
         with self._turn:
             times = [time.perf_counter()]
             question = checked_question(question)
-            candidates = self.retrieve(question, filters=filters, settings=config)
-            times.append(time.perf_counter())
-            context = self.pack(question, candidates, settings=config)
+            with self._reading():
+                candidates = self.retrieve(question, filters=filters, settings=config)
+                times.append(time.perf_counter())
+                context = self.pack(question, candidates, settings=config)
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
@@ -253,8 +255,9 @@ class Pipeline:
         with self._turn:
             query = checked_question(query)
             most = packing.capacity(config.packer)
-            candidates = self._search(query, max(k, most), filters, _unranked(config))
-            context = self.pack(query, candidates, settings=config)
+            with self._reading():
+                candidates = self._candidates(query, max(k, most), filters, config)
+                context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
         return ranked([(context, scores)], config.evidence)[: max(k, 0)]
 
@@ -279,9 +282,10 @@ class Pipeline:
                 try:
                     began = time.perf_counter()
                     question = checked_question(question)
-                    candidates = self.retrieve(question, filters=filters, settings=config)
-                    retrieved = time.perf_counter()
-                    context = self.pack(question, candidates, settings=config)
+                    with self._reading():
+                        candidates = self.retrieve(question, filters=filters, settings=config)
+                        retrieved = time.perf_counter()
+                        context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
                     if on_stage is not None:
                         for stage, seconds in timings.items():
@@ -308,11 +312,27 @@ class Pipeline:
 
     def retrieve(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
-    ) -> list[ScoredPassage]:
-        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
+    ) -> Sequence[ScoredPassage]:
+        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold.
+
+        Each is read when it is looked at: call this and ``pack`` inside of ``with index.reading():`` where others may
+        remove documents meanwhile.
+        """
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)
-        return self._search(question, k, filters, _unranked(config))
+        return self._candidates(question, k, filters, config)
+
+    def _candidates(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> Sequence[ScoredPassage]:
+        """The passages of ``_search``, with the tokens that an index keeps of them."""
+        if isinstance(self._source, ExternalStore):
+            return self._search(query, k, filters, config)
+        return self._source.candidates(query, k=k, filters=filters, settings=config)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """One state of the index for what is read inside; a store of another kind gives whole passages."""
+        return nullcontext() if isinstance(self._source, ExternalStore) else self._source.reading()
 
     def _search(
         self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
@@ -322,7 +342,7 @@ class Pipeline:
             return found[:k]
         return self._source.search(query, k=k, filters=filters, settings=config)
 
-    def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
+    def pack(self, question: str, candidates: Sequence[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
         config = self._at_call(settings)
         return packing.pack(
@@ -430,11 +450,6 @@ def _opened(index: str | os.PathLike[str] | Index | None, config: PipelineConfig
             "packer.neighbours: a store has no passages beside a passage", hint="set packer.neighbours to 0"
         )
     return ExternalStore(store, passage_tokens=config.index.passage_tokens, rrf_k=config.retriever.rrf_k)
-
-
-def _unranked(config: PipelineConfig) -> PipelineConfig:
-    """The settings of a search whose passages are then read, in whatever order they come."""
-    return config.model_copy(update={"retriever": config.retriever.model_copy(update={"rerank": "none"})})
 
 
 def _raised(result: Answer | RagyenaError) -> Answer:

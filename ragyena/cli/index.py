@@ -256,17 +256,22 @@ def verify(
     index: IndexOption = None,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Build full text indexes and vector file again where they alone are damaged."),
+        typer.Option(
+            "--repair",
+            help="Build full text indexes, tokens for packing and vector file again where they alone are damaged.",
+        ),
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Check every file, row, offset and vector of an index."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with TerminalProgress(quiet=quiet) as progress:
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.inspection import verify as check
 
-        report = check(path, repair=repair, progress=progress)
+        report = check(path, repair=repair, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         counts = asdict(report.counts) if report.counts else None
         values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}
@@ -283,26 +288,30 @@ def verify(
     if not report.sound:
         raise IndexCorruptError(
             f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
-            hint="ragyena index verify --repair builds the full text indexes and the vector file "
-            "again; for the rest, build it again: ragyena index add PATH --rebuild",
+            hint="ragyena index verify --repair builds the full text indexes, the tokens kept for packing and the"
+            " vector file again; for the rest, build it again: ragyena index add PATH --rebuild",
         )
 
 
 @app.command()
 def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Bring an index of an older format to the present one, in place; nothing is embedded again."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with (
-        interruptible("the index is what it was; run the same command again"),
+        interruptible("the index is what it was, or can be used already; run the same command again"),
         TerminalProgress(quiet=quiet) as progress,
     ):
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.upgrade import upgrade as bring
 
-        report = bring(path, progress=progress)
+        report = bring(path, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
         return
     console, name = output(), short_path(str(path))
+    if report.packing:
+        console.print(f"tokens of {count(report.packing, 'passage')} are kept for packing now")
     if report.from_version == report.to_version:
         console.print(f"{name} is of format {report.to_version} already")
         return

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +33,14 @@ __all__ = [
     "OPEN_TRIES",
     "STOPWORDS",
     "DenseView",
+    "Ranking",
     "common_from",
     "filter_condition",
     "filtered_passages",
     "fuse",
     "lexical_search",
     "query_phrases",
+    "rank",
     "rarest",
     "search",
     "strictly_decreasing",
@@ -49,6 +52,8 @@ Matches = list[tuple[int, float]]
 
 OPEN_TRIES = 5
 """A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
+EXACT_MOST = 5_000
+"""Where filters keep no more passages than this, each is compared, whatever the kind of the vector file."""
 MOST_TERMS = 32
 MOST_CONSIDERED = 512
 """Different words of a query that are looked up at all."""
@@ -75,24 +80,46 @@ def search(
 
     ``dense`` and ``query_vector`` [D] are needed unless ``config.mode`` is lexical.
     """
-    candidates = max(k, config.candidates)
     with store.snapshot():
-        by_vector: Matches = []
-        if config.mode != "lexical":
-            assert dense is not None and query_vector is not None
-            by_vector = dense.search(store, query_vector, candidates, filters)
-        by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-        if config.mode == "hybrid":
-            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
-        else:
-            ranked = strictly_decreasing(by_vector or by_words)
-        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
-    dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+        ranking = rank(store, dense, query, query_vector, config, k, filters)
+        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
     return [
-        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
-        for i, score in ranked[:k]
+        ScoredPassage(passages[i], score, ranking.dense_scores.get(i), ranking.lexical_scores.get(i))
+        for i, score in ranking.ranked
         if i in passages
     ]
+
+
+class Ranking(NamedTuple):
+    """The result of a search before any passage is read."""
+
+    ranked: Matches
+    """At most as many as wanted, with strictly decreasing scores."""
+    dense_scores: dict[int, float]
+    lexical_scores: dict[int, float]
+
+
+def rank(
+    store: Store,
+    dense: DenseView | None,
+    query: str,
+    query_vector: npt.NDArray[np.float32] | None,
+    config: RetrieverConfig,
+    k: int,
+    filters: Mapping[str, str] | None,
+) -> Ranking:
+    """Rank the best ``k`` passages, in a snapshot of the caller; arguments as for ``search``."""
+    candidates = max(k, config.candidates)
+    by_vector: Matches = []
+    if config.mode != "lexical":
+        assert dense is not None and query_vector is not None
+        by_vector = dense.search(store, query_vector, candidates, filters)
+    by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+    if config.mode == "hybrid":
+        ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=k)
+    else:
+        ranked = strictly_decreasing((by_vector or by_words)[:k])
+    return Ranking(ranked, dict(by_vector), dict(by_words))
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -104,7 +131,7 @@ class DenseView:
 
     file: VectorIndex | None
     tail_ids: npt.NDArray[np.int64]
-    tail: npt.NDArray[np.float16]
+    tail: npt.NDArray[np.float32]
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, store: Store) -> DenseView:
@@ -130,7 +157,7 @@ class DenseView:
         return cls(
             file,
             np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
-            np.concatenate([np.empty((0, manifest.dimension), np.float16), *(vectors for _, vectors in batches)]),
+            np.concatenate([np.empty((0, manifest.dimension), np.float32), *(vectors for _, vectors in batches)]),
         )
 
     def search(
@@ -139,22 +166,35 @@ class DenseView:
         """Ids and cosines of the nearest passages that are in the store now."""
         allowed = filtered_passages(store, filters) if filters else None
         ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        if self.file is not None:
+        if self.file is not None and not self.file.exact:
+            few = allowed is not None and len(allowed) <= EXACT_MOST
+            near = allowed if allowed is not None and few else self.file.search(query, count, allowed)[0]
+            ids, stored = store.vectors_of(near.tolist(), len(query))
+            scores = stored.astype(np.float32) @ query
+            if few:
+                return _best(store, ids, scores, count)  # those of the tail are among them
+        elif self.file is not None:
             ids, scores = self.file.search(query, count, allowed)
-            if not self.file.exact:
-                ids, stored = store.vectors_of(ids.tolist(), len(query))
-                scores = stored.astype(np.float32) @ query
         tail_ids, tail = self.tail_ids, self.tail
         if allowed is not None:
             kept = np.isin(tail_ids, allowed)
             tail_ids, tail = tail_ids[kept], tail[kept]
-        ids = np.concatenate([ids, tail_ids])
-        scores = np.concatenate([scores, tail.astype(np.float32) @ query])
-        if not np.isfinite(scores).all():
-            raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
-        matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
-        present = store.existing([i for i, _ in matches])
-        return [(i, score) for i, score in matches if i in present][:count]
+        return _best(store, np.concatenate([ids, tail_ids]), np.concatenate([scores, tail @ query]), count)
+
+
+def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], count: int) -> Matches:
+    """The ``count`` best of these passages that are in the store, equal ones by id. Raises IndexCorruptError."""
+    if not np.isfinite(scores).all():
+        raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
+    order = np.lexsort((ids, -scores))
+    matches: Matches = []
+    for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
+        some = order[first : first + count]
+        present = store.existing(ids[some].tolist())
+        matches += [pair for pair in zip(ids[some].tolist(), scores[some].tolist()) if pair[0] in present]
+        if len(matches) >= count:
+            break
+    return matches[:count]
 
 
 # --- lexical ---------------------------------------------------------------------------------------------------
@@ -267,19 +307,26 @@ def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[n
 # --- fusion ----------------------------------------------------------------------------------------------------
 
 
-def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first.
+def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first, ``most`` of them.
 
     An id scores the sum of 1 / (k + rank) over the rankings that hold it, ranks from 1. Scores are strictly decreasing;
     of equal sums the smaller id comes first. A ranking lists each id at most once.
     """
-    ranks: dict[int, list[int]] = {}
+    weights = [1.0 / (k + rank) for rank in range(1, 1 + max(map(len, rankings), default=0))]
+    held: dict[int, list[float]] = {}
+    sums: dict[int, float] = {}
     for ranking in rankings:
-        for rank, item in enumerate(ranking, start=1):
-            ranks.setdefault(item, []).append(rank)
+        for item, weight in zip(ranking, weights):
+            if item in sums:
+                held.setdefault(item, [sums[item]]).append(weight)
+            else:
+                sums[item] = weight
     # Summed in order of rank, so that equal sets of ranks make equal sums to the last bit.
-    sums = [(item, math.fsum(1.0 / (k + rank) for rank in sorted(held))) for item, held in ranks.items()]
-    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
+    sums.update((item, math.fsum(sorted(some, reverse=True))) for item, some in held.items())
+    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
+    best = np.lexsort((ids, -scores))[:most]
+    return strictly_decreasing([*zip(ids[best].tolist(), scores[best].tolist())])
 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
