@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from dataclasses import dataclass
 from functools import reduce
@@ -19,6 +20,8 @@ import yaml
 DOCS = Path(__file__).resolve().parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
 HOURS_A_MONTH = 730
+LEAST_SEARCHED = 100_000
+"""Passages from which the time of a search says something about millions."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Size:
     disk_gb: float
     vector_gb: float
     shards: int
-    search_ms: float
-    """Of one shard, in proportion to its passages."""
+    search_ms: float | None
+    """Of one shard, in proportion to its passages; None where it was measured on too few to tell."""
     store_core_hours: float
     embed_core_hours: float
     embed_gpu_hours: float
@@ -83,14 +86,15 @@ def size(passages: int, of: dict[str, Input]) -> Size:
     shards = math.ceil(passages / value["passages_per_shard"])
     vector_gb = passages * value["vector_file_bytes"] / 1e9
     memory_gb = vector_gb + shards * value["shard_memory_gb"]
-    measured_at = of["search_ms"].at or 1
+    at = of["search_ms"].at or 0
+    shard = min(passages, value["passages_per_shard"])
     return Size(
         passages=passages,
         pages=passages * value["store_text_bytes"] / value["text_bytes_per_page"],
         disk_gb=passages * (value["store_bytes"] + value["vector_file_bytes"]) / 1e9,
         vector_gb=vector_gb,
         shards=shards,
-        search_ms=value["search_ms"] * max(1.0, min(passages, value["passages_per_shard"]) / measured_at),
+        search_ms=value["search_ms"] * max(1.0, shard / at) if at >= LEAST_SEARCHED else None,
         store_core_hours=passages / value["stored_per_core_second"] / 3600,
         embed_core_hours=passages / value["passages_per_core_second"] / 3600,
         embed_gpu_hours=passages / value["gpu_passages_per_second"] / 3600,
@@ -120,7 +124,11 @@ def page(results: Path = RESULTS, given: dict[str, float] | None = None) -> str:
             [f"{s.machines:,}" for s in sizes],
             "the more of memory / its memory, shards / its cores",
         ),
-        ("search of one shard", [_time(s.search_ms / 3.6e6) for s in sizes], "measured, in proportion to its passages"),
+        (
+            "search of one shard",
+            [_time(s.search_ms / 3.6e6) if s.search_ms else "not measured" for s in sizes],
+            "measured, in proportion to its passages",
+        ),
         ("cutting and storing", [f"{_many(s.store_core_hours)} core h" for s in sizes], "passages / rate of a core"),
         ("embedding on CPUs", [f"{_many(s.embed_core_hours)} core h" for s in sizes], "passages / rate of a core"),
         ("embedding on GPUs", [f"{_many(s.embed_gpu_hours)} GPU h" for s in sizes], "passages / rate of a GPU"),
@@ -158,6 +166,7 @@ def page(results: Path = RESULTS, given: dict[str, float] | None = None) -> str:
     made = {
         "TABLE": "\n".join(table),
         "INPUTS": "\n".join(taken),
+        "TEXT": f"{value['store_text_bytes']:,.0f}",
         "TWO_CORE_DAYS": f"{sizes[0].embed_core_hours / 2 / 24:,.0f}",
         "SHARD": shard,
         "STORE_HOURS": _time(sizes[0].store_core_hours),
@@ -174,15 +183,32 @@ def _measured(name: str, entry: dict[str, Any], results: Path) -> Input:
     for place in entry["from"]:
         for path in sorted(results.glob(place["file"]), reverse=True):
             values = json.loads(path.read_text(encoding="utf-8"))
-            figures = [figure for figure in values.get("figures", ()) if figure["name"].strip() == place["figure"]]
-            if not figures:
+            figure, at = _figure(values, place["figure"])
+            if figure is None or (at or 0) < place.get("least", 0):
                 continue
-            at = reduce(getitem, place["at"].split("."), values) if "at" in place else None
+            at = reduce(getitem, place["at"].split("."), values) if "at" in place else at
             divisor = reduce(getitem, place["divide"].split("."), values) if "divide" in place else 1
-            return Input(figures[0]["value"] / divisor, entry["meaning"], path.name, at)
+            less = _figure(values, place["less"])[0] if "less" in place else 0
+            if less is None:
+                raise ValueError(f"{path}: no figure '{place['less']}'")
+            return Input((figure - less) / divisor, entry["meaning"], path.name, at)
     if "otherwise" not in entry:
         raise ValueError(f"docs/sizing.yaml: no result holds {name}")
     return Input(float(entry["otherwise"]), entry["meaning"], "assumed")
+
+
+def _figure(values: dict[str, Any], name: str) -> tuple[float | None, float | None]:
+    """The value of a figure, and the passages of the index where its name begins with them; None without one."""
+    pattern = re.compile(re.escape(name).replace("N:", r"(?P<count>[\d,]+):", 1))
+    found: list[tuple[float | None, float]] = []
+    for figure in values.get("figures", ()):
+        if match := pattern.fullmatch(figure["name"].strip()):
+            count = match.groupdict().get("count")
+            found.append((float(count.replace(",", "")) if count else None, figure["value"]))
+    if not found:
+        return None, None
+    count, value = max(found, key=lambda one: one[0] or 0.0)
+    return value, count
 
 
 def _number(value: float) -> str:

@@ -24,6 +24,16 @@ SIZING = {
 }
 
 
+INDEX = {
+    "10,023: hybrid search, p50": 3.0,
+    "10,023: disk a passage": 4000.0,
+    "10,023: vector file a passage": 776.0,
+    "1,000,007: hybrid search, p50": 9.0,
+    "1,000,007: disk a passage": 3100.0,
+    "1,000,007: vector file a passage": 70.0,
+}
+
+
 @pytest.fixture(scope="module")
 def sizing() -> ModuleType:
     spec = importlib.util.spec_from_file_location("sizing_page", DOCS / "sizing_page.py")
@@ -62,14 +72,22 @@ def test_the_latest_result_counts_and_what_is_assumed_is_said(sizing: ModuleType
     assert sizing.inputs(results)["store_bytes"].origin == "2026-01-01-sizing.json"
     assert sizing.inputs(results)["gpu_passages_per_second"].origin == "assumed"
     save(results / "2026-02-01-sizing.json", SIZING | {"bytes of text a passage": 800.0}, passages=1)
-    save(results / "2026-01-15-index.json", {"hybrid search of the 20 best": 9.0}, passages=1_000_000)
+    save(results / "2026-01-15-index.json", INDEX)
     save(results / "2026-02-01-embed-h200.json", {"passages of 200 tokens embedded": 8000.0})
     of = sizing.inputs(results)
-    assert (of["store_text_bytes"].value, of["search_ms"].value, of["search_ms"].at) == (800.0, 9.0, 1_000_000)
+    assert (of["store_text_bytes"].value, of["search_ms"].value, of["search_ms"].at) == (800.0, 9.0, 1_000_007)
+    assert (of["store_bytes"].value, of["vector_file_bytes"].value) == (3030.0, 70.0)
     assert of["gpu_passages_per_second"].value == 8000.0
+    assert of["stored_per_core_second"].origin == "2026-02-01-sizing.json"
     page = sizing.page(results)
     assert "`2026-02-01-embed-h200.json`" in page and "**assumed**" in page
     assert not [brace for brace in "{}" if brace in page]
+
+
+def test_a_search_among_few_passages_says_nothing_of_millions(sizing: ModuleType, results: Path) -> None:
+    save(results / "2026-02-01-sizing.json", SIZING, passages=9_000)
+    assert sizing.size(10_000_000, sizing.inputs(results)).search_ms is None
+    assert "not measured" in sizing.page(results)
 
 
 def test_assumptions_can_be_given_and_measured_figures_cannot(sizing: ModuleType, results: Path) -> None:
