@@ -46,7 +46,7 @@ def sizing() -> ModuleType:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     save(tmp_path / "2026-01-01-embed.json", {"passages of 200 tokens embedded": 50.0}, cores=2)
-    save(tmp_path / "2026-01-01-sizing.json", SIZING, passages=100_000)
+    save(tmp_path / "2026-01-01-sizing.json", SIZING, passages=500_000)
     return tmp_path
 
 
@@ -63,7 +63,7 @@ def test_the_sizes_are_products_of_the_figures(sizing: ModuleType, results: Path
     assert size.store_core_hours == pytest.approx(10_000_000 / 1000 / 3600)
     assert size.disk_gb == pytest.approx(10_000_000 * 3064 / 1e9)
     assert size.shards == 2
-    assert size.search_ms == pytest.approx(2.0 * 5_000_000 / 100_000)
+    assert size.search_ms == pytest.approx(2.0 * 5_000_000 / 500_000)
     assert size.machines == 1
     assert sizing.size(1_000_000_000, of).machines == max(-(-(64 + 200 * 1.5) // 128), -(-200 // 32))
 
