@@ -24,7 +24,8 @@
     ├── TrainingError               9   NaN, out of memory
     ├── WriterError                 10  the writer's address cannot be reached, or its reply not used
     ├── EmbeddingError              11  a process that embeds has died, or found no memory
-    └── StoreError                  12  a store named in a recipe cannot be opened, searched or written to
+    ├── StoreError                  12  a store named in a recipe cannot be opened, searched or written to
+    └── ClusterError                13  a cluster or a shard in it cannot be reached
 
 A message names the thing; ``hint`` says what to do next. The command line prints both and exits with ``exit_code``;
 an interrupt exits with 130.
@@ -35,6 +36,7 @@ from __future__ import annotations
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
     "ConfigError",
     "DataError",
     "EmbeddingError",
@@ -169,3 +171,7 @@ class EmbeddingError(RagyenaError):
 
 class StoreError(RagyenaError):
     exit_code = 12
+
+
+class ClusterError(RagyenaError):
+    exit_code = 13

@@ -13,13 +13,16 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING, cast
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
+from ragyena.index.embedder import Reranker
 from ragyena.index.external import ExternalStore
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
@@ -30,6 +33,9 @@ from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, FileState, ScoredPassage
+
+if TYPE_CHECKING:
+    from ragyena.index.cluster.serving import ShardedIndex
 
 __all__ = ["Pipeline", "checked_question"]
 
@@ -65,14 +71,18 @@ class Pipeline:
         self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
+        self._reranker: Reranker | None = None
 
     @classmethod
-    def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
+    def open(
+        cls, index: str | os.PathLike[str] | Index | ShardedIndex | None = None, *, settings: Overrides = None
+    ) -> Pipeline:
         """Open an index and load the reader, side by side.
 
         Args:
             index: An index by name or path, None for the default index, or for the store that the recipe names; or an
-                open one, which stays the caller's to close and whose settings are the base of ``settings``.
+                open one, which stays the caller's to close and whose settings are the base of ``settings``; or open
+                shards (``ragyena.index.cluster``), likewise.
             settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
                 ``PipelineConfig``.
 
@@ -86,7 +96,8 @@ class Pipeline:
             ...     pipeline.config.packer.context_tokens
             2048
         """
-        config = resolve(settings, index.settings if isinstance(index, Index) else None)
+        given = None if index is None or isinstance(index, str | os.PathLike) else index
+        config = resolve(settings, given.settings if given is not None else None)
         opened = _opened(index, config)
         try:
             with ThreadPoolExecutor(max_workers=1) as background:
@@ -95,10 +106,10 @@ class Pipeline:
                     opened.embedder()
                 pipeline = cls(opened, loading.result(), config)
         except BaseException:
-            if opened is not index:
+            if given is None:
                 opened.close()
             raise
-        pipeline._owns_index = opened is not index
+        pipeline._owns_index = given is None
         return pipeline
 
     @property
@@ -204,9 +215,10 @@ class Pipeline:
         with self._turn:
             times = [time.perf_counter()]
             question = checked_question(question)
-            candidates = self.retrieve(question, filters=filters, settings=config)
-            times.append(time.perf_counter())
-            context = self.pack(question, candidates, settings=config)
+            with self._reading():
+                candidates = self.retrieve(question, filters=filters, settings=config)
+                times.append(time.perf_counter())
+                context = self.pack(question, candidates, settings=config)
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
@@ -224,10 +236,10 @@ class Pipeline:
         filters: Mapping[str, str] | None = None,
         settings: Overrides = None,
     ) -> list[ScoredPassage]:
-        """Find passages as ``Index.search`` does, or ranked by the reader where ``retriever.rerank`` says so.
+        """Find passages as ``Index.search`` does, or ranked by the reader or a cross-encoder (``retriever.rerank``).
 
         The reader ranks the passages that ``packer.context_tokens`` hold; there are no more than these, without those
-        that nearly repeat another.
+        that nearly repeat another. A cross-encoder ranks the first ``retriever.rerank_passages``.
 
         Args:
             query: A question or words.
@@ -237,7 +249,7 @@ class Pipeline:
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The query cannot be asked.
-            ConfigError: A setting is wrong.
+            ConfigError: A setting is wrong, or there is no cross-encoder of this name.
             IndexCorruptError: The index is damaged.
 
         Example:
@@ -249,14 +261,28 @@ class Pipeline:
         k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
         if config.retriever.rerank == "none":
             return self._search(query, k, filters, config)
+        if config.retriever.rerank != "reader":
+            return self._ranked_by_cross_encoder(query, k, filters, config)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         with self._turn:
             query = checked_question(query)
             most = packing.capacity(config.packer)
-            candidates = self._search(query, max(k, most), filters, _unranked(config))
-            context = self.pack(query, candidates, settings=config)
+            with self._reading():
+                candidates = self._candidates(query, max(k, most), filters, config)
+                context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
         return ranked([(context, scores)], config.evidence)[: max(k, 0)]
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for, as ``Index.spelt`` gives it; unchanged where another store is searched.
+
+        Example:
+            >>> pipeline.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        if isinstance(self._source, ExternalStore):
+            return query
+        return self._source.spelt(query, settings=self._at_call(settings))
 
     def answers(
         self,
@@ -279,9 +305,10 @@ class Pipeline:
                 try:
                     began = time.perf_counter()
                     question = checked_question(question)
-                    candidates = self.retrieve(question, filters=filters, settings=config)
-                    retrieved = time.perf_counter()
-                    context = self.pack(question, candidates, settings=config)
+                    with self._reading():
+                        candidates = self.retrieve(question, filters=filters, settings=config)
+                        retrieved = time.perf_counter()
+                        context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
                     if on_stage is not None:
                         for stage, seconds in timings.items():
@@ -308,11 +335,27 @@ class Pipeline:
 
     def retrieve(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
-    ) -> list[ScoredPassage]:
-        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
+    ) -> Sequence[ScoredPassage]:
+        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold.
+
+        Each is read when it is looked at: call this and ``pack`` inside of ``with index.reading():`` where others may
+        remove documents meanwhile.
+        """
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)
-        return self._search(question, k, filters, _unranked(config))
+        return self._candidates(question, k, filters, config)
+
+    def _candidates(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> Sequence[ScoredPassage]:
+        """The passages of ``_search``, with the tokens that an index keeps of them."""
+        if isinstance(self._source, ExternalStore):
+            return self._search(query, k, filters, config)
+        return self._source.candidates(query, k=k, filters=filters, settings=config)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """One state of the index for what is read inside; a store of another kind gives whole passages."""
+        return nullcontext() if isinstance(self._source, ExternalStore) else self._source.reading()
 
     def _search(
         self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
@@ -322,7 +365,7 @@ class Pipeline:
             return found[:k]
         return self._source.search(query, k=k, filters=filters, settings=config)
 
-    def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
+    def pack(self, question: str, candidates: Sequence[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
         config = self._at_call(settings)
         return packing.pack(
@@ -344,6 +387,19 @@ class Pipeline:
             citations=tuple(map(self._looked_up, answer.citations)),
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
+
+    def _ranked_by_cross_encoder(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> list[ScoredPassage]:
+        name, most = config.retriever.rerank, config.retriever.rerank_passages
+        with self._turn:
+            query = checked_question(query)
+            if self._reranker is None or self._reranker.name != name:
+                self._reranker = Reranker.open(name)
+            unranked = config.retriever.model_copy(update={"rerank": "none"})
+            searching = config.model_copy(update={"retriever": unranked})
+            matches = self._search(query, max(k, most), filters, searching)
+            return self._reranker.ranked(self.spelt(query, settings=config), matches, most)[: max(k, 0)]
 
     def _documents(self) -> DocumentStore:
         return self._source if isinstance(self._source, ExternalStore) else _StoredDocuments(self._source)
@@ -416,11 +472,15 @@ class Pipeline:
         return config
 
 
-def _opened(index: str | os.PathLike[str] | Index | None, config: PipelineConfig) -> Index | ExternalStore:
+def _opened(
+    index: str | os.PathLike[str] | Index | ShardedIndex | None, config: PipelineConfig
+) -> Index | ExternalStore:
     """The index, or the store of the recipe. Raises UsageError where both are named."""
     store = config.retriever.langchain
     if store is None:
-        return index if isinstance(index, Index) else Index.open(index, settings=config)
+        if index is None or isinstance(index, str | os.PathLike):
+            return Index.open(index, settings=config)
+        return cast(Index, index)  # shards have all of an index that a pipeline uses
     if index is not None:
         raise UsageError(
             f"the recipe retrieves from {store.class_}, and an index was named as well", hint="give one of them"
@@ -430,11 +490,6 @@ def _opened(index: str | os.PathLike[str] | Index | None, config: PipelineConfig
             "packer.neighbours: a store has no passages beside a passage", hint="set packer.neighbours to 0"
         )
     return ExternalStore(store, passage_tokens=config.index.passage_tokens, rrf_k=config.retriever.rrf_k)
-
-
-def _unranked(config: PipelineConfig) -> PipelineConfig:
-    """The settings of a search whose passages are then read, in whatever order they come."""
-    return config.model_copy(update={"retriever": config.retriever.model_copy(update={"rerank": "none"})})
 
 
 def _raised(result: Answer | RagyenaError) -> Answer:

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.documents.sentences import Border, borders
-from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.types import Block, Document, Heading, Passage
 
-__all__ = ["split"]
+__all__ = ["split", "split_encoded"]
 
 CHARS_PER_TOKEN = 24
 """The most chars a passage holds a token: bounds runs that the tokenizer takes for one unknown word."""
@@ -72,13 +72,20 @@ def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list
     Passages do not overlap, have no white space at either end and are never empty; every char of the document that
     is not white space is in exactly one. Takes time linear in the length of the document.
     """
+    return split_encoded(document, tokenizer, passage_tokens)[0]
+
+
+def split_encoded(
+    document: Document, tokenizer: Tokenizer, passage_tokens: int
+) -> tuple[list[Passage], list[Encoding]]:
+    """The passages as ``split`` cuts them, and the tokens of each, encoded alone."""
     text = document.text
     token_starts = _token_starts(text, tokenizer)
     units = _units(document, token_starts, passage_tokens)
     ends = [*_choose(units, len(text), passage_tokens), len(text)]
     spans = [_trim(text, start, end) for start, end in pairwise(ends)]
-    spans = _fit([(start, end) for start, end in spans if start < end], text, tokenizer, passage_tokens)
-    return _passages(document, spans)
+    fitted = _fit([(start, end) for start, end in spans if start < end], text, tokenizer, passage_tokens)
+    return _passages(document, [(start, end) for start, end, _ in fitted]), [encoding for *_, encoding in fitted]
 
 
 def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
@@ -247,27 +254,27 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
     return begins[::-1]
 
 
-def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int]]:
-    """Halve spans that encode to more than ``limit`` tokens, until none does.
+def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int, Encoding]]:
+    """Encode spans, and halve those of more than ``limit`` tokens, until none has.
 
     Needed where a cut had to fall inside a word: its halves may have more tokens than the whole.
     """
-    fitted: list[tuple[int, int]] = []
+    fitted: list[tuple[int, int, Encoding]] = []
     while spans:
         too_long: list[tuple[int, int]] = []
-        counts: list[int] = []
+        encodings: list[Encoding] = []
         for first in range(0, len(spans), ENCODE_PARTS):
-            counts += tokenizer.count_batch([text[a:b] for a, b in spans[first : first + ENCODE_PARTS]])
-        for count, (start, end) in zip(counts, spans, strict=True):
-            if count <= limit or end - start == 1:
-                fitted.append((start, end))
+            encodings += tokenizer.encode_batch([text[a:b] for a, b in spans[first : first + ENCODE_PARTS]])
+        for encoding, (start, end) in zip(encodings, spans, strict=True):
+            if len(encoding) <= limit or end - start == 1:
+                fitted.append((start, end, encoding))
                 continue
             middle = (start + end) // 2
             space = text.rfind(" ", start, middle)
             middle = space if space > start else middle
             too_long += [span for span in (_trim(text, start, middle), _trim(text, middle, end)) if span[0] < span[1]]
         spans = too_long
-    return sorted(fitted)
+    return sorted(fitted, key=lambda span: span[:2])
 
 
 def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Passage]:

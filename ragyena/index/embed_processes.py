@@ -32,6 +32,8 @@ LEAST = 512
 """Texts from which processes are started: fewer are embedded sooner than these have loaded the model."""
 PIECE = 512
 """Texts that a process gets at once."""
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+"""Devices of Linux without at least one of which torch finds no GPU: NVIDIA's, those of WSL, AMD's."""
 AHEAD = 2
 """Lists of texts under way for each process, so that none waits for the next."""
 
@@ -230,6 +232,8 @@ class _Worker:
 
 
 def _gpus() -> int:
+    if sys.platform == "linux" and not any(map(os.path.exists, GPU_DEVICES)):
+        return 0  # without the seconds and the memory that torch takes: few texts are embedded without it
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from ragyena.config import IndexConfig
 from ragyena.documents.loading import load
-from ragyena.documents.passages import split
+from ragyena.documents.packing_rows import PackingRows, packing_rows
+from ragyena.documents.passages import split_encoded
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import InputError, UnreadableDocumentError
 from ragyena.index.embed_processes import Embedding, Waiting, process_count
@@ -104,6 +105,7 @@ class Prepared:
     document: Document
     content_hash: bytes
     passages: list[Passage]
+    packing: PackingRows
     vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     """[P, D]; empty where the store holds this content."""
 
@@ -240,9 +242,10 @@ class Ingest:
                 digest = document_hash(document, titled=titled)
                 if held.get(document.source) == digest:
                     continue
-                passages = split(document, self._tokenizer, self._made_with.passage_tokens)
+                passages, encodings = split_encoded(document, self._tokenizer, self._made_with.passage_tokens)
+                rows = packing_rows(passages, encodings, self._tokenizer)
                 file.unread += 1
-                yield Prepared(file, document, digest, passages)
+                yield Prepared(file, document, digest, passages, PackingRows(self._tokenizer.fingerprint, rows))
             if file.stamp is not None and not file.stamp.is_of(Stamp.of(Path(file.path))):
                 raise _BusyError(
                     f"{file.path} changed while it was read", hint="add it again when it is no longer being written"
@@ -338,7 +341,7 @@ class Ingest:
     def _store_document(self, source_id: int, prepared: Prepared, tally: Tally) -> None:
         document, digest = prepared.document, prepared.content_hash
         held = self._store.document_id(digest)
-        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors):
+        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors, prepared.packing):
             tally.documents += 1
             tally.passages += len(prepared.passages)
         elif held is not None:

@@ -1,4 +1,4 @@
-"""Search of an open index: dense (vectors), lexical (BM25), and both fused by reciprocal rank.
+"""Search of an open index: dense (vectors), lexical (BM25), and both fused, by a weighted sum of scores or by rank.
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,16 @@ __all__ = [
     "OPEN_TRIES",
     "STOPWORDS",
     "DenseView",
+    "Ranking",
     "common_from",
+    "convex",
     "filter_condition",
     "filtered_passages",
     "fuse",
+    "fused",
     "lexical_search",
     "query_phrases",
+    "rank",
     "rarest",
     "search",
     "strictly_decreasing",
@@ -61,6 +66,9 @@ COMMON = 0.1
 LEAST_RARE = 2
 """...at least this many."""
 
+UNSEEN = 0.6
+"""The cosine of a passage that the dense search did not return, as a part of the lowest that it did."""
+
 STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
 _WORD = re.compile(r"[^\W_]+")
@@ -79,24 +87,43 @@ def search(
 
     ``dense`` and ``query_vector`` [D] are needed unless ``config.mode`` is lexical.
     """
-    candidates = max(k, config.candidates)
     with store.snapshot():
-        by_vector: Matches = []
-        if config.mode != "lexical":
-            assert dense is not None and query_vector is not None
-            by_vector = dense.search(store, query_vector, candidates, filters)
-        by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-        if config.mode == "hybrid":
-            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
-        else:
-            ranked = strictly_decreasing(by_vector or by_words)
-        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
-    dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+        ranking = rank(store, dense, query, query_vector, config, k, filters)
+        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
     return [
-        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
-        for i, score in ranked[:k]
+        ScoredPassage(passages[i], score, ranking.dense_scores.get(i), ranking.lexical_scores.get(i))
+        for i, score in ranking.ranked
         if i in passages
     ]
+
+
+class Ranking(NamedTuple):
+    """The result of a search before any passage is read."""
+
+    ranked: Matches
+    """At most as many as wanted, with strictly decreasing scores."""
+    dense_scores: dict[int, float]
+    lexical_scores: dict[int, float]
+
+
+def rank(
+    store: Store,
+    dense: DenseView | None,
+    query: str,
+    query_vector: npt.NDArray[np.float32] | None,
+    config: RetrieverConfig,
+    k: int,
+    filters: Mapping[str, str] | None,
+) -> Ranking:
+    """Rank the best ``k`` passages, in a snapshot of the caller; arguments as for ``search``."""
+    candidates = max(k, config.candidates)
+    by_vector: Matches = []
+    if config.mode != "lexical":
+        assert dense is not None and query_vector is not None
+        by_vector = dense.search(store, query_vector, candidates, filters)
+    by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+    ranked = fused(by_vector, by_words, config, most=k)
+    return Ranking(ranked, dict(by_vector), dict(by_words))
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -168,7 +195,7 @@ def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float
     for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
         some = order[first : first + count]
         present = store.existing(ids[some].tolist())
-        matches += [(int(ids[i]), float(scores[i])) for i in some if int(ids[i]) in present]
+        matches += [pair for pair in zip(ids[some].tolist(), scores[some].tolist()) if pair[0] in present]
         if len(matches) >= count:
             break
     return matches[:count]
@@ -268,7 +295,7 @@ def common_from(total: int) -> int:
 
 
 def rarest(words: Sequence[str], counts: Sequence[int], limit: int) -> list[str]:
-    """Those of ``words``, in their order, that are looked for: the rare ones where there are enough of them, the rarest
+    """The subset of ``words``, in order, to look for: the rare ones where there are enough of them, the rarest
     ``MOST_TERMS`` at most. ``counts`` are passages with each word, ``limit`` for that and more."""
     counted = sorted((count, position, word) for position, (word, count) in enumerate(zip(words, counts)) if count)
     rare = [entry for entry in counted if entry[0] < limit]
@@ -318,19 +345,56 @@ def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[n
 # --- fusion ----------------------------------------------------------------------------------------------------
 
 
-def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first.
+def fused(by_vector: Matches, by_words: Matches, config: RetrieverConfig, *, most: int | None = None) -> Matches:
+    """The matches of a search, best first, ``most`` of them, with strictly decreasing scores. In a mode other than
+    hybrid one of the two is empty."""
+    if config.mode != "hybrid":
+        return strictly_decreasing((by_vector or by_words)[:most])
+    if config.fusion == "rrf":
+        return fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=most)
+    return convex(by_vector, by_words, config.dense_weight, most=most)
+
+
+def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: int | None = None) -> Matches:
+    """Convex combination (Bruch, Gai and Ingber 2022): ids with fused scores, best first, ``most`` of them.
+
+    An id scores ``dense_weight`` times its cosine and the rest times its BM25 score as a share of the best one. One
+    that the dense search did not return has ``UNSEEN`` of the lowest cosine returned, one without the words a BM25
+    score of 0. Equal ones by id. A ranking lists each id at most once.
+    """
+    cosines, scores = dict(by_vector), dict(by_words)
+    best = max(scores.values(), default=0.0)
+    lowest = min(cosines.values(), default=0.0)
+    unseen = lowest * UNSEEN if lowest > 0 else lowest
+    held = [*cosines, *(i for i in scores if i not in cosines)]
+    ids = np.array(held, np.int64)
+    sums = dense_weight * np.array([cosines.get(i, unseen) for i in held], np.float64)
+    if best > 0:
+        sums += (1 - dense_weight) * (np.array([scores.get(i, 0.0) for i in held], np.float64) / best)
+    first = np.lexsort((ids, -sums))[:most]
+    return strictly_decreasing([*zip(ids[first].tolist(), sums[first].tolist())])
+
+
+def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first, ``most`` of them.
 
     An id scores the sum of 1 / (k + rank) over the rankings that hold it, ranks from 1. Scores are strictly decreasing;
     of equal sums the smaller id comes first. A ranking lists each id at most once.
     """
-    ranks: dict[int, list[int]] = {}
+    weights = [1.0 / (k + rank) for rank in range(1, 1 + max(map(len, rankings), default=0))]
+    held: dict[int, list[float]] = {}
+    sums: dict[int, float] = {}
     for ranking in rankings:
-        for rank, item in enumerate(ranking, start=1):
-            ranks.setdefault(item, []).append(rank)
+        for item, weight in zip(ranking, weights):
+            if item in sums:
+                held.setdefault(item, [sums[item]]).append(weight)
+            else:
+                sums[item] = weight
     # Summed in order of rank, so that equal sets of ranks make equal sums to the last bit.
-    sums = [(item, math.fsum(1.0 / (k + rank) for rank in sorted(held))) for item, held in ranks.items()]
-    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
+    sums.update((item, math.fsum(sorted(some, reverse=True))) for item, some in held.items())
+    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
+    best = np.lexsort((ids, -scores))[:most]
+    return strictly_decreasing([*zip(ids[best].tolist(), scores[best].tolist())])
 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

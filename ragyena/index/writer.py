@@ -7,8 +7,8 @@ consistent state of the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -32,6 +32,7 @@ from ragyena.index.vectors import VectorFile, VectorIndex, write_vectors
 __all__ = [
     "Writer",
     "create",
+    "create_like",
     "delete_files",
     "discard_if_empty",
     "foreign_files",
@@ -62,6 +63,24 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
     or anything else, IndexCorruptError where it holds documents without a manifest, ConfigError or
     MissingDependencyError for the embedder, IndexLockedError and StorageError.
     """
+    with _new_index(folder):
+        embedder = Embedder.open(config.embedder)
+        Store(folder / STORE_NAME, create=True).close()
+        Manifest.new(config, embedder, tokenizer).write(folder)
+        return embedder
+
+
+def create_like(folder: Path, manifest: Manifest) -> None:
+    """Create an empty index that is made as the one of ``manifest``, for rows of that. Raises as ``create`` does, but
+    for the embedder, which is not loaded."""
+    with _new_index(folder):
+        Store(folder / STORE_NAME, create=True).close()
+        manifest.emptied().write(folder)
+
+
+@contextmanager
+def _new_index(folder: Path) -> Iterator[None]:
+    """An empty folder under the writer's lock, in which to create an index."""
     with storage_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise IndexFormatError(f"{folder} is a file, not a folder", hint="name another place for the index")
@@ -75,11 +94,8 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
                 f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
             )
     with writer_lock(folder):
-        embedder = Embedder.open(config.embedder)
         _remove_unfinished_store(folder)
-        Store(folder / STORE_NAME, create=True).close()
-        Manifest.new(config, embedder, tokenizer).write(folder)
-        return embedder
+        yield
 
 
 def foreign_files(folder: Path) -> list[str]:
