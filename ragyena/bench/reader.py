@@ -105,7 +105,7 @@ def bench_reader(
                     say(f"{label}: " + "; ".join(str(figure).removeprefix(f"{label}: ") for figure in measured))
             if label in failures:
                 say(f"{label}: FAILED, {failures[label]}")
-    if device == "cpu":
+    if device == "cpu" and figures:
         figures += roofline(dtype)
     return benchmark(
         "-".join(["reader", *(["compiled"] if compiled else []), device_suffix(device)]),
