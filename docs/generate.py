@@ -25,9 +25,12 @@ def pages() -> dict[str, str]:
     from ragyena.eval.retrieval import RetrievalReport
     from ragyena.report.described import load, make_described
     from ragyena.report.markdown import to_markdown
+    from ragyena.report.peers import latest_peers, make_peers
     from ragyena.schemas import AnswerJson, ErrorJson, EvidenceJson
 
+    beside = latest_peers(RESULTS)
     return {
+        **({"comparison.md": to_markdown(make_peers(beside))} if beside is not None else {}),
         "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
         "cli.md": _help_pages(),

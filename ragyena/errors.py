@@ -22,7 +22,10 @@
     ├── CheckpointError             7   a reader's files are missing, damaged or of other shape
     ├── MissingDependencyError      8   an optional package, device or kernel is not there
     ├── TrainingError               9   NaN, out of memory
-    └── WriterError                 10  the writer's address cannot be reached, or its reply not used
+    ├── WriterError                 10  the writer's address cannot be reached, or its reply not used
+    ├── EmbeddingError              11  a process that embeds has died, or found no memory
+    ├── StoreError                  12  a store named in a recipe cannot be opened, searched or written to
+    └── ClusterError                13  a cluster or a shard in it cannot be reached
 
 A message names the thing; ``hint`` says what to do next. The command line prints both and exits with ``exit_code``;
 an interrupt exits with 130.
@@ -33,8 +36,10 @@ from __future__ import annotations
 __all__ = [
     "BudgetError",
     "CheckpointError",
+    "ClusterError",
     "ConfigError",
     "DataError",
+    "EmbeddingError",
     "EmptyQuestionError",
     "IndexCorruptError",
     "IndexFormatError",
@@ -50,6 +55,7 @@ __all__ = [
     "QuestionTooLongError",
     "RagyenaError",
     "StorageError",
+    "StoreError",
     "TrainingError",
     "UnreadableDocumentError",
     "UsageError",
@@ -157,3 +163,15 @@ class TrainingError(RagyenaError):
 
 class WriterError(RagyenaError):
     exit_code = 10
+
+
+class EmbeddingError(RagyenaError):
+    exit_code = 11
+
+
+class StoreError(RagyenaError):
+    exit_code = 12
+
+
+class ClusterError(RagyenaError):
+    exit_code = 13

@@ -13,13 +13,17 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
+from typing import TYPE_CHECKING, cast
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
+from ragyena.index.embedder import Reranker
+from ragyena.index.external import ExternalStore
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
@@ -28,11 +32,14 @@ from ragyena.reader.citing import DocumentStore, check_text
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, ScoredPassage
+from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, FileState, ScoredPassage
+
+if TYPE_CHECKING:
+    from ragyena.index.cluster.serving import ShardedIndex
 
 __all__ = ["Pipeline", "checked_question"]
 
-_FIXED = ("index", "reader.checkpoint", "reader.device", "reader.dtype")
+_FIXED = ("index", "retriever.langchain", "reader.checkpoint", "reader.device", "reader.dtype")
 _STAGES = ("retrieve", "pack", "read")
 
 
@@ -45,7 +52,8 @@ def checked_question(question: str) -> str:
 
 
 class Pipeline:
-    """An open index and a loaded reader that answer questions. Make one with ``Pipeline.open``; a context manager.
+    """An open index, or the store that a recipe names, and a loaded reader that answer questions. Make one with
+    ``Pipeline.open``; a context manager.
 
     Example:
         >>> from ragyena import Pipeline
@@ -55,48 +63,64 @@ class Pipeline:
         ('1932', 'iron')
     """
 
-    def __init__(self, index: Index, reader: Reader, config: PipelineConfig) -> None:
+    def __init__(self, index: Index | ExternalStore, reader: Reader, config: PipelineConfig) -> None:
         """Use ``Pipeline.open``. Raises IndexMismatchError where index and reader have different tokenizers."""
-        self.index = index
+        self._source = index
         self.reader = reader
         self.config = config
         self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
+        self._reranker: Reranker | None = None
 
     @classmethod
-    def open(cls, index: str | os.PathLike[str] | Index | None = None, *, settings: Overrides = None) -> Pipeline:
+    def open(
+        cls, index: str | os.PathLike[str] | Index | ShardedIndex | None = None, *, settings: Overrides = None
+    ) -> Pipeline:
         """Open an index and load the reader, side by side.
 
         Args:
-            index: An index by name or path, None for the default index; or an open one, which stays the caller's to
-                close and whose settings are the base of ``settings``.
+            index: An index by name or path, None for the default index, or for the store that the recipe names; or an
+                open one, which stays the caller's to close and whose settings are the base of ``settings``; or open
+                shards (``ragyena.index.cluster``), likewise.
             settings: Overrides by dotted name, such as ``{"pipeline": "quick", "reader.threshold": 0}``, or a
                 ``PipelineConfig``.
 
         Raises:
             IndexProblem: The index is not there, damaged, or of another format, embedder or tokenizer.
             ConfigError, CheckpointError, MissingDependencyError: A setting is wrong, the reader or a device not there.
+            StoreError: The store that the recipe names cannot be opened.
 
         Example:
             >>> with Pipeline.open("./bridges", settings={"packer.context_tokens": 2048}) as pipeline:
             ...     pipeline.config.packer.context_tokens
             2048
         """
-        config = resolve(settings, index.settings if isinstance(index, Index) else None)
-        opened = index if isinstance(index, Index) else Index.open(index, settings=config)
+        given = None if index is None or isinstance(index, str | os.PathLike) else index
+        config = resolve(settings, given.settings if given is not None else None)
+        opened = _opened(index, config)
         try:
             with ThreadPoolExecutor(max_workers=1) as background:
                 loading = background.submit(Reader.open, config.reader)
-                if config.retriever.mode != "lexical":
+                if isinstance(opened, Index) and config.retriever.mode != "lexical":
                     opened.embedder()
                 pipeline = cls(opened, loading.result(), config)
         except BaseException:
-            if opened is not index:
+            if given is None:
                 opened.close()
             raise
-        pipeline._owns_index = opened is not index
+        pipeline._owns_index = given is None
         return pipeline
+
+    @property
+    def index(self) -> Index:
+        """The index. Raises ConfigError where the pipeline retrieves from a store in its place."""
+        if isinstance(self._source, ExternalStore):
+            raise ConfigError(
+                f"this pipeline retrieves from {self._source.name}: there is no index to look into",
+                hint="name a recipe without retriever.langchain for this",
+            )
+        return self._source
 
     def ask(self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None) -> Answer:
         """Answer a question. Questions from several threads take turns.
@@ -191,13 +215,14 @@ class Pipeline:
         with self._turn:
             times = [time.perf_counter()]
             question = checked_question(question)
-            candidates = self.retrieve(question, filters=filters, settings=config)
-            times.append(time.perf_counter())
-            context = self.pack(question, candidates, settings=config)
+            with self._reading():
+                candidates = self.retrieve(question, filters=filters, settings=config)
+                times.append(time.perf_counter())
+                context = self.pack(question, candidates, settings=config)
             times.append(time.perf_counter())
             (scores,) = reader.token_scores([context])
             pieces = choose([(context, scores)], config.evidence, reader.tokenizer)
-            documents = _StoredDocuments(self.index)
+            documents = self._documents()
             checked = tuple(self._checked(piece, documents) for piece in pieces)
             times.append(time.perf_counter())
         timings = {stage: after - before for stage, (before, after) in zip(_STAGES, pairwise(times))}
@@ -211,10 +236,10 @@ class Pipeline:
         filters: Mapping[str, str] | None = None,
         settings: Overrides = None,
     ) -> list[ScoredPassage]:
-        """Find passages as ``Index.search`` does, or ranked by the reader where ``retriever.rerank`` says so.
+        """Find passages as ``Index.search`` does, or ranked by the reader or a cross-encoder (``retriever.rerank``).
 
         The reader ranks the passages that ``packer.context_tokens`` hold; there are no more than these, without those
-        that nearly repeat another.
+        that nearly repeat another. A cross-encoder ranks the first ``retriever.rerank_passages``.
 
         Args:
             query: A question or words.
@@ -224,7 +249,7 @@ class Pipeline:
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The query cannot be asked.
-            ConfigError: A setting is wrong.
+            ConfigError: A setting is wrong, or there is no cross-encoder of this name.
             IndexCorruptError: The index is damaged.
 
         Example:
@@ -235,15 +260,29 @@ class Pipeline:
         config = self._at_call(settings)
         k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
         if config.retriever.rerank == "none":
-            return self.index.search(query, k=k, filters=filters, settings=config)
+            return self._search(query, k, filters, config)
+        if config.retriever.rerank != "reader":
+            return self._ranked_by_cross_encoder(query, k, filters, config)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         with self._turn:
             query = checked_question(query)
             most = packing.capacity(config.packer)
-            candidates = self.index.search(query, k=max(k, most), filters=filters, settings=_unranked(config))
-            context = self.pack(query, candidates, settings=config)
+            with self._reading():
+                candidates = self._candidates(query, max(k, most), filters, config)
+                context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
         return ranked([(context, scores)], config.evidence)[: max(k, 0)]
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for, as ``Index.spelt`` gives it; unchanged where another store is searched.
+
+        Example:
+            >>> pipeline.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        if isinstance(self._source, ExternalStore):
+            return query
+        return self._source.spelt(query, settings=self._at_call(settings))
 
     def answers(
         self,
@@ -266,9 +305,10 @@ class Pipeline:
                 try:
                     began = time.perf_counter()
                     question = checked_question(question)
-                    candidates = self.retrieve(question, filters=filters, settings=config)
-                    retrieved = time.perf_counter()
-                    context = self.pack(question, candidates, settings=config)
+                    with self._reading():
+                        candidates = self.retrieve(question, filters=filters, settings=config)
+                        retrieved = time.perf_counter()
+                        context = self.pack(question, candidates, settings=config)
                     timings = {"retrieve": retrieved - began, "pack": time.perf_counter() - retrieved}
                     if on_stage is not None:
                         for stage, seconds in timings.items():
@@ -295,13 +335,37 @@ class Pipeline:
 
     def retrieve(
         self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
-    ) -> list[ScoredPassage]:
-        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold."""
+    ) -> Sequence[ScoredPassage]:
+        """The passages to pack, best first: ``retriever.top_k``, or as many as the budget could ever hold.
+
+        Each is read when it is looked at: call this and ``pack`` inside of ``with index.reading():`` where others may
+        remove documents meanwhile.
+        """
         config = self._at_call(settings)
         k = config.retriever.top_k or packing.capacity(config.packer)
-        return self.index.search(question, k=k, filters=filters, settings=_unranked(config))
+        return self._candidates(question, k, filters, config)
 
-    def pack(self, question: str, candidates: list[ScoredPassage], *, settings: Overrides = None) -> Context:
+    def _candidates(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> Sequence[ScoredPassage]:
+        """The passages of ``_search``, with the tokens that an index keeps of them."""
+        if isinstance(self._source, ExternalStore):
+            return self._search(query, k, filters, config)
+        return self._source.candidates(query, k=k, filters=filters, settings=config)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """One state of the index for what is read inside; a store of another kind gives whole passages."""
+        return nullcontext() if isinstance(self._source, ExternalStore) else self._source.reading()
+
+    def _search(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> list[ScoredPassage]:
+        if isinstance(self._source, ExternalStore):
+            found = self._source.search(query, k=k, filters=filters, tokenizer=self.reader.tokenizer) if k > 0 else []
+            return found[:k]
+        return self._source.search(query, k=k, filters=filters, settings=config)
+
+    def pack(self, question: str, candidates: Sequence[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
         config = self._at_call(settings)
         return packing.pack(
@@ -310,13 +374,13 @@ class Pipeline:
             self.reader.tokenizer,
             config.packer,
             max_question_tokens=config.reader.max_question_tokens,
-            neighbours=self.index.neighbours,
+            neighbours=self._source.neighbours,
         )
 
     def answer(self, context: Context, reading: Reading, *, settings: Overrides = None) -> Answer:
         """An answer from what was read, with citations from the index; without timings."""
         limit = self._at_call(settings).reader.citations
-        answer = make_answer(context, reading, _StoredDocuments(self.index), limit=limit)
+        answer = make_answer(context, reading, self._documents(), limit=limit)
         found = answer.closest
         return replace(
             answer,
@@ -324,19 +388,39 @@ class Pipeline:
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
 
+    def _ranked_by_cross_encoder(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> list[ScoredPassage]:
+        name, most = config.retriever.rerank, config.retriever.rerank_passages
+        with self._turn:
+            query = checked_question(query)
+            if self._reranker is None or self._reranker.name != name:
+                self._reranker = Reranker.open(name)
+            unranked = config.retriever.model_copy(update={"rerank": "none"})
+            searching = config.model_copy(update={"retriever": unranked})
+            matches = self._search(query, max(k, most), filters, searching)
+            return self._reranker.ranked(self.spelt(query, settings=config), matches, most)[: max(k, 0)]
+
+    def _documents(self) -> DocumentStore:
+        return self._source if isinstance(self._source, ExternalStore) else _StoredDocuments(self._source)
+
     def _checked(self, piece: EvidencePiece, documents: DocumentStore) -> EvidencePiece:
         """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store
         no longer holds its text."""
         passage = piece.passage
         stored = documents.read(passage.document_id, passage.start, passage.end)
         check_text(passage.source, passage.start, passage.text, stored)
-        source, state = self.index.file_state(passage.document_id, passage.source)
+        source, state = self._source.file_state(passage.document_id, passage.source)
         return replace(piece, passage=replace(passage, source=source), file_state=state)
 
     def _looked_up(self, citation: Citation) -> Citation:
         """The citation by the path that exists, with the state of the file there."""
-        source, state = self.index.file_state(citation.document_id, citation.source)
+        source, state = self._source.file_state(citation.document_id, citation.source)
         return replace(citation, source=source, file_state=state)
+
+    def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
+        """As ``Index.file_state``; of a store the source as it has it, and None."""
+        return self._source.file_state(document_id, source)
 
     def refresh(self) -> bool:
         """Take notice of what other processes have written to the index, an index built again included.
@@ -351,14 +435,14 @@ class Pipeline:
             False
         """
         with self._turn:
-            changed = self.index.refresh()
+            changed = self._source.refresh()
             self._check_tokenizer()
             return changed
 
     def close(self) -> None:
         """Close the index, unless it was open when the pipeline was made."""
         if self._owns_index:
-            self.index.close()
+            self._source.close()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -367,10 +451,12 @@ class Pipeline:
         self.close()
 
     def _check_tokenizer(self) -> None:
-        cut_by, read_by = self.index.manifest.tokenizer_fingerprint, self.reader.tokenizer.fingerprint
+        if isinstance(self._source, ExternalStore):
+            return  # its texts are cut when they are there
+        cut_by, read_by = self._source.manifest.tokenizer_fingerprint, self.reader.tokenizer.fingerprint
         if cut_by != read_by:
             raise IndexMismatchError(
-                f"the passages of {self.index.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the "
+                f"the passages of {self._source.folder} were cut by another tokenizer ({cut_by[:12]}) than that of the "
                 f"reader '{self.reader.name}' ({read_by[:12]})",
                 hint="build an index with this reader: ragyena index add PATH --index NEW",
             )
@@ -386,9 +472,24 @@ class Pipeline:
         return config
 
 
-def _unranked(config: PipelineConfig) -> PipelineConfig:
-    """The settings of a search whose passages are then read, in whatever order they come."""
-    return config.model_copy(update={"retriever": config.retriever.model_copy(update={"rerank": "none"})})
+def _opened(
+    index: str | os.PathLike[str] | Index | ShardedIndex | None, config: PipelineConfig
+) -> Index | ExternalStore:
+    """The index, or the store of the recipe. Raises UsageError where both are named."""
+    store = config.retriever.langchain
+    if store is None:
+        if index is None or isinstance(index, str | os.PathLike):
+            return Index.open(index, settings=config)
+        return cast(Index, index)  # shards have all of an index that a pipeline uses
+    if index is not None:
+        raise UsageError(
+            f"the recipe retrieves from {store.class_}, and an index was named as well", hint="give one of them"
+        )
+    if config.packer.neighbours:
+        raise ConfigError(
+            "packer.neighbours: a store has no passages beside a passage", hint="set packer.neighbours to 0"
+        )
+    return ExternalStore(store, passage_tokens=config.index.passage_tokens, rrf_k=config.retriever.rrf_k)
 
 
 def _raised(result: Answer | RagyenaError) -> Answer:

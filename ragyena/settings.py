@@ -34,6 +34,7 @@ from pydantic.fields import FieldInfo
 
 from ragyena import recipes
 from ragyena.config import PipelineConfig, parse
+from ragyena.config.stores import STORE_SETTING
 from ragyena.errors import ConfigError
 from ragyena.files import expanded
 from ragyena.parsing import MalformedError, read_yaml
@@ -134,6 +135,8 @@ def load_settings(
     recipe_values, recipe_path = recipes.load_recipe("pipelines", recipe)
 
     layers = [(f"recipe {recipe}", _checked(str(recipe_path), recipe_values))]
+    if STORE_SETTING in layers[0][1] and Path(recipe_origin).name == PROJECT_FILE:
+        raise _names_code(recipe_origin, f"the recipe {recipe}")
     layers += [(path, _checked(path, file)) for path, file in reversed(files.items())]
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
@@ -144,12 +147,23 @@ def load_settings(
             source = origin or "--" + name.rpartition(".")[2].replace("_", "-")
             layers.append((source, _checked(source, _nested(name, value))))
 
+    for source, layer in layers[1:]:
+        if STORE_SETTING in layer and source != origin:  # in Python, the program itself says so
+            raise _names_code(source, f"'{STORE_SETTING}'")
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source, layer in layers:
         _put(merged, layer)
         origins |= dict.fromkeys(layer, source)
     return Settings(parse(PipelineConfig, merged, source="settings"), origins, recipe, recipe_origin)
+
+
+def _names_code(source: str, named: str) -> ConfigError:
+    """The error for a store that somebody else than the user may have named: a file in a folder that was fetched."""
+    return ConfigError(
+        f"{source}: {named} names a class to import, which is taken only from a recipe that you name yourself",
+        hint="put it into a recipe of its own, and give that: --pipeline FILE.yaml",
+    )
 
 
 def user_file() -> Path:
@@ -259,7 +273,7 @@ def _nested(name: str, value: Any) -> dict[str, Any]:
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and prefix + name not in _FIELDS:  # a setting may be a mapping
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

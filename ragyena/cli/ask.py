@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragyena.cli.cluster import ClusterOption, opened_pipeline
 from ragyena.cli.console import TerminalProgress, emit_json, interruptible, output
 from ragyena.cli.options import (
     IndexOption,
@@ -71,6 +72,7 @@ def command(
         ),
     ] = None,
     writer_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there (writer.model).")] = None,
+    cluster: ClusterOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
     ] = False,
@@ -97,16 +99,15 @@ def command(
     if questions is not None:
         rows = _read_rows(questions)
         with interruptible("the answers printed so far are complete"):
-            _ask_rows(rows, questions, index, config, filters, explain=explain, quiet=quiet)
+            _ask_rows(rows, questions, index, config, filters, cluster=cluster, explain=explain, quiet=quiet)
         return
     text = one_question(question)
     with interruptible("nothing was changed"):
         from ragyena.cli.writing import asked_of
-        from ragyena.pipeline import Pipeline
 
-        with opening(quiet):
-            opened = Pipeline.open(index, settings=config)
-        with opened:
+        with ExitStack() as stack:
+            with opening(quiet):
+                opened = stack.enter_context(opened_pipeline(cluster, index, config))
             answer = asked_of(opened, filters, live=not quiet)(text)
     if json:
         from ragyena.schemas import answer_json
@@ -189,17 +190,17 @@ def _ask_rows(
     config: PipelineConfig,
     filters: dict[str, str],
     *,
+    cluster: str | None,
     explain: bool,
     quiet: bool,
 ) -> None:
     """Ask every row; one that cannot be asked is reported in its place and fails the run at its end."""
     from ragyena.cli.writing import asked_of
-    from ragyena.pipeline import Pipeline
     from ragyena.schemas import ErrorJson, answer_json
 
     failed: list[int] = []
     of_the_index: IndexProblem | None = None
-    with TerminalProgress(quiet=quiet) as progress, Pipeline.open(index, settings=config) as pipeline:
+    with TerminalProgress(quiet=quiet) as progress, opened_pipeline(cluster, index, config) as pipeline:
         ask = asked_of(pipeline, filters, live=False)
         progress.start("asking", len(rows), "questions")
         for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,12 +58,39 @@ def ask(
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each demo question is asked.")] = 3,
     cold_runs: Annotated[int, typer.Option(min=1, help="Times that each whole command is run.")] = 3,
+    passages: Annotated[
+        int | None,
+        typer.Option(min=1000, metavar="N", help="Measure on an index of so many passages instead, on one core."),
+    ] = None,
+    read: Annotated[bool, typer.Option("--read/--no-read", help="With --passages: read the contexts, too.")] = True,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With --passages: build the index here, and keep it.")
+    ] = None,
     out: OutOption = None,
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure retrieval, packing and reading with the index open, and whole commands."""
+    """Measure retrieval, packing and reading with the index open, and whole commands.
+
+    With --passages, on an index of the demo corpus repeated with variation: retrieval and packing on one core.
+    """
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
+    if passages is not None:
+        os.environ["OMP_NUM_THREADS"] = "1"  # read when torch and faiss are loaded
+        with _measuring(quiet) as (progress, folder):
+            from ragyena.bench.gather import CONTEXTS, bench_gather
+
+            result = bench_gather(
+                config,
+                keep or folder / "index",
+                passages=passages,
+                contexts=[context_tokens] if context_tokens else CONTEXTS,
+                rounds=rounds,
+                read=read,
+                progress=progress,
+            )
+        _show(result, out)
+        return
     with _measuring(quiet) as (progress, folder):
         from ragyena.bench.ask import bench_ask
 

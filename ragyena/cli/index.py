@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragyena.cli import sync
+from ragyena.cli.added import note_unread, print_added, raise_unread
+from ragyena.cli.cluster import ClusterOption, build, merge, opened_index, opened_pipeline
 from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path, size
 from ragyena.cli.options import (
     IndexOption,
@@ -24,22 +25,13 @@ from ragyena.cli.options import (
     parse_filters,
 )
 from ragyena.documents.formats import listed
-from ragyena.documents.walk import listed_left_out
-from ragyena.errors import IndexCorruptError, PartialFailureError
+from ragyena.errors import ConfigError, IndexCorruptError
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
-    from ragyena.index.add import AddReport
     from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
-
-
-class Rerank(StrEnum):
-    """Values of ``--rerank``."""
-
-    none = "none"
-    reader = "reader"
 
 
 LISTED = 20
@@ -55,6 +47,8 @@ app = typer.Typer(
     help="Add documents to an index, search, inspect and verify it.", no_args_is_help=True, rich_markup_mode=None
 )
 app.command("sync")(sync.command)
+app.command("build")(build)
+app.command("merge")(merge)
 
 
 @app.command(help=ADD_HELP)
@@ -82,6 +76,10 @@ def add(
     passage_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Longest passage of a new index, in tokens (index.passage_tokens).")
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
+    ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -91,6 +89,7 @@ def add(
         "index.exclude": tuple(exclude) if exclude else None,
         "index.embedder": embedder,
         "index.passage_tokens": passage_tokens,
+        "index.embed_processes": processes,
     }
     config = configure(pipeline, flags)
     with (
@@ -105,29 +104,12 @@ def add(
             announce(index, config, paths, progress)
             with Index.open(index, create=True, lazy=True, settings=config) as opened:
                 report = opened.add(paths, prune=prune, progress=progress)
-        for skipped in report.skipped:
-            progress.note(f"left out: {skipped.message}; {skipped.hint}")
-        for failure in report.failed:
-            progress.note(f"not added: {failure.message}; {failure.hint}")
+        note_unread(report, progress)
     if json:
         emit_json({"schema": "ragyena.index.add/1", **asdict(report)})
     else:
-        _print_added(report)
-    if report.failed:
-        names = ", ".join(short_path(failure.path) for failure in report.failed[:5])
-        more = f" and {len(report.failed) - 5} more" if len(report.failed) > 5 else ""
-        rest = "; the other files are in the index" if len(report.failed) < report.files else ""
-        raise PartialFailureError(
-            f"{len(report.failed)} of {report.files} files could not be added: {names}{more}",
-            hint=f"the reasons are above{rest}",
-        )
-    faults = [skipped for skipped in report.skipped if skipped.is_fault]
-    if faults:
-        raise PartialFailureError(
-            f"{count(len(faults), 'row')} could not be read: "
-            + ", ".join(short_path(skipped.source) for skipped in faults[:5]),
-            hint="the reasons are above; mend the file and add it again: the other rows are in the index",
-        )
+        print_added(report)
+    raise_unread(report)
 
 
 def announce(
@@ -207,26 +189,30 @@ def search(
     ] = None,
     where: WhereOption = None,
     rerank: Annotated[
-        Rerank | None, typer.Option(help="Rank the passages by reading them (setting retriever.rerank).")
+        str | None,
+        typer.Option(
+            metavar="none|reader|MODEL",
+            help="Rank the passages by reading them, or by a cross-encoder: its folder or its name on the hub, from"
+            " which it is then downloaded (setting retriever.rerank).",
+        ),
     ] = None,
     pipeline: PipelineOption = None,
+    cluster: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the passages that a question would retrieve."""
-    config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank and rerank.value})
+    config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank})
     filters = parse_filters(where or [])
     with ExitStack() as stack:
-        if config.retriever.rerank == "none":
-            from ragyena.index.index import Index
-
-            opened = stack.enter_context(Index.open(index, settings=config))
-            matches = opened.search(query, filters=filters)
+        if config.retriever.rerank == "none" and config.retriever.langchain is None:
+            opened = stack.enter_context(opened_index(cluster, index, config))
+            matches, spelt = opened.search(query, filters=filters), opened.spelt(query)
+            states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
         else:
-            from ragyena.pipeline import Pipeline
-
-            reading = stack.enter_context(Pipeline.open(index, settings=config))
-            opened, matches = reading.index, reading.search(query, filters=filters)
-        states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
+            reading = stack.enter_context(opened_pipeline(cluster, index, config))
+            matches = reading.search(query, filters=filters)
+            spelt = reading.spelt(query)
+            states = [reading.file_state(match.passage.document_id, match.passage.source) for match in matches]
     matches = [
         replace(match, passage=replace(match.passage, source=source))
         for match, (source, _) in zip(matches, states, strict=True)
@@ -235,9 +221,15 @@ def search(
         from ragyena.schemas import match_json
 
         passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
-        values = {"query": query, "rerank": config.retriever.rerank, "passages": passages}
+        searched = {"query": query, "searched_for": spelt}
+        values = {**searched, "rerank": config.retriever.rerank, "passages": passages}
         emit_json({"schema": "ragyena.index.search/1", **values})
-    elif matches:
+        return
+    if spelt != query:
+        from ragyena.cli.views import spelt_view
+
+        output().print(spelt_view(spelt))
+    if matches:
         from ragyena.cli.views import passages_view
 
         output().print(passages_view(matches, [state for _, state in states]))
@@ -250,17 +242,22 @@ def verify(
     index: IndexOption = None,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Build full text indexes and vector file again where they alone are damaged."),
+        typer.Option(
+            "--repair",
+            help="Build full text indexes, tokens for packing and vector file again where they alone are damaged.",
+        ),
     ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Check every file, row, offset and vector of an index."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with TerminalProgress(quiet=quiet) as progress:
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.inspection import verify as check
 
-        report = check(path, repair=repair, progress=progress)
+        report = check(path, repair=repair, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         counts = asdict(report.counts) if report.counts else None
         values = {"sound": report.sound, "problems": report.problems, "repaired": report.repaired, "counts": counts}
@@ -277,26 +274,30 @@ def verify(
     if not report.sound:
         raise IndexCorruptError(
             f"{path} has {count(len(report.problems), 'problem')}: {report.problems[0]}",
-            hint="ragyena index verify --repair builds the full text indexes and the vector file "
-            "again; for the rest, build it again: ragyena index add PATH --rebuild",
+            hint="ragyena index verify --repair builds the full text indexes, the tokens kept for packing and the"
+            " vector file again; for the rest, build it again: ragyena index add PATH --rebuild",
         )
 
 
 @app.command()
 def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOption = False) -> None:
     """Bring an index of an older format to the present one, in place; nothing is embedded again."""
-    path = index_path(index, configure(None))
+    config = configure(None)
+    path = index_path(index, config)
     with (
-        interruptible("the index is what it was; run the same command again"),
+        interruptible("the index is what it was, or can be used already; run the same command again"),
         TerminalProgress(quiet=quiet) as progress,
     ):
+        from ragyena.index.index import tokenizer_if_there
         from ragyena.index.upgrade import upgrade as bring
 
-        report = bring(path, progress=progress)
+        report = bring(path, tokenizer=tokenizer_if_there(config), progress=progress)
     if json:
         emit_json({"schema": "ragyena.index.upgrade/1", **asdict(report)})
         return
     console, name = output(), short_path(str(path))
+    if report.packing:
+        console.print(f"tokens of {count(report.packing, 'passage')} are kept for packing now")
     if report.from_version == report.to_version:
         console.print(f"{name} is of format {report.to_version} already")
         return
@@ -310,43 +311,63 @@ def upgrade(index: IndexOption = None, json: JsonOption = False, quiet: QuietOpt
     )
 
 
-# --- output ---------------------------------------------------------------------------------------------------
+@app.command("export-to")
+def export_to(
+    recipe: Annotated[
+        str,
+        typer.Argument(metavar="RECIPE", help="A pipeline recipe with retriever.langchain, by path (docs/stores.md)."),
+    ],
+    index: IndexOption = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE", help="Write nothing: delete what the store holds of this source; repeatable."),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the passages of an index into the store of a recipe, or delete a source from it.
 
+    Passages that are there already are left as they are; those that the index no longer holds of a source are deleted.
+    """
+    config = configure(recipe)
+    if config.retriever.langchain is None:
+        raise ConfigError(f"the recipe {recipe} names no store", hint="it needs retriever.langchain (docs/stores.md)")
+    with (
+        interruptible("what was written so far is kept; run the same command again to write the rest"),
+        TerminalProgress(quiet=quiet) as progress,
+    ):
+        from ragyena.index import export
+        from ragyena.index.external import ExternalStore
+        from ragyena.index.index import Index
 
-def _print_added(report: AddReport) -> None:
-    console = output()
-    counts = {
-        "added": report.added,
-        "replaced": report.replaced,
-        "unchanged": report.unchanged,
-        "renamed": report.renamed,
-        "removed": report.removed,
-        "failed": len(report.failed),
-    }
-    parts = [f"{number:,} {what}" for what, number in counts.items() if number]
-    faults = sum(skipped.is_fault for skipped in report.skipped)
-    for number, what in ((faults, "row"), (len(report.skipped) - faults, "hidden part")):
-        parts += [f"{count(number, what)} left out"] if number else []
-    done = ", ".join(parts) or "nothing to do"
-    console.print(f"{short_path(str(report.index))}: {done}", style="bold")
-    if report.missing:
-        names = ", ".join(short_path(path) for path in report.missing[:3])
-        more = f" and {len(report.missing) - 3:,} more" if len(report.missing) > 3 else ""
-        console.print(
-            f"  {count(len(report.missing), 'file')} in the index can no longer be found: {names}{more}; remove what"
-            " they held with `ragyena index add --prune` or `ragyena index sync`, and the same paths"
+        with ExitStack() as stack:
+            opened = None if remove else stack.enter_context(Index.open(index, lazy=True, settings=config))
+            store = stack.enter_context(
+                ExternalStore(
+                    config.retriever.langchain,
+                    passage_tokens=config.index.passage_tokens,
+                    rrf_k=config.retriever.rrf_k,
+                )
+            )
+            if opened is not None:
+                report = export.export(opened, store, progress=progress)
+            else:
+                removed = sum(export.remove(store, source) for source in remove or [])
+                report = export.ExportReport(store.name, 0, 0, removed, False)
+    if json:
+        emit_json({"schema": "ragyena.index.export/1", **asdict(report)})
+    elif opened is None:
+        output().print(f"deleted {count(report.removed, 'passage')} from {report.store}")
+    else:
+        unchanged = report.passages - report.written
+        vectors = "the index's vectors" if report.reused_vectors else "vectors of the store's own embeddings"
+        output().print(
+            f"{report.store}: {count(report.written, 'passage')} written with {vectors}, {unchanged:,} unchanged,"
+            f" {report.removed:,} deleted"
         )
-    held = f"{count(report.total_documents, 'document')}, {count(report.total_passages, 'passage')}"
-    rate = ""
-    if report.passages and report.embedding_seconds:
-        rate = f", {report.passages / report.embedding_seconds:,.0f} passages/s embedded"
-    console.print(f"  now {held}; {report.seconds:.1f} s{rate}")
-    if report.duplicates:
-        first = report.duplicates[0]
-        example = f"{short_path(first.source)} is the same as {short_path(first.same_as)}"
-        console.print(f"  {count(len(report.duplicates), 'duplicate')}, stored once: {example}")
-    if report.left_out:
-        console.print(f"  left out: {listed_left_out(report.left_out)} (types that are not read)")
+
+
+# --- output ---------------------------------------------------------------------------------------------------
 
 
 def _print_status(result: IndexStatus, listed: int) -> None:

@@ -39,6 +39,9 @@ Exit codes:
   8    an optional package or device is not there
   9    training failed
   10   the writer (--writer) cannot be reached, or its reply not used
+  11   a process that embeds has died, or found no memory
+  12   the store of a recipe cannot be opened, searched or written to
+  13   a cluster (--cluster), or a shard in it, cannot be reached
   130  interrupted
 """
 

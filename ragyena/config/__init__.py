@@ -25,6 +25,7 @@ from ragyena.config.pipeline import (
     RetrieverConfig,
 )
 from ragyena.config.serving import ServeConfig
+from ragyena.config.stores import LangChainStoreConfig
 from ragyena.config.strict import parse
 from ragyena.config.training import (
     AnyStageConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "EvidenceConfig",
     "HyenaConfig",
     "IndexConfig",
+    "LangChainStoreConfig",
     "LanguageDataConfig",
     "LanguageStageConfig",
     "LanguageTrainConfig",

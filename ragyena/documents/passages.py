@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.documents.sentences import Border, borders
-from ragyena.documents.tokenizer import Tokenizer
+from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.types import Block, Document, Heading, Passage
 
-__all__ = ["split"]
+__all__ = ["split", "split_encoded"]
 
 CHARS_PER_TOKEN = 24
 """The most chars a passage holds a token: bounds runs that the tokenizer takes for one unknown word."""
@@ -52,6 +52,9 @@ SHORT = 0.4
 """Share of a passage up to which a section is short enough to share one."""
 
 _SPACE, _TEXT = re.compile(r"\s"), re.compile(r"\S")
+_PLAIN_SPACE = " \t\n\r"
+_JOINING = re.compile(r"[\x0b\x0c\x1c-\x1f\x85]")
+"""White space that some tokenizers take out, so that it joins what stands around it."""
 _INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
 """Clause, word and punctuation borders inside a sentence."""
 
@@ -72,29 +75,42 @@ def split(document: Document, tokenizer: Tokenizer, passage_tokens: int) -> list
     Passages do not overlap, have no white space at either end and are never empty; every char of the document that
     is not white space is in exactly one. Takes time linear in the length of the document.
     """
+    return split_encoded(document, tokenizer, passage_tokens)[0]
+
+
+def split_encoded(
+    document: Document, tokenizer: Tokenizer, passage_tokens: int
+) -> tuple[list[Passage], list[Encoding]]:
+    """The passages as ``split`` cuts them, and the tokens of each, encoded alone."""
     text = document.text
-    token_starts = _token_starts(text, tokenizer)
-    units = _units(document, token_starts, passage_tokens)
+    tokens = _tokens(text, tokenizer)
+    units = _units(document, tokens.starts.astype(np.int64), passage_tokens)
     ends = [*_choose(units, len(text), passage_tokens), len(text)]
     spans = [_trim(text, start, end) for start, end in pairwise(ends)]
-    spans = _fit([(start, end) for start, end in spans if start < end], text, tokenizer, passage_tokens)
-    return _passages(document, spans)
+    spans = [(start, end) for start, end in spans if start < end]
+    fitted = _cut_out(spans, text, tokens, passage_tokens) if tokenizer.cuts_at_words else None
+    if fitted is None:
+        fitted = _fit(spans, text, tokenizer, passage_tokens)
+    return _passages(document, [(start, end) for start, end, _ in fitted]), [encoding for *_, encoding in fitted]
 
 
-def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words, or
-    anywhere in a text that has none."""
+def _tokens(text: str, tokenizer: Tokenizer) -> Encoding:
+    """The tokens of a text. It is encoded in parts cut at white space, where no tokenizer joins words, or anywhere in a
+    text that has none."""
     bounds = [0]
     while bounds[-1] < len(text):
         most = min(bounds[-1] + 2 * ENCODE_CHARS, len(text))
         space = _SPACE.search(text, bounds[-1] + ENCODE_CHARS, most)
         bounds.append(space.start() if space else most)
-    starts = [np.empty(0, dtype=np.int64)]
+    none = np.empty(0, dtype=np.int32)
+    ids, starts, ends = [none], [none], [none]
     for first in range(0, len(bounds) - 1, ENCODE_PARTS):
         part = bounds[first : first + ENCODE_PARTS + 1]
-        encodings = tokenizer.encode_batch([text[start:end] for start, end in pairwise(part)])
-        starts += [encoding.starts.astype(np.int64) + bound for encoding, bound in zip(encodings, part)]
-    return np.concatenate(starts)
+        for encoding, bound in zip(tokenizer.encode_batch([text[start:end] for start, end in pairwise(part)]), part):
+            ids.append(encoding.ids)
+            starts.append(encoding.starts + np.int32(bound))
+            ends.append(encoding.ends + np.int32(bound))
+    return Encoding(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends))
 
 
 def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
@@ -218,22 +234,26 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
     best = [0.0]  # best[i]: least cost of the units before i, as whole passages
     origin = [0]  # origin[i]: the unit at which the last of these passages begins
     starts = [unit.start for unit in units] + [length]
+    sizes = [unit.tokens for unit in units]
+    crosses = [unit.cross for unit in units]
+    cuts = [*(unit.cut for unit in units[1:]), 0.0]
+    closed = float("inf")
+    cost_of = [EMPTINESS * empty * empty for empty in (1.0 - tokens / limit for tokens in range(limit + 1))]
     for i in range(1, len(units) + 1):
-        end_cut = units[i].cut if i < len(units) else 0.0
-        tokens, crossed = 0, 0.0
-        least, chosen = float("inf"), i - 1
-        for j in range(i - 1, -1, -1):
-            tokens += units[j].tokens
-            if j < i - 1 and (tokens > limit or starts[i] - starts[j] > most_chars):
+        tokens, crossed = sizes[i - 1], crosses[i - 1]
+        least, chosen = best[i - 1] + 1.0 + cost_of[min(tokens, limit)], i - 1
+        earliest = starts[i] - most_chars
+        j = i - 2
+        while crossed != closed and j >= 0:
+            tokens += sizes[j]
+            if tokens > limit or starts[j] < earliest:
                 break
-            empty = 1.0 - tokens / limit if tokens < limit else 0.0
-            cost = best[j] + crossed + 1.0 + EMPTINESS * empty * empty
+            cost = best[j] + crossed + 1.0 + cost_of[tokens]
             if cost < least:
                 least, chosen = cost, j
-            crossed += units[j].cross
-            if crossed == float("inf"):
-                break
-        best.append(least + end_cut)
+            crossed += crosses[j]
+            j -= 1
+        best.append(least + cuts[i - 1])
         origin.append(chosen)
     begins: list[int] = []
     i = len(units)
@@ -243,27 +263,51 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
     return begins[::-1]
 
 
-def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int]]:
-    """Halve spans that encode to more than ``limit`` tokens, until none does.
+def _cut_out(
+    spans: Sequence[tuple[int, int]], text: str, tokens: Encoding, limit: int
+) -> list[tuple[int, int, Encoding]] | None:
+    """Spans with their tokens, out of those of the text: between white space, these are what encoding each alone gives.
+
+    None where a span begins or ends elsewhere, or has more than ``limit`` tokens."""
+    if _JOINING.search(text) or not all(
+        (start == 0 or text[start - 1] in _PLAIN_SPACE) and (end == len(text) or text[end] in _PLAIN_SPACE)
+        for start, end in spans
+    ):
+        return None
+    held = np.searchsorted(tokens.starts, np.array(spans, np.int64).reshape(-1, 2)).tolist()
+    if any(last - first > limit for first, last in held):
+        return None
+    return [
+        (
+            start,
+            end,
+            Encoding(tokens.ids[i:j], tokens.starts[i:j] - np.int32(start), tokens.ends[i:j] - np.int32(start)),
+        )
+        for (start, end), (i, j) in zip(spans, held, strict=True)
+    ]
+
+
+def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int, Encoding]]:
+    """Encode spans, and halve those of more than ``limit`` tokens, until none has.
 
     Needed where a cut had to fall inside a word: its halves may have more tokens than the whole.
     """
-    fitted: list[tuple[int, int]] = []
+    fitted: list[tuple[int, int, Encoding]] = []
     while spans:
         too_long: list[tuple[int, int]] = []
-        counts: list[int] = []
+        encodings: list[Encoding] = []
         for first in range(0, len(spans), ENCODE_PARTS):
-            counts += tokenizer.count_batch([text[a:b] for a, b in spans[first : first + ENCODE_PARTS]])
-        for count, (start, end) in zip(counts, spans, strict=True):
-            if count <= limit or end - start == 1:
-                fitted.append((start, end))
+            encodings += tokenizer.encode_batch([text[a:b] for a, b in spans[first : first + ENCODE_PARTS]])
+        for encoding, (start, end) in zip(encodings, spans, strict=True):
+            if len(encoding) <= limit or end - start == 1:
+                fitted.append((start, end, encoding))
                 continue
             middle = (start + end) // 2
             space = text.rfind(" ", start, middle)
             middle = space if space > start else middle
             too_long += [span for span in (_trim(text, start, middle), _trim(text, middle, end)) if span[0] < span[1]]
         spans = too_long
-    return sorted(fitted)
+    return sorted(fitted, key=lambda span: span[:2])
 
 
 def _passages(document: Document, spans: Sequence[tuple[int, int]]) -> list[Passage]:

@@ -16,6 +16,7 @@ from ragyena.documents.walk import Found, find_files, listed_left_out
 from ragyena.errors import NothingToIndexError, UsageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.ingest import Change, Duplicate, Failure, Ingest
+from ragyena.index.packing_fill import fill_packing
 from ragyena.index.tracking import gone, relink
 from ragyena.index.vectors import VectorFile
 from ragyena.index.writer import Writer
@@ -144,6 +145,8 @@ def add(
     unread = gathered.found.unread
     tally.failed += [Failure(skipped.source, skipped.message, skipped.hint) for skipped in unread]
     ingest.add(gathered.work)
+    if renamed:  # files whose title has changed with their name
+        fill_packing(store, tokenizer, progress)
     former = {pair.old for pair in renamed}
     missing = [source for source in vanished if source.path not in former]
     if prune:

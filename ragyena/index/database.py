@@ -10,6 +10,7 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -103,6 +104,12 @@ class Database:
             self._limit()
             return self._db.execute(statement, parameters)
 
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement that writes for each of many rows, as ``execute`` runs it for one."""
+        with storage_errors(self.path):
+            self._limit()
+            self._db.executemany(statement, rows)
+
     def rows(self, statement: str, parameters: Sequence[Any] = (), *, types: Types) -> list[tuple[Any, ...]]:
         """The rows of one SELECT, for the modules of this package: ``types`` has the type of each of its values, or the
         types it may have.
@@ -112,13 +119,33 @@ class Database:
         with storage_errors(self.path):
             self._limit()
             rows = self._db.execute(statement, parameters).fetchall()
-        self.decoded(lambda row: check_types(row, types), rows)
+        try:
+            check_types(rows, types)
+        except ValueError as error:
+            raise self.damage(str(error)) from error
         return rows
 
     def row(self, statement: str, parameters: Sequence[Any] = (), *, types: Types) -> tuple[Any, ...]:
         """The one row of a SELECT that always has one."""
         (row,) = self.rows(statement, parameters, types=types)
         return row
+
+    def parts(self, table: str, column: str, places: Sequence[tuple[int, int, int]]) -> list[bytes]:
+        """Bytes of values of one column, of which no more is read: at each place of (row id, start, end), in order.
+
+        Raises IndexCorruptError where there is no such value, or it is shorter.
+        """
+        read: list[bytes] = []
+        with storage_errors(self.path):
+            for row_id, some in itertools.groupby(places, key=itemgetter(0)):
+                with self._db.blobopen(table, column, row_id, readonly=True) as value:
+                    size = len(value)
+                    for _, start, end in some:
+                        if not 0 <= start <= end <= size:
+                            raise self.damage(f"bytes {start} to {end} of {column} {row_id}, which has {size}")
+                        value.seek(start)
+                        read.append(value.read(end - start))
+        return read
 
     def decoded(self, read: Callable[[tuple[Any, ...]], Item], rows: Iterable[tuple[Any, ...]]) -> list[Item]:
         """Apply ``read`` to each row. Raises IndexCorruptError where it raises ValueError."""

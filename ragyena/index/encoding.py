@@ -12,13 +12,16 @@ import json
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, cast, get_args
 
 from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
 
 __all__ = [
     "DOCUMENT_COLUMNS",
+    "LARGEST",
     "PASSAGE_COLUMNS",
+    "PASSAGE_ROW",
     "Source",
     "byte_offsets",
     "check_types",
@@ -41,6 +44,8 @@ LARGEST = 2**53
 """No offset or count in a store comes near it."""
 MOST_SKIPPED = 100
 """Parts of a file that were not read and are kept with their reasons."""
+SHORT = 1000
+"""Characters of JSON that is remembered."""
 KINDS = frozenset(get_args(BlockKind))
 SOURCE_COLUMNS: Types = (int, str, bytes, int, int, int | None, int | None, int | None, str)
 DOCUMENT_COLUMNS: Types = (str, str, str, str, str, str, bytes, str | None)
@@ -48,6 +53,7 @@ PASSAGE_COLUMNS: Types = (
     *(int, int, int, int, int | None, str, str, str | None),
     *(int, int, str, str, str, str | None),
 )
+PASSAGE_ROW: Types = (int, int, int, int, int, int, int, int | None, str, int, str, str, str | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +153,13 @@ def storable(text: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def check_types(row: Sequence[object], wanted: Types) -> None:
+def check_types(rows: Sequence[tuple[object, ...]], wanted: Types) -> None:
     """Raises ValueError where a value of a row is of another type than that of its column."""
-    if not all(map(isinstance, row, wanted)):
-        value, kind = next((v, k) for v, k in zip(row, wanted, strict=True) if not isinstance(v, k))
-        name = kind.__name__ if isinstance(kind, type) else str(kind)
-        raise ValueError(f"a value of type {type(value).__name__} where there should be {name}")
+    for column, kind in zip(zip(*rows), wanted, strict=True) if rows else ():
+        for held in set(map(type, column)):  # thousands of rows have one or two types in a column
+            if not issubclass(held, kind):
+                name = kind.__name__ if isinstance(kind, type) else str(kind)
+                raise ValueError(f"a value of type {held.__name__} where there should be {name}")
 
 
 def read_source(row: tuple[Any, ...]) -> Source:
@@ -192,14 +199,14 @@ def read_passage(row: tuple[Any, ...]) -> Passage:
         raise ValueError(f"a passage on lines {line_start} to {line_end}, page {page}")
     return Passage(
         *(text, start, end, line_start, line_end, page),
-        title=_string(_json(title)),
-        heading_path=_strings(path),
+        title=_title(title),
+        heading_path=_path(path),
         source=origin or "",
         passage_id=passage_id,
         document_id=document_id,
         page_label=None if page_label is None else _string(_json(page_label)),
         kind=_kind(kind),
-        table_header=_strings(table_header),
+        table_header=_path(table_header),
         metadata=_metadata(metadata),
     )
 
@@ -234,6 +241,12 @@ def _metadata(text: str) -> dict[str, str]:
 
 def _strings(text: str) -> tuple[str, ...]:
     return () if text == "[]" else tuple(_string(item) for item in _list(text))
+
+
+def _short(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """``read``, which remembers what short texts came to: passages of one document come together."""
+    remembered = lru_cache(1024)(read)
+    return lambda text: remembered(text) if len(text) <= SHORT else read(text)
 
 
 def _list(text: str) -> list[object]:
@@ -273,3 +286,7 @@ def _string(value: object) -> str:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
+
+
+_title = _short(lambda text: _string(_json(text)))
+_path = _short(_strings)

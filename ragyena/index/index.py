@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ragyena.config import PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import NothingToIndexError
+from ragyena.errors import CheckpointError, NothingToIndexError
 from ragyena.index.add import AddReport, Gathered, Sources, add, gather
 from ragyena.index.inspection import VerifyReport, verify
 from ragyena.index.manifest import is_index, refuse_older
@@ -28,7 +28,7 @@ from ragyena.readers import reader_folder
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, Progress, Silent
 
-__all__ = ["Index"]
+__all__ = ["Index", "tokenizer_if_there"]
 
 
 class Index(IndexView):
@@ -254,8 +254,8 @@ class Index(IndexView):
         return removed
 
     def verify(self, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
-        """Check every file, row, offset and vector; ``repair`` builds the full text indexes and the vector
-        file again where these alone are wrong.
+        """Check every file, row, offset and vector; ``repair`` builds the full text indexes, the tokens kept for
+        packing and the vector file again where these alone are wrong.
 
         An index too damaged to be opened is checked by ``ragyena.index.inspection.verify(folder)``. Raises
         IndexLockedError and StorageError where a repair cannot write.
@@ -265,7 +265,7 @@ class Index(IndexView):
             ...     index.verify().sound
             True
         """
-        report = verify(self.folder, repair=repair, progress=progress)
+        report = verify(self.folder, repair=repair, tokenizer=tokenizer_if_there(self.settings), progress=progress)
         if report.repaired:
             self._reload()
         return report
@@ -319,3 +319,12 @@ def _name(item: Path | Document) -> str:
 
 def _tokenizer(config: PipelineConfig) -> Tokenizer:
     return Tokenizer.from_folder(reader_folder(config.reader.checkpoint))
+
+
+def tokenizer_if_there(config: PipelineConfig) -> Tokenizer | None:
+    """The tokenizer of the reader in the settings; None where that reader is not on this machine, or is damaged: an
+    index can be checked and upgraded all the same."""
+    try:
+        return _tokenizer(config)
+    except CheckpointError:
+        return None

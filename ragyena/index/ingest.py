@@ -8,8 +8,8 @@ rest of it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,9 +19,11 @@ import numpy.typing as npt
 
 from ragyena.config import IndexConfig
 from ragyena.documents.loading import load
-from ragyena.documents.passages import split
+from ragyena.documents.packing_rows import PackingRows, packing_rows
+from ragyena.documents.passages import split_encoded
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import InputError, UnreadableDocumentError
+from ragyena.index.embed_processes import Embedding, Waiting, process_count
 from ragyena.index.embedder import Embedder, embedding_text
 from ragyena.index.encoding import document_hash
 from ragyena.index.store import Source
@@ -103,8 +105,21 @@ class Prepared:
     document: Document
     content_hash: bytes
     passages: list[Passage]
+    packing: PackingRows
     vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
     """[P, D]; empty where the store holds this content."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Documents that are being embedded, to be committed in one transaction."""
+
+    documents: list[Prepared]
+    done: list[SourceFile]
+    """Files that this completes though none of these documents is theirs."""
+    fresh: dict[bytes, Prepared]
+    """By content, those that neither the store nor an earlier batch holds: they get vectors."""
+    waiting: Waiting
 
 
 @dataclass(slots=True)
@@ -132,12 +147,17 @@ class Ingest:
         self._made_with = writer.manifest.config
         self._config = config
         self._tokenizer = tokenizer
-        self._embedder = embedder
+        self._embedding = Embedding(embedder, process_count(config.embed_processes))
         self._progress = progress
         self._seen: list[tuple[int, int | None]] = []
         """Unchanged sources to note as seen, with the modification time to keep."""
 
     def add(self, work: Sequence[Path | Document]) -> None:
+        with self._embedding:
+            self._add(work)
+        self.tally.embedding_seconds = self._embedding.seconds
+
+    def _add(self, work: Sequence[Path | Document]) -> None:
         queue: list[Prepared] = []
         waiting: list[SourceFile] = []  # read, but not marked as complete yet
         passages = chars = 0
@@ -222,9 +242,10 @@ class Ingest:
                 digest = document_hash(document, titled=titled)
                 if held.get(document.source) == digest:
                     continue
-                passages = split(document, self._tokenizer, self._made_with.passage_tokens)
+                passages, encodings = split_encoded(document, self._tokenizer, self._made_with.passage_tokens)
+                rows = packing_rows(passages, encodings, self._tokenizer)
                 file.unread += 1
-                yield Prepared(file, document, digest, passages)
+                yield Prepared(file, document, digest, passages, PackingRows(self._tokenizer.fingerprint, rows))
             if file.stamp is not None and not file.stamp.is_of(Stamp.of(Path(file.path))):
                 raise _BusyError(
                     f"{file.path} changed while it was read", hint="add it again when it is no longer being written"
@@ -242,8 +263,11 @@ class Ingest:
         """Embed and store the queue, mark files as complete that are; empties both lists."""
         # A file that failed keeps the content it had in the index; of a new one, what could be read is stored.
         kept = [p for p in queue if not (p.file.failed and p.file.replaces)]
-        self._progress.start("embedding", sum(len(p.passages) for p in kept), "passages")
+        total = sum(len(p.passages) for p in kept)
+        self._progress.start("embedding", total, "passages")
+        self._embedding.expect(total)
         done = [file for file in waiting if file.whole and not file.unread]
+        under_way: deque[Batch] = deque()
         batch: list[Prepared] = []
         size = 0
         for position, prepared in enumerate(kept):
@@ -252,10 +276,14 @@ class Ingest:
             following = kept[position + 1].file if position + 1 < len(kept) else None
             inside_replacement = following is prepared.file and prepared.file.replaces
             if (size >= COMMIT_PASSAGES or following is None) and not inside_replacement:
-                self._store_batch(batch, done)
+                under_way.append(self._embed(batch, done, under_way))
                 batch, size, done = [], 0, []
+                while len(under_way) > self._embedding.ahead:
+                    self._store_batch(under_way.popleft())
+        while under_way:
+            self._store_batch(under_way.popleft())
         if done:
-            self._store_batch([], done)
+            self._store_batch(self._embed([], done, ()))
         with self._store.transaction():
             for file in waiting:  # status says why a file is not whole
                 if file.failed and not file.replaces and self._store.source(file.path) is not None:
@@ -263,18 +291,21 @@ class Ingest:
         queue.clear()
         waiting[:] = [file for file in waiting if not file.whole and not file.failed]
 
-    def _store_batch(self, batch: Sequence[Prepared], done: Sequence[SourceFile]) -> None:
-        """Embed some documents and commit them in one transaction, with the files that this completes."""
-        self._embed(batch)
-        finished = list(done)
+    def _store_batch(self, batch: Batch) -> None:
+        """Commit embedded documents in one transaction, with the files that this completes."""
+        self._give_vectors(batch)
+        # Content that the store held when the batch was begun may have gone with a file that was replaced since.
+        lost = [p for p in batch.documents if not len(p.vectors) and self._lacks(p.content_hash, [batch])]
+        self._give_vectors(self._embed(lost, [], ()))
+        finished = list(batch.done)
         tally = Tally()
         with self._store.transaction():
             source_ids: dict[str, int] = {}
             detached: list[int] = []
-            for prepared in batch:
+            for prepared in batch.documents:
                 file = prepared.file
                 if file.path not in source_ids:
-                    source_ids[file.path], left = self._begin(file, batch)
+                    source_ids[file.path], left = self._begin(file, batch.documents)
                     detached += left
                 self._store_document(source_ids[file.path], prepared, tally)
                 file.unread -= 1
@@ -310,7 +341,7 @@ class Ingest:
     def _store_document(self, source_id: int, prepared: Prepared, tally: Tally) -> None:
         document, digest = prepared.document, prepared.content_hash
         held = self._store.document_id(digest)
-        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors):
+        if self._store.add_document(source_id, document, digest, prepared.passages, prepared.vectors, prepared.packing):
             tally.documents += 1
             tally.passages += len(prepared.passages)
         elif held is not None:
@@ -318,21 +349,27 @@ class Ingest:
             if same_as != document.source:
                 tally.duplicates.append(Duplicate(document.source, same_as))
 
-    def _embed(self, batch: Sequence[Prepared]) -> None:
-        """Embed the documents of a batch that the store does not hold."""
+    def _embed(self, documents: list[Prepared], done: list[SourceFile], before: Iterable[Batch]) -> Batch:
+        """Begin to embed the documents whose content neither the store nor the batches ``before`` hold."""
         fresh: dict[bytes, Prepared] = {}
-        for prepared in batch:
-            if prepared.content_hash in fresh or self._store.document_id(prepared.content_hash) is not None:
-                self._progress.advance(len(prepared.passages))
-            else:
+        for prepared in documents:
+            if prepared.content_hash not in fresh and self._lacks(prepared.content_hash, before):
                 fresh[prepared.content_hash] = prepared
-        began = time.perf_counter()
+            else:
+                self._progress.advance(len(prepared.passages))
         texts = [embedding_text(passage) for prepared in fresh.values() for passage in prepared.passages]
-        at = Path(batch[-1].file.path).name if batch else ""
-        vectors = self._embedder.embed(texts, on_progress=lambda count: self._progress.advance(count, at))
-        self.tally.embedding_seconds += time.perf_counter() - began
+        return Batch(documents, done, fresh, self._embedding.submit(texts))
+
+    def _lacks(self, content: bytes, batches: Iterable[Batch]) -> bool:
+        """True where neither the store nor one of ``batches`` holds this content."""
+        return not any(content in batch.fresh for batch in batches) and self._store.document_id(content) is None
+
+    def _give_vectors(self, batch: Batch) -> None:
+        """Wait for the vectors of a batch."""
+        at = Path(batch.documents[-1].file.path).name if batch.documents else ""
+        vectors = batch.waiting.result(lambda count: self._progress.advance(count, at))
         first = 0
-        for prepared in fresh.values():
+        for prepared in batch.fresh.values():
             prepared.vectors = vectors[first : first + len(prepared.passages)]
             first += len(prepared.passages)
 

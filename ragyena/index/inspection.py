@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexCorruptError, IndexLockedError, StorageError
 from ragyena.index.encoding import document_hash
 from ragyena.index.manifest import Manifest
+from ragyena.index.packing_fill import fill_packing, remove_packing, wrong_packing
 from ragyena.index.rebuild import restore_replaced
 from ragyena.index.store import STORE_NAME, WORD_TABLES, Store, StoreCounts, has_characters
 from ragyena.index.vectors import VectorIndex
@@ -133,26 +135,34 @@ class VerifyReport:
         return not self.problems
 
 
-def verify(folder: Path, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
+def verify(
+    folder: Path, *, repair: bool = False, tokenizer: Tokenizer | None = None, progress: Progress | None = None
+) -> VerifyReport:
     """Check every file, row, offset and vector of the index at ``folder``, which may be too damaged to open.
 
-    ``repair`` builds the full text indexes and the vector file again where nothing else is wrong. Raises
-    IndexNotFoundError and IndexFormatError; any other damage is in the report.
+    ``repair`` builds the full text indexes, the tokens kept for packing and the vector file again where nothing else is
+    wrong. ``tokenizer`` is the reader's: tokens are compared with, and made by, it, where the passages were cut by it.
+    Raises IndexNotFoundError and IndexFormatError; any other damage is in the report.
     """
     progress = progress or Silent()
     restore_replaced(folder)
-    found = _check(folder, progress)
-    if not repair or found.lasting or not (found.words or found.vectors):
+    found = _check(folder, tokenizer, progress)
+    if not repair or found.lasting or not (found.words or found.packing or found.vectors):
         return VerifyReport(folder, found.counts, found.problems, ())
     try:
         with Writer(folder) as writer:
             if found.words:
                 with writer.store.transaction():
                     writer.store.rebuild_words()
+            if found.packing:
+                with writer.store.transaction():
+                    remove_packing(writer.store, found.packing_rows)
+                if tokenizer is not None and tokenizer.fingerprint == writer.manifest.tokenizer_fingerprint:
+                    fill_packing(writer.store, tokenizer, progress)
             writer.refresh(force=bool(found.vectors))
     except IndexCorruptError as error:
         return VerifyReport(folder, found.counts, (*found.problems, f"the repair failed: {error.message}"), ())
-    left = _check(folder, progress)
+    left = _check(folder, tokenizer, progress)
     return VerifyReport(folder, left.counts, left.problems, found.problems)
 
 
@@ -165,15 +175,19 @@ class _Found:
     """Problems of what the store alone holds."""
     words: tuple[str, ...] = ()
     """Problems of the full text indexes, which are derived from the passages."""
+    packing: tuple[str, ...] = ()
+    """Problems of what is kept for packing, which is derived from the passages."""
+    packing_rows: tuple[int, ...] = ()
+    """Ids of the passages whose rows of that are wrong."""
     vectors: tuple[str, ...] = ()
     """Problems of the vector file, which is derived from the store."""
 
     @property
     def problems(self) -> tuple[str, ...]:
-        return (*self.lasting, *self.words, *self.vectors)
+        return (*self.lasting, *self.words, *self.packing, *self.vectors)
 
 
-def _check(folder: Path, progress: Progress) -> _Found:
+def _check(folder: Path, tokenizer: Tokenizer | None, progress: Progress) -> _Found:
     try:
         manifest = Manifest.read(folder)
     except IndexCorruptError as error:
@@ -190,19 +204,21 @@ def _check(folder: Path, progress: Progress) -> _Found:
             document_problems, unspaced_problems = _document_problems(store, progress)
             problems = _row_problems(store) + document_problems
             words += _lexicon_problems(store, path) + unspaced_problems
+            packing, packing_rows = ([], []) if problems else _packing_problems(store, manifest, tokenizer, progress)
             progress.start("checking vectors", counts.passages, "passages")
             problems += _embedding_problems(store, manifest.dimension)
             vectors = [] if problems else _vector_problems(folder, manifest, store)
             progress.advance(counts.passages)
     except (IndexCorruptError, StorageError) as error:
         return _Found(None, (error.message,))
-    return _Found(counts, tuple(problems), tuple(words), tuple(vectors))
+    return _Found(counts, tuple(problems), tuple(words), tuple(packing), tuple(packing_rows), tuple(vectors))
 
 
 def _sqlite_problems(store: Store) -> list[str]:
     rows = store.rows("PRAGMA integrity_check(5)", types=(str,))
     problems = [f"{store.path}: {line}" for (line,) in rows if line != "ok"]
     broken = store.rows("PRAGMA foreign_key_check", types=(str, int | None, str, int))
+    broken = [row for row in broken if row[0] != "packing"]  # which has a check, and a repair, of its own
     return problems + [f"{store.path}: row {row[1]} of {row[0]} lacks its {row[2]}" for row in broken[:SHOWN]]
 
 
@@ -288,6 +304,18 @@ def _document_problems(store: Store, progress: Progress) -> tuple[list[str], lis
             unspaced.append(f"{store.path}: the full text index lacks text without spaces of passages {lost[:SHOWN]}")
         progress.advance(1)
     return problems, unspaced
+
+
+def _packing_problems(
+    store: Store, manifest: Manifest, tokenizer: Tokenizer | None, progress: Progress
+) -> tuple[list[str], list[int]]:
+    """Rows kept for packing that are not those of their passages; passages may have none."""
+    fits = tokenizer is not None and tokenizer.fingerprint == manifest.tokenizer_fingerprint
+    progress.start("checking tokens", store.counts().documents, "documents")
+    wrong = wrong_packing(store, manifest.tokenizer_fingerprint, tokenizer if fits else None, progress)
+    if not wrong:
+        return [], []
+    return [f"{store.path}: {len(wrong)} rows for packing are not those of their passages: {wrong[:SHOWN]}"], wrong
 
 
 def _embedding_problems(store: Store, dimension: int) -> list[str]:

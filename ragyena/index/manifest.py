@@ -146,6 +146,25 @@ class Manifest(BaseModel):
         """A copy with other values and the present time."""
         return self.model_copy(update={**values, "updated": _now()})
 
+    def emptied(self) -> Manifest:
+        """The manifest of an empty index made with the same settings, embedder and tokenizer."""
+        none = {"sources": 0, "documents": 0, "passages": 0, "generation": 0, "vectors": None, "vectors_trained_on": 0}
+        return self.changed(**none, folder=None, created=_now())
+
+    def check_alike(self, folder: Path, other: Manifest, other_folder: Path) -> None:
+        """Raises IndexMismatchError where the rows of another index have no place in this one, in ``folder``."""
+        differing = other.differing_setting(self.config)
+        for name, same in (
+            (f"setting {differing}", differing is None),
+            ("embedder", self.embedder_fingerprint == other.embedder_fingerprint),
+            ("tokenizer", self.tokenizer_fingerprint == other.tokenizer_fingerprint),
+        ):
+            if not same:
+                raise IndexMismatchError(
+                    f"{folder} and {other_folder} were not made alike: {name}",
+                    hint=f"build one of them again with the settings of the other: {REBUILD}",
+                )
+
     def write(self, folder: Path) -> None:
         """Replace the manifest on the disk. Raises StorageError; the old one then stays."""
         path = folder / MANIFEST_NAME
@@ -184,6 +203,11 @@ def _other_format(folder: Path, version: int) -> IndexFormatError:
 
 def _content(folder: Path) -> bytes:
     path = folder / MANIFEST_NAME
+    if (folder / "shards.json").is_file():
+        raise IndexNotFoundError(
+            f"{folder} holds the shards of an index",
+            hint=f"search them with --cluster local, or join them: ragyena index merge {folder} --index NAME",
+        )
     if not path.is_file():
         raise IndexNotFoundError(f"no index at {folder}", hint=f"make one: ragyena index add PATH --index {folder}")
     with storage_errors(path), path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Search of an open index: dense (vectors), lexical (BM25), and both fused by reciprocal rank.
+"""Search of an open index: dense (vectors), lexical (BM25), and both fused, by a weighted sum of scores or by rank.
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from ragyena.config import RetrieverConfig
 from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
+from ragyena.index.bm25 import HEADER_WEIGHT, count_rows
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
 from ragyena.index.unspaced import phrases, separate
@@ -31,9 +33,17 @@ __all__ = [
     "OPEN_TRIES",
     "STOPWORDS",
     "DenseView",
+    "Ranking",
+    "common_from",
+    "convex",
     "filter_condition",
+    "filtered_passages",
     "fuse",
+    "fused",
     "lexical_search",
+    "query_phrases",
+    "rank",
+    "rarest",
     "search",
     "strictly_decreasing",
     "terms",
@@ -44,8 +54,8 @@ Matches = list[tuple[int, float]]
 
 OPEN_TRIES = 5
 """A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
-HEADER_WEIGHT = 1.5
-"""BM25 weight of title and headings; the text has 1."""
+EXACT_MOST = 5_000
+"""Where filters keep no more passages than this, each is compared, whatever the kind of the vector file."""
 MOST_TERMS = 32
 MOST_CONSIDERED = 512
 """Different words of a query that are looked up at all."""
@@ -53,6 +63,9 @@ COMMON = 0.1
 """A word in more than this part of all passages is left out while there are rarer ones."""
 LEAST_RARE = 2
 """...at least this many."""
+
+UNSEEN = 0.6
+"""The cosine of a passage that the dense search did not return, as a part of the lowest that it did."""
 
 STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
@@ -72,24 +85,43 @@ def search(
 
     ``dense`` and ``query_vector`` [D] are needed unless ``config.mode`` is lexical.
     """
-    candidates = max(k, config.candidates)
     with store.snapshot():
-        by_vector: Matches = []
-        if config.mode != "lexical":
-            assert dense is not None and query_vector is not None
-            by_vector = dense.search(store, query_vector, candidates, filters)
-        by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-        if config.mode == "hybrid":
-            ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k)
-        else:
-            ranked = strictly_decreasing(by_vector or by_words)
-        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranked[:k]])}
-    dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+        ranking = rank(store, dense, query, query_vector, config, k, filters)
+        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
     return [
-        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
-        for i, score in ranked[:k]
+        ScoredPassage(passages[i], score, ranking.dense_scores.get(i), ranking.lexical_scores.get(i))
+        for i, score in ranking.ranked
         if i in passages
     ]
+
+
+class Ranking(NamedTuple):
+    """The result of a search before any passage is read."""
+
+    ranked: Matches
+    """At most as many as wanted, with strictly decreasing scores."""
+    dense_scores: dict[int, float]
+    lexical_scores: dict[int, float]
+
+
+def rank(
+    store: Store,
+    dense: DenseView | None,
+    query: str,
+    query_vector: npt.NDArray[np.float32] | None,
+    config: RetrieverConfig,
+    k: int,
+    filters: Mapping[str, str] | None,
+) -> Ranking:
+    """Rank the best ``k`` passages, in a snapshot of the caller; arguments as for ``search``."""
+    candidates = max(k, config.candidates)
+    by_vector: Matches = []
+    if config.mode != "lexical":
+        assert dense is not None and query_vector is not None
+        by_vector = dense.search(store, query_vector, candidates, filters)
+    by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+    ranked = fused(by_vector, by_words, config, most=k)
+    return Ranking(ranked, dict(by_vector), dict(by_words))
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -101,7 +133,7 @@ class DenseView:
 
     file: VectorIndex | None
     tail_ids: npt.NDArray[np.int64]
-    tail: npt.NDArray[np.float16]
+    tail: npt.NDArray[np.float32]
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, store: Store) -> DenseView:
@@ -127,31 +159,44 @@ class DenseView:
         return cls(
             file,
             np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
-            np.concatenate([np.empty((0, manifest.dimension), np.float16), *(vectors for _, vectors in batches)]),
+            np.concatenate([np.empty((0, manifest.dimension), np.float32), *(vectors for _, vectors in batches)]),
         )
 
     def search(
         self, store: Store, query: npt.NDArray[np.float32], count: int, filters: Mapping[str, str] | None
     ) -> Matches:
         """Ids and cosines of the nearest passages that are in the store now."""
-        allowed = _filtered_passages(store, filters) if filters else None
+        allowed = filtered_passages(store, filters) if filters else None
         ids, scores = np.empty(0, np.int64), np.empty(0, np.float32)
-        if self.file is not None:
+        if self.file is not None and not self.file.exact:
+            few = allowed is not None and len(allowed) <= EXACT_MOST
+            near = allowed if allowed is not None and few else self.file.search(query, count, allowed)[0]
+            ids, stored = store.vectors_of(near.tolist(), len(query))
+            scores = stored.astype(np.float32) @ query
+            if few:
+                return _best(store, ids, scores, count)  # those of the tail are among them
+        elif self.file is not None:
             ids, scores = self.file.search(query, count, allowed)
-            if not self.file.exact:
-                ids, stored = store.vectors_of(ids.tolist(), len(query))
-                scores = stored.astype(np.float32) @ query
         tail_ids, tail = self.tail_ids, self.tail
         if allowed is not None:
             kept = np.isin(tail_ids, allowed)
             tail_ids, tail = tail_ids[kept], tail[kept]
-        ids = np.concatenate([ids, tail_ids])
-        scores = np.concatenate([scores, tail.astype(np.float32) @ query])
-        if not np.isfinite(scores).all():
-            raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
-        matches = [(int(ids[i]), float(scores[i])) for i in np.lexsort((ids, -scores))]
-        present = store.existing([i for i, _ in matches])
-        return [(i, score) for i, score in matches if i in present][:count]
+        return _best(store, np.concatenate([ids, tail_ids]), np.concatenate([scores, tail @ query]), count)
+
+
+def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], count: int) -> Matches:
+    """The ``count`` best of these passages that are in the store, equal ones by id. Raises IndexCorruptError."""
+    if not np.isfinite(scores).all():
+        raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
+    order = np.lexsort((ids, -scores))
+    matches: Matches = []
+    for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
+        some = order[first : first + count]
+        present = store.existing(ids[some].tolist())
+        matches += [pair for pair in zip(ids[some].tolist(), scores[some].tolist()) if pair[0] in present]
+        if len(matches) >= count:
+            break
+    return matches[:count]
 
 
 # --- lexical ---------------------------------------------------------------------------------------------------
@@ -163,16 +208,21 @@ def terms(query: str) -> list[str]:
     return [word for word in words if word not in STOPWORDS] or words
 
 
+def query_phrases(query: str) -> dict[str, list[str]]:
+    """The quoted phrases to look for, by full text index; of very many the first."""
+    spaced, unspaced = separate(query)
+    return {
+        "lexicon": [_quoted(word) for word in terms(spaced)][:MOST_CONSIDERED],
+        "characters": [_quoted(phrase) for phrase in phrases(query) if unspaced][:MOST_CONSIDERED],
+    }
+
+
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    spaced, unspaced = separate(query)
-    looked_up = {
-        "lexicon": [_quoted(word) for word in terms(spaced)],
-        "characters": [_quoted(phrase) for phrase in phrases(query) if unspaced],
-    }
+    looked_up = query_phrases(query)
     statements, parameters = [], []
     for table, words in looked_up.items():
-        if chosen := _chosen(store, table, words[:MOST_CONSIDERED]):
+        if chosen := _chosen(store, table, words):
             statements.append(_bm25(table, filters))
             parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
     if not statements or count == 0:
@@ -199,14 +249,19 @@ def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     if len(words) <= LEAST_RARE:
         return words
     ((total,),) = store.rows(f"SELECT count(*) FROM {table}_docsize", types=(int,))
-    limit = max(1, int(COMMON * total)) + 1
-    counted = []
-    for position, word in enumerate(words):
-        statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"
-        ((count,),) = store.rows(statement, (word, limit), types=(int,))
-        if count:
-            counted.append((count, position, word))
-    counted.sort()
+    limit = common_from(total)
+    return rarest(words, [count_rows(store, table, word, limit) for word in words], limit)
+
+
+def common_from(total: int) -> int:
+    """The number of passages, of ``total``, from which on a word in them is a common one."""
+    return max(1, int(COMMON * total)) + 1
+
+
+def rarest(words: Sequence[str], counts: Sequence[int], limit: int) -> list[str]:
+    """The subset of ``words``, in order, to look for: the rare ones where there are enough of them, the rarest
+    ``MOST_TERMS`` at most. ``counts`` are passages with each word, ``limit`` for that and more."""
+    counted = sorted((count, position, word) for position, (word, count) in enumerate(zip(words, counts)) if count)
     rare = [entry for entry in counted if entry[0] < limit]
     kept = (rare if len(rare) >= LEAST_RARE else counted)[:MOST_TERMS]
     return [word for _, _, word in sorted(kept, key=lambda entry: entry[1])]
@@ -244,7 +299,7 @@ def filter_condition(filters: Mapping[str, str]) -> tuple[str, list[str]]:
     return " AND ".join(conditions) or "1", parameters
 
 
-def _filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
+def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[np.int64]:
     condition, parameters = filter_condition(filters)
     statement = f"SELECT passage_id FROM passages WHERE {condition} ORDER BY passage_id"
     rows = store.rows(statement, parameters, types=(int,))
@@ -254,19 +309,56 @@ def _filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[
 # --- fusion ----------------------------------------------------------------------------------------------------
 
 
-def fuse(rankings: Sequence[Sequence[int]], k: int) -> list[tuple[int, float]]:
-    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first.
+def fused(by_vector: Matches, by_words: Matches, config: RetrieverConfig, *, most: int | None = None) -> Matches:
+    """The matches of a search, best first, ``most`` of them, with strictly decreasing scores. In a mode other than
+    hybrid one of the two is empty."""
+    if config.mode != "hybrid":
+        return strictly_decreasing((by_vector or by_words)[:most])
+    if config.fusion == "rrf":
+        return fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=most)
+    return convex(by_vector, by_words, config.dense_weight, most=most)
+
+
+def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: int | None = None) -> Matches:
+    """Convex combination (Bruch, Gai and Ingber 2022): ids with fused scores, best first, ``most`` of them.
+
+    An id scores ``dense_weight`` times its cosine and the rest times its BM25 score as a share of the best one. One
+    that the dense search did not return has ``UNSEEN`` of the lowest cosine returned, one without the words a BM25
+    score of 0. Equal ones by id. A ranking lists each id at most once.
+    """
+    cosines, scores = dict(by_vector), dict(by_words)
+    best = max(scores.values(), default=0.0)
+    lowest = min(cosines.values(), default=0.0)
+    unseen = lowest * UNSEEN if lowest > 0 else lowest
+    held = [*cosines, *(i for i in scores if i not in cosines)]
+    ids = np.array(held, np.int64)
+    sums = dense_weight * np.array([cosines.get(i, unseen) for i in held], np.float64)
+    if best > 0:
+        sums += (1 - dense_weight) * (np.array([scores.get(i, 0.0) for i in held], np.float64) / best)
+    first = np.lexsort((ids, -sums))[:most]
+    return strictly_decreasing([*zip(ids[first].tolist(), sums[first].tolist())])
+
+
+def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
+    """Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ids with fused scores, best first, ``most`` of them.
 
     An id scores the sum of 1 / (k + rank) over the rankings that hold it, ranks from 1. Scores are strictly decreasing;
     of equal sums the smaller id comes first. A ranking lists each id at most once.
     """
-    ranks: dict[int, list[int]] = {}
+    weights = [1.0 / (k + rank) for rank in range(1, 1 + max(map(len, rankings), default=0))]
+    held: dict[int, list[float]] = {}
+    sums: dict[int, float] = {}
     for ranking in rankings:
-        for rank, item in enumerate(ranking, start=1):
-            ranks.setdefault(item, []).append(rank)
+        for item, weight in zip(ranking, weights):
+            if item in sums:
+                held.setdefault(item, [sums[item]]).append(weight)
+            else:
+                sums[item] = weight
     # Summed in order of rank, so that equal sets of ranks make equal sums to the last bit.
-    sums = [(item, math.fsum(1.0 / (k + rank) for rank in sorted(held))) for item, held in ranks.items()]
-    return strictly_decreasing(sorted(sums, key=lambda pair: (-pair[1], pair[0])))
+    sums.update((item, math.fsum(sorted(some, reverse=True))) for item, some in held.items())
+    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
+    best = np.lexsort((ids, -scores))[:most]
+    return strictly_decreasing([*zip(ids[best].tolist(), scores[best].tolist())])
 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:

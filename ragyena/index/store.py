@@ -13,18 +13,22 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ragyena.documents.packing_rows import PackingRow, PackingRows
 from ragyena.errors import IndexCorruptError
 from ragyena.index.database import Database
 from ragyena.index.encoding import (
     DOCUMENT_COLUMNS,
+    LARGEST,
     PASSAGE_COLUMNS,
+    PASSAGE_ROW,
     SOURCE_COLUMNS,
     Source,
     Types,
@@ -59,6 +63,11 @@ PASSAGE = (
     " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
 )
 """The columns of a passage but for its text, as ``read_passage`` takes them."""
+DOCUMENT_ROW = (
+    "SELECT document_id, title, metadata, CASE typeof(text) WHEN 'blob' THEN x'' ELSE substr(text, 1, 1) END"
+    " FROM documents"
+)
+"""The last value is a blob where the text is one, which is not read."""
 
 IdArray = npt.NDArray[np.int64]
 
@@ -133,8 +142,9 @@ class Store(Database):
         content_hash: bytes,
         passages: Sequence[Passage],
         vectors: npt.NDArray[np.floating],
+        packing: PackingRows | None = None,
     ) -> bool:
-        """Store a document of a source with its passages and their vectors [P, D].
+        """Store a document of a source with its passages, their vectors [P, D] and what packing needs of them.
 
         Returns False where the same content is stored already; the source is then a further origin of it.
         """
@@ -148,21 +158,60 @@ class Store(Database):
             return False
         offsets = byte_offsets(document.text, passages)
         halves = np.ascontiguousarray(vectors, dtype=np.float16)
-        for p, (byte_start, byte_end), half in zip(passages, offsets, halves, strict=True):
-            passage_id = self._inserted(
-                "INSERT INTO passages (document_id, start, end, byte_start, byte_end, line_start, line_end, page,"
-                " page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (document_id, *passage_row(p, byte_start, byte_end)),
+        first = self._next_passage_id()
+        ids = range(first, first + len(passages))
+        self.execute_many(
+            "INSERT INTO passages (passage_id, document_id, start, end, byte_start, byte_end, line_start, line_end,"
+            " page, page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((i, document_id, *passage_row(p, *span)) for i, p, span in zip(ids, passages, offsets, strict=True)),
+        )
+        self.execute_many(
+            "INSERT INTO embeddings VALUES (?, ?)", ((i, half.tobytes()) for i, half in zip(ids, halves, strict=True))
+        )
+        if packing is not None:
+            tokenizer_id = self.tokenizer_id(packing.fingerprint)
+            self.execute_many(
+                "INSERT INTO packing VALUES (?, ?, ?, ?, ?, ?)",
+                ((i, tokenizer_id, *row) for i, row in zip(ids, packing.rows, strict=True)),
             )
-            self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
-            self.write_words(p, passage_id)
+        words: dict[str, list[tuple[int, str, str]]] = {table: [] for table in WORD_TABLES}
+        for i, passage in zip(ids, passages):
+            for table, texts in _words(passage).items():
+                words[table].append((i, *texts))
+        for table, rows in words.items():
+            self.execute_many(f"INSERT INTO {table} (rowid, header, text) VALUES (?, ?, ?)", rows)
         return True
+
+    def _next_passage_id(self) -> int:
+        """The id that AUTOINCREMENT gives the next passage: one that none ever had."""
+        (last,) = self.row(
+            "SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'passages'), 0),"
+            " coalesce((SELECT max(passage_id) FROM passages), 0))",
+            types=(int,),
+        )
+        if last >= LARGEST:
+            raise self.damage(f"its largest passage id is {last}")
+        return 1 + int(last)
+
+    def tokenizer_id(self, fingerprint: str) -> int:
+        """The id of a tokenizer, which is inserted where it is new."""
+        rows = self.rows("SELECT tokenizer_id FROM tokenizers WHERE fingerprint = ?", (fingerprint,), types=(int,))
+        return rows[0][0] if rows else self._inserted("INSERT INTO tokenizers (fingerprint) VALUES (?)", (fingerprint,))
+
+    def put_packing(self, passage_id: int, tokenizer_id: int, row: PackingRow) -> None:
+        """Insert or replace what packing needs of a passage."""
+        self.execute("INSERT OR REPLACE INTO packing VALUES (?, ?, ?, ?, ?, ?)", (passage_id, tokenizer_id, *row))
 
     def set_title(self, document_id: int, title: str) -> None:
         """Give a document another title, in the full text indexes too; its vectors stay."""
         for passage in self.passages_of(document_id):
             self.write_words(passage, delete=True)
         self.execute("UPDATE documents SET title = ? WHERE document_id = ?", (json.dumps(title), document_id))
+        # Header tokens are those of the old title: they are made again by what adds to, or packs, these passages.
+        self.execute(
+            "DELETE FROM packing WHERE passage_id IN (SELECT passage_id FROM passages WHERE document_id = ?)",
+            (document_id,),
+        )
         for passage in self.passages_of(document_id):
             self.write_words(passage)
 
@@ -291,13 +340,46 @@ class Store(Database):
             )
         return self.decoded(read_document, rows)[0]
 
-    def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """The passages of these ids, in their order; ids that are not in the store are left out."""
-        text = "substr(d.text, p.byte_start + 1, p.byte_end - p.byte_start)"
-        columns = f"SELECT {text}, {PASSAGE} FROM passages p JOIN documents d USING (document_id)"
-        rows = self._select(columns, ids, types=(bytes, *PASSAGE_COLUMNS))
-        stored = {passage.passage_id: passage for passage in self.decoded(read_passage, rows)}
-        return [stored[int(i)] for i in ids if int(i) in stored]
+    def passages(self, ids: Sequence[int], origins: Mapping[int, str] | None = None) -> list[Passage]:
+        """The passages of these ids, in their order; ids that are not in the store are left out.
+
+        ``origins`` are the first origins of their documents, where they are known.
+        """
+        columns = (
+            "SELECT document_id, byte_start, byte_end, start, end, line_start, line_end, page, heading_path,"
+            " passage_id, kind, table_header, page_label FROM passages"
+        )
+        rows = self.select(columns, ids, types=PASSAGE_ROW)
+        rows.sort(key=itemgetter(0, 1))
+        held = {row[0] for row in rows}
+        documents = self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str, bytes))
+        named = {i: (title, metadata) for i, title, metadata, _ in documents}
+        rows = [row for row in rows if row[0] in named]
+        origins = self.first_origins(held) if origins is None else origins
+        # Of a document no more is read than these passages: SQL would read the whole of a long one for each.
+        texts = self.parts("documents", "text", [row[:3] for row in rows])
+
+        def passage(row: tuple[Any, ...]) -> Passage:
+            text, (document, _, _, start, end, line_start, line_end, page, path, passage_id, *more) = row
+            title, metadata = named[document]
+            return read_passage(
+                (
+                    *(text, start, end, line_start, line_end, page, title, path, origins.get(document)),
+                    *(passage_id, document, metadata, *more),
+                )
+            )
+
+        stored = {made.passage_id: made for made in self.decoded(passage, zip(texts, rows))}
+        return [stored[i] for i in map(int, ids) if i in stored]
+
+    def first_origins(self, document_ids: Iterable[int]) -> dict[int, str]:
+        """The origin by which each document is named, as ``FIRST_ORIGIN``."""
+        columns = (
+            "SELECT document_id, missing_since IS NOT NULL, origin_id, origin"
+            " FROM origins JOIN sources USING (source_id)"
+        )
+        rows = self.select(columns, set(document_ids), key="document_id", types=(int, int, int, str))
+        return {document_id: origin for document_id, *_, origin in sorted(rows, reverse=True)}
 
     def passages_of(self, document_id: int) -> list[Passage]:
         """All passages of a document in its order, whose text is read once."""
@@ -333,13 +415,18 @@ class Store(Database):
 
     def existing(self, ids: Sequence[int]) -> set[int]:
         """The subset of ``ids`` that are passages now."""
-        return {i for (i,) in self._select("SELECT passage_id FROM passages", ids, types=(int,))}
+        return {i for (i,) in self.select("SELECT passage_id FROM passages", ids, types=(int,))}
 
-    def _select(self, columns: str, ids: Sequence[int], *, types: Types) -> Iterator[tuple[Any, ...]]:
-        """Rows of a SELECT for these passage ids, a bounded number of ids a statement."""
-        for first in range(0, len(ids), SQL_VARIABLES):
-            some = [int(i) for i in ids[first : first + SQL_VARIABLES]]
-            yield from self.rows(f"{columns} WHERE passage_id IN ({','.join('?' * len(some))})", some, types=types)
+    def select(
+        self, columns: str, ids: Iterable[int], *, types: Types, key: str = "passage_id"
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT for these passage ids, or values of another ``key``, a bounded number a statement."""
+        wanted = sorted(map(int, ids))  # neighbours in the file follow each other
+        rows: list[tuple[Any, ...]] = []
+        for first in range(0, len(wanted), SQL_VARIABLES):
+            some = wanted[first : first + SQL_VARIABLES]
+            rows += self.rows(f"{columns} WHERE {key} IN ({','.join('?' * len(some))})", some, types=types)
+        return rows
 
     def passage_ids(self, document_id: int | None = None) -> IdArray:
         """All passage ids, ascending; those of one document, in its order."""
@@ -350,6 +437,18 @@ class Store(Database):
         )
         rows = self.rows(f"SELECT passage_id FROM passages {condition}", parameters, types=(int,))
         return np.fromiter((i for (i,) in rows), np.int64, len(rows))
+
+    def extent(self) -> tuple[int, int]:
+        """The largest passage id, 0 without passages, and the number of passages."""
+        return self.row(
+            "SELECT (SELECT coalesce(max(passage_id), 0) FROM passages), (SELECT count(*) FROM passages)",
+            types=(int, int),
+        )
+
+    def count_after(self, passage_id: int) -> int:
+        """The number of passages with an id above this one."""
+        (count,) = self.row("SELECT count(*) FROM passages WHERE passage_id > ?", (passage_id,), types=(int,))
+        return int(count)
 
     def vectors(
         self, dimension: int, *, after: int = 0, batch: int = 65_536
@@ -372,9 +471,7 @@ class Store(Database):
     def vectors_of(self, ids: Sequence[int], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
         """Ids and vectors, as ``vectors`` gives them, of those of ``ids`` that are in the store, by id."""
         columns = "SELECT passage_id, vector FROM embeddings"
-        return self._stacked(
-            sorted(self._select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension
-        )
+        return self._stacked(sorted(self.select(columns, sorted({int(i) for i in ids}), types=(int, bytes))), dimension)
 
     def _stacked(self, rows: Sequence[tuple[Any, ...]], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
         if any(len(vector) != 2 * dimension for _, vector in rows):

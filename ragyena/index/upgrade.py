@@ -1,7 +1,8 @@
 """From format 1 of an index to format 2, in place; nothing is embedded again.
 
 The store changes in one transaction, the manifest after it: a process that dies leaves the store of one format or of
-the other, and upgrading again finishes. What format 1 did not keep (block kinds, table headers, page labels) stays
+the other, and upgrading again finishes. Then the tokens of passages are kept for packing, where they are not yet, some
+thousand passages a transaction. What format 1 did not keep (block kinds, table headers, page labels) stays
 empty until the files are read again.
 """
 
@@ -11,9 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexFormatError
 from ragyena.index.encoding import storable
 from ragyena.index.manifest import FORMAT_VERSION, Manifest, format_of
+from ragyena.index.packing_fill import fill_packing
 from ragyena.index.schema import SCHEMA, Schema, created
 from ragyena.index.storage import writer_lock
 from ragyena.index.store import STORE_NAME, Store, StoreCounts, has_characters
@@ -97,10 +100,14 @@ class UpgradeReport:
     counts: StoreCounts
     unspaced: int
     """Passages whose text without spaces can be searched now."""
+    packing: int
+    """Passages whose tokens are kept for packing now."""
 
 
-def upgrade(folder: Path, *, progress: Progress | None = None) -> UpgradeReport:
+def upgrade(folder: Path, *, tokenizer: Tokenizer | None = None, progress: Progress | None = None) -> UpgradeReport:
     """Bring an index of an older format to the present one. Killed at any moment, it can be run again.
+
+    ``tokenizer`` is the reader's; tokens are kept for packing where the passages were cut by it.
 
     Raises IndexNotFoundError, IndexFormatError (a later format), IndexCorruptError, IndexLockedError and StorageError;
     the index then is what it was.
@@ -121,9 +128,11 @@ def upgrade(folder: Path, *, progress: Progress | None = None) -> UpgradeReport:
                 pass  # an upgrade that was killed had finished with the store
         with closing(Store(path, writable=True)) as store:
             counts = store.counts()
-        if version == 1:
-            manifest.write(folder)
-    return UpgradeReport(folder, version, FORMAT_VERSION, counts, unspaced)
+            if version == 1:
+                manifest.write(folder)
+            fits = tokenizer is not None and tokenizer.fingerprint == manifest.tokenizer_fingerprint
+            packing = fill_packing(store, tokenizer, progress or Silent()) if tokenizer is not None and fits else 0
+    return UpgradeReport(folder, version, FORMAT_VERSION, counts, unspaced, packing)
 
 
 def _upgrade_store(store: Store, progress: Progress) -> int:

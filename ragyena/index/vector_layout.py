@@ -21,6 +21,7 @@ HALF_FLOATS = 4
 """FAISS's number of its half float codes."""
 INNER_PRODUCT = 0
 EF_MOST = 65_536
+CLUSTERS_MOST = 65_536
 CHUNK = 4_000_000
 """Links looked at together."""
 
@@ -117,7 +118,9 @@ def _check_graph(file: _File, dimension: int, count: int) -> None:
 
 def _check_lists(file: _File, dimension: int, count: int) -> None:
     file.header(b"IwPQ", dimension, count)
-    lists, _ = file.numbers("QQ")
+    lists, searched = file.numbers("QQ")
+    if not 1 <= searched <= CLUSTERS_MOST:
+        raise ValueError("it says no number of clusters to look into")
     file.header(b"IxFI", dimension, lists)
     if len(file.array(np.float32)) != lists * dimension:
         raise ValueError("it has not all centroids")

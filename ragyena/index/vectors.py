@@ -5,9 +5,13 @@ after a check of its layout, so opening takes milliseconds, and a moment more fo
 are passage ids. It may lag behind the store: passages added since have ids above ``VectorFile.last_id``, and ids of
 removed ones are no longer in the store.
 
-    flat    exact, half precision (what the store holds)     up to 200,000 passages
-    hnsw    graph of neighbours, half precision              up to 2,000,000
+    flat    exact, half precision (what the store holds)     up to 100,000 passages
     ivfpq   clusters and 48-byte codes                       above
+    hnsw    graph of neighbours, half precision              where the settings say so
+
+``auto`` takes ``ivfpq`` for what is large: its file has 64 bytes a passage, where a graph has more than a thousand, so
+that it is soon extended; matches are ranked by the vectors of the store. How many clusters a search looks into is
+measured when the clusters are learned, and kept in the file.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +32,7 @@ from ragyena.errors import IndexCorruptError, StorageError
 from ragyena.index.storage import REBUILD, flush_folder, storage_errors
 from ragyena.index.vector_layout import check_layout
 
-__all__ = ["REPAIR", "Kind", "VectorFile", "VectorIndex", "choose_kind", "measure_recall", "write_vectors"]
+__all__ = ["REPAIR", "Kind", "VectorFile", "VectorIndex", "choose_kind", "write_vectors"]
 
 faiss: Any = untyped_faiss  # its type hints know neither keyword arguments nor many of its classes
 Kind = Literal["flat", "hnsw", "ivfpq"]
@@ -36,20 +40,29 @@ FloatArray = npt.NDArray[np.float32]
 IdArray = npt.NDArray[np.int64]
 Batches = Iterable[tuple[IdArray, npt.NDArray[np.float16]]]
 
-FLAT_MOST = 200_000
-HNSW_MOST = 2_000_000
+FLAT_MOST = 100_000
+"""An exact search of so many takes about ten milliseconds."""
 IVFPQ_LEAST = 10_000
 """Fewer vectors do not train the codes of ``ivfpq``."""
-TRAIN_MOST = 200_000
+TRAIN_CLUSTER = 64
+"""Vectors a cluster is learned from..."""
+TRAIN_ROUNDS = 10
+"""...in so many rounds: more change the recall by less than it varies between samples."""
 HNSW_LINKS = 32
 HNSW_BUILD = 100
 CODE_BYTES = 48
-SEARCH_CLUSTERS = 64
-APPROXIMATE_FACTOR = 4
-"""Approximate kinds fetch this many times the matches wanted; the best by the stored vectors are kept."""
+SEARCH_CLUSTERS = (8, 16, 32, 64, 128, 256)
+"""Clusters a search may look into: the fewest are taken with which recall reaches ``RECALL_ENOUGH``."""
+UNMEASURED_CLUSTERS = 64
+"""...in a file written before that was measured."""
+RECALL_ENOUGH = 0.98
+APPROXIMATE_FACTOR = 2
+APPROXIMATE_MORE = 200
+"""Approximate kinds fetch so many times the matches wanted and so many more; the best by the stored vectors are
+kept."""
 REPAIR = "nothing is lost, it is derived from the store: ragyena index verify --repair"
 RECALL_QUERIES = 200
-RECALL_HITS = 10
+RECALL_HITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,8 @@ class VectorFile:
     last_id: int
     """The largest passage id there was when it was written."""
     recall: float
-    """Fraction of the true 10 nearest that a search returns, measured when the file was written; 1 for flat."""
+    """Fraction of the true 20 nearest that a search returns, measured when the file was last built from scratch; 1 for
+    flat."""
 
 
 def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]:
@@ -77,9 +91,7 @@ def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]
         return setting, "set by index.vector_index"
     if count <= FLAT_MOST:
         return "flat", f"{count:,} passages are few enough to search exactly"
-    if count <= HNSW_MOST:
-        return "hnsw", f"{count:,} passages are more than {FLAT_MOST:,}"
-    return "ivfpq", f"{count:,} passages are more than {HNSW_MOST:,}"
+    return "ivfpq", f"{count:,} passages are more than {FLAT_MOST:,}"
 
 
 def write_vectors(
@@ -90,29 +102,29 @@ def write_vectors(
     count: int,
     last_id: int,
     setting: Kind | Literal["auto"],
-    extend: Path | None = None,
-    extend_after: int = 0,
+    extend: tuple[Path, VectorFile] | None = None,
 ) -> VectorFile:
     """Write the vector file of a store.
 
-    ``batches(after)`` yields ids and unit vectors above an id. With ``extend``, a file of the same kind that holds all
-    ids up to ``extend_after``, the approximate kinds add what is new to that instead of starting over.
+    ``batches(after)`` yields ids and unit vectors above an id. With ``extend``, an approximate file of the same kind,
+    what is new is added to that instead of starting over.
 
     Raises StorageError where the file cannot be written, with nothing left at ``path``, and IndexCorruptError where
     ``batches`` yields fewer than ``count``.
     """
     kind, reason = choose_kind(setting, count)
-    if extend is not None and kind != "flat":
-        index, after = _read(extend), extend_after
-    else:
-        index, after = _empty(kind, dimension, count, batches), 0
-    for ids, vectors in batches(after):
-        index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
-    if kind == "flat":
+    if extend is not None and kind == extend[1].kind != "flat":
+        index, recall = _read(extend[0]), extend[1].recall
+        for ids, vectors in batches(extend[1].last_id):
+            index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
+        _check_complete(int(index.ntotal), count)  # which holds removed ones, too
+    elif kind == "flat":
+        index, recall = _empty_flat(dimension), 1.0
+        for ids, vectors in batches(0):
+            index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
         _check_complete(int(index.ntotal), count)
-        recall = 1.0
     else:
-        recall = measure_recall(VectorIndex(index, kind), batches, count)
+        index, recall = _approximate(kind, dimension, count, batches)
     with storage_errors(path):
         unfinished = path.with_name(path.name + ".unfinished")
         try:
@@ -132,6 +144,9 @@ class VectorIndex:
         self._index = index
         self.kind = kind
         self.exact = kind == "flat"
+        self._clusters = UNMEASURED_CLUSTERS
+        if kind == "ivfpq" and (clusters := int(faiss.extract_index_ivf(index).nprobe)) > 1:
+            self._clusters = clusters
 
     @classmethod
     def open(cls, folder: Path, file: VectorFile, dimension: int) -> VectorIndex:
@@ -162,70 +177,105 @@ class VectorIndex:
         """Ids and cosines of the nearest vectors to ``query`` [D], best first; of ``allowed`` ids alone, if given.
         An approximate index returns more of them, for the caller to rank by exact vectors."""
         if not self.exact:
-            count *= APPROXIMATE_FACTOR
-        count = min(count, int(self._index.ntotal) if allowed is None else len(allowed))
+            count = APPROXIMATE_FACTOR * count + APPROXIMATE_MORE
+        total = int(self._index.ntotal)
+        count = min(count, total if allowed is None else len(allowed))
         if count == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         selector = faiss.IDSelectorBatch(allowed) if allowed is not None else None
         if self.kind == "hnsw":
             parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * count))
         elif self.kind == "ivfpq":
-            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=SEARCH_CLUSTERS)
+            # Those allowed may be anywhere: the fewer they are, the more clusters hold the nearest of them.
+            more = 1 if allowed is None else -(-total // len(allowed))
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=self._clusters * more)
         else:
             parameters = faiss.SearchParameters(sel=selector)
         scores, ids = self._index.search(query[None], count, params=parameters)
         filled = ids[0] >= 0
         return ids[0][filled], scores[0][filled]
 
+    def recall(self, queries: FloatArray, nearest: Sequence[IdArray]) -> float:
+        """The fraction of the ``nearest`` ids to each of ``queries`` [Q, D] that a search returns."""
+        shared = [len(np.intersect1d(self.search(q, len(true))[0], true)) for q, true in zip(queries, nearest)]
+        return sum(shared) / max(1, sum(map(len, nearest)))
 
-def measure_recall(index: VectorIndex, batches: Callable[[int], Batches], count: int) -> float:
-    """The fraction of the true nearest vectors that ``index`` returns, for queries spread evenly over the store.
-
-    Raises IndexCorruptError where the store, of ``count`` passages, yields fewer vectors."""
-    ids = index.ids()
-    queries_wanted = set(np.sort(ids)[:: max(1, len(ids) // RECALL_QUERIES)].tolist())
-    queries, found = [], 0
-    for batch_ids, vectors in batches(0):
-        queries.append(vectors[np.isin(batch_ids, list(queries_wanted))].astype(np.float32))
-        found += len(batch_ids)
-    _check_complete(found, count)
-    if not sum(map(len, queries)):
-        return 1.0  # the store is empty, or its passages are few beside those that were removed
-    query_QD = np.concatenate(queries)
-    best_ids = np.empty((len(query_QD), 0), np.int64)
-    best_scores = np.empty((len(query_QD), 0), np.float32)
-    for batch_ids, vectors in batches(0):
-        scores = np.concatenate([best_scores, query_QD @ vectors.astype(np.float32).T], axis=1)
-        all_ids = np.concatenate([best_ids, np.broadcast_to(batch_ids, (len(query_QD), len(batch_ids)))], axis=1)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :RECALL_HITS]
-        best_ids, best_scores = np.take_along_axis(all_ids, order, 1), np.take_along_axis(scores, order, 1)
-    shared = [len(np.intersect1d(index.search(q, RECALL_HITS)[0], true)) for q, true in zip(query_QD, best_ids)]
-    return float(sum(shared)) / best_ids.size
+    def choose_clusters(self, queries: FloatArray, nearest: Sequence[IdArray]) -> float:
+        """Have searches of ``ivfpq`` look into as few clusters as give enough recall, now and in the file that is
+        written; returns the recall."""
+        clusters = faiss.extract_index_ivf(self._index)
+        recall = 0.0
+        for self._clusters in SEARCH_CLUSTERS:
+            clusters.nprobe = self._clusters
+            recall = self.recall(queries, nearest)
+            if recall >= RECALL_ENOUGH:
+                break
+        return recall
 
 
-def _empty(kind: Kind, dimension: int, count: int, batches: Callable[[int], Batches]) -> Any:
-    half, product = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    if kind == "flat":
-        return faiss.IndexIDMap(faiss.IndexScalarQuantizer(dimension, half, product))
+class _Nearest:
+    """The true nearest of some queries among vectors that come in batches."""
+
+    def __init__(self, queries: FloatArray) -> None:
+        self._queries = queries
+        self._ids = np.empty((len(queries), 0), np.int64)
+        self._scores = np.empty((len(queries), 0), np.float32)
+
+    def add(self, ids: IdArray, vectors: FloatArray) -> None:
+        scores = np.concatenate([self._scores, self._queries @ vectors.T], axis=1)
+        all_ids = np.concatenate([self._ids, np.broadcast_to(ids, (len(self._queries), len(ids)))], axis=1)
+        if scores.shape[1] > RECALL_HITS:
+            best = np.argpartition(-scores, RECALL_HITS - 1, axis=1)[:, :RECALL_HITS]
+            scores, all_ids = np.take_along_axis(scores, best, 1), np.take_along_axis(all_ids, best, 1)
+        self._scores, self._ids = scores, all_ids
+
+    def ids(self) -> list[IdArray]:
+        return list(self._ids)
+
+
+def _empty_flat(dimension: int) -> Any:
+    half = faiss.ScalarQuantizer.QT_fp16
+    return faiss.IndexIDMap(faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT))
+
+
+def _approximate(kind: Kind, dimension: int, count: int, batches: Callable[[int], Batches]) -> tuple[Any, float]:
+    """An index of all vectors, and its recall for some of them. Reads the vectors twice."""
+    clusters = max(1, min(round(2 * math.sqrt(count)), count // 39))
+    sample_most = TRAIN_CLUSTER * clusters if kind == "ivfpq" else RECALL_QUERIES
+    sample = _sample(count, batches, max(sample_most, RECALL_QUERIES))
     if kind == "hnsw":
-        graph = faiss.IndexHNSWSQ(dimension, half, HNSW_LINKS, product)
+        graph = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_fp16, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.train(np.zeros((1, dimension), np.float32))  # half floats have nothing to learn, but it insists
         graph.hnsw.efConstruction = HNSW_BUILD
-        return faiss.IndexIDMap(graph)
-    clusters = min(max(64, int(4 * math.sqrt(count))), max(1, min(count, TRAIN_MOST) // 39))
-    code_bytes = next(m for m in range(min(CODE_BYTES, dimension), 0, -1) if dimension % m == 0)
-    codes = faiss.index_factory(dimension, f"IVF{clusters},PQ{code_bytes}x8", product)
-    codes.train(_training_sample(count, batches))
-    return faiss.IndexIDMap(codes)
-
-
-def _training_sample(count: int, batches: Callable[[int], Batches]) -> FloatArray:
-    step = max(1, -(-count // TRAIN_MOST))
-    samples, found = [], 0
+        index = faiss.IndexIDMap(graph)
+    else:
+        code_bytes = next(m for m in range(min(CODE_BYTES, dimension), 0, -1) if dimension % m == 0)
+        lists = faiss.index_factory(dimension, f"IVF{clusters},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
+        for learned in (lists.cp, lists.pq.cp):
+            learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_CLUSTER
+        lists.train(sample)
+        index = faiss.IndexIDMap(lists)
+    queries = sample[:: max(1, len(sample) // RECALL_QUERIES)]
+    nearest = _Nearest(queries)
     for ids, vectors in batches(0):
-        samples.append(vectors[::step].astype(np.float32))
-        found += len(ids)
-    _check_complete(found, count)
+        floats = np.ascontiguousarray(vectors, np.float32)
+        index.add_with_ids(floats, ids)
+        nearest.add(ids, floats)
+    _check_complete(int(index.ntotal), count)
+    opened = VectorIndex(index, kind)
+    if kind == "ivfpq":
+        return index, opened.choose_clusters(queries, nearest.ids())
+    return index, opened.recall(queries, nearest.ids())
+
+
+def _sample(count: int, batches: Callable[[int], Batches], most: int) -> FloatArray:
+    """At most about so many of the vectors, spread evenly over the store."""
+    step = max(1, count // most)
+    samples, passed = [], 0
+    for ids, vectors in batches(0):
+        samples.append(vectors[-passed % step :: step].astype(np.float32))
+        passed += len(ids)
+    _check_complete(passed, count)
     return np.concatenate(samples)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,13 +22,15 @@ from ragyena.errors import (
     StorageError,
     UsageError,
 )
+from ragyena.index.candidates import Candidates
 from ragyena.index.embedder import Embedder
 from ragyena.index.encoding import storable
 from ragyena.index.inspection import IndexStatus, status
 from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
-from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, search
+from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, rank, search
+from ragyena.index.spelling import corrections, counts_in, replaced
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -36,7 +39,9 @@ from ragyena.parsing import replace_surrogates
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
-__all__ = ["IndexView"]
+__all__ = ["IndexView", "checked_query"]
+
+log = logging.getLogger(__name__)
 
 
 class IndexView:
@@ -111,7 +116,7 @@ class IndexView:
             settings: Overrides for this call, such as ``{"retriever.mode": "lexical"}``.
 
         Returns:
-            Passages, best first, with strictly decreasing scores.
+            Passages, best first, with strictly decreasing scores. They are those of ``spelt(query)``.
 
         Raises:
             EmptyQuestionError: The query is empty.
@@ -123,10 +128,6 @@ class IndexView:
             ...     [match.passage.source for match in index.search("bridge", settings={"retriever.mode": "lexical"})]
             ['iron']
         """
-        if not query.strip():
-            raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
-        query = replace_surrogates(query)
-        filters = {replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()}
         retriever = resolve(settings, self.settings).retriever
         if retriever.rerank != "none":
             raise ConfigError(
@@ -134,13 +135,65 @@ class IndexView:
                 hint="search with a pipeline: ragyena.open(INDEX).search(QUERY)",
             )
         k = (retriever.top_k or SEARCH_RESULTS) if k is None else k
+        query, filters = checked_query(query, filters)
         if k <= 0:
             return []
         with self._turn:
-            lexical = retriever.mode == "lexical"
-            vector = None if lexical else self.embedder().embed_question(query)
-            dense = None if lexical else self._open_dense()
-            return search(self.store, dense, query, vector, retriever, k, filters)
+            return search(self.store, *self._looked_up(query, retriever), retriever, k, filters)
+
+    def candidates(
+        self,
+        query: str,
+        *,
+        k: int,
+        filters: Mapping[str, str] | None = None,
+        settings: Overrides = None,
+    ) -> Candidates:
+        """Find passages to pack: those of ``search``, in its order, with the tokens that the index keeps.
+
+        Arguments and errors as for ``search``. Passages are read when they are looked at: pack them inside of
+        ``with index.reading():`` where others may write meanwhile.
+
+        Example:
+            >>> with Index.open("./bridges") as index, index.reading():
+            ...     candidates = index.candidates("Who built the bridge?", k=2)
+            ...     len(candidates), candidates[0].passage.source
+            (2, 'iron')
+        """
+        query, filters = checked_query(query, filters)
+        retriever = resolve(settings, self.settings).retriever
+        with self.reading():
+            found = rank(self.store, *self._looked_up(query, retriever), retriever, k, filters)
+            return Candidates(self.store, found, self.manifest.tokenizer_fingerprint)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read everything inside from one state of the index, whatever is written meanwhile.
+
+        Example:
+            >>> with Index.open("./bridges") as index, index.reading():
+            ...     len(index.passages([1, 2]))
+            2
+        """
+        with self._turn, self.store.snapshot():
+            yield
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for: misspelt words that no passage holds are those that one does.
+
+        A word is taken for another where it has four Latin letters or more, is no English word that the reader knows,
+        and is one error away. With the setting ``retriever.spelling`` off, the query as it is.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        query = replace_surrogates(query)
+        if not resolve(settings, self.settings).retriever.spelling:
+            return query
+        with self._turn:
+            return replaced(query, corrections(counts_in(self.store), query))
 
     def nearest(
         self, vector: npt.NDArray[np.float32], *, k: int, filters: Mapping[str, str] | None = None
@@ -313,6 +366,17 @@ class IndexView:
 
     # --- details
 
+    def _looked_up(
+        self, query: str, retriever: RetrieverConfig
+    ) -> tuple[DenseView | None, str, npt.NDArray[np.float32] | None]:
+        """The vectors to search, where they are searched, the query to look for, and its vector."""
+        if retriever.spelling and (changes := corrections(counts_in(self.store), query)):
+            query = replaced(query, changes)
+            log.info("searched for: %s", query)
+        if retriever.mode == "lexical":
+            return None, query, None
+        return self._open_dense(), query, self.embedder().embed_question(query)
+
     def _open_dense(self) -> DenseView:
         with self._turn:
             if self._dense is None:
@@ -340,6 +404,15 @@ class IndexView:
             self._embedder = None
         self.store.close()
         self._state, self.manifest, self.store, self._dense = state, manifest, store, None
+
+
+def checked_query(query: str, filters: Mapping[str, str] | None) -> tuple[str, dict[str, str]]:
+    """Query and filters in valid Unicode. Raises EmptyQuestionError."""
+    if not query.strip():
+        raise EmptyQuestionError("the query is empty", hint='search for something: ragyena index search "bridges"')
+    return replace_surrogates(query), {
+        replace_surrogates(key): replace_surrogates(value) for key, value in (filters or {}).items()
+    }
 
 
 class _State(NamedTuple):

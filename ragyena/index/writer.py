@@ -7,12 +7,11 @@ consistent state of the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-
-import numpy as np
 
 from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
@@ -28,11 +27,12 @@ from ragyena.index.naming import matching_origins
 from ragyena.index.storage import LOCK_NAME, OWNER_NAME, REBUILD, connect, flush_folder, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import follow_folder, moved_with_folder
-from ragyena.index.vectors import VectorIndex, write_vectors
+from ragyena.index.vectors import VectorFile, VectorIndex, write_vectors
 
 __all__ = [
     "Writer",
     "create",
+    "create_like",
     "delete_files",
     "discard_if_empty",
     "foreign_files",
@@ -45,8 +45,15 @@ INDEX_FILES = (MANIFEST_NAME, f"{MANIFEST_NAME}.unfinished", *STORE_FILES, OWNER
 VECTOR_FILES = "vectors-*.faiss*"
 EXTEND_REMOVED = 0.2
 """Approximate vector files are built from scratch, not extended, once more than this part of them was removed."""
-EXTEND_GROWTH = 1.5
+EXTEND_GROWTH = 2.0
 """...or once the store has grown by this factor since their clusters were learned."""
+BEHIND_LEAST = 2_000
+BEHIND_SHARE = 0.02
+"""A vector file is left as it is while so few passages, or so small a part of all, were added or removed since it was
+written: searches read the added ones from the store. Writing it again costs time for every passage there is; so it is
+paid by so many new ones."""
+SMALL = 20_000
+"""...but that of so few passages, which takes a moment to write, is always kept up to date."""
 
 
 def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
@@ -56,6 +63,24 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
     or anything else, IndexCorruptError where it holds documents without a manifest, ConfigError or
     MissingDependencyError for the embedder, IndexLockedError and StorageError.
     """
+    with _new_index(folder):
+        embedder = Embedder.open(config.embedder)
+        Store(folder / STORE_NAME, create=True).close()
+        Manifest.new(config, embedder, tokenizer).write(folder)
+        return embedder
+
+
+def create_like(folder: Path, manifest: Manifest) -> None:
+    """Create an empty index that is made as the one of ``manifest``, for rows of that. Raises as ``create`` does, but
+    for the embedder, which is not loaded."""
+    with _new_index(folder):
+        Store(folder / STORE_NAME, create=True).close()
+        manifest.emptied().write(folder)
+
+
+@contextmanager
+def _new_index(folder: Path) -> Iterator[None]:
+    """An empty folder under the writer's lock, in which to create an index."""
     with storage_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise IndexFormatError(f"{folder} is a file, not a folder", hint="name another place for the index")
@@ -69,11 +94,8 @@ def create(folder: Path, config: IndexConfig, tokenizer: Tokenizer) -> Embedder:
                 f"{folder} holds {others[0]} and is no index", hint="name an empty or a new folder for the index"
             )
     with writer_lock(folder):
-        embedder = Embedder.open(config.embedder)
         _remove_unfinished_store(folder)
-        Store(folder / STORE_NAME, create=True).close()
-        Manifest.new(config, embedder, tokenizer).write(folder)
-        return embedder
+        yield
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -193,48 +215,55 @@ class Writer:
             self._write_manifest()
 
     def refresh(self, *, force: bool = False) -> bool:
-        """Bring vector file and manifest in line with the store, in a new generation; False if they were.
+        """Bring the manifest in line with the store, and the vector file too where it is far enough behind: then in a
+        new generation. False where the vector file stays as it was.
 
         ``force`` replaces the vector file whatever it holds. Raises StorageError.
         """
-        ids = self.store.passage_ids()
-        old = None if force else self._sound_vectors()
-        if old is not None and np.array_equal(np.sort(old.ids()), ids):
+        last_id, total = self.store.extent()
+        file = self.manifest.vectors
+        sound = file is not None and not force and self._sound_vectors()
+        behind = self._behind(file, total) if sound and file is not None else None
+        if behind is not None and behind.few(total):
             self._write_manifest()
             self._remove_old_files()
             return False
         generation = self.manifest.generation + 1
-        file = self.manifest.vectors
-        extend = file if old is not None and file is not None and self._extends(old, ids) else None
+        extend = file if file is not None and behind is not None and self._extends(file, behind, total) else None
         written = write_vectors(
             self.folder / f"vectors-{generation}.faiss",
             lambda after: self.store.vectors(self.manifest.dimension, after=after),
             dimension=self.manifest.dimension,
-            count=len(ids),
-            last_id=int(ids[-1]) if len(ids) else 0,
+            count=total,
+            last_id=last_id,
             setting=self.manifest.config.vector_index,
-            extend=self.folder / extend.name if extend else None,
-            extend_after=extend.last_id if extend else 0,
+            extend=(self.folder / extend.name, extend) if extend else None,
         )
-        trained_on = self.manifest.vectors_trained_on if extend else len(ids)
+        trained_on = self.manifest.vectors_trained_on if extend else total
         self._write_manifest(generation=generation, vectors=written, vectors_trained_on=trained_on)
         self._remove_old_files()
         return True
 
-    def _extends(self, old: VectorIndex, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
-        """True where an approximate vector file is to be extended rather than built from scratch."""
-        if old.exact or self.manifest.config.vector_index not in ("auto", old.kind):
-            return False
-        removed = len(np.setdiff1d(old.ids(), ids))
-        return len(ids) <= EXTEND_GROWTH * self.manifest.vectors_trained_on and removed <= EXTEND_REMOVED * len(ids)
+    def _behind(self, file: VectorFile, total: int) -> _Behind:
+        """Ids only grow, so those above the file's last are new, and what it holds beyond the rest was removed."""
+        added = self.store.count_after(file.last_id)
+        return _Behind(added, file.count - (total - added))
 
-    def _sound_vectors(self) -> VectorIndex | None:
+    def _extends(self, file: VectorFile, behind: _Behind, total: int) -> bool:
+        """True where an approximate vector file is to be extended rather than built from scratch."""
+        if file.kind == "flat" or self.manifest.config.vector_index not in ("auto", file.kind):
+            return False
+        grown = total > EXTEND_GROWTH * self.manifest.vectors_trained_on
+        return not grown and behind.removed <= EXTEND_REMOVED * total
+
+    def _sound_vectors(self) -> bool:
         if self.manifest.vectors is None:
-            return None
+            return False
         try:
-            return VectorIndex.open(self.folder, self.manifest.vectors, self.manifest.dimension)
+            VectorIndex.open(self.folder, self.manifest.vectors, self.manifest.dimension)
         except (FileNotFoundError, IndexCorruptError):
-            return None  # it is about to be built again from the store
+            return False  # it is about to be built again from the store
+        return True
 
     def _write_manifest(self, **changes: object) -> None:
         counts = self.store.counts()
@@ -254,6 +283,20 @@ class Writer:
             for path in [*self.folder.glob(VECTOR_FILES), *self.folder.glob(f"{MANIFEST_NAME}.unfinished")]:
                 if path.name != current:
                     path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Passages added to and removed from the store since the vector file was written."""
+
+    added: int
+    removed: int
+
+    def few(self, total: int) -> bool:
+        """True where the file, of a store of ``total`` passages, may stay."""
+        if total <= SMALL:
+            return self.added == self.removed == 0
+        return self.added + self.removed <= max(BEHIND_LEAST, BEHIND_SHARE * total)
 
 
 def _check_named(document: str) -> None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, Self
 
@@ -45,6 +47,17 @@ class RagyenaEmbeddings(Embeddings):
         """The model that ``settings`` name, loaded at its first use; or an open one."""
         self.model = embedder.name if embedder is not None else resolve(settings).index.embedder
         self._embedder = embedder
+        self._given: dict[str, deque[list[float]]] = {}
+
+    @contextmanager
+    def given(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> Iterator[None]:
+        """Within it, these texts have these vectors: what an index holds already is not computed again."""
+        for text, vector in zip(texts, vectors, strict=True):
+            self._given.setdefault(text, deque()).append(list(vector))
+        try:
+            yield
+        finally:
+            self._given.clear()
 
     @property
     def embedder(self) -> Embedder:
@@ -54,6 +67,10 @@ class RagyenaEmbeddings(Embeddings):
         return self._embedder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        if texts and all(self._given.get(text) for text in texts):
+            return [
+                self._given[text].popleft() if len(self._given[text]) > 1 else self._given[text][0] for text in texts
+            ]
         vectors: list[list[float]] = self.embedder.embed(texts).tolist()
         return vectors
 

@@ -3,32 +3,41 @@
 A slot is a padded passage. Slots are of equal length, so that a convolution inside a passage is a reshape and a
 boundary is arithmetic. The slot length is the longest packed passage's, rounded up: padding counts against the budget,
 since the reader computes it.
+
+Candidates of an index come with their tokens: packing them is a gather. Others are tokenized here.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import PackerConfig
-from ragyena.documents.tokenizer import Encoding, Tokenizer
+from ragyena.documents.candidates import StoredCandidates
+from ragyena.documents.near_duplicates import Duplicates, find_duplicates, find_duplicates_by_bitmap
+from ragyena.documents.packing_rows import (
+    PackingColumns,
+    TokenTable,
+    id_bytes,
+    packing_rows,
+    read_signatures,
+    without_markup,
+)
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, EmptyQuestionError, QuestionTooLongError
-from ragyena.types import Context, PackingLog, PackingLogEntry, PackingOutcome, Passage, ScoredPassage
+from ragyena.types import Context, PackingLog, PackingLogEntry, PackingOutcome, Passage, ScoredPassage, in_bulk
 
 __all__ = ["capacity", "pack"]
 
 _SLOT_MULTIPLE = 16  # few slot lengths, so that filters and their spectra are computed for few lengths
 _SMALLEST_SLOT = 64
-_SHINGLE = 3  # words; near-duplicates are judged by their shingles
-_MARKUP = frozenset("*_#|")  # of Markdown and its like: emphasis, headings, tables
-_WORDS = re.compile(r"\w+")
 
 IntArray = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int64]
+"""Places in the list of entrants."""
 
 
 def capacity(config: PackerConfig) -> int:
@@ -51,31 +60,43 @@ def pack(
     needed where ``config.neighbours`` is not 0.
 
     Raises EmptyQuestionError, QuestionTooLongError, or BudgetError where the budget does not hold the question and one
-    passage.
+    passage; IndexCorruptError where tokens of an index are damaged.
     """
     question_ids = _question_ids(question, tokenizer, max_question_tokens)
-    entrants = [_Entrant(candidate, "packed") for candidate in candidates]
-    if config.neighbours and neighbours is not None:
-        entrants = _with_neighbours(entrants, config.neighbours, neighbours)
-    _drop_duplicates(entrants, config.near_duplicate)
+    entrants: _Entrants
+    if isinstance(candidates, StoredCandidates) and not (config.neighbours and neighbours):
+        entrants = _Stored(candidates, tokenizer)
+    else:
+        entrants = _Given(candidates, tokenizer, config.neighbours if neighbours else 0, neighbours)
+    duplicates = entrants.duplicates(config.near_duplicate)
+    entering = np.setdiff1d(np.arange(len(entrants.outcomes)), [*duplicates], assume_unique=True)
     # Texts are encoded only as far as they can enter: no slot is shorter than the smallest.
     room = config.context_tokens - len(question_ids)
-    entering = [e for e in entrants if e.outcome in ("packed", "neighbour")]
     reachable = entering[: max(1, room // _SMALLEST_SLOT)]
-    _encode(reachable, tokenizer, config.header_tokens)
-    packed = _fill(reachable, room)
-    for entrant in entering[len(packed) :]:
-        entrant.outcome = "over budget"
-    if reachable and not packed:
-        slot = _slot_length(reachable[0].tokens)
+    tokens = entrants.tokens(reachable, config.header_tokens)
+    packed = reachable[: _fitting(tokens, room)]
+    if len(reachable) and not len(packed):
+        slot = int(_slot_lengths(tokens)[0])
         raise BudgetError(
             f"a context of {config.context_tokens} tokens cannot hold the question ({len(question_ids)} tokens) "
             f"and one passage ({slot} tokens)",
             hint=f"give --context-tokens {len(question_ids) + slot} or more",
         )
     if config.order == "document":
-        packed.sort(key=lambda e: (e.scored.passage.source, e.scored.passage.start))
-    return _build(question, question_ids, entrants, packed, config)
+        packed = packed[np.array(entrants.document_order(packed), np.int64)] if len(packed) else packed
+    table = entrants.table(packed)
+    arrays = _slots(table, entrants.starts(packed), config.header_tokens, int(question_ids[-1]))
+    token_ids, token_mask, text_mask, char_starts, char_ends = arrays
+    log = PackingLog(
+        entries=_entries(entrants, duplicates, entering[len(packed) :], reachable, tokens, packed),
+        context_tokens=config.context_tokens,
+        question_tokens=len(question_ids),
+        slot_tokens=token_ids.shape[1],
+        used_tokens=len(question_ids) + token_ids.size,
+        filled_tokens=len(question_ids) + int(np.count_nonzero(token_mask)),
+    )
+    passages = tuple(entrants.scored(packed))
+    return Context(question, question_ids, passages, token_ids, token_mask, text_mask, char_starts, char_ends, log)
 
 
 def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> IntArray:
@@ -94,138 +115,251 @@ def _question_ids(question: str, tokenizer: Tokenizer, limit: int) -> IntArray:
     return np.concatenate([[tokenizer.cls_id], ids, [tokenizer.sep_id]]).astype(np.int32)
 
 
-@dataclass(slots=True, eq=False)
-class _Entrant:
-    """A candidate, and what becomes of it."""
+# --- entrants ------------------------------------------------------------------------------------------------------
 
-    scored: ScoredPassage
-    outcome: PackingOutcome
-    detail: str = ""
-    header_ids: IntArray | None = None
-    text: Encoding | None = None
-    """The passage's tokens; None where it was dropped before they were needed."""
-    slot: int | None = None
 
-    @property
-    def header_length(self) -> int:
-        """Slot tokens of the header and the separator after it; 0 where the passage has none."""
-        return len(self.header_ids) + 1 if self.header_ids is not None and len(self.header_ids) else 0
+class _Entrants(ABC):
+    """The candidates, and the passages around them where these are wanted."""
 
-    @property
-    def tokens(self) -> int:
-        """Slot tokens that it needs: header, text, separator."""
-        return 0 if self.text is None else self.header_length + len(self.text) + 1
+    outcomes: list[PackingOutcome]
+    """The outcome of each, should it enter."""
+    details: list[str]
 
-    def log_entry(self) -> PackingLogEntry:
-        passage, score = self.scored.passage, self.scored.score
-        return PackingLogEntry(
-            *(passage.passage_id, passage.source, score, self.outcome, self.slot, self.tokens, self.detail),
-            *(passage.document_id, passage.start, passage.end),
+    @abstractmethod
+    def duplicates(self, threshold: float) -> Duplicates:
+        """Those that nearly repeat a better one."""
+
+    @abstractmethod
+    def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
+        """Slot tokens that entrants need: header and its separator, text, separator."""
+
+    @abstractmethod
+    def table(self, positions: Positions) -> TokenTable:
+        """The tokens of entrants for which ``tokens`` was asked."""
+
+    @abstractmethod
+    def scored(self, positions: Positions) -> list[ScoredPassage]: ...
+
+    @abstractmethod
+    def starts(self, positions: Positions) -> npt.NDArray[np.int64]:
+        """Char offsets at which they start in their documents."""
+
+    @abstractmethod
+    def document_order(self, positions: Positions) -> list[int]:
+        """Places of ``positions``, ordered as they stand in their documents."""
+
+    @abstractmethod
+    def logged(self) -> dict[str, Sequence[object]]:
+        """Columns of the packing log: who they are, and where."""
+
+
+class _Stored(_Entrants):
+    """Candidates with the tokens that their index keeps; of those for which it keeps none, they are made here."""
+
+    def __init__(self, candidates: StoredCandidates, tokenizer: Tokenizer) -> None:
+        self._candidates = candidates
+        self._tokenizer = tokenizer
+        self.outcomes = ["packed"] * len(candidates)
+        self.details = [""] * len(candidates)
+        columns = candidates.packing
+        missing = sorted({i for column in columns if None in column for i, blob in enumerate(column) if blob is None})
+        if missing:
+            passages = [scored.passage for scored in candidates.scored(missing)]
+            encodings = tokenizer.encode_batch([passage.text for passage in passages])
+            whole = [list(column) for column in columns]
+            for position, row in zip(missing, packing_rows(passages, encodings, tokenizer), strict=True):
+                for column, blob in zip(whole, row, strict=True):
+                    column[position] = blob
+            columns = PackingColumns(*whole)
+        self._columns = columns
+
+    def duplicates(self, threshold: float) -> Duplicates:
+        try:
+            counts, bitmaps = read_signatures(self._columns.signatures)
+        except ValueError as error:
+            raise self._candidates.damage(str(error)) from error
+        return find_duplicates_by_bitmap(counts, bitmaps, self._candidates.text, threshold)
+
+    def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
+        width, count = id_bytes(self._tokenizer.vocab_size), len(self._candidates)
+        texts, headers = (
+            np.fromiter(map(len, column), np.int64, count)[positions] // width
+            for column in (self._columns.token_ids, self._columns.header_ids)
+        )
+        return _needed(texts, headers, header_tokens)
+
+    def table(self, positions: Positions) -> TokenTable:
+        columns = self._columns.at(positions.tolist())
+        try:
+            return TokenTable.stored(columns, self._candidates.chars(positions), self._tokenizer.vocab_size)
+        except ValueError as error:
+            raise self._candidates.damage(str(error)) from error
+
+    def scored(self, positions: Positions) -> list[ScoredPassage]:
+        return self._candidates.scored(positions.tolist())
+
+    def starts(self, positions: Positions) -> npt.NDArray[np.int64]:
+        return np.array(self._candidates.starts, np.int64)[positions]
+
+    def document_order(self, positions: Positions) -> list[int]:
+        held, places = self._candidates, positions.tolist()
+        return sorted(range(len(places)), key=lambda i: (held.sources[places[i]], held.starts[places[i]]))
+
+    def logged(self) -> dict[str, Sequence[object]]:
+        held = self._candidates
+        return {
+            "passage_id": held.passage_ids,
+            "source": held.sources,
+            "score": held.scores,
+            "document_id": held.document_ids,
+            "start": held.starts,
+            "end": held.ends,
+        }
+
+
+class _Given(_Entrants):
+    """Passages from anywhere, tokenized here, as far as they can enter."""
+
+    def __init__(
+        self,
+        candidates: Sequence[ScoredPassage],
+        tokenizer: Tokenizer,
+        distance: int,
+        neighbours: Callable[[int, int], Sequence[Passage]] | None,
+    ) -> None:
+        """With the passages up to ``distance`` around each candidate that are not candidates themselves after it."""
+        self._tokenizer = tokenizer
+        self._scored: list[ScoredPassage] = []
+        self.outcomes, self.details = [], []
+        seen = {candidate.passage.passage_id for candidate in candidates}
+        for candidate in candidates:
+            self._enter(candidate, "packed", "")
+            hit = candidate.passage.passage_id
+            for passage in neighbours(hit, distance) if distance and neighbours is not None else ():
+                if passage.passage_id not in seen:
+                    seen.add(passage.passage_id)
+                    scored = ScoredPassage(passage, score=candidate.score)
+                    self._enter(scored, "neighbour", f"next to passage {hit}")
+
+    def _enter(self, scored: ScoredPassage, outcome: PackingOutcome, detail: str) -> None:
+        self._scored.append(scored)
+        self.outcomes.append(outcome)
+        self.details.append(detail)
+
+    def duplicates(self, threshold: float) -> Duplicates:
+        return find_duplicates([scored.passage.text for scored in self._scored], threshold)
+
+    def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
+        passages = [scored.passage for scored in self.scored(positions)]
+        texts = self._tokenizer.encode_batch([passage.text for passage in passages])
+        kept = [without_markup(text, passage.text) for text, passage in zip(texts, passages, strict=True)]
+        headers = self._tokenizer.encode_batch([passage.header for passage in passages])
+        self._encoded = dict(zip(positions.tolist(), zip(kept, headers)))
+        return _needed(
+            np.array([len(text) for text in kept], np.int64),
+            np.array([len(header) for header in headers], np.int64),
+            header_tokens,
         )
 
+    def table(self, positions: Positions) -> TokenTable:
+        encoded = [self._encoded[i] for i in positions.tolist()]
+        return TokenTable.of([text for text, _ in encoded], [header.ids for _, header in encoded])
 
-def _with_neighbours(
-    entrants: list[_Entrant], distance: int, neighbours: Callable[[int, int], Sequence[Passage]]
-) -> list[_Entrant]:
-    """Each hit followed by the passages around it that are not hits themselves."""
-    seen = {e.scored.passage.passage_id for e in entrants}
-    result = []
-    for entrant in entrants:
-        result.append(entrant)
-        hit = entrant.scored.passage.passage_id
-        for passage in neighbours(hit, distance):
-            if passage.passage_id not in seen:
-                seen.add(passage.passage_id)
-                scored = ScoredPassage(passage, score=entrant.scored.score)
-                result.append(_Entrant(scored, "neighbour", f"next to passage {hit}"))
-    return result
+    def scored(self, positions: Positions) -> list[ScoredPassage]:
+        return [self._scored[i] for i in positions.tolist()]
 
+    def starts(self, positions: Positions) -> npt.NDArray[np.int64]:
+        return np.array([scored.passage.start for scored in self.scored(positions)], np.int64)
 
-def _drop_duplicates(entrants: Sequence[_Entrant], threshold: float) -> None:
-    """Mark passages whose word shingles nearly equal those of a better one. Over 1, no two are alike enough."""
-    if threshold > 1:
-        return
-    kept: list[tuple[int, frozenset[tuple[str, ...]]]] = []
-    holders: dict[tuple[str, ...], list[int]] = {}  # shingle -> positions in `kept`: only these pairs are compared
-    for entrant in entrants:
-        words = _WORDS.findall(entrant.scored.passage.text.lower())
-        shingles = frozenset(zip(*(words[i:] for i in range(_SHINGLE)))) or frozenset([tuple(words)])
-        overlap = Counter(position for shingle in shingles for position in holders.get(shingle, ()))
-        for position, shared in overlap.items():
-            other_id, other = kept[position]
-            if shared / (len(shingles) + len(other) - shared) >= threshold:
-                entrant.outcome, entrant.detail = "duplicate", f"nearly the text of passage {other_id}"
-                break
-        else:
-            for shingle in shingles:
-                holders.setdefault(shingle, []).append(len(kept))
-            kept.append((entrant.scored.passage.passage_id, shingles))
+    def document_order(self, positions: Positions) -> list[int]:
+        passages = [scored.passage for scored in self.scored(positions)]
+        return sorted(range(len(passages)), key=lambda i: (passages[i].source, passages[i].start))
+
+    def logged(self) -> dict[str, Sequence[object]]:
+        passages = [scored.passage for scored in self._scored]
+        return {
+            "passage_id": [passage.passage_id for passage in passages],
+            "source": [passage.source for passage in passages],
+            "score": [scored.score for scored in self._scored],
+            "document_id": [passage.document_id for passage in passages],
+            "start": [passage.start for passage in passages],
+            "end": [passage.end for passage in passages],
+        }
 
 
-def _encode(entrants: Sequence[_Entrant], tokenizer: Tokenizer, header_tokens: int) -> None:
-    texts = tokenizer.encode_batch([e.scored.passage.text for e in entrants])
-    headers = tokenizer.encode_batch([e.scored.passage.header for e in entrants])
-    for entrant, text, header in zip(entrants, texts, headers):
-        entrant.text = _without_markup(text, entrant.scored.passage.text)
-        entrant.header_ids = header.ids[:header_tokens]
+# --- slots -------------------------------------------------------------------------------------------------------
 
 
-def _without_markup(encoding: Encoding, text: str) -> Encoding:
-    """The tokens without those that are markup alone: readers are trained on prose, and each token has its offsets."""
-    if not _MARKUP & set(text):
-        return encoding
-    words = zip(encoding.starts.tolist(), encoding.ends.tolist())
-    kept = np.array([not _MARKUP.issuperset(text[start:end]) for start, end in words], np.bool_)
-    if not kept.any():
-        return encoding
-    return Encoding(encoding.ids[kept], encoding.starts[kept], encoding.ends[kept])
+def _needed(texts: npt.NDArray[np.int64], headers: npt.NDArray[np.int64], header_tokens: int) -> npt.NDArray[np.int64]:
+    headers = np.minimum(headers, header_tokens)
+    return headers + (headers > 0) + texts + 1
 
 
-def _slot_length(tokens: int) -> int:
-    return max(_SMALLEST_SLOT, -(-tokens // _SLOT_MULTIPLE) * _SLOT_MULTIPLE)
+def _slot_lengths(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.maximum(_SMALLEST_SLOT, -(-tokens // _SLOT_MULTIPLE) * _SLOT_MULTIPLE)
 
 
-def _fill(entrants: Sequence[_Entrant], room: int) -> list[_Entrant]:
+def _fitting(tokens: npt.NDArray[np.int64], room: int) -> int:
     """The longest run of best entrants whose slots, all as long as the longest, fit into ``room`` tokens."""
-    slot = 0
-    for position, entrant in enumerate(entrants):
-        slot = max(slot, _slot_length(entrant.tokens))
-        if (position + 1) * slot > room:
-            return list(entrants[:position])
-    return list(entrants)
+    used = np.maximum.accumulate(_slot_lengths(tokens)) * np.arange(1, len(tokens) + 1)
+    return int(np.count_nonzero(used <= room))  # `used` never falls
 
 
-def _build(
-    question: str,
-    question_ids: IntArray,
-    entrants: Sequence[_Entrant],
-    packed: Sequence[_Entrant],
-    config: PackerConfig,
-) -> Context:
-    slot = _slot_length(max(e.tokens for e in packed)) if packed else 0
-    shape = (len(packed), slot)
-    token_ids, starts, ends = np.zeros(shape, np.int32), np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
-    token_mask, text_mask = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    separator = int(question_ids[-1])
-    for row, entrant in enumerate(packed):
-        assert entrant.text is not None and entrant.header_ids is not None
-        entrant.slot = row
-        begin, end = entrant.header_length, entrant.tokens - 1
-        if begin:
-            token_ids[row, :begin] = [*entrant.header_ids, separator]
-        token_ids[row, begin:end] = entrant.text.ids
-        token_ids[row, end] = separator
-        token_mask[row, : end + 1] = True
-        text_mask[row, begin:end] = True
-        starts[row, begin:end] = entrant.text.starts + entrant.scored.passage.start
-        ends[row, begin:end] = entrant.text.ends + entrant.scored.passage.start
-    log = PackingLog(
-        entries=tuple(e.log_entry() for e in entrants),
-        context_tokens=config.context_tokens,
-        question_tokens=len(question_ids),
-        slot_tokens=slot,
-        used_tokens=len(question_ids) + token_ids.size,
-        filled_tokens=len(question_ids) + int(token_mask.sum()),
-    )
-    passages = tuple(e.scored for e in packed)
-    return Context(question, question_ids, passages, token_ids, token_mask, text_mask, starts, ends, log)
+def _slots(
+    table: TokenTable, passage_starts: npt.NDArray[np.int64], header_tokens: int, separator: int
+) -> tuple[IntArray, npt.NDArray[np.bool_], npt.NDArray[np.bool_], IntArray, IntArray]:
+    """Token ids, the masks of tokens and of text tokens, and char offsets in documents: each [P, S]."""
+    headers = np.minimum(table.header_lengths, header_tokens)
+    begins = headers + (headers > 0)
+    ends = begins + table.lengths
+    rows = np.arange(len(begins))
+    slot = int(_slot_lengths((ends + 1).max(keepdims=True))[0]) if len(rows) else 0
+    shape = (len(rows), slot)
+    token_ids = np.zeros(shape, np.int32)
+    char_starts, char_ends = np.full(shape, -1, np.int32), np.full(shape, -1, np.int32)
+    column = np.arange(slot)
+    text_mask = (column >= begins[:, None]) & (column < ends[:, None])
+    token_ids[text_mask] = table.ids
+    token_ids[column < headers[:, None]] = _beginnings(table, headers)
+    token_ids[rows[headers > 0], headers[headers > 0]] = separator
+    token_ids[rows, ends] = separator
+    first = np.repeat(passage_starts, table.lengths)
+    char_starts[text_mask] = table.starts + first
+    char_ends[text_mask] = table.ends + first
+    return token_ids, column <= ends[:, None], text_mask, char_starts, char_ends
+
+
+def _beginnings(table: TokenTable, headers: npt.NDArray[np.int64]) -> IntArray:
+    """The first tokens of each header, as many as ``headers`` says."""
+    if np.array_equal(headers, table.header_lengths):
+        return table.header_ids
+    place = np.arange(len(table.header_ids))
+    place -= np.repeat(np.cumsum(table.header_lengths) - table.header_lengths, table.header_lengths)
+    return table.header_ids[place < np.repeat(headers, table.header_lengths)]
+
+
+# --- the log -----------------------------------------------------------------------------------------------------
+
+
+def _entries(
+    entrants: _Entrants,
+    duplicates: Duplicates,
+    over_budget: Positions,
+    reachable: Positions,
+    tokens: npt.NDArray[np.int64],
+    packed: Positions,
+) -> tuple[PackingLogEntry, ...]:
+    columns = entrants.logged()
+    count, ids = len(entrants.outcomes), columns["passage_id"]
+    outcomes, details = entrants.outcomes, entrants.details
+    for position in over_budget.tolist():
+        outcomes[position] = "over budget"
+    for position, other in duplicates.items():
+        outcomes[position], details[position] = "duplicate", f"nearly the text of passage {ids[other]}"
+    slots: list[int | None] = [None] * count
+    for slot, position in enumerate(packed.tolist()):
+        slots[position] = slot
+    needed = np.zeros(count, np.int64)
+    needed[reachable] = tokens
+    columns |= {"outcome": outcomes, "slot": slots, "tokens": needed.tolist(), "detail": details}
+    return tuple(in_bulk(PackingLogEntry, count, columns | {"share": [None] * count}))

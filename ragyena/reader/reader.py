@@ -106,6 +106,8 @@ class Reader:
         model = load_model(ReaderModel, architecture, folder)
         model.prepare_inference(dtype)
         model.to(device).eval().requires_grad_(False)
+        if device.type == "cpu":
+            model.prepare_cpu()
         log.info("reader %s on %s in %s", folder, device, dtype)
         name = config.checkpoint if is_reader_name(config.checkpoint) else str(folder)
         tokenizer = Tokenizer.from_folder(folder)

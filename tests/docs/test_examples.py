@@ -47,6 +47,18 @@ def test_a_folder_of_pdfs_becomes_a_table(tmp_path: Path) -> None:
         assert "Ada Stone" in rows[1]["answer"]
 
 
+@pytest.mark.slow
+def test_a_folder_is_indexed_and_asked_on_a_cluster(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ragyena[cluster]'")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "iron.txt").write_text("The iron bridge was built in 1932 by Ada Stone.", encoding="utf-8")
+    (tmp_path / "docs" / "wood.txt").write_text("The wooden bridge burned down in 1911.", encoding="utf-8")
+    said = run(EXAMPLES / "cluster.py", "docs", "index", "When was the iron bridge built?", cwd=tmp_path)
+    assert "2 passages in 2 shards" in said
+    assert "1932" in said
+    assert "iron.txt" in said
+
+
 def test_the_notebook_runs(tmp_path: Path) -> None:
     notebook = json.loads((EXAMPLES / "notebook.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -26,6 +26,7 @@ from ragyena.errors import (
     IndexMismatchError,
     IndexNotFoundError,
 )
+from ragyena.index import writer as writer_module
 from ragyena.index.embedder import Embedder, embedding_text
 from ragyena.index.encoding import document_hash
 from ragyena.index.index import Index
@@ -172,6 +173,30 @@ def test_passages_added_after_the_vector_file_are_searched(copy: Path) -> None:
     assert [p.name for p in copy.glob("vectors-*")] == ["vectors-2.faiss"]
     with Index.open(copy) as index:
         assert sources(index, "How long does the moon take?", "dense")[0] == "moon"
+
+
+def test_a_few_passages_more_leave_the_vector_file_alone(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adding costs time for what is added: a large file is written again only where enough has changed."""
+    monkeypatch.setattr(writer_module, "SMALL", 0)
+    monkeypatch.setattr(writer_module, "BEHIND_LEAST", 2)
+
+    def file() -> str:
+        return Path(next(copy.glob("vectors-*"))).name
+
+    put(copy, [Document("/files/moon.txt", "The moon circles the earth in 27 days.", "Moon")])
+    assert file() == "vectors-1.faiss"
+    with Index.open(copy) as index:
+        assert sources(index, "How long does the moon take?", "dense")[0] == "moon"
+        assert index.status().pending == 1
+        index.remove("whale.txt")
+        assert "whale" not in sources(index, "blue whale", "dense")
+        assert index.verify().sound
+    assert file() == "vectors-1.faiss"
+    put(copy, [Document("/files/sun.txt", "The sun is a star.", "Sun")])
+    assert file() == "vectors-2.faiss"
+    with Index.open(copy) as index:
+        assert index.status().pending == 0
+        assert index.verify().sound
 
 
 def test_an_open_reader_goes_on_while_the_index_is_written(copy: Path) -> None:
