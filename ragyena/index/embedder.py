@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
 from ragyena.files import expanded
-from ragyena.types import Passage
+from ragyena.types import Passage, ScoredPassage
 
 __all__ = [
     "BUNDLED",
@@ -45,6 +48,7 @@ FEW = 64
 """So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
 
 RERANK_BATCH = 32
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 log = logging.getLogger(__name__)
 
@@ -166,10 +170,16 @@ class Reranker:
 
         _silence_libraries()
         here = expanded(name)
-        offline = here.exists() or bool(constants.HF_HUB_OFFLINE)
+        path = str(here) if here.exists() else name
         try:
-            model = CrossEncoder(str(here) if here.exists() else name, local_files_only=offline)
-        except Exception as error:  # the library raises whatever its loaders do
+            try:
+                model = CrossEncoder(path, local_files_only=True)
+            except Exception:  # the library raises whatever its loaders do
+                if here.exists() or constants.HF_HUB_OFFLINE or not _HUB_NAME.fullmatch(name):
+                    raise
+                log.warning("the cross-encoder %s is not on this machine: downloading it", name)
+                model = CrossEncoder(name)
+        except Exception as error:
             raise ConfigError(
                 f"there is no reranker '{name}': {_first_line(error)}",
                 hint="name the folder of a cross-encoder, or one on the hub and have a network; none ships",
@@ -184,12 +194,29 @@ class Reranker:
     def order(self, question: str, passages: Sequence[Passage]) -> list[Passage]:
         """The passages, the best first; equal ones by id. Each is read with its title and headings, as it is embedded,
         and cut off where the model's longest input ends."""
+        scores = self._scores(question, passages)
+        return [passage for _, passage in sorted(zip(scores, passages), key=lambda one: (-one[0], one[1].passage_id))]
+
+    def ranked(self, question: str, matches: Sequence[ScoredPassage], most: int) -> list[ScoredPassage]:
+        """The first ``most`` matches ordered by the model, with its scores; those after them in their places. Scores
+        strictly decrease."""
+        first = matches[:most]
+        scored = sorted(
+            zip(self._scores(question, [match.passage for match in first]), first),
+            key=lambda one: (-one[0], one[1].passage.passage_id),
+        )
+        result: list[ScoredPassage] = []
+        for score, match in [*scored, *((match.score, match) for match in matches[most:])]:
+            below = math.nextafter(result[-1].score, -math.inf) if result else math.inf
+            result.append(replace(match, score=min(score, below)))
+        return result
+
+    def _scores(self, question: str, passages: Sequence[Passage]) -> list[float]:
         if not passages:
             return []
         pairs = [(question, embedding_text(passage)) for passage in passages]
-        scores = self._model.predict(pairs, batch_size=RERANK_BATCH, show_progress_bar=False)
-        ranked = sorted(zip(scores.tolist(), passages), key=lambda one: (-one[0], one[1].passage_id))
-        return [passage for _, passage in ranked]
+        scores: list[float] = self._model.predict(pairs, batch_size=RERANK_BATCH, show_progress_bar=False).tolist()
+        return scores
 
 
 def embedding_text(passage: Passage) -> str:
