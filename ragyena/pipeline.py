@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, cast
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, RagyenaError, UsageError
+from ragyena.index.embedder import Reranker
 from ragyena.index.external import ExternalStore
 from ragyena.index.index import Index
 from ragyena.parsing import replace_surrogates
@@ -70,6 +71,7 @@ class Pipeline:
         self._check_tokenizer()
         self._owns_index = True
         self._turn = threading.Lock()
+        self._reranker: Reranker | None = None
 
     @classmethod
     def open(
@@ -234,10 +236,10 @@ class Pipeline:
         filters: Mapping[str, str] | None = None,
         settings: Overrides = None,
     ) -> list[ScoredPassage]:
-        """Find passages as ``Index.search`` does, or ranked by the reader where ``retriever.rerank`` says so.
+        """Find passages as ``Index.search`` does, or ranked by the reader or a cross-encoder (``retriever.rerank``).
 
         The reader ranks the passages that ``packer.context_tokens`` hold; there are no more than these, without those
-        that nearly repeat another.
+        that nearly repeat another. A cross-encoder ranks the first ``retriever.rerank_passages``.
 
         Args:
             query: A question or words.
@@ -247,7 +249,7 @@ class Pipeline:
 
         Raises:
             EmptyQuestionError, QuestionTooLongError, BudgetError: The query cannot be asked.
-            ConfigError: A setting is wrong.
+            ConfigError: A setting is wrong, or there is no cross-encoder of this name.
             IndexCorruptError: The index is damaged.
 
         Example:
@@ -259,6 +261,8 @@ class Pipeline:
         k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
         if config.retriever.rerank == "none":
             return self._search(query, k, filters, config)
+        if config.retriever.rerank != "reader":
+            return self._ranked_by_cross_encoder(query, k, filters, config)
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         with self._turn:
             query = checked_question(query)
@@ -268,6 +272,17 @@ class Pipeline:
                 context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
         return ranked([(context, scores)], config.evidence)[: max(k, 0)]
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for, as ``Index.spelt`` gives it; unchanged where another store is searched.
+
+        Example:
+            >>> pipeline.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        if isinstance(self._source, ExternalStore):
+            return query
+        return self._source.spelt(query, settings=self._at_call(settings))
 
     def answers(
         self,
@@ -372,6 +387,19 @@ class Pipeline:
             citations=tuple(map(self._looked_up, answer.citations)),
             closest=found and replace(found, citation=self._looked_up(found.citation)),
         )
+
+    def _ranked_by_cross_encoder(
+        self, query: str, k: int, filters: Mapping[str, str] | None, config: PipelineConfig
+    ) -> list[ScoredPassage]:
+        name, most = config.retriever.rerank, config.retriever.rerank_passages
+        with self._turn:
+            query = checked_question(query)
+            if self._reranker is None or self._reranker.name != name:
+                self._reranker = Reranker.open(name)
+            unranked = config.retriever.model_copy(update={"rerank": "none"})
+            searching = config.model_copy(update={"retriever": unranked})
+            matches = self._search(query, max(k, most), filters, searching)
+            return self._reranker.ranked(self.spelt(query, settings=config), matches, most)[: max(k, 0)]
 
     def _documents(self) -> DocumentStore:
         return self._source if isinstance(self._source, ExternalStore) else _StoredDocuments(self._source)

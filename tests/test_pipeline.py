@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
 from ragyena import Index, Pipeline
 from ragyena.config import PipelineConfig
@@ -158,3 +160,25 @@ def test_a_search_ranked_by_the_reader(pipeline: Pipeline) -> None:
 def test_an_index_alone_does_not_pretend_to_rerank(pipeline: Pipeline) -> None:
     with pytest.raises(ConfigError, match="no reader"):
         pipeline.index.search("bridge", settings={"retriever.rerank": "reader"})
+
+
+def test_a_cross_encoder_by_its_folder_ranks_the_passages(pipeline: Pipeline, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "iron", "bridge", "was", "built", "in", "when", "?"]
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForSequenceClassification(BertConfig(vocab_size=len(words), num_labels=1, **sizes)).eval()
+    model.save_pretrained(tmp_path / "ranker")
+    BertTokenizerFast(vocab={word: n for n, word in enumerate(words)}).save_pretrained(tmp_path / "ranker")
+    query = "When was the bridge built?"
+    settings = {"retriever.rerank": str(tmp_path / "ranker")}
+    plain = pipeline.search(query, k=20)
+    ranked = pipeline.search(query, k=20, settings=settings)
+    assert {m.passage.passage_id for m in ranked} == {m.passage.passage_id for m in plain}
+    assert all(a.score > b.score for a, b in pairwise(ranked))
+    assert pipeline.search(query, k=1, settings=settings) == ranked[:1]
+    first = pipeline.search(query, k=20, settings={**settings, "retriever.rerank_passages": 1})
+    assert [m.passage for m in first] == [m.passage for m in plain], "those after the first keep their places"
+    with pytest.raises(ConfigError, match="no reranker"):
+        pipeline.search(query, settings={"retriever.rerank": str(tmp_path / "nothing" / "here")})

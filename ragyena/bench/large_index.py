@@ -33,6 +33,7 @@ VARIED = 0.15
 """Part of the words of a copy that are replaced."""
 MARGIN = 1.02
 """So many times the passages wanted are aimed at: copies differ in length."""
+ONE_COPY = "SELECT count(*) FROM passages JOIN origins USING (document_id) WHERE origin LIKE '%, copy 0'"
 
 _WORD = re.compile(r"([A-Za-z]{2,})")
 _ONSETS = (*"bcdfghklmnprstvwz", "br", "dr", "gr", "pr", "st", "tr")
@@ -69,14 +70,14 @@ def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | 
     held = Manifest.read(folder).passages
     with Writer(folder) as writer:
         embedder = _SeededVectors(Embedder.open(config.embedder), seed)
-        copies = 0
+        copies = 1
         while held < passages:
+            documents = [doc for copy in range(copies) for doc in _copy(config, seed, copy)]
+            add(writer, gather(documents, (), folder), config, tokenizer, embedder, progress=progress)
+            held = writer.store.counts().passages
             # The first copy of the corpus, unchanged, says how many are needed.
-            added = max(1, round(MARGIN * (passages - held) / (held / copies))) if copies else 1
-            documents = [doc for copy in range(copies, copies + added) for doc in _copy(config, seed, copy)]
-            gathered = gather(documents, (), folder)
-            add(writer, gathered, config, tokenizer, embedder, progress=progress)
-            held, copies = writer.store.counts().passages, copies + added
+            (one,) = writer.store.row(ONE_COPY, types=(int,))
+            copies = max(copies + 1, round(MARGIN * passages / one))
     return held
 
 

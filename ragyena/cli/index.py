@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,13 +32,6 @@ if TYPE_CHECKING:
     from ragyena.index.inspection import IndexStatus
 
 __all__ = ["app"]
-
-
-class Rerank(StrEnum):
-    """Values of ``--rerank``."""
-
-    none = "none"
-    reader = "reader"
 
 
 LISTED = 20
@@ -197,23 +189,29 @@ def search(
     ] = None,
     where: WhereOption = None,
     rerank: Annotated[
-        Rerank | None, typer.Option(help="Rank the passages by reading them (setting retriever.rerank).")
+        str | None,
+        typer.Option(
+            metavar="none|reader|MODEL",
+            help="Rank the passages by reading them, or by a cross-encoder: its folder or its name on the hub, from"
+            " which it is then downloaded (setting retriever.rerank).",
+        ),
     ] = None,
     pipeline: PipelineOption = None,
     cluster: ClusterOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show the passages that a question would retrieve."""
-    config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank and rerank.value})
+    config = configure(pipeline, {"retriever.top_k": top_k, "retriever.rerank": rerank})
     filters = parse_filters(where or [])
     with ExitStack() as stack:
         if config.retriever.rerank == "none" and config.retriever.langchain is None:
             opened = stack.enter_context(opened_index(cluster, index, config))
-            matches = opened.search(query, filters=filters)
+            matches, spelt = opened.search(query, filters=filters), opened.spelt(query)
             states = [opened.file_state(match.passage.document_id, match.passage.source) for match in matches]
         else:
             reading = stack.enter_context(opened_pipeline(cluster, index, config))
             matches = reading.search(query, filters=filters)
+            spelt = reading.spelt(query)
             states = [reading.file_state(match.passage.document_id, match.passage.source) for match in matches]
     matches = [
         replace(match, passage=replace(match.passage, source=source))
@@ -223,9 +221,15 @@ def search(
         from ragyena.schemas import match_json
 
         passages = [match_json(match, state).model_dump() for match, (_, state) in zip(matches, states, strict=True)]
-        values = {"query": query, "rerank": config.retriever.rerank, "passages": passages}
+        searched = {"query": query, "searched_for": spelt}
+        values = {**searched, "rerank": config.retriever.rerank, "passages": passages}
         emit_json({"schema": "ragyena.index.search/1", **values})
-    elif matches:
+        return
+    if spelt != query:
+        from ragyena.cli.views import spelt_view
+
+        output().print(spelt_view(spelt))
+    if matches:
         from ragyena.cli.views import passages_view
 
         output().print(passages_view(matches, [state for _, state in states]))

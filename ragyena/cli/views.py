@@ -15,7 +15,7 @@ from ragyena.cli.console import short_path
 from ragyena.cli.terminal import one_line, visible
 from ragyena.types import Answer, Citation, Evidence, FileState, PackingLog, ScoredPassage, place
 
-__all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "timings_line"]
+__all__ = ["answer_view", "evidence_view", "packing_view", "passages_view", "spelt_view", "timings_line"]
 
 EXCERPT = 300
 """Characters of a passage shown in a list."""
@@ -49,6 +49,11 @@ def timings_line(answer: Answer) -> str:
     count = len(answer.passages)
     plural = "" if count == 1 else "s"
     return f"{stages}; {count} passage{plural}, {answer.log.used_tokens:,} of {answer.log.context_tokens:,} tokens"
+
+
+def spelt_view(query: str) -> RenderableType:
+    """The query that was searched for, where it is not the one given."""
+    return _text(f"searched for: {query}", style="dim")
 
 
 def passages_view(passages: Sequence[ScoredPassage], states: Sequence[FileState | None] = ()) -> RenderableType:

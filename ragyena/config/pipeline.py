@@ -75,12 +75,22 @@ class RetrieverConfig(Strict):
     """Search for passages."""
 
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
-    """Dense (embeddings), lexical (BM25), or both fused by reciprocal rank."""
+    """Dense (embeddings), lexical (BM25), or both fused."""
+    fusion: Literal["convex", "rrf"] = "convex"
+    """How the two are fused: by a weighted sum of cosine and BM25 score, or by reciprocal rank."""
+    dense_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.7
+    """Weight of the cosine in ``convex``; the rest is that of the BM25 score as a share of the best one. Chosen on
+    training questions (docs/retrieval.md)."""
+    spelling: bool = True
+    """Take a misspelt word that no passage holds for the nearest word that one does."""
     top_k: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Passages to retrieve; 0 for as many as the context budget can hold."""
-    rerank: Literal["none", "reader"] = "none"
-    """Order of the passages of ``index search``: as the search ranks them, or as the reader does after reading them
-    (those that ``packer.context_tokens`` hold). ``ask`` and ``select`` read all they retrieve in any case."""
+    rerank: Annotated[str, Field(min_length=1)] = "none"
+    """Order of the passages of ``index search``: as the search ranks them (``none``), as the reader does after reading
+    those that ``packer.context_tokens`` hold (``reader``), or as a cross-encoder does, by its folder or its name on the
+    hub (none ships). ``ask`` and ``select`` read all they retrieve in any case."""
+    rerank_passages: Annotated[int, Field(ge=1, le=1000)] = 50
+    """The passages that a cross-encoder ranks; those after them keep their places."""
     candidates: Positive = 200
     """Passages taken from each of the dense and the lexical search before fusion (never fewer than the result)."""
     rrf_k: Positive = 60
@@ -114,9 +124,10 @@ class ReaderConfig(Strict):
     threshold: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
     """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
     was fitted with the reader's confidence."""
-    retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 6.0
+    retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 3.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
-    it to the reader alone. Passages that came from no search are not weighed."""
+    it to the reader alone. Reciprocal rank fusion, whose scores fall half as fast, wants twice as much. Passages that
+    came from no search are not weighed."""
     max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 48
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128

@@ -1,4 +1,4 @@
-"""Search of an open index: dense (vectors), lexical (BM25), and both fused by reciprocal rank.
+"""Search of an open index: dense (vectors), lexical (BM25), and both fused, by a weighted sum of scores or by rank.
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ import numpy.typing as npt
 from ragyena.config import RetrieverConfig
 from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
-from ragyena.index.bm25 import HEADER_WEIGHT, count_rows
+from ragyena.index.bm25 import HEADER_WEIGHT, count_rows, totals
+from ragyena.index.budget import LARGE, estimate_rows, parts
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
 from ragyena.index.unspaced import phrases, separate
@@ -35,9 +37,11 @@ __all__ = [
     "DenseView",
     "Ranking",
     "common_from",
+    "convex",
     "filter_condition",
     "filtered_passages",
     "fuse",
+    "fused",
     "lexical_search",
     "query_phrases",
     "rank",
@@ -61,6 +65,9 @@ COMMON = 0.1
 """A word in more than this part of all passages is left out while there are rarer ones."""
 LEAST_RARE = 2
 """...at least this many."""
+
+UNSEEN = 0.6
+"""The cosine of a passage that the dense search did not return, as a part of the lowest that it did."""
 
 STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
@@ -115,10 +122,7 @@ def rank(
         assert dense is not None and query_vector is not None
         by_vector = dense.search(store, query_vector, candidates, filters)
     by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
-    if config.mode == "hybrid":
-        ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=k)
-    else:
-        ranked = strictly_decreasing((by_vector or by_words)[:k])
+    ranked = fused(by_vector, by_words, config, most=k)
     return Ranking(ranked, dict(by_vector), dict(by_words))
 
 
@@ -217,13 +221,19 @@ def query_phrases(query: str) -> dict[str, list[str]]:
 
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    looked_up = query_phrases(query)
+    looked_up = {table: words for table, words in query_phrases(query).items() if words}
+    if count == 0:
+        return []
+    # Filters leave few rows to score, and of those all are wanted.
+    sizes = {table: 0 if filters else totals(store, table).rows for table in looked_up}
+    if max(sizes.values(), default=0) > LARGE:
+        return _within_budget(store, looked_up, sizes, count)
     statements, parameters = [], []
     for table, words in looked_up.items():
         if chosen := _chosen(store, table, words):
             statements.append(_bm25(table, filters))
             parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
-    if not statements or count == 0:
+    if not statements:
         return []
     if len(statements) == 1:
         statement = statements[0]
@@ -236,6 +246,35 @@ def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, s
     return store.rows(statement, [*parameters, count], types=(int, float))
 
 
+def _within_budget(
+    store: Store, looked_up: Mapping[str, Sequence[str]], sizes: Mapping[str, int], count: int
+) -> Matches:
+    """As ``lexical_search``, of an index so large that not all that matches can be scored."""
+    least, most = (f"(SELECT coalesce({end}(passage_id), 0) FROM passages)" for end in ("min", "max"))
+    first, last = store.row(f"SELECT {least}, {most}", types=(int, int))
+    sums: dict[int, float] = {}
+    for table, words in looked_up.items():
+        limit = common_from(sizes[table])
+        counts = [estimate_rows(store, table, word, first, last) for word in words]
+        held = dict(zip(words, counts))
+        chosen = rarest(words, counts, limit)
+        best: dict[int, float] = {}
+        if chosen:
+            plan = parts(chosen, [held[word] for word in chosen], partial(_count, store, table), count)
+            for expression, factor in plan:
+                statement = f"{_bm25(table, None)} ORDER BY score DESC, id LIMIT ?"
+                for passage_id, score in store.rows(statement, (expression, count), types=(int, float)):
+                    best[passage_id] = max(best.get(passage_id, 0.0), factor * score)
+        for passage_id, score in best.items():
+            sums[passage_id] = sums.get(passage_id, 0.0) + score
+    return sorted(sums.items(), key=lambda match: (-match[1], match[0]))[:count]
+
+
+def _count(store: Store, table: str, expression: str) -> int:
+    (count,) = store.row(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,), types=(int,))
+    return int(count)
+
+
 def _bm25(table: str, filters: Mapping[str, str] | None) -> str:
     within = f" AND rowid IN (SELECT passage_id FROM passages WHERE {filter_condition(filters)[0]})" if filters else ""
     score = f"-bm25({table}, {HEADER_WEIGHT}, 1.0)"
@@ -246,8 +285,7 @@ def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     """``words`` without those in too many passages, the rarest ones if they are too many."""
     if len(words) <= LEAST_RARE:
         return words
-    ((total,),) = store.rows(f"SELECT count(*) FROM {table}_docsize", types=(int,))
-    limit = common_from(total)
+    limit = common_from(totals(store, table).rows)
     return rarest(words, [count_rows(store, table, word, limit) for word in words], limit)
 
 
@@ -305,6 +343,36 @@ def filtered_passages(store: Store, filters: Mapping[str, str]) -> npt.NDArray[n
 
 
 # --- fusion ----------------------------------------------------------------------------------------------------
+
+
+def fused(by_vector: Matches, by_words: Matches, config: RetrieverConfig, *, most: int | None = None) -> Matches:
+    """The matches of a search, best first, ``most`` of them, with strictly decreasing scores. In a mode other than
+    hybrid one of the two is empty."""
+    if config.mode != "hybrid":
+        return strictly_decreasing((by_vector or by_words)[:most])
+    if config.fusion == "rrf":
+        return fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], config.rrf_k, most=most)
+    return convex(by_vector, by_words, config.dense_weight, most=most)
+
+
+def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: int | None = None) -> Matches:
+    """Convex combination (Bruch, Gai and Ingber 2022): ids with fused scores, best first, ``most`` of them.
+
+    An id scores ``dense_weight`` times its cosine and the rest times its BM25 score as a share of the best one. One
+    that the dense search did not return has ``UNSEEN`` of the lowest cosine returned, one without the words a BM25
+    score of 0. Equal ones by id. A ranking lists each id at most once.
+    """
+    cosines, scores = dict(by_vector), dict(by_words)
+    best = max(scores.values(), default=0.0)
+    lowest = min(cosines.values(), default=0.0)
+    unseen = lowest * UNSEEN if lowest > 0 else lowest
+    held = [*cosines, *(i for i in scores if i not in cosines)]
+    ids = np.array(held, np.int64)
+    sums = dense_weight * np.array([cosines.get(i, unseen) for i in held], np.float64)
+    if best > 0:
+        sums += (1 - dense_weight) * (np.array([scores.get(i, 0.0) for i in held], np.float64) / best)
+    first = np.lexsort((ids, -sums))[:most]
+    return strictly_decreasing([*zip(ids[first].tolist(), sums[first].tolist())])
 
 
 def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ from ragyena.index.listing import Origin, Page, list_files, origins
 from ragyena.index.manifest import MANIFEST_NAME, Manifest
 from ragyena.index.naming import named_document
 from ragyena.index.search import OPEN_TRIES, DenseView, filter_condition, rank, search
+from ragyena.index.spelling import corrections, counts_in, replaced
 from ragyena.index.storage import REBUILD
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import cited_at, moved_with_folder
@@ -38,6 +40,8 @@ from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
 __all__ = ["IndexView", "checked_query"]
+
+log = logging.getLogger(__name__)
 
 
 class IndexView:
@@ -94,6 +98,21 @@ class IndexView:
                 self._embedder = embedder
             return self._embedder
 
+    def use_embedder(self, embedder: Embedder) -> None:
+        """Embed with ``embedder`` from now on. Raises IndexMismatchError where it is not that of this index.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.use_embedder(index.embedder())
+        """
+        if embedder.fingerprint != self.manifest.embedder_fingerprint or embedder.dimension != self.manifest.dimension:
+            raise IndexMismatchError(
+                f"{self.folder} was made with '{self.manifest.embedder}', not with these weights of '{embedder.name}'",
+                hint=f"use the embedder it was made with, or {REBUILD}",
+            )
+        with self._turn:
+            self._embedder = embedder
+
     def search(
         self,
         query: str,
@@ -112,7 +131,7 @@ class IndexView:
             settings: Overrides for this call, such as ``{"retriever.mode": "lexical"}``.
 
         Returns:
-            Passages, best first, with strictly decreasing scores.
+            Passages, best first, with strictly decreasing scores. They are those of ``spelt(query)``.
 
         Raises:
             EmptyQuestionError: The query is empty.
@@ -173,6 +192,23 @@ class IndexView:
         """
         with self._turn, self.store.snapshot():
             yield
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """The query that ``search`` looks for: misspelt words that no passage holds are those that one does.
+
+        A word is taken for another where it has four Latin letters or more, is no English word that the reader knows,
+        and is one error away. With the setting ``retriever.spelling`` off, the query as it is.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.spelt("When was the irno brigde built?")
+            'When was the iron bridge built?'
+        """
+        query = replace_surrogates(query)
+        if not resolve(settings, self.settings).retriever.spelling:
+            return query
+        with self._turn:
+            return replaced(query, corrections(counts_in(self.store), query))
 
     def nearest(
         self, vector: npt.NDArray[np.float32], *, k: int, filters: Mapping[str, str] | None = None
@@ -348,7 +384,10 @@ class IndexView:
     def _looked_up(
         self, query: str, retriever: RetrieverConfig
     ) -> tuple[DenseView | None, str, npt.NDArray[np.float32] | None]:
-        """The vectors to search, where they are searched, the query, and its vector."""
+        """The vectors to search, where they are searched, the query to look for, and its vector."""
+        if retriever.spelling and (changes := corrections(counts_in(self.store), query)):
+            query = replaced(query, changes)
+            log.info("searched for: %s", query)
         if retriever.mode == "lexical":
             return None, query, None
         return self._open_dense(), query, self.embedder().embed_question(query)

@@ -22,6 +22,8 @@ from ragyena.model.inputs import ContextShape, ReaderInput
 from ragyena.model.layers import FeedForward, LayerNorm, Linear
 from ragyena.model.mixers import READER_MIXERS, check_mixers
 from ragyena.model.mixers.base import Selected, matrix_entries
+from ragyena.model.mixers.hyena import HyenaMixer
+from ragyena.model.rows import RowLayout, row_layout
 
 __all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores"]
 
@@ -92,9 +94,21 @@ class ReaderLayer(nn.Module):
         mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask, selected)
         return self._finish(question, mixed_q), self._finish(passages, mixed_p)
 
+    def forward_rows(
+        self,
+        question: Tensor,
+        rows: Tensor,
+        question_mask: Tensor,
+        layout: RowLayout,
+        selected: list[Selected] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """``forward`` with the passages' tokens as rows, for mixers that take them."""
+        mixed_q, mixed_p = cast(HyenaMixer, self.mixer).forward_rows(question, rows, question_mask, layout, selected)
+        return self._finish(question, mixed_q), self._finish(rows, mixed_p)
+
     def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
         x = self.mixer_norm(x + mixed)
-        return self.ffn_norm(x + self.ffn(x))
+        return self.ffn_norm(self.ffn.plus(x))
 
 
 class NullOfSpan(nn.Module):
@@ -181,10 +195,21 @@ class ReaderModel(nn.Module):
             if isinstance(module, Linear | LayerNorm):
                 module.to(dtype)
 
+    def prepare_cpu(self) -> None:
+        """Lay the matrices out for this CPU, once weights and dtype are what they will be."""
+        for module in self.modules():
+            if isinstance(module, Linear):
+                module.prepare_cpu()
+
     def encode(
         self, batch: ReaderInput, *, dtype: torch.dtype | None = None, layers: list[nn.Module] | None = None
     ) -> Encoded:
-        """The final states. ``dtype`` overrides that of the activations; ``layers`` are compiled stand-ins."""
+        """The final states. ``dtype`` overrides that of the activations; ``layers`` are compiled stand-ins.
+
+        On a CPU, where no gradient is wanted and the mixers allow it, padding is not computed.
+        """
+        if layers is None and self._takes_rows(batch):
+            return self._encode_rows(batch, dtype or self.dtype)
         for encoded in self.encode_layers(batch, dtype=dtype, layers=layers):
             last = encoded  # one layer's states at a time stay alive
         return last
@@ -212,8 +237,43 @@ class ReaderModel(nn.Module):
             question, passages = layer(question, passages, batch.question_mask, batch.token_mask, selected)
             yield Encoded(question, passages)
 
+    def _takes_rows(self, batch: ReaderInput) -> bool:
+        if batch.token_ids.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return False
+        mixers = [layer.mixer for layer in self.reader_layers]
+        return all(isinstance(mixer, HyenaMixer) and not mixer.context_channels for mixer in mixers)
+
+    def _encode_rows(self, batch: ReaderInput, dtype: torch.dtype) -> Encoded:
+        """``encode`` without padding: the same states at tokens, zero at padding."""
+        layout = row_layout(batch.token_mask)
+        question, rows = self._embed_question(batch, dtype), self._embed_rows(batch, layout, dtype)
+        for index, layer in enumerate(self.reader_layers):
+            selected = self._select_rows(index, rows, layout)
+            question, rows = layer.forward_rows(question, rows, batch.question_mask, layout, selected)
+        return Encoded(question, layout.passages(layout.clear_gaps(rows)))
+
+    def _embed_rows(self, batch: ReaderInput, layout: RowLayout, dtype: torch.dtype) -> Tensor:
+        """[T, D]: ``embed`` of the passages' tokens as rows."""
+        rows = self.word(layout.take(batch.token_ids)) + self.segment.weight[1]
+        rows = rows + self.slot_position.weight.index_select(0, layout.cells % batch.shape.slot)
+        if self.config.match_features:
+            rows = rows + layout.take(self.match_features(batch)).to(rows.dtype) @ self.match
+        return self.embedding_norm(rows.to(dtype))
+
+    def _select_rows(self, layer: int, rows_TD: Tensor, layout: RowLayout) -> list[Selected] | None:
+        """``_select`` for each context alone; never more tokens than there are."""
+        if layer not in self.config.selecting_layers:
+            return None
+        scores_T = self.evidence_scores(layer, rows_TD).index_fill(0, layout.gaps, NEVER)
+        selected = []
+        for first, end in layout.bounds:
+            score, place = scores_T[first:end].topk(min(self.config.selected_tokens[layer], end - first))
+            selected.append(Selected(rows_TD[first:end].index_select(0, place)[None], score[None]))
+        return selected
+
     def evidence_scores(self, layer: int, passages: Tensor) -> Tensor:
-        """[B, P, S] fp32 logits of each token being needed for the answer, from the states that enter ``layer``."""
+        """[B, P, S] fp32 logits of each token (or [T] of each row) being needed for the answer, from the states that
+        enter ``layer``."""
         head = cast(Linear, self.evidence[str(layer)])
         return head(passages).float()[..., 0]
 
@@ -229,12 +289,15 @@ class ReaderModel(nn.Module):
 
     def embed(self, batch: ReaderInput, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Word, segment and position embeddings, and match features: [B, Q, D] and [B, P, S, D]."""
-        shape, segment = batch.shape, self.segment.weight
-        question = self.word(batch.question_ids) + segment[0] + self.question_position.weight[: shape.question]
-        passages = self.word(batch.token_ids) + segment[1] + self.slot_position.weight[: shape.slot]
+        passages = self.word(batch.token_ids) + self.segment.weight[1]
+        passages = passages + self.slot_position.weight[: batch.shape.slot]
         if self.config.match_features:
             passages = passages + self.match_features(batch).to(passages.dtype) @ self.match
-        return self.embedding_norm(question.to(dtype)), self.embedding_norm(passages.to(dtype))
+        return self._embed_question(batch, dtype), self.embedding_norm(passages.to(dtype))
+
+    def _embed_question(self, batch: ReaderInput, dtype: torch.dtype) -> Tensor:
+        positions = self.question_position.weight[: batch.shape.question]
+        return self.embedding_norm((self.word(batch.question_ids) + self.segment.weight[0] + positions).to(dtype))
 
     def match_features(self, batch: ReaderInput) -> Tensor:
         """[B, P, S, M]: whether a token, weighted and not, and a pair of tokens, occur in the question."""

@@ -116,6 +116,7 @@ class SearchRequest(_Request):
 class SearchJson(_Reply):
     schema_: Literal["ragyena.index.search/1"] = Field(default="ragyena.index.search/1", alias="schema")
     query: str
+    searched_for: str
     passages: list[MatchJson]
 
 

@@ -1,29 +1,100 @@
-"""Reciprocal rank fusion."""
+"""Fusion of a dense and a lexical ranking: by a weighted sum of scores, and by reciprocal rank."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragyena.index.search import fuse, strictly_decreasing
+from ragyena.config import RetrieverConfig
+from ragyena.index.search import UNSEEN, convex, fuse, fused, strictly_decreasing
 
 ranking = st.lists(st.integers(1, 60), unique=True, max_size=40)
 rankings = st.lists(ranking, max_size=4)
 constant = st.integers(1, 1000)
 
 
+def matches(least: float, most: float) -> st.SearchStrategy[list[tuple[int, float]]]:
+    scored = st.dictionaries(st.integers(1, 60), st.floats(least, most), max_size=40)
+    return scored.map(lambda scores: sorted(scores.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+cosines, bm25 = matches(-1, 1), matches(0.001, 50)
+weight = st.floats(0, 1)
+
+
+# --- weighted sum
+
+
+def test_the_weighted_sum() -> None:
+    result = dict(convex([(7, 0.8), (8, 0.5)], [(8, 12.0), (9, 3.0)], 0.6))
+    assert result == pytest.approx({7: 0.6 * 0.8, 8: 0.6 * 0.5 + 0.4, 9: 0.6 * 0.5 * UNSEEN + 0.4 * 3 / 12})
+
+
+@given(cosines, bm25, weight)
+def test_every_match_once_with_strictly_decreasing_sums(
+    by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]], dense_weight: float
+) -> None:
+    result = convex(by_vector, by_words, dense_weight)
+    assert sorted(i for i, _ in result) == sorted({i for i, _ in by_vector} | {i for i, _ in by_words})
+    assert all(a > b for (_, a), (_, b) in pairwise(result))
+
+
+@given(cosines, bm25, st.floats(0.1, 0.9))
+def test_a_match_of_no_lower_scores_never_comes_behind(
+    by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]], dense_weight: float
+) -> None:
+    position = {i: at for at, (i, _) in enumerate(convex(by_vector, by_words, dense_weight))}
+    dense, lexical = dict(by_vector), dict(by_words)
+    for a in position:
+        for b in position:
+            # a small margin: sums of floats are rounded
+            if dense.get(a, -9.0) > dense.get(b, -9.0) + 1e-6 and lexical.get(a, 0.0) >= lexical.get(b, 0.0):
+                assert position[a] < position[b] or a not in dense or b not in dense
+
+
+@given(cosines, bm25, st.floats(0.1, 100))
+def test_the_unit_of_bm25_does_not_matter(
+    by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]], unit: float
+) -> None:
+    scaled = [(i, score * unit) for i, score in by_words]
+    assert dict(convex(by_vector, scaled, 0.5)) == pytest.approx(dict(convex(by_vector, by_words, 0.5)), abs=1e-9)
+
+
+@given(cosines, bm25)
+def test_one_ranking_alone_keeps_its_order(
+    by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]]
+) -> None:
+    assert [i for i, _ in convex(by_vector, [], 0.5)] == [i for i, _ in by_vector]
+    order = [i for i, _ in convex([], by_words, 0.5)]
+    scores = dict(by_words)
+    assert all(scores[a] >= scores[b] or scores[b] - scores[a] < 1e-9 for a, b in pairwise(order))
+
+
+def test_the_setting_chooses() -> None:
+    by_vector, by_words = [(1, 0.9), (2, 0.2)], [(2, 9.0), (3, 8.9)]
+    assert fused(by_vector, by_words, RetrieverConfig(fusion="rrf")) == fuse([[1, 2], [2, 3]], 60)
+    weighted = RetrieverConfig(dense_weight=1.0)
+    assert [i for i, _ in fused(by_vector, by_words, weighted)] == [1, 2, 3]
+    assert fused(by_vector, [], RetrieverConfig(mode="dense")) == by_vector
+    assert fused([], by_words, RetrieverConfig(mode="lexical")) == by_words
+
+
+# --- reciprocal rank
+
+
 def test_the_formula() -> None:
-    fused = dict(fuse([[7, 8], [8, 9]], 60))
-    assert fused == {8: 1 / 61 + 1 / 62, 7: 1 / 61, 9: 1 / 62}
+    result = dict(fuse([[7, 8], [8, 9]], 60))
+    assert result == {8: 1 / 61 + 1 / 62, 7: 1 / 61, 9: 1 / 62}
 
 
 @given(rankings, constant)
 def test_every_id_once_with_strictly_decreasing_scores(given_rankings: list[list[int]], k: int) -> None:
-    fused = fuse(given_rankings, k)
-    assert sorted(i for i, _ in fused) == sorted({i for r in given_rankings for i in r})
-    assert all(a > b for (_, a), (_, b) in pairwise(fused))
+    result = fuse(given_rankings, k)
+    assert sorted(i for i, _ in result) == sorted({i for r in given_rankings for i in r})
+    assert all(a > b for (_, a), (_, b) in pairwise(result))
 
 
 @given(rankings, constant)

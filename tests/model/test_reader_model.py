@@ -68,7 +68,7 @@ def change(model: ReaderModel, before: ReaderInput, after: ReaderInput) -> torch
 def test_a_passage_scope_layer_keeps_passages_apart(mixer: str, context_channels: int, boundary: str) -> None:
     model = awake(tiny(mixers=[mixer] * 2, context_channels=[context_channels] * 2, boundary=boundary))
     moved = change(model, contexts(), with_token(contexts(), 1, 5))
-    assert moved[1] > 0 and moved[0] == 0 and moved[2] == 0
+    assert moved[1] > 1e-3 and max(moved[0], moved[2]) < 1e-5  # a library's sums depend on how its buffers lie
 
 
 @pytest.mark.parametrize(

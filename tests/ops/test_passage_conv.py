@@ -1,4 +1,4 @@
-"""Convolution inside slots: two implementations of one definition."""
+"""Convolution inside slots: implementations of one definition."""
 
 from __future__ import annotations
 
@@ -29,10 +29,24 @@ def test_equals_the_definition_in_outputs_and_gradients(size: int, backend: str)
         assert (got.double() - want.double()).norm() <= 4e-6 * want.double().norm()
 
 
+@pytest.mark.parametrize("size", [*SIZES, 256])
+def test_grouped_matrices_equal_the_definition(size: int) -> None:
+    u, taps = torch.randn(3, size, 21), torch.randn(21, 2 * size - 1)
+    with torch.no_grad():
+        y = passage_conv(u, taps, backend="grouped")
+    expected = passage_conv_reference(u, taps)
+    assert (y.double() - expected).norm() <= 2e-6 * expected.norm()
+
+
+def test_grouped_matrices_refuse_to_lose_a_gradient() -> None:
+    with pytest.raises(MissingDependencyError, match="it has no gradient"):
+        passage_conv(torch.randn(1, 8, 2, requires_grad=True), torch.randn(2, 15), backend="grouped")
+
+
 def test_half_precision_stays_within_its_rounding() -> None:
     u, taps = torch.randn(4, 50, 8), torch.randn(8, 99)
     expected = passage_conv_reference(u, taps)
-    for backend in ("toeplitz", "fft"):
+    for backend in ("toeplitz", "grouped", "fft"):
         y = passage_conv(u.bfloat16(), taps, backend=backend)
         assert y.dtype == torch.bfloat16
         assert (y.double() - expected).norm() <= 6e-3 * expected.norm()

@@ -25,7 +25,8 @@ from ragyena.index.cluster.session import Remote, Session
 from ragyena.index.cluster.shard import LexicalQuery, OpenShard
 from ragyena.index.embedder import Embedder
 from ragyena.index.manifest import Manifest
-from ragyena.index.search import LEAST_RARE, common_from, fuse, query_phrases, rarest, strictly_decreasing
+from ragyena.index.search import LEAST_RARE, common_from, fused, query_phrases, rarest
+from ragyena.index.spelling import corrections, replaced
 from ragyena.index.storage import REBUILD
 from ragyena.index.view import checked_query
 from ragyena.settings import Overrides, resolve
@@ -134,6 +135,7 @@ class ShardedIndex:
             return []
         count = max(k, retriever.candidates)
         with self._turn:
+            query = self.spelt(query, settings=settings)
             if len(self._homes) > HOMES_MOST:
                 self._homes.clear()
             vector = None if retriever.mode == "lexical" else self.embedder().embed_question(query)
@@ -141,10 +143,7 @@ class ShardedIndex:
             answers = self._all("search", vector, lexical, count, filters)
             by_vector = _best([matches for matches, _ in answers], count)
             by_words = _best([matches for _, matches in answers], count)
-            if retriever.mode == "hybrid":
-                ranked = fuse([[i for i, _ in by_vector], [i for i, _ in by_words]], retriever.rrf_k, most=k)
-            else:
-                ranked = strictly_decreasing((by_vector or by_words)[:k])
+            ranked = fused(by_vector, by_words, retriever, most=k)
             for shard, matches in zip(self._shards, answers):
                 self._homes.update((("passage", i), shard) for part in matches for i, _ in part)
             passages = self._passages([i for i, _ in ranked])
@@ -154,6 +153,18 @@ class ShardedIndex:
             for i, score in ranked
             if i in passages
         ]
+
+    def spelt(self, query: str, *, settings: Overrides = None) -> str:
+        """As ``Index.spelt``."""
+        query, _ = checked_query(query, None)
+        if not resolve(settings, self.settings).retriever.spelling:
+            return query
+        with self._turn:
+            return replaced(query, corrections(self._held, query))
+
+    def _held(self, words: Sequence[str], most: int) -> dict[str, int]:
+        counts = self._counts("lexicon", [f'"{word}"' for word in words], most)
+        return {word: min(count, most) for word, count in zip(words, counts) if count}
 
     def neighbours(self, passage_id: int, distance: int) -> list[Passage]:
         """As ``Index.neighbours``."""

@@ -21,10 +21,11 @@ from ragyena.model.inputs import ContextShape
 from ragyena.model.layers import Linear, merge_heads, split_heads
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.base import ABSENT, Mixer, ReaderMixer, Selected, matrix_entries
+from ragyena.model.rows import RowLayout
 from ragyena.ops.backends import choose_backend
 from ragyena.ops.long_conv import long_conv
 from ragyena.ops.passage_conv import gated_passage_conv, passage_conv, triton_unavailable
-from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position
+from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position, short_gates_of_rows
 
 __all__ = ["HyenaMixer"]
 
@@ -142,6 +143,35 @@ class HyenaMixer(ReaderMixer):
         updated_q = self.out(mixed_q * gate_q + attended_q)
         return updated_q, updated_p.view_as(passages_BPSD)
 
+    def forward_rows(
+        self,
+        question_BQD: Tensor,
+        rows_TD: Tensor,
+        question_mask_BQ: Tensor,
+        layout: RowLayout,
+        selected: list[Selected] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """``forward`` for inference, where no channels have the scope of the context: passages as rows, and the
+        selected tokens of each context. Only the convolution is computed at padding."""
+        projected_q, projected_p = self.project(question_BQD), layout.clear_gaps(self.project(rows_TD))
+        gate_q, gated_q = short_gates_by_position(projected_q, self.short, question_mask_BQ)
+        gate_p, gated_p = short_gates_of_rows(projected_p, self.short)
+        mixed_q, mixed_p = _within_slots(self.passage_filter, gated_q, layout.slots(layout.clear_gaps(gated_p)))
+        sum_q, sum_p = mixed_q * gate_q, mixed_p.flatten(0, 1).index_select(0, layout.cells) * gate_p
+        keys_BQD, queries_q, queries_p = self.key(question_BQD), self.query(question_BQD), self.query(rows_TD)
+        for row, (first, end) in enumerate(layout.bounds):
+            key, value, mask = (
+                keys_BQD[row, None],
+                projected_q[row, None, :, 2 * self.width :],
+                question_mask_BQ[row, None],
+            )
+            if selected is not None:
+                key, value, mask = self._with_selected(key, value, mask, selected[row])
+            key, value = key[:, mask[0]], value[:, mask[0]]
+            sum_q[row] += self.question_attention(queries_q[row, None], key, value)[0]
+            sum_p[first:end] += self.question_attention(queries_p[None, first:end], key, value)[0]
+        return self.out(sum_q), self.out(sum_p)
+
     def _passage_backend(self, projected_p: Tensor) -> str:
         reason = triton_unavailable(projected_p, projected_p.shape[1])
         if self.context_channels:
@@ -248,12 +278,12 @@ class _QuestionAttention(nn.Module):
         self.heads = config.heads
         self.sink = nn.Parameter(torch.zeros(config.heads, config.width // config.heads))
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor) -> Tensor:
-        """query [B, T, D]; key, value [B, Q, D]; key_mask [B, Q] bool. Returns [B, T, D]."""
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        """query [B, T, D]; key, value [B, Q, D]; key_mask [B, Q] bool, None for all. Returns [B, T, D]."""
         sink = self.sink.to(key.dtype)[None, :, None].expand(query.shape[0], -1, -1, -1)
         keys = torch.cat([sink, split_heads(key, self.heads)], 2)
         values = torch.cat([torch.zeros_like(sink), split_heads(value, self.heads)], 2)
-        mask = F.pad(key_mask, (1, 0), value=True)[:, None, None, :]
+        mask = None if key_mask is None else F.pad(key_mask, (1, 0), value=True)[:, None, None, :]
         attended = F.scaled_dot_product_attention(split_heads(query, self.heads), keys, values, attn_mask=mask)
         return merge_heads(attended)
 

@@ -6,8 +6,9 @@ batch, L positions.
 Two layouts: ``passage_conv`` takes a position's channels contiguous, as a reader's layers have them, and
 ``gated_passage_conv`` a channel's positions, as ``long_conv`` does, with its gates.
 
-Backends: ``toeplitz`` multiplies by each channel's S x S Toeplitz matrix, ``fft`` needs S times less memory and is
-faster for long slots, ``triton`` (``gated_passage_conv`` alone) makes the matrix on chip and fuses the gates.
+Backends: ``toeplitz`` multiplies by each channel's S x S Toeplitz matrix, ``grouped`` by those of a few channels at a
+time, which a CPU's caches hold (no gradient), ``fft`` needs S times less memory and is faster for long slots,
+``triton`` (``gated_passage_conv`` alone) makes the matrix on chip and fuses the gates.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from ragyena.ops.passage_conv import triton_op
 
 __all__ = ["PassageConvBackend", "gated_passage_conv", "passage_conv", "toeplitz"]
 
-PassageConvBackend = Literal["auto", "toeplitz", "fft", "triton"]
+PassageConvBackend = Literal["auto", "toeplitz", "grouped", "fft", "triton"]
 
 _TOEPLITZ_MAX_SLOT = 512  # above it the S x S matrices cost more than they save
+_GROUP_ENTRIES = 1 << 19  # of the matrices made at once: about what a core's second cache holds
 
 
 def toeplitz(filter_CK: Tensor, slot_tokens: int) -> Tensor:
@@ -49,8 +51,16 @@ def passage_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: PassageConvBacken
     _, size, channels = u_NSC.shape
     if filter_CK.shape != (channels, 2 * size - 1):
         raise ValueError(f"filter of shape {tuple(filter_CK.shape)} for {channels} channels and slots of {size} tokens")
-    default = "toeplitz" if size <= _TOEPLITZ_MAX_SLOT else "fft"
-    if choose_backend("passage_conv", backend, ("toeplitz", "fft"), default) == "toeplitz":
+    needs_grad = torch.is_grad_enabled() and (u_NSC.requires_grad or filter_CK.requires_grad)
+    reason = "it has no gradient" if needs_grad else None
+    default = (
+        "fft" if size > _TOEPLITZ_MAX_SLOT else "toeplitz" if needs_grad or u_NSC.device.type != "cpu" else "grouped"
+    )
+    backends, unavailable = ("toeplitz", "grouped", "fft"), {"grouped": reason}
+    chosen = choose_backend("passage_conv", backend, backends, default, unavailable)
+    if chosen == "grouped":
+        return _grouped(u_NSC, filter_CK)
+    if chosen == "toeplitz":
         matrix_CSS = toeplitz(filter_CK.to(u_NSC.dtype), size)
         return torch.bmm(matrix_CSS, u_NSC.permute(2, 1, 0).contiguous()).permute(2, 1, 0).contiguous()
     length = 2 * size - 1
@@ -58,6 +68,23 @@ def passage_conv(u_NSC: Tensor, filter_CK: Tensor, *, backend: PassageConvBacken
     product = torch.fft.rfft(u_NSC.float(), n=length, dim=1) * spectrum
     y_NSC: Tensor = torch.fft.irfft(product, n=length, dim=1)[:, :size].to(u_NSC.dtype)
     return y_NSC
+
+
+def _grouped(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
+    """Products with the Toeplitz matrices of a few channels at a time: matrices of all channels would be written to
+    memory and read again, which takes longer than the products."""
+    slots, size, channels = u_NSC.shape
+    # Transposed as a matrix: a permutation of three dimensions is copied one value at a time.
+    u_CNS = u_NSC.reshape(slots * size, channels).t().contiguous().view(channels, slots, size)
+    taps_CK = filter_CK.to(u_NSC.dtype)
+    y_CNS = torch.empty_like(u_CNS)
+    step = max(1, _GROUP_ENTRIES // size**2)
+    for first in range(0, channels, step):
+        group = slice(first, first + step)
+        # Window s of a filter is filter[s:s + S]; reversed, row s holds filter[t - s + S - 1] in column t.
+        matrix_CST = taps_CK[group].unfold(1, size, 1).flip(1)
+        torch.bmm(u_CNS[group], matrix_CST, out=y_CNS[group])
+    return y_CNS.view(channels, slots * size).t().contiguous().view(slots, size, channels)
 
 
 def gated_passage_conv(

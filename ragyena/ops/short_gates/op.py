@@ -22,7 +22,14 @@ from ragyena.ops.backends import choose_backend, triton_unavailable
 from ragyena.ops.short_conv import short_conv
 from ragyena.ops.short_gates import triton_op
 
-__all__ = ["GatesBackend", "causal_gates", "causal_gates_backend", "short_gates", "short_gates_by_position"]
+__all__ = [
+    "GatesBackend",
+    "causal_gates",
+    "causal_gates_backend",
+    "short_gates",
+    "short_gates_by_position",
+    "short_gates_of_rows",
+]
 
 GatesBackend = Literal["auto", "torch", "triton"]
 
@@ -60,6 +67,17 @@ def short_gates_by_position(projected_NSC: Tensor, taps_3C: Tensor, mask_NS: Ten
     z[:, :-1].addcmul_(projected[:, 1:], taps[2])
     gate_in, gate_out, value = z.chunk(3, -1)
     return gate_out, gate_in * value * mask
+
+
+def short_gates_of_rows(projected_TC: Tensor, taps_3C: Tensor) -> tuple[Tensor, Tensor]:
+    """``short_gates`` for inference, as [T, D] each, of passages one after another with zero rows between
+    them, in which the product is not zero."""
+    taps = taps_3C.to(projected_TC.dtype)
+    z = projected_TC * taps[1]
+    z[1:].addcmul_(projected_TC[:-1], taps[0])
+    z[:-1].addcmul_(projected_TC[1:], taps[2])
+    gate_in, gate_out, value = z.chunk(3, -1)
+    return gate_out, gate_in * value
 
 
 def causal_gates(

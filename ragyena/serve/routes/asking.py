@@ -93,7 +93,8 @@ async def search(body: SearchRequest, serving: ServingDependency) -> Response:
         for match in served.pipeline.search(body.query, k=body.k, filters=body.filters, settings=settings):
             source, state = served.index.file_state(match.passage.document_id, match.passage.source)
             passages.append(match_json(replace(match, passage=replace(match.passage, source=source)), state))
-        return SearchJson(query=body.query, passages=passages)
+        spelt = served.pipeline.spelt(body.query, settings=settings)
+        return SearchJson(query=body.query, searched_for=spelt, passages=passages)
 
     return JsonReply(await serving.run(find))
 
