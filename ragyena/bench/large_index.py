@@ -2,8 +2,8 @@
 
 The prose is the demo corpus, copy after copy. Every copy but the first has names of its own in the place of names, and
 of the other words some are replaced by others of the corpus: so no two passages are nearly equal, and a name is as rare
-as in a real collection. Vectors are random ones from a seed: embedding so many passages would take an hour, and a
-search takes the same time whatever it finds.
+as in a real collection. Vectors are random ones from a seed: embedding so many passages would take an hour, and an
+exact search takes the same time whatever it finds.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ VARIED = 0.15
 """Part of the words of a copy that are replaced."""
 MARGIN = 1.02
 """So many times the passages wanted are aimed at: copies differ in length."""
+ONE_COPY = "SELECT count(*) FROM passages JOIN origins USING (document_id) WHERE origin LIKE '%, copy 0'"
 
 _WORD = re.compile(r"([A-Za-z]{2,})")
 _ONSETS = (*"bcdfghklmnprstvwz", "br", "dr", "gr", "pr", "st", "tr")
@@ -62,21 +63,21 @@ def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | 
     One that has as many already is left as it is. Raises what ``Index.create`` and ``Index.add`` raise.
     """
     progress = progress or Silent()
-    config = IndexConfig()
+    config = IndexConfig(vector_index="flat")  # random vectors have no clusters that another kind could learn
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     if not is_index(folder):
         create(folder, config, tokenizer)
     held = Manifest.read(folder).passages
     with Writer(folder) as writer:
         embedder = _SeededVectors(Embedder.open(config.embedder), seed)
-        copies = 0
+        copies = 1
         while held < passages:
+            documents = [doc for copy in range(copies) for doc in _copy(config, seed, copy)]
+            add(writer, gather(documents, (), folder), config, tokenizer, embedder, progress=progress)
+            held = writer.store.counts().passages
             # The first copy of the corpus, unchanged, says how many are needed.
-            added = max(1, round(MARGIN * (passages - held) / (held / copies))) if copies else 1
-            documents = [doc for copy in range(copies, copies + added) for doc in _copy(config, seed, copy)]
-            gathered = gather(documents, (), folder)
-            add(writer, gathered, config, tokenizer, embedder, progress=progress)
-            held, copies = writer.store.counts().passages, copies + added
+            (one,) = writer.store.row(ONE_COPY, types=(int,))
+            copies = max(copies + 1, round(MARGIN * passages / one))
     return held
 
 

@@ -52,6 +52,9 @@ SHORT = 0.4
 """Share of a passage up to which a section is short enough to share one."""
 
 _SPACE, _TEXT = re.compile(r"\s"), re.compile(r"\S")
+_PLAIN_SPACE = " \t\n\r"
+_JOINING = re.compile(r"[\x0b\x0c\x1c-\x1f\x85]")
+"""White space that some tokenizers take out, so that it joins what stands around it."""
 _INNER_BORDERS = (re.compile(r"[,;:，、；：)\]}»”—–][\"'”’]?\s+"), re.compile(r"\s+"), re.compile(r"[^\w\s]"))
 """Clause, word and punctuation borders inside a sentence."""
 
@@ -80,28 +83,34 @@ def split_encoded(
 ) -> tuple[list[Passage], list[Encoding]]:
     """The passages as ``split`` cuts them, and the tokens of each, encoded alone."""
     text = document.text
-    token_starts = _token_starts(text, tokenizer)
-    units = _units(document, token_starts, passage_tokens)
+    tokens = _tokens(text, tokenizer)
+    units = _units(document, tokens.starts.astype(np.int64), passage_tokens)
     ends = [*_choose(units, len(text), passage_tokens), len(text)]
     spans = [_trim(text, start, end) for start, end in pairwise(ends)]
-    fitted = _fit([(start, end) for start, end in spans if start < end], text, tokenizer, passage_tokens)
+    spans = [(start, end) for start, end in spans if start < end]
+    fitted = _cut_out(spans, text, tokens, passage_tokens) if tokenizer.cuts_at_words else None
+    if fitted is None:
+        fitted = _fit(spans, text, tokenizer, passage_tokens)
     return _passages(document, [(start, end) for start, end, _ in fitted]), [encoding for *_, encoding in fitted]
 
 
-def _token_starts(text: str, tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """Offsets at which tokens start. Encodes the text in parts cut at white space, where no tokenizer joins words, or
-    anywhere in a text that has none."""
+def _tokens(text: str, tokenizer: Tokenizer) -> Encoding:
+    """The tokens of a text. It is encoded in parts cut at white space, where no tokenizer joins words, or anywhere in a
+    text that has none."""
     bounds = [0]
     while bounds[-1] < len(text):
         most = min(bounds[-1] + 2 * ENCODE_CHARS, len(text))
         space = _SPACE.search(text, bounds[-1] + ENCODE_CHARS, most)
         bounds.append(space.start() if space else most)
-    starts = [np.empty(0, dtype=np.int64)]
+    none = np.empty(0, dtype=np.int32)
+    ids, starts, ends = [none], [none], [none]
     for first in range(0, len(bounds) - 1, ENCODE_PARTS):
         part = bounds[first : first + ENCODE_PARTS + 1]
-        encodings = tokenizer.encode_batch([text[start:end] for start, end in pairwise(part)])
-        starts += [encoding.starts.astype(np.int64) + bound for encoding, bound in zip(encodings, part)]
-    return np.concatenate(starts)
+        for encoding, bound in zip(tokenizer.encode_batch([text[start:end] for start, end in pairwise(part)]), part):
+            ids.append(encoding.ids)
+            starts.append(encoding.starts + np.int32(bound))
+            ends.append(encoding.ends + np.int32(bound))
+    return Encoding(np.concatenate(ids), np.concatenate(starts), np.concatenate(ends))
 
 
 def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
@@ -252,6 +261,30 @@ def _choose(units: Sequence[_Unit], length: int, limit: int) -> list[int]:
         i = origin[i]
         begins.append(starts[i])
     return begins[::-1]
+
+
+def _cut_out(
+    spans: Sequence[tuple[int, int]], text: str, tokens: Encoding, limit: int
+) -> list[tuple[int, int, Encoding]] | None:
+    """Spans with their tokens, out of those of the text: between white space, these are what encoding each alone gives.
+
+    None where a span begins or ends elsewhere, or has more than ``limit`` tokens."""
+    if _JOINING.search(text) or not all(
+        (start == 0 or text[start - 1] in _PLAIN_SPACE) and (end == len(text) or text[end] in _PLAIN_SPACE)
+        for start, end in spans
+    ):
+        return None
+    held = np.searchsorted(tokens.starts, np.array(spans, np.int64).reshape(-1, 2)).tolist()
+    if any(last - first > limit for first, last in held):
+        return None
+    return [
+        (
+            start,
+            end,
+            Encoding(tokens.ids[i:j], tokens.starts[i:j] - np.int32(start), tokens.ends[i:j] - np.int32(start)),
+        )
+        for (start, end), (i, j) in zip(spans, held, strict=True)
+    ]
 
 
 def _fit(spans: list[tuple[int, int]], text: str, tokenizer: Tokenizer, limit: int) -> list[tuple[int, int, Encoding]]:

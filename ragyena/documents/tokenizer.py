@@ -65,7 +65,9 @@ class Tokenizer:
         self._backend.no_truncation()
         self._backend.no_padding()
         self._backend.encode_special_tokens = True
-        self._words = WordPieces(self._pieces) if cuts_at_words(definition) else None
+        self.cuts_at_words = cuts_at_words(definition)
+        """True where what stands between white space is cut into tokens alike, whatever stands around it."""
+        self._words = WordPieces(self._pieces) if self.cuts_at_words else None
         self.definition = definition
         self.fingerprint = hashlib.sha256(definition).hexdigest()
         """sha256 of the tokenizer.json: two tokenizers with the same one cut every text alike."""

@@ -51,8 +51,8 @@ class Candidates(StoredCandidates):
             if wrong := set(map(type, column)) - {bytes, type(None)}:
                 raise self.damage(f"a value of type {wrong.pop().__name__} where there should be bytes")
         self.packing = PackingColumns(*columns[4:8])
-        origins = store.first_origins(self.document_ids)
-        self.sources = [origins.get(i, "") for i in self.document_ids]
+        self._origins = store.first_origins(self.document_ids)
+        self.sources = [self._origins.get(i, "") for i in self.document_ids]
         self._dense = list(map(ranking.dense_scores.get, self.passage_ids))
         self._lexical = list(map(ranking.lexical_scores.get, self.passage_ids))
         self._made: dict[int, ScoredPassage] = {}
@@ -79,7 +79,7 @@ class Candidates(StoredCandidates):
     def scored(self, positions: Sequence[int]) -> list[ScoredPassage]:
         unmade = [i for i in positions if i not in self._made]
         if unmade:
-            passages = self._store.passages([self.passage_ids[i] for i in unmade])
+            passages = self._store.passages([self.passage_ids[i] for i in unmade], self._origins)
             if len(passages) < len(unmade):
                 raise IndexCorruptError(
                     f"{self._store.path} no longer holds {len(unmade) - len(passages)} of the passages found",

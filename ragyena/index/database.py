@@ -104,6 +104,12 @@ class Database:
             self._limit()
             return self._db.execute(statement, parameters)
 
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run one statement that writes for each of many rows, as ``execute`` runs it for one."""
+        with storage_errors(self.path):
+            self._limit()
+            self._db.executemany(statement, rows)
+
     def rows(self, statement: str, parameters: Sequence[Any] = (), *, types: Types) -> list[tuple[Any, ...]]:
         """The rows of one SELECT, for the modules of this package: ``types`` has the type of each of its values, or the
         types it may have.

@@ -19,6 +19,7 @@ from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
 
 __all__ = [
     "DOCUMENT_COLUMNS",
+    "LARGEST",
     "PASSAGE_COLUMNS",
     "PASSAGE_ROW",
     "Source",

@@ -36,6 +36,8 @@ OWNER_NAME = "writer.pid"
 BUSY_SECONDS = 30.0
 """Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
+READ_CACHE_KB = 262_144
+"""Of a connection that reads: a long context takes some 16 MB of pages, and those of other questions should stay."""
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
 UPGRADE = "bring it to the present format, which embeds nothing again: ragyena index upgrade"
 
@@ -85,7 +87,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    db.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KB if writable else READ_CACHE_KB}")
     db.execute("PRAGMA foreign_keys = ON")
     # A file that something else has changed runs no code of its own, and is checked as it is read.
     db.execute("PRAGMA trusted_schema = OFF")

@@ -13,7 +13,8 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -26,6 +27,7 @@ from ragyena.errors import IndexCorruptError
 from ragyena.index.database import Database
 from ragyena.index.encoding import (
     DOCUMENT_COLUMNS,
+    LARGEST,
     PASSAGE_COLUMNS,
     PASSAGE_ROW,
     SOURCE_COLUMNS,
@@ -157,19 +159,40 @@ class Store(Database):
             return False
         offsets = byte_offsets(document.text, passages)
         halves = np.ascontiguousarray(vectors, dtype=np.float16)
-        tokenizer_id = None if packing is None else self.tokenizer_id(packing.fingerprint)
-        rows = [None] * len(passages) if packing is None else packing.rows
-        for p, (byte_start, byte_end), half, row in zip(passages, offsets, halves, rows, strict=True):
-            passage_id = self._inserted(
-                "INSERT INTO passages (document_id, start, end, byte_start, byte_end, line_start, line_end, page,"
-                " page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (document_id, *passage_row(p, byte_start, byte_end)),
+        first = self._next_passage_id()
+        ids = range(first, first + len(passages))
+        self.execute_many(
+            "INSERT INTO passages (passage_id, document_id, start, end, byte_start, byte_end, line_start, line_end,"
+            " page, page_label, heading_path, kind, table_header) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((i, document_id, *passage_row(p, *span)) for i, p, span in zip(ids, passages, offsets, strict=True)),
+        )
+        self.execute_many(
+            "INSERT INTO embeddings VALUES (?, ?)", ((i, half.tobytes()) for i, half in zip(ids, halves, strict=True))
+        )
+        if packing is not None:
+            tokenizer_id = self.tokenizer_id(packing.fingerprint)
+            self.execute_many(
+                "INSERT INTO packing VALUES (?, ?, ?, ?, ?, ?)",
+                ((i, tokenizer_id, *row) for i, row in zip(ids, packing.rows, strict=True)),
             )
-            self.execute("INSERT INTO embeddings VALUES (?, ?)", (passage_id, half.tobytes()))
-            if tokenizer_id is not None and row is not None:
-                self.put_packing(passage_id, tokenizer_id, row)
-            self.write_words(p, passage_id)
+        words: dict[str, list[tuple[int, str, str]]] = {table: [] for table in WORD_TABLES}
+        for i, passage in zip(ids, passages):
+            for table, texts in _words(passage).items():
+                words[table].append((i, *texts))
+        for table, rows in words.items():
+            self.execute_many(f"INSERT INTO {table} (rowid, header, text) VALUES (?, ?, ?)", rows)
         return True
+
+    def _next_passage_id(self) -> int:
+        """The id that AUTOINCREMENT gives the next passage: one that none ever had."""
+        (last,) = self.row(
+            "SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'passages'), 0),"
+            " coalesce((SELECT max(passage_id) FROM passages), 0))",
+            types=(int,),
+        )
+        if last >= LARGEST:
+            raise self.damage(f"its largest passage id is {last}")
+        return 1 + int(last)
 
     def tokenizer_id(self, fingerprint: str) -> int:
         """The id of a tokenizer, which is inserted where it is new."""
@@ -318,8 +341,11 @@ class Store(Database):
             )
         return self.decoded(read_document, rows)[0]
 
-    def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """The passages of these ids, in their order; ids that are not in the store are left out."""
+    def passages(self, ids: Sequence[int], origins: Mapping[int, str] | None = None) -> list[Passage]:
+        """The passages of these ids, in their order; ids that are not in the store are left out.
+
+        ``origins`` are the first origins of their documents, where they are known.
+        """
         columns = (
             "SELECT document_id, byte_start, byte_end, start, end, line_start, line_end, page, heading_path,"
             " passage_id, kind, table_header, page_label FROM passages"
@@ -330,7 +356,7 @@ class Store(Database):
         documents = self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str, bytes))
         named = {i: (title, metadata) for i, title, metadata, _ in documents}
         rows = [row for row in rows if row[0] in named]
-        origins = self.first_origins(held)
+        origins = self.first_origins(held) if origins is None else origins
         # Of a document no more is read than these passages: SQL would read the whole of a long one for each.
         texts = self.parts("documents", "text", [row[:3] for row in rows])
 
@@ -349,12 +375,19 @@ class Store(Database):
 
     def first_origins(self, document_ids: Iterable[int]) -> dict[int, str]:
         """The origin by which each document is named, as ``FIRST_ORIGIN``."""
-        columns = (
-            "SELECT document_id, missing_since IS NOT NULL, origin_id, origin"
-            " FROM origins JOIN sources USING (source_id)"
+        rows = self.select(
+            "SELECT document_id, origin FROM origins", set(document_ids), key="document_id", types=(int, str)
         )
-        rows = self.select(columns, set(document_ids), key="document_id", types=(int, int, int, str))
-        return {document_id: origin for document_id, *_, origin in sorted(rows, reverse=True)}
+        first = dict(rows)
+        if len(first) < len(rows):  # some have several
+            several = [document_id for document_id, count in Counter(i for i, _ in rows).items() if count > 1]
+            columns = (
+                "SELECT document_id, missing_since IS NOT NULL, origin_id, origin"
+                " FROM origins JOIN sources USING (source_id)"
+            )
+            found = self.select(columns, several, key="document_id", types=(int, int, int, str))
+            first |= {document_id: origin for document_id, *_, origin in sorted(found, reverse=True)}
+        return first
 
     def passages_of(self, document_id: int) -> list[Passage]:
         """All passages of a document in its order, whose text is read once."""
@@ -390,7 +423,12 @@ class Store(Database):
 
     def existing(self, ids: Sequence[int]) -> set[int]:
         """The subset of ``ids`` that are passages now."""
-        return {i for (i,) in self.select("SELECT passage_id FROM passages", ids, types=(int,))}
+        wanted = set(map(int, ids))
+        # Nearly always all are: counting them makes no value of Python for each.
+        counts = self.select("SELECT count(*) FROM passages", wanted, types=(int,))
+        if sum(count for (count,) in counts) == len(wanted):
+            return wanted
+        return {i for (i,) in self.select("SELECT passage_id FROM passages", wanted, types=(int,))}
 
     def select(
         self, columns: str, ids: Iterable[int], *, types: Types, key: str = "passage_id"

@@ -22,13 +22,18 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+from ragyena import recipes
+from ragyena.config import PackerConfig
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, RagyenaError
 from ragyena.index.embedder import BUNDLED, Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.rebuild import held_sources
 from ragyena.index.upgrade import upgrade
+from ragyena.reader.packing import pack
 
+TOKENIZER = Tokenizer.from_folder(recipes.asset("reader"))
 SECONDS = 30.0
 """A mutation that takes longer counts as a hang."""
 BATCH = 500
@@ -157,9 +162,10 @@ def _value(folder: Path, rng: random.Random) -> str:
         tables = [
             name
             for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            if name not in ("lexicon", "characters", "packing", "tokenizers")
+            if name not in ("lexicon", "characters")
         ]
-        table = rng.choice([*tables, "documents", "passages", "documents", "passages", "sources", "embeddings"])
+        often = ("documents", "passages", "documents", "passages", "sources", "embeddings", "packing", "packing")
+        table = rng.choice([*tables, *often])
         column = rng.choice([row[1] for row in db.execute(f"PRAGMA table_info({table})")])
         value = rng.choice(VALUES)
         some = f" WHERE rowid = {rng.randint(1, 5)}" if rng.random() < 0.6 and not table.endswith("_idx") else ""
@@ -335,10 +341,13 @@ def _search(index: Index) -> None:
             index.document(match.passage.document_id)
         for match in matches[:1]:
             index.neighbours(match.passage.passage_id, 2)
+        with index.reading():
+            candidates = index.candidates(query, k=20, filters=filters, settings={"retriever.mode": mode})
+            pack(query, candidates, TOKENIZER, PackerConfig(), max_question_tokens=64)
 
 
 def _repair(folder: Path) -> None:
-    report = verify(folder, repair=True)
+    report = verify(folder, repair=True, tokenizer=TOKENIZER)
     if report.repaired:
         assert report.sound, report
         _opened(folder, _search)
