@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from ragyena.bench.figures import Benchmark, Figure, benchmark, device_suffix, milliseconds
 from ragyena.bench.figures import seconds as seconds_of
+from ragyena.bench.roofline import roofline, share_of_peak
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
 from ragyena.eval import machine
@@ -97,10 +98,15 @@ def bench_reader(
                     times[name, length] = run.milliseconds
                     backends |= run.backends
                     measured = _figures(label, model.config, length, run, times)
+                    if device == "cpu":
+                        work = model.flops(shape) * shape.tokens
+                        measured.append(share_of_peak(label, work, run.milliseconds / 1e3, dtype))
                     figures += measured
                     say(f"{label}: " + "; ".join(str(figure).removeprefix(f"{label}: ") for figure in measured))
             if label in failures:
                 say(f"{label}: FAILED, {failures[label]}")
+    if device == "cpu" and figures:
+        figures += roofline(dtype)
     return benchmark(
         "-".join(["reader", *(["compiled"] if compiled else []), device_suffix(device)]),
         figures,
@@ -186,6 +192,8 @@ class _Prefill:
 def _prefill(model: ReaderModel, shape: ContextShape, device: str, dtype: torch.dtype, compiled: bool) -> _Prefill:
     model = model.to(device).eval().requires_grad_(False)
     model.prepare_inference(dtype)
+    if device == "cpu":
+        model.prepare_cpu()
     batch = _random_context(model.config, shape, device)
     layers = compiled_layers(model.layers) if compiled else None
     attention = _FastestAttention()

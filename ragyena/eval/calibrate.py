@@ -22,16 +22,21 @@ from ragyena.errors import DataError, UsageError
 from ragyena.eval.document_scores import score
 from ragyena.eval.documents import evidence_packed, freeze_documents, packed_contexts
 from ragyena.eval.journal import write_text
-from ragyena.model.confidence import FEATURES, save_calibration
+from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibration
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader, Reading
 from ragyena.readers import is_reader_name, reader_folder
-from ragyena.types import Context, Progress, ScoredPassage
+from ragyena.types import Context, Passage, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
 
+_OWN, _PACKED, _PASSAGES = "own document", "end to end", "own passages"
 _BATCH = 32  # questions read between two lines of progress
+_MOST_ALONE = 3  # passages with the evidence of a question
+_MISSING = 0.25
+"""Fraction of questions without an answer that is fitted for: about that of questions that people ask of documents,
+those whose evidence is not packed included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,9 @@ class CalibrationData:
     """The most questions that are asked on their own document, as many of each kind as there are; 0 for all."""
     packed: int = 300
     """The most that are asked end to end."""
+    passages: int = 0
+    """The most that are asked on the passages with their evidence alone, or with what nearly answers them; a half of
+    them have no answer, as far as there are so many."""
 
 
 class _Kept(Strict):
@@ -98,11 +106,18 @@ def recalibrate(
         [row.right for row in rows],
         [row.missing for row in rows],
         [row.source for row in rows],
+        missing_share=_MISSING,
     )
     _check(examples)
-    fit = fit_calibration(examples, {"contexts": "questions on documents, each alone and end to end"})
+    fit = fit_calibration(examples, {"contexts": _described(rows), "missing_share": _MISSING})
     path = save_calibration(reader_folder(settings.reader.checkpoint), fit.calibration) if write else None
     return Recalibrated(fit, score_sources(reader.calibration, examples), path)
+
+
+def _described(rows: Sequence[_Kept]) -> dict[str, int]:
+    """The number of questions by what they were asked on."""
+    ways = (_OWN, _PACKED, _PASSAGES)
+    return {way: count for way in ways if (count := sum(row.id.endswith(f" {way}") for row in rows))}
 
 
 def _check(examples: Examples) -> None:
@@ -119,7 +134,7 @@ def _check(examples: Examples) -> None:
 def _read_kept(path: Path) -> list[_Kept]:
     problems: list[str] = []
     rows = [row for _, row in valid_rows([str(path)], _Kept, problems)]
-    if problems or any(row.features.keys() != set(FEATURES) for row in rows):
+    if problems or any(row.features.keys() != {*FEATURES, *FEATURES_OF_TEXT} for row in rows):
         raise DataError(
             f"{path} holds no readings of this version: {problems[0] if problems else 'other features'}",
             hint="delete it, and read again",
@@ -137,11 +152,17 @@ def _read(reader: Reader, data: CalibrationData, settings: PipelineConfig, progr
     loaded = load_documents(given)
     alone = _of_each_kind(loaded.questions, data.limit, seed=0)
     packed = _of_each_kind(loaded.questions, data.packed, seed=1) if data.packed else []
-    rows = _readings(reader, alone, _alone(alone, loaded, reader, settings), progress, "own document")
+    rows = _readings(reader, alone, _alone(alone, loaded, reader, settings), progress, _OWN)
     if packed:
         frozen = freeze_documents(replace(given, questions=tuple(packed)), settings, progress)
         contexts = packed_contexts(packed, frozen, reader.tokenizer, settings)
-        rows += _readings(reader, packed, contexts, progress, "end to end")
+        rows += _readings(reader, packed, contexts, progress, _PACKED)
+    if data.passages:
+        some = _in_halves(loaded.questions, data.passages)
+        chosen = [(row, own) for row in some if (own := _own_passages(row, loaded, reader, settings))]
+        rows += _readings(
+            reader, [row for row, _ in chosen], _of_passages(chosen, reader, settings), progress, _PASSAGES
+        )
     return rows
 
 
@@ -172,6 +193,38 @@ def _alone(
         passages = split(loaded.documents[row.document_id], reader.tokenizer, settings.index.passage_tokens)
         passages = [replace(passage, source=row.document_id) for passage in passages]
         candidates = [ScoredPassage(passage, 1 - place / len(passages)) for place, passage in enumerate(passages)]
+        limit = settings.reader.max_question_tokens
+        yield pack(row.question, candidates, reader.tokenizer, packer, max_question_tokens=limit)
+
+
+def _in_halves(rows: Sequence[DocumentQuestion], limit: int) -> list[DocumentQuestion]:
+    """At most ``limit`` questions, half of them without an answer but with what nearly is one."""
+    missing = [row for row in rows if row.answer_type == "none" and row.near]
+    known = [row for row in rows if row.answer_type != "none"]
+    half = _of_each_kind(missing, limit // 2, seed=2)
+    return [*half, *_of_each_kind(known, limit - len(half), seed=3)]
+
+
+def _own_passages(
+    row: DocumentQuestion, loaded: LoadedDocuments, reader: Reader, settings: PipelineConfig
+) -> list[Passage]:
+    """The passages that hold most of a place of the evidence, or of what nearly answers the question; none where these
+    are many."""
+    places = (*row.evidence, *row.spans) or row.near
+    own = [
+        replace(passage, source=row.document_id)
+        for passage in split(loaded.documents[row.document_id], reader.tokenizer, settings.index.passage_tokens)
+        if any(min(end, passage.end) - max(start, passage.start) > 0.5 * (end - start) for start, end in places)
+    ]
+    return own if len(own) <= _MOST_ALONE else []
+
+
+def _of_passages(
+    chosen: Sequence[tuple[DocumentQuestion, Sequence[Passage]]], reader: Reader, settings: PipelineConfig
+) -> Iterator[Context]:
+    packer = settings.packer.model_copy(update={"near_duplicate": 1.0, "order": "document"})
+    for row, own in chosen:
+        candidates = [ScoredPassage(passage, 1 - place / len(own)) for place, passage in enumerate(own)]
         limit = settings.reader.max_question_tokens
         yield pack(row.question, candidates, reader.tokenizer, packer, max_question_tokens=limit)
 

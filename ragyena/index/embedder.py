@@ -26,7 +26,16 @@ from ragyena.errors import ConfigError, MissingDependencyError
 from ragyena.files import expanded
 from ragyena.types import Passage, ScoredPassage
 
-__all__ = ["BUNDLED", "BUNDLED_SHA256", "Embedder", "Reranker", "bundled_folder", "embedding_text", "weights_sha256"]
+__all__ = [
+    "BUNDLED",
+    "BUNDLED_SHA256",
+    "Embedder",
+    "Reranker",
+    "bundled_folder",
+    "cpu_dtype",
+    "embedding_text",
+    "weights_sha256",
+]
 
 BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -89,9 +98,9 @@ class _Library(Embedder):
 
 
 class _Bundled(Embedder):
-    """The bundled MiniLM. Many texts go through sentence-transformers, in half precision on a GPU, in bfloat16 on a CPU
-    that has it; few, and so every question, through the same layers in ``minilm.py``, ready before that library would
-    be imported."""
+    """The bundled MiniLM. Many texts go through sentence-transformers in half precision on a GPU; on a CPU, and a
+    question always, through the same layers in ``minilm.py``: ready before that library would be imported, and for many
+    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that."""
 
     name = BUNDLED
     fingerprint = BUNDLED_SHA256
@@ -113,7 +122,7 @@ class _Bundled(Embedder):
             self._check()
             if len(texts) > FEW:
                 if self._large is None:
-                    self._large = _load(str(self._folder), self.name, dtype=_fast_dtype())
+                    self._large = self._for_many()
                 return _encode(self._large, texts, self.dimension, on_progress)
         result = np.empty((len(texts), self.dimension), np.float32)
         for i, text in enumerate(texts):
@@ -125,6 +134,15 @@ class _Bundled(Embedder):
     def embed_question(self, question: str) -> FloatArray:
         vector: FloatArray = self._small.encode([question], batch_size=1)[0]
         return vector
+
+    def _for_many(self) -> Any:
+        import torch
+
+        if _device() != "cpu" or not torch._C._has_mkldnn:
+            return _load(str(self._folder), self.name, dtype=_fast_dtype())
+        dtype = cpu_dtype()
+        log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
+        return self._small.prepared_for_cpu(dtype)
 
     def _check(self) -> None:
         if not self._checked and weights_sha256() != BUNDLED_SHA256:
@@ -232,16 +250,21 @@ def weights_sha256() -> str:
 def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Callable[[int], None] | None) -> FloatArray:
     """Texts of about one length go together, longest and shortest chunks in turns: after any part of the texts the time
     that the rest will take can be told."""
-    batch, many = (sizes[model.device.type] for sizes in (BATCH, CHUNK))
+    from ragyena.index.minilm import MiniLM
+
+    ours = isinstance(model, MiniLM)
+    batch, many = (sizes["cpu" if ours else model.device.type] for sizes in (BATCH, CHUNK))
     result = np.empty((len(texts), dimension), np.float32)
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     chunks = [order[first : first + many] for first in range(0, len(order), many)]
     for turn in range(len(chunks)):
         chunk = chunks[turn // 2 if turn % 2 == 0 else -1 - turn // 2]
-        encoded = model.encode(
-            [texts[i] for i in chunk], batch_size=batch, show_progress_bar=False, convert_to_tensor=True
-        )
-        vectors = encoded.float().cpu().numpy()
+        some = [texts[i] for i in chunk]
+        if ours:
+            vectors = model.encode(some, batch_size=batch)
+        else:
+            encoded = model.encode(some, batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
+            vectors = encoded.float().cpu().numpy()
         result[chunk] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         if on_progress is not None:
             on_progress(len(chunk))
@@ -291,6 +314,13 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def cpu_dtype() -> Any:
+    """The type in which the bundled model embeds many texts on a CPU."""
+    import torch
+
+    return _fast_dtype() or torch.float32
 
 
 def _fast_dtype() -> Any:

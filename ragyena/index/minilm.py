@@ -9,6 +9,7 @@ Legend: B texts, T tokens, D width, H heads.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,17 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-__all__ = ["MAX_TOKENS", "MiniLM", "MiniLMNetwork"]
+__all__ = ["MATRIX_WEIGHTS", "MAX_TOKENS", "MiniLM", "MiniLMNetwork"]
 
 LAYERS = 6
 HEADS = 12
 WIDTH = 384
 EPSILON = 1e-12
+MATRIX_WEIGHTS = LAYERS * 12 * WIDTH**2
+"""Entries of all matrices that each token is multiplied by."""
 MAX_TOKENS = 256
 """Longer texts are cut here, their two marks included, as sentence-transformers does with this model."""
+_ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
 
 
 class MiniLMNetwork:
@@ -35,6 +39,22 @@ class MiniLMNetwork:
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         """``weights`` of a BERT-layout model.safetensors, six layers of width 384."""
         self._weights = weights
+        self._laid_out: dict[str, Tensor] = {}
+
+    def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLMNetwork:
+        """The same network in ``dtype``, its matrices in the layout of oneDNN, which also computes what follows a
+        product. The three maps of an attention become one."""
+        weights = {key: value.to(dtype) for key, value in self._weights.items() if value.is_floating_point()}
+        network = MiniLMNetwork(weights)
+        for layer in range(LAYERS):
+            name = f"encoder.layer.{layer}."
+            for part in ("weight", "bias"):
+                maps = [weights[f"{name}attention.self.{one}.{part}"] for one in ("query", "key", "value")]
+                weights[f"{name}attention.self.all.{part}"] = torch.cat(maps)
+            for matrix in ("attention.self.all", "attention.output.dense", "intermediate.dense", "output.dense"):
+                key = f"{name}{matrix}."
+                network._laid_out[key] = torch.ops.mkldnn._reorder_linear_weight(weights[f"{key}weight"], _ROWS)
+        return network
 
     @torch.inference_mode()
     def embed(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -56,16 +76,34 @@ class MiniLMNetwork:
         return self._norm(words_BTD + positions_TD + kind_D, "embeddings.LayerNorm.")
 
     def _layer(self, x_BTD: Tensor, visible: Tensor | None, name: str) -> Tensor:
-        q, k, v = (
-            self._linear(x_BTD, f"{name}attention.self.{part}.").view(*x_BTD.shape[:2], HEADS, -1).transpose(1, 2)
-            for part in ("query", "key", "value")
-        )
+        q, k, v = (part.view(*x_BTD.shape[:2], HEADS, -1).transpose(1, 2) for part in self._attention_maps(x_BTD, name))
         mixed_BTD = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
         x_BTD = self._norm(
-            x_BTD + self._linear(mixed_BTD, f"{name}attention.output.dense."), f"{name}attention.output.LayerNorm."
+            self._plus(mixed_BTD, x_BTD, f"{name}attention.output.dense."), f"{name}attention.output.LayerNorm."
         )
-        inner = F.gelu(self._linear(x_BTD, f"{name}intermediate.dense."))
-        return self._norm(x_BTD + self._linear(inner, f"{name}output.dense."), f"{name}output.LayerNorm.")
+        inner = self._gelu(x_BTD, f"{name}intermediate.dense.")
+        return self._norm(self._plus(inner, x_BTD, f"{name}output.dense."), f"{name}output.LayerNorm.")
+
+    def _attention_maps(self, x: Tensor, name: str) -> tuple[Tensor, ...]:
+        if self._laid_out:
+            return self._onednn(x, f"{name}attention.self.all.", "none").chunk(3, -1)
+        return tuple(self._linear(x, f"{name}attention.self.{part}.") for part in ("query", "key", "value"))
+
+    def _gelu(self, x: Tensor, name: str) -> Tensor:
+        return self._onednn(x, name, "gelu") if self._laid_out else F.gelu(self._linear(x, name))
+
+    def _plus(self, x: Tensor, other: Tensor, name: str) -> Tensor:
+        """The linear map of ``x``, plus ``other``."""
+        if not self._laid_out:
+            return other + self._linear(x, name)
+        bias = self._weights[f"{name}bias"]
+        y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._laid_out[name], bias, "add")
+        return y
+
+    def _onednn(self, x: Tensor, name: str, then: str) -> Tensor:
+        bias = self._weights[f"{name}bias"]
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out[name], bias, then, [], "none")
+        return y
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return F.linear(x, self._weights[f"{name}weight"], self._weights[f"{name}bias"])
@@ -85,6 +123,12 @@ class MiniLM:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
+
+    def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLM:
+        """The same encoder for many texts on this CPU."""
+        other = copy(self)
+        other._network = self._network.prepared_for_cpu(dtype)
+        return other
 
     def encode(self, texts: Sequence[str], *, batch_size: int) -> npt.NDArray[np.float32]:
         """float32 [N, D], unit length; texts of like length should follow one another."""

@@ -21,8 +21,8 @@ from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.checkpoint import weights_digest
 from ragyena.parsing import MalformedError, read_json
 
-__all__ = ["CALIBRATION_FILE", "FEATURES", "INTERCEPT", "Calibration", "Form", "features_of", "load_calibration"]
-__all__ += ["save_calibration"]
+__all__ = ["CALIBRATION_FILE", "FEATURES", "FEATURES_OF_TEXT", "INTERCEPT", "Calibration", "Form", "features_of"]
+__all__ += ["load_calibration", "save_calibration"]
 
 CALIBRATION_FILE = "calibration.json"
 Form = Literal["span", "list", "written"]
@@ -30,10 +30,15 @@ Form = Literal["span", "list", "written"]
 
 INTERCEPT = "intercept"
 FEATURES = ("answer", "null", "margin", "length", "list", "written", "written_answer", "written_null")
-"""``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``margin``: by how much
+"""Of every reading.
+
+``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``margin``: by how much
 the best span's log probability exceeds that of the next. ``length``: the logarithm of the best span's tokens. ``list``,
 ``written``: 1 for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for
 others; ``margin`` and ``length`` are 0 for it."""
+FEATURES_OF_TEXT = ("score", "covered", "asked")
+"""Of a reading whose text is at hand, too: ``score``, the mean of the start and end score of the best span, before the
+softmax and without the retriever's weight; ``covered``, ``asked``: ``ragyena.reader.wording``."""
 _RAREST = 1e-5  # beyond it probabilities say no more about an answer being right
 _WIDEST = 12.0  # of a margin
 _LARGEST_FILE = 1_000_000
@@ -64,6 +69,8 @@ class Calibration(Strict):
     """The weights of both probabilities, and the threshold that was fitted with them. The defaults are those of a
     reader that was never calibrated: the probabilities that its scores give."""
 
+    format: Literal[1, 2] = 2
+    """Of the file: 2 may have the features of the text, too. Files of format 1 do not name theirs."""
     right: Mapping[str, FiniteFloat] = {"answer": 1.0}
     """By feature; of the logit of the answer being right."""
     no_answer: Mapping[str, FiniteFloat] = {"null": 1.0}
@@ -76,8 +83,9 @@ class Calibration(Strict):
     @field_validator("right", "no_answer")
     @classmethod
     def _known(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
-        if unknown := sorted(weights.keys() - {INTERCEPT, *FEATURES}):
-            raise ValueError(f"unknown features: {', '.join(unknown)}; known: {INTERCEPT}, {', '.join(FEATURES)}")
+        if unknown := sorted(weights.keys() - {INTERCEPT, *FEATURES, *FEATURES_OF_TEXT}):
+            known = ", ".join((INTERCEPT, *FEATURES, *FEATURES_OF_TEXT))
+            raise ValueError(f"unknown features: {', '.join(unknown)}; known: {known}")
         return weights
 
     def confidence(self, features: Mapping[str, float]) -> float:
@@ -114,7 +122,7 @@ def load_calibration(folder: Path) -> Calibration:
     if values.pop("weights_sha256", None) != weights_digest(folder):
         raise CheckpointError(f"{path} was fitted to other weights than those beside it", hint=hint)
     try:
-        return parse(Calibration, values, source=str(path))
+        return parse(Calibration, {"format": 1, **values}, source=str(path))
     except ConfigError as error:
         raise CheckpointError(error.message, hint=hint) from error
 

@@ -31,16 +31,23 @@ _SUBSETS: tuple[tuple[str, ...], ...] = (
     ("answer", "null", "margin", "list", "written", "written_answer"),
     ("answer", "null", "margin", "length", "list", "written", "written_answer"),
     FEATURES,
+    ("answer", "null", "margin", "list", "written", "written_answer", "score"),
+    ("answer", "null", "margin", "list", "written", "written_answer", "written_null", "score", "covered", "asked"),
+    (*FEATURES, "score", "covered", "asked"),
 )
-_PENALTIES = (0.3, 3.0, 30.0)
-"""Weight of the squared weights against the summed log loss of a hundred questions."""
+"""Those of which a feature is not known of all examples are left out."""
+_PENALTIES = (0.3, 1.0, 3.0, 10.0)
+"""Weight of the squared weights of the standardised features against the summed log loss of a hundred questions."""
 _THRESHOLDS = np.arange(1, 61) / 100
-_AS_GOOD = 0.005
-"""Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest is
-taken, since a wrong answer costs more than none."""
+_AS_GOOD = 0.01
+"""Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest of these
+is taken that withholds few enough, since a wrong answer costs more than none."""
+_MOST_WITHHELD = 0.2
+"""Of the answerable questions, by a threshold that is taken though another makes more right decisions."""
 LEAST_OF_A_SOURCE = 10
 """Questions that a source needs to be left out."""
 _STEPS = 50
+_LEAST_VARIANCE = 1e-3  # of a feature that hardly varies, so that it is penalised all the same
 
 Floats = npt.NDArray[np.float64]
 
@@ -57,6 +64,18 @@ class Examples:
     """True where what was read holds no answer."""
     source: Sequence[str]
     """The kind of documents that each is of: kinds are left out in turn."""
+    missing_share: float | None = None
+    """The fraction of questions without an answer to fit for: those that have one, and those that have none, weigh
+    accordingly. None for the fraction that they are."""
+
+    @property
+    def weights(self) -> Floats:
+        """[N] of the examples, one on average."""
+        missing = np.asarray(self.missing, bool)
+        if self.missing_share is None or missing.all() or not missing.any():
+            return np.ones(len(missing))
+        share = self.missing_share / missing.mean(), (1 - self.missing_share) / (~missing).mean()
+        return np.asarray(np.where(missing, *share), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +150,7 @@ def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) 
     forms = {"right": _best(examples, right, source), "no_answer": _best(examples, missing, source)}
     left_out = {name: _left_out(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
     weights = {name: _fitted(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
-    threshold = _threshold(left_out["right"], right, missing, source)
+    threshold = _threshold(left_out["right"], right, missing, source, examples.weights)
     pooled = {name: _sigmoid(forms[name].columns(examples) @ w) for name, w in weights.items()}
     scores = [_scores(p["right"], p["no_answer"], right, missing, source, threshold) for p in (left_out, pooled)]
     fitted = {
@@ -168,12 +187,15 @@ def _pairs(forms: Mapping[str, _Form], right: Any, missing: Any) -> Iterator[tup
 
 def _best(examples: Examples, truth: npt.NDArray[np.bool_], source: npt.NDArray[Any]) -> _Form:
     """The form of the least log loss on sources left out, averaged over them; the simpler of equals."""
-    forms = [_Form(*form) for form in product(_SUBSETS, sorted(_PENALTIES, reverse=True), (False, True))]
+    known = set.intersection(*(set(one) for one in examples.features))
+    subsets = [subset for subset in _SUBSETS if known.issuperset(subset)]
+    forms = [_Form(*form) for form in product(subsets, sorted(_PENALTIES, reverse=True), (False, True))]
     losses = []
     for form in forms:
         p = np.clip(_left_out(examples, form, truth, source), 1e-6, 1 - 1e-6)
         loss = -np.where(truth, np.log(p), np.log(1 - p))
-        losses.append(np.mean([loss[source == name].mean() for name in np.unique(source)]))
+        of_sources = [source == name for name in np.unique(source)]
+        losses.append(np.mean([np.average(loss[own], weights=examples.weights[own]) for own in of_sources]))
     return forms[int(np.argmin(np.round(losses, 4)))]
 
 
@@ -182,27 +204,31 @@ def _left_out(examples: Examples, form: _Form, truth: npt.NDArray[np.bool_], sou
     columns, result = form.columns(examples), np.zeros(len(source))
     for name in np.unique(source):
         others = source != name
-        w = _logistic_regression(columns[others], truth[others], _weighted(source[others], form), form.penalty)
+        weight = _weighted(source[others], form, examples.weights[others])
+        w = _logistic_regression(columns[others], truth[others], weight, form.penalty)
         result[~others] = _sigmoid(columns[~others] @ w)
     return result
 
 
 def _fitted(examples: Examples, form: _Form, truth: npt.NDArray[np.bool_], source: npt.NDArray[Any]) -> Floats:
-    return _logistic_regression(form.columns(examples), truth, _weighted(source, form), form.penalty)
+    weight = _weighted(source, form, examples.weights)
+    return _logistic_regression(form.columns(examples), truth, weight, form.penalty)
 
 
-def _weighted(source: npt.NDArray[Any], form: _Form) -> Floats:
+def _weighted(source: npt.NDArray[Any], form: _Form, weights: Floats) -> Floats:
     """[N] the weight of each question; a hundred in all."""
     if not form.by_source:
-        return np.full(len(source), 100 / len(source))
-    _, place, counts = np.unique(source, return_inverse=True, return_counts=True)
-    return np.asarray(100 / len(counts) / counts[place], np.float64)
+        return np.asarray(weights * (100 / weights.sum()), np.float64)
+    _, place = np.unique(source, return_inverse=True)
+    totals = np.bincount(place, weights=weights)
+    return np.asarray(100 / len(totals) * weights / totals[place], np.float64)
 
 
 def _logistic_regression(x: Floats, truth: npt.NDArray[np.bool_], weight: Floats, penalty: float) -> Floats:
-    """[F] weights by Newton's method, with the squares of all but the last, the intercept, penalised."""
+    """[F] weights by Newton's method, with the squares of all but the last, the intercept, penalised, as if every
+    feature had a variance of 1."""
     y, w = truth.astype(np.float64), np.zeros(x.shape[1])
-    ridge = np.append(np.full(x.shape[1] - 1, penalty), 1e-6)
+    ridge = np.append(penalty * np.maximum(x[:, :-1].var(0), _LEAST_VARIANCE), 1e-6)
 
     def loss(at: Floats) -> float:
         logits = x @ at
@@ -228,13 +254,25 @@ def _sigmoid(logits: Floats) -> Floats:
 
 
 def _threshold(
-    confidence: Floats, right: npt.NDArray[np.bool_], missing: npt.NDArray[np.bool_], source: npt.NDArray[Any]
+    confidence: Floats,
+    right: npt.NDArray[np.bool_],
+    missing: npt.NDArray[np.bool_],
+    source: npt.NDArray[Any],
+    weights: Floats,
 ) -> float:
-    """The threshold of the most right decisions on sources left out, averaged over them."""
+    """The threshold of the most right decisions on sources left out, averaged over them; of those that are as good,
+    the highest that withholds no more than ``_MOST_WITHHELD``."""
     places = [np.flatnonzero(source == name) for name in np.unique(source)]
-    decided = [np.where(confidence >= threshold, right, missing) for threshold in _THRESHOLDS]
-    share = np.array([np.mean([one[place].mean() for place in places]) for one in decided])
-    return float(_THRESHOLDS[np.flatnonzero(share >= share.max() - _AS_GOOD)[-1]])
+
+    def mean(values: npt.NDArray[np.bool_]) -> float:
+        return float(np.mean([np.average(values[place], weights=weights[place]) for place in places]))
+
+    share = np.array([mean(np.where(confidence >= threshold, right, missing)) for threshold in _THRESHOLDS])
+    answerable = confidence[~missing]
+    few = np.array([(answerable < threshold).mean() <= _MOST_WITHHELD for threshold in _THRESHOLDS])
+    best = int(np.argmax(share))
+    others = np.flatnonzero((share >= share[best] - _AS_GOOD) & few)
+    return float(_THRESHOLDS[max(best, *others) if len(others) else best])
 
 
 def _scores(

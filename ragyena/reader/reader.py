@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,13 @@ from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
-from ragyena.model.confidence import Calibration, Form, features_of, load_calibration
+from ragyena.model.confidence import Calibration, Form, load_calibration
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import AnswerKind, Context, Span
 
@@ -84,6 +85,7 @@ class Reader:
         self.model, self.tokenizer, self.config, self.name = model, tokenizer, config, name
         self.calibration = calibration
         self._device = device
+        self._idf = model.idf.float().cpu().numpy()
 
     @classmethod
     def open(cls, config: ReaderConfig) -> Reader:
@@ -152,7 +154,7 @@ class Reader:
         """sha256 of the architecture, the calibration and the weights as loaded; identifies the reader in evaluation
         results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
-        digest.update(self.calibration.model_dump_json(exclude={"fitted"}).encode())
+        digest.update(self.calibration.model_dump_json(exclude={"fitted", "format"}).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.float().cpu().numpy().tobytes())
@@ -231,16 +233,18 @@ class Reader:
         encoded = self.model.encode(batch)
         lap("encode")
         prior = on_device(self._retrieval_prior(contexts), self._device)
-        scores = self.model.span_scores(encoded, batch.text_mask).with_prior(prior)
-        start, end, null = scores.log_probabilities()
-        write, listing, no_answer = self._decisions(encoded, null)
-        listed = [probability > _LISTED for probability in listing]
+        scores = self.model.span_scores(encoded, batch.text_mask)
+        write = self.model.write_logit(encoded).sigmoid().tolist()
+        start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
+        listed = self._asks_for_list(encoded)
         count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
         items = self._items([spans for spans, _ in candidates], listed)
+        no_answer = null.double().mean(1).tolist()
         chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
-        answers = _log_probabilities(chosen, start, end)
+        answers = log_probabilities(chosen, start, end)
+        span_scores = span_scores_of([spans for spans, _ in candidates], scores)
         lap("extract")
         readings = []
         for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
@@ -259,7 +263,15 @@ class Reader:
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
-            features = features_of(form, answer=answer, null=no_answer[row], **_best_of(scored))
+            features = reading_features(
+                form,
+                context,
+                scored,
+                answer=answer,
+                null=no_answer[row],
+                score=span_scores[row],
+                idf=self._idf,
+            )
             confidence = self.calibration.confidence(features) if text else 0.0
             withheld = ""
             if confidence < self.threshold() or not text:
@@ -290,13 +302,11 @@ class Reader:
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
-    def _decisions(self, encoded: Encoded, null: torch.Tensor) -> list[list[float]]:
-        """For each context the probability that its answer is written and that its question asks for several items,
-        and the score of no answer. In one transfer, for which the device is waited for once."""
-        write = self.model.write_logit(encoded).sigmoid()
-        lists = self.model.list_logit(encoded).sigmoid() if self.model.config.lists else torch.zeros_like(write)
-        rows: list[list[float]] = torch.stack([write.double(), lists.double(), null.double().mean(1)]).tolist()
-        return rows
+    def _asks_for_list(self, encoded: Encoded) -> list[bool]:
+        """For each context, whether its question asks for several items."""
+        if not self.model.config.lists:
+            return [False] * len(encoded.question)
+        return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
 
     def _items(self, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]) -> list[list[ScoredSpan]]:
         """The items of each list, as they stand: the best span, and others of its passage that are not far less likely
@@ -311,46 +321,6 @@ class Reader:
             order = sorted(kept.values(), key=lambda one: one.span.start)
             result.append(order if len(order) > 1 else [])
         return result
-
-
-class _Best(TypedDict):
-    margin: float
-    tokens: int
-
-
-def _log_probabilities(
-    spans: Sequence[Sequence[ScoredSpan]], start_BPS: torch.Tensor, end_BPS: torch.Tensor
-) -> list[float]:
-    """The log probability of each context's answer, a span or a list of them: of starting and of ending in any of its
-    spans; of nothing where there is none."""
-    places = [
-        (row, one.span.slot, one.span.token_start, one.span.token_end - 1)
-        for row, some in enumerate(spans)
-        if len(some) > 1
-        for one in some
-    ]
-    ends = starts = torch.empty(0)
-    if places:  # of all lists in one transfer
-        row, slot, first, last = on_device(torch.tensor(places).T.contiguous(), start_BPS.device)
-        starts, ends = torch.stack([start_BPS[row, slot, first], end_BPS[row, slot, last]]).cpu()
-    result, done = [], 0
-    for some in spans:
-        if len(some) > 1:
-            own = slice(done, done + len(some))
-            result.append(float(starts[own].logsumexp(0) + ends[own].logsumexp(0)))
-            done += len(some)
-        else:
-            result.append(some[0].log_probability if some else -math.inf)
-    return result
-
-
-def _best_of(scored: Sequence[ScoredSpan]) -> _Best:
-    """The margin and the tokens of the best span; no margin but an infinite one without another."""
-    if not scored:
-        return {"margin": math.inf, "tokens": 0}
-    span = scored[0].span
-    margin = scored[0].log_probability - scored[1].log_probability if len(scored) > 1 else math.inf
-    return {"margin": margin, "tokens": span.token_end - span.token_start}
 
 
 def _kind_of(written: str) -> AnswerKind:

@@ -12,11 +12,12 @@ from ragyena.cli.calibrate import _lines
 from ragyena.config import PipelineConfig, ReaderConfig, RetrieverConfig
 from ragyena.errors import DataError, UsageError
 from ragyena.eval.calibrate import CalibrationData, recalibrate
-from ragyena.model.confidence import CALIBRATION_FILE, FEATURES, load_calibration
+from ragyena.model.confidence import CALIBRATION_FILE, FEATURES, FEATURES_OF_TEXT, load_calibration
 from ragyena.reader.reader import Reader
 from ragyena.types import Silent
 
 KINDS = ("law", "tables")
+KNOWN = (*FEATURES, *FEATURES_OF_TEXT)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +43,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CalibrationData:
                         "answers": [] if missing else [answer],
                         "answer_type": "none" if missing else "span",
                         "spans": [] if missing else [[start, start + len(answer)]],
+                        "near": [[start, start + len(answer)]] if missing else [],
                         "split": "train",
                     }
                 )
     for name, rows in (("documents", documents), ("questions", questions)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return CalibrationData([str(folder / "questions.jsonl")], [str(folder / "documents.jsonl")], limit=0, packed=8)
+    files = [str(folder / "questions.jsonl")], [str(folder / "documents.jsonl")]
+    return CalibrationData(*files, limit=0, packed=8, passages=10)
 
 
 @pytest.fixture
@@ -73,9 +76,12 @@ def test_a_fit_is_written_beside_the_weights_and_holds_for_the_reader(
     assert reader.threshold(ReaderConfig(threshold=0.9)) == 0.9
     assert reader.fingerprint != before.fingerprint
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
-    assert len(rows) == 24 + 8 == reader.calibration.fitted["questions"]
+    assert len(rows) == 24 + 8 + 10 == reader.calibration.fitted["questions"]
+    assert reader.calibration.fitted["contexts"] == {"own document": 24, "end to end": 8, "own passages": 10}
+    # on their passages alone half of the questions have no answer, where there are so many
+    assert sum(row["missing"] for row in rows if row["id"].endswith("own passages")) == 5
     assert {row["source"] for row in rows} == set(KINDS)
-    assert all(row["features"].keys() == set(FEATURES) for row in rows)
+    assert all(row["features"].keys() == set(KNOWN) for row in rows)
     assert not any(row["right"] and row["missing"] for row in rows)
     assert sum(row["missing"] for row in rows if row["id"].endswith("own document")) >= 8
     assert {one.source for one in done.fit.left_out} == set(KINDS) == {one.source for one in done.before}
@@ -99,7 +105,7 @@ def test_readings_that_were_kept_are_fitted_to_without_reading(
 
 
 def test_what_cannot_be_fitted_to_is_named(settings: PipelineConfig, data: CalibrationData, tmp_path: Path) -> None:
-    row = {"id": "1", "source": "law", "features": dict.fromkeys(FEATURES, 0.0), "right": True, "missing": False}
+    row = {"id": "1", "source": "law", "features": dict.fromkeys(KNOWN, 0.0), "right": True, "missing": False}
     kept = tmp_path / "readings.jsonl"
     kept.write_text((json.dumps(row) + "\n") * 30)
     with pytest.raises(DataError, match="30 questions of 1 kinds, 0 of them without an answer"):

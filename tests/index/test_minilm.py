@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ragyena.index.embedder import bundled_folder
 from ragyena.index.minilm import MiniLM
@@ -26,6 +27,15 @@ def test_padding_changes_nothing() -> None:
     alone = model.encode(TEXTS, batch_size=1)
     np.testing.assert_allclose(together, alone, atol=2e-6)
     np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1.0, atol=1e-6)
+
+
+def test_the_network_prepared_for_this_cpu_gives_the_same_vectors() -> None:
+    model = MiniLM(bundled_folder())
+    expected = model.encode(TEXTS, batch_size=4)
+    np.testing.assert_allclose(model.prepared_for_cpu(torch.float32).encode(TEXTS, batch_size=4), expected, atol=5e-6)
+    half = model.prepared_for_cpu(torch.bfloat16).encode(TEXTS, batch_size=4)
+    assert (half * expected).sum(1).min() > 0.999
+    np.testing.assert_allclose(model.encode(TEXTS, batch_size=4), expected, atol=1e-6)
 
 
 def test_no_texts_give_no_vectors() -> None:

@@ -97,3 +97,16 @@ def test_a_damaged_file_is_named(folder: Path, text: str) -> None:
 def test_a_folder_without_a_checkpoint_takes_no_fit(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json"):
         save_calibration(tmp_path, Calibration())
+
+
+def test_files_of_the_first_format_are_read_and_those_of_a_later_one_refused(folder: Path) -> None:
+    path = save_calibration(folder, Calibration(right={"answer": 0.5, "covered": 1.0}))
+    values = json.loads(path.read_text())
+    assert values["format"] == 2
+    assert load_calibration(folder).confidence({"answer": 0.0, "covered": 2.0}) == pytest.approx(1 / (1 + math.exp(-2)))
+    first = {name: value for name, value in values.items() if name != "format"} | {"right": {"answer": 0.5}}
+    path.write_text(json.dumps(first))
+    assert load_calibration(folder).format == 1
+    path.write_text(json.dumps({**values, "format": 3}))
+    with pytest.raises(CheckpointError, match="format"):
+        load_calibration(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,3 +98,49 @@ def test_one_source_cannot_be_left_out() -> None:
     given = examples(100, 6, sources=1)
     with pytest.raises(TrainingError, match="one source"):
         fit_calibration(given)
+
+
+def test_questions_without_an_answer_weigh_as_often_as_they_are_met() -> None:
+    given = examples(1200, 7, shift=1.0)  # a fifth of them has no answer
+    often = fit_calibration(replace(given, missing_share=0.5))
+    rarely = fit_calibration(replace(given, missing_share=0.05))
+    one = given.features[0]
+    assert often.calibration.no_answer_probability(one) > rarely.calibration.no_answer_probability(one)
+    assert often.calibration.confidence(one) < rarely.calibration.confidence(one)
+    weights, missing = replace(given, missing_share=0.5).weights, np.array(given.missing)
+    assert weights.mean() == pytest.approx(1) and weights[missing].sum() == pytest.approx(weights[~missing].sum())
+
+
+def test_of_thresholds_that_are_as_good_the_highest_is_taken() -> None:
+    generator = np.random.default_rng(8)
+    missing = generator.random(1500) < 0.3
+    logit = np.where(missing, generator.normal(-1, 1, 1500), generator.normal(1, 1, 1500))
+    features = [scores("span", -math.log1p(math.exp(-one)), math.log(0.1)) for one in logit]
+    source = [f"kind {i % 3}" for i in range(1500)]
+    fit = fit_calibration(Examples(features, (~missing).tolist(), missing.tolist(), source))
+    confidence = np.array([fit.calibration.confidence(one) for one in features])
+
+    def decided(threshold: float) -> float:
+        return float(np.where(confidence < threshold, missing, ~missing).mean())
+
+    taken = fit.calibration.threshold
+    best = max(np.arange(1, 61) / 100, key=decided)
+    assert taken >= best and decided(taken) > decided(best) - 0.02
+    assert (confidence[~missing] < taken).mean() <= 0.21
+
+
+def test_features_that_tell_right_answers_are_used_where_all_readings_have_them() -> None:
+    generator = np.random.default_rng(9)
+    covered = generator.random(900)
+    right = generator.random(900) < 1 / (1 + np.exp(-8 * (covered - 0.5)))
+    plain = [scores("span", math.log(0.5), math.log(0.1)) for _ in range(900)]
+    known = [{**one, "score": 0.0, "covered": float(c), "asked": 1.0} for one, c in zip(plain, covered)]
+    source = [f"kind {i % 3}" for i in range(900)]
+
+    def auroc(features: list[dict[str, float]]) -> float:
+        fit = fit_calibration(Examples(features, right.tolist(), [False] * 900, source))
+        return fit.mean("auroc")
+
+    assert auroc(known) > 0.85
+    # one reading without them, as those of training are, and none of them can be fitted to
+    assert auroc([*known[:-1], plain[-1]]) < 0.6

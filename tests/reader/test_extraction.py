@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
@@ -17,8 +16,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.reader.decoding import WrittenAnswer
 from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
 from ragyena.reader.packing import pack
-from ragyena.reader.reader import _log_probabilities
-from ragyena.types import Context, Passage, ScoredPassage, Span
+from ragyena.types import Context, Passage, ScoredPassage
 
 WORDS = ["river", "bridge", "stone", "arch", "valley", "winter", "1889", "Zürich", "mill", "inn"]
 MARKUP = [
@@ -185,16 +183,3 @@ def test_a_batch_of_contexts_gives_what_each_alone_gives(batch: list[list[str]],
         alone, alone_scores = best_spans(start[row].numpy(), end[row].numpy(), packed[row], max_tokens=5, count=3)
         assert spans == alone and slot_scores.tolist() == alone_scores.tolist()
         assert len(slot_scores) == len(packed[row].passages)
-
-
-def test_a_list_weighs_its_items_together() -> None:
-    start, end = torch.randn(2, 3, 3, 8).log_softmax(-1)
-
-    def scored(slot: int, first: int, last: int) -> ScoredSpan:
-        return ScoredSpan(Span(slot, first, last, 0, 0, "", 0.0), -1.5)
-
-    spans = [[scored(0, 1, 3), scored(2, 4, 5)], [scored(1, 2, 4)], []]
-    weighed = _log_probabilities(spans, start, end)
-    starts = torch.stack([start[0, 0, 1], start[0, 2, 4]]).logsumexp(0)
-    ends = torch.stack([end[0, 0, 2], end[0, 2, 4]]).logsumexp(0)
-    assert weighed == [float(starts + ends), -1.5, -math.inf]

@@ -1,0 +1,73 @@
+"""The features of a reading that its two probabilities are computed from (``ragyena.model.confidence``).
+
+Legend: B contexts, P passages, S slot tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ragyena.model.confidence import Form, features_of
+from ragyena.model.reader_model import SpanScores
+from ragyena.reader.extraction import ScoredSpan
+from ragyena.reader.wording import wording
+from ragyena.types import Context
+
+__all__ = ["log_probabilities", "reading_features", "span_scores_of"]
+
+
+def reading_features(
+    form: Form,
+    context: Context,
+    spans: Sequence[ScoredSpan],
+    *,
+    answer: float,
+    null: float,
+    score: float,
+    idf: npt.NDArray[np.float32],
+) -> dict[str, float]:
+    """The features of an answer to ``context``, from its log probability and that of there being none, and from the
+    candidate ``spans``, best first: no margin but an infinite one without a second.
+
+    ``score`` is that of the best span before the softmax, ``idf`` the weight of each word piece.
+    """
+    best = spans[0].span if spans else None
+    margin = spans[0].log_probability - spans[1].log_probability if len(spans) > 1 else math.inf
+    tokens = best.token_end - best.token_start if best else 0
+    features = features_of(form, answer=answer, null=null, margin=margin, tokens=tokens)
+    words = wording(context, best, idf)
+    return {**features, "score": score, "covered": words["covered"], "asked": words["asked"]}
+
+
+def span_scores_of(spans: Sequence[Sequence[ScoredSpan]], scores: SpanScores) -> list[float]:
+    """For each context the mean of the start and end score of its best span, 0 without one."""
+    result = []
+    for row, some in enumerate(spans):
+        if not some:
+            result.append(0.0)
+            continue
+        best = some[0].span
+        start = scores.start[row, best.slot, best.token_start]
+        end = scores.end[row, best.slot, best.token_end - 1]
+        result.append(float(start + end) / 2)
+    return result
+
+
+def log_probabilities(spans: Sequence[Sequence[ScoredSpan]], start_BPS: Tensor, end_BPS: Tensor) -> list[float]:
+    """The log probability of each context's answer, a span or a list of them: of starting and of ending in any of its
+    spans; of nothing where there is none."""
+    result = []
+    for row, some in enumerate(spans):
+        if len(some) > 1:
+            slots = [s.span.slot for s in some]
+            starts = start_BPS[row, slots, [s.span.token_start for s in some]]
+            ends = end_BPS[row, slots, [s.span.token_end - 1 for s in some]]
+            result.append(float(starts.logsumexp(0) + ends.logsumexp(0)))
+        else:
+            result.append(some[0].log_probability if some else -math.inf)
+    return result
