@@ -98,6 +98,34 @@ def ask(
     _show(result, out)
 
 
+@app.command("index")
+def index(
+    passages: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Sizes at which it is measured, comma-separated.")
+    ] = "10000,100000,1000000",
+    questions: Annotated[int, typer.Option(min=20, help="Searches at each size, of each kind.")] = 200,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FOLDER", help="Build the index here and leave it; must be new.")
+    ] = None,
+    out: OutOption = None,
+    pipeline: PipelineOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Grow an index to a million passages of varied text, and measure building, opening, searching and adding."""
+    config = configure(pipeline)
+    chosen = _numbers("--passages", passages)
+    with _measuring(quiet) as (progress, folder):
+        from ragyena.bench.index import bench_index
+
+        result, _ = bench_index(config, keep or folder / "index", chosen, questions=questions, progress=progress)
+    path = _show(result, out)
+    from ragyena.report.index_growth import draw_growth
+
+    plot = path.with_suffix(".svg")
+    plot.write_text(draw_growth(result.setting["sizes"]), encoding="utf-8")
+    output().print(f"  {short_path(str(plot.absolute()))}")
+
+
 @app.command("train")
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe of configs/train by name, or a YAML file.")],
@@ -253,7 +281,8 @@ def _numbers(flag: str, values: str) -> list[int]:
     return numbers
 
 
-def _show(benchmark: Benchmark, out: Path | None) -> None:
+def _show(benchmark: Benchmark, out: Path | None) -> Path:
+    """Print the figures and write them; the file."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -283,4 +312,6 @@ def _show(benchmark: Benchmark, out: Path | None) -> None:
     console.print(table)
     results = Path("benchmarks") / "results"  # of a checkout; an installed package has no such folder
     folder = out or (results if results.parent.is_dir() else Path())
-    console.print(f"  {short_path(str(write(benchmark, folder).absolute()))}")
+    path = write(benchmark, folder)
+    console.print(f"  {short_path(str(path.absolute()))}")
+    return path

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ import numpy.typing as npt
 from ragyena.config import RetrieverConfig
 from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
-from ragyena.index.bm25 import HEADER_WEIGHT, count_rows
+from ragyena.index.bm25 import HEADER_WEIGHT, count_rows, totals
+from ragyena.index.budget import LARGE, estimate_rows, parts
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
 from ragyena.index.unspaced import phrases, separate
@@ -219,13 +221,19 @@ def query_phrases(query: str) -> dict[str, list[str]]:
 
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    looked_up = query_phrases(query)
+    looked_up = {table: words for table, words in query_phrases(query).items() if words}
+    if count == 0:
+        return []
+    # Filters leave few rows to score, and of those all are wanted.
+    sizes = {table: 0 if filters else totals(store, table).rows for table in looked_up}
+    if max(sizes.values(), default=0) > LARGE:
+        return _within_budget(store, looked_up, sizes, count)
     statements, parameters = [], []
     for table, words in looked_up.items():
         if chosen := _chosen(store, table, words):
             statements.append(_bm25(table, filters))
             parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
-    if not statements or count == 0:
+    if not statements:
         return []
     if len(statements) == 1:
         statement = statements[0]
@@ -238,6 +246,35 @@ def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, s
     return store.rows(statement, [*parameters, count], types=(int, float))
 
 
+def _within_budget(
+    store: Store, looked_up: Mapping[str, Sequence[str]], sizes: Mapping[str, int], count: int
+) -> Matches:
+    """As ``lexical_search``, of an index so large that not all that matches can be scored."""
+    least, most = (f"(SELECT coalesce({end}(passage_id), 0) FROM passages)" for end in ("min", "max"))
+    first, last = store.row(f"SELECT {least}, {most}", types=(int, int))
+    sums: dict[int, float] = {}
+    for table, words in looked_up.items():
+        limit = common_from(sizes[table])
+        counts = [estimate_rows(store, table, word, first, last) for word in words]
+        held = dict(zip(words, counts))
+        chosen = rarest(words, counts, limit)
+        best: dict[int, float] = {}
+        if chosen:
+            plan = parts(chosen, [held[word] for word in chosen], partial(_count, store, table), count)
+            for expression, factor in plan:
+                statement = f"{_bm25(table, None)} ORDER BY score DESC, id LIMIT ?"
+                for passage_id, score in store.rows(statement, (expression, count), types=(int, float)):
+                    best[passage_id] = max(best.get(passage_id, 0.0), factor * score)
+        for passage_id, score in best.items():
+            sums[passage_id] = sums.get(passage_id, 0.0) + score
+    return sorted(sums.items(), key=lambda match: (-match[1], match[0]))[:count]
+
+
+def _count(store: Store, table: str, expression: str) -> int:
+    (count,) = store.row(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,), types=(int,))
+    return int(count)
+
+
 def _bm25(table: str, filters: Mapping[str, str] | None) -> str:
     within = f" AND rowid IN (SELECT passage_id FROM passages WHERE {filter_condition(filters)[0]})" if filters else ""
     score = f"-bm25({table}, {HEADER_WEIGHT}, 1.0)"
@@ -248,8 +285,7 @@ def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     """``words`` without those in too many passages, the rarest ones if they are too many."""
     if len(words) <= LEAST_RARE:
         return words
-    ((total,),) = store.rows(f"SELECT count(*) FROM {table}_docsize", types=(int,))
-    limit = common_from(total)
+    limit = common_from(totals(store, table).rows)
     return rarest(words, [count_rows(store, table, word, limit) for word in words], limit)
 
 

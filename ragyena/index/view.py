@@ -98,6 +98,21 @@ class IndexView:
                 self._embedder = embedder
             return self._embedder
 
+    def use_embedder(self, embedder: Embedder) -> None:
+        """Embed with ``embedder`` from now on. Raises IndexMismatchError where it is not that of this index.
+
+        Example:
+            >>> with Index.open("./bridges") as index:
+            ...     index.use_embedder(index.embedder())
+        """
+        if embedder.fingerprint != self.manifest.embedder_fingerprint or embedder.dimension != self.manifest.dimension:
+            raise IndexMismatchError(
+                f"{self.folder} was made with '{self.manifest.embedder}', not with these weights of '{embedder.name}'",
+                hint=f"use the embedder it was made with, or {REBUILD}",
+            )
+        with self._turn:
+            self._embedder = embedder
+
     def search(
         self,
         query: str,
