@@ -118,7 +118,7 @@ class Ragyena:
                     return vectors
 
             Embedder.open = staticmethod(lambda name, *, download=True: Cached())  # type: ignore[method-assign]
-        self._folder, self._mode = folder, mode
+        self._folder, self._mode, self._cached = folder, mode, lookup is not None
 
     def warm(self) -> None:
         from ragyena.index.embedder import BUNDLED, FEW, Embedder
@@ -136,7 +136,10 @@ class Ragyena:
     def open(self) -> None:
         from ragyena import Index
 
-        self._index = Index.open(self._folder, settings={"retriever.mode": self._mode})
+        # Words put right would have another vector than that which is looked up for the question.
+        spelling = "false" if self._cached else "true"
+        settings = {"retriever.mode": self._mode, "retriever.spelling": spelling}
+        self._index = Index.open(self._folder, settings=settings)
         self._index.embedder()
 
     def search(self, query: str, k: int) -> list[str]:
