@@ -33,6 +33,7 @@ def pages() -> dict[str, str]:
         **({"comparison.md": to_markdown(make_peers(beside))} if beside is not None else {}),
         "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
+        "sizing.md": _sizing_page(),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "evidence.schema.json": _schema(EvidenceJson.model_json_schema(by_alias=True)),
@@ -77,6 +78,14 @@ def plots() -> dict[str, str]:
 
 def _schema(schema: dict[str, object]) -> str:
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"
+
+
+def _sizing_page() -> str:
+    if str(DOCS) not in sys.path:
+        sys.path.insert(0, str(DOCS))
+    import sizing_page
+
+    return sizing_page.page(RESULTS)
 
 
 def _api_page() -> str:

@@ -97,6 +97,13 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
     assert loaded_by(statement) == set()
 
 
+def test_the_package_is_imported_in_a_moment() -> None:
+    """Seconds of the processor, which other processes of the machine change little."""
+    code = "import time; began = time.process_time(); import ragyena; print(time.process_time() - began)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.15
+
+
 def test_settings_load_no_torch() -> None:
     assert "torch" not in loaded_by("import ragyena.settings; ragyena.settings.load_settings()")
 

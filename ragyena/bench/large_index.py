@@ -2,8 +2,8 @@
 
 The prose is the demo corpus, copy after copy. Every copy but the first has names of its own in the place of names, and
 of the other words some are replaced by others of the corpus: so no two passages are nearly equal, and a name is as rare
-as in a real collection. Vectors are random ones from a seed: embedding so many passages would take an hour, and a
-search takes the same time whatever it finds.
+as in a real collection. Vectors are random ones from a seed: embedding so many passages would take an hour, and an
+exact search takes the same time whatever it finds.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | 
     One that has as many already is left as it is. Raises what ``Index.create`` and ``Index.add`` raise.
     """
     progress = progress or Silent()
-    config = IndexConfig()
+    config = IndexConfig(vector_index="flat")  # random vectors have no clusters that another kind could learn
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     if not is_index(folder):
         create(folder, config, tokenizer)

@@ -18,6 +18,8 @@ EVAL_INDEX = str(EVAL_OUT / "index")
 
 Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "evidence", "retrieval"]
 
+SearchMode = Literal["hybrid", "dense", "lexical", "rrf", "reader", "misspelt", "uncorrected"]
+
 _TASK_FIELDS: dict[str, frozenset[str]] = {
     "among": frozenset({"among", "same_articles", "corpus", "masked", "timed", "timed_seconds"}),
     "open": frozenset({"context_tokens", "prose", "corpus", "masked", "timed", "timed_seconds"}),
@@ -83,10 +85,11 @@ class EvalConfig(Strict):
     """Tasks ``open``, ``positions``, ``documents`` and ``evidence``: context lengths, each a condition."""
     positions: tuple[Fraction, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Task ``positions``: places of the own passages, 0 the first slot and 1 the last; each a condition."""
-    modes: Annotated[tuple[Literal["dense", "lexical", "hybrid"], ...], Field(min_length=1)] = (
-        *("hybrid", "dense", "lexical"),
-    )
-    """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first."""
+    modes: Annotated[tuple[SearchMode, ...], Field(min_length=1)] = (*("hybrid", "dense", "lexical"),)
+    """Task ``retrieval``: ways of searching, each a condition; the others are compared with the first. ``rrf`` is
+    hybrid search fused by reciprocal rank, ``reader`` hybrid search ranked by the reader. ``misspelt`` searches as the
+    settings say for questions of which every word of four letters or more has a typing error, ``uncorrected`` the same
+    without putting them right."""
     reranker: str = ""
     """Task ``retrieval``: a cross-encoder, by its folder or its name on the hub. It adds the condition ``reranked``, in
     which it reorders the first hits of the first of ``modes``. None ships."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -26,10 +27,12 @@ from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_que
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text
 from ragyena.eval.layout import left_out
 from ragyena.eval.metrics import Estimate, estimate, optional
+from ragyena.eval.misspelt import misspelt
 from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup
 from ragyena.eval.significance import Difference, corrected, paired
 from ragyena.eval.timing import Percentiles, percentiles
+from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
@@ -53,8 +56,19 @@ TITLES = {
     "hybrid": "hybrid (both, fused)",
     "dense": "dense (embeddings)",
     "lexical": "lexical (BM25)",
+    "rrf": "hybrid, by reciprocal rank",
+    "reader": "ranked by the reader",
+    "misspelt": "misspelt questions",
+    "uncorrected": "misspelt, left as they are",
     "reranked": "reranked (cross-encoder)",
 }
+_CHANGES: dict[str, dict[str, Any]] = {
+    "rrf": {"mode": "hybrid", "fusion": "rrf"},
+    "reader": {"mode": "hybrid", "rerank": "reader"},
+    "misspelt": {},
+    "uncorrected": {"spelling": False},
+}
+"""Settings of the modes that are no mode of the retriever."""
 _PASSAGES_A_DOCUMENT = 4  # hits requested for each document: several may be of the same one
 _SPARE = 1  # hits requested beyond those that count: one may be hidden
 
@@ -75,7 +89,7 @@ class RetrievalCondition:
     """One way of searching."""
 
     name: str
-    """``hybrid``, ``dense``, ``lexical`` or ``reranked``."""
+    """One of ``modes`` of the recipe, or ``reranked``."""
     title: str
     n: int
     answer_recall: Mapping[int, Estimate]
@@ -92,6 +106,9 @@ class RetrievalCondition:
     """Mean reciprocal rank of the first of them, times 100; 0 below the greatest k."""
     seconds: Percentiles
     """Time of a search, the embedding of the question and the reranking included."""
+    sources: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    """The measures times 100 of the questions of each source: ``answer_recall@k``, ``recall@k``, ``ndcg_10``, ``rr``;
+    and ``n``, their number. Empty where all are of one source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +178,10 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
         most = max(config.recall_at) * (_PASSAGES_A_DOCUMENT if config.beir else 1)
         relevant = opened.data.relevant if config.beir else _own_passages(opened)
         searches: dict[str, list[_Search]] = {}
+        pipeline_of = cache(lambda: Pipeline.open(opened.index, settings=settings))
         with Journal(out / f"found-{digest_of([facts, most])}.jsonl") as journal:
             for mode in condition_names(config):
-                search = _way_of_searching(opened.index, mode, most, config, settings, reranker)
+                search = _way_of_searching(opened.index, mode, most, config, settings, reranker, pipeline_of)
                 hits = _search_all(search, opened, mode, most, journal, setup.progress)
                 searches[mode] = _scored(opened, hits, relevant, config)
     date = time.strftime("%Y-%m-%d")
@@ -188,33 +206,55 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
 
 
 def _own_passages(opened: OpenedQuestions) -> dict[str, Mapping[str, int]]:
-    """By question id, the passages of its context, where the index is made of contexts; for a masked question the one
-    that answers."""
+    """By question id, the passages of its context that the answer stands in, all of them where its place is not known,
+    where the index is made of contexts; for a masked question the one that answers."""
     wanted = {question.context_id for question in opened.data.answerable}
     own: dict[str, dict[str, int]] = {}
+    places: dict[str, tuple[int, int]] = {}
     if wanted - {None}:
         ids = [int(passage_id) for passage_id in opened.index.store.passage_ids()]
         for passage in in_parts(opened.index, ids):
             context_id = passage.metadata.get("id")
             if context_id is not None and context_id in wanted:
                 own.setdefault(context_id, {})[str(passage.passage_id)] = 1
+                places[str(passage.passage_id)] = passage.start, passage.end
     for one in opened.masked.values():
         own[one.question.context_id or ""] = {str(one.own.passage_id): 1}
-    return {q.id: own.get(q.context_id or "", {}) for q in opened.data.answerable}
+    return {q.id: _answering(q, own.get(q.context_id or "", {}), places) for q in opened.data.answerable}
+
+
+def _answering(question: Question, own: Mapping[str, int], places: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
+    """Those of ``own`` that the answer stands in, all of them where its place is not known."""
+    if question.answer_start < 0 or not question.answers:
+        return own
+    start, end = question.answer_start, question.answer_start + len(question.answers[0])
+    held = {name: 1 for name in own if name in places and places[name][0] < end and start < places[name][1]}
+    return held or own
 
 
 def _way_of_searching(
-    index: Index, mode: str, most: int, config: EvalConfig, settings: PipelineConfig, reranker: Reranker | None
+    index: Index,
+    mode: str,
+    most: int,
+    config: EvalConfig,
+    settings: PipelineConfig,
+    reranker: Reranker | None,
+    pipeline_of: Callable[[], Pipeline],
 ) -> Callable[[str], list[int]]:
     """Finds passage ids for a question, one more than ``most``: one may be hidden. Nothing for an empty question."""
     base = config.modes[0] if mode == "reranked" else mode
-    settings = settings.model_copy(update={"retriever": settings.retriever.model_copy(update={"mode": base})})
+    settings = settings.model_copy(
+        update={"retriever": settings.retriever.model_copy(update=_CHANGES.get(base, {"mode": base}))}
+    )
 
     reranked = config.rerank if mode == "reranked" else 0
 
     def search(question: str) -> list[int]:
+        if mode in ("misspelt", "uncorrected"):
+            question = misspelt(question, config.seed)
+        where: Index | Pipeline = pipeline_of() if mode == "reader" else index
         try:
-            hits = index.search(question, k=max(most + _SPARE, reranked), settings=settings)
+            hits = where.search(question, k=max(most + _SPARE, reranked), settings=settings)
         except EmptyQuestionError:
             return []
         passages = [hit.passage for hit in hits]
@@ -288,8 +328,9 @@ def _scored(
 def _condition(
     mode: str, searches: Sequence[_Search], recall_at: Sequence[int], drawn: Mapping[str, int]
 ) -> RetrievalCondition:
-    def measured(measure: str) -> Estimate | None:
-        having = [search for search in searches if measure in search.measures]
+    def measured(measure: str, source: str | None = None) -> Estimate | None:
+        of_source = [one for one in searches if source is None or one.question.source == source]
+        having = [search for search in of_source if measure in search.measures]
         scores, groups = [100 * search.measures[measure] for search in having], [search.group for search in having]
         return estimate(scores, groups, bounds=(0.0, 100.0), **drawn) if having else None
 
@@ -297,6 +338,13 @@ def _condition(
         {k: value for k in recall_at if (value := measured(f"{measure}@{k}"))}
         for measure in ("answer_recall", "recall")
     )
+    measures = [f"{name}@{k}" for name in ("answer_recall", "recall") for k in recall_at] + ["ndcg_10", "rr"]
+    names = sorted({search.question.source for search in searches})
+    sources: dict[str, dict[str, Estimate]] = {}
+    for source in names if len(names) > 1 else ():
+        count = float(sum(search.question.source == source for search in searches))
+        sources[source] = {"n": Estimate(count, count, count)}
+        sources[source] |= {name: value for name in measures if (value := measured(name, source))}
     return RetrievalCondition(
         name=mode,
         title=TITLES[mode],
@@ -307,6 +355,7 @@ def _condition(
         ndcg_10=measured("ndcg_10"),
         mrr=measured("rr"),
         seconds=percentiles([search.seconds for search in searches]),
+        sources=sources,
     )
 
 

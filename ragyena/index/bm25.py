@@ -19,7 +19,7 @@ from ragyena.index.store import Store
 
 __all__ = ["HEADER_WEIGHT", "Totals", "count_rows", "inverse_frequency", "score_rows", "totals"]
 
-HEADER_WEIGHT = 1.5
+HEADER_WEIGHT = 2.5
 """BM25 weight of title and headings; the text has 1."""
 GRAIN = 0.5
 """Weighted counts of a phrase are multiples of this."""

@@ -20,7 +20,7 @@ from ragyena import recipes
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.index.store import Store
 
-__all__ = ["Counts", "corrections", "counts_in", "replaced"]
+__all__ = ["Counts", "corrections", "counts_in", "neighbours", "replaced"]
 
 LEAST_LETTERS = 4
 MOST_LETTERS = 24
@@ -97,9 +97,9 @@ def _one_error_away(word: str) -> dict[str, float]:
         for letter in ascii_lowercase:
             add(f"{before}{letter}{after}", "insert", place)
             if after:
-                add(f"{before}{letter}{after[1:]}", "replace", place, letter not in _neighbours().get(after[0], ""))
+                add(f"{before}{letter}{after[1:]}", "replace", place, letter not in neighbours().get(after[0], ""))
         if after:
-            extra = after[0] in before[-1:] or any(after[0] in _neighbours().get(one, "") for one in near - {after[0]})
+            extra = after[0] in before[-1:] or any(after[0] in neighbours().get(one, "") for one in near - {after[0]})
             add(f"{before}{after[1:]}", "delete", place, not extra)
         if len(after) > 1:
             add(f"{before}{after[1]}{after[0]}{after[2:]}", "swap", place)
@@ -107,7 +107,7 @@ def _one_error_away(word: str) -> dict[str, float]:
 
 
 @cache
-def _neighbours() -> dict[str, str]:
+def neighbours() -> dict[str, str]:
     """The keys around each key of an English keyboard."""
     around: dict[str, str] = {}
     for row, keys in enumerate(KEYS):

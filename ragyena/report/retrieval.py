@@ -41,6 +41,8 @@ def retrieval_sections(result: Mapping[str, Any], *, named: bool) -> Iterator[Se
         blocks.append(Figures([_curve(conditions, *one) for one in measured.items()], _recalls(conditions)))
     if tests:
         blocks.append(_gaps(tests))
+    if any(condition.get("sources") for condition in conditions):
+        blocks.append(_by_source(conditions))
     yield Section(f"{prefix}Retrieval", blocks)
     machine = result["machine"]
     facts: list[Row] = [
@@ -64,6 +66,19 @@ def _row(condition: Condition, tests: list[Mapping[str, Any]]) -> list[Cell]:
         *(score(estimate, own.get(f"answer_recall@{k}")) for k, estimate in condition["answer_recall"].items()),
         f"{condition['seconds']['p50'] * 1000:,.1f}",
     ]
+
+
+def _by_source(conditions: list[Condition]) -> Table:
+    recalls = [f"answer_recall@{k}" for k in conditions[0]["answer_recall"]]
+    measures = ["ndcg_10", "rr", *recalls]
+    rows: list[Row] = [
+        [source, condition["title"], f"{of['n']['mean']:,.0f}", *(score(of[m]) if m in of else "" for m in measures)]
+        for source in conditions[0]["sources"]
+        for condition in conditions
+        for of in [condition["sources"][source]]
+    ]
+    head = ["source", "search", "n", "nDCG@10", "MRR", *(f"answer in {name.partition('@')[2]}" for name in recalls)]
+    return Table(head, rows, left=2)
 
 
 def _curve(conditions: list[Condition], key: str, label: str) -> LineChart:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ragyena.config import PipelineConfig
-from ragyena.errors import IndexNotFoundError, UsageError
+from ragyena.errors import ConfigError, IndexNotFoundError, UsageError
 from ragyena.files import expanded
 from ragyena.index.index import Index
 from ragyena.index.storage import locate
@@ -38,8 +38,14 @@ class Library:
     def __init__(self, config: PipelineConfig) -> None:
         """Open the indexes of ``config.serve.indexes``, and make those that are not there yet.
 
-        Raises UsageError where two have one name, and the errors of ``Pipeline.open``.
+        Raises UsageError where two have one name, ConfigError for a recipe that retrieves from another store, and the
+        errors of ``Pipeline.open``.
         """
+        if config.retriever.langchain is not None:
+            raise ConfigError(
+                f"the recipe retrieves from {config.retriever.langchain.class_}, and a server answers from indexes",
+                hint="serve with a recipe without retriever.langchain; `ragyena ask` takes this one",
+            )
         self.config = config
         self._served: dict[str, ServedIndex] = {}
         with ExitStack() as opened, ThreadPoolExecutor(max_workers=1) as background:

@@ -28,6 +28,7 @@ from ragyena.eval.retrieval import RetrievalCondition, RetrievalReport, evaluate
 from ragyena.eval.timing import percentiles
 from ragyena.index.embedder import Reranker, embedding_text
 from ragyena.index.index import Index
+from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 from ragyena.report.write import report
 from ragyena.types import Passage
@@ -412,3 +413,22 @@ def test_a_real_cross_encoder_is_loaded_and_one_of_more_scores_is_refused(tmp_pa
     assert len(reranker.fingerprint) == 64 and reranker.order("tea", []) == []
     with pytest.raises(ConfigError, match="gives 3 scores"):
         Reranker.open(str(tmp_path / "classes"))
+
+
+def test_misspelt_questions_and_ranking_by_the_reader(
+    retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path
+) -> None:
+    config = config_of(**RETRIEVAL, modes=["hybrid", "rrf", "reader", "misspelt", "uncorrected"])
+    arguments: dict[str, Any] = {"name": "r", "data_root": retrieval_data, "out": tmp_path / "out", "progress": None}
+    result, path = evaluate_retrieval(Setup(config, small_config, index=tmp_path / "index", **arguments))
+    assert [condition.name for condition in result.conditions] == list(config.modes)
+    rows = [json.loads(line) for line in (path.parent / result.answers).read_text(encoding="utf-8").splitlines()]
+    hits = {(row["mode"], row["question_id"]): row["passages"] for row in rows}
+    texts, hybrid = {row["question_id"]: row["question"] for row in rows}, {"retriever.mode": "hybrid"}
+    with Pipeline.open(next((tmp_path / "index").glob("*/index")), settings=small_config) as pipeline:
+        for mode, given in (("rrf", {"retriever.fusion": "rrf"}), ("reader", {"retriever.rerank": "reader"})):
+            for question_id, text in texts.items():
+                found = [hit.passage.passage_id for hit in pipeline.search(text, k=6, settings=hybrid | given)]
+                assert hits[mode, question_id] == found[: len(hits[mode, question_id])], (mode, text)
+    right = {condition.name: condition.mrr.mean for condition in result.conditions if condition.mrr}
+    assert right["uncorrected"] <= right["misspelt"] <= 100.0
