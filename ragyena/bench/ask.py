@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ragyena import demo, recipes
+from ragyena.bench.ask_parts import ask_parts, questions_together
 from ragyena.bench.figures import Benchmark, Figure, benchmark, seconds, spread, write
 from ragyena.bench.roofline import roofline, share_of_peak
 from ragyena.config import IndexConfig, PipelineConfig
@@ -111,6 +112,8 @@ def bench_ask(
                 answers.append(pipeline.ask(question))
                 if progress:
                     progress.advance(1)
+        parts = ask_parts(pipeline, questions, config, rounds=rounds, progress=progress)
+        parts += questions_together(pipeline, questions, rounds=rounds)
         reading = _reading_roofline(pipeline.reader, answers)
         reader = {"reader": pipeline.reader.name, "dtype": pipeline.reader.dtype, "device": pipeline.reader.device}
     retrieving, packing = ([1000 * answer.timings[part] for answer in answers] for part in ("retrieve", "pack"))
@@ -126,6 +129,7 @@ def bench_ask(
             *reading,
             spread("cold `ragyena ask`", _commands(ask, cold_runs, progress, "ragyena ask, cold"), "s", 2.5),
             spread("`ragyena --help`", _commands(["--help"], cold_runs, progress, "ragyena --help"), "s", 0.5),
+            *parts,
         ],
         {
             **reader,

@@ -66,14 +66,17 @@ def ask(
     keep: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="With --passages: build the index here, and keep it.")
     ] = None,
+    device: DeviceOption = "auto",
     out: OutOption = None,
     pipeline: PipelineOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure retrieval, packing and reading with the index open, and whole commands.
+    """Measure retrieval, packing and reading with the index open, part by part, and whole commands.
 
     With --passages, on an index of the demo corpus repeated with variation: retrieval and packing on one core.
     """
+    if device != "auto":
+        os.environ["RAGYENA_READER__DEVICE"] = device  # of the commands that are run whole, too
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
     if passages is not None:
         os.environ["OMP_NUM_THREADS"] = "1"  # read when torch and faiss are loaded

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ragyena.types import Context
 
-__all__ = ["ContextShape", "ReaderInput", "collate"]
+__all__ = ["ContextShape", "ReaderInput", "collate", "on_device"]
 
 
 class ContextShape(NamedTuple):
@@ -78,4 +78,12 @@ def collate(contexts: Sequence[Context], device: torch.device | str, *, pad_id: 
         token_mask[row, :slots, :tokens] = context.token_mask
         text_mask[row, :slots, :tokens] = context.text_mask
     arrays = (question_ids, question_mask, token_ids, token_mask, text_mask)
-    return ReaderInput(*(torch.from_numpy(array).to(device) for array in arrays))
+    return ReaderInput(*(on_device(torch.from_numpy(array), device) for array in arrays))
+
+
+def on_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor of the host on ``device``. To a GPU it goes from pinned memory, and nobody waits until it is there: what
+    is launched after it on the same stream finds it."""
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ragyena.model.inputs import on_device
 from ragyena.reader.pieces import piece_starts
 from ragyena.types import Context, Span
 
@@ -49,13 +50,13 @@ def best_spans_of_batch(
     text = np.zeros((batch, passages, slot), np.bool_)
     for row, context in enumerate(contexts):
         text[row, : context.token_ids.shape[0], : context.token_ids.shape[1]] = context.text_mask
-    outside_BPS = torch.from_numpy(~text).to(start_BPS.device)
+    outside_BPS = on_device(torch.from_numpy(~text), start_BPS.device)
     start_BPS = start_BPS.float().masked_fill(outside_BPS, -math.inf)
     end_BPS = end_BPS.float().masked_fill(outside_BPS, -math.inf)
     likeliest = (start_BPS.amax(2) + end_BPS.amax(2)).topk(min(_IN_PIECES, passages), dim=1).indices.tolist()
     piece_BPS = _pieces(contexts, likeliest, (batch, passages, slot))
     if piece_BPS is not None:
-        piece_BPS = piece_BPS.to(start_BPS.device)
+        piece_BPS = on_device(piece_BPS, start_BPS.device)
     best_BPS = torch.full_like(start_BPS, -math.inf)  # of the spans that start here
     width_BPS = torch.zeros(best_BPS.shape, dtype=torch.int16, device=best_BPS.device)  # of the best, less one
     for width in range(min(max_tokens, slot)):
@@ -66,11 +67,14 @@ def best_spans_of_batch(
         better = joint > best
         widths.masked_fill_(better, width)
         torch.maximum(best, joint, out=best)
-    slot_scores = best_BPS.amax(2).cpu().numpy()
     # overlapping spans crowd the top: enough candidates are taken that ``count`` of them do not overlap
     top = best_BPS.flatten(1).topk(min(count * max_tokens, passages * slot))
-    widest = width_BPS.flatten(1).gather(1, top.indices).cpu().numpy()
-    values, places = top.values.cpu().numpy(), top.indices.cpu().numpy()
+    widths_of_top = width_BPS.flatten(1).gather(1, top.indices)
+    # All in one transfer, for which the device is waited for once; a double holds each of them exactly.
+    parts = [part.double() for part in (best_BPS.amax(2), top.values, top.indices, widths_of_top)]
+    slot_scores, values, places, widest = np.split(
+        torch.cat(parts, dim=1).cpu().numpy(), np.cumsum([part.shape[1] for part in parts[:-1]]), axis=1
+    )
     result = []
     for row, context in enumerate(contexts):
         order = np.lexsort((places[row], -values[row]))  # equal ones by place, whatever the device makes of ties

@@ -21,7 +21,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, load_calibration
-from ragyena.model.inputs import collate
+from ragyena.model.inputs import collate, on_device
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
@@ -232,7 +232,7 @@ class Reader:
         lap("inputs")
         encoded = self.model.encode(batch)
         lap("encode")
-        prior = self._retrieval_prior(contexts).to(self._device)
+        prior = on_device(self._retrieval_prior(contexts), self._device)
         scores = self.model.span_scores(encoded, batch.text_mask)
         write = self.model.write_logit(encoded).sigmoid().tolist()
         start, end, null = scores.with_prior(prior).log_probabilities()
