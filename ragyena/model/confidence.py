@@ -30,15 +30,15 @@ Form = Literal["span", "list", "written"]
 
 INTERCEPT = "intercept"
 FEATURES = ("answer", "null", "margin", "length", "list", "written", "written_answer", "written_null")
-"""Of every reading.
+"""Features of every reading.
 
 ``answer``: the logit of the answer's probability. ``null``: that of there being no answer. ``margin``: by how much
 the best span's log probability exceeds that of the next. ``length``: the logarithm of the best span's tokens. ``list``,
 ``written``: 1 for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for
 others; ``margin`` and ``length`` are 0 for it."""
 FEATURES_OF_TEXT = ("score", "covered", "asked")
-"""Of a reading whose text is at hand, too: ``score``, the mean of the start and end score of the best span, before the
-softmax and without the retriever's weight; ``covered``, ``asked``: ``ragyena.reader.wording``."""
+"""Further features of a reading whose text is at hand: ``score``, the mean of the start and end score of the best span,
+before the softmax and without the retriever's weight; ``covered``, ``asked``: ``ragyena.reader.wording``."""
 _RAREST = 1e-5  # beyond it probabilities say no more about an answer being right
 _WIDEST = 12.0  # of a margin
 _LARGEST_FILE = 1_000_000
@@ -70,7 +70,7 @@ class Calibration(Strict):
     reader that was never calibrated: the probabilities that its scores give."""
 
     format: Literal[1, 2] = 2
-    """Of the file: 2 may have the features of the text, too. Files of format 1 do not name theirs."""
+    """Version of the file: 2 may have the features of the text, too. Files of format 1 do not name theirs."""
     right: Mapping[str, FiniteFloat] = {"answer": 1.0}
     """By feature; of the logit of the answer being right."""
     no_answer: Mapping[str, FiniteFloat] = {"null": 1.0}
