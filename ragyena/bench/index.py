@@ -45,13 +45,13 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class SizeRow:
-    """What was measured of an index of so many passages."""
+    """Figures of an index at one size."""
 
     passages: int
     kind: str
-    """Of the vector file, and the reason."""
+    """Kind of the vector file, and the reason for it."""
     build_seconds: float
-    """Of all additions so far."""
+    """Seconds of all additions so far."""
     rate_first: float
     """Passages added a second by the first full addition, by the slowest and by the last. An addition that learns the
     clusters of the vector file anew is among them."""
@@ -73,7 +73,7 @@ class SizeRow:
     dense_p50: float
     dense_p99: float
     recall: float
-    """Of the 20 nearest of an exact search, the share among the 20 that a dense search gives."""
+    """Share of the 20 nearest of an exact search among the 20 that a dense search gives."""
     add_seconds: float
     """Seconds to add 1,000 passages."""
     text_bytes: float

@@ -77,7 +77,7 @@ class RetrieverConfig(Strict):
     mode: Literal["hybrid", "dense", "lexical"] = "hybrid"
     """Dense (embeddings), lexical (BM25), or both fused."""
     fusion: Literal["convex", "rrf"] = "convex"
-    """How the two are fused: by a weighted sum of cosine and BM25 score, or by reciprocal rank."""
+    """Fusion of the two: a weighted sum of cosine and BM25 score, or reciprocal rank."""
     dense_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.7
     """Weight of the cosine in ``convex``; the rest is that of the BM25 score as a share of the best one. Chosen on
     training questions (docs/retrieval.md)."""

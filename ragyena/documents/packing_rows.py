@@ -66,7 +66,7 @@ class PackingColumns(NamedTuple):
     signatures: Sequence[Any]
 
     def at(self, positions: Sequence[int]) -> PackingColumns:
-        """Those at some positions."""
+        """The columns at some positions."""
         return PackingColumns(*([column[i] for i in positions] for column in self))
 
 
@@ -75,7 +75,7 @@ class PackingRows:
     """The rows of a document's passages."""
 
     fingerprint: str
-    """That of the tokenizer."""
+    """Fingerprint of the tokenizer."""
     rows: Sequence[PackingRow]
 
 

@@ -145,7 +145,7 @@ def _room(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
 
 
 def _word_starts(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int32]:
-    """Where the words of a text start, as ``_WORD`` finds them, from its code points."""
+    """The starts of the words of a text, as ``_WORD`` finds them, from its code points."""
     kinds = _KINDS[np.minimum(codes, 0x7F)]
     beyond = codes >= 0x80
     if beyond.any():

@@ -32,13 +32,13 @@ from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup
 from ragyena.eval.significance import Difference, corrected, paired
 from ragyena.eval.timing import Percentiles, percentiles
-from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 from ragyena.types import Progress
 
 if TYPE_CHECKING:  # they need FAISS
     from ragyena.index.embedder import Reranker
     from ragyena.index.index import Index
+    from ragyena.pipeline import Pipeline
 
 __all__ = [
     "RETRIEVAL_SCHEMA",
@@ -164,6 +164,7 @@ def evaluate_retrieval(setup: Setup) -> tuple[RetrievalReport, Path]:
     CheckpointError, IndexProblem, MissingDependencyError, StorageError and UsageError.
     """
     from ragyena.index.embedder import Reranker
+    from ragyena.pipeline import Pipeline
 
     began = time.perf_counter()
     config, settings, out, drawn = setup.config, setup.settings, setup.out, setup.drawn
@@ -224,7 +225,7 @@ def _own_passages(opened: OpenedQuestions) -> dict[str, Mapping[str, int]]:
 
 
 def _answering(question: Question, own: Mapping[str, int], places: Mapping[str, tuple[int, int]]) -> Mapping[str, int]:
-    """Those of ``own`` that the answer stands in, all of them where its place is not known."""
+    """The passages of ``own`` that the answer stands in, all of them where its place is not known."""
     if question.answer_start < 0 or not question.answers:
         return own
     start, end = question.answer_start, question.answer_start + len(question.answers[0])

@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 def parts(words: Sequence[str], counts: Sequence[int], count_rows: Callable[[str], int], wanted: int) -> list[Part]:
-    """What to score for a query of these quoted words, which ``counts`` rows hold; a row scores its best part.
+    """The parts to score for a query of these quoted words, which ``counts`` rows hold; a row scores its best part.
 
     ``count_rows`` counts the rows of an expression; ``wanted`` is the number of rows that are to be found.
     """

@@ -19,7 +19,7 @@ WHOLE = "token_ids NOT NULL AND offsets NOT NULL AND header_ids NOT NULL AND sig
 
 
 def _rows_of(passages: Sequence[Passage], tokenizer: Tokenizer) -> list[PackingRow]:
-    """What packing needs of passages, made anew."""
+    """The rows that packing needs of passages, made anew."""
     return packing_rows(passages, tokenizer.encode_batch([passage.text for passage in passages]), tokenizer)
 
 

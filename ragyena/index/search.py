@@ -57,7 +57,7 @@ Matches = list[tuple[int, float]]
 OPEN_TRIES = 5
 """A vector file may be replaced between reading the manifest and opening it; then the manifest is read again."""
 EXACT_MOST = 5_000
-"""Where filters keep no more passages than this, each is compared, whatever the kind of the vector file."""
+"""Most passages kept by filters of which each is compared, whatever the kind of the vector file."""
 MOST_TERMS = 32
 MOST_CONSIDERED = 512
 """Different words of a query that are looked up at all."""

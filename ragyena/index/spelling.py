@@ -29,7 +29,7 @@ MOST_WORDS = 12
 COUNTED = 1000
 """Passages of a word that are counted at most."""
 
-# Logarithms, of how likely one error is against another. Chosen on misspelt training questions.
+# Logarithms, of how likely one error is against another.
 ENGLISH = 4.0
 """For a known English word: the stemmed index also answers to letters after the stem."""
 FIRST = -2.0
@@ -44,7 +44,7 @@ _ENDINGS = ("s", "es", "ed", "ing", "ly", "er", "ers", "ness")
 
 
 Counts = Callable[[Sequence[str], int], Mapping[str, int]]
-"""Those of some words that passages hold, and in how many, counted up to a number."""
+"""The words of some that passages hold, and the number of passages, counted up to a limit."""
 
 
 def corrections(counts: Counts, query: str) -> dict[str, str]:

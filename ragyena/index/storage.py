@@ -37,7 +37,7 @@ BUSY_SECONDS = 30.0
 """Seconds a statement waits for another connection's transaction."""
 CACHE_KB = 65_536
 READ_CACHE_KB = 262_144
-"""Of a connection that reads: a long context takes some 16 MB of pages, and those of other questions should stay."""
+"""For a connection that reads: a long context takes some 16 MB of pages, and those of other questions should stay."""
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
 UPGRADE = "bring it to the present format, which embeds nothing again: ragyena index upgrade"
 

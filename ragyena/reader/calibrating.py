@@ -35,7 +35,7 @@ _SUBSETS: tuple[tuple[str, ...], ...] = (
     ("answer", "null", "margin", "list", "written", "written_answer", "written_null", "score", "covered", "asked"),
     (*FEATURES, "score", "covered", "asked"),
 )
-"""Those of which a feature is not known of all examples are left out."""
+"""Sets of features to choose from; one with a feature that not all examples have is left out."""
 _PENALTIES = (0.3, 1.0, 3.0, 10.0)
 """Weight of the squared weights of the standardised features against the summed log loss of a hundred questions."""
 _THRESHOLDS = np.arange(1, 61) / 100

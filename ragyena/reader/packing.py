@@ -127,7 +127,7 @@ class _Entrants(ABC):
 
     @abstractmethod
     def duplicates(self, threshold: float) -> Duplicates:
-        """Those that nearly repeat a better one."""
+        """The entrants that nearly repeat a better one."""
 
     @abstractmethod
     def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:

@@ -31,7 +31,7 @@ class Figure:
     rivals: Callable[[str], bool]
     """The libraries that it is compared with."""
     reason: str
-    """Why ragyena is behind where it is, and what is to be done about it."""
+    """The reason where ragyena is behind, and the plan."""
     higher: bool = False
 
 
@@ -246,7 +246,7 @@ def _adding(name: str, engine: Engine) -> list[list[str]]:
 
 
 def _verdict(figure: Figure, engines: Mapping[str, Engine]) -> str:
-    """How ragyena stands in one figure: ahead of all, or behind the best, why, and what is to be done."""
+    """The standing of ragyena in one figure: ahead of all, or behind the best, with the reason and the plan."""
     ours = figure.of(engines.get(US, {}))
     rivals = {
         name: value

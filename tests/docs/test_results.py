@@ -270,7 +270,7 @@ def test_names_on_the_page_are_those_of_recipes() -> None:
     # no reader, or data of whoever runs them
     elsewhere = {"beir", "quick", "squad-dev-retrieval", "your-index", "masked-among"}
     elsewhere |= {"paper"}  # its recipes have their own
-    elsewhere |= {"evidence", "squad-dev-evidence", "squad2-dev"}  # one reader, on pages of their own
+    elsewhere |= {"evidence", "squad-dev-evidence", "squad2-dev", "retrieval"}  # on pages of their own
     elsewhere |= {"real", "invented"}  # compare one reader before and after training
     sections = {section.title: section for section in description().sections}
     shown = set(sections["Hyena against attention"].recipes)

@@ -15,7 +15,7 @@ from ragyena.index.vectors import FLAT_MOST, RECALL_ENOUGH, VectorFile, VectorIn
 DIMENSION = 32
 COUNT = 10_000
 HEADER_BYTES = 4 + 8 + 8 + 8 + 1 + 4
-"""Of FAISS: dimension, count, two unused numbers, whether it is trained, the metric."""
+"""Header of a FAISS file: dimension, count, two unused numbers, whether it is trained, the metric."""
 Batch = tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]]
 
 

@@ -202,7 +202,7 @@ def test_damaged_rows_are_named_and_made_again(built: Path, copy: Path, damage: 
 
 
 def test_rows_of_something_else_are_found_by_verify(built: Path, copy: Path) -> None:
-    """Of the right length, so that packing cannot know."""
+    """They are of the right length, so that packing cannot know."""
     change(copy, "UPDATE packing SET token_ids = zeroblob(length(token_ids)) WHERE passage_id = 7")
     change(copy, "UPDATE packing SET signature = zeroblob(length(signature)) WHERE passage_id = 9")
     (problem,) = verify(copy, tokenizer=TOKENIZER).problems
