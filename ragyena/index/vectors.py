@@ -85,6 +85,8 @@ class VectorFile:
 
 def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]:
     """The kind of FAISS index for ``count`` vectors, and why."""
+    if count == 0:
+        return "flat", "there are no passages"
     if setting == "ivfpq" and count < IVFPQ_LEAST:
         return "flat", f"{count:,} passages do not train ivfpq, which needs at least {IVFPQ_LEAST:,}"
     if setting != "auto":

@@ -103,7 +103,8 @@ class Session:
                 self._ray.cancel(reference, force=True)
 
     def on_every_node(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Call ``function`` once on each node; its results by the address of the node."""
+        """Call ``function`` once on each node; its results by the address of the node. A node that died is left out,
+        though Ray lists it for some seconds yet."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         task, calls = self._ray.remote(_guarded), {}
@@ -112,7 +113,15 @@ class Session:
                 here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 placed = task.options(num_cpus=0, max_retries=RETRIES, scheduling_strategy=here)
                 calls[f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"] = placed.remote(function, *arguments)
-        return {name: self._result(reference) for name, reference in calls.items()}
+        results = {}
+        for name, reference in calls.items():
+            try:
+                results[name] = _opened(self._ray.get(reference))
+            except self._ray.exceptions.TaskUnschedulableError:
+                continue
+            except self._ray.exceptions.RayError as error:
+                raise _failed(error) from error
+        return results
 
     def keep(self, kind: type, *arguments: Any, name: str) -> Remote:
         """Make an object on one of the nodes, of the class ``kind``; ``name`` is how errors call it. Where its process
@@ -129,9 +138,13 @@ class Session:
         except (exceptions.WorkerCrashedError, exceptions.OutOfMemoryError) as error:
             return Lost(_first_line(error))
         except exceptions.RayError as error:
-            raise ClusterError(
-                f"a task of the cluster failed: {_first_line(error)}", hint="what was done is kept: run it again"
-            ) from error
+            raise _failed(error) from error
+
+
+def _failed(error: Exception) -> ClusterError:
+    return ClusterError(
+        f"a task of the cluster failed: {_first_line(error)}", hint="what was done is kept: run it again"
+    )
 
 
 class Remote:
