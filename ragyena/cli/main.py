@@ -225,7 +225,7 @@ def _show_usage(error: Any) -> int:
     if type(error).__name__ == "NoSuchOption" and error.ctx is not None:
         arguments = [parameter for parameter in error.ctx.command.params if parameter.param_type_name == "argument"]
         if arguments:
-            example = f"{error.ctx.command_path} -- {arguments[0].metavar or arguments[0].human_readable_name}"
+            example = f"{error.ctx.command_path} -- {arguments[0].metavar or arguments[0].name.upper()}"
             print(f"hint: what begins with a dash and is no option goes after --: {example}", file=sys.stderr)
     return int(error.exit_code)
 

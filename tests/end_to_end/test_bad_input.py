@@ -114,6 +114,12 @@ def test_a_misspelt_flag_is_a_usage_error(ragyena: Ragyena) -> None:
     assert "--index" in done.err and "Traceback" not in done.err
 
 
+def test_an_unknown_option_before_an_argument_without_a_name_of_its_own(ragyena: Ragyena) -> None:
+    done = ragyena("bench", "reader", "-q")
+    assert done.code == 2
+    assert "ragyena bench reader -- READERS" in done.err and "Traceback" not in done.err
+
+
 def test_a_misspelt_setting(ragyena: Ragyena) -> None:
     ragyena("config", "show", environment={"RAGYENA_PAKER__ORDER": "score"}).fails(2, "RAGYENA_PAKER__ORDER")
 
