@@ -22,7 +22,7 @@ from ragyena.config import LangChainStoreConfig
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, MissingDependencyError, StoreError
-from ragyena.index.search import strictly_decreasing
+from ragyena.index.fusion import strictly_decreasing
 from ragyena.types import Block, BlockKind, Document, FileState, Passage, ScoredPassage
 
 __all__ = ["ExternalStore", "GivesVectors", "Returned", "id_of"]

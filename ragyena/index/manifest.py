@@ -151,6 +151,20 @@ class Manifest(BaseModel):
         none = {"sources": 0, "documents": 0, "passages": 0, "generation": 0, "vectors": None, "vectors_trained_on": 0}
         return self.changed(**none, folder=None, created=_now())
 
+    def open_embedder(self, folder: Path) -> Embedder:
+        """The embedder of the index in ``folder``. Of a name that stands in a file, nothing is fetched.
+
+        Raises IndexMismatchError where its weights are others now, ConfigError and MissingDependencyError.
+        """
+        embedder = Embedder.open(self.embedder, download=False)
+        if embedder.fingerprint != self.embedder_fingerprint:
+            raise IndexMismatchError(
+                f"{folder} was made with other weights of '{self.embedder}'"
+                f" ({self.embedder_fingerprint[:12]}, not {embedder.fingerprint[:12]})",
+                hint=f"put those weights back, or {REBUILD}",
+            )
+        return embedder
+
     def check_alike(self, folder: Path, other: Manifest, other_folder: Path) -> None:
         """Raises IndexMismatchError where the rows of another index have no place in this one, in ``folder``."""
         differing = other.differing_setting(self.config)

@@ -87,15 +87,7 @@ class IndexView:
         """
         with self._turn:
             if self._embedder is None:
-                # Of a name that stands in a file, nothing is fetched.
-                embedder = Embedder.open(self.manifest.embedder, download=False)
-                if embedder.fingerprint != self.manifest.embedder_fingerprint:
-                    raise IndexMismatchError(
-                        f"{self.folder} was made with other weights of '{self.manifest.embedder}'"
-                        f" ({self.manifest.embedder_fingerprint[:12]}, not {embedder.fingerprint[:12]})",
-                        hint=f"put those weights back, or {REBUILD}",
-                    )
-                self._embedder = embedder
+                self._embedder = self.manifest.open_embedder(self.folder)
             return self._embedder
 
     def use_embedder(self, embedder: Embedder) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.config import RetrieverConfig
-from ragyena.index.search import UNSEEN, convex, fuse, fused, strictly_decreasing
+from ragyena.index.fusion import UNSEEN, convex, fuse, fused, strictly_decreasing
 
 ranking = st.lists(st.integers(1, 60), unique=True, max_size=40)
 rankings = st.lists(ranking, max_size=4)

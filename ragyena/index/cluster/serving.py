@@ -2,8 +2,11 @@
 
 The passages, their order and their scores are those that one index of all shards gives. Dense scores are cosines, which
 depend on no other passage: the best of all shards are merged. BM25 depends on how many passages hold a word: the shards
-are asked for that first, and then score with the sums. Ranks are fused here. A shard that does not answer is an error:
-no answer is ever made of the others alone.
+are asked for that first, and then score with the sums. The two rankings are fused here. A shard that does not answer is
+an error: no answer is ever made of the others alone.
+
+One index of over 100,000 passages scores words within a budget of rows (``ragyena.index.budget``) and its vectors
+approximately; shards score every row that matches, and so may rank better than it, and later.
 """
 
 from __future__ import annotations
@@ -18,23 +21,22 @@ from typing import Any, Self
 
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
-from ragyena.errors import ConfigError, IndexCorruptError, IndexMismatchError
+from ragyena.errors import ConfigError, IndexCorruptError
 from ragyena.index.bm25 import Totals, inverse_frequency
 from ragyena.index.cluster.catalog import Catalog
 from ragyena.index.cluster.session import Remote, Session
 from ragyena.index.cluster.shard import LexicalQuery, OpenShard
 from ragyena.index.embedder import Embedder
+from ragyena.index.fusion import Matches, fused
 from ragyena.index.manifest import Manifest
-from ragyena.index.search import LEAST_RARE, common_from, fused, query_phrases, rarest
+from ragyena.index.search import LEAST_RARE, common_from, query_phrases, rarest
 from ragyena.index.spelling import corrections, replaced
-from ragyena.index.storage import REBUILD
 from ragyena.index.view import checked_query
 from ragyena.settings import Overrides, resolve
 from ragyena.types import Document, FileState, Passage, ScoredPassage
 
 __all__ = ["ShardedIndex"]
 
-Matches = list[tuple[int, float]]
 HOMES_MOST = 1_000_000
 """Passages and documents whose shard is remembered."""
 
@@ -42,13 +44,12 @@ HOMES_MOST = 1_000_000
 class ShardedIndex:
     """The shards of an index, each open in a process on a node; for reading, by a ``Pipeline`` or alone.
 
-        Example:
-            >>> from ragyena.config import PipelineConfig
-    from ragyena.config.pipeline import SEARCH_RESULTS
-            >>> from ragyena.index.cluster.serving import ShardedIndex
-            >>> from ragyena.index.cluster.session import connect
-            >>> with connect("local") as session, ShardedIndex(session, Path("./big"), PipelineConfig()) as index:
-            ...     best = index.search("When was the bridge built?", k=10)
+    Example:
+        >>> from ragyena.config import PipelineConfig
+        >>> from ragyena.index.cluster.serving import ShardedIndex
+        >>> from ragyena.index.cluster.session import connect
+        >>> with connect("local") as session, ShardedIndex(session, Path("./big"), PipelineConfig()) as index:
+        ...     best = index.search("When was the bridge built?", k=10)
     """
 
     def __init__(self, session: Session, folder: Path, settings: PipelineConfig) -> None:
@@ -92,13 +93,7 @@ class ShardedIndex:
         """The embedder of the shards, loaded in this process. Raises as ``Index.embedder``."""
         with self._turn:
             if self._embedder is None:
-                embedder = Embedder.open(self.manifest.embedder, download=False)
-                if embedder.fingerprint != self.manifest.embedder_fingerprint:
-                    raise IndexMismatchError(
-                        f"{self.folder} was made with other weights of '{self.manifest.embedder}'",
-                        hint=f"put those weights back, or {REBUILD}",
-                    )
-                self._embedder = embedder
+                self._embedder = self.manifest.open_embedder(self.folder)
             return self._embedder
 
     def search(

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
 from ragyena.index.bm25 import Totals, count_rows, score_rows, totals
+from ragyena.index.fusion import Matches
 from ragyena.index.index import Index
-from ragyena.index.search import DenseView, Matches, filtered_passages
+from ragyena.index.search import DenseView, filtered_passages
 from ragyena.index.store import WORD_TABLES
 from ragyena.types import Document, FileState, Passage
 
