@@ -12,7 +12,16 @@ import typer
 
 from ragyena.cli.added import note_unread, print_added, raise_unread
 from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path
-from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, QuietOption, configure, given_path, index_path
+from ragyena.cli.options import (
+    ExcludeOption,
+    IndexOption,
+    JsonOption,
+    PipelineOption,
+    QuietOption,
+    configure,
+    given_path,
+    index_path,
+)
 from ragyena.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,10 +61,7 @@ def build(
     gpus: Annotated[
         float, typer.Option(metavar="SHARE", min=0.0, help="Share of a GPU for each task that embeds: 0.25, 1.")
     ] = 0.0,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave out matching files, as in a .gitignore (index.exclude)."),
-    ] = None,
+    exclude: ExcludeOption = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -14,6 +14,7 @@ from ragyena.cli.added import note_unread, print_added, raise_unread
 from ragyena.cli.cluster import ClusterOption, build, merge, opened_index, opened_pipeline
 from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path, size
 from ragyena.cli.options import (
+    ExcludeOption,
     IndexOption,
     JsonOption,
     PipelineOption,
@@ -66,10 +67,7 @@ def add(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build the index again, from these paths and the files in it.")
     ] = False,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave out matching files, as in a .gitignore (index.exclude)."),
-    ] = None,
+    exclude: ExcludeOption = None,
     embedder: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Embedder of a new index (index.embedder).")
     ] = None,

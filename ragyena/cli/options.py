@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
 
 __all__ = [
+    "ExcludeOption",
     "IndexOption",
     "JsonOption",
     "PipelineOption",
@@ -44,6 +45,10 @@ ReaderOption = Annotated[
         metavar="NAME|PATH",
         help="The reader: small, base or another installed one (`ragyena reader list`), or a checkpoint folder.",
     ),
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Leave out matching files, as in a .gitignore (index.exclude)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, described in docs/json.md.")]
 WhereOption = Annotated[

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragyena.cli.console import TerminalProgress, count, emit_json, interruptible, output, short_path
-from ragyena.cli.options import IndexOption, JsonOption, PipelineOption, QuietOption, configure
+from ragyena.cli.options import ExcludeOption, IndexOption, JsonOption, PipelineOption, QuietOption, configure
 from ragyena.errors import NothingToIndexError, PartialFailureError, RagyenaError
 
 if TYPE_CHECKING:
@@ -34,10 +34,7 @@ def command(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on until Ctrl-C: changed files follow when they have been quiet.")
     ] = False,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave out matching files, as in a .gitignore (index.exclude)."),
-    ] = None,
+    exclude: ExcludeOption = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
