@@ -94,6 +94,8 @@ def build(
     began = time.perf_counter()
     progress = progress or Silent()
     gathered = gather(sources, settings.index.exclude, folder)
+    if any(isinstance(item, Document) for item in gathered.work):
+        raise NothingToIndexError("documents given in Python are not sent to a cluster", hint="write them to files")
     _check_place(folder)
     if not gathered.work and not is_sharded(folder):
         raise gathered.nothing()
@@ -171,6 +173,7 @@ class _Build:
     ) -> None:
         self.session, self.folder, self.settings = session, folder, settings
         self.gathered, self.gpus, self.progress = gathered, gpus, progress
+        self.files = [item for item in gathered.work if isinstance(item, Path)]
         self.old = Catalog.read(folder) if is_sharded(folder) else None
         self.old_folders = self.old.folders(folder) if self.old else []
         self.count = shards or (len(self.old.shards) if self.old else session.workers)
@@ -180,10 +183,10 @@ class _Build:
         self.known = dict(self._known())
 
     def run(self, began: float) -> BuildReport:
-        work = [item for item in self.gathered.work if not self._is_unchanged(item)]
-        reports = self._read([str(item) for item in work])
+        work = [str(file) for file in self.files if not self._is_unchanged(file)]
+        reports = self._read(work)
         inputs, changes = self._inputs(reports)
-        unchanged = len(self.gathered.work) - len(work)
+        unchanged = len(self.files) - len(work)
         resized = self.old is not None and self.count != len(self.old.shards)
         catalog = self.old
         if changes or resized or self.old is None:
@@ -200,7 +203,7 @@ class _Build:
         added = AddReport(
             index=self.folder,
             created=self.old is None,
-            files=len(self.gathered.work) + len(self.gathered.found.unread),
+            files=len(self.files) + len(self.gathered.found.unread),
             added=len(changes) - replaced,
             replaced=replaced,
             unchanged=unchanged + len(work) - len(changes) - sum(len(report.failed) for report in reports),
@@ -231,10 +234,8 @@ class _Build:
                 for source in store.sources():
                     yield source.path, source
 
-    def _is_unchanged(self, item: Path | Document) -> bool:
-        if isinstance(item, Document):
-            raise NothingToIndexError("documents given in Python are not sent to a cluster", hint="write them to files")
-        source, stamp = self.known.get(str(item)), Stamp.of(item)
+    def _is_unchanged(self, file: Path) -> bool:
+        source, stamp = self.known.get(str(file)), Stamp.of(file)
         return source is not None and source.complete and stamp is not None and stamp.matches(source)
 
     # --- parts
