@@ -38,7 +38,7 @@ from ragyena.report.peers import make_peers
 
 HERE = Path(__file__).resolve().parent
 CHARS_A_PASSAGE = 470
-"""Of a copy, as ragyena cuts it into passages of at most 200 tokens."""
+"""Chars of text a passage of a copy, as ragyena cuts it at 200 tokens."""
 MODES = ("dense", "hybrid", "lexical")
 ADDED = 4
 """Files added to the large index one by one: the first by itself, then the median of the others."""
@@ -125,7 +125,7 @@ class Run:
         self._peers = _environment(arguments.venv)
 
     def step(self, engine: str, step: str, corpus: str, *, cached: bool = False, **more: Any) -> dict[str, Any]:
-        """What one process measured; ``{"failed": ...}`` where it ended with an error."""
+        """The measurements of one process; ``{"failed": ...}`` where it ended with an error."""
         index = self._work / f"{corpus}-{engine}"
         if step == "build":
             shutil.rmtree(index, ignore_errors=True)

@@ -15,39 +15,20 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ragyena import Document, Index, recipes
 from ragyena.bench.figures import Figure, benchmark, write
+from ragyena.bench.large_index import SeededVectors
 from ragyena.documents.sentences import borders
-from ragyena.index.embedder import BUNDLED, Embedder
 
 CHARS = 880  # of a passage of about 200 tokens
 IN_DOCUMENT = 10  # passages
 QUESTIONS = 100
-
-
-class RandomVectors(Embedder):
-    """The bundled embedder for questions, random directions for passages."""
-
-    def __init__(self) -> None:
-        self._real = Embedder.open(BUNDLED)
-        self.name, self.dimension, self.fingerprint = BUNDLED, self._real.dimension, self._real.fingerprint
-        self._random = np.random.default_rng(0)
-
-    def embed(
-        self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None
-    ) -> npt.NDArray[np.float32]:
-        vectors = self._random.standard_normal((len(texts), self.dimension), dtype=np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-    def embed_question(self, question: str) -> npt.NDArray[np.float32]:
-        return self._real.embed_question(question)
 
 
 def sentences() -> list[str]:
@@ -104,7 +85,7 @@ def main() -> None:
         place = Path(folder) / "index"
         settings = {"index.vector_index": "flat", "index.embed_processes": 1}
         with Index.create(place, settings=settings) as index:
-            index._embedder = RandomVectors()
+            index.use_embedder(SeededVectors(index.embedder(), seed=0))
             cpu, began = time.process_time(), time.perf_counter()
             report = index.add(given)
             wall, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -123,7 +104,7 @@ def main() -> None:
         if options.ivfpq:
             chosen = {**settings, "index.vector_index": "ivfpq"}
             with Index.create(Path(folder) / "ivfpq", settings=chosen) as index:
-                index._embedder = RandomVectors()
+                index.use_embedder(SeededVectors(index.embedder(), seed=0))
                 index.add(given)
                 measure_file(index, figures)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

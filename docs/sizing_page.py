@@ -38,7 +38,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Size:
-    """What a number of passages needs. Sizes are in GB of 10^9 bytes, times in hours, prices a month or once."""
+    """The needs of a number of passages. Sizes are in GB of 10^9 bytes, times in hours, prices a month or once."""
 
     passages: int
     pages: float
@@ -46,7 +46,7 @@ class Size:
     vector_gb: float
     shards: int
     search_ms: float | None
-    """Of one shard, in proportion to its passages; None where it was measured on too few to tell."""
+    """Milliseconds of a search of one shard, in proportion to its passages; None where it was measured on too few."""
     store_core_hours: float
     embed_core_hours: float
     embed_gpu_hours: float

@@ -27,7 +27,7 @@ from ragyena.index.manifest import Manifest, is_index
 from ragyena.index.writer import Writer, create
 from ragyena.types import Document, Progress, Silent, Skipped
 
-__all__ = ["VARIED", "build_large"]
+__all__ = ["VARIED", "SeededVectors", "build_large"]
 
 VARIED = 0.15
 """Part of the words of a copy that are replaced."""
@@ -40,11 +40,12 @@ _ONSETS = (*"bcdfghklmnprstvwz", "br", "dr", "gr", "pr", "st", "tr")
 _VOWELS = "aeiou"
 
 
-class _SeededVectors(Embedder):
-    """Random unit vectors in the place of those of another embedder."""
+class SeededVectors(Embedder):
+    """Random unit vectors for passages, in the place of those of another embedder, which embeds the questions."""
 
     def __init__(self, other: Embedder, seed: int) -> None:
         self.name, self.dimension, self.fingerprint = other.name, other.dimension, other.fingerprint
+        self._other = other
         self._rng = np.random.default_rng(seed)
 
     def embed(
@@ -55,6 +56,9 @@ class _SeededVectors(Embedder):
         if on_progress is not None:
             on_progress(len(texts))
         return vectors
+
+    def embed_question(self, question: str) -> npt.NDArray[np.float32]:
+        return self._other.embed_question(question)
 
 
 def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | None = None) -> int:
@@ -69,7 +73,7 @@ def build_large(folder: Path, passages: int, *, seed: int, progress: Progress | 
         create(folder, config, tokenizer)
     held = Manifest.read(folder).passages
     with Writer(folder) as writer:
-        embedder = _SeededVectors(Embedder.open(config.embedder), seed)
+        embedder = SeededVectors(Embedder.open(config.embedder), seed)
         copies = 1
         while held < passages:
             documents = [doc for copy in range(copies) for doc in _copy(config, seed, copy)]
