@@ -76,7 +76,7 @@ def add(
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
+        typer.Option(metavar="N", min=0, help="Processes that embed; 0 for one a GPU (index.embed_processes)."),
     ] = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
