@@ -25,8 +25,8 @@ from ragyena.errors import MissingDependencyError
 from ragyena.ops.long_conv import Direction, long_conv
 from ragyena.ops.long_conv.plan import MAX_FFT_SIZE
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
-from ragyena.ops.passage_conv import gated_passage_conv
-from ragyena.ops.reference import gated_passage_conv_reference, long_conv_reference
+from ragyena.ops.passage_conv import passage_conv
+from ragyena.ops.reference import long_conv_reference, passage_conv_reference
 
 __all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
 
@@ -161,7 +161,7 @@ def _call(size: OperatorSize, arguments: Sequence[Tensor], backend: str) -> Tens
     """The operator on ``triton``, or on ``library``: ``torch.fft``, in passage scope the Toeplitz product."""
     u, filter_DK, *skip, gate_in, gate_out = arguments
     if size.direction == "passage":
-        return gated_passage_conv(
+        return passage_conv(
             u, filter_DK, slot_tokens=size.slot_tokens, gate_in_BDL=gate_in, gate_out_BDL=gate_out,
             backend="triton" if backend == "triton" else "toeplitz",
         )  # fmt: skip
@@ -175,7 +175,7 @@ def _reference(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
     u, filter_DK, *skip, gate_in, gate_out = doubles
     gates = {"gate_in_BDL": gate_in, "gate_out_BDL": gate_out}
     if size.direction == "passage":
-        return gated_passage_conv_reference(u, filter_DK, slot_tokens=size.slot_tokens, **gates)
+        return passage_conv_reference(u, filter_DK, slot_tokens=size.slot_tokens, **gates)
     return long_conv_reference(u, filter_DK, direction=size.direction, skip_D=skip[0], **gates)
 
 
