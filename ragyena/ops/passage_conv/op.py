@@ -179,7 +179,8 @@ def _in_slots(
     p_BDL = u_BDL if gate_in_BDL is None else u_BDL * gate_in_BDL.to(u_BDL.dtype)
     p_BDPS = F.pad(p_BDL, (0, slots * slot_tokens - length)).view(batch, channels, slots, slot_tokens)
     p_NSD = p_BDPS.permute(0, 2, 3, 1).reshape(batch * slots, slot_tokens, channels)
-    y_NSD = slot_conv(p_NSD, filter_DK, backend=cast(PassageConvBackend, chosen))
+    # On a CPU without gradients the best is one that is no backend of this function.
+    y_NSD = slot_conv(p_NSD, filter_DK, backend="auto" if backend == "auto" else cast(PassageConvBackend, chosen))
     y_BDL = y_NSD.reshape(batch, slots * slot_tokens, channels)[:, :length].transpose(1, 2)
     return (y_BDL if gate_out_BDL is None else y_BDL * gate_out_BDL.to(u_BDL.dtype)).contiguous()
 
