@@ -85,7 +85,7 @@ def test_a_question_is_embedded_in_float32_or_where_the_cpu_has_tiles_in_bfloat1
 
 @pytest.mark.slow
 def test_many_texts_give_the_same_vectors_as_few() -> None:
-    """Few go through plain torch in float32, unless the CPU has tiles for bfloat16; many in bfloat16 where it has that."""
+    """Few go through torch in float32 unless the CPU has tiles for bfloat16, many in bfloat16 where it has that."""
     embedder = Embedder.open(BUNDLED)
     texts = [f"{fact} {number}" for number in range(FEW // len(FACTS) + 1) for fact in FACTS]
     assert len(texts) > FEW
