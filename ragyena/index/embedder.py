@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,10 +19,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
-from ragyena.files import expanded
+from ragyena.index.hub import load_model
 from ragyena.types import Passage, ScoredPassage
 
 __all__ = [
@@ -48,7 +46,6 @@ FEW = 64
 """So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
 
 RERANK_BATCH = 32
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 log = logging.getLogger(__name__)
 
@@ -164,22 +161,21 @@ class Reranker:
 
     @classmethod
     def open(cls, name: str) -> Reranker:
-        """The model in a folder, or of this name on the hub. Raises ConfigError where there is none, or it gives more
-        than one score."""
-        from sentence_transformers import CrossEncoder
+        """The model in a folder, or of this name on the hub, from which it is downloaded where it was not before.
 
-        _silence_libraries()
-        here = expanded(name)
-        path = str(here) if here.exists() else name
+        Raises ConfigError where it gives more than one score, and where there is none: within seconds, also without a
+        network.
+        """
+
+        def load(place: str, here: bool) -> Any:
+            from sentence_transformers import CrossEncoder  # takes seconds: only where there is something to load
+
+            _silence_libraries()
+            return CrossEncoder(place, local_files_only=here)
+
         try:
-            try:
-                model = CrossEncoder(path, local_files_only=True)
-            except Exception:  # the library raises whatever its loaders do
-                if here.exists() or constants.HF_HUB_OFFLINE or not _HUB_NAME.fullmatch(name):
-                    raise
-                log.warning("the cross-encoder %s is not on this machine: downloading it", name)
-                model = CrossEncoder(name)
-        except Exception as error:
+            model = load_model(name, load, download=True)
+        except Exception as error:  # the library raises whatever its loaders do
             raise ConfigError(
                 f"there is no reranker '{name}': {_first_line(error)}",
                 hint="name the folder of a cross-encoder, or one on the hub and have a network; none ships",
@@ -273,27 +269,23 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
 
 def _load(path: str, name: str, *, dtype: Any = None, download: bool = False) -> Any:
     """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
-    from sentence_transformers import SentenceTransformer
-
-    _silence_libraries()
-    device = _device()
-    log.info("embedder %s on %s", name, device)
     options = {} if dtype is None else {"dtype": dtype}
+
+    def load(place: str, here: bool) -> Any:
+        from sentence_transformers import SentenceTransformer  # takes seconds: only where there is something to load
+
+        _silence_libraries()
+        device = _device()
+        log.info("embedder %s on %s", name, device)
+        return SentenceTransformer(place, device=device, local_files_only=here, model_kwargs=options)
+
     try:
-        return SentenceTransformer(path, device=device, local_files_only=True, model_kwargs=options)
+        return load_model(path, load, download=download)
     except Exception as error:  # the library raises whatever its loaders do
-        local_error = error
-    if not download or constants.HF_HUB_OFFLINE or Path(path).exists():
         raise ConfigError(
-            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
-            hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
-        ) from local_error
-    try:
-        return SentenceTransformer(path, device=device, model_kwargs=options)
-    except Exception as error:
-        raise ConfigError(
-            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
-            hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
+            f"there is no embedder '{name}': {_first_line(error)}",
+            hint="name the folder of a sentence-transformers model, or one on the hub and have a network, or set"
+            f" index.embedder to {BUNDLED}",
         ) from error
 
 

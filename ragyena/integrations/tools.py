@@ -124,9 +124,9 @@ class ReadText(_Result):
     """Character offsets of the text in the document."""
     line_start: int
     line_end: int
-    """Lines of the text, from 1."""
+    """Lines of the text, from 1; of a piece of a long file, those of the file."""
     lines: int
-    """Lines of the whole document."""
+    """The last line of the document."""
     pages: int
     """Pages of the whole document; 0 for formats without pages."""
     next_start: int | None
@@ -140,7 +140,7 @@ class ReadText(_Result):
 
 def read_text(document: Document, *, lines: Range, pages: Range, start: int | None) -> ReadText:
     """A part of a document, as ``Tools.read`` gives it."""
-    text = document.text
+    text, before = document.text, document.first_line - 1
     line_starts = [0, *(match.end() for match in re.finditer("\n", text) if match.end() < len(text))]
     if lines != (None, None) and pages != (None, None):
         raise UsageError("lines and pages were both given", hint="give one of them")
@@ -149,7 +149,7 @@ def read_text(document: Document, *, lines: Range, pages: Range, start: int | No
     if pages != (None, None):
         begin, end = _stretch("page", document.page_starts, pages, len(text))
     else:
-        begin, end = _stretch("line", line_starts, lines, len(text))
+        begin, end = _stretch("line", line_starts, lines, len(text), before)
     if start is not None and not begin <= start <= end:
         raise UsageError(
             f"start={start} is outside of what is to be read, characters {begin} to {end}",
@@ -167,22 +167,23 @@ def read_text(document: Document, *, lines: Range, pages: Range, start: int | No
         text=text[begin:end],
         start=begin,
         end=end,
-        line_start=bisect_right(line_starts, begin),
-        line_end=bisect_right(line_starts, max(begin, end - 1)),
-        lines=len(line_starts),
+        line_start=before + bisect_right(line_starts, begin),
+        line_end=before + bisect_right(line_starts, max(begin, end - 1)),
+        lines=before + len(line_starts),
         pages=len(document.page_starts),
         next_start=following,
     )
 
 
-def _stretch(unit: str, starts: Sequence[int], wanted: Range, length: int) -> tuple[int, int]:
-    """The characters from the first to the last of the wanted lines or pages, which begin at ``starts``."""
-    first, last = wanted
+def _stretch(unit: str, starts: Sequence[int], wanted: Range, length: int, before: int = 0) -> tuple[int, int]:
+    """The characters from the first to the last of the wanted lines or pages, which begin at ``starts``; the numbers of
+    those ``before`` them are not in the text."""
+    first, last = (None if number is None else number - before for number in wanted)
     first, last = 1 if first is None else first, len(starts) if last is None else min(last, len(starts))
     if not 1 <= first <= last:
+        held = f"has {unit}s {before + 1:,} to {before + len(starts):,}" if before else f"has {len(starts):,} {unit}s"
         raise UsageError(
-            f"there are no {unit}s {first} to {wanted[1] or 'the last'}",
-            hint=f"the document has {len(starts):,} {unit}s",
+            f"there are no {unit}s {before + first} to {wanted[1] or 'the last'}", hint=f"the document {held}"
         )
     return starts[first - 1], starts[last] if last < len(starts) else length
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from ragyena.errors import ConfigError, MissingDependencyError
 from ragyena.index import embedder as module
-from ragyena.index.embedder import BUNDLED, BUNDLED_SHA256, FEW, Embedder, bundled_folder, weights_sha256
+from ragyena.index.embedder import BUNDLED, BUNDLED_SHA256, FEW, Embedder, Reranker, bundled_folder, weights_sha256
 
 FACTS = [
     "The old bridge over the river was built in 1893 by Anna Lindqvist.",
@@ -89,3 +90,58 @@ def test_an_embedder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="empty"):
         Embedder.open(str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("opened", [Embedder.open, Reranker.open])
+def test_without_a_network_a_model_of_the_hub_is_refused_after_one_attempt(
+    opened: Callable[[str], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    asked: list[object] = []
+
+    def unknown(*arguments: object, **options: object) -> None:
+        asked.append(arguments[0])
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigError, match=r"'nobody/nothing': it is not on this machine, and http.* cannot be reached"):
+        opened("nobody/nothing")
+    assert len(asked) <= 2, "for IPv4 and IPv6, and not again"
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+    import threading
+
+    done = threading.Event()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("ragyena.index.hub.HUB_SECONDS", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **options: done.wait())
+    try:
+        with pytest.raises(ConfigError, match="does not answer"):
+            Reranker.open("nobody/nothing")
+    finally:
+        done.set()
+
+
+def test_a_model_that_was_downloaded_before_is_loaded_without_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    import socket
+
+    snapshot = tmp_path / "models--somebody--minilm" / "snapshots" / "abc"
+    shutil.copytree(bundled_folder(), snapshot)
+    (tmp_path / "models--somebody--minilm" / "refs").mkdir()
+    (tmp_path / "models--somebody--minilm" / "refs" / "main").write_text("abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    def asked(*arguments: object, **options: object) -> None:
+        raise AssertionError(f"the network was asked for {arguments[0]}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
+    assert Embedder.open("somebody/minilm").embed(["a bridge"]).shape == (1, 384)
