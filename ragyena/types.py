@@ -76,7 +76,7 @@ class Document:
     """One text with its origin. A file is one document, or several (rows of a csv or jsonl file)."""
 
     source: str
-    """An absolute path, followed by ``#row`` for one row of a table-like file."""
+    """An absolute path, followed by ``#row`` for one row of a table-like file, ``#line`` for a piece of a long one."""
     text: str
     """The whole text. Every offset elsewhere is an index into it."""
     title: str = ""
@@ -91,6 +91,8 @@ class Document:
     """Tables, lists, code and notes, in order and without overlap; all other text is prose."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Further fields (of a csv or jsonl row, say) that searches can filter by."""
+    first_line: int = 1
+    """The line of the file at which the text begins: of a piece of a long file, a later one. Passages count from it."""
 
 
 @dataclass(frozen=True, slots=True)

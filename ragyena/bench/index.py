@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from ragyena import machine
 from ragyena.bench.figures import Benchmark, Figure, benchmark
 from ragyena.bench.varied import PAGES, VariedCorpus, VariedEmbedder, read_sentences
 from ragyena.config import PipelineConfig
 from ragyena.errors import UsageError
-from ragyena.eval import machine
 from ragyena.index.embedder import BUNDLED, Embedder
 from ragyena.index.index import Index
 from ragyena.types import Document, Progress

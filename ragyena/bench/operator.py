@@ -1,4 +1,5 @@
-"""Benchmark of the convolutions on CUDA: ``ragyena bench operator``.
+"""Benchmark of the convolutions on CUDA: ``ragyena bench operator``, and with nothing but torch and Triton, on a CPU
+too, ``benchmarks/ops_standalone.py``.
 
 Shape suffixes: B batch, D channels, L positions, K filter taps, H heads.
 
@@ -20,19 +21,21 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from ragyena.bench.figures import Benchmark, Figure, benchmark, copy_bandwidth, device_suffix, milliseconds
+from ragyena.bench.figures import Benchmark, Figure, benchmark, copy_bandwidth, device_suffix, milliseconds, seconds
 from ragyena.errors import MissingDependencyError
 from ragyena.ops.long_conv import Direction, long_conv
 from ragyena.ops.long_conv.plan import MAX_FFT_SIZE
 from ragyena.ops.long_conv.triton_op import prepare_filter, prepared_conv
-from ragyena.ops.passage_conv import gated_passage_conv
-from ragyena.ops.reference import gated_passage_conv_reference, long_conv_reference
+from ragyena.ops.passage_conv import passage_conv
+from ragyena.ops.reference import long_conv_reference, passage_conv_reference
 
-__all__ = ["OperatorSize", "Scope", "bench_operator", "operator_error"]
+__all__ = ["OperatorSize", "Scope", "bench_operator", "bench_operator_on_cpu", "operator_error"]
 
 Scope = Direction | Literal["passage"]
 
 TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3, torch.float32: 1e-6}
+_LIBRARY_TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 4e-6}  # gates round in the input's type
+_CPU_RUNS = 3
 _CHECKED_CHANNELS = 4
 _HEADS = (64, 128)  # channels of a head; the faster counts
 _ATTENTION = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
@@ -72,14 +75,21 @@ class _Row:
     figures: list[Figure] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
+    def add(self, size: OperatorSize, row: _Row, say: Callable[[str], None]) -> None:
+        say(f"{size}: " + "; ".join(str(figure).removeprefix(f"{size}: ") for figure in row.figures))
+        for name, reason in row.failures.items():
+            say(f"  {name}: FAILED, {reason}")
+        self.figures += row.figures
+        self.failures |= row.failures
+
 
 def bench_operator(
-    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, workers: int, seconds: float, say: Callable[[str], None]
+    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, workers: int, budget: float, say: Callable[[str], None]
 ) -> Benchmark:
     """Milliseconds of forward and of forward and backward at each size; ``say`` prints a line as each finishes.
 
-    ``workers`` processes compile the kernels beforehand, 0 for none. After ``seconds`` no further size is begun; those
-    left out are named. Raises MissingDependencyError without CUDA.
+    ``workers`` processes compile the kernels beforehand, 0 for none. After ``budget`` seconds no further size is begun;
+    those left out are named. Raises MissingDependencyError without CUDA.
     """
     if not torch.cuda.is_available():
         raise MissingDependencyError(
@@ -93,18 +103,14 @@ def bench_operator(
     total = _Row([Figure("copy bandwidth", bandwidth / 1e12, "TB/s")])
     pace: dict[tuple[Scope, int], float] = {}
     for size in sizes:
-        if time.perf_counter() - began > seconds:
-            row = _Row(failures={str(size): f"not begun within {seconds:.0f} s"})
+        if time.perf_counter() - began > budget:
+            row = _Row(failures={str(size): f"not begun within {budget:.0f} s"})
         else:
             try:
                 row = _measure(size, dtype, bandwidth, pace)
             except Exception as error:  # one size that does not compile or fit must not cost the others
                 row = _Row(failures={str(size): f"{type(error).__name__}: {error}"[:300]})
-        say(f"{size}: " + "; ".join(str(figure).removeprefix(f"{size}: ") for figure in row.figures))
-        for name, reason in row.failures.items():
-            say(f"  {name}: FAILED, {reason}")
-        total.figures += row.figures
-        total.failures |= row.failures
+        total.add(size, row, say)
         torch.cuda.empty_cache()
     say(f"{time.perf_counter() - began:.0f} s in all")
     return benchmark(
@@ -122,17 +128,42 @@ def bench_operator(
     )
 
 
-def operator_error(size: OperatorSize, dtype: torch.dtype, device: str) -> dict[str, float]:
+def bench_operator_on_cpu(
+    sizes: Sequence[OperatorSize], *, dtype: torch.dtype, budget: float, say: Callable[[str], None]
+) -> Benchmark:
+    """``bench_operator`` of the library's transforms on a CPU: the best of a few calls, beside torch's attention."""
+    began = time.perf_counter()
+    total = _Row()
+    for size in sizes:
+        if time.perf_counter() - began > budget:
+            row = _Row(failures={str(size): f"not begun within {budget:.0f} s"})
+        else:
+            row = _measure_on_cpu(size, dtype)
+        total.add(size, row, say)
+    return benchmark(
+        "operator-cpu",
+        total.figures,
+        {
+            "device": "cpu",
+            "dtype": str(dtype),
+            "timing": f"wall clock, the best of {_CPU_RUNS} calls after one that does not count",
+            "attention_heads": _HEADS,
+            "failures": total.failures,
+        },
+    )
+
+
+def operator_error(size: OperatorSize, dtype: torch.dtype, device: str, *, backend: str = "triton") -> dict[str, float]:
     """Relative L2 error of the output and of each gradient against the fp64 reference, of a few random channels.
 
-    Inputs have a mean of 1; memory for the outputs holds NaN beforehand.
+    ``backend`` is ``triton`` or ``library``. Inputs have a mean of 1; memory for the outputs holds NaN beforehand.
     """
     few = replace(size, width=min(size.width, _CHECKED_CHANNELS), batch=min(size.batch, 2))
     arguments = _arguments(few, dtype, device)
     doubles = [a.detach().double().requires_grad_() for a in arguments]
     poison = [torch.full_like(a, float("nan")) for a in arguments for _ in range(4)]
     del poison  # the caching allocator hands this memory to the outputs
-    actual, expected = _call(few, arguments, "triton"), _reference(few, doubles)
+    actual, expected = _call(few, arguments, backend), _reference(few, doubles)
     cotangent = torch.randn_like(actual)
     gradients = torch.autograd.grad(actual, arguments, cotangent)
     expected_gradients = torch.autograd.grad(expected, doubles, cotangent.double())
@@ -161,7 +192,7 @@ def _call(size: OperatorSize, arguments: Sequence[Tensor], backend: str) -> Tens
     """The operator on ``triton``, or on ``library``: ``torch.fft``, in passage scope the Toeplitz product."""
     u, filter_DK, *skip, gate_in, gate_out = arguments
     if size.direction == "passage":
-        return gated_passage_conv(
+        return passage_conv(
             u, filter_DK, slot_tokens=size.slot_tokens, gate_in_BDL=gate_in, gate_out_BDL=gate_out,
             backend="triton" if backend == "triton" else "toeplitz",
         )  # fmt: skip
@@ -175,17 +206,15 @@ def _reference(size: OperatorSize, doubles: Sequence[Tensor]) -> Tensor:
     u, filter_DK, *skip, gate_in, gate_out = doubles
     gates = {"gate_in_BDL": gate_in, "gate_out_BDL": gate_out}
     if size.direction == "passage":
-        return gated_passage_conv_reference(u, filter_DK, slot_tokens=size.slot_tokens, **gates)
+        return passage_conv_reference(u, filter_DK, slot_tokens=size.slot_tokens, **gates)
     return long_conv_reference(u, filter_DK, direction=size.direction, skip_D=skip[0], **gates)
 
 
 def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dict[tuple[Scope, int], float]) -> _Row:
     """``pace``: forward nanoseconds a position and channel by scope and length, at the trend's width; added to."""
     errors = operator_error(size, dtype, "cuda")
-    # Not ">": an error of NaN is one.
-    if not all(value <= TOLERANCE[dtype] for value in errors.values()):
-        wrong = ", ".join(f"{name} {value:.1e}" for name, value in errors.items())
-        return _Row(failures={str(size): f"wrong, so not timed: {wrong}"})
+    if wrong := _wrong(errors, TOLERANCE[dtype]):
+        return _Row(failures={str(size): wrong})
     arguments = _arguments(size, dtype, "cuda")
     detached = [a.detach() for a in arguments]
     u = detached[0]
@@ -231,6 +260,55 @@ def _measure(size: OperatorSize, dtype: torch.dtype, bandwidth: float, pace: dic
         del cotangent
         _compare_attention(row, size, dtype, forward, whole)
     return row
+
+
+def _wrong(errors: dict[str, float], tolerance: float) -> str | None:
+    """The reason why a size is not timed; None where all errors keep the tolerance."""
+    if all(value <= tolerance for value in errors.values()):  # not ">": an error of NaN is one
+        return None
+    return "wrong, so not timed: " + ", ".join(f"{name} {value:.1e}" for name, value in errors.items())
+
+
+def _measure_on_cpu(size: OperatorSize, dtype: torch.dtype) -> _Row:
+    errors = operator_error(size, dtype, "cpu", backend="library")
+    if wrong := _wrong(errors, _LIBRARY_TOLERANCE[dtype]):
+        return _Row(failures={str(size): wrong})
+    arguments = _arguments(size, dtype, "cpu")
+    detached = [a.detach() for a in arguments]
+    cotangent = torch.randn_like(detached[0])
+
+    def both() -> object:
+        return torch.autograd.grad(_call(size, arguments, "library"), arguments, cotangent)
+
+    ours = {"forward": _best(lambda: _call(size, detached, "library")), "forward + backward": _best(both)}
+    row = _Row([Figure(f"{size}: {name}", value, "ms", samples=_CPU_RUNS) for name, value in ours.items()])
+    row.figures.append(Figure(f"{size}: largest error", max(errors.values()), "", _LIBRARY_TOLERANCE[dtype]))
+    if not size.attention or size.direction == "passage" or size.width % _HEADS[-1]:
+        return row
+    causal = size.direction == "causal"
+    for name, value in ours.items():
+        times = {}
+        for head in _HEADS:
+            shape = (size.batch, size.width // head, size.length, head)
+            inputs = [torch.randn(shape, dtype=dtype, requires_grad=name != "forward") for _ in range(3)]
+
+            def attend(inputs: list[Tensor] = inputs) -> Tensor:
+                return scaled_dot_product_attention(inputs[0], inputs[1], inputs[2], is_causal=causal)
+
+            def attend_both(inputs: list[Tensor] = inputs, attend: Callable[[], Tensor] = attend) -> object:
+                return torch.autograd.grad(attend().sum(), inputs)
+
+            times[f"torch-{head}"] = _best(attend if name == "forward" else attend_both)
+        row.figures += [Figure(f"{size}: {key} {name}", t, "ms", samples=_CPU_RUNS) for key, t in times.items()]
+        best = min(times.values())
+        row.figures.append(Figure(f"{size}: fastest attention over ours, {name}", best / value, "x", None, "higher"))
+    return row
+
+
+def _best(work: Callable[[], object]) -> float:
+    """Milliseconds."""
+    work()
+    return min(seconds(work) for _ in range(_CPU_RUNS)) * 1e3
 
 
 def _prepared(size: OperatorSize, arguments: Sequence[Tensor], dtype: torch.dtype) -> Callable[[], Tensor]:

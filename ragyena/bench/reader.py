@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from ragyena import machine
 from ragyena.bench.figures import Benchmark, Figure, benchmark, device_suffix, milliseconds
 from ragyena.bench.figures import seconds as seconds_of
 from ragyena.bench.roofline import roofline, share_of_peak
 from ragyena.config import ReaderModelConfig, TrainConfig
 from ragyena.errors import UsageError
-from ragyena.eval import machine
 from ragyena.files import expanded
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import ContextShape, ReaderInput

@@ -218,7 +218,7 @@ def operator(
             sizes,
             dtype=getattr(torch, dtype),
             workers=workers,
-            seconds=seconds,
+            budget=seconds,
             say=_say,
         )
     _show(result, out)

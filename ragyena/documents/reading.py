@@ -14,6 +14,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig
 from ragyena.documents import budget
 from ragyena.documents.formats import Format, format_of, unsupported, way_out
+from ragyena.documents.pieces import pieces
 from ragyena.errors import PathNotFoundError, RagyenaError, UnreadableDocumentError
 from ragyena.files import open_file
 from ragyena.parsing import replace_surrogates
@@ -39,11 +40,11 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                     first_skipped = first_skipped or document
                     yield document
                     continue
-                document = _bounded(valid_unicode(document))
-                budget.check(document)
-                if any(char.isalnum() for char in document.text):
-                    has_text = True
-                    yield document if document.title else replace(document, title=title_of(path))
+                for piece in pieces(_bounded(valid_unicode(document))):
+                    budget.check(piece)
+                    if any(char.isalnum() for char in piece.text):
+                        has_text = True
+                        yield piece if piece.title else replace(piece, title=title_of(path))
                 begin_next()
     except RagyenaError:
         raise

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ragyena import machine
 from ragyena.documents.sentences import sentence_span
 from ragyena.errors import UsageError
-from ragyena.eval import machine
 from ragyena.eval.conditions import BuiltContext, Condition
 from ragyena.eval.journal import Journal
 from ragyena.eval.questions import Question

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ragyena import machine
 from ragyena.config import PackerConfig, PipelineConfig
 from ragyena.data.document_questions import (
     DocumentQuestion,
@@ -26,7 +27,6 @@ from ragyena.data.document_questions import (
 )
 from ragyena.data.qa_files import Question
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.eval import machine
 from ragyena.eval.contexts import Frozen, Hits
 from ragyena.eval.document_scores import DocumentAnswer, score, summarize
 from ragyena.eval.journal import json_lines, write_text

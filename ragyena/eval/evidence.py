@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from ragyena import machine
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.data.document_questions import load_documents, read_documents
 from ragyena.data.qa_files import read_questions
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
-from ragyena.eval import machine
 from ragyena.eval.freeze import in_parts, index_facts
 from ragyena.eval.journal import Journal, digest_of, write_json
 from ragyena.eval.metrics import estimate

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from ragyena.eval import machine
+from ragyena import machine
 from ragyena.eval.answers import predict
 from ragyena.eval.conditions import Condition, ContextBuilder, conditions, contrasts, sweeps
 from ragyena.eval.contexts import Frozen, load_frozen

@@ -19,9 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ragyena import machine
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.errors import EmptyQuestionError
-from ragyena.eval import machine
 from ragyena.eval.conditions import condition_names
 from ragyena.eval.freeze import OpenedQuestions, in_parts, index_facts, open_questions
 from ragyena.eval.journal import Journal, digest_of, json_lines, write_json, write_text

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragyena import machine
 from ragyena.config import PackerConfig, PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import UsageError
-from ragyena.eval import machine
 from ragyena.eval.conditions import Condition
 from ragyena.eval.journal import Journal
 from ragyena.eval.questions import Question, sample

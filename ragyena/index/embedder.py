@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,10 +19,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from huggingface_hub import constants
 
 from ragyena.errors import ConfigError, MissingDependencyError
-from ragyena.files import expanded
+from ragyena.index.hub import load_model
 from ragyena.types import Passage, ScoredPassage
 
 __all__ = [
@@ -34,6 +32,7 @@ __all__ = [
     "bundled_folder",
     "cpu_dtype",
     "embedding_text",
+    "question_dtype",
     "weights_sha256",
 ]
 
@@ -48,7 +47,6 @@ FEW = 64
 """So many texts are embedded by the bundled model in less time than it takes to import sentence-transformers."""
 
 RERANK_BATCH = 32
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,8 @@ class _Library(Embedder):
 class _Bundled(Embedder):
     """The bundled MiniLM. Many texts go through sentence-transformers in half precision on a GPU; on a CPU, and a
     question always, through the same layers in ``minilm.py``: ready before that library would be imported, and for many
-    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that."""
+    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that. A question is in bfloat16
+    where the CPU has tiles for it: it then takes half the time, most of which goes into reading the weights."""
 
     name = BUNDLED
     fingerprint = BUNDLED_SHA256
@@ -111,6 +110,9 @@ class _Bundled(Embedder):
         self._folder = bundled_folder()
         self._small = MiniLM(self._folder)
         self._large: Any = None
+        if (dtype := question_dtype()) is not None:
+            log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
+            self._small = self._small.prepared_for_cpu(dtype)
         self._checked = False
         self._lock = threading.Lock()
         self.dimension = self._small.dimension
@@ -140,7 +142,8 @@ class _Bundled(Embedder):
 
         if _device() != "cpu" or not torch._C._has_mkldnn:
             return _load(str(self._folder), self.name, dtype=_fast_dtype())
-        dtype = cpu_dtype()
+        if (dtype := cpu_dtype()) == question_dtype():
+            return self._small
         log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
         return self._small.prepared_for_cpu(dtype)
 
@@ -164,22 +167,21 @@ class Reranker:
 
     @classmethod
     def open(cls, name: str) -> Reranker:
-        """The model in a folder, or of this name on the hub. Raises ConfigError where there is none, or it gives more
-        than one score."""
-        from sentence_transformers import CrossEncoder
+        """The model in a folder, or of this name on the hub, from which it is downloaded where it was not before.
 
-        _silence_libraries()
-        here = expanded(name)
-        path = str(here) if here.exists() else name
+        Raises ConfigError where it gives more than one score, and where there is none: within seconds, also without a
+        network.
+        """
+
+        def load(place: str, here: bool) -> Any:
+            from sentence_transformers import CrossEncoder  # takes seconds: only where there is something to load
+
+            _silence_libraries()
+            return CrossEncoder(place, local_files_only=here)
+
         try:
-            try:
-                model = CrossEncoder(path, local_files_only=True)
-            except Exception:  # the library raises whatever its loaders do
-                if here.exists() or constants.HF_HUB_OFFLINE or not _HUB_NAME.fullmatch(name):
-                    raise
-                log.warning("the cross-encoder %s is not on this machine: downloading it", name)
-                model = CrossEncoder(name)
-        except Exception as error:
+            model = load_model(name, load, download=True)
+        except Exception as error:  # the library raises whatever its loaders do
             raise ConfigError(
                 f"there is no reranker '{name}': {_first_line(error)}",
                 hint="name the folder of a cross-encoder, or one on the hub and have a network; none ships",
@@ -273,27 +275,23 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
 
 def _load(path: str, name: str, *, dtype: Any = None, download: bool = False) -> Any:
     """The model on the GPU where there is one; in the precision it was stored in, unless ``dtype`` says another."""
-    from sentence_transformers import SentenceTransformer
-
-    _silence_libraries()
-    device = _device()
-    log.info("embedder %s on %s", name, device)
     options = {} if dtype is None else {"dtype": dtype}
+
+    def load(place: str, here: bool) -> Any:
+        from sentence_transformers import SentenceTransformer  # takes seconds: only where there is something to load
+
+        _silence_libraries()
+        device = _device()
+        log.info("embedder %s on %s", name, device)
+        return SentenceTransformer(place, device=device, local_files_only=here, model_kwargs=options)
+
     try:
-        return SentenceTransformer(path, device=device, local_files_only=True, model_kwargs=options)
+        return load_model(path, load, download=download)
     except Exception as error:  # the library raises whatever its loaders do
-        local_error = error
-    if not download or constants.HF_HUB_OFFLINE or Path(path).exists():
         raise ConfigError(
-            f"there is no embedder '{name}' on this machine: {_first_line(local_error)}",
-            hint=f"name the folder of a sentence-transformers model, or set index.embedder to {BUNDLED}",
-        ) from local_error
-    try:
-        return SentenceTransformer(path, device=device, model_kwargs=options)
-    except Exception as error:
-        raise ConfigError(
-            f"embedder '{name}' cannot be loaded: {_first_line(error)}",
-            hint=f"check the name and the network, or set index.embedder to {BUNDLED}",
+            f"there is no embedder '{name}': {_first_line(error)}",
+            hint="name the folder of a sentence-transformers model, or one on the hub and have a network, or set"
+            f" index.embedder to {BUNDLED}",
         ) from error
 
 
@@ -321,6 +319,15 @@ def cpu_dtype() -> Any:
     import torch
 
     return _fast_dtype() or torch.float32
+
+
+def question_dtype() -> Any:
+    """The type in which the bundled model embeds a question where it is other than float32, else None. Without tiles
+    a product of so few rows is slower in bfloat16."""
+    import torch
+
+    tiles = torch.cpu.get_capabilities().get("amx_bf16", False) and torch._C._has_mkldnn
+    return torch.bfloat16 if tiles else None
 
 
 def _fast_dtype() -> Any:

@@ -113,13 +113,15 @@ def passage_row(passage: Passage, byte_start: int, byte_end: int) -> tuple[objec
 def document_hash(document: Document, *, titled: bool) -> bytes:
     """sha256 of text, pages, headings, blocks and metadata, and of the title where ``titled``.
 
-    The title counts for a row of a file. That of a whole file may stem from its name, and copies of one text under
-    two names are the same document.
+    The line at which a piece of a long file begins counts. The title counts for a row of a file. That of a whole file
+    may stem from its name, and copies of one text under two names are the same document.
     """
-    shape = [document.title if titled else "", sorted(document.metadata.items()), document.page_starts]
+    shape: list[object] = [document.title if titled else "", sorted(document.metadata.items()), document.page_starts]
     shape.append([(h.start, h.level, h.text) for h in document.headings])
     if document.blocks or document.page_labels:  # without them it is the hash of format 1
         shape += [_blocks(document), document.page_labels]
+    if document.first_line != 1:
+        shape.append(document.first_line)
     digest = hashlib.sha256(json.dumps(shape).encode("ascii"))
     digest.update(encoded(document.text))
     return digest.digest()

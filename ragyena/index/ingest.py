@@ -149,6 +149,8 @@ class Ingest:
         self._tokenizer = tokenizer
         self._embedding = Embedding(embedder, process_count(config.embed_processes))
         self._progress = progress
+        self._embedded = 0
+        """Passages that were embedded, or whose content the index held already."""
         self._seen: list[tuple[int, int | None]] = []
         """Unchanged sources to note as seen, with the modification time to keep."""
 
@@ -162,7 +164,7 @@ class Ingest:
         waiting: list[SourceFile] = []  # read, but not marked as complete yet
         passages = chars = 0
         sizes = [_size(item) for item in work]
-        unread = sum(sizes)
+        total = unread = sum(sizes)
         self._progress.start("reading", unread, "bytes")
         for item, size in zip(work, sizes):
             self._progress.advance(0, (item if isinstance(item, Path) else Path(item.source)).name)
@@ -178,7 +180,7 @@ class Ingest:
                     self._progress.advance(part)
                     # A file that replaces another is stored in one go, so it is read in one go.
                     if (passages >= READ_AHEAD or chars >= READ_AHEAD_CHARS) and not file.replaces:
-                        self._store_all(queue, waiting)
+                        self._store_all(queue, waiting, unread / max(1, total - unread))
                         passages = chars = 0
                         self._progress.start("reading", unread, "bytes")
             self._progress.advance(size)
@@ -259,12 +261,19 @@ class Ingest:
 
     # --- storing
 
-    def _store_all(self, queue: list[Prepared], waiting: list[SourceFile]) -> None:
-        """Embed and store the queue, mark files as complete that are; empties both lists."""
+    def _store_all(self, queue: list[Prepared], waiting: list[SourceFile], rest: float = 0.0) -> None:
+        """Embed and store the queue, mark files as complete that are; empties both lists.
+
+        ``rest`` is what is left to read, in parts of what was read: it is expected to have as many passages for its
+        size, so that the progress counts towards the whole rather than the queue.
+        """
         # A file that failed keeps the content it had in the index; of a new one, what could be read is stored.
         kept = [p for p in queue if not (p.file.failed and p.file.replaces)]
         total = sum(len(p.passages) for p in kept)
-        self._progress.start("embedding", total, "passages")
+        if total:
+            self._progress.start("embedding", round((self._embedded + total) * (1 + rest)), "passages")
+            self._progress.advance(self._embedded)
+        self._embedded += total
         self._embedding.expect(total)
         done = [file for file in waiting if file.whole and not file.unread]
         under_way: deque[Batch] = deque()
@@ -345,7 +354,7 @@ class Ingest:
             tally.documents += 1
             tally.passages += len(prepared.passages)
         elif held is not None:
-            same_as = self._store.document(held).source
+            same_as = self._store.first_origins([held])[held]
             if same_as != document.source:
                 tally.duplicates.append(Duplicate(document.source, same_as))
 

@@ -15,7 +15,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
@@ -339,7 +339,14 @@ class Store(Database):
                 f"{self.path} holds no document {document_id}",
                 hint="it was removed since this index was opened: open it again, or check it: ragyena index verify",
             )
-        return self.decoded(read_document, rows)[0]
+        document: Document = self.decoded(read_document, rows)[0]
+        first = self.rows(
+            "SELECT start, line_start FROM passages WHERE document_id = ? ORDER BY start LIMIT 1",
+            (document_id,),
+            types=(int, int),
+        )
+        lines = [line - document.text.count("\n", 0, start) for start, line in first]
+        return replace(document, first_line=lines[0]) if lines and lines[0] > 1 else document
 
     def passages(self, ids: Sequence[int], origins: Mapping[int, str] | None = None) -> list[Passage]:
         """The passages of these ids, in their order; ids that are not in the store are left out.

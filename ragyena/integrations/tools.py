@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # what loads torch waits for the first call: an assistant wai
     from ragyena.index.add import AddReport
     from ragyena.index.index import Index
     from ragyena.pipeline import Pipeline
-    from ragyena.types import Document, Progress
+    from ragyena.types import Answer, Document, Progress
 
 __all__ = ["Added", "Listed", "Matches", "ReadText", "Tools", "answer_words", "evidence_words"]
 
@@ -57,10 +57,26 @@ def answer_words(answer: AnswerJson) -> str:
         if answer.passages:
             parts += ["The most promising passages:", _numbered(answer.passages)]
         return "\n\n".join(parts)
+    if answer.sentences:
+        return _sentences_words(answer)
     lines = [f"- {item}" for item in answer.items] or [answer.answer]
     written = ", written from the passages below" if answer.kind == "written" else ""
     evidence = [f"[{n}] {_evidence(each)}" for n, each in enumerate(answer.citations, 1)]
     return "\n\n".join(["\n".join([*lines, f"({answer.confidence:.0%} confident{written})"]), *evidence])
+
+
+def _sentences_words(answer: AnswerJson) -> str:
+    """The sentences of a writer, those marked that nothing supports, and the evidence they rest on."""
+    lines = []
+    for sentence in answer.sentences:
+        marks = "".join(f" [{number}]" for number in sentence.citations)
+        doubt = "" if sentence.supported else f" (NOT SUPPORTED by the evidence: {sentence.problem})"
+        lines.append(f"{sentence.text}{marks}{doubt}")
+    supported = sum(sentence.supported for sentence in answer.sentences)
+    lines.append(f"({supported} of {len(answer.sentences)} sentences supported by the evidence)")
+    cited = sorted({number for sentence in answer.sentences for number in sentence.citations})
+    evidence = [f"[{number}] {_evidence(answer.citations[number - 1])}" for number in cited]
+    return "\n\n".join(["\n".join(lines), *evidence])
 
 
 def evidence_words(evidence: EvidenceJson) -> str:
@@ -108,9 +124,9 @@ class ReadText(_Result):
     """Character offsets of the text in the document."""
     line_start: int
     line_end: int
-    """Lines of the text, from 1."""
+    """Lines of the text, from 1; of a piece of a long file, those of the file."""
     lines: int
-    """Lines of the whole document."""
+    """The last line of the document."""
     pages: int
     """Pages of the whole document; 0 for formats without pages."""
     next_start: int | None
@@ -124,7 +140,7 @@ class ReadText(_Result):
 
 def read_text(document: Document, *, lines: Range, pages: Range, start: int | None) -> ReadText:
     """A part of a document, as ``Tools.read`` gives it."""
-    text = document.text
+    text, before = document.text, document.first_line - 1
     line_starts = [0, *(match.end() for match in re.finditer("\n", text) if match.end() < len(text))]
     if lines != (None, None) and pages != (None, None):
         raise UsageError("lines and pages were both given", hint="give one of them")
@@ -133,7 +149,7 @@ def read_text(document: Document, *, lines: Range, pages: Range, start: int | No
     if pages != (None, None):
         begin, end = _stretch("page", document.page_starts, pages, len(text))
     else:
-        begin, end = _stretch("line", line_starts, lines, len(text))
+        begin, end = _stretch("line", line_starts, lines, len(text), before)
     if start is not None and not begin <= start <= end:
         raise UsageError(
             f"start={start} is outside of what is to be read, characters {begin} to {end}",
@@ -151,22 +167,23 @@ def read_text(document: Document, *, lines: Range, pages: Range, start: int | No
         text=text[begin:end],
         start=begin,
         end=end,
-        line_start=bisect_right(line_starts, begin),
-        line_end=bisect_right(line_starts, max(begin, end - 1)),
-        lines=len(line_starts),
+        line_start=before + bisect_right(line_starts, begin),
+        line_end=before + bisect_right(line_starts, max(begin, end - 1)),
+        lines=before + len(line_starts),
         pages=len(document.page_starts),
         next_start=following,
     )
 
 
-def _stretch(unit: str, starts: Sequence[int], wanted: Range, length: int) -> tuple[int, int]:
-    """The characters from the first to the last of the wanted lines or pages, which begin at ``starts``."""
-    first, last = wanted
+def _stretch(unit: str, starts: Sequence[int], wanted: Range, length: int, before: int = 0) -> tuple[int, int]:
+    """The characters from the first to the last of the wanted lines or pages, which begin at ``starts``; the numbers of
+    those ``before`` them are not in the text."""
+    first, last = (None if number is None else number - before for number in wanted)
     first, last = 1 if first is None else first, len(starts) if last is None else min(last, len(starts))
     if not 1 <= first <= last:
+        held = f"has {unit}s {before + 1:,} to {before + len(starts):,}" if before else f"has {len(starts):,} {unit}s"
         raise UsageError(
-            f"there are no {unit}s {first} to {wanted[1] or 'the last'}",
-            hint=f"the document has {len(starts):,} {unit}s",
+            f"there are no {unit}s {before + first} to {wanted[1] or 'the last'}", hint=f"the document {held}"
         )
     return starts[first - 1], starts[last] if last < len(starts) else length
 
@@ -245,13 +262,33 @@ class Tools:
         self._adding = threading.Lock()
 
     def ask(self, question: str, filters: Mapping[str, str] | None = None) -> AnswerJson:
-        """Answer a question, as ``Pipeline.ask`` does and with its errors. Passages come with no answer alone."""
+        """Answer a question, as ``Pipeline.ask`` does and with its errors, or as ``AnswerWriter.ask`` does where the
+        settings name a writer. Passages come with no answer alone."""
         from ragyena.pipeline import checked_question
 
         checked_question(question)
-        with self._turn:
-            answer = answer_json(self._reading().ask(question, filters=filters))
+        answer = answer_json(self._written(question, filters) if self.writes else self._read(question, filters))
         return answer if answer.answer is None else answer.model_copy(update={"passages": []})
+
+    @property
+    def writes(self) -> bool:
+        """True where the settings name a writer, to which ``ask`` sends the question and its evidence."""
+        return self.config.writer.url is not None
+
+    def _read(self, question: str, filters: Mapping[str, str] | None) -> Answer:
+        with self._turn:
+            return self._reading().ask(question, filters=filters)
+
+    def _written(self, question: str, filters: Mapping[str, str] | None) -> Answer:
+        """An answer of the writer, which is waited for out of turn."""
+        from ragyena.integrations.writer import AnswerWriter
+
+        with self._turn:
+            writer = AnswerWriter(self._reading())
+            evidence = writer.evidence(question, filters=filters)
+        draft = writer.write(evidence)
+        with self._turn:
+            return writer.checked(draft)
 
     def select(self, question: str, tokens: int, filters: Mapping[str, str] | None = None) -> EvidenceJson:
         """The sentences of ``tokens`` tokens that bear most on a question, as ``Pipeline.select`` chooses them."""

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig, ReaderModelConfig
-from ragyena.model.decode import HyenaState
 from ragyena.model.inputs import ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear, merge_heads, split_heads
+from ragyena.model.layers import FeedForward, LayerNorm, merge_heads, split_heads
 from ragyena.model.mixers.causal_hyena import CausalHyena
+from ragyena.ops.hyena import HyenaState
+from ragyena.ops.linear import Linear
 
 __all__ = ["AnswerDecoder", "DecoderStep", "Memory"]
 

@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 from ragyena.config import CausalModelConfig
 from ragyena.errors import UsageError
-from ragyena.model.decode import DecodingState, LanguageModelState, sample
-from ragyena.model.layers import LayerNorm, Linear
+from ragyena.model.decode import LanguageModelState, sample
+from ragyena.model.layers import LayerNorm
 from ragyena.model.mixers import CAUSAL_MIXERS, check_mixers
 from ragyena.model.mixers.base import matrix_entries
 from ragyena.ops.cross_entropy import linear_cross_entropy
+from ragyena.ops.hyena import DecodingState
+from ragyena.ops.linear import Linear
 
 __all__ = ["CausalLM"]
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from ragyena.config import PairModelConfig
 from ragyena.model.flops import attention_flops
 from ragyena.model.inputs import ContextShape, ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear, merge_heads, split_heads
+from ragyena.model.layers import FeedForward, LayerNorm, merge_heads, split_heads
 from ragyena.model.mixers.base import matrix_entries
 from ragyena.model.reader_model import NEVER, SpanScores
+from ragyena.ops.linear import Linear
 
 __all__ = ["PairLayer", "PairReader", "Pairs", "relative_buckets"]
 

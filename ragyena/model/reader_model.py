@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from ragyena.config import ReaderModelConfig
 from ragyena.model.answer_decoder import AnswerDecoder
 from ragyena.model.inputs import ContextShape, ReaderInput
-from ragyena.model.layers import FeedForward, LayerNorm, Linear
+from ragyena.model.layers import FeedForward, LayerNorm
 from ragyena.model.mixers import READER_MIXERS, check_mixers
 from ragyena.model.mixers.base import Selected, matrix_entries
 from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.rows import RowLayout, row_layout
+from ragyena.ops.linear import Linear
 
 __all__ = ["Encoded", "NullOfSpan", "ReaderModel", "SpanScores"]
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from ragyena.config import PairModelConfig, parse
 from ragyena.errors import CheckpointError
-from ragyena.model.layers import LayerNorm, Linear
+from ragyena.model.layers import LayerNorm
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.pair_reader import PairLayer, PairReader
 from ragyena.model.reader_model import ReaderLayer, ReaderModel
+from ragyena.ops.linear import Linear
 from ragyena.parsing import read_json
 
 __all__ = [

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 # Operations whose ``auto`` is Triton on CUDA: its kernels keep their tolerances on a GPU and are faster there
 # (docs/kernels.md). "passage_scope" is a Hyena mixer's work on passages, from projection to gate.
 TRITON_BY_DEFAULT: frozenset[str] = frozenset(
-    {"long_conv", "gated_passage_conv", "passage_scope", "short_gates", "causal_gates"}
+    {"long_conv", "passage_conv", "passage_scope", "short_gates", "causal_gates"}
 )
 # The same inside ``torch.compile``, measured against what the compiler makes of the torch operations.
 TRITON_IN_COMPILED: frozenset[str] = frozenset({"long_conv", "causal_gates"})

@@ -6,18 +6,20 @@ positions of a slot, T taps, V classes.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
 __all__ = [
     "causal_gates_reference",
-    "gated_passage_conv_reference",
     "linear_cross_entropy_reference",
     "long_conv_reference",
     "passage_conv_reference",
     "short_conv_reference",
     "short_gates_reference",
+    "slot_conv_reference",
 ]
 
 
@@ -45,27 +47,37 @@ def long_conv_reference(
     return y_BDL if gate_out_BDL is None else y_BDL * gate_out_BDL.double()
 
 
-def passage_conv_reference(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
-    """``y[n, t, c] = sum_s filter[c, t - s + S - 1] u[n, s, c]`` in fp64."""
+def slot_conv_reference(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
+    """``y[n, t, c] = sum_s filter[c, t - s] u[n, s, c]`` in fp64, lag 0 in the middle of the filter."""
     return long_conv_reference(u_NSC.transpose(1, 2), filter_CK, direction="two_sided").transpose(1, 2)
 
 
-def gated_passage_conv_reference(
+def passage_conv_reference(
     u_BDL: Tensor,
     filter_DK: Tensor,
     *,
-    slot_tokens: int,
+    slot_tokens: int | None = None,
+    cu_seqlens: Tensor | None = None,
     gate_in_BDL: Tensor | None = None,
     gate_out_BDL: Tensor | None = None,
 ) -> Tensor:
-    """``gate_out * (filter * (gate_in * u))`` in fp64, each ``slot_tokens`` positions by themselves."""
-    batch, channels, length = u_BDL.shape
-    slots = -(-length // slot_tokens)
-    p_BDL = u_BDL.double() if gate_in_BDL is None else u_BDL.double() * gate_in_BDL.double()
-    p_BDNS = pad(p_BDL, (0, slots * slot_tokens - length)).view(batch, channels, slots, slot_tokens)
-    y_NSD = passage_conv_reference(p_BDNS.permute(0, 2, 3, 1).flatten(0, 1), filter_DK)
-    y_BDL = y_NSD.reshape(batch, -1, channels)[:, :length].transpose(1, 2)
-    return y_BDL if gate_out_BDL is None else y_BDL * gate_out_BDL.double()
+    """``gate_out * (filter * (gate_in * u))`` in fp64, each segment by itself: every ``slot_tokens`` positions, or
+    between neighbours of ``cu_seqlens``."""
+    length = u_BDL.shape[2]
+    given: list[int] = [] if cu_seqlens is None else cu_seqlens.tolist()
+    bounds = [*range(0, length, slot_tokens), length] if slot_tokens else given
+    parts = [
+        long_conv_reference(
+            u_BDL[..., start:end],
+            filter_DK,
+            direction="two_sided",
+            gate_in_BDL=None if gate_in_BDL is None else gate_in_BDL[..., start:end],
+            gate_out_BDL=None if gate_out_BDL is None else gate_out_BDL[..., start:end],
+        )
+        for start, end in pairwise(bounds)
+        if start < end
+    ]
+    return torch.cat(parts, 2)
 
 
 def short_conv_reference(u_BCL: Tensor, weight_CT: Tensor, bias_C: Tensor | None) -> Tensor:

@@ -20,8 +20,8 @@ from ragyena.config.training import Calibration as Constants
 from ragyena.config.training import NullFit
 from ragyena.errors import TrainingError
 from ragyena.model.confidence import Form, features_of
-from ragyena.model.layers import Linear
 from ragyena.model.reader_model import Encoded, NullOfSpan, ReaderModel, SpanScores
+from ragyena.ops.linear import Linear
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, fit_calibration
 from ragyena.train.packed import Batch
 from ragyena.train.sampler import Sampler

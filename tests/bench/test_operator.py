@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from ragyena.bench import operator
-from ragyena.bench.operator import TOLERANCE, OperatorSize, bench_operator, operator_error
+from ragyena.bench.operator import TOLERANCE, OperatorSize, bench_operator, bench_operator_on_cpu, operator_error
 from ragyena.errors import MissingDependencyError
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a device")
 def test_it_needs_a_device() -> None:
     with pytest.raises(MissingDependencyError, match="CUDA"):
-        bench_operator([OperatorSize(2048)], dtype=torch.float16, workers=0, seconds=60, say=print)
+        bench_operator([OperatorSize(2048)], dtype=torch.float16, workers=0, budget=60, say=print)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device's tests check more")
@@ -38,6 +40,28 @@ def test_a_wrong_result_is_not_timed(error: float, monkeypatch: pytest.MonkeyPat
     size = OperatorSize(2048)
     row = operator._measure(size, torch.float16, 1e12, {})
     assert not row.figures and row.failures[str(size)].startswith("wrong, so not timed: output 1.0e-04, du")
+
+
+@pytest.mark.parametrize("scope", ["causal", "two_sided", "passage"])
+def test_on_a_cpu_it_times_what_is_right(scope: Any) -> None:
+    said: list[str] = []
+    size = OperatorSize(100, 128, 1, scope, slot_tokens=30)
+    result = bench_operator_on_cpu([size], dtype=torch.float32, budget=60, say=said.append)
+    figures = {figure.name.removeprefix(f"{size}: "): figure for figure in result.figures}
+    assert 0 < figures["largest error"].value <= 4e-6
+    assert all(figure.value > 0 for figure in result.figures)
+    assert ("fastest attention over ours, forward + backward" in figures) == (scope != "passage")
+    assert result.name == "operator-cpu" and not result.setting["failures"]
+    assert len(said) == 1 and said[0].startswith(str(size))
+
+
+def test_on_a_cpu_what_is_wrong_or_too_late_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, say = OperatorSize(100, 128), list[str]().append
+    late = bench_operator_on_cpu([size], dtype=torch.float32, budget=-1, say=say)
+    assert not late.figures and late.setting["failures"][str(size)].startswith("not begun within")
+    monkeypatch.setattr(operator, "operator_error", lambda *_, **__: {"output": 1e-2})
+    wrong = bench_operator_on_cpu([size], dtype=torch.float32, budget=60, say=say)
+    assert not wrong.figures and wrong.setting["failures"][str(size)] == "wrong, so not timed: output 1.0e-02"
 
 
 def test_a_size_names_itself() -> None:

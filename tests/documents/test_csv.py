@@ -11,6 +11,9 @@ from ragyena.config import IndexConfig
 from ragyena.documents.delimited import BadRecord, Record, find_delimiter, read_records
 from ragyena.documents.formats import csv
 from ragyena.documents.loading import load
+from ragyena.documents.passages import split
+from ragyena.documents.tokenizer import Tokenizer
+from ragyena.readers import reader_folder
 from ragyena.types import Document, Skipped
 
 LONG = "A text that is long enough to be read for itself, as an article or a description is. "
@@ -172,7 +175,7 @@ def test_long_rows_without_a_text_field_are_documents(tmp_path: Path) -> None:
 
 
 def test_a_very_long_table_is_several_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv, "MOST_TABLE_CHARS", 1000)
+    monkeypatch.setattr(csv, "PIECE_CHARS", 1000)
     rows = "".join(f"item {i},{i}\n" for i in range(200))
     path = tmp_path / "a.csv"
     path.write_text("name,number\n" + rows, encoding="utf-8")
@@ -183,6 +186,12 @@ def test_a_very_long_table_is_several_documents(tmp_path: Path, monkeypatch: pyt
     first = int(documents[1].source.rpartition("#")[2])
     assert documents[1].text.startswith(f"name: item {first - 2};")
     assert sum(document.text.count("name: item") for document in documents) == 200
+    lines = path.read_text(encoding="utf-8").split("\n")
+    tokenizer = Tokenizer.from_folder(reader_folder("small"))
+    for document in documents:  # passages have the lines that their rows have in the file
+        for passage in split(document, tokenizer, 40):
+            number = passage.text.split("\n")[-1].split(";")[0].removeprefix("name: item ")
+            assert lines[passage.line_end - 1].startswith(f"item {number},")
 
 
 def test_rows_are_documents_or_a_table_on_demand(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ragyena import machine
 from ragyena.config import EvalConfig, PipelineConfig
-from ragyena.eval import machine, timing
+from ragyena.eval import timing
 from ragyena.eval.journal import Journal
 from ragyena.eval.questions import Question
 from ragyena.eval.recipe import Setup

@@ -117,8 +117,8 @@ def test_peak_memory_is_of_each_condition_and_outlasts_a_stop(
         counter[0] = max(counter[0], float(sum(len(context.passages) for context in contexts)))
         return read(self, contexts)
 
-    monkeypatch.setattr("ragyena.eval.machine.forget_peak_memory", lambda _: counter.__setitem__(0, 0.0))
-    monkeypatch.setattr("ragyena.eval.machine.peak_memory_gib", lambda _: counter[0])
+    monkeypatch.setattr("ragyena.machine.forget_peak_memory", lambda _: counter.__setitem__(0, 0.0))
+    monkeypatch.setattr("ragyena.machine.peak_memory_gib", lambda _: counter[0])
     monkeypatch.setattr(Reader, "read_batch", count)
     config = CONFIG.model_copy(update={"among": (4, 1), "unanswerable": ()})
     report, _ = run(config, small_config, data, tmp_path / "out")

@@ -258,3 +258,24 @@ def test_without_ray_the_extra_is_named(documents: Path, config: PipelineConfig,
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == 'pip install "ragyena[cluster]"'
     assert MissingDependencyError.exit_code == 8
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_listens_on_loopback_alone() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'ragyena[cluster]'")
+    code = (
+        "import psutil\n"
+        "from ragyena.index.cluster.session import connect\n"
+        "with connect('local', workers=1) as session:\n"
+        "    assert list(session.each(len, [('abc',)])) == [(0, 3)]\n"
+        "    me = psutil.Process()\n"
+        "    for process in [me, *me.children(recursive=True)]:\n"
+        "        for place in process.net_connections('tcp'):\n"
+        "            if place.status == psutil.CONN_LISTEN:\n"
+        "                print(place.laddr.ip)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    listening = set(done.stdout.split())
+    assert listening
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

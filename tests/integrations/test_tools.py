@@ -105,6 +105,16 @@ def test_pages_of_a_document() -> None:
         read_text(document, lines=(1, 1), pages=(1, 1), start=None)
 
 
+def test_the_lines_of_a_piece_are_those_of_its_file() -> None:
+    piece = Document("long.txt#101", "Line 101.\nLine 102.\nLine 103.\n", first_line=101)
+    read = read_text(piece, lines=(102, 103), pages=WHOLE, start=None)
+    assert (read.text, read.line_start, read.line_end, read.lines) == ("Line 102.\nLine 103.\n", 102, 103, 103)
+    assert read_text(piece, lines=WHOLE, pages=WHOLE, start=None).line_start == 101
+    for outside in ((1, 5), (104, 105)):
+        with pytest.raises(UsageError, match=r"no lines .* has lines 101 to 103"):
+            read_text(piece, lines=outside, pages=WHOLE, start=None)
+
+
 def test_additions_stay_in_the_allowed_folders(tmp_path: Path, small_config: PipelineConfig) -> None:
     allowed, secret = tmp_path / "allowed", tmp_path / "secret"
     for folder in (allowed, secret):

@@ -13,13 +13,13 @@ from torch import Tensor
 from ragyena.config import CausalModelConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError
 from ragyena.model.checkpoint import load_config, save_checkpoint
-from ragyena.model.decode import DecodingState
 from ragyena.model.inputs import ContextShape
 from ragyena.model.language_model import CausalLM
-from ragyena.model.layers import Linear
 from ragyena.model.mixers import CAUSAL_MIXERS, READER_MIXERS, check_mixers
 from ragyena.model.mixers.base import CausalMixer, matrix_entries, parameter_groups
 from ragyena.model.reader_model import ReaderModel
+from ragyena.ops.hyena import DecodingState
+from ragyena.ops.linear import Linear
 
 TINY = {"vocab_size": 50, "width": 24, "heads": 4, "ffn_width": 48, "filter_width": 8, "filter_bands": 4}
 

@@ -11,7 +11,7 @@ from ragyena.config import ReaderModelConfig
 from ragyena.model.inputs import ReaderInput
 from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import Encoded, ReaderModel
-from ragyena.ops.reference import passage_conv_reference
+from ragyena.ops.reference import slot_conv_reference
 
 
 def tiny(**values: object) -> ReaderModelConfig:
@@ -128,8 +128,8 @@ def test_passage_filters_convolve_each_slot() -> None:
     with torch.no_grad():
         got_q, got_p = mixer._convolve(q, p, 3)
         taps = mixer.passage_filter(11)
-    assert (got_p - passage_conv_reference(p, taps)).norm() <= 1e-5 * got_p.norm()
-    assert (got_q - passage_conv_reference(q, taps[:, 6:-6])).norm() <= 1e-5 * got_q.norm()
+    assert (got_p - slot_conv_reference(p, taps)).norm() <= 1e-5 * got_p.norm()
+    assert (got_q - slot_conv_reference(q, taps[:, 6:-6])).norm() <= 1e-5 * got_q.norm()
 
 
 def test_match_features_mark_words_and_pairs_of_the_question() -> None:

@@ -8,9 +8,9 @@ import torch
 from ragyena.config import ReaderModelConfig
 from ragyena.errors import MissingDependencyError
 from ragyena.model.inputs import ReaderInput
-from ragyena.model.layers import Linear
 from ragyena.model.reader_model import Encoded, ReaderModel
 from ragyena.model.rows import row_layout
+from ragyena.ops.linear import Linear
 
 
 def _model() -> ReaderModel:

@@ -17,7 +17,7 @@ pytest.importorskip("triton")
         ("long_conv", True, True),
         ("causal_gates", True, True),
         ("passage_scope", True, False),
-        ("passage_conv", False, False),
+        ("slot_conv", False, False),
     ],
 )
 def test_auto_is_triton_where_it_was_measured(

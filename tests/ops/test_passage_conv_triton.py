@@ -11,9 +11,9 @@ from numeric import DEVICE, TRITON_TOLERANCE, relative
 from torch import Tensor
 
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.passage_conv import gated_passage_conv
+from ragyena.ops.passage_conv import passage_conv
 from ragyena.ops.passage_conv.triton_op import MAX_SLOT, slot_plan
-from ragyena.ops.reference import gated_passage_conv_reference
+from ragyena.ops.reference import passage_conv_reference
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -48,8 +48,8 @@ def inputs(batch: int, channels: int, length: int, slot: int, dtype: torch.dtype
 def test_matches_fp64(batch: int, channels: int, length: int, slot: int, dtype: torch.dtype) -> None:
     arguments = inputs(batch, channels, length, slot, dtype)
     u, taps, gate_in, gate_out = arguments
-    actual = gated_passage_conv(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend="triton")
-    expected = gated_passage_conv_reference(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
+    actual = passage_conv(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend="triton")
+    expected = passage_conv_reference(u, taps, slot_tokens=slot, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
     assert actual.dtype == dtype
     assert relative(actual, expected) <= TRITON_TOLERANCE[dtype]
     cotangent = torch.randn(u.shape, generator=torch.Generator().manual_seed(0)).to(dtype).to(DEVICE)
@@ -72,8 +72,8 @@ def test_each_gate_alone(given: tuple[bool, bool]) -> None:
     u, taps, gate_in, gate_out = inputs(2, 2, 60, 20, torch.float32)
     gates = (gate_in if given[0] else None, gate_out if given[1] else None)
     needed = [u, taps, *(gate for gate in gates if gate is not None)]
-    actual = gated_passage_conv(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1], backend="triton")
-    expected = gated_passage_conv_reference(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1])
+    actual = passage_conv(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1], backend="triton")
+    expected = passage_conv_reference(u, taps, slot_tokens=20, gate_in_BDL=gates[0], gate_out_BDL=gates[1])
     assert relative(actual, expected) <= 1e-6
     gradients = torch.autograd.grad(actual.sum(), needed)
     for f, w in zip(gradients, torch.autograd.grad(expected.sum(), needed)):
@@ -83,11 +83,9 @@ def test_each_gate_alone(given: tuple[bool, bool]) -> None:
 @pytest.mark.parametrize("backend", ["toeplitz", "fft"])
 def test_backends_agree(backend: str) -> None:
     u, taps, gate_in, gate_out = (a.detach() for a in inputs(2, 3, 65, 20, torch.float32))
-    actual = gated_passage_conv(u, taps, slot_tokens=20, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend=backend)
+    actual = passage_conv(u, taps, slot_tokens=20, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend=backend)
     assert (
-        relative(
-            actual, gated_passage_conv_reference(u, taps, slot_tokens=20, gate_in_BDL=gate_in, gate_out_BDL=gate_out)
-        )
+        relative(actual, passage_conv_reference(u, taps, slot_tokens=20, gate_in_BDL=gate_in, gate_out_BDL=gate_out))
         <= 1e-6
     )
 
@@ -96,7 +94,7 @@ def test_slots_are_independent() -> None:
     u, taps, *_ = (a.detach() for a in inputs(1, 2, 100, 20, torch.float16))
     changed = u.clone()
     changed[..., 45] += 1
-    y, z = (gated_passage_conv(x, taps, slot_tokens=20, backend="triton") for x in (u, changed))
+    y, z = (passage_conv(x, taps, slot_tokens=20, backend="triton") for x in (u, changed))
     moved = (y != z).any(1)[0].cpu()
     assert not moved[:40].any() and moved[40:60].any() and not moved[60:].any()
 
@@ -106,10 +104,8 @@ def test_products_of_gates_and_large_means_do_not_overflow() -> None:
     gate = torch.full_like(u, 30_000.0)
     back = torch.full_like(u, 2.0**-20)
     taps = torch.full((1, 63), 2.0**-10, device=DEVICE)
-    y = gated_passage_conv(u, taps, slot_tokens=32, gate_in_BDL=gate, gate_out_BDL=back, backend="triton")
-    assert (
-        relative(y, gated_passage_conv_reference(u, taps, slot_tokens=32, gate_in_BDL=gate, gate_out_BDL=back)) <= 1e-3
-    )
+    y = passage_conv(u, taps, slot_tokens=32, gate_in_BDL=gate, gate_out_BDL=back, backend="triton")
+    assert relative(y, passage_conv_reference(u, taps, slot_tokens=32, gate_in_BDL=gate, gate_out_BDL=back)) <= 1e-3
 
 
 def test_the_same_bits_from_run_to_run() -> None:
@@ -117,7 +113,7 @@ def test_the_same_bits_from_run_to_run() -> None:
 
     def once() -> list[Tensor]:
         u, taps, gate_in, gate_out = arguments
-        y = gated_passage_conv(u, taps, slot_tokens=50, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend="triton")
+        y = passage_conv(u, taps, slot_tokens=50, gate_in_BDL=gate_in, gate_out_BDL=gate_out, backend="triton")
         return [y, *torch.autograd.grad(y.float().sum(), arguments)]
 
     assert all(torch.equal(a, b) for a, b in zip(once(), once()))
@@ -132,14 +128,14 @@ def test_operator_is_registered_soundly() -> None:
 
 def test_arguments_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     u, taps = torch.zeros(1, 2, 8, device=DEVICE), torch.zeros(2, 7, device=DEVICE)
-    with pytest.raises(ValueError, match="slots of 5 tokens"):
-        gated_passage_conv(u, taps, slot_tokens=5)
+    with pytest.raises(ValueError, match=r"filter is \(3, 7\); it must be \[2, taps\]"):
+        passage_conv(u, torch.zeros(3, 7, device=DEVICE), slot_tokens=5, backend="triton")
     with pytest.raises(ValueError, match="gate_in"):
-        gated_passage_conv(u, taps, slot_tokens=4, gate_in_BDL=u[..., :4])
+        passage_conv(u, taps, slot_tokens=4, gate_in_BDL=u[..., :4])
     with pytest.raises(ValueError, match="at most 512"):
         slot_plan(MAX_SLOT + 1, torch.float16)
     with pytest.raises(MissingDependencyError, match="fp16, bf16 and fp32, not"):
-        gated_passage_conv(u.double(), taps, slot_tokens=4, backend="triton")
+        passage_conv(u.double(), taps, slot_tokens=4, backend="triton")
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(MissingDependencyError, match="does not run on cpu"):
-        gated_passage_conv(u.cpu(), taps.cpu(), slot_tokens=4, backend="triton")
+        passage_conv(u.cpu(), taps.cpu(), slot_tokens=4, backend="triton")

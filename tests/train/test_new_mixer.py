@@ -17,11 +17,11 @@ from ragyena.config import ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError
 from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import ContextShape
-from ragyena.model.layers import Linear
 from ragyena.model.mixers import READER_MIXERS
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.base import Mixer, ReaderMixer, Selected, matrix_entries
 from ragyena.model.reader_model import ReaderModel
+from ragyena.ops.linear import Linear
 from ragyena.train.optimizer import ReaderOptimizer
 from ragyena.train.run import load, train
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import open_text
 from ragyena.documents.delimited import BadRecord, Record, find_delimiter, read_records
+from ragyena.documents.pieces import PIECE_CHARS
 from ragyena.documents.rows import row_document
 from ragyena.documents.tables import Row, RowWriter, Table, clean, read_table
 from ragyena.types import Block, Document, Skipped
@@ -27,8 +28,6 @@ LONG_ROW = 400
 SHORT_TEXT = 30
 """Mean chars of a text field below which it must be half of its row."""
 LONGEST_NAME = 80
-MOST_TABLE_CHARS = 4_000_000
-"""A longer table is several documents, ``path#line`` each."""
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
@@ -197,7 +196,7 @@ def _tables(
             is_prose = table.layout.form == "cells" and len(cells) == 1
             text.add(record.line, writer.lines(cells), None if is_prose else table.header)
         place += 1
-        if text.chars > MOST_TABLE_CHARS:
+        if text.chars > PIECE_CHARS:
             is_split = True
             yield text.document(f"{path}#{text.first_line}", title)
             text = _LineText(record.line + 1)
@@ -251,4 +250,4 @@ class _LineText:
                     blocks.append(Block(start, end, "table", header))
             is_next = header is not None or (is_next and not line)
             start = end + 1
-        return Document(source, "\n".join(self.lines), title, blocks=tuple(blocks))
+        return Document(source, "\n".join(self.lines), title, blocks=tuple(blocks), first_line=self.first_line)

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,18 +34,22 @@ QUIET = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""With 0, a cluster is of one machine and its processes listen on loopback, whatever the system."""
+
 
 @contextmanager
 def connect(address: str, *, workers: int | None = None) -> Iterator[Session]:
     """Connect to a cluster: ``local`` starts one on this machine, ``auto`` finds the one that runs here, and
-    ``host:port`` or ``ray://host:port`` names one. A connection that the process has already is used and left open.
+    ``host:port`` or ``ray://host:port`` names one. One that is started here listens on loopback alone. A connection
+    that the process has already is used and left open.
 
     ``workers`` is how many tasks run at a time; by default, as many as there are cores. Raises MissingDependencyError
     without Ray, ClusterError where there is no such cluster.
     """
     ray = _ray()
     begun = not ray.is_initialized()
-    with _silent(ray):
+    with _silent(ray), _loopback(ray) if begun and address == "local" else nullcontext():
         if begun:
             options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
             if address == "local":
@@ -230,6 +234,23 @@ def _knock(address: str) -> None:
     if address not in ("local", "auto"):
         place = urlsplit(address if "://" in address else f"//{address}")
         socket.create_connection((place.hostname or "", place.port or 0), KNOCK_SECONDS).close()
+
+
+@contextmanager
+def _loopback(ray: Any) -> Iterator[None]:
+    """Have the processes of a cluster that is started meanwhile listen on loopback alone: Ray's own way on systems
+    whose firewall asks the user about every other address. Its processes read the variable, this one has read it."""
+    constants = ray._private.ray_constants
+    before = os.environ.get(LOOPBACK), constants.ENABLE_RAY_CLUSTER
+    os.environ[LOOPBACK], constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[LOOPBACK]
+        else:
+            os.environ[LOOPBACK] = before[0]
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ragyena.config import ReaderModelConfig
 from ragyena.model.flops import attention_flops
 from ragyena.model.inputs import ContextShape
-from ragyena.model.layers import Linear, merge_heads, split_heads
+from ragyena.model.layers import merge_heads, split_heads
 from ragyena.model.mixers.base import ReaderMixer, Selected, matrix_entries
+from ragyena.ops.linear import Linear
 
 __all__ = ["AttentionMixer", "LocalAttentionMixer"]
 

@@ -16,8 +16,8 @@ from torch import Tensor, device, nn
 
 from ragyena.config import CausalModelConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError
-from ragyena.model.decode import DecodingState
 from ragyena.model.inputs import ContextShape
+from ragyena.ops.hyena import DecodingState
 
 __all__ = ["CausalMixer", "Group", "Mixer", "ReaderMixer", "Registry", "Selected", "matrix_entries", "parameter_groups"]
 

@@ -15,8 +15,9 @@ from ragyena.config import CausalModelConfig
 from ragyena.errors import ConfigError
 from ragyena.model.decode import AttentionState
 from ragyena.model.flops import attention_flops
-from ragyena.model.layers import Linear, merge_heads
+from ragyena.model.layers import merge_heads
 from ragyena.model.mixers.base import CausalMixer, matrix_entries
+from ragyena.ops.linear import Linear
 
 __all__ = ["CausalAttention", "Rotation", "rotate", "rotation"]
 

@@ -1,14 +1,12 @@
 """Order-2 two-sided Hyena with passage-aware filters: the mixer of a reader's layer.
 
 Legend: B contexts, Q question tokens, P passages, S tokens of a padded passage (a slot), N = B P slots, M selected
-tokens, L = Q + P S positions of the flattened context, D width, H heads, C channels of a scope, K filter lags,
-F position features of a lag.
+tokens, L = Q + P S positions of the flattened context, D width, H heads, C channels of a scope, K filter lags.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -18,21 +16,18 @@ from ragyena.config import ReaderModelConfig
 from ragyena.errors import ConfigError
 from ragyena.model.flops import attention_flops, conv_flops
 from ragyena.model.inputs import ContextShape
-from ragyena.model.layers import Linear, merge_heads, split_heads
+from ragyena.model.layers import merge_heads, split_heads
 from ragyena.model.mixers.attention import AttentionMixer
 from ragyena.model.mixers.base import ABSENT, Mixer, ReaderMixer, Selected, matrix_entries
 from ragyena.model.rows import RowLayout
 from ragyena.ops.backends import choose_backend
+from ragyena.ops.hyena import TwoSidedFilter
+from ragyena.ops.linear import Linear
 from ragyena.ops.long_conv import long_conv
-from ragyena.ops.passage_conv import gated_passage_conv, passage_conv, triton_unavailable
+from ragyena.ops.passage_conv import passage_conv, slot_conv, triton_unavailable
 from ragyena.ops.short_gates import GatesBackend, short_gates, short_gates_by_position, short_gates_of_rows
 
 __all__ = ["HyenaMixer"]
-
-_LONGEST_PERIOD, _SHORTEST_PERIOD = 2048.0, 6.0  # tokens; the sines of the position features
-_LAG_UNIT = 512.0  # the lag features are of order one within a passage
-_SCALE_POWER = 0.75  # between unit L1 gain (1) and none (0)
-_INITIAL_FREQUENCY = 2.0
 
 
 class HyenaMixer(ReaderMixer):
@@ -189,11 +184,9 @@ class HyenaMixer(ReaderMixer):
         """
         question, slot = gated_q.shape[1], projected_p.shape[1]
         taps = self.passage_filter(max(question, slot))
-        mixed_q = passage_conv(gated_q, _crop(taps, question))
+        mixed_q = slot_conv(gated_q, taps)
         gate_1DL, gated_1DL = short_gates(projected_p, self.short, mask_NS, backend="triton")
-        mixed_1DL = gated_passage_conv(
-            gated_1DL, _crop(taps, slot), slot_tokens=slot, gate_out_BDL=gate_1DL, backend="triton"
-        )
+        mixed_1DL = passage_conv(gated_1DL, taps, slot_tokens=slot, gate_out_BDL=gate_1DL, backend="triton")
         weight = self.out.weight.to(mixed_1DL.dtype)
         out_NSD = self.out(attended_p)
         return mixed_q, torch.addmm(out_NSD.flatten(0, 1), mixed_1DL[0].t(), weight.t()).view_as(out_NSD)
@@ -238,7 +231,7 @@ class HyenaMixer(ReaderMixer):
         else:
             y_BCL = long_conv(u_BCL, filter_CK, direction="two_sided")
         y_BLC = y_BCL.transpose(1, 2)
-        own_q = passage_conv(question_BQC, _crop(filter_CK, length))
+        own_q = slot_conv(question_BQC, filter_CK)
         return own_q, y_BLC[:, length:].reshape(batch * passages, slot, channels)
 
     def _modulated(self, u_BCL: Tensor, filter_CK: Tensor, question_tokens: int, passages: int) -> Tensor:
@@ -260,13 +253,7 @@ def _within_slots(filter_: TwoSidedFilter, question_BQC: Tensor, slots_NSC: Tens
     """The question, and each slot, convolved alone."""
     question, slot = question_BQC.shape[1], slots_NSC.shape[1]
     taps = filter_(max(question, slot))
-    return passage_conv(question_BQC, _crop(taps, question)), passage_conv(slots_NSC, _crop(taps, slot))
-
-
-def _crop(filter_CK: Tensor, length: int) -> Tensor:
-    """The middle 2 length - 1 lags of a two-sided filter."""
-    margin = (filter_CK.shape[-1] - (2 * length - 1)) // 2
-    return filter_CK[:, margin : filter_CK.shape[-1] - margin]
+    return slot_conv(question_BQC, taps), slot_conv(slots_NSC, taps)
 
 
 class _QuestionAttention(nn.Module):
@@ -286,72 +273,3 @@ class _QuestionAttention(nn.Module):
         mask = None if key_mask is None else F.pad(key_mask, (1, 0), value=True)[:, None, None, :]
         attended = F.scaled_dot_product_attention(split_heads(query, self.heads), keys, values, attn_mask=mask)
         return merge_heads(attended)
-
-
-class TwoSidedFilter(nn.Module):
-    """Implicit filters h_c(lag), plus free near taps, for all lags of a sequence, in fp32 whatever the model's dtype.
-
-    Lags are absolute and decay times log-spaced: the published filter's windows (``causal_hyena``) are fractions of the
-    longest sequence, which leaves no local filters at 128K tokens. ``h = taps + scale * window *
-    network(features(lag))``. The network's output layer starts at zero, so that a new
-    filter is its taps: filters of unit norm swamp the rest and training does not recover.
-    """
-
-    frequencies: Tensor
-    scale: Tensor
-
-    if TYPE_CHECKING:  # nn.Module's call is untyped
-
-        def __call__(self, length: int) -> Tensor: ...
-
-    def __init__(
-        self, channels: int, *, near_taps: int, implicit: bool, width: int, bands: int, time_scales: tuple[float, float]
-    ) -> None:
-        super().__init__()
-        self.channels, self.near_taps, self.implicit = channels, near_taps, implicit
-        self.taps = nn.Parameter(torch.zeros(channels, 2 * near_taps + 1))
-        if not implicit:
-            return
-        periods = torch.logspace(math.log10(_LONGEST_PERIOD), math.log10(_SHORTEST_PERIOD), bands)
-        self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
-        self.input = nn.Linear(3 + 2 * bands, width)
-        self.hidden = nn.Linear(width, width)
-        self.output = nn.Linear(width, channels)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
-        self.input_frequency = nn.Parameter(torch.full((width,), _INITIAL_FREQUENCY))
-        self.hidden_frequency = nn.Parameter(torch.full((width,), _INITIAL_FREQUENCY))
-        shortest, longest = time_scales
-        scales = torch.logspace(math.log10(shortest), math.log10(longest), channels)
-        scales = scales[torch.randperm(channels, generator=torch.Generator().manual_seed(channels))]
-        self.log_decay = nn.Parameter(torch.stack([-scales.log(), -scales.log()]))  # [2, C]: lags >= 0, lags < 0
-        self.register_buffer("scale", (2 * scales).clamp(min=1.0) ** -_SCALE_POWER)
-
-    def forward(self, length: int) -> Tensor:
-        """[C, 2 length - 1] fp32, lag -(length - 1) first."""
-        device = self.taps.device
-        with torch.autocast(device.type, enabled=False):
-            if self.implicit:
-                lag_K = torch.arange(-(length - 1), length, device=device, dtype=torch.float32)
-                filter_CK = self._implicit(lag_K)
-            else:
-                filter_CK = torch.zeros(self.channels, 2 * length - 1, device=device)
-            reach = min(self.near_taps, length - 1)
-            middle = self.near_taps
-            taps = self.taps.float()[:, middle - reach : middle + reach + 1]
-            edge = length - 1 - reach
-            return filter_CK + F.pad(taps, (edge, edge))
-
-    def _implicit(self, lag_K: Tensor) -> Tensor:
-        angle_KF = lag_K[:, None] * self.frequencies
-        scaled_K1 = lag_K[:, None] / _LAG_UNIT
-        features_KF = torch.cat([scaled_K1, scaled_K1.abs(), lag_K[:, None].sign(), angle_KF.sin(), angle_KF.cos()], -1)
-        hidden = torch.sin(self.input_frequency * self.input(features_KF))
-        hidden = torch.sin(self.hidden_frequency * self.hidden(hidden))
-        rate_2C = self.log_decay.exp()
-        distance = lag_K.abs()[:, None]
-        window_KC = torch.where(
-            lag_K[:, None] >= 0, torch.exp(-distance * rate_2C[0]), torch.exp(-distance * rate_2C[1])
-        )
-        filter_KC: Tensor = self.output(hidden) * window_KC * self.scale
-        return filter_KC.t()

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ragyena.ops.arguments import check_conv
 from ragyena.ops.backends import choose_backend
 from ragyena.ops.long_conv import fft, triton_op
 
@@ -39,13 +40,38 @@ def long_conv(
     gate_out_BDL: Tensor | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """``gate_out * (filter * (gate_in * u) + skip * (gate_in * u))`` as [B, D, L], differentiable in every argument.
+    """``gate_out * (filter * (gate_in * u) + skip * (gate_in * u))``, where ``filter *`` is a convolution.
 
-    Raises ValueError for wrong shapes, TypeError for integer inputs, MissingDependencyError for an unavailable backend.
+    Args:
+        u_BDL: the input, [batch, channels, length] with length at least 1. Any strides; fp16, bf16, fp32 or fp64.
+        filter_DK: a filter a channel, of any number of taps: lags 0 .. K - 1 if causal, -(K // 2) .. K // 2 with K odd
+            if two-sided. Usually fp32, whatever the type of the input.
+        direction: ``causal`` or ``two_sided``.
+        skip_D: a weight a channel of the gated input itself.
+        gate_in_BDL: multiplies the input.
+        gate_out_BDL: multiplies the output.
+        backend: ``auto``, or one of ``BACKENDS``, which is used or refused.
+
+    Returns: [B, D, L] of the type of ``u``, differentiable in every argument.
+
+    Raises:
+        ValueError: a shape, a device or ``direction`` is wrong.
+        TypeError: an argument is not of floating point, or of eight bits.
+        MissingDependencyError: the backend cannot run here.
+
+    Example:
+        >>> import torch
+        >>> from ragyena.ops import long_conv
+        >>> u_BDL = torch.tensor([[[1.0, 0.0, 0.0, 2.0]]])
+        >>> filter_DK = torch.tensor([[1.0, 0.5, 0.25]])  # weights of the present, the last and the second last input
+        >>> long_conv(u_BDL, filter_DK, direction="causal")
+        tensor([[[1.0000, 0.5000, 0.2500, 2.0000]]])
     """
     _check(u_BDL, filter_DK, direction, skip_D, gate_in_BDL, gate_out_BDL)
     causal, length = direction == "causal", u_BDL.shape[2]
     chosen = _chosen(backend, u_BDL, filter_DK.shape[1], causal)
+    if u_BDL.numel() == 0:
+        return _of_nothing(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
     if chosen in ("triton", "fft"):
         operator = triton_op.conv if chosen == "triton" else fft.fft_conv
         y_BDL: Tensor = operator(u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL)
@@ -78,10 +104,25 @@ def long_conv_with_tail(
     if history < 0:
         raise ValueError(f"history is {history}; it counts positions")
     length = u_BDL.shape[2]
+    if u_BDL.numel() == 0:
+        y_BDL = _of_nothing(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
+        return y_BDL, fft.gated(u_BDL, None).new_empty(*u_BDL.shape[:2], history)
     p_BDL = fft.gated(u_BDL, gate_in_BDL)
     full = fft.convolve(p_BDL, filter_DK.to(p_BDL.dtype), causal=True, outputs=length + history)
     y_BDL = fft.finish(full[..., :length], p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
     return y_BDL, full[..., length:].contiguous()
+
+
+def _of_nothing(
+    u_BDL: Tensor,
+    filter_DK: Tensor,
+    skip_D: Tensor | None,
+    gate_in_BDL: Tensor | None,
+    gate_out_BDL: Tensor | None,
+) -> Tensor:
+    """The convolution of no sequences or no channels, whose gradients are zero; libraries refuse to transform it."""
+    p_BDL = fft.gated(u_BDL, gate_in_BDL)
+    return fft.finish(p_BDL * filter_DK.sum(1)[:, None], p_BDL, skip_D, gate_out_BDL).to(u_BDL.dtype)
 
 
 def _chosen(requested: str, u_BDL: Tensor, taps: int, causal: bool) -> str:
@@ -103,24 +144,7 @@ def _check(
     gate_in_BDL: Tensor | None,
     gate_out_BDL: Tensor | None,
 ) -> None:
-    if u_BDL.ndim != 3 or u_BDL.shape[2] == 0:
-        raise ValueError(f"u is {tuple(u_BDL.shape)}; it must be [batch, channels, length] with length at least 1")
-    channels = u_BDL.shape[1]
-    if filter_DK.ndim != 2 or filter_DK.shape[0] != channels or filter_DK.shape[1] == 0:
-        raise ValueError(f"filter is {tuple(filter_DK.shape)}; it must be [{channels}, taps] with at least one tap")
     if direction not in ("causal", "two_sided"):
         raise ValueError(f"direction is {direction!r}; it must be 'causal' or 'two_sided'")
-    if direction == "two_sided" and filter_DK.shape[1] % 2 == 0:
-        raise ValueError(f"a two-sided filter has an odd number of taps, lag 0 in the middle; got {filter_DK.shape[1]}")
-    full = tuple(u_BDL.shape)
-    for name, tensor, shape in (
-        ("u", u_BDL, full),
-        ("filter", filter_DK, tuple(filter_DK.shape)),
-        ("skip", skip_D, (channels,)),
-        ("gate_in", gate_in_BDL, full),
-        ("gate_out", gate_out_BDL, full),
-    ):
-        if tensor is not None and tensor.shape != shape:
-            raise ValueError(f"{name} is {tuple(tensor.shape)}; it must be {list(shape)}")
-        if tensor is not None and not tensor.is_floating_point():
-            raise TypeError(f"{name} is {tensor.dtype}; it must be a real floating point tensor")
+    gates = {"skip_D": skip_D, "gate_in_BDL": gate_in_BDL, "gate_out_BDL": gate_out_BDL}
+    check_conv(u_BDL, filter_DK, two_sided=direction == "two_sided", **gates)

@@ -6,7 +6,7 @@ L positions, T taps.
 ``short_gates`` is the reader's: taps at lags 1, 0, -1 inside slots, thirds gate_in, gate_out and value; padding enters
 as zero. ``causal_gates`` is the published operator's (Poli et al. 2023, section 3): causal taps and a bias, thirds x0,
 x1 and v. Both return ``gate_out`` and ``gate_in * value`` with a channel's positions contiguous, the layout of
-``gated_passage_conv`` and ``long_conv``.
+``passage_conv`` and ``long_conv``.
 
 Backends: ``torch``, and ``triton``, which reads the projection once, sums in fp32 and transposes on chip.
 """

@@ -4,7 +4,7 @@ Shape suffixes: N slots, S positions of a slot, D channels, C = 3 D projected ch
 positions.
 
 ``causal`` selects the layout. False, the reader's: taps at lags 1, 0, -1, thirds gate_in, gate_out, value, outputs
-[1, D, N S], the layout of ``gated_passage_conv``. True, the published operator's: taps at lags 2, 1, 0, thirds
+[1, D, N S], the layout of ``passage_conv``. True, the published operator's: taps at lags 2, 1, 0, thirds
 gate_out, gate_in, value, outputs [N, D, S], the layout of ``long_conv``.
 """
 

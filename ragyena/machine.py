@@ -12,7 +12,16 @@ import torch
 
 __all__ = ["describe", "forget_peak_memory", "peak_memory_gib", "peak_resident_gib"]
 
-_PACKAGES = ("ragyena", "torch", "numpy", "faiss-cpu", "sentence-transformers", "tokenizers", "langchain-core")
+_PACKAGES = (
+    "ragyena",
+    "torch",
+    "triton",
+    "faiss-cpu",
+    "numpy",
+    "sentence-transformers",
+    "tokenizers",
+    "langchain-core",
+)
 _CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _resident_counts = False
 

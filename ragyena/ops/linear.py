@@ -1,0 +1,66 @@
+"""Linear map whose parameters are cast to the activations' dtype as they are used: fp32 parameters serve under bf16
+activations, and where both have one dtype the cast is free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ragyena.ops.backends import choose_backend
+
+__all__ = ["Linear"]
+
+_ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` in the dtype of its input. ``maps`` maps of one shape may stand in its matrix, one after another:
+    the optimizer orthogonalises the update of each alone.
+
+    ``prepare_cpu`` lays the matrix out for oneDNN's products, which then also compute what follows them."""
+
+    _laid_out: Tensor | None = None
+    """The weight in oneDNN's own layout, of the same type; None without."""
+
+    if TYPE_CHECKING:  # nn.Module's call is untyped
+
+        def __call__(self, x: Tensor) -> Tensor: ...
+
+    def __init__(self, inputs: int, outputs: int, *, maps: int = 1) -> None:
+        super().__init__(inputs, outputs)
+        self.maps = maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._laid_out is not None and x.dtype == self.weight.dtype:
+            y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out, self.bias, "none", [], "")
+            return y
+        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+    def gelu(self, x: Tensor) -> Tensor:
+        """GELU of the map of ``x``."""
+        if self._laid_out is not None and x.dtype == self.weight.dtype:
+            y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out, self.bias, "gelu", [], "none")
+            return y
+        return F.gelu(self(x))
+
+    def plus(self, x: Tensor, other: Tensor) -> Tensor:
+        """The map of ``x``, plus ``other``."""
+        if self._laid_out is not None and x.dtype == other.dtype == self.weight.dtype:
+            y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._laid_out, self.bias, "add")
+            return y
+        return other + self(x)
+
+    def prepare_cpu(self, *, backend: str = "auto") -> None:
+        """Lay the matrix out for inference on this CPU, where oneDNN is there; weights may not change afterwards.
+
+        Raises MissingDependencyError for a backend that is not there.
+        """
+        there = bool(torch._C._has_mkldnn)
+        reason = None if there else "this build of torch has no oneDNN"
+        default = "torch" if reason else "onednn"
+        chosen = choose_backend("linear", backend, ("torch", "onednn"), default, {"onednn": reason})
+        if chosen == "onednn":
+            self._laid_out = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), _ROWS)
