@@ -1,4 +1,5 @@
-"""Readers by name: ``small`` in the package, others installed beside it, and checkpoint folders.
+"""Readers by name: ``small`` in the package, others installed beside it, and checkpoint folders. Several that read
+together are joined by ``+``: ``base+small``.
 
 A distribution that holds a reader names the package of its checkpoint's files as an entry point of the group
 ``ragyena.readers``: ``base = "ragyena_reader_base"``. ``ragyena reader package`` writes one.
@@ -14,7 +15,7 @@ from ragyena import recipes
 from ragyena.errors import CheckpointError, MissingDependencyError
 from ragyena.files import expanded
 
-__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder"]
+__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders"]
 
 GROUP = "ragyena.readers"
 """The group of entry points."""
@@ -32,17 +33,31 @@ def installed_readers() -> dict[str, EntryPoint | None]:
 
 
 def is_reader_name(text: str) -> bool:
-    """True for the name of a reader, installed or not; other texts are folders."""
-    return text in (SMALL, _SMALL_TOO, *_OFFERED) or text in installed_readers()
+    """True for the name of a reader, or of several, installed or not; other texts are folders."""
+    return all(part in (SMALL, _SMALL_TOO, *_OFFERED) or part in installed_readers() for part in _parts(text))
 
 
 def reader_folder(name: str) -> Path:
-    """The checkpoint folder of a reader by name, or of the path ``name``. A name stands before a folder called alike,
-    which ``./base`` names.
+    """The checkpoint folder of a reader by name, or of the path ``name``; the first of several that read together. A
+    name stands before a folder called alike, which ``./base`` names.
 
     Raises MissingDependencyError for a reader that is not installed, or not whole; CheckpointError where there is no
     such folder.
     """
+    return reader_folders(name)[0]
+
+
+def reader_folders(names: str) -> tuple[Path, ...]:
+    """As ``reader_folder``, of every reader that ``names`` joins by ``+``. A folder whose path has a ``+`` is one."""
+    return tuple(map(_folder_of, _parts(names)))
+
+
+def _parts(names: str) -> list[str]:
+    parts = names.split("+")
+    return parts if all(parts) and not expanded(names).is_dir() else [names]
+
+
+def _folder_of(name: str) -> Path:
     if name in (SMALL, _SMALL_TOO):
         return recipes.asset("reader")
     point = installed_readers().get(name)

@@ -26,7 +26,7 @@ from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibratio
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader, Reading
-from ragyena.readers import is_reader_name, reader_folder
+from ragyena.readers import is_reader_name, reader_folders
 from ragyena.types import Context, Passage, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
@@ -110,7 +110,8 @@ def recalibrate(
     )
     _check(examples)
     fit = fit_calibration(examples, {"contexts": _described(rows), "missing_share": _MISSING})
-    path = save_calibration(reader_folder(settings.reader.checkpoint), fit.calibration) if write else None
+    folder, *beside = reader_folders(settings.reader.checkpoint)
+    path = save_calibration(folder, fit.calibration, beside) if write else None
     return Recalibrated(fit, score_sources(reader.calibration, examples), path)
 
 

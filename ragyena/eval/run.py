@@ -28,7 +28,7 @@ from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
 from ragyena.reader.reader import Reader
-from ragyena.readers import reader_folder
+from ragyena.readers import reader_folders
 from ragyena.settings import load_settings
 from ragyena.types import Progress
 
@@ -301,12 +301,11 @@ def _check_folder(suite: Evaluation, folder: Path) -> None:
 def _digest(setup: Setup, contexts: Path | None) -> str:
     """Identifies everything that a result depends on: a part with the same is not run again."""
     settings = setup.settings
-    folder = reader_folder(settings.reader.checkpoint)
     shaped_by: dict[str, Any] = {
         "part": setup.name,
         "config": setup.config.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json", exclude={"reader": {"checkpoint"}}),
-        "reader": stamps([folder]),
+        "reader": stamps(list(reader_folders(settings.reader.checkpoint))),
         "version": __version__,
     }
     if contexts is not None:  # wherever the file lies

@@ -6,10 +6,11 @@ trained on. They stand beside the weights in ``calibration.json``, which a new f
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from ragyena.model.checkpoint import weights_digest
 from ragyena.parsing import MalformedError, read_json
 
 __all__ = ["CALIBRATION_FILE", "FEATURES", "FEATURES_OF_TEXT", "INTERCEPT", "Calibration", "Form", "features_of"]
-__all__ += ["load_calibration", "save_calibration"]
+__all__ += ["calibration_file", "load_calibration", "save_calibration"]
 
 CALIBRATION_FILE = "calibration.json"
 Form = Literal["span", "list", "written"]
@@ -104,12 +105,21 @@ def _probability(weights: Mapping[str, float], features: Mapping[str, float]) ->
     return 1 / (1 + math.exp(-logit)) if logit > 0 else 1 - 1 / (1 + math.exp(logit))
 
 
-def load_calibration(folder: Path) -> Calibration:
-    """The calibration in a checkpoint's folder; the defaults where it has none.
+def calibration_file(folder: Path, beside: Sequence[Path] = ()) -> Path:
+    """The file of the calibration of a checkpoint's folder; of the reader in it that reads together with those of the
+    folders ``beside``, one that is named by their weights. Raises CheckpointError."""
+    if not beside:
+        return folder / CALIBRATION_FILE
+    digest = hashlib.sha256(json.dumps([weights_digest(other) for other in beside]).encode()).hexdigest()
+    return folder / f"calibration-{digest[:8]}.json"
+
+
+def load_calibration(folder: Path, beside: Sequence[Path] = ()) -> Calibration:
+    """The calibration in a checkpoint's folder, ``beside`` as in ``calibration_file``; the defaults where it has none.
 
     Raises CheckpointError where the file is damaged, or was fitted to other weights than those beside it.
     """
-    path = folder / CALIBRATION_FILE
+    path = calibration_file(folder, beside)
     hint = "fit it again: ragyena train calibrate; or delete the file for the reader's own probabilities"
     try:
         values = read_json(path, _LARGEST_FILE)
@@ -129,11 +139,11 @@ def load_calibration(folder: Path) -> Calibration:
         raise CheckpointError(error.message, hint=hint) from error
 
 
-def save_calibration(folder: Path, calibration: Calibration) -> Path:
-    """Write the calibration of a checkpoint into its folder; it is whole or not there. Raises CheckpointError for a
-    folder that holds no checkpoint, StorageError."""
-    path = folder / CALIBRATION_FILE
-    unfinished = folder / f".{CALIBRATION_FILE}-{os.getpid()}"
+def save_calibration(folder: Path, calibration: Calibration, beside: Sequence[Path] = ()) -> Path:
+    """Write the calibration of a checkpoint into its folder, ``beside`` as in ``calibration_file``; it is whole or not
+    there. Raises CheckpointError for a folder that holds no checkpoint, StorageError."""
+    path = calibration_file(folder, beside)
+    unfinished = folder / f".{path.name}-{os.getpid()}"
     values = {"weights_sha256": weights_digest(folder), **calibration.model_dump(mode="json")}
     try:
         unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ each layer is configuration: the attention and FiD baselines, and hybrids, are t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -72,6 +72,13 @@ class SpanScores:
         )
         null = torch.stack([start[:, 0], end[:, 0]], 1)
         return start[:, 1:].view_as(self.start), end[:, 1:].view_as(self.end), null
+
+    @classmethod
+    def averaged(cls, scores: Sequence[SpanScores]) -> SpanScores:
+        """The scores of several readers as those of one: the mean of their log probabilities."""
+        if len(scores) == 1:
+            return scores[0]
+        return cls(*(torch.stack(part).mean(0) for part in zip(*(one.log_probabilities() for one in scores))))
 
 
 class ReaderLayer(nn.Module):

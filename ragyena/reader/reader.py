@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -20,16 +21,16 @@ from ragyena.config import ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
-from ragyena.model.confidence import Calibration, Form, load_calibration
+from ragyena.model.confidence import Calibration, Form, calibration_file, load_calibration
 from ragyena.model.inputs import collate, on_device
-from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.reader.lists import items_of
-from ragyena.readers import is_reader_name, reader_folder
+from ragyena.readers import is_reader_name, reader_folder, reader_folders
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype"]
@@ -70,11 +71,14 @@ class Reading:
 
 
 class Reader:
-    """A reader model with its tokenizer, on its device. Use ``Reader.open``."""
+    """A reader model with its tokenizer, on its device. Use ``Reader.open``.
+
+    Several models can read together: their log probabilities are averaged, and the first writes what is written.
+    """
 
     def __init__(
         self,
-        model: ReaderModel,
+        models: Sequence[ReaderModel],
         tokenizer: Tokenizer,
         config: ReaderConfig,
         *,
@@ -82,47 +86,46 @@ class Reader:
         device: torch.device,
         calibration: Calibration,
     ) -> None:
-        self.model, self.tokenizer, self.config, self.name = model, tokenizer, config, name
+        self.models, self.tokenizer, self.config, self.name = tuple(models), tokenizer, config, name
         self.calibration = calibration
         self._device = device
-        self._idf = model.idf.float().cpu().numpy()
+        self._idf = self.model.idf.float().cpu().numpy()
 
     @classmethod
     def open(cls, config: ReaderConfig) -> Reader:
-        """Load the reader of ``config.checkpoint``.
+        """Load the reader of ``config.checkpoint``, or several that read together.
 
-        Raises CheckpointError where it is missing, damaged or of another shape, ConfigError for settings that it
-        cannot serve, and MissingDependencyError for a device that is not there.
+        Raises CheckpointError where one is missing, damaged or of another shape, or their tokenizers differ,
+        ConfigError for settings that it cannot serve, and MissingDependencyError for a device that is not there.
         """
-        folder = reader_folder(config.checkpoint)
-        architecture = load_config(folder)
-        if not isinstance(architecture, ReaderModelConfig):
-            raise CheckpointError(
-                f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
-            )
-        _check_question_limit(config, architecture, str(folder))
+        folders = reader_folders(config.checkpoint)
+        first, *beside = folders
         device = _device(config.device)
-        dtype = chosen_dtype(config.dtype, device)
-        model = load_model(ReaderModel, architecture, folder)
-        model.prepare_inference(dtype)
-        model.to(device).eval().requires_grad_(False)
-        if device.type == "cpu":
-            model.prepare_cpu()
-        log.info("reader %s on %s in %s", folder, device, dtype)
-        name = config.checkpoint if is_reader_name(config.checkpoint) else str(folder)
-        tokenizer = Tokenizer.from_folder(folder)
-        if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
-            raise CheckpointError(
-                f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
-                hint="use the tokenizer.json that the weights were saved with",
-            )
-        return cls(model, tokenizer, config, name=name, device=device, calibration=load_calibration(folder))
+        models = [_loaded(folder, config, device) for folder in folders]
+        tokenizer = Tokenizer.from_folder(first)
+        for other in beside:
+            if Tokenizer.from_folder(other).fingerprint != tokenizer.fingerprint:
+                raise CheckpointError(
+                    f"{first} and {other} cannot read together: their tokenizers differ", hint="name one of them"
+                )
+        name = config.checkpoint if is_reader_name(config.checkpoint) else "+".join(map(str, folders))
+        if beside and not calibration_file(first, beside).is_file():
+            log.warning("%s: the confidence is that of %s alone; fit it: ragyena train calibrate", name, first)
+            beside = []
+        calibration = load_calibration(first, beside)
+        return cls(models, tokenizer, config, name=name, device=device, calibration=calibration)
+
+    @property
+    def model(self) -> ReaderModel:
+        """The model, the first of several."""
+        return self.models[0]
 
     def configured(self, config: ReaderConfig) -> Reader:
         """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""
-        _check_question_limit(config, self.model.config, self.name)
+        for model in self.models:
+            _check_question_limit(config, model.config, self.name)
         return Reader(
-            self.model, self.tokenizer, config, name=self.name, device=self._device, calibration=self.calibration
+            self.models, self.tokenizer, config, name=self.name, device=self._device, calibration=self.calibration
         )
 
     @staticmethod
@@ -132,8 +135,8 @@ class Reader:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters of the model."""
-        return sum(p.numel() for p in self.model.parameters())
+        """Number of parameters, of all models."""
+        return sum(p.numel() for model in self.models for p in model.parameters())
 
     @property
     def device(self) -> str:
@@ -155,9 +158,11 @@ class Reader:
         results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
         digest.update(self.calibration.model_dump_json(exclude={"fitted", "format"}).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.float().cpu().numpy().tobytes())
+        for number, model in enumerate(self.models):
+            digest.update(model.config.model_dump_json().encode() if number else b"")
+            for name, tensor in sorted(model.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(tensor.float().cpu().numpy().tobytes())
         return digest.hexdigest()
 
     @property
@@ -219,7 +224,7 @@ class Reader:
     def _score_group(self, contexts: Sequence[Context]) -> list[TokenScores]:
         """The scores of contexts of the same number of passages, read as one batch."""
         batch = collate(contexts, self._device)
-        scores = self.model.span_scores(self.model.encode(batch), batch.text_mask)
+        scores = SpanScores.averaged([model.span_scores(model.encode(batch), batch.text_mask) for model in self.models])
         start_BPS, end_BPS = scores.start.cpu().numpy(), scores.end.cpu().numpy()
         slots = [context.token_ids.shape[1] for context in contexts]  # shorter ones are padded
         return [TokenScores(start_BPS[row, :, :slot], end_BPS[row, :, :slot]) for row, slot in enumerate(slots)]
@@ -230,14 +235,16 @@ class Reader:
         lap: Callable[[str], None] = watch.lap if watch else lambda part: None
         batch = collate(contexts, self._device)
         lap("inputs")
-        encoded = self.model.encode(batch)
+        states = [model.encode(batch) for model in self.models]
+        encoded = states[0]
         lap("encode")
         prior = on_device(self._retrieval_prior(contexts), self._device)
-        scores = self.model.span_scores(encoded, batch.text_mask)
-        write = self.model.write_logit(encoded).sigmoid().tolist()
+        read = list(zip(self.models, states))
+        scores = SpanScores.averaged([model.span_scores(own, batch.text_mask) for model, own in read])
+        write = torch.stack([model.write_logit(own) for model, own in read]).mean(0).sigmoid().tolist()
         start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
-        listed = self._asks_for_list(encoded)
+        listed = self._asks_for_list(states)
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
         items = [
             items_of(start[row], end[row], context, spans, max_tokens=max_tokens) if is_list else []
@@ -314,11 +321,35 @@ class Reader:
                 prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
         return prior
 
-    def _asks_for_list(self, encoded: Encoded) -> list[bool]:
-        """For each context, whether its question asks for several items."""
-        if not self.model.config.lists:
-            return [False] * len(encoded.question)
-        return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
+    def _asks_for_list(self, states: Sequence[Encoded]) -> list[bool]:
+        """For each context, whether its question asks for several items, by the models that tell."""
+        told = [model.list_logit(own) for model, own in zip(self.models, states) if model.config.lists]
+        if not told:
+            return [False] * len(states[0].question)
+        return [probability > _LISTED for probability in torch.stack(told).mean(0).sigmoid().tolist()]
+
+
+def _loaded(folder: Path, config: ReaderConfig, device: torch.device) -> ReaderModel:
+    """The model of a checkpoint's folder, ready to read."""
+    architecture = load_config(folder)
+    if not isinstance(architecture, ReaderModelConfig):
+        raise CheckpointError(
+            f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
+        )
+    _check_question_limit(config, architecture, str(folder))
+    dtype = chosen_dtype(config.dtype, device)
+    model = load_model(ReaderModel, architecture, folder)
+    model.prepare_inference(dtype)
+    model.to(device).eval().requires_grad_(False)
+    if device.type == "cpu":
+        model.prepare_cpu()
+    log.info("reader %s on %s in %s", folder, device, dtype)
+    if (largest := max(Tokenizer.from_folder(folder).vocabulary().values())) >= architecture.vocab_size:
+        raise CheckpointError(
+            f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
+            hint="use the tokenizer.json that the weights were saved with",
+        )
+    return model
 
 
 def _kind_of(written: str) -> AnswerKind:

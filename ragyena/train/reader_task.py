@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -221,7 +221,7 @@ class ReaderTask(ContextTask):
                     )
                     for n, (teacher, layers) in enumerate(zip(self.pair_teachers, self.pair_layers))
                 ]
-                taught = _averaged([one_scores for one_scores, _ in read])
+                taught = SpanScores.averaged([one_scores for one_scores, _ in read])
             if stage.pair_hidden_weight:
                 parts["hidden"] = self.hidden_loss(states, read[0][1], batch)
                 total = total + stage.pair_hidden_weight * left * parts["hidden"]
@@ -303,14 +303,6 @@ class ReaderTask(ContextTask):
 
     def _encode(self, model: ReaderModel, batch: Batch, layers: list[nn.Module]) -> list[Encoded]:
         return list(model.encode_layers(batch.inputs, dtype=self.dtype, layers=layers))
-
-
-def _averaged(scores: Sequence[SpanScores]) -> SpanScores:
-    """The scores of several readers as those of one: the mean of their log probabilities."""
-    if len(scores) == 1:
-        return scores[0]
-    parts = (torch.stack(part).mean(0) for part in zip(*(one.log_probabilities() for one in scores)))
-    return SpanScores(*parts)
 
 
 def _same_but_lists(one: ReaderModel, other: ReaderModel) -> bool:

@@ -20,7 +20,7 @@ from ragyena.model.confidence import save_calibration
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import capacity
 from ragyena.reader.reader import Reader, chosen_dtype
-from ragyena.readers import reader_folder
+from ragyena.readers import reader_folder, reader_folders
 from ragyena.train.reader_task import STORAGE
 from ragyena.tune.card import model_card
 from ragyena.tune.confidence import refit
@@ -194,6 +194,8 @@ def tune(
 
 def _start(settings: PipelineConfig) -> tuple[Path, ReaderModel]:
     """The folder of the reader to tune, and its model in fp32. Raises CheckpointError."""
+    if len(reader_folders(settings.reader.checkpoint)) > 1:
+        raise UsageError(f"{settings.reader.checkpoint} is several readers", hint="tune one of them: --reader NAME")
     folder = reader_folder(settings.reader.checkpoint)
     architecture = load_config(folder)
     if not isinstance(architecture, ReaderModelConfig):

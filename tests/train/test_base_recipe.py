@@ -44,7 +44,7 @@ def test_base_has_the_shape_of_the_encoder_it_starts_from_and_small_that_of_the_
         and base.storage == "compact"
     )
     assert small.model == load_config(asset("reader")) and small.teacher == "base" and not small.hidden_weight
-    assert len(config.data.document_questions) == len(config.data.documents) == 2
+    assert len(config.data.document_questions) == 3 and len(config.data.documents) == 2
 
 
 def toy_documents(folder: Path) -> None:
