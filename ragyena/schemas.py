@@ -205,7 +205,7 @@ class AnswerJson(_Json):
     alternatives: list[AlternativeJson]
     """Other answers it considered, best first."""
     timings: dict[str, float]
-    """Seconds: `retrieve`, `pack`, `read`, `total`."""
+    """Seconds: `retrieve`, `pack`, `read`, of a writer `write` and `check`, and `total`."""
     packing: PackingJson | None
     """The outcome for every retrieved passage; with `--explain`, else null."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ragyena
-from ragyena import types
+from ragyena import config, types
 
 API = ("ragyena", "ragyena.index.index", "ragyena.index.view", "ragyena.pipeline")
 """The modules of the public API."""
@@ -102,6 +102,15 @@ def test_the_package_is_imported_in_a_moment() -> None:
     code = "import time; began = time.process_time(); import ragyena; print(time.process_time() - began)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.15
+
+
+def test_every_name_of_the_settings_is_there_and_a_command_loads_those_it_needs() -> None:
+    assert set(config.__all__) == {name for name in config.__all__ if getattr(config, name) is not None}
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = config.Nothing
+    code = "import sys, ragyena.cli.main; print([name for name in sys.modules if name.startswith('ragyena.config.')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "ragyena.config.training" not in loaded and "ragyena.config.evaluation" not in loaded, loaded
 
 
 def test_settings_load_no_torch() -> None:

@@ -19,6 +19,8 @@ from ragyena.cli.options import (
     QuietOption,
     ReaderOption,
     WhereOption,
+    WriterModelOption,
+    WriterOption,
     configure,
     parse_filters,
 )
@@ -63,15 +65,8 @@ def command(
     where: WhereOption = None,
     pipeline: PipelineOption = None,
     reader: ReaderOption = None,
-    writer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Send the evidence to this OpenAI-compatible API, which writes the answer, and check each sentence "
-            "(writer.url); 'off' for none.",
-        ),
-    ] = None,
-    writer_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there (writer.model).")] = None,
+    writer: WriterOption = None,
+    writer_model: WriterModelOption = None,
     cluster: ClusterOption = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was done with every retrieved passage.")
@@ -93,8 +88,6 @@ def command(
             "writer.model": writer_model,
         },
     )
-    if writer == "off":
-        config = config.model_copy(update={"writer": config.writer.model_copy(update={"url": None})})
     filters = parse_filters(where or [])
     if questions is not None:
         rows = _read_rows(questions)
@@ -108,7 +101,7 @@ def command(
         with ExitStack() as stack:
             with opening(quiet):
                 opened = stack.enter_context(opened_pipeline(cluster, index, config))
-            answer = asked_of(opened, filters, live=not quiet)(text)
+            answer = asked_of(opened, live=not quiet)(text, filters)
     if json:
         from ragyena.schemas import answer_json
 
@@ -201,14 +194,14 @@ def _ask_rows(
     failed: list[int] = []
     of_the_index: IndexProblem | None = None
     with TerminalProgress(quiet=quiet) as progress, opened_pipeline(cluster, index, config) as pipeline:
-        ask = asked_of(pipeline, filters, live=False)
+        ask = asked_of(pipeline, live=False)
         progress.start("asking", len(rows), "questions")
         for row in rows:
             progress.advance(0, f"line {row.line}")
             try:
                 if row.problem:
                     raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
-                answer = ask(row.question)
+                answer = ask(row.question, filters)
                 values = answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True)
             except (DataError, UsageError, IndexProblem) as error:
                 failed.append(row.line)

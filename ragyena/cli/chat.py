@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 
 from ragyena.cli.ask import opening
 from ragyena.cli.console import interruptible, output
-from ragyena.cli.options import IndexOption, PipelineOption, QuietOption, WhereOption, configure, parse_filters
-from ragyena.errors import IndexProblem, RagyenaError, UsageError
+from ragyena.cli.options import (
+    IndexOption,
+    PipelineOption,
+    QuietOption,
+    ReaderOption,
+    WhereOption,
+    WriterModelOption,
+    WriterOption,
+    configure,
+    parse_filters,
+)
+from ragyena.errors import IndexProblem, RagyenaError, UsageError, WriterError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ragyena.cli.writing import Ask
     from ragyena.pipeline import Pipeline
     from ragyena.types import Answer
 
@@ -39,6 +50,9 @@ def command(
     index: IndexOption = None,
     where: WhereOption = None,
     pipeline: PipelineOption = None,
+    reader: ReaderOption = None,
+    writer: WriterOption = None,
+    writer_model: WriterModelOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Talk with the documents of an index: follow-ups ("and in 2022?") carry the subject.
@@ -48,24 +62,25 @@ def command(
 
     Example: ragyena chat --index contracts
     """
-    config = configure(pipeline, {})
+    config = configure(pipeline, {"reader.checkpoint": reader, "writer.url": writer, "writer.model": writer_model})
     filters = parse_filters(where or [])
     with interruptible("nothing was changed"):
+        from ragyena.cli.writing import asked_of
         from ragyena.pipeline import Pipeline
 
         with opening(quiet):
             opened = Pipeline.open(index, settings=config)
         with opened:
-            _Conversation(opened, output(), filters).run(_lines(opened))
+            _Conversation(opened, output(), filters, asked_of(opened, live=not quiet)).run(_lines(opened))
 
 
 class _Conversation:
     """A conversation: its turns, and its commands."""
 
-    def __init__(self, pipeline: Pipeline, console: Console, filters: dict[str, str]) -> None:
+    def __init__(self, pipeline: Pipeline, console: Console, filters: dict[str, str], ask: Ask) -> None:
         from ragyena.reader.follow_up import Turn
 
-        self._pipeline, self._console, self._filters = pipeline, console, filters
+        self._pipeline, self._console, self._filters, self._answer = pipeline, console, filters, ask
         self._turns: list[Turn] = []
         self._last: Answer | None = None
 
@@ -81,7 +96,7 @@ class _Conversation:
                         return
                 else:
                     self._ask(text)
-            except (UsageError, IndexProblem) as error:
+            except (UsageError, IndexProblem, WriterError) as error:
                 self._complain(error)
 
     def _ask(self, text: str) -> None:
@@ -92,7 +107,7 @@ class _Conversation:
         if question != " ".join(text.split()):
             self._console.print(f"asked as: {question}", style="dim", markup=False, highlight=False)
         self._pipeline.index.refresh()
-        answer = self._pipeline.ask(question, filters=self._filters)
+        answer = self._answer(question, self._filters)
         self._last = answer
         self._turns = [*self._turns, Turn(question, answer.text)][-TURNS:]
         self._console.print(answer_view(answer, self._console))

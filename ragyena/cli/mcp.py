@@ -13,7 +13,15 @@ from typing import Annotated
 
 import typer
 
-from ragyena.cli.options import IndexOption, PipelineOption, configure, given_path
+from ragyena.cli.options import (
+    IndexOption,
+    PipelineOption,
+    ReaderOption,
+    WriterModelOption,
+    WriterOption,
+    configure,
+    given_path,
+)
 from ragyena.errors import MissingDependencyError, PathNotFoundError, UsageError
 
 __all__ = ["command"]
@@ -32,12 +40,15 @@ def command(
         int | None, typer.Option(metavar="N", min=1, max=65535, help="Port of --http; 8786 if left out.")
     ] = None,
     pipeline: PipelineOption = None,
+    reader: ReaderOption = None,
+    writer: WriterOption = None,
+    writer_model: WriterModelOption = None,
 ) -> None:
     """Let an assistant ask, search and read an index (Model Context Protocol).
 
     Claude Desktop, VS Code and other clients start this command themselves: docs/mcp.md has what they need to be told.
     """
-    config = configure(pipeline)
+    config = configure(pipeline, {"reader.checkpoint": reader, "writer.url": writer, "writer.model": writer_model})
     for path in allow_add or []:
         if not path.exists():
             raise PathNotFoundError(f"--allow-add {path} does not exist", hint="name a folder or file that is there")

@@ -22,6 +22,8 @@ __all__ = [
     "ReaderOption",
     "SetOption",
     "WhereOption",
+    "WriterModelOption",
+    "WriterOption",
     "configure",
     "given_path",
     "index_path",
@@ -63,14 +65,32 @@ SetOption = Annotated[
         help="Override a setting of the recipe (seed=1, stages.NAME.tokens=1000000); repeatable.",
     ),
 ]
+WriterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--writer",
+        metavar="URL",
+        help="Send the evidence to this OpenAI-compatible API, which writes the answer, and check each sentence "
+        "(writer.url); 'off' for none.",
+    ),
+]
+WriterModelOption = Annotated[
+    str | None, typer.Option("--writer-model", metavar="NAME", help="The model there (writer.model).")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
 def configure(pipeline: str | None, flags: dict[str, Any] | None = None) -> PipelineConfig:
-    """The settings of this run; ``flags`` maps dotted names to values, None for flags that were not given."""
+    """The settings of this run; ``flags`` maps dotted names to values, None for flags that were not given.
+
+    ``writer.url`` may be ``off``.
+    """
     from ragyena.settings import load_settings
 
-    return load_settings(flags, pipeline=pipeline).config
+    config = load_settings(flags, pipeline=pipeline).config
+    if config.writer.url == "off":
+        config = config.model_copy(update={"writer": config.writer.model_copy(update={"url": None})})
+    return config
 
 
 def index_path(index: str | None, config: PipelineConfig) -> Path:

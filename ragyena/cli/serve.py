@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragyena.cli.console import output
-from ragyena.cli.options import PipelineOption, QuietOption, ReaderOption, configure
+from ragyena.cli.options import (
+    PipelineOption,
+    QuietOption,
+    ReaderOption,
+    WriterModelOption,
+    WriterOption,
+    configure,
+)
 from ragyena.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -36,6 +43,15 @@ def command(
     ] = None,
     pipeline: PipelineOption = None,
     reader: ReaderOption = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help="A second reader that the page can ask beside it, such as an attention baseline (serve.baseline).",
+        ),
+    ] = None,
+    writer: WriterOption = None,
+    writer_model: WriterModelOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve indexes over HTTP: ragyena's own API, OpenAI's, and a page to ask on.
@@ -50,7 +66,10 @@ def command(
             "serve.port": port,
             "serve.api_keys": tuple(api_key) if api_key else None,
             "serve.read_only": read_only,
+            "serve.baseline": baseline,
             "reader.checkpoint": reader,
+            "writer.url": writer,
+            "writer.model": writer_model,
         },
     )
     try:
@@ -69,4 +88,10 @@ def _announce(address: str, library: Library) -> None:
     for served in library:
         held = served.index.manifest
         console.print(f"index {served.name}: {held.documents:,} documents, {held.passages:,} passages", highlight=False)
+    default = library.default
+    if default.baseline is not None:
+        console.print(f"baseline reader: {default.baseline.reader.name}", markup=False, highlight=False)
+    if default.writer is not None:
+        told = f"writer: questions and evidence go to {default.writer.address} (model {default.writer.config.model})"
+        console.print(told, markup=False, highlight=False)
     console.print(f"serving at {address}  (Ctrl-C ends it)", highlight=False)

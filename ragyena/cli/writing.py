@@ -1,4 +1,4 @@
-"""The writer of ``ragyena ask --writer``: where the evidence goes, and the text as it comes."""
+"""The writer of ``ragyena ask`` and ``ragyena chat``: where the evidence goes, and the text as it comes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Ask", "asked_of"]
 
-Ask = Callable[[str], "Answer"]
+Ask = Callable[[str, Mapping[str, str]], "Answer"]
+"""Answers a question, within some filters."""
 
 
-def asked_of(pipeline: Pipeline, filters: Mapping[str, str], *, live: bool) -> Ask:
+def asked_of(pipeline: Pipeline, *, live: bool) -> Ask:
     """The way to ask: the reader, or the writer where the settings name one. ``live`` shows its text as it comes.
 
     Before anything is sent for the first time, its address is printed on stderr.
     """
     if pipeline.config.writer.url is None:
-        return lambda question: pipeline.ask(question, filters=filters)
+        return lambda question, filters: pipeline.ask(question, filters=filters)
     from ragyena.integrations.writer import AnswerWriter
 
     writer = AnswerWriter(pipeline)
@@ -38,7 +39,7 @@ def asked_of(pipeline: Pipeline, filters: Mapping[str, str], *, live: bool) -> A
             print(f"writer: {sent}, to {writer.address} (model {writer.config.model})", file=sys.stderr, flush=True)
         told = True
 
-    def ask(question: str) -> Answer:
+    def ask(question: str, filters: Mapping[str, str]) -> Answer:
         with _shown(live and sys.stderr.isatty()) as show:
             return writer.ask(question, filters=filters, on_evidence=tell, on_text=show)
 

@@ -6,39 +6,44 @@ Unknown keys are refused. The text under a field is its documentation, shown by 
 
 from __future__ import annotations
 
-from ragyena.config.evaluation import EVAL_INDEX, EVAL_OUT, EvalConfig, SuiteConfig
-from ragyena.config.language import (
-    LanguageDataConfig,
-    LanguageStageConfig,
-    LanguageTrainConfig,
-    RecallStageConfig,
-    RecallTrainConfig,
-)
-from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
-from ragyena.config.pipeline import (
-    LONGEST_CONTEXT,
-    EvidenceConfig,
-    IndexConfig,
-    PackerConfig,
-    PipelineConfig,
-    ReaderConfig,
-    RetrieverConfig,
-)
-from ragyena.config.serving import ServeConfig
-from ragyena.config.stores import LangChainStoreConfig
-from ragyena.config.strict import parse
-from ragyena.config.training import (
-    AnyStageConfig,
-    ContextStageConfig,
-    DataConfig,
-    OptimizerConfig,
-    PairStageConfig,
-    StageConfig,
-    TrainConfig,
-    TrainingStage,
-)
-from ragyena.config.tuning import TuneConfig
-from ragyena.config.writing import WriterConfig
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragyena.config.evaluation import EvalConfig, SuiteConfig
+    from ragyena.config.folders import EVAL_INDEX, EVAL_OUT
+    from ragyena.config.language import (
+        LanguageDataConfig,
+        LanguageStageConfig,
+        LanguageTrainConfig,
+        RecallStageConfig,
+        RecallTrainConfig,
+    )
+    from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
+    from ragyena.config.pipeline import (
+        LONGEST_CONTEXT,
+        EvidenceConfig,
+        IndexConfig,
+        PackerConfig,
+        PipelineConfig,
+        ReaderConfig,
+        RetrieverConfig,
+    )
+    from ragyena.config.serving import ServeConfig
+    from ragyena.config.stores import LangChainStoreConfig
+    from ragyena.config.strict import parse
+    from ragyena.config.training import (
+        AnyStageConfig,
+        ContextStageConfig,
+        DataConfig,
+        OptimizerConfig,
+        PairStageConfig,
+        StageConfig,
+        TrainConfig,
+        TrainingStage,
+    )
+    from ragyena.config.tuning import TuneConfig
+    from ragyena.config.writing import WriterConfig
 
 __all__ = [
     "EVAL_INDEX",
@@ -75,3 +80,27 @@ __all__ = [
     "WriterConfig",
     "parse",
 ]
+
+_NAMES = {
+    "evaluation": "EvalConfig SuiteConfig",
+    "language": "LanguageDataConfig LanguageStageConfig LanguageTrainConfig RecallStageConfig RecallTrainConfig",
+    "models": "CausalModelConfig HyenaConfig PairModelConfig ReaderModelConfig",
+    "pipeline": "LONGEST_CONTEXT EvidenceConfig IndexConfig PackerConfig PipelineConfig ReaderConfig RetrieverConfig",
+    "serving": "ServeConfig",
+    "stores": "LangChainStoreConfig",
+    "strict": "parse",
+    "training": "AnyStageConfig ContextStageConfig DataConfig OptimizerConfig PairStageConfig StageConfig TrainConfig "
+    "TrainingStage",
+    "tuning": "TuneConfig",
+    "writing": "WriterConfig",
+    "folders": "EVAL_INDEX EVAL_OUT",
+}
+"""The names of each module: it is imported when one of them is asked for, as a command needs few of them."""
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value

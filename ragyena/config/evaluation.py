@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ragyena.config.strict import Count, Fraction, Strict
 
-__all__ = ["EVAL_INDEX", "EVAL_OUT", "EvalConfig", "SuiteConfig", "Task"]
-
-EVAL_OUT = Path("runs/eval")
-"""The folder for results: of each recipe in a folder of its name."""
-EVAL_INDEX = str(EVAL_OUT / "index")
-"""The folder for indexes of the passages that are evaluated on."""
+__all__ = ["EvalConfig", "SuiteConfig", "Task"]
 
 Task = Literal["among", "open", "positions", "alias", "hybrid", "documents", "evidence", "retrieval"]
 

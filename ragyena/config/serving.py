@@ -31,10 +31,13 @@ class ServeConfig(Strict):
     """Web pages of other origins (``https://app.example``) that may use the API; empty is none."""
     uploads: Path | None = None
     """Folder of uploaded files, with a folder for each index; unset is ``NAME.uploads`` beside each index."""
+    baseline: str | None = None
+    """A second reader, by name or folder, that a request can ask in the place of ``reader.checkpoint``, and the page
+    beside it: an attention baseline."""
     read_only: bool = False
     """Refuse uploads and deletions."""
     queue: Positive = 128
-    """Questions that may wait for the reader; one more is refused (429), as is one that would wait longer than
+    """Questions that may wait for the reader; one more is refused (429), as is one that would wait longer than half of
     ``serve.timeout_seconds``."""
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     """The most waiting questions that are read together."""

@@ -26,3 +26,5 @@ class WriterConfig(Strict):
     """Tokens the model may write."""
     timeout_seconds: Annotated[float, Field(gt=0.0)] = 120.0
     """The longest wait for the next words of the model."""
+    requests: Annotated[int, Field(ge=1, le=256)] = 4
+    """Requests to it at once, of ``ragyena serve``; further ones wait."""

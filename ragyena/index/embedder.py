@@ -32,6 +32,7 @@ __all__ = [
     "bundled_folder",
     "cpu_dtype",
     "embedding_text",
+    "question_dtype",
     "weights_sha256",
 ]
 
@@ -97,7 +98,8 @@ class _Library(Embedder):
 class _Bundled(Embedder):
     """The bundled MiniLM. Many texts go through sentence-transformers in half precision on a GPU; on a CPU, and a
     question always, through the same layers in ``minilm.py``: ready before that library would be imported, and for many
-    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that."""
+    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that. A question is in bfloat16
+    where the CPU has tiles for it: it then takes half the time, most of which goes into reading the weights."""
 
     name = BUNDLED
     fingerprint = BUNDLED_SHA256
@@ -108,6 +110,9 @@ class _Bundled(Embedder):
         self._folder = bundled_folder()
         self._small = MiniLM(self._folder)
         self._large: Any = None
+        if (dtype := question_dtype()) is not None:
+            log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
+            self._small = self._small.prepared_for_cpu(dtype)
         self._checked = False
         self._lock = threading.Lock()
         self.dimension = self._small.dimension
@@ -137,7 +142,8 @@ class _Bundled(Embedder):
 
         if _device() != "cpu" or not torch._C._has_mkldnn:
             return _load(str(self._folder), self.name, dtype=_fast_dtype())
-        dtype = cpu_dtype()
+        if (dtype := cpu_dtype()) == question_dtype():
+            return self._small
         log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
         return self._small.prepared_for_cpu(dtype)
 
@@ -313,6 +319,15 @@ def cpu_dtype() -> Any:
     import torch
 
     return _fast_dtype() or torch.float32
+
+
+def question_dtype() -> Any:
+    """The type in which the bundled model embeds a question where it is other than float32, else None. Without tiles
+    a product of so few rows is slower in bfloat16."""
+    import torch
+
+    tiles = torch.cpu.get_capabilities().get("amx_bf16", False) and torch._C._has_mkldnn
+    return torch.bfloat16 if tiles else None
 
 
 def _fast_dtype() -> Any:

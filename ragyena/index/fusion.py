@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import gt
 
 import numpy as np
+import numpy.typing as npt
 
 from ragyena.config import RetrieverConfig
 
@@ -35,17 +37,25 @@ def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: 
     that the dense search did not return has ``UNSEEN`` of the lowest cosine returned, one without the words a BM25
     score of 0. Equal ones by id. A ranking lists each id at most once.
     """
-    cosines, scores = dict(by_vector), dict(by_words)
-    best = max(scores.values(), default=0.0)
-    lowest = min(cosines.values(), default=0.0)
-    unseen = lowest * UNSEEN if lowest > 0 else lowest
-    held = [*cosines, *(i for i in scores if i not in cosines)]
-    ids = np.array(held, np.int64)
-    sums = dense_weight * np.array([cosines.get(i, unseen) for i in held], np.float64)
+    vector_ids, cosines = _columns(by_vector)
+    word_ids, scores = _columns(by_words)
+    best, lowest = scores.max(initial=0.0), cosines.min() if len(cosines) else 0.0
+    ids = np.unique(np.concatenate([vector_ids, word_ids]))
+    cosines_N = np.full(len(ids), lowest * UNSEEN if lowest > 0 else lowest)
+    cosines_N[np.searchsorted(ids, vector_ids)] = cosines
+    sums_N = dense_weight * cosines_N
     if best > 0:
-        sums += (1 - dense_weight) * (np.array([scores.get(i, 0.0) for i in held], np.float64) / best)
-    first = np.lexsort((ids, -sums))[:most]
-    return strictly_decreasing([*zip(ids[first].tolist(), sums[first].tolist())])
+        scores_N = np.zeros(len(ids))
+        scores_N[np.searchsorted(ids, word_ids)] = scores
+        sums_N += (1 - dense_weight) * (scores_N / best)
+    first = np.argsort(-sums_N, kind="stable")[:most]
+    return strictly_decreasing([*zip(ids[first].tolist(), sums_N[first].tolist())])
+
+
+def _columns(matches: Matches) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Ids and scores."""
+    ids, scores = zip(*matches) if matches else ((), ())
+    return np.array(ids, np.int64), np.array(scores, np.float64)
 
 
 def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
@@ -72,6 +82,9 @@ def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """Lower each score that equals the one before by the least float; ``ranked`` has scores that never rise."""
+    scores = [score for _, score in ranked]
+    if all(map(gt, scores, scores[1:])):
+        return list(ranked)
     result: list[tuple[int, float]] = []
     for item, score in ranked:
         if result and score >= result[-1][1]:

@@ -30,7 +30,12 @@ MATRIX_WEIGHTS = LAYERS * 12 * WIDTH**2
 """Entries of all matrices that each token is multiplied by."""
 MAX_TOKENS = 256
 """Longer texts are cut here, their two marks included, as sentence-transformers does with this model."""
+_WORDS = "embeddings.word_embeddings.weight"
 _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
+_LANES = 16
+"""Attention on a CPU takes up to twice as long where the tokens of a text leave a rest of many after so many."""
+_MORE = 1 / 16
+"""Part by which texts are padded at most to leave no rest."""
 
 
 class MiniLMNetwork:
@@ -44,7 +49,11 @@ class MiniLMNetwork:
     def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLMNetwork:
         """The same network in ``dtype``, its matrices in the layout of oneDNN, which also computes what follows a
         product. The three maps of an attention become one."""
-        weights = {key: value.to(dtype) for key, value in self._weights.items() if value.is_floating_point()}
+        weights = {
+            key: value if key == _WORDS else value.to(dtype)  # a text needs few of the words
+            for key, value in self._weights.items()
+            if value.is_floating_point()
+        }
         network = MiniLMNetwork(weights)
         for layer in range(LAYERS):
             name = f"encoder.layer.{layer}."
@@ -59,6 +68,8 @@ class MiniLMNetwork:
     @torch.inference_mode()
     def embed(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """[B, D] fp32 of unit length, from ids with their begin and end marks; mask_BT bool, False at padding."""
+        if self._laid_out and 0 < (more := -ids_BT.shape[1] % _LANES) <= _MORE * ids_BT.shape[1]:
+            ids_BT, mask_BT = F.pad(ids_BT, (0, more)), F.pad(mask_BT, (0, more))
         x_BTD = self._embed(ids_BT)
         # Where nothing is padded the mask only costs time.
         visible = None if bool(mask_BT.all()) else mask_BT[:, None, None, :]
@@ -70,8 +81,8 @@ class MiniLMNetwork:
 
     def _embed(self, ids_BT: Tensor) -> Tensor:
         w = self._weights
-        words_BTD = w["embeddings.word_embeddings.weight"][ids_BT]
         positions_TD = w["embeddings.position_embeddings.weight"][: ids_BT.shape[1]]
+        words_BTD = w[_WORDS][ids_BT].to(positions_TD.dtype)
         kind_D = w["embeddings.token_type_embeddings.weight"][0]
         return self._norm(words_BTD + positions_TD + kind_D, "embeddings.LayerNorm.")
 

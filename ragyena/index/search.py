@@ -185,7 +185,8 @@ def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float
     for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
         some = order[first : first + count]
         present = store.existing(ids[some].tolist())
-        matches += [pair for pair in zip(ids[some].tolist(), scores[some].tolist()) if pair[0] in present]
+        pairs = zip(ids[some].tolist(), scores[some].tolist())
+        matches += pairs if len(present) == len(some) else (pair for pair in pairs if pair[0] in present)
         if len(matches) >= count:
             break
     return matches[:count]
@@ -242,7 +243,7 @@ def _within_budget(
     """As ``lexical_search``, of an index so large that not all that matches can be scored."""
     least, most = (f"(SELECT coalesce({end}(passage_id), 0) FROM passages)" for end in ("min", "max"))
     first, last = store.row(f"SELECT {least}, {most}", types=(int, int))
-    sums: dict[int, float] = {}
+    tables: list[dict[int, float]] = []
     for table, words in looked_up.items():
         limit = common_from(sizes[table])
         counts = [estimate_rows(store, table, word, first, last) for word in words]
@@ -253,11 +254,18 @@ def _within_budget(
             plan = parts(chosen, [held[word] for word in chosen], partial(_count, store, table), count)
             for expression, factor in plan:
                 statement = f"{_bm25(table, None)} ORDER BY score DESC, id LIMIT ?"
-                for passage_id, score in store.rows(statement, (expression, count), types=(int, float)):
-                    best[passage_id] = max(best.get(passage_id, 0.0), factor * score)
-        for passage_id, score in best.items():
-            sums[passage_id] = sums.get(passage_id, 0.0) + score
-    return sorted(sums.items(), key=lambda match: (-match[1], match[0]))[:count]
+                rows = store.rows(statement, (expression, count), types=(int, float))
+                scored = dict(rows) if factor == 1 else {i: factor * score for i, score in rows}
+                # A row scores its best part; of the parts, few rows are in two.
+                scored |= {i: max(best[i], scored[i]) for i in best.keys() & scored.keys()}
+                best |= scored
+        tables.append(best)
+    sums = tables[0] if tables else {}
+    for best in tables[1:]:
+        sums |= {i: sums.get(i, 0.0) + score for i, score in best.items()}
+    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
+    first = np.lexsort((ids, -scores))[:count]
+    return [*zip(ids[first].tolist(), scores[first].tolist())]
 
 
 def _count(store: Store, table: str, expression: str) -> int:

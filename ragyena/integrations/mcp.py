@@ -43,6 +43,7 @@ Cite the document and its page or lines. Where `ask` finds no answer, say so, or
 REPORT_SECONDS = 0.25
 """Seconds between two notices of progress."""
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+SENDS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 Filters = Annotated[
@@ -70,7 +71,7 @@ def make_server(tools: Tools) -> MCPServer:
         log_level="WARNING",
     )
 
-    @server.tool(title="Ask the documents", annotations=READS)
+    @server.tool(title="Ask the documents", annotations=SENDS if tools.writes else READS)
     def ask(
         question: Annotated[str, Field(description="A question in words")], filters: Filters = None
     ) -> Annotated[CallToolResult, AnswerJson]:

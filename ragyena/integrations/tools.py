@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # what loads torch waits for the first call: an assistant wai
     from ragyena.index.add import AddReport
     from ragyena.index.index import Index
     from ragyena.pipeline import Pipeline
-    from ragyena.types import Document, Progress
+    from ragyena.types import Answer, Document, Progress
 
 __all__ = ["Added", "Listed", "Matches", "ReadText", "Tools", "answer_words", "evidence_words"]
 
@@ -57,10 +57,26 @@ def answer_words(answer: AnswerJson) -> str:
         if answer.passages:
             parts += ["The most promising passages:", _numbered(answer.passages)]
         return "\n\n".join(parts)
+    if answer.sentences:
+        return _sentences_words(answer)
     lines = [f"- {item}" for item in answer.items] or [answer.answer]
     written = ", written from the passages below" if answer.kind == "written" else ""
     evidence = [f"[{n}] {_evidence(each)}" for n, each in enumerate(answer.citations, 1)]
     return "\n\n".join(["\n".join([*lines, f"({answer.confidence:.0%} confident{written})"]), *evidence])
+
+
+def _sentences_words(answer: AnswerJson) -> str:
+    """The sentences of a writer, those marked that nothing supports, and the evidence they rest on."""
+    lines = []
+    for sentence in answer.sentences:
+        marks = "".join(f" [{number}]" for number in sentence.citations)
+        doubt = "" if sentence.supported else f" (NOT SUPPORTED by the evidence: {sentence.problem})"
+        lines.append(f"{sentence.text}{marks}{doubt}")
+    supported = sum(sentence.supported for sentence in answer.sentences)
+    lines.append(f"({supported} of {len(answer.sentences)} sentences supported by the evidence)")
+    cited = sorted({number for sentence in answer.sentences for number in sentence.citations})
+    evidence = [f"[{number}] {_evidence(answer.citations[number - 1])}" for number in cited]
+    return "\n\n".join(["\n".join(lines), *evidence])
 
 
 def evidence_words(evidence: EvidenceJson) -> str:
@@ -246,13 +262,33 @@ class Tools:
         self._adding = threading.Lock()
 
     def ask(self, question: str, filters: Mapping[str, str] | None = None) -> AnswerJson:
-        """Answer a question, as ``Pipeline.ask`` does and with its errors. Passages come with no answer alone."""
+        """Answer a question, as ``Pipeline.ask`` does and with its errors, or as ``AnswerWriter.ask`` does where the
+        settings name a writer. Passages come with no answer alone."""
         from ragyena.pipeline import checked_question
 
         checked_question(question)
-        with self._turn:
-            answer = answer_json(self._reading().ask(question, filters=filters))
+        answer = answer_json(self._written(question, filters) if self.writes else self._read(question, filters))
         return answer if answer.answer is None else answer.model_copy(update={"passages": []})
+
+    @property
+    def writes(self) -> bool:
+        """True where the settings name a writer, to which ``ask`` sends the question and its evidence."""
+        return self.config.writer.url is not None
+
+    def _read(self, question: str, filters: Mapping[str, str] | None) -> Answer:
+        with self._turn:
+            return self._reading().ask(question, filters=filters)
+
+    def _written(self, question: str, filters: Mapping[str, str] | None) -> Answer:
+        """An answer of the writer, which is waited for out of turn."""
+        from ragyena.integrations.writer import AnswerWriter
+
+        with self._turn:
+            writer = AnswerWriter(self._reading())
+            evidence = writer.evidence(question, filters=filters)
+        draft = writer.write(evidence)
+        with self._turn:
+            return writer.checked(draft)
 
     def select(self, question: str, tokens: int, filters: Mapping[str, str] | None = None) -> EvidenceJson:
         """The sentences of ``tokens`` tokens that bear most on a question, as ``Pipeline.select`` chooses them."""

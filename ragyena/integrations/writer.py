@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +24,7 @@ from ragyena.pipeline import Pipeline
 from ragyena.settings import Overrides
 from ragyena.types import Answer, Citation, Evidence, EvidencePiece, ScoredPassage, WrittenSentence, place
 
-__all__ = ["AnswerWriter", "written_sentences"]
+__all__ = ["AnswerWriter", "Draft", "written_sentences"]
 
 NOT_FOUND = "NOT FOUND"
 INSTRUCTIONS = f"""\
@@ -43,6 +43,16 @@ _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 """Text that some models write for themselves before they answer."""
 _MARKS = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 _MARKS_AFTER_STOP = re.compile(r"([.!?])((?:\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\])+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A text as the writer sent it, not checked yet."""
+
+    evidence: Evidence
+    text: str
+    """Empty where there was no evidence to send."""
+    seconds: float
 
 
 class AnswerWriter:
@@ -90,13 +100,25 @@ class AnswerWriter:
             WriterError: The address cannot be reached or refuses, or the reply cannot be used.
             RagyenaError: What ``Pipeline.select`` raises.
         """
-        evidence = self.pipeline.select(question, tokens=self.config.tokens, filters=filters, settings=settings)
-        timings = dict(evidence.timings)
+        evidence = self.evidence(question, filters=filters, settings=settings)
+        if evidence.pieces and on_evidence is not None:
+            on_evidence(evidence)
+        return self.checked(self.write(evidence, on_text=on_text))
+
+    def evidence(
+        self, question: str, *, filters: Mapping[str, str] | None = None, settings: Overrides = None
+    ) -> Evidence:
+        """The first step of ``ask``: choose what will be sent, with the errors of ``Pipeline.select``."""
+        return self.pipeline.select(question, tokens=self.config.tokens, filters=filters, settings=settings)
+
+    def write(self, evidence: Evidence, *, on_text: Callable[[str], None] | None = None) -> Draft:
+        """The second step: send the evidence, where there is any, and take what is written. Uses no reader.
+
+        ``on_text`` may raise, to give up: the connection is closed. Raises WriterError as ``ask`` does.
+        """
         began = time.perf_counter()
         text = ""
         if evidence.pieces:
-            if on_evidence is not None:
-                on_evidence(evidence)
             for part in self._reply(_messages(evidence)):
                 text += part
                 if on_text is not None:
@@ -105,16 +127,19 @@ class AnswerWriter:
                 raise WriterError(
                     f"{self.address} wrote nothing", hint="try again, or another model: --writer-model NAME"
                 )
-        text = _THOUGHT.sub("", text)
-        written = time.perf_counter()
-        found = bool(text) and not text.strip().upper().startswith(NOT_FOUND)
+        return Draft(evidence, _THOUGHT.sub("", text).strip(), time.perf_counter() - began)
+
+    def checked(self, draft: Draft) -> Answer:
+        """The last step: check each sentence, and make the answer that ``ask`` returns. Uses the reader."""
+        began = time.perf_counter()
+        evidence, text = draft.evidence, draft.text
+        found = bool(text) and not text.upper().startswith(NOT_FOUND)
         sentences = self._checked(text, evidence.pieces) if found else ()
-        ended = time.perf_counter()
-        timings |= {"write": written - began, "check": ended - written}
-        timings["total"] = evidence.timings.get("total", 0.0) + ended - began
+        timings = {**evidence.timings, "write": draft.seconds, "check": time.perf_counter() - began}
+        timings["total"] = evidence.timings.get("total", 0.0) + timings["write"] + timings["check"]
         return Answer(
             question=evidence.question,
-            text=text.strip() if found else "",
+            text=text if found else "",
             kind="written" if found else "withheld",
             confidence=sum(sentence.supported for sentence in sentences) / len(sentences) if sentences else 0.0,
             no_answer_probability=0.0 if found else 1.0,

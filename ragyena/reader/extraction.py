@@ -18,7 +18,7 @@ from ragyena.model.inputs import on_device
 from ragyena.reader.pieces import piece_starts
 from ragyena.types import Context, Span
 
-__all__ = ["ScoredSpan", "best_spans_of_batch"]
+__all__ = ["ScoredSpan", "best_spans_of_batch", "span_at"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _IN_PIECES = 32
@@ -91,24 +91,33 @@ def _apart(starts: Iterable[tuple[int, int, float]], context: Context, slot: int
         if len(spans) == count or not math.isfinite(log_probability):
             break
         row, first = divmod(flat, slot)
-        first, last = _trim(context, row, first, first + more)
-        if first > last:
+        span = span_at(context, row, first, first + more, math.exp(log_probability))
+        if span is None or any(
+            other.slot == row and span.token_start < other.token_end and other.token_start < span.token_end
+            for other in (s.span for s in spans)
+        ):
             continue
-        if any(s.span.slot == row and first < s.span.token_end and last >= s.span.token_start for s in spans):
-            continue
-        passage = context.passages[row].passage
-        begin, stop = int(context.char_starts[row, first]), int(context.char_ends[row, last])
-        span = Span(
-            slot=row,
-            token_start=first,
-            token_end=last + 1,
-            start=begin,
-            end=stop,
-            text=passage.text[begin - passage.start : stop - passage.start],
-            score=math.exp(log_probability),
-        )
         spans.append(ScoredSpan(span, log_probability))
     return spans
+
+
+def span_at(context: Context, slot: int, first: int, last: int, score: float) -> Span | None:
+    """The span from token ``first`` to token ``last`` of a passage, without markup at either end; None where nothing
+    else is in it."""
+    first, last = _trim(context, slot, first, last)
+    if first > last:
+        return None
+    passage = context.passages[slot].passage
+    begin, stop = int(context.char_starts[slot, first]), int(context.char_ends[slot, last])
+    return Span(
+        slot=slot,
+        token_start=first,
+        token_end=last + 1,
+        start=begin,
+        end=stop,
+        text=passage.text[begin - passage.start : stop - passage.start],
+        score=score,
+    )
 
 
 def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from ragyena.model.confidence import Form, features_of
 from ragyena.model.reader_model import SpanScores
 from ragyena.reader.extraction import ScoredSpan
 from ragyena.reader.wording import wording
-from ragyena.types import Context
+from ragyena.types import Context, Span
 
 __all__ = ["log_probabilities", "reading_features", "span_scores_of"]
 
@@ -30,18 +30,30 @@ def reading_features(
     null: float,
     score: float,
     idf: npt.NDArray[np.float32],
+    items: Sequence[ScoredSpan] = (),
 ) -> dict[str, float]:
     """The features of an answer to ``context``, from its log probability and that of there being none, and from the
     candidate ``spans``, best first: no margin but an infinite one without a second.
 
-    ``score`` is that of the best span before the softmax, ``idf`` the weight of each word piece.
+    ``score`` is that of the best span before the softmax, ``idf`` the weight of each word piece. The ``items`` of a
+    list share the probability that a span has alone: they are no rivals of each other, and the score is that of all.
     """
     best = spans[0].span if spans else None
-    margin = spans[0].log_probability - spans[1].log_probability if len(spans) > 1 else math.inf
+    if items:
+        rivals = [one for one in spans if not any(_overlap(one.span, item.span) for item in items)]
+        likeliest = max(item.log_probability for item in items)
+        margin = likeliest - rivals[0].log_probability if rivals else math.inf
+        score += math.log(len(items))
+    else:
+        margin = spans[0].log_probability - spans[1].log_probability if len(spans) > 1 else math.inf
     tokens = best.token_end - best.token_start if best else 0
     features = features_of(form, answer=answer, null=null, margin=margin, tokens=tokens)
     words = wording(context, best, idf)
     return {**features, "score": score, "covered": words["covered"], "asked": words["asked"]}
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.slot == other.slot and one.token_start < other.token_end and other.token_start < one.token_end
 
 
 def span_scores_of(spans: Sequence[Sequence[ScoredSpan]], scores: SpanScores) -> list[float]:

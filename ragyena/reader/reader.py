@@ -23,10 +23,12 @@ from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, load_calibration
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
-from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
+from ragyena.reader.lists import items_of
 from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import AnswerKind, Context, Span
 
@@ -38,9 +40,7 @@ Result = TypeVar("Result")
 
 _LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
-_MOST_ITEMS = 24  # of a list
-_LISTED = 0.2  # probability from which a question asks for a list
-_ITEM_SHARE = 1e-4  # of the best span's probability: from it another span of its passage is an item too
+_LISTED = 0.05  # probability from which a question asks for a list: hardly one of another kind has as much
 _CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
 _GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
 _GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
@@ -238,9 +238,11 @@ class Reader:
         start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
         listed = self._asks_for_list(encoded)
-        count = _MOST_ITEMS if any(listed) else _ALTERNATIVES
-        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=count)
-        items = self._items([spans for spans, _ in candidates], listed)
+        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
+        items = [
+            items_of(start[row], end[row], context, spans, max_tokens=max_tokens) if is_list else []
+            for row, (context, (spans, _), is_list) in enumerate(zip(contexts, candidates, listed))
+        ]
         no_answer = null.double().mean(1).tolist()
         chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
         answers = log_probabilities(chosen, start, end)
@@ -263,6 +265,9 @@ class Reader:
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
+                if kind in ("yes", "no"):
+                    spans = supporting(spans, context, kind, self._decide)
+                    lap("write")
             features = reading_features(
                 form,
                 context,
@@ -271,6 +276,7 @@ class Reader:
                 null=no_answer[row],
                 score=span_scores[row],
                 idf=self._idf,
+                items=items[row] if form == "list" else (),
             )
             confidence = self.calibration.confidence(features) if text else 0.0
             withheld = ""
@@ -291,6 +297,12 @@ class Reader:
             )
         return readings
 
+    def _decide(self, context: Context) -> AnswerKind:
+        """The answer that is written to a short context."""
+        batch = collate([context], self._device)
+        most = self.config.max_answer_tokens
+        return _kind_of(write_answer(self.model, self.model.encode(batch), batch, self.tokenizer, most).text)
+
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
         """[B, P] log prior of each passage's spans from its retrieval score; 0 where a passage has no such score."""
         prior = torch.zeros(len(contexts), contexts[0].token_ids.shape[0])
@@ -307,20 +319,6 @@ class Reader:
         if not self.model.config.lists:
             return [False] * len(encoded.question)
         return [probability > _LISTED for probability in self.model.list_logit(encoded).sigmoid().tolist()]
-
-    def _items(self, spans: Sequence[Sequence[ScoredSpan]], listed: Sequence[bool]) -> list[list[ScoredSpan]]:
-        """The items of each list, as they stand: the best span, and others of its passage that are not far less likely
-        (each item has a share of the probability). Empty for other questions and where there are fewer than two."""
-        result = []
-        for candidates, is_list in zip(spans, listed):
-            kept: dict[str, ScoredSpan] = {}
-            for one in candidates if is_list else ():
-                near = one.span.slot == candidates[0].span.slot
-                if near and one.log_probability >= candidates[0].log_probability + math.log(_ITEM_SHARE):
-                    kept.setdefault(one.span.text.casefold(), one)
-            order = sorted(kept.values(), key=lambda one: one.span.start)
-            result.append(order if len(order) > 1 else [])
-        return result
 
 
 def _kind_of(written: str) -> AnswerKind:

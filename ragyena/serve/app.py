@@ -35,6 +35,7 @@ from ragyena.serve.questions import QuestionQueue
 from ragyena.serve.routes import asking, documents, jobs, operations, page
 from ragyena.serve.state import Serving
 from ragyena.serve.uploads import stored_files
+from ragyena.serve.writing import WriterQueue
 
 __all__ = ["make_app"]
 
@@ -55,6 +56,7 @@ def make_app(library: Library) -> FastAPI:
             library=library,
             metrics=metrics,
             questions=QuestionQueue(config.queue, config.timeout_seconds, config.batch, metrics),
+            writers=WriterQueue(config.queue, config.timeout_seconds, library.config.writer.requests, metrics),
             jobs=Jobs(metrics),
             pages=PageServer(),
         )

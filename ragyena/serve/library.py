@@ -13,6 +13,7 @@ from ragyena.errors import ConfigError, IndexNotFoundError, UsageError
 from ragyena.files import expanded
 from ragyena.index.index import Index
 from ragyena.index.storage import locate
+from ragyena.integrations.writer import AnswerWriter
 from ragyena.pipeline import Pipeline
 from ragyena.reader.reader import Reader
 
@@ -26,6 +27,10 @@ class ServedIndex:
     name: str
     pipeline: Pipeline
     uploads: Path
+    baseline: Pipeline | None = None
+    """The index with the second reader (``serve.baseline``)."""
+    writer: AnswerWriter | None = None
+    """The writer of the settings, on ``pipeline``."""
 
     @property
     def index(self) -> Index:
@@ -38,8 +43,8 @@ class Library:
     def __init__(self, config: PipelineConfig) -> None:
         """Open the indexes of ``config.serve.indexes``, and make those that are not there yet.
 
-        Raises UsageError where two have one name, ConfigError for a recipe that retrieves from another store, and the
-        errors of ``Pipeline.open``.
+        Raises UsageError where two have one name, ConfigError for a recipe that retrieves from another store or a
+        writer without a model, and the errors of ``Pipeline.open``.
         """
         if config.retriever.langchain is not None:
             raise ConfigError(
@@ -49,7 +54,7 @@ class Library:
         self.config = config
         self._served: dict[str, ServedIndex] = {}
         with ExitStack() as opened, ThreadPoolExecutor(max_workers=1) as background:
-            loading = background.submit(Reader.open, config.reader)
+            loading = background.submit(_readers, config)
             for given in config.serve.indexes or (None,):
                 folder = locate(given, config)
                 if folder.name in self._served:
@@ -59,8 +64,15 @@ class Library:
                 index = opened.enter_context(Index.open(folder, create=True, settings=config))
                 if config.retriever.mode != "lexical":
                     index.embedder()
-                pipeline = Pipeline(index, loading.result(), config)
-                self._served[folder.name] = ServedIndex(folder.name, pipeline, _uploads(folder, config))
+                reader, baseline = loading.result()
+                pipeline = Pipeline(index, reader, config)
+                self._served[folder.name] = ServedIndex(
+                    folder.name,
+                    pipeline,
+                    _uploads(folder, config),
+                    baseline=None if baseline is None else Pipeline(index, baseline, _with_baseline(config)),
+                    writer=None if config.writer.url is None else AnswerWriter(pipeline),
+                )
             self._opened = opened.pop_all()
 
     @property
@@ -89,6 +101,17 @@ class Library:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _readers(config: PipelineConfig) -> tuple[Reader, Reader | None]:
+    """The reader, and the second one where the settings name one."""
+    baseline = None if config.serve.baseline is None else Reader.open(_with_baseline(config).reader)
+    return Reader.open(config.reader), baseline
+
+
+def _with_baseline(config: PipelineConfig) -> PipelineConfig:
+    reader = config.reader.model_copy(update={"checkpoint": config.serve.baseline})
+    return config.model_copy(update={"reader": reader})
 
 
 def _uploads(folder: Path, config: PipelineConfig) -> Path:

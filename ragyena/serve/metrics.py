@@ -31,6 +31,9 @@ class Metrics:
         self.waiting = Gauge("ragyena_queue_questions", "Questions that wait for the reader.", registry=kept)
         self.refused = Counter("ragyena_refused", "Requests refused, by reason.", ["reason"], registry=kept)
         self.answers = Counter("ragyena_answers", "Answers by kind.", ["kind"], registry=kept)
+        self.writer = Counter(
+            "ragyena_writer_requests", "Requests to the writer by outcome.", ["outcome"], registry=kept
+        )
         self.dropped = Counter("ragyena_dropped", "Questions dropped unread: client gone, time up.", registry=kept)
         self.jobs = Counter("ragyena_jobs", "Additions by how they ended.", ["state"], registry=kept)
         self.documents = Gauge("ragyena_documents", "Documents in an index.", ["index"], registry=kept)

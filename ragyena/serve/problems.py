@@ -21,6 +21,7 @@ from ragyena.errors import (
     RagyenaError,
     StorageError,
     UsageError,
+    WriterError,
 )
 
 __all__ = [
@@ -120,6 +121,7 @@ _STATUS: tuple[tuple[type[RagyenaError], int], ...] = (
     (IndexLockedError, 409),
     (StorageError, 507),
     (MissingDependencyError, 501),
+    (WriterError, 502),
 )
 
 

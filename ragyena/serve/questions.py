@@ -31,6 +31,9 @@ FIRST_GUESS = 1.0
 """Seconds a question takes, before one was measured."""
 SMOOTHING = 0.2
 """Weight of the last question in the running mean of seconds."""
+MOST_OF_THE_TIME = 0.5
+"""Part of a question's time that its wait may take when it is accepted: the wait is an estimate, and what was accepted
+should be answered."""
 
 
 Listener = Callable[[str, float], None]
@@ -47,9 +50,11 @@ class Question:
     settings: PipelineConfig
     answer: asyncio.Future[Answer | Evidence]
     on_stage: Listener | None = None
-    select: Callable[[], Evidence] | None = None
-    """Choose the evidence in the place of an answer, with nothing else."""
+    work: Callable[[], Answer | Evidence] | None = None
+    """Work with the reader in the place of an answer, beside no other question."""
     accepted: float = field(default_factory=time.monotonic)
+    goes_on: bool = False
+    """It is a further step of a question that was counted."""
     dropped: bool = False
 
     def drop(self) -> None:
@@ -59,7 +64,7 @@ class Question:
 
     def goes_with(self, other: Question) -> bool:
         """True where both can be read together."""
-        if self.select is not None or other.select is not None:
+        if self.work is not None or other.work is not None:
             return False
         return self.pipeline is other.pipeline and self.filters == other.filters and self.settings == other.settings
 
@@ -68,7 +73,8 @@ class QuestionQueue:
     """Questions in, answers out. Made in the event loop; its one thread ends with ``drain``."""
 
     def __init__(self, limit: int, seconds: float, batch: int, metrics: Metrics) -> None:
-        """``limit`` questions may wait, and as many as can be answered in ``seconds``; ``batch`` are read together."""
+        """``limit`` questions may wait, and as many as can be answered well within ``seconds``; ``batch`` are read
+        together."""
         self._limit, self._timeout, self._batch, self._metrics = limit, seconds, batch, metrics
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Question] = deque()
@@ -87,16 +93,23 @@ class QuestionQueue:
         filters: Mapping[str, str],
         settings: PipelineConfig,
         on_stage: Listener | None = None,
-        select: Callable[[], Evidence] | None = None,
+        work: Callable[[], Answer | Evidence] | None = None,
+        goes_on: bool = False,
     ) -> Question:
-        """Accept a question, or with ``select`` the choice of its evidence.
+        """Accept a question, or other ``work`` with the reader.
 
-        Raises BusyError where too many wait, and StoppingError once the server ends.
+        What ``goes_on`` with a question that was accepted before is not refused, and waits for none but those that do
+        likewise. Raises BusyError where too many wait, and StoppingError once the server ends.
         """
-        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage, select)
+        question = Question(pipeline, text, filters, settings, self._loop.create_future(), on_stage, work)
         with self._changed:
             if self._closed:
                 raise StoppingError("the server is ending", hint="ask again when it has been started anew")
+            if goes_on:
+                question.goes_on = True
+                self._waiting.insert(sum(other.goes_on for other in self._waiting), question)
+                self._changed.notify()
+                return question
             if self._is_full():
                 self._drop_given_up()
             if self._is_full():
@@ -113,7 +126,9 @@ class QuestionQueue:
 
     def _is_full(self) -> bool:
         """True where one more question would wait too long: it is told so at once, not when its time is up."""
-        return len(self._waiting) >= self._limit or (bool(self._waiting) and self._wait() > self._timeout)
+        return len(self._waiting) >= self._limit or (
+            bool(self._waiting) and self._wait() > MOST_OF_THE_TIME * self._timeout
+        )
 
     def _wait(self) -> float:
         """Seconds that the questions before the next one will take, by those that were answered lately."""
@@ -193,7 +208,7 @@ class QuestionQueue:
         for question, result in zip(together, results, strict=True):
             if isinstance(result, Answer):
                 self._metrics.answers.labels(result.kind).inc()
-            if not isinstance(result, RagyenaError):
+            if not isinstance(result, RagyenaError) and not question.goes_on:
                 for stage, seconds in result.timings.items():
                     self._metrics.stages.labels(stage).observe(seconds)
             self._tell(_deliver, question, result)
@@ -206,8 +221,12 @@ class QuestionQueue:
                 self._tell(listener, stage, seconds)
 
         first.pipeline.refresh()
-        if first.select is not None:
-            return [first.select()]
+        if first.work is not None:
+            try:
+                return [first.work()]
+            except IndexCorruptError:  # a document may have been removed meanwhile
+                first.pipeline.refresh()
+                return [first.work()]
         results: list[Answer | Evidence | RagyenaError] = [
             *first.pipeline.answers(
                 [question.text for question in together],

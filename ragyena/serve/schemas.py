@@ -32,6 +32,7 @@ __all__ = [
     "SelectRequest",
     "TextJson",
     "TurnJson",
+    "WriterJson",
     "job_json",
 ]
 
@@ -84,6 +85,10 @@ class AskRequest(_Request):
     context_tokens: Annotated[int | None, *_limits(PackerConfig, "context_tokens")] = None
     top_k: Annotated[int | None, *_limits(RetrieverConfig, "top_k")] = None
     threshold: Annotated[float | None, *_limits(ReaderConfig, "threshold")] = None
+    reader: Literal["baseline"] | None = None
+    """`baseline`: the second reader of the server answers (`serve.baseline`). Not with a writer."""
+    writer: bool | None = None
+    """False: the reader answers, though the server has a writer; true: refuse where it has none."""
     explain: bool = False
     """Include what was done with every retrieved passage (`packing`)."""
     id: Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=-(2**53), le=2**53)] | None = None
@@ -131,9 +136,19 @@ class IndexJson(_Reply):
     read_only: bool
 
 
+class WriterJson(_Reply):
+    address: str
+    """The address that the question and the evidence go to."""
+    model: str
+
+
 class IndexesJson(_Reply):
     indexes: list[IndexJson]
     reader: str
+    baseline: str | None
+    """The second reader, where there is one."""
+    writer: WriterJson | None
+    """The model that writes answers from the evidence, where there is one."""
     context_tokens: int
     """The budget of a question that names none."""
     formats: list[str]

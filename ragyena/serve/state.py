@@ -18,6 +18,7 @@ from ragyena.serve.metrics import Metrics
 from ragyena.serve.pictures import PageServer
 from ragyena.serve.problems import AnswerTimeoutError, BusyError, ForbiddenError
 from ragyena.serve.questions import QuestionQueue
+from ragyena.serve.writing import WriterQueue
 
 __all__ = ["Serving", "ServingDependency"]
 
@@ -34,6 +35,7 @@ class Serving:
     library: Library
     metrics: Metrics
     questions: QuestionQueue
+    writers: WriterQueue
     jobs: Jobs
     pages: PageServer
     started: float = field(default_factory=time.time)

@@ -33,6 +33,21 @@ def test_the_weighted_sum() -> None:
     assert result == pytest.approx({7: 0.6 * 0.8, 8: 0.6 * 0.5 + 0.4, 9: 0.6 * 0.5 * UNSEEN + 0.4 * 3 / 12})
 
 
+@given(cosines, bm25, weight, st.integers(0, 80))
+def test_the_sum_is_that_of_its_definition_to_the_last_bit(
+    by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]], dense_weight: float, most: int
+) -> None:
+    dense, lexical = dict(by_vector), dict(by_words)
+    lowest, best = min(dense.values(), default=0.0), max(lexical.values(), default=1.0)
+    unseen = lowest * UNSEEN if lowest > 0 else lowest
+    sums = {
+        i: dense_weight * dense.get(i, unseen) + (1 - dense_weight) * (lexical.get(i, 0.0) / best)
+        for i in dense.keys() | lexical.keys()
+    }
+    ranked = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))[:most]
+    assert convex(by_vector, by_words, dense_weight, most=most) == strictly_decreasing(ranked)
+
+
 @given(cosines, bm25, weight)
 def test_every_match_once_with_strictly_decreasing_sums(
     by_vector: list[tuple[int, float]], by_words: list[tuple[int, float]], dense_weight: float

@@ -38,5 +38,17 @@ def test_the_network_prepared_for_this_cpu_gives_the_same_vectors() -> None:
     np.testing.assert_allclose(model.encode(TEXTS, batch_size=4), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("words", [14, 103, 104, 119, 120, 127, 200])
+def test_texts_of_any_length_have_the_same_vectors_prepared(words: int) -> None:
+    """Texts a little shorter than a multiple of 16 tokens are padded to it, alone and among others."""
+    model = MiniLM(bundled_folder())
+    texts = ["tree " * words, "river " * (words - 3)]
+    prepared = model.prepared_for_cpu(torch.float32)
+    for some in (texts, texts[:1]):
+        np.testing.assert_allclose(
+            prepared.encode(some, batch_size=2), model.encode(some, batch_size=2), atol=5e-6, err_msg=f"{len(some)}"
+        )
+
+
 def test_no_texts_give_no_vectors() -> None:
     assert MiniLM(bundled_folder()).encode([], batch_size=4).shape == (0, 384)

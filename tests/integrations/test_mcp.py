@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 import yaml
+from chat_server import chat_server
 from command_line import Ragyena
 from jsonschema import validate
 
@@ -112,6 +114,40 @@ async def test_a_client_asks_searches_and_reads(ragyena: Ragyena, small_index: P
         listed = await client.call_tool("list_documents", {"containing": "tea"})
         validate(listed.structured_content, tools["list_documents"].output_schema)
         assert listed.structured_content["total"] == 1
+
+
+async def test_a_writer_answers_where_one_is_set(ragyena: Ragyena, small_index: Path, recipe: Path) -> None:
+    with chat_server(text="The iron bridge was built in 1932 [1]. Its engineer was Tom Miller [1].") as writer:
+        flags = ("--writer", writer.url, "--writer-model", "small-writer")
+        async with over_stdio(ragyena, "--index", small_index, "--pipeline", recipe, *flags) as client:
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            assert tools["ask"].annotations.open_world_hint, "it leaves the machine, and says so"
+            assert not tools["search"].annotations.open_world_hint
+            asked = await client.call_tool("ask", {"question": "When was the iron bridge built?"})
+            assert not asked.is_error, asked.content
+            validate(asked.structured_content, tools["ask"].output_schema)
+            answer = AnswerJson.model_validate(asked.structured_content)
+            assert answer.kind == "written" and [each.supported for each in answer.sentences] == [True, False]
+            words = asked.content[0].text
+            assert "Tom Miller. [1] (NOT SUPPORTED by the evidence: " in words
+            assert "1 of 2 sentences supported" in words and f'"{answer.citations[0].quote}"' in words
+            assert writer.requests[0]["model"] == "small-writer"
+
+            writer.wait = 5.0  # other tools go on meanwhile
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.call_tool, "ask", {"question": "When was the iron bridge built?"})
+                while len(writer.requests) < 2:
+                    await anyio.sleep(0.02)
+                began = time.monotonic()
+                await client.call_tool("search", {"query": "tea"})
+                assert time.monotonic() - began < 4.0
+            writer.wait, writer.status = 0.0, 500
+            failed = await client.call_tool("ask", {"question": "When was the iron bridge built?"})
+            assert failed.is_error and "refused with 500" in failed.content[0].text
+        async with over_stdio(ragyena, "--index", small_index, "--pipeline", recipe) as client:
+            before = len(writer.requests)
+            asked = await client.call_tool("ask", {"question": "When was the iron bridge built?"})
+            assert asked.structured_content["kind"] != "written" and len(writer.requests) == before
 
 
 async def test_errors_are_those_of_the_tool_and_say_what_to_do(ragyena: Ragyena, tmp_path: Path, recipe: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import ChatServer, chat_server
 from command_line import write_pdf
 from http_server import Server
+from small_world import save_small_reader
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if BROWSER is None:
@@ -70,6 +73,18 @@ def _opened(browser: Any, server: Server) -> Iterator[Any]:
     yield opened
     assert opened.faults == []
     context.close()
+
+
+@pytest.fixture(scope="module")
+def helped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, ChatServer]]:
+    """A server with the same documents, an untrained attention baseline, and a writer."""
+    home = tmp_path_factory.mktemp("helped")
+    baseline = save_small_reader(tmp_path_factory.mktemp("readers") / "attention-baseline", mixer="attention")
+    with chat_server(text="The deposit is 1,200 euros [1]. It is paid back within nine weeks [1].") as writer:
+        flags = ("--baseline", str(baseline), "--writer", writer.url, "--writer-model", "small-writer")
+        with Server.start(home, "--index", "./home", *flags) as server:
+            assert server.add(_files(home))["state"] == "done"
+            yield server, writer
 
 
 def ask(page: Any, question: str, *, allow_failure: bool = False) -> Any:
@@ -158,6 +173,72 @@ def test_what_was_read_and_the_history(page: Any) -> None:
     assert "How heavy is the V-20?" in page.locator(".card").first.inner_text()
     page.click("#forget")
     assert page.locator(".card").count() == 0
+
+
+def test_without_a_baseline_and_a_writer_there_is_no_switch(page: Any) -> None:
+    ask(page, "How much is the deposit?")
+    assert page.locator("#options").is_hidden()
+    assert page.get_by_role("checkbox").count() == 0
+
+
+def test_a_switch_asks_the_baseline_beside_the_reader_with_times(
+    browser: Any, helped: tuple[Server, ChatServer]
+) -> None:
+    server, writer = helped
+    with _opened(browser, server) as page:
+        page.wait_for_selector("#options")
+        switch = page.get_by_role("checkbox", name="Ask the baseline reader beside it")
+        assert not switch.is_checked()
+        switch.focus()
+        page.keyboard.press("Space")
+        asked = len(writer.requests)
+        card = ask(page, "What is the price of the V-40?")
+        assert len(writer.requests) == asked, "the readers are compared, not the writer"
+        panes = card.locator("section")
+        assert [panes.nth(n).get_attribute("aria-label") for n in range(2)] == ["small", "attention-baseline"]
+        for n, name in enumerate(("small", "attention-baseline")):
+            assert re.fullmatch(rf"{name} read in [\d.]+ m?s", panes.nth(n).locator("h3").inner_text())
+            assert panes.nth(n).locator(".times").inner_text().startswith("retrieve ")
+        assert "260" in panes.nth(0).locator(".said").inner_text()
+        first, second = (panes.nth(n).bounding_box() for n in range(2))
+        assert second["x"] > first["x"] + first["width"] and abs(first["y"] - second["y"]) < 5, "side by side"
+        assert _violations(page) == []
+        page.set_viewport_size({"width": 390, "height": 800})
+        first, second = (panes.nth(n).bounding_box() for n in range(2))
+        assert second["y"] > first["y"] + first["height"] - 5, "one below the other on a phone"
+        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        page.reload()
+        page.wait_for_selector(".card section >> nth=1")
+        assert page.locator(".card").first.locator("h3").count() == 2, "the history keeps both"
+        switch.uncheck()
+        page.locator("#writer").uncheck()
+        assert ask(page, "When was the lighthouse lit?").locator("section").count() == 1
+
+
+def test_a_writers_sentences_are_shown_with_what_supports_them(browser: Any, helped: tuple[Server, ChatServer]) -> None:
+    server, writer = helped
+    with _opened(browser, server) as page:
+        page.wait_for_selector("#options")
+        assert writer.url in page.locator("#writer-label").inner_text(), "it says where the evidence goes"
+        card = ask(page, "How much is the deposit?")
+        assert "The deposit is 1,200 euros. [1]" in card.locator(".said").inner_text()
+        assert card.locator(".unsupported").inner_text() == "It is paid back within nine weeks."
+        assert "not supported: not in the evidence: nine" in card.locator(".said").inner_text().replace("9", "nine")
+        assert "1 of 2 sentences supported by the evidence" in card.locator(".confidence").inner_text()
+        assert card.locator(".citation").count() == 1
+        assert _violations(page) == []
+        page.locator(".citation").first.click()
+        page.wait_for_selector("#viewer mark")
+        page.keyboard.press("Escape")
+        asked = len(writer.requests)
+        page.locator("#writer").uncheck()
+        assert "1,200 euros" in ask(page, "What is the deposit?").locator(".said").inner_text()
+        assert len(writer.requests) == asked, "nothing is sent without it"
+        writer.status = 500
+        page.locator("#writer").check()
+        failed = ask(page, "How many cats may the tenant keep?", allow_failure=True)
+        assert "refused with 500" in failed.locator(".failure").inner_text()
+        writer.status = 200
 
 
 def test_an_error_is_said_in_its_place(page: Any) -> None:

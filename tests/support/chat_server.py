@@ -24,6 +24,10 @@ class ChatServer:
     """Sent in the place of a reply."""
     wait: float = 0.0
     """Seconds before the reply."""
+    between: float = 0.0
+    """Seconds between two words of a stream."""
+    cut_off: int = 0
+    """Replies whose reader left before their end."""
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -53,9 +57,13 @@ def chat_server(**replies: Any) -> Iterator[ChatServer]:
             self.send_header("Content-Type", kind)
             self.send_header("Connection", "close")
             self.end_headers()
-            for part in parts:
-                self.wfile.write(part)
-                self.wfile.flush()
+            try:
+                for part in parts:
+                    self.wfile.write(part)
+                    self.wfile.flush()
+                    time.sleep(server.between)
+            except OSError:
+                server.cut_off += 1
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -22,10 +22,12 @@ FACTS = {
 }
 
 
-def save_small_reader(folder: Path, seed: int = 0, context_channels: tuple[int, ...] = (0, 16)) -> Path:
+def save_small_reader(
+    folder: Path, seed: int = 0, context_channels: tuple[int, ...] = (0, 16), mixer: str = "hyena"
+) -> Path:
     torch.manual_seed(seed)
     config = ReaderModelConfig(
-        width=32, heads=4, ffn_width=64, mixers=("hyena",) * 2, context_channels=context_channels, decoder_layers=0
+        width=32, heads=4, ffn_width=64, mixers=(mixer,) * 2, context_channels=context_channels, decoder_layers=0
     )
     model = ReaderModel(config)
     tokenizer = recipes.asset("reader") / "tokenizer.json"

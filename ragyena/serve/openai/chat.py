@@ -15,7 +15,7 @@ from starlette.responses import Response
 from ragyena.errors import RagyenaError
 from ragyena.schemas import AnswerJson, answer_json
 from ragyena.serve.library import ServedIndex
-from ragyena.serve.openai.requests import ChatRequest, question_of_chat, served_model, settings_of
+from ragyena.serve.openai.requests import ChatRequest, question_of_chat, served_model
 from ragyena.serve.openai.texts import Written, write
 from ragyena.serve.problems import error_json
 from ragyena.serve.questions import Question
@@ -23,6 +23,7 @@ from ragyena.serve.replies import JsonReply
 from ragyena.serve.routes.asking import answered, put_question
 from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
+from ragyena.serve.writing import WrittenQuestion
 from ragyena.types import Answer
 
 __all__ = ["router"]
@@ -83,8 +84,7 @@ async def chat(body: ChatRequest, request: Request, serving: ServingDependency) 
     """Answer the last message of the user from the documents. Earlier ones complete a follow-up ("and in 2022?")."""
     served = served_model(serving.library, body.model)
     text = question_of_chat(body)
-    settings = settings_of(served, text, body.ragyena)
-    question = put_question(serving, served, text, body.ragyena.filters, settings)
+    question = put_question(serving, served, text, body.ragyena)
     identity = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
     if body.stream:
         return EventStream(_chunks(serving, served, body, question, identity, request))
@@ -106,7 +106,7 @@ async def _chunks(
     serving: Serving,
     served: ServedIndex,
     body: ChatRequest,
-    question: Question,
+    question: Question | WrittenQuestion,
     identity: tuple[str, int],
     request: Request,
 ) -> AsyncIterator[bytes]:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ragyena.config import PipelineConfig
 from ragyena.errors import UsageError
 from ragyena.reader.follow_up import Turn, standalone
 from ragyena.serve.library import Library, ServedIndex
 from ragyena.serve.openai.texts import NOT_FOUND
 from ragyena.serve.problems import NotFoundError
-from ragyena.serve.routes.asking import ask_settings
-from ragyena.serve.schemas import AskRequest, Filters
+from ragyena.serve.schemas import Filters
 
 __all__ = [
     "ChatRequest",
@@ -30,7 +28,6 @@ __all__ = [
     "question_of_chat",
     "question_of_response",
     "served_model",
-    "settings_of",
 ]
 
 MODEL = "ragyena"
@@ -52,6 +49,9 @@ class Extension(BaseModel):
     context_tokens: int | None = None
     top_k: int | None = None
     threshold: float | None = None
+    reader: Literal["baseline"] | None = None
+    writer: bool | None = None
+    """As in `/v1/ask`."""
     sources: bool = True
     """Write the quotes below the answer."""
 
@@ -110,12 +110,6 @@ def served_model(library: Library, model: str) -> ServedIndex:
     if kind == MODEL and name in {served.name for served in library}:
         return library.get(name)
     raise NotFoundError(f"there is no model '{model}'", hint=f"name one of these: {', '.join(model_names(library))}")
-
-
-def settings_of(served: ServedIndex, question: str, extension: Extension) -> PipelineConfig:
-    """The settings of a question. Raises ConfigError."""
-    given = extension.model_dump(exclude={"sources"})
-    return ask_settings(served, AskRequest.model_construct(question=question, **given))
 
 
 def question_of_chat(request: ChatRequest) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ragyena.errors import RagyenaError
 from ragyena.schemas import AnswerJson, answer_json
 from ragyena.serve.library import ServedIndex
-from ragyena.serve.openai.requests import ResponseRequest, question_of_response, served_model, settings_of
+from ragyena.serve.openai.requests import ResponseRequest, question_of_response, served_model
 from ragyena.serve.openai.texts import Written, write
 from ragyena.serve.problems import BusyError
 from ragyena.serve.questions import Question
@@ -22,6 +22,7 @@ from ragyena.serve.replies import JsonReply
 from ragyena.serve.routes.asking import answered, put_question
 from ragyena.serve.sse import EVENT_STREAM, EventStream, frame
 from ragyena.serve.state import Serving, ServingDependency
+from ragyena.serve.writing import WrittenQuestion
 from ragyena.types import Answer
 
 __all__ = ["router"]
@@ -103,8 +104,7 @@ async def respond(body: ResponseRequest, request: Request, serving: ServingDepen
     """Answer the last message of the user from the documents. Nothing is kept: there is no previous response."""
     served = served_model(serving.library, body.model)
     text = question_of_response(body)
-    settings = settings_of(served, text, body.ragyena)
-    question = put_question(serving, served, text, body.ragyena.filters, settings)
+    question = put_question(serving, served, text, body.ragyena)
     begun = ResponseJson(
         id=f"resp_{secrets.token_hex(16)}",
         created_at=int(time.time()),
@@ -126,7 +126,7 @@ async def _events(
     serving: Serving,
     served: ServedIndex,
     body: ResponseRequest,
-    question: Question,
+    question: Question | WrittenQuestion,
     begun: ResponseJson,
     request: Request,
 ) -> AsyncIterator[bytes]:

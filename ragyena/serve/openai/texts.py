@@ -10,6 +10,7 @@ from ragyena.types import Answer, Citation, Passage, place
 __all__ = ["Cited", "Written", "write"]
 
 NOT_FOUND = "Not found in the documents."
+NOT_SUPPORTED = "not supported by the evidence"
 EXCERPT = 300
 """Characters of a passage that is quoted where nothing was found."""
 
@@ -44,7 +45,43 @@ def write(answer: Answer, *, sources: bool) -> Written:
     """Write an answer with marks, and with the quotes below it where ``sources``."""
     if not answer.text:
         return _not_found(answer)
-    marks: list[int] = [0] * len(answer.citations)
+    if answer.sentences:
+        text, marks = _sentences(answer)
+    else:
+        text, marks = _items(answer)
+    cited: list[Cited] = []
+    for n, mark in sorted(marks.items()):
+        citation = answer.citations[n]
+        start, end = mark, mark + len(f"[{n + 1}]")
+        if sources:
+            text += "\n" if cited else "\n\n"
+            start = len(text)
+            text += f'[{n + 1}] {_name(citation)}, {place(citation)}: "{_one_line(citation.quote)}"'
+            end = len(text)
+        span = citation.start, citation.end
+        cited.append(Cited(n + 1, citation.document_id, _name(citation), citation.title, mark, start, end, span))
+    return Written(text, tuple(cited))
+
+
+def _sentences(answer: Answer) -> tuple[str, dict[int, int]]:
+    """The sentences of a writer, a line each, those marked that nothing supports; offsets of the first mark of each
+    citation, from 0."""
+    text = ""
+    marks: dict[int, int] = {}
+    for sentence in answer.sentences:
+        text += ("\n" if text else "") + sentence.text
+        for number in sentence.citations:
+            text += " "
+            marks.setdefault(number - 1, len(text))
+            text += f"[{number}]"
+        if not sentence.supported:
+            text += f" ({NOT_SUPPORTED}: {sentence.problem})"
+    return text, marks
+
+
+def _items(answer: Answer) -> tuple[str, dict[int, int]]:
+    """The answer, or a line an item of a list, each with marks; offsets of the mark of each citation, from 0."""
+    marks: dict[int, int] = {}
     lines: list[str] = []
     at = 0
     left = set(range(len(answer.citations)))
@@ -60,19 +97,7 @@ def write(answer: Answer, *, sources: bool) -> Written:
             line += f"[{n + 1}]"
         lines.append(line)
         at += len(line) + 1
-    text = "\n".join(lines)
-    cited = []
-    for n, citation in enumerate(answer.citations):
-        start = end = marks[n]
-        end += len(f"[{n + 1}]")
-        if sources:
-            text += "\n\n" if n == 0 else "\n"
-            start = len(text)
-            text += f'[{n + 1}] {_name(citation)}, {place(citation)}: "{_one_line(citation.quote)}"'
-            end = len(text)
-        span = citation.start, citation.end
-        cited.append(Cited(n + 1, citation.document_id, _name(citation), citation.title, marks[n], start, end, span))
-    return Written(text, tuple(cited))
+    return "\n".join(lines), marks
 
 
 def _not_found(answer: Answer) -> Written:

@@ -2,29 +2,51 @@
 
 import { count, element, fileName, percent, place, seconds, slice } from "./dom.js";
 
-const STAGES = { retrieve: "searching", pack: "packing", read: "reading" };
+const STAGES = { retrieve: "searching", pack: "packing", read: "reading", write: "writing" };
 
-// A card that shows stages until `finish` or `fail` fills it.
-export function makeCard(question) {
-  const state = element("p", { class: "stages quiet" }, "waiting");
-  const body = element("div", { class: "body" }, state);
-  const card = element("article", { class: "card", "aria-busy": "true" }, element("h2", {}, question), body);
+// A card with the question, and a pane for its answer; with `names` of two readers a pane for each, side by side. It is
+// busy until `done`.
+export function makeCard(question, names = null) {
+  const panes = names ? names.map((name) => makePane(name)) : [makePane()];
+  const body = element("div", { class: names ? "body pair" : "body" }, panes.map((pane) => pane.place));
+  const head = element("h2", {}, question);
+  const card = element("article", { class: "card", "aria-busy": "true" }, head, body);
   return {
     card,
+    panes,
+    asked(whole) {
+      if (whole !== question.trim().replace(/\s+/g, " ")) head.append(element("span", { class: "whole" }, `asked as: ${whole}`));
+    },
+    done() {
+      card.removeAttribute("aria-busy");
+    },
+  };
+}
+
+// A place for an answer, which shows stages until `finish` or `fail` fills it; under a reader's name, the time it took.
+function makePane(name = null) {
+  const state = element("p", { class: "stages quiet" }, "waiting");
+  const draft = element("p", { class: "draft quiet" });
+  const body = element("div", {}, state, draft);
+  const head = name ? element("h3", {}, name) : null;
+  return {
+    place: element("section", name ? { "aria-label": name } : {}, head, body),
     waiting(ahead) {
       state.textContent = ahead ? `waiting for ${count(ahead, "question")} before it` : STAGES.retrieve;
     },
-    stage(name, spent) {
-      const following = { retrieve: "pack", pack: "read" }[name];
-      state.textContent = `${STAGES[name]} took ${seconds(spent)}${following ? `; ${STAGES[following]} …` : ""}`;
+    stage(stage, spent, written) {
+      const following = { retrieve: "pack", pack: "read", read: written ? "write" : null }[stage];
+      state.textContent = `${STAGES[stage]} took ${seconds(spent)}${following ? `; ${STAGES[following]} …` : ""}`;
+    },
+    text(part) {
+      state.textContent = "writing … (not checked yet)";
+      draft.textContent += part;
     },
     finish(answer, open) {
-      card.removeAttribute("aria-busy");
-      if (answer.question !== question.trim().replace(/\s+/g, " ")) card.firstChild.append(element("span", { class: "whole" }, `asked as: ${answer.question}`));
+      head?.append(element("span", { class: "quiet" }, ` read in ${seconds(answer.timings.read)}`));
       body.replaceChildren(...parts(answer, open));
     },
     fail(error) {
-      card.removeAttribute("aria-busy");
       body.replaceChildren(
         element("p", { class: "failure" }, error.message),
         error.hint ? element("p", { class: "quiet" }, error.hint) : "",
@@ -36,6 +58,7 @@ export function makeCard(question) {
 // What a screen reader says once the answer is there.
 export function spoken(answer) {
   if (answer.answer === null) return "Not found in what was read.";
+  if (answer.sentences.length) return `${answer.answer} ${supported(answer)}.`;
   return `${answer.answer}. ${percent(answer.confidence)} confident. ${count(answer.citations.length, "citation")}.`;
 }
 
@@ -46,7 +69,13 @@ function parts(answer, open) {
   return [...said, ...cited, ...others(answer), strip(answer, open), times(answer)];
 }
 
+function supported(answer) {
+  const good = answer.sentences.filter((sentence) => sentence.supported).length;
+  return `${good} of ${count(answer.sentences.length, "sentence")} supported by the evidence`;
+}
+
 function found(answer) {
+  if (answer.sentences.length) return written(answer);
   const yesNo = /^(yes|no)$/i.test(answer.answer);
   const text = answer.items.length
     ? element("ul", { class: "said items" }, answer.items.map((item) => element("li", {}, item)))
@@ -54,8 +83,20 @@ function found(answer) {
   return [text, confidence(answer.confidence, "confident")];
 }
 
+// The sentences of a writer with the numbers of their evidence; those that nothing supports say why.
+function written(answer) {
+  const sentences = answer.sentences.map((sentence) => {
+    const marks = element("span", { class: "marks" }, sentence.citations.map((number) => ` [${number}]`).join(""));
+    if (sentence.supported) return element("span", {}, sentence.text, marks, " ");
+    const problem = element("span", { class: "state" }, ` not supported: ${sentence.problem} `);
+    return element("span", {}, element("span", { class: "unsupported" }, sentence.text), marks, problem);
+  });
+  return [element("p", { class: "said written" }, sentences), element("p", { class: "confidence quiet" }, bar(answer.confidence), ` ${supported(answer)}`)];
+}
+
 function notFound(answer, open) {
   const said = [element("p", { class: "said withheld" }, "Not found in what was read.")];
+  if ("write" in answer.timings) said.push(element("p", { class: "quiet" }, "The writer found no answer in the evidence."));
   if (answer.closest) {
     const chance = percent(answer.closest.probability);
     said.push(
@@ -71,18 +112,23 @@ function notFound(answer, open) {
 }
 
 function confidence(value, word) {
-  const bar = element("span", { class: "bar" }, element("span", { style: { width: `${Math.max(2, 100 * value)}%` } }));
-  bar.setAttribute("aria-hidden", "true");
-  return element("p", { class: "confidence quiet" }, bar, ` ${percent(value)} ${word}`);
+  return element("p", { class: "confidence quiet" }, bar(value), ` ${percent(value)} ${word}`);
+}
+
+function bar(value) {
+  const filled = element("span", { style: { width: `${Math.max(2, 100 * value)}%` } });
+  return element("span", { class: "bar", "aria-hidden": "true" }, filled);
 }
 
 function citations(answer, open) {
   if (!answer.citations.length) return "";
-  return element("ol", { class: "citations" }, answer.citations.map((one) => citation(one, open)));
+  if (!answer.sentences.length) return element("ol", { class: "citations" }, answer.citations.map((one) => citation(one, open)));
+  const cited = [...new Set(answer.sentences.flatMap((sentence) => sentence.citations))].sort((a, b) => a - b);
+  return element("ol", { class: "citations" }, cited.map((number) => citation(answer.citations[number - 1], open, number)));
 }
 
 // The quote with the answer marked in it; the whole is a button that opens the place.
-function citation(one, open) {
+function citation(one, open, number = null) {
   const characters = Array.from(one.quote);
   const marked = one.answer_start !== null
     ? [
@@ -99,6 +145,7 @@ function citation(one, open) {
     element(
       "button",
       { type: "button", class: "citation", onclick: () => open(one) },
+      number ? element("span", { class: "number" }, `[${number}] `) : "",
       element("span", { class: "source" }, fileName(one.document), element("span", { class: "quiet" }, `, ${place(one)}`)),
       one.column ? element("span", { class: "quiet" }, ` · ${[one.row, one.column].filter(Boolean).join(" · ")}`) : "",
       state ? element("span", { class: "state" }, ` ${state}`) : "",
@@ -154,7 +201,7 @@ function move(event) {
 }
 
 function times(answer) {
-  const spent = ["retrieve", "pack", "read"].filter((stage) => stage in answer.timings).map((stage) => `${stage} ${seconds(answer.timings[stage])}`);
+  const spent = ["retrieve", "pack", "read", "write", "check"].filter((stage) => stage in answer.timings).map((stage) => `${stage} ${seconds(answer.timings[stage])}`);
   const tokens = answer.packing ? `; ${answer.packing.used_tokens.toLocaleString("en")} of ${answer.packing.context_tokens.toLocaleString("en")} tokens` : "";
   return element("p", { class: "times quiet" }, spent.join(", ") + tokens);
 }

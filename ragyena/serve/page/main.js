@@ -46,36 +46,62 @@ async function learn(first = false) {
   choice.replaceChildren(...facts.indexes.map((one) => new Option(`${one.name} (${one.documents.toLocaleString("en")})`, one.name)));
   choice.value = facts.indexes.some((one) => one.name === chosen) ? chosen : (facts.indexes.find((one) => one.default) ?? facts.indexes[0])?.name;
   byId("index-choice").hidden = facts.indexes.length < 2;
+  byId("baseline-option").hidden = !facts.baseline;
+  byId("writer-option").hidden = !facts.writer;
+  byId("options").hidden = !facts.baseline && !facts.writer;
+  if (facts.writer) byId("writer-label").textContent = `Let ${facts.writer.model} write the answer: the question and its evidence go to ${facts.writer.address}`;
   if (first && !facts.indexes.some((one) => one.documents)) await documents.show(facts);
 }
 
+// Ask the reader, or the writer, and then the baseline reader where that is wanted: one after the other, so that neither
+// takes the other's time.
 async function ask(text) {
-  const made = makeCard(text);
+  const beside = facts?.baseline && byId("baseline").checked ? [facts.reader, facts.baseline] : null;
+  const written = Boolean(facts?.writer) && byId("writer").checked;
+  const made = makeCard(text, beside);
   answers.prepend(made.card);
   asking?.abort();
   asking = new AbortController();
   const { signal } = asking;
   submit.textContent = "Stop";
+  const open = openFrom(made.card);
+  const body = { question: text, history: turns, index: index(), stream: true, explain: true };
   try {
-    for await (const [name, data] of events("/v1/ask", { question: text, history: turns, index: index(), stream: true, explain: true }, signal)) {
-      if (name === "accepted") made.waiting(data.waiting);
-      else if (name === "stage") made.stage(data.stage, data.seconds);
-      else if (name === "error") throw new ApiError(data.error.message, data.error.hint, 0);
-      else if (name === "answer") {
-        made.finish(data, openFrom(made.card));
-        byId("status").textContent = spoken(data);
-        turns = [...turns, { question: data.question, answer: data.answer ?? "" }].slice(-TURNS);
-        byId("fresh").hidden = false;
-        remember(text, data);
-      }
-    }
-  } catch (error) {
-    made.fail(error.name === "AbortError" ? { message: "stopped" } : error);
+    const answer = await follow({ ...body, writer: written && !beside }, made.panes[0], written && !beside, open, signal);
+    made.asked(answer.question);
+    byId("status").textContent = spoken(answer);
+    turns = [...turns, { question: answer.question, answer: answer.answer ?? "" }].slice(-TURNS);
+    byId("fresh").hidden = false;
+    if (beside) remember(text, answer, { names: beside, answer: await follow({ ...body, reader: "baseline" }, made.panes[1], false, open, signal) });
+    else remember(text, answer);
+  } catch {
+    // the pane says it
   } finally {
+    made.done();
     if (asking?.signal === signal) {
       asking = null;
       submit.textContent = "Ask";
     }
+  }
+}
+
+// Follow an answer on its way into a pane. Throws where there is none; the pane says why.
+async function follow(body, pane, written, open, signal) {
+  try {
+    for await (const [name, data] of events("/v1/ask", body, signal)) {
+      if (name === "accepted") pane.waiting(data.waiting);
+      else if (name === "stage") pane.stage(data.stage, data.seconds, written);
+      else if (name === "text") pane.text(data.text);
+      else if (name === "error") throw new ApiError(data.error.message, data.error.hint, 0);
+      else if (name === "answer") {
+        pane.finish(data, open);
+        return data;
+      }
+    }
+    throw new ApiError("the server ended the answer before its end", "ask again", 0);
+  } catch (error) {
+    pane.fail(error.name === "AbortError" ? { message: "stopped" } : error);
+    throw error;
   }
 }
 
@@ -93,8 +119,9 @@ function remembered() {
   }
 }
 
-function remember(text, answer) {
-  const kept = [{ text, index: index(), answer: { ...answer, packing: null } }, ...remembered()].slice(0, KEPT);
+function remember(text, answer, beside = null) {
+  const baseline = beside && { ...beside, answer: { ...beside.answer, packing: null } };
+  const kept = [{ text, index: index(), answer: { ...answer, packing: null }, baseline }, ...remembered()].slice(0, KEPT);
   try {
     localStorage.setItem("history", JSON.stringify(kept));
   } catch {
@@ -105,9 +132,12 @@ function remember(text, answer) {
 
 function recall() {
   const kept = remembered().filter((one) => !one.index || one.index === index());
-  for (const { text, answer } of kept) {
-    const made = makeCard(text);
-    made.finish(answer, openFrom(made.card));
+  for (const { text, answer, baseline } of kept) {
+    const made = makeCard(text, baseline?.names);
+    made.asked(answer.question);
+    made.panes[0].finish(answer, openFrom(made.card));
+    if (baseline) made.panes[1].finish(baseline.answer, openFrom(made.card));
+    made.done();
     answers.append(made.card);
   }
   byId("history-tools").hidden = !kept.length;

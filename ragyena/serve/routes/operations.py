@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter
@@ -12,7 +13,7 @@ import ragyena
 from ragyena.documents.formats import all_formats
 from ragyena.serve.library import ServedIndex
 from ragyena.serve.replies import JsonReply
-from ragyena.serve.schemas import HealthJson, IndexesJson, IndexJson
+from ragyena.serve.schemas import HealthJson, IndexesJson, IndexJson, WriterJson
 from ragyena.serve.state import Serving, ServingDependency
 
 __all__ = ["router"]
@@ -47,12 +48,15 @@ async def metrics(serving: ServingDependency) -> Response:
 async def indexes(serving: ServingDependency) -> Response:
     """The indexes that are served, and what can be added to them."""
     library = serving.library
+    baseline, writer = library.default.baseline, library.default.writer
 
     def read() -> IndexesJson:
         served = [_index_json(serving, each, default=each is library.default) for each in library]
         return IndexesJson(
             indexes=served,
-            reader=library.default.pipeline.reader.name,
+            reader=Path(library.default.pipeline.reader.name).name,
+            baseline=None if baseline is None else Path(baseline.reader.name).name,
+            writer=None if writer is None else WriterJson(address=writer.address, model=writer.config.model),
             context_tokens=serving.config.packer.context_tokens,
             formats=sorted(suffix for module in all_formats().values() for suffix in module.SUFFIXES),
             max_file_mb=serving.config.index.max_file_mb,
