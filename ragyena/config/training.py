@@ -123,7 +123,7 @@ class ContextStageConfig(TrainingStage):
     """The settings that every stage of a reader's training has: its start, its contexts and its length."""
 
     start: str
-    """The weights that it starts from, by name."""
+    """Origin of the first weights; each kind of stage has its own default."""
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
