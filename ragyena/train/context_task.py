@@ -66,6 +66,11 @@ class ContextTask(Task):
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
 
+    def averaged(self) -> list[tuple[str, float]]:
+        """The names and shares of the other models in the finished one."""
+        stage = self.context_stage
+        return [(stage.start if name == "start" else name, share) for name, share in stage.average.items() if share]
+
     def layers_of(self, model: nn.Module) -> list[nn.Module]:
         """The layers of a model, compiled where the stage says so."""
         layers = model.layers
