@@ -122,10 +122,10 @@ class TrainingStage(Strict):
 
 
 class ContextStageConfig(TrainingStage):
-    """The settings that every stage of a reader's training has: its contexts and its length."""
+    """The settings that every stage of a reader's training has: its start, its contexts and its length."""
 
     start: str
-    """The weights that the stage begins with."""
+    """What the model starts from; each kind of stage has its own default."""
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)

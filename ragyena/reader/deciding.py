@@ -25,7 +25,7 @@ _READ = 5
 def supporting(
     spans: Sequence[Span], context: Context, answer: AnswerKind, decide: Callable[[Context], AnswerKind]
 ) -> list[Span]:
-    """Those of ``spans``, best first, whose sentence does not speak against ``answer``, as ``decide`` answers where it
+    """The ``spans``, best first, whose sentence does not speak against ``answer``, as ``decide`` answers where it
     reads nothing else; of all ``spans`` the first where each does.
 
     Spans that are too unlikely to be cited beside the first are kept as they are.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.config import PairStageConfig, StageConfig, TrainConfig
 from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
@@ -30,7 +30,7 @@ class ContextTask(Task):
     def __init__(
         self,
         config: TrainConfig,
-        stage: ContextStageConfig,
+        stage: StageConfig | PairStageConfig,
         packed: PackedData,
         *,
         runs: Path,
