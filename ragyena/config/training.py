@@ -84,10 +84,12 @@ class DataConfig(Strict):
 class OptimizerConfig(Strict):
     """Muon for the matrices of the layers, AdamW for everything else; cosine schedule with warm-up."""
 
+    matrices: Literal["muon", "adamw"] = "muon"
+    """The optimizer of the layers' matrices; ``adamw`` steps them with ``adamw_rate``."""
     muon_rate: float = 1e-3
     """Peak rate of Muon, on AdamW's scale (update RMS 0.2; Liu et al. 2025)."""
     adamw_rate: float = 1e-3
-    """Peak rate of AdamW for filters, biases and vectors."""
+    """Peak rate of AdamW for filters, biases and vectors, and for matrices where it steps them."""
     embedding_rate: float = 0.0
     """Peak rate of AdamW for the word embeddings; 0 freezes them."""
     weight_decay: float = 0.01

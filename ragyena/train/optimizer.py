@@ -1,4 +1,4 @@
-"""Muon for the matrices of the layers, AdamW for the rest.
+"""Muon for the matrices of the layers, AdamW for the rest, or for all.
 
 Muon (Jordan et al. 2024) orthogonalises the momentum of a matrix by a Newton-Schulz iteration. Matrices of one shape
 are stacked and iterated together: a small model has too many small ones for a loop (torch.optim.Muon) to keep a GPU
@@ -40,7 +40,11 @@ class ReaderOptimizer:
                 parameter.requires_grad_(config.embedding_rate > 0)
         group_of = parameter_groups(model)
         trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.matrices = {n: p for n, p in trained.items() if group_of[n] == "matrix" and n.startswith(_LAYERS)}
+        self.matrices = {
+            name: parameter
+            for name, parameter in trained.items()
+            if config.matrices == "muon" and group_of[name] == "matrix" and name.startswith(_LAYERS)
+        }
         others = {n: p for n, p in trained.items() if n not in self.matrices}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():

@@ -101,6 +101,18 @@ def test_a_model_learns_and_its_log_tells_how(packed: Path, tmp_path: Path, prog
     assert result.losses["held-out loss"] == held_out[-1]["held_out"]["held-out loss"]
 
 
+@pytest.mark.parametrize("name", ["lm-hyena-30m-adamw", "lm-hyena-30m-adamw-order-3", "lm-hyena-30m-adamw-sine-10"])
+def test_models_learn_as_the_published_ones_are_trained(name: str, packed: Path, tmp_path: Path, progress: Any) -> None:
+    (stage,) = LanguageTrainConfig.model_validate(recipes.load_recipe("configs/train", name)[0]).stages
+    small = {key: value for key, value in MODEL.items() if key != "mixers"}
+    model = stage.model.model_copy(update=small).model_dump()
+    optimizer = stage.optimizer.model_copy(update={"adamw_rate": RATE, "embedding_rate": RATE}).model_dump()
+    (result,) = train(packed, tmp_path, progress, tokens=64 * 60, model=model, optimizer=optimizer)
+    rows = [row["losses"]["loss"] for row in read_log(tmp_path / "model" / "log.jsonl") if "losses" in row]
+    assert rows[-1] < rows[0] - 0.2
+    assert opened(result.checkpoint).config.order == stage.model.order
+
+
 def test_the_best_weights_are_kept(packed: Path, tmp_path: Path, progress: Any) -> None:
     """The learning rate rises until training diverges: the best weights are not the last."""
     ruin = {"muon_rate": 1.0, "adamw_rate": 1.0, "embedding_rate": 1.0, "warmup": 1.0, "final": 1.0}

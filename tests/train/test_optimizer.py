@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,23 @@ def test_the_multiplier_stays_between_nothing_and_the_peak(fraction: float, warm
 
 def test_without_warm_up_the_peak_comes_first() -> None:
     assert schedule(0.0, OptimizerConfig(warmup=0.0)) == 1.0
+
+
+def test_adamw_may_step_the_matrices_too(tiny_model: Models) -> None:
+    net, other = model(tiny_model()), model(tiny_model())
+    rates: dict[str, Any] = {"adamw_rate": 1e-3, "embedding_rate": 1e-3, "weight_decay": 0.0}
+    optimizer = ReaderOptimizer(net, OptimizerConfig(matrices="adamw", muon_rate=0.5, **rates))
+    plain = torch.optim.AdamW(other.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.0)
+    for seed in range(2):
+        for each in (net, other):
+            give_gradients(each, seed)
+        optimizer.step(1.0)
+        plain.step()
+    assert not optimizer.matrices
+    assert all(torch.allclose(one, snapshot(other)[name]) for name, one in snapshot(net).items())
+    again = ReaderOptimizer(model(tiny_model()), optimizer.config)
+    again.load_state(optimizer.state())
+    assert again.state().keys() == optimizer.state().keys()
 
 
 def test_updates_of_matrices_are_nearly_orthogonal_and_of_adamws_size(tiny_model: Models) -> None:

@@ -104,6 +104,21 @@ def test_language_models_and_their_baselines_differ_only_in_mixers() -> None:
         assert hyena.data == transformer.data and hyena.seed == transformer.seed
 
 
+def test_language_models_trained_as_published_differ_in_what_their_names_say() -> None:
+    names = ("lm-hyena-30m", "lm-hyena-30m-adamw", "lm-hyena-30m-adamw-order-3", "lm-hyena-30m-adamw-sine-10")
+    muon, adamw, order, sine = (load(name, Path(), check_data=False) for name in names)
+    transformer = load("lm-transformer-30m-adamw", Path(), check_data=False)
+    stage = adamw.stages[0]
+    assert (muon.stages[0].optimizer.matrices, stage.optimizer.matrices) == ("muon", "adamw")
+    assert stage.model_copy(update={"optimizer": muon.stages[0].optimizer}) == muon.stages[0]
+    for config, model in ((order, {"order": 3}), (sine, {"sine_frequency": 10.0})):
+        assert config.stages[0] == stage.model_copy(update={"model": stage.model.model_copy(update=model)})
+        assert config.data == adamw.data
+    assert transformer.stages[0].optimizer == stage.optimizer
+    assert set(transformer.stages[0].model.layer_mixers) == {"attention"}
+    assert (stage.model.order, stage.model.sine_frequency, stage.model.short_filter) == (2, 14.0, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "renamed", "mixer"),
     [("reader-attention", "attention", "attention"), ("reader-fid", "fid", "local_attention")],
