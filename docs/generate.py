@@ -34,6 +34,7 @@ def pages() -> dict[str, str]:
         "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
         "sizing.md": _sizing_page(),
+        "ops.md": _ops_page(),
         "cli.md": _help_pages(),
         "answer.schema.json": _schema(AnswerJson.model_json_schema(by_alias=True)),
         "evidence.schema.json": _schema(EvidenceJson.model_json_schema(by_alias=True)),
@@ -86,6 +87,14 @@ def _sizing_page() -> str:
     import sizing_page
 
     return sizing_page.page(RESULTS)
+
+
+def _ops_page() -> str:
+    if str(DOCS) not in sys.path:
+        sys.path.insert(0, str(DOCS))
+    import ops_page
+
+    return ops_page.page(RESULTS)
 
 
 def _api_page() -> str:

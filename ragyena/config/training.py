@@ -120,8 +120,10 @@ class TrainingStage(Strict):
 
 
 class ContextStageConfig(TrainingStage):
-    """The settings that every stage of a reader's training has: its contexts and its length."""
+    """The settings that every stage of a reader's training has: its start, its contexts and its length."""
 
+    start: str
+    """What the model starts from; each kind of stage has its own default."""
     passages: tuple[Positive, ...] = (1, 8)
     """Passages in a context, drawn from these; the gold one and hard negatives, shuffled."""
     passage_weights: tuple[float, ...] = (0.5, 0.5)
@@ -148,6 +150,18 @@ class ContextStageConfig(TrainingStage):
     (``data.hybrid_documents``), whose evidence lies in two passages."""
     header: Fraction = 0.5
     """Fraction of contexts whose passages carry their header."""
+    average: dict[str, Fraction] = Field(default_factory=dict)
+    """The finished model is an average of weights (Wortsman et al. 2022): the weight in it of each of others of the
+    same shape: ``start`` (the stage's), ``shipped``, earlier stages, or checkpoint folders. The stage's own model has
+    the rest. Most of what tuning gained is kept, most of what it lost is regained; of two models that differ by chance
+    the average reads nearly as well as both together."""
+
+    @field_validator("average", mode="after")
+    @classmethod
+    def _leaves_some(cls, value: dict[str, Fraction]) -> dict[str, Fraction]:
+        if sum(value.values()) >= 1:
+            raise ValueError("the weights of average leave none for the stage's own model")
+        return value
 
 
 class StageConfig(ContextStageConfig):
@@ -159,10 +173,6 @@ class StageConfig(ContextStageConfig):
     """``encoder`` (the bundled MiniLM encoder), ``pair-encoder`` (the encoder that ``ragyena train --pair-encoder``
     names), ``scratch``, ``shipped`` (the reader inside the package), the name of an earlier stage, or a checkpoint
     folder, of a reader or a pair reader."""
-    average: dict[str, Fraction] = Field(default_factory=dict)
-    """The finished model is an average of weights (Wortsman et al. 2022): the weight in it of each of other readers of
-    the same model: ``start`` (the stage's), ``shipped``, earlier stages, or checkpoint folders. The stage's own model
-    has the rest. Most of what tuning gained is kept, most of what it lost is regained."""
     fit_null: Count = 0
     """Tokens of contexts, drawn as the stage draws them, on which the no-answer score alone is fitted at the end; 0 for
     none."""
@@ -209,8 +219,6 @@ class StageConfig(ContextStageConfig):
             raise ValueError("mode_weight needs a teacher, a reader that reads whole contexts")
         if self.average.get("start") and self.start in ("encoder", "pair-encoder", "scratch"):
             raise ValueError(f"average with start needs a reader to start from, not {self.start}")
-        if sum(self.average.values()) >= 1:
-            raise ValueError("the weights of average leave none for the stage's own model")
         if self.fit_null and not self.model.null_width:
             raise ValueError("fit_null needs a model whose no-answer score looks at the likeliest answer: null_width")
         return self

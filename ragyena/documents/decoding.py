@@ -7,13 +7,14 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from ragyena.errors import UnreadableDocumentError
 from ragyena.files import open_file, read_file
 
-__all__ = ["check_text", "decode", "normalise_newlines", "open_text", "read_text"]
+__all__ = ["check_text", "decode", "normalise_newlines", "open_text", "position", "read_text"]
 
 LARGEST = 1 << 31
 """Bytes: no file is read beyond this, whatever ``index.max_file_mb`` allowed when its size was checked."""
@@ -23,6 +24,8 @@ JUNK = 0.003
 """The largest share of control characters in a text."""
 DOUBT = 0.2
 """The most disorder (charset-normalizer's ``chaos``) at which a guessed encoding is believed."""
+
+_open_file: ContextVar[BinaryIO | None] = ContextVar("open_file", default=None)
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -56,11 +59,21 @@ def open_text(path: Path, newline: str | None = None, errors: str = "strict") ->
     with open_file(path, LARGEST) as file:
         encoding = _encoding_of(file.read(SAMPLE_BYTES), path, is_strict=errors == "strict")
         file.seek(0)
+        outer = _open_file.get()
+        _open_file.set(file)
         try:
             with io.TextIOWrapper(file, encoding=encoding, newline=newline, errors=errors) as text:
                 yield text
         except UnicodeDecodeError as error:
             raise _undecodable(path, encoding) from error
+        finally:
+            _open_file.set(outer)
+
+
+def position() -> int | None:
+    """The bytes that have been read of the file that ``open_text`` has open; None where there is none."""
+    file = _open_file.get()
+    return None if file is None else file.tell()
 
 
 def normalise_newlines(text: str) -> str:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, cast
 
@@ -46,8 +46,12 @@ _START = "import json,sys; sys.path[:]=json.loads(sys.argv[1]); from ragyena.doc
 _START += "serve(sys.argv[2])"
 
 
-def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+def load(
+    path: Path, config: IndexConfig, *, on_place: Callable[[int], None] | None = None
+) -> Iterator[Document | Skipped]:
     """Yield the documents of one file as they are read. ``source`` is the absolute path, ``path#row`` for a row.
+
+    ``on_place`` receives, where the file is read piece by piece, the bytes of it that were read so far.
 
     A part that cannot be read where the rest can, such as a bad row, is yielded as ``Skipped`` in its place. The
     budgets ``config.max_document_...`` are for each document: a file of a million rows is read to its end.
@@ -60,7 +64,7 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
     check(path, config)
     worker = _take()
     try:
-        yield from worker.documents(path, config)
+        yield from worker.documents(path, config, on_place)
     except RagyenaError:
         _give_back(worker)
         raise
@@ -99,7 +103,9 @@ class _Worker:
         self._out = cast(IO[bytes], self._process.stdout)
         self._ready = False
 
-    def documents(self, path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
+    def documents(
+        self, path: Path, config: IndexConfig, on_place: Callable[[int], None] | None
+    ) -> Iterator[Document | Skipped]:
         """Have a file read and yield what comes. Afterwards the process is idle, or has ended."""
         from ragyena.documents import worker as frames
 
@@ -116,6 +122,9 @@ class _Worker:
                         yield frames.DOCUMENTS.validate_json(content)
                     elif kind == frames.SKIPPED:
                         yield frames.SKIPPEDS.validate_json(content)
+                    elif kind == frames.PLACE:
+                        if on_place is not None:
+                            on_place(int(content))
                     elif kind == frames.LOG:
                         record = json.loads(content)
                         logging.getLogger(record["name"]).log(record["level"], "%s", record["message"])

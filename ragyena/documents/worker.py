@@ -1,8 +1,8 @@
 """The process that reads documents for ``documents.loading``: requests come in, documents go out as JSON.
 
 A request is a line of JSON: ``{"path": ..., "config": ...}``. What goes out are frames: one byte for the kind, eight
-for the length of the JSON that follows. Per request: any number of ``DOCUMENT``, ``SKIPPED``, ``LOG`` and ``ALIVE``,
-then ``END`` or ``ERROR``. ``READY`` comes once, at the start.
+for the length of the JSON that follows. Per request: any number of ``DOCUMENT``, ``SKIPPED``, ``PLACE`` (bytes of the
+file that were read so far), ``LOG`` and ``ALIVE``, then ``END`` or ``ERROR``. ``READY`` comes once, at the start.
 """
 
 from __future__ import annotations
@@ -25,16 +25,32 @@ from pydantic import TypeAdapter
 
 from ragyena.config import IndexConfig
 from ragyena.documents import budget, formats
+from ragyena.documents.decoding import position
 from ragyena.documents.reading import read
 from ragyena.errors import RagyenaError
 from ragyena.types import Document, Skipped
 
-__all__ = ["ALIVE", "DOCUMENT", "DOCUMENTS", "END", "ERROR", "HEAD", "LOG", "READY", "SKIPPED", "SKIPPEDS", "serve"]
+__all__ = [
+    "ALIVE",
+    "DOCUMENT",
+    "DOCUMENTS",
+    "END",
+    "ERROR",
+    "HEAD",
+    "LOG",
+    "PLACE",
+    "READY",
+    "SKIPPED",
+    "SKIPPEDS",
+    "serve",
+]
 
-READY, DOCUMENT, SKIPPED, LOG, ALIVE, END, ERROR = b"R", b"D", b"S", b"L", b"A", b".", b"E"
+READY, DOCUMENT, SKIPPED, PLACE, LOG, ALIVE, END, ERROR = b"R", b"D", b"S", b"P", b"L", b"A", b".", b"E"
 HEAD = struct.Struct(">cQ")
 DOCUMENTS, SKIPPEDS = TypeAdapter(Document), TypeAdapter(Skipped)
 
+PLACE_BYTES = 16_000
+"""A place in a file is told after so many bytes at least."""
 FLUSH_SECONDS = 0.05
 """Small documents, such as rows, are sent together, none waiting longer than this for the next."""
 BURST = 1.3
@@ -73,7 +89,11 @@ def _answer(request: dict[str, object], frames: _Frames) -> None:
     try:
         with _memory_limit(config), budget.on_page(lambda: _alive(frames, config)):
             _limit_cpu(config)
+            told = 0
             for document in read(Path(str(request["path"])), config):
+                if (place := position()) is not None and place >= told + PLACE_BYTES:
+                    told = place
+                    frames.send(PLACE, str(place).encode())
                 if isinstance(document, Skipped):
                     frames.send(SKIPPED, SKIPPEDS.dump_json(document))
                 else:

@@ -34,9 +34,9 @@ __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
 _OWN, _PACKED, _PASSAGES = "own document", "end to end", "own passages"
 _BATCH = 32  # questions read between two lines of progress
 _MOST_ALONE = 3  # passages with the evidence of a question
-_MISSING = 0.25
-"""Fraction of questions without an answer that is fitted for: about that of questions that people ask of documents,
-those whose evidence is not packed included."""
+_MISSING = 0.17
+"""Fraction of questions without an answer that is fitted for: that of questions that people ask of documents, those
+whose evidence is not packed included (of the 1,379 dev questions of ``eval real``: 16.4% and 0.5%)."""
 
 
 @dataclass(frozen=True, slots=True)

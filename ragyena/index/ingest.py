@@ -88,6 +88,8 @@ class SourceFile:
     """The index holds other content of this path."""
     resumed: bool
     """The index holds a part of this content."""
+    place: int | None = None
+    """Bytes of it that were read; None where that is not known before its end."""
     unread: int = 0
     """Its documents that wait in the queue."""
     whole: bool = False
@@ -166,7 +168,8 @@ class Ingest:
         sizes = [_size(item) for item in work]
         total = unread = sum(sizes)
         self._progress.start("reading", unread, "bytes")
-        for item, size in zip(work, sizes):
+        for item, whole in zip(work, sizes):
+            size = whole  # what is left of it
             self._progress.advance(0, (item if isinstance(item, Path) else Path(item.source)).name)
             file = self._changed(item)
             if file is not None:
@@ -175,7 +178,8 @@ class Ingest:
                     queue.append(prepared)
                     passages += len(prepared.passages)
                     chars += len(prepared.document.text)
-                    part = min(len(prepared.document.text), size)
+                    part = len(prepared.document.text) if file.place is None else file.place - (whole - size)
+                    part = max(0, min(part, size))
                     size, unread = size - part, unread - part
                     self._progress.advance(part)
                     # A file that replaces another is stored in one go, so it is read in one go.
@@ -223,8 +227,11 @@ class Ingest:
             self._seen.append((record.source_id, modified))
 
     def _documents(self, file: SourceFile) -> Iterator[Document | Skipped]:
+        def note(place: int) -> None:
+            file.place = place
+
         if file.document is None:
-            yield from load(Path(file.path), self._config)
+            yield from load(Path(file.path), self._config, on_place=note)
         elif any(char.isalnum() for char in file.document.text):
             yield file.document
         else:

@@ -42,7 +42,7 @@ _THRESHOLDS = np.arange(1, 61) / 100
 _AS_GOOD = 0.01
 """Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest of these
 is taken that withholds few enough, since a wrong answer costs more than none."""
-_MOST_WITHHELD = 0.2
+_MOST_WITHHELD = 0.15
 """Fraction of the answerable questions that a threshold may withhold, where another makes more right decisions."""
 LEAST_OF_A_SOURCE = 10
 """Questions that a source needs to be left out."""

@@ -21,9 +21,10 @@ from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 if TYPE_CHECKING:
     from ragyena.reader.reader import Reading
 
-__all__ = ["DocumentStore", "check_text", "cite", "closest", "with_whole_code"]
+__all__ = ["LEAST_SHARE", "DocumentStore", "check_text", "cite", "closest", "with_whole_code"]
 
-_LEAST_SHARE = 0.01  # of the best place's probability; below it a place does not support the answer
+LEAST_SHARE = 0.01
+"""Share of the best place's probability below which a place does not support the answer."""
 _TRACE = 1e-7  # of probability: below it one of 23 candidates was the answer, above it 10 of 55
 _LONGEST_LINES = 1200  # chars of a row or of lines of code that are quoted whole
 MARGIN = 2 * REACH
@@ -133,7 +134,7 @@ def _evidence(reading: Reading) -> Iterator[Span]:
         return
     marked = _is_marked(reading)
     for rank, span in enumerate(reading.spans):
-        likely = span.score >= _LEAST_SHARE * reading.spans[0].score
+        likely = span.score >= LEAST_SHARE * reading.spans[0].score
         if rank == 0 or (likely and (not marked or _words(span.text) == _words(reading.text))):
             yield span
 

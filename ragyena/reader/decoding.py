@@ -19,7 +19,7 @@ PARTS = ("inputs", "encode", "extract", "first_token", "write")
 """Parts of a reading in their order. ``inputs``: token ids padded and copied to the device. ``encode``: embeddings and
 layers. ``extract``: span scores, the softmax over the context, the best spans and the confidence, on the host.
 ``first_token``: of an answer that is written, the projection of the context for the decoder and the first token;
-``write``: its further tokens."""
+``write``: its further tokens, and of a yes or no the sentences that are read alone (``ragyena.reader.deciding``)."""
 
 
 class Stopwatch:

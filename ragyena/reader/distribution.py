@@ -9,6 +9,7 @@ from pathlib import Path
 from ragyena.config import ReaderConfig
 from ragyena.errors import StorageError, UsageError
 from ragyena.model.checkpoint import CARD_FILE, checkpoint_files
+from ragyena.model.confidence import CALIBRATION_FILE
 from ragyena.reader.reader import Reader
 from ragyena.readers import GROUP, SMALL
 
@@ -57,6 +58,8 @@ def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, l
         raise UsageError(f"{to} holds something else than the reader '{name}'", hint="name a new or empty folder")
     reader = Reader.open(ReaderConfig(checkpoint=str(checkpoint), device="cpu"))
     files = checkpoint_files(checkpoint)
+    calibration = checkpoint / CALIBRATION_FILE
+    files += [calibration] if calibration.is_file() else []
     package = f"ragyena_reader_{name.replace('-', '_')}"
     card = f"; see `{package}/{CARD_FILE}`" if any(path.name == CARD_FILE for path in files) else ""
     facts = {

@@ -25,7 +25,7 @@ __all__ = ["asked_count", "items_of", "likeliest_apart"]
 
 _MOST_ITEMS = 24
 _ITEM_SHARE = 1e-4
-"""Of the best span's probability: from it another span of its passage is an item, too."""
+"""Share of the best span's probability from which another span of its passage is an item, too."""
 _BETWEEN = re.compile(r"[,;]\s+(?:(?:and|or|then|as well as|plus|&)\s+)*|\s+(?:and|or|as well as|&)\s+", re.IGNORECASE)
 """Stands between the items of a sentence, and belongs to neither."""
 
@@ -35,7 +35,7 @@ _COUNT = re.compile(
     r"(?P<count>two|three|four|five|six|[2-6])\s+(?:[\w-]+\s+){0,2}?[\w-]+s\b|\b(?P<both>both)\b",
     re.IGNORECASE,
 )
-"""Of 84 questions for lists in which it finds a number, 81 have that many items."""
+"""Number of items that a question names: right for 81 of the 84 questions for lists in which there is one."""
 
 Floats = npt.NDArray[np.floating]
 

@@ -23,6 +23,7 @@ from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, load_calibration
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.reader_model import Encoded, ReaderModel
+from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import best_spans_of_batch
@@ -264,6 +265,9 @@ class Reader:
                 copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
                 if copied is not None:  # word for word from one place: an extract
                     text, kind, spans = copied.text, "extracted", [copied, *spans]
+                if kind in ("yes", "no"):
+                    spans = supporting(spans, context, kind, self._decide)
+                    lap("write")
             features = reading_features(
                 form,
                 context,
@@ -292,6 +296,12 @@ class Reader:
                 )
             )
         return readings
+
+    def _decide(self, context: Context) -> AnswerKind:
+        """The answer that is written to a short context."""
+        batch = collate([context], self._device)
+        most = self.config.max_answer_tokens
+        return _kind_of(write_answer(self.model, self.model.encode(batch), batch, self.tokenizer, most).text)
 
     def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
         """[B, P] log prior of each passage's spans from its retrieval score; 0 where a passage has no such score."""

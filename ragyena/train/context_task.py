@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ragyena.config import ContextStageConfig, TrainConfig
+from ragyena.config import PairStageConfig, StageConfig, TrainConfig
 from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
@@ -30,7 +30,7 @@ class ContextTask(Task):
     def __init__(
         self,
         config: TrainConfig,
-        stage: ContextStageConfig,
+        stage: StageConfig | PairStageConfig,
         packed: PackedData,
         *,
         runs: Path,
@@ -65,6 +65,11 @@ class ContextTask(Task):
                 batch = self.sampler.held_out_batch(step, passages)
                 losses.append(span_loss(self.held_out_scores(batch), batch))
         return {self.held_out_loss: float(torch.stack(losses).mean())}
+
+    def averaged(self) -> list[tuple[str, float]]:
+        """The names and shares of the other models in the finished one."""
+        stage = self.context_stage
+        return [(stage.start if name == "start" else name, share) for name, share in stage.average.items() if share]
 
     def layers_of(self, model: nn.Module) -> list[nn.Module]:
         """The layers of a model, compiled where the stage says so."""

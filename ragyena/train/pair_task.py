@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ragyena.config import PairModelConfig, PairStageConfig, ReaderModelConfig, TrainConfig
 from ragyena.errors import CheckpointError, TrainingError
-from ragyena.model.checkpoint import Storage
+from ragyena.model.checkpoint import Storage, load_config
 from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.reader_model import SpanScores
@@ -18,7 +18,8 @@ from ragyena.train.context_task import ContextTask
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
-from ragyena.train.task import load_trained
+from ragyena.train.task import average_with, load_trained, trained_folder
+from ragyena.types import Progress
 
 __all__ = ["PairTask", "check_encoder", "encoder_started", "load_pair_reader"]
 
@@ -45,6 +46,12 @@ class PairTask(ContextTask):
     ) -> None:
         super().__init__(config, stage, packed, runs=runs, device=device, tokenizer=tokenizer, ranks=ranks)
         self.stage = stage
+        for name, _ in self.averaged():
+            if load_config(trained_folder(name, runs)) != stage.model:
+                raise TrainingError(
+                    f"stage {stage.name} cannot be averaged with {name}: their models differ",
+                    hint="take it out of average, or give both the same model",
+                )
         self.model = self._started(encoder, tokenizer).to(device).train()
         longest = max(
             Pairs.of(batch.inputs.row(0), stage.model.separators).ids.shape[1] for batch in self.every_shape()
@@ -80,6 +87,13 @@ class PairTask(ContextTask):
     def loss(self, batch: Batch, done: float | Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         loss = span_loss(self.model.span_scores(batch.plain, dtype=self.dtype, layers=self.layers), batch)
         return loss, {"span": loss, "loss": loss}
+
+    def finish(self, progress: Progress) -> dict[str, float]:
+        """Averages the model where the stage says so, and measures the average."""
+        if not self.averaged():
+            return {}
+        average_with(self.model, [(load_pair_reader(name, self.runs), share) for name, share in self.averaged()])
+        return {f"averaged {name}": value for name, value in self.held_out().items()}
 
 
 def check_encoder(stage: PairStageConfig, encoder: Path) -> None:

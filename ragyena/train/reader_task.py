@@ -36,7 +36,7 @@ from ragyena.train.objectives import (
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.pair_task import encoder_started, load_pair_reader
 from ragyena.train.ranks import Ranks
-from ragyena.train.task import load_trained, trained_folder
+from ragyena.train.task import average_with, load_trained, trained_folder
 from ragyena.types import Progress
 
 __all__ = ["STORAGE", "ReaderTask"]
@@ -104,7 +104,7 @@ class ReaderTask(ContextTask):
 
     def _start(self, encoder: Path, pair_encoder: Path | None) -> None:
         start = self.stage.start
-        for name, _ in self._averaged():
+        for name, _ in self.averaged():
             if not _same_but_lists(self._load(name), self.model):
                 raise TrainingError(
                     f"stage {self.stage.name} cannot be averaged with {name}: their models differ",
@@ -143,11 +143,6 @@ class ReaderTask(ContextTask):
         if stage.pair_hidden_weight:
             teachers.append((stage.pair_teacher[0], self.pair_teachers[0]))
         return teachers
-
-    def _averaged(self) -> list[tuple[str, float]]:
-        """The names and weights of the other models in the finished one."""
-        weights = self.stage.average.items()
-        return [(self.stage.start if name == "start" else name, weight) for name, weight in weights if weight]
 
     def _load(self, name: str) -> ReaderModel:
         return load_trained(name, self.runs, ReaderModelConfig, ReaderModel, "a reader")
@@ -257,8 +252,7 @@ class ReaderTask(ContextTask):
     def finish(self, progress: Progress) -> dict[str, float]:
         """Averages the model and fits its no-answer score, where the stage says so, and calibrates the confidence on
         held-out questions, where there are some; what was measured."""
-        if self.stage.average:
-            self._average()
+        self._average()
         measured: dict[str, float] = {}
         if self.stage.fit_null:
             fitted = fit_null(
@@ -278,14 +272,7 @@ class ReaderTask(ContextTask):
             save_calibration(folder, self.calibration)
 
     def _average(self) -> None:
-        """Averages every parameter over the models that have it; a head may be new in this one."""
-        others = [(dict(self._load(name).named_parameters()), weight) for name, weight in self._averaged()]
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                theirs = [(other[name].to(parameter), weight) for other, weight in others if name in other]
-                own = parameter * (1 - sum(weight for _, weight in others))
-                total = 1 - sum(weight for other, weight in others if name not in other)
-                parameter.copy_(sum((other * weight for other, weight in theirs), own) / total)
+        average_with(self.model, [(self._load(name), share) for name, share in self.averaged()])
 
     def state(self) -> dict[str, Tensor]:
         return self.hidden_loss.state()

@@ -4,7 +4,7 @@ tasks."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -19,7 +19,7 @@ from ragyena.readers import reader_folder
 from ragyena.train.ranks import Ranks
 from ragyena.types import Progress
 
-__all__ = ["Task", "load_trained", "trained_folder"]
+__all__ = ["Task", "average_with", "load_trained", "trained_folder"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -98,3 +98,15 @@ def load_trained(name: str, runs: Path, config_type: type[BaseModel], model_type
     if not isinstance(config, config_type):
         raise TrainingError(f"{folder} is not {what}", hint=f"name an earlier stage that trains {what}, or a folder")
     return load_model(model_type, config, folder)
+
+
+def average_with(model: nn.Module, others: Iterable[tuple[nn.Module, float]]) -> None:
+    """Makes ``model`` the average of its weights and those of ``others``, by their shares; it has the rest. A parameter
+    that some of them lack is averaged over those that have it."""
+    named = [(dict(other.named_parameters()), share) for other, share in others]
+    own_share = 1 - sum(share for _, share in named)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            theirs = [(other[name].to(parameter), share) for other, share in named if name in other]
+            total = own_share + sum(share for _, share in theirs)
+            parameter.copy_(sum((other * share for other, share in theirs), parameter * own_share) / total)

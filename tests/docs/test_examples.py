@@ -104,3 +104,12 @@ def test_the_unit_and_the_container_start_what_there_is() -> None:
     container = (EXAMPLES / "Dockerfile").read_text()
     assert "ragyena serve --index" in unit
     assert json.loads(container.partition("\nCMD ")[2])[:2] == ["ragyena", "serve"]
+
+
+def test_a_model_of_long_convolutions_learns(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("A bridge was built, and then another one was built. " * 40, encoding="utf-8")
+    said = run(EXAMPLES / "long_conv_model.py", text, "30", cwd=tmp_path)
+    bits = [float(line.split()[2]) for line in said.splitlines()]
+    assert len(bits) == 3
+    assert bits[0] < 8 and bits[-1] < 0.6 * bits[0]

@@ -49,6 +49,23 @@ def test_the_progress_of_embedding_counts_towards_the_whole(tmp_path: Path, monk
     assert before == 100
 
 
+def test_what_is_left_of_a_file_is_told_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of which a tenth is text that is indexed: what is read of the file counts, not how much text came of it."""
+    monkeypatch.setattr(ingest, "READ_AHEAD", 100)
+    rows = tmp_path / "items.jsonl"
+    row = '{{"text": "Item {i:03} costs {i:03} crowns.", "note": {{"kept": "' + "x" * 450 + '"}}}}\n'
+    rows.write_text("".join(row.format(i=i) for i in range(400)), encoding="utf-8")
+    stages = Stages()
+    with Index.create(tmp_path / "index", settings=CONFIG) as index:
+        index.add(rows, progress=stages)
+    totals = [total for name, total, _ in stages.stages if name == "embedding"]
+    assert len(totals) == 4
+    assert all(total is not None and 330 <= total <= 480 for total in totals), totals
+    left = [total for name, total, _ in stages.stages if name == "reading"]
+    assert left == sorted(left, key=lambda total: -(total or 0)), "less and less is left to read"
+    assert left[0] == rows.stat().st_size and (left[-1] or 0) < 0.1 * (left[0] or 0)
+
+
 def test_pieces_keep_their_lines_in_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "PIECE_CHARS", 1000)
     text = "".join(f"The bridge of town{i} was built in {1500 + i}.\n\n" for i in range(100))

@@ -17,6 +17,7 @@ from ragyena.cli.main import app
 from ragyena.errors import CheckpointError, UsageError
 from ragyena.model import checkpoint as checkpoints
 from ragyena.model.checkpoint import load_config, load_state, save_checkpoint
+from ragyena.model.confidence import Calibration, save_calibration
 from ragyena.reader.distribution import write_distribution
 
 
@@ -35,6 +36,7 @@ def test_an_installed_distribution_reads_by_its_name(
         in_parts, state, config, tokenizer=small_reader / "tokenizer.json", card="# Card", storage="float32"
     )
     assert len(list(in_parts.glob("model-*.safetensors"))) > 1
+    save_calibration(in_parts, Calibration(right={"answer": 0.5, "intercept": 1.25}))
     (in_parts / "notes.txt").write_text("not of the checkpoint")
     done = ragyena("reader", "package", str(in_parts), "--name", "base", "--to", str(tmp_path / "readers" / "base"))
     assert done.exit_code == 0 and "--reader base" in done.stdout, done.output
@@ -52,10 +54,12 @@ def test_an_installed_distribution_reads_by_its_name(
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     rows: list[dict[str, Any]] = json.loads(ragyena("reader", "list", "--json").stdout)["readers"]
     assert [row["name"] for row in rows] == ["small", "base"]
-    readers = ("base", str(small_reader), "small")
+    readers = ("base", str(in_parts), "small")
     named, by_folder, small = (json.loads(ragyena(*asked, "--reader", reader).stdout) for reader in readers)
     assert (named["answer"], named["confidence"]) == (by_folder["answer"], by_folder["confidence"])
     assert named["confidence"] != small["confidence"]
+    (tmp_path / "site" / "ragyena_reader_base" / "calibration.json").unlink()
+    assert json.loads(ragyena(*asked, "--reader", "base").stdout)["confidence"] != named["confidence"]
 
 
 def test_only_a_whole_reader_is_packaged_and_nothing_else_overwritten(small_reader: Path, tmp_path: Path) -> None:

@@ -30,13 +30,19 @@ SMALL = BASE | {"width": 24, "decoder_layers": 1}
 def test_base_has_the_shape_of_the_encoder_it_starts_from_and_small_that_of_the_reader_that_ships() -> None:
     config = load("reader-base", Path(), check_data=False)
     assert isinstance(config, TrainConfig)
-    pair, _, base, small = config.stages
-    assert isinstance(pair, PairStageConfig) and isinstance(base, StageConfig) and isinstance(small, StageConfig)
+    pair, two, base, small = config.stages
+    assert isinstance(pair, PairStageConfig) and isinstance(two, PairStageConfig)
+    assert isinstance(base, StageConfig) and isinstance(small, StageConfig)
     assert [stage.name for stage in config.stages] == ["pair", "pair-two", "base", "small"]
     assert (base.model.width, len(base.model.mixers), base.model.ffn_width) == (
         pair.model.width, pair.model.depth, pair.model.ffn_width
     )  # fmt: skip
-    assert base.start == base.pair_teacher[0] == "pair" and base.pair_hidden_weight and base.storage == "compact"
+    assert (
+        two.average == {"pair": 0.5}
+        and base.start == base.pair_teacher[0] == "pair-two"
+        and base.pair_hidden_weight
+        and base.storage == "compact"
+    )
     assert small.model == load_config(asset("reader")) and small.teacher == "base" and not small.hidden_weight
     assert len(config.data.document_questions) == len(config.data.documents) == 2
 
@@ -87,6 +93,7 @@ def test_the_recipe_runs_from_an_encoder_to_answers(
     assert done.exit_code == 0, done.output
     results = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))["stages"]
     assert [row["name"] for row in results] == ["pair", "pair-two", "base", "small"]
+    assert "averaged held-out span" in results[1]["losses"]
     assert {"span", "teacher", "hidden", "evidence", "list", "write"} <= set(results[2]["losses"])
     assert {"span", "teacher", "modes"} <= set(results[3]["losses"]) and "hidden" not in results[3]["losses"]
     for name, width in (("base", 32), ("small", 24)):

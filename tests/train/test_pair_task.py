@@ -77,6 +77,31 @@ def test_it_learns_goes_on_from_its_checkpoint_and_teaches(
     assert "hidden" not in parts  # it has no states of the student's width
 
 
+def test_the_average_of_two_is_measured_and_needs_equal_shapes(
+    world: Any, encoder: Path, tmp_path: Path, progress: Any
+) -> None:
+    stages = [pair_stage(name="one", tokens=5000), pair_stage(name="two", tokens=5000, seed=1, average={"one": 0.25})]
+    _, result = run(
+        stages, lambda each: pair_task(world, each, tmp_path, encoder), tmp_path, seed=0, device="cpu",
+        progress=progress,
+    )  # fmt: skip
+    one, average = (load_pair_reader(name, tmp_path) for name in ("one", "two"))
+    single = pair_stage(name="alone", tokens=5000, seed=1)
+    run([single], lambda each: pair_task(world, each, tmp_path, encoder), tmp_path, seed=0, device="cpu",
+        progress=progress)  # fmt: skip
+    alone = load_pair_reader("alone", tmp_path)
+    for name, parameter in average.named_parameters():
+        expected = 0.25 * one.get_parameter(name) + 0.75 * alone.get_parameter(name)
+        assert torch.allclose(parameter, expected, atol=0.01), name
+    measured = result.losses["averaged held-out span"]
+    assert measured == pytest.approx(
+        pair_task(world, pair_stage(start="two"), tmp_path, None).held_out()["held-out span"], rel=0.05
+    )
+    wide = pair_stage(model=MODEL | {"ffn_width": 64}, average={"one": 0.5})
+    with pytest.raises(TrainingError, match="their models differ"):
+        pair_task(world, wide, tmp_path, encoder)
+
+
 def test_a_recipe_of_another_encoder_shape_names_the_settings(world: Any, encoder: Path, tmp_path: Path) -> None:
     other = pair_stage(model=MODEL | {"width": 64, "depth": 3})
     with pytest.raises(CheckpointError) as caught:
