@@ -175,6 +175,41 @@ def test_what_was_read_and_the_history(page: Any) -> None:
     assert page.locator(".card").count() == 0
 
 
+def test_everything_is_reached_from_the_keyboard(page: Any) -> None:
+    def focused(what: str) -> Any:
+        return page.evaluate(f"document.activeElement.{what}")
+
+    def tab_to(what: str, value: str) -> None:
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if focused(what) == value:
+                return
+        raise AssertionError(f"Tab does not come to {value}")
+
+    page.keyboard.type("How much is the deposit?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".card .citation", timeout=90_000)
+    assert focused("id") == "question", "the next question can be typed at once"
+    tab_to("className", "citation")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#viewer mark")
+    assert focused("id") == "viewer"
+    page.keyboard.press("Tab")
+    assert focused("ariaLabel") == "Close the document"
+    page.keyboard.press("Escape")
+    assert focused("className") == "citation"
+    tab_to("id", "documents-button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".files li")
+    assert focused("id") == "documents"
+    tab_to("className", "remove")
+    page.keyboard.press("Escape")
+    assert focused("id") == "documents-button" and page.locator("#documents").is_hidden()
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowUp")
+    assert page.input_value("#question") == "How much is the deposit?", "the question before comes back"
+
+
 def test_without_a_baseline_and_a_writer_there_is_no_switch(page: Any) -> None:
     ask(page, "How much is the deposit?")
     assert page.locator("#options").is_hidden()

@@ -185,7 +185,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 byId("documents-button").addEventListener("click", () => {
-  if (!documents.close() && facts) documents.show(facts);
+  if (documents.close() || !facts) return;
+  documents.show(facts);
+  byId("documents").focus(); // the keyboard goes on in what was opened
 });
 
 byId("forget").addEventListener("click", () => {
