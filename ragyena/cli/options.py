@@ -45,8 +45,8 @@ ReaderOption = Annotated[
     typer.Option(
         "--reader",
         metavar="NAME|PATH",
-        help="The reader: small, base or another installed one (`ragyena reader list`), a checkpoint folder, or several that "
-        "read together (base+small).",
+        help="The reader: small, base or another installed one (`ragyena reader list`), a checkpoint folder, or "
+        "several that read together (base+small).",
     ),
 ]
 ExcludeOption = Annotated[
