@@ -16,15 +16,14 @@ from ragyena.errors import IndexCorruptError
 from ragyena.reader.cells import cell_at
 from ragyena.reader.code_spans import whole_code
 from ragyena.reader.comparing import compared_place
+from ragyena.reader.deciding import LEAST_SHARE
 from ragyena.types import Block, Citation, Closest, Context, Passage, Span
 
 if TYPE_CHECKING:
     from ragyena.reader.reader import Reading
 
-__all__ = ["LEAST_SHARE", "DocumentStore", "check_text", "cite", "closest", "with_whole_code"]
+__all__ = ["DocumentStore", "check_text", "cite", "closest", "with_whole_code"]
 
-LEAST_SHARE = 0.01
-"""Share of the best place's probability below which a place does not support the answer."""
 _TRACE = 1e-7  # of probability: below it one of 23 candidates was the answer, above it 10 of 55
 _LONGEST_LINES = 1200  # chars of a row or of lines of code that are quoted whole
 MARGIN = 2 * REACH

@@ -12,10 +12,12 @@ from dataclasses import replace
 import numpy as np
 
 from ragyena.documents.sentences import sentence_span
-from ragyena.reader.citing import LEAST_SHARE
 from ragyena.types import AnswerKind, Context, Span
 
-__all__ = ["sentence_alone", "supporting"]
+__all__ = ["LEAST_SHARE", "sentence_alone", "supporting"]
+
+LEAST_SHARE = 0.01
+"""Share of the best place's probability below which a place does not support the answer."""
 
 _OPPOSITE: dict[AnswerKind, AnswerKind] = {"yes": "no", "no": "yes"}
 _READ = 5
