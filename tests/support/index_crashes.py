@@ -448,7 +448,8 @@ def main() -> None:
     wanted = int(points[0]) if points else None
     Embedder.open = staticmethod(lambda name, *, download=True: HashEmbedder())  # type: ignore[method-assign]
     ingest.COMMIT_PASSAGES = 6
-    ingest.load = reading.read  # in this process, which is forked again and again
+    # In this process, which is forked again and again.
+    ingest.load = lambda path, config, *, on_place: reading.read(path, config)
     add.prepare = lambda: None
     for name in SCENARIOS if names == "all" else [names]:
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
