@@ -15,7 +15,7 @@ from ragyena import recipes
 from ragyena.errors import CheckpointError, MissingDependencyError
 from ragyena.files import expanded
 
-__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders"]
+__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders", "reader_names"]
 
 GROUP = "ragyena.readers"
 """The group of entry points."""
@@ -34,7 +34,7 @@ def installed_readers() -> dict[str, EntryPoint | None]:
 
 def is_reader_name(text: str) -> bool:
     """True for the name of a reader, or of several, installed or not; other texts are folders."""
-    return all(part in (SMALL, _SMALL_TOO, *_OFFERED) or part in installed_readers() for part in _parts(text))
+    return all(part in (SMALL, _SMALL_TOO, *_OFFERED) or part in installed_readers() for part in reader_names(text))
 
 
 def reader_folder(name: str) -> Path:
@@ -49,10 +49,11 @@ def reader_folder(name: str) -> Path:
 
 def reader_folders(names: str) -> tuple[Path, ...]:
     """As ``reader_folder``, of every reader that ``names`` joins by ``+``. A folder whose path has a ``+`` is one."""
-    return tuple(map(_folder_of, _parts(names)))
+    return tuple(map(_folder_of, reader_names(names)))
 
 
-def _parts(names: str) -> list[str]:
+def reader_names(names: str) -> list[str]:
+    """The readers that ``names`` joins, each a name or the path of a folder."""
     parts = names.split("+")
     return parts if all(parts) and not expanded(names).is_dir() else [names]
 

@@ -26,7 +26,7 @@ from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibratio
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader, Reading
-from ragyena.readers import is_reader_name, reader_folders
+from ragyena.readers import is_reader_name, reader_folders, reader_names
 from ragyena.types import Context, Passage, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
@@ -90,7 +90,7 @@ def recalibrate(
     ``readings`` is a file for the scores of what was read: they are added to it, and fitted to without ``data``.
     Raises UsageError for the name of a reader, DataError for too few questions, and what reading and loading raise.
     """
-    if write and is_reader_name(settings.reader.checkpoint):
+    if write and is_reader_name(reader_names(settings.reader.checkpoint)[0]):
         raise UsageError(
             f"the reader '{settings.reader.checkpoint}' is a part of a package, in which nothing is written",
             hint="give a checkpoint's folder (a copy of the reader), or only look: --dry-run",

@@ -101,10 +101,11 @@ class Reader:
         folders = reader_folders(config.checkpoint)
         first, *beside = folders
         device = _device(config.device)
-        models = [_loaded(folder, config, device) for folder in folders]
-        tokenizer = Tokenizer.from_folder(first)
-        for other in beside:
-            if Tokenizer.from_folder(other).fingerprint != tokenizer.fingerprint:
+        tokenizers = [Tokenizer.from_folder(folder) for folder in folders]
+        models = [_loaded(*each, config, device) for each in zip(folders, tokenizers)]
+        tokenizer = tokenizers[0]
+        for other, theirs in zip(beside, tokenizers[1:]):
+            if theirs.fingerprint != tokenizer.fingerprint:
                 raise CheckpointError(
                     f"{first} and {other} cannot read together: their tokenizers differ", hint="name one of them"
                 )
@@ -329,7 +330,7 @@ class Reader:
         return [probability > _LISTED for probability in torch.stack(told).mean(0).sigmoid().tolist()]
 
 
-def _loaded(folder: Path, config: ReaderConfig, device: torch.device) -> ReaderModel:
+def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel:
     """The model of a checkpoint's folder, ready to read."""
     architecture = load_config(folder)
     if not isinstance(architecture, ReaderModelConfig):
@@ -344,7 +345,7 @@ def _loaded(folder: Path, config: ReaderConfig, device: torch.device) -> ReaderM
     if device.type == "cpu":
         model.prepare_cpu()
     log.info("reader %s on %s in %s", folder, device, dtype)
-    if (largest := max(Tokenizer.from_folder(folder).vocabulary().values())) >= architecture.vocab_size:
+    if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
         raise CheckpointError(
             f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
             hint="use the tokenizer.json that the weights were saved with",

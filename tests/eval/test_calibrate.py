@@ -113,6 +113,7 @@ def test_what_cannot_be_fitted_to_is_named(settings: PipelineConfig, data: Calib
     kept.write_text(json.dumps({**row, "features": {"span": 1.0}}) + "\n")
     with pytest.raises(DataError, match="no readings of this version"):
         recalibrate(settings, None, Silent(), readings=kept)
-    shipped = settings.model_copy(update={"reader": ReaderConfig()})
-    with pytest.raises(UsageError, match="a part of a package"):
-        recalibrate(shipped, data, Silent())
+    for checkpoint in ("small", f"small+{settings.reader.checkpoint}"):  # the file would be beside the first's weights
+        shipped = settings.model_copy(update={"reader": ReaderConfig(checkpoint=checkpoint)})
+        with pytest.raises(UsageError, match="a part of a package"):
+            recalibrate(shipped, data, Silent())
