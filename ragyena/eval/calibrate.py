@@ -25,8 +25,8 @@ from ragyena.eval.journal import write_text
 from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibration
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
-from ragyena.reader.reader import Reader, Reading
-from ragyena.readers import is_reader_name, reader_folders, reader_names
+from ragyena.reader.reader import Reader, Reading, folders_of
+from ragyena.readers import installed_readers, reader_folder
 from ragyena.types import Context, Passage, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
@@ -90,7 +90,8 @@ def recalibrate(
     ``readings`` is a file for the scores of what was read: they are added to it, and fitted to without ``data``.
     Raises UsageError for the name of a reader, DataError for too few questions, and what reading and loading raise.
     """
-    if write and is_reader_name(reader_names(settings.reader.checkpoint)[0]):
+    folder, *beside = folders_of(settings.reader.checkpoint)
+    if write and folder in {reader_folder(name) for name in installed_readers()}:
         raise UsageError(
             f"the reader '{settings.reader.checkpoint}' is a part of a package, in which nothing is written",
             hint="give a checkpoint's folder (a copy of the reader), or only look: --dry-run",
@@ -110,7 +111,6 @@ def recalibrate(
     )
     _check(examples)
     fit = fit_calibration(examples, {"contexts": _described(rows), "missing_share": _MISSING})
-    folder, *beside = reader_folders(settings.reader.checkpoint)
     path = save_calibration(folder, fit.calibration, beside) if write else None
     return Recalibrated(fit, score_sources(reader.calibration, examples), path)
 

@@ -27,8 +27,7 @@ from ragyena.eval.questions import data_files, data_stamps, stamps
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
-from ragyena.reader.reader import Reader
-from ragyena.readers import reader_folders
+from ragyena.reader.reader import Reader, folders_of
 from ragyena.settings import load_settings
 from ragyena.types import Progress
 
@@ -305,7 +304,7 @@ def _digest(setup: Setup, contexts: Path | None) -> str:
         "part": setup.name,
         "config": setup.config.model_dump(mode="json"),
         "settings": settings.model_dump(mode="json", exclude={"reader": {"checkpoint"}}),
-        "reader": stamps(list(reader_folders(settings.reader.checkpoint))),
+        "reader": stamps(folders_of(settings.reader.checkpoint)),
         "version": __version__,
     }
     if contexts is not None:  # wherever the file lies

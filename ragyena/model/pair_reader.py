@@ -139,6 +139,13 @@ class PairReader(nn.Module):
             if isinstance(module, Linear | LayerNorm):
                 module.to(dtype)
 
+    def prepare_cpu(self) -> None:
+        """Lays the matrices of the layers out for this CPU, once weights and dtype are what they will be."""
+        for layer in self.layers:
+            for module in layer.modules():
+                if isinstance(module, Linear):
+                    module.prepare_cpu()
+
     def longest(self) -> int:
         """The most tokens of a pair that positions reach, padding to a round length included."""
         return (self.config.positions - self.config.first_position) // _ALIGNED * _ALIGNED

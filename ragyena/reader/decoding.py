@@ -15,11 +15,12 @@ from ragyena.types import Context, Span
 
 __all__ = ["PARTS", "Stopwatch", "WrittenAnswer", "write_answer"]
 
-PARTS = ("inputs", "encode", "extract", "first_token", "write")
+PARTS = ("inputs", "encode", "again", "extract", "first_token", "write")
 """Parts of a reading in their order. ``inputs``: token ids padded and copied to the device. ``encode``: embeddings and
-layers. ``extract``: span scores, the softmax over the context, the best spans and the confidence, on the host.
-``first_token``: of an answer that is written, the projection of the context for the decoder and the first token;
-``write``: its further tokens, and of a yes or no the sentences that are read alone (``ragyena.reader.deciding``)."""
+layers. ``again``: the likeliest passages, read by a pair reader where there is one. ``extract``: span scores, the
+softmax over the context, the best spans and the confidence, on the host. ``first_token``: of an answer that is written,
+the projection of the context for the decoder and the first token; ``write``: its further tokens, and of a yes or no the
+sentences that are read alone (``ragyena.reader.deciding``)."""
 
 
 class Stopwatch:

@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ragyena.config import ReaderConfig, ReaderModelConfig
+from ragyena.config import PairModelConfig, ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, calibration_file, load_calibration
 from ragyena.model.inputs import collate, on_device
+from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
@@ -30,10 +31,11 @@ from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.reader.lists import items_of
-from ragyena.readers import is_reader_name, reader_folder, reader_folders
+from ragyena.reader.rereading import Rereader
+from ragyena.readers import SMALL, is_reader_name, reader_folders
 from ragyena.types import AnswerKind, Context, Span
 
-__all__ = ["Reader", "Reading", "chosen_dtype"]
+__all__ = ["Reader", "Reading", "chosen_dtype", "folders_of"]
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,8 @@ class Reading:
 class Reader:
     """A reader model with its tokenizer, on its device. Use ``Reader.open``.
 
-    Several models can read together: their log probabilities are averaged, and the first writes what is written.
+    Several models can read together: their log probabilities are averaged, and the first writes what is written. Pair
+    readers among them read again what the others find likeliest (``ragyena.reader.rereading``).
     """
 
     def __init__(
@@ -85,9 +88,10 @@ class Reader:
         name: str,
         device: torch.device,
         calibration: Calibration,
+        again: Rereader | None = None,
     ) -> None:
         self.models, self.tokenizer, self.config, self.name = tuple(models), tokenizer, config, name
-        self.calibration = calibration
+        self.calibration, self.again = calibration, again
         self._device = device
         self._idf = self.model.idf.float().cpu().numpy()
 
@@ -98,7 +102,7 @@ class Reader:
         Raises CheckpointError where one is missing, damaged or of another shape, or their tokenizers differ,
         ConfigError for settings that it cannot serve, and MissingDependencyError for a device that is not there.
         """
-        folders = reader_folders(config.checkpoint)
+        folders = folders_of(config.checkpoint)
         first, *beside = folders
         device = _device(config.device)
         tokenizers = [Tokenizer.from_folder(folder) for folder in folders]
@@ -114,7 +118,10 @@ class Reader:
             log.warning("%s: the confidence is that of %s alone; fit it: ragyena train calibrate", name, first)
             beside = []
         calibration = load_calibration(first, beside)
-        return cls(models, tokenizer, config, name=name, device=device, calibration=calibration)
+        readers = [model for model in models if isinstance(model, ReaderModel)]
+        pairs = [model for model in models if isinstance(model, PairReader)]
+        again = Rereader(pairs, chosen_dtype(config.dtype, device)) if pairs else None
+        return cls(readers, tokenizer, config, name=name, device=device, calibration=calibration, again=again)
 
     @property
     def model(self) -> ReaderModel:
@@ -126,18 +133,25 @@ class Reader:
         for model in self.models:
             _check_question_limit(config, model.config, self.name)
         return Reader(
-            self.models, self.tokenizer, config, name=self.name, device=self._device, calibration=self.calibration
+            self.models,
+            self.tokenizer,
+            config,
+            name=self.name,
+            device=self._device,
+            calibration=self.calibration,
+            again=self.again,
         )
 
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
         """Load the tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
-        return Tokenizer.from_folder(reader_folder(config.checkpoint))
+        return Tokenizer.from_folder(reader_folders(config.checkpoint)[0])
 
     @property
     def parameters(self) -> int:
         """Number of parameters, of all models."""
-        return sum(p.numel() for model in self.models for p in model.parameters())
+        own = sum(p.numel() for model in self.models for p in model.parameters())
+        return own + (self.again.parameters if self.again else 0)
 
     @property
     def device(self) -> str:
@@ -159,7 +173,8 @@ class Reader:
         results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
         digest.update(self.calibration.model_dump_json(exclude={"fitted", "format"}).encode())
-        for number, model in enumerate(self.models):
+        models: list[ReaderModel | PairReader] = [*self.models, *(self.again.models if self.again else ())]
+        for number, model in enumerate(models):
             digest.update(model.config.model_dump_json().encode() if number else b"")
             for name, tensor in sorted(model.state_dict().items()):
                 digest.update(name.encode())
@@ -242,6 +257,9 @@ class Reader:
         prior = on_device(self._retrieval_prior(contexts), self._device)
         read = list(zip(self.models, states))
         scores = SpanScores.averaged([model.span_scores(own, batch.text_mask) for model, own in read])
+        if self.again is not None:
+            scores = self.again.scores(scores, batch)
+            lap("again")
         write = torch.stack([model.write_logit(own) for model, own in read]).mean(0).sigmoid().tolist()
         start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
@@ -330,24 +348,38 @@ class Reader:
         return [probability > _LISTED for probability in torch.stack(told).mean(0).sigmoid().tolist()]
 
 
-def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel:
+def folders_of(checkpoint: str) -> list[Path]:
+    """The folders that a reader is loaded from: pair readers first, since the first has the confidence of all. A pair
+    reader alone reads with the reader in the package. Raises CheckpointError, MissingDependencyError.
+    """
+    folders = list(reader_folders(checkpoint))
+    pairs = [folder for folder in folders if isinstance(load_config(folder), PairModelConfig)]
+    readers = [folder for folder in folders if folder not in pairs]
+    return [*pairs, *(readers or reader_folders(SMALL))]
+
+
+def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel | PairReader:
     """The model of a checkpoint's folder, ready to read."""
     architecture = load_config(folder)
-    if not isinstance(architecture, ReaderModelConfig):
+    dtype = chosen_dtype(config.dtype, device)
+    model: ReaderModel | PairReader
+    if isinstance(architecture, PairModelConfig):
+        model, vocabulary = load_model(PairReader, architecture, folder), architecture.reader_vocab_size
+    elif isinstance(architecture, ReaderModelConfig):
+        _check_question_limit(config, architecture, str(folder))
+        model, vocabulary = load_model(ReaderModel, architecture, folder), architecture.vocab_size
+    else:
         raise CheckpointError(
             f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
         )
-    _check_question_limit(config, architecture, str(folder))
-    dtype = chosen_dtype(config.dtype, device)
-    model = load_model(ReaderModel, architecture, folder)
     model.prepare_inference(dtype)
     model.to(device).eval().requires_grad_(False)
     if device.type == "cpu":
         model.prepare_cpu()
     log.info("reader %s on %s in %s", folder, device, dtype)
-    if (largest := max(tokenizer.vocabulary().values())) >= architecture.vocab_size:
+    if (largest := max(tokenizer.vocabulary().values())) >= vocabulary:
         raise CheckpointError(
-            f"{folder}: its tokenizer has a token {largest}, its model has {architecture.vocab_size} of them",
+            f"{folder}: its tokenizer has a token {largest}, its model has {vocabulary} of them",
             hint="use the tokenizer.json that the weights were saved with",
         )
     return model

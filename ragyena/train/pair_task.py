@@ -26,6 +26,14 @@ __all__ = ["PairTask", "check_encoder", "encoder_started", "load_pair_reader"]
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
 
 
+STORAGE: dict[str, Mapping[str, Storage]] = {
+    "float32": {"*": "float32"},
+    "bfloat16": {"*": "bfloat16"},
+    "compact": {"relative_bias": "float32", "*": "int8"},
+}
+"""The storage of a pair reader's tensors by the name that a recipe has for it."""
+
+
 class PairTask(ContextTask):
     """A stage that trains a pair reader. ``encoder`` is the folder of the encoder it may start from."""
 
@@ -76,7 +84,7 @@ class PairTask(ContextTask):
 
     @property
     def storage(self) -> Mapping[str, Storage]:
-        return {"*": self.stage.storage}
+        return STORAGE[self.stage.storage]
 
     def flops(self, batch: Batch) -> float:
         return TRAINING * self.model.flops(batch.inputs.shape) * batch.tokens

@@ -1,0 +1,68 @@
+"""A pair reader beside a reader: it reads the passages that the reader finds likeliest again, each with the question.
+
+The reader has read the whole context, in time linear in it; the pair reader is larger and sees question and passage as
+one sequence, which a few passages are worth (retrieve and rerank: Nogueira and Cho 2019, for passages).
+
+Legend: B contexts, P passages, S slot tokens, K passages that are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ragyena.model.inputs import ReaderInput
+from ragyena.model.pair_reader import PairReader
+from ragyena.model.reader_model import SpanScores
+
+__all__ = ["Rereader"]
+
+_PASSAGES = 8  # of a context that are read again
+_SHARE = 0.5  # of the pair readers in the log probabilities
+_NOT_AGAIN = -20.0  # a pair reader's log probability of a start or end in a passage that it has not read
+
+
+class Rereader:
+    """Pair readers that read some passages again; the log probabilities of several are averaged."""
+
+    def __init__(self, models: Sequence[PairReader], dtype: torch.dtype) -> None:
+        self.models, self._dtype = tuple(models), dtype
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, of all models."""
+        return sum(p.numel() for model in self.models for p in model.parameters())
+
+    def scores(self, first: SpanScores, batch: ReaderInput) -> SpanScores:
+        """The log probabilities of the reader, given its scores, and of the pair readers, averaged.
+
+        Of passages that are not read again those of the reader count, far below those that are.
+        """
+        start_BPS, end_BPS, null_B2 = first.log_probabilities()
+        best_BP = start_BPS.amax(2) + end_BPS.amax(2)
+        places_BK = best_BP.topk(min(_PASSAGES, best_BP.shape[1]), dim=1).indices
+        again = self._read(_passages(batch, places_BK))
+        place_BKS = places_BK[..., None].expand(-1, -1, again.start.shape[2])  # S: of the longest that is read again
+
+        def joined(one_BPS: Tensor, other_BKS: Tensor) -> Tensor:
+            spread = torch.full_like(one_BPS, _NOT_AGAIN).scatter(1, place_BKS, other_BKS)
+            return (1 - _SHARE) * one_BPS + _SHARE * spread
+
+        null = (1 - _SHARE) * null_B2 + _SHARE * again.null
+        return SpanScores(joined(start_BPS, again.start), joined(end_BPS, again.end), null)
+
+    def _read(self, batch: ReaderInput) -> SpanScores:
+        """The log probabilities of the pair readers over the passages of ``batch``."""
+        scores = [model.span_scores(batch, dtype=self._dtype) for model in self.models]
+        return SpanScores.averaged([SpanScores(*one.log_probabilities()) for one in scores])
+
+
+def _passages(batch: ReaderInput, places_BK: Tensor) -> ReaderInput:
+    """The batch with some of its passages alone, without the padding that all of them share."""
+    place_BKS = places_BK[..., None].expand(-1, -1, batch.token_ids.shape[2])
+    taken = {name: getattr(batch, name).gather(1, place_BKS) for name in ("token_ids", "token_mask", "text_mask")}
+    longest = int(taken["token_mask"].sum(2).amax())
+    return replace(batch, **{name: each[..., :longest] for name, each in taken.items()})
