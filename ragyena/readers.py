@@ -22,7 +22,7 @@ GROUP = "ragyena.readers"
 SMALL = "small"
 """The reader in the package."""
 _SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
-_OFFERED = {"base": "this version ships none: train it (recipe reader-base), then `ragyena reader package`"}
+_OFFERED = {"base": "this version ships none: train it (recipe reader-documents), then `ragyena reader package`"}
 """Readers that are made beside the package, and how each is had."""
 
 

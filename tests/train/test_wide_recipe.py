@@ -1,4 +1,4 @@
-"""The recipe of base and small, stage by stage, at toy size: from an encoder's folder to answers."""
+"""The recipe of wide and small, stage by stage, at toy size: from an encoder's folder to answers."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ REAL = Path(__file__).parents[2] / "data" / "real"
 NARROW = {"width": 32, "heads": 4, "ffn_width": 48, "near_taps": 3, "filter_width": 8, "filter_bands": 4,
           "max_slot_tokens": 240, "max_question_tokens": 128}  # fmt: skip
 PAIR = {"vocab_size": 30530, "width": 32, "depth": 2, "heads": 4, "ffn_width": 48, "positions": 400, "norm_eps": 1e-12}
-BASE = NARROW | {"mixers": ["hyena"] * 2, "selected_tokens": [0, 16], "null_width": 8, "lists": True}
-SMALL = BASE | {"width": 24, "decoder_layers": 1}
+WIDE = NARROW | {"mixers": ["hyena"] * 2, "selected_tokens": [0, 16], "null_width": 8, "lists": True}
+SMALL = WIDE | {"width": 24, "decoder_layers": 1}
 
 
-def test_base_has_the_shape_of_the_encoder_it_starts_from_and_small_that_of_the_reader_that_ships() -> None:
-    config = load("reader-base", Path(), check_data=False)
+def test_wide_has_the_shape_of_the_encoder_it_starts_from_and_small_that_of_the_reader_that_ships() -> None:
+    config = load("reader-wide", Path(), check_data=False)
     assert isinstance(config, TrainConfig)
-    pair, two, base, small = config.stages
+    pair, two, wide, small = config.stages
     assert isinstance(pair, PairStageConfig) and isinstance(two, PairStageConfig)
-    assert isinstance(base, StageConfig) and isinstance(small, StageConfig)
-    assert [stage.name for stage in config.stages] == ["pair", "pair-two", "base", "small"]
-    assert (base.model.width, len(base.model.mixers), base.model.ffn_width) == (
+    assert isinstance(wide, StageConfig) and isinstance(small, StageConfig)
+    assert [stage.name for stage in config.stages] == ["pair", "pair-two", "wide", "small"]
+    assert (wide.model.width, len(wide.model.mixers), wide.model.ffn_width) == (
         pair.model.width, pair.model.depth, pair.model.ffn_width
     )  # fmt: skip
     assert (
         two.average == {"pair": 0.5}
-        and base.start == base.pair_teacher[0] == "pair-two"
-        and base.pair_hidden_weight
-        and base.storage == "compact"
+        and wide.start == wide.pair_teacher[0] == "pair-two"
+        and wide.pair_hidden_weight
+        and wide.storage == "compact"
     )
-    assert small.model == load_config(asset("reader")) and small.teacher == "base" and not small.hidden_weight
+    assert small.model == load_config(asset("reader")) and small.teacher == "wide" and not small.hidden_weight
     assert len(config.data.document_questions) == 3 and len(config.data.documents) == 2
 
 
@@ -76,9 +76,9 @@ def test_the_recipe_runs_from_an_encoder_to_answers(
         "data.documents": '["real-documents.jsonl"]',
         "data.prose_tokens": 2000, "data.synthetic_records": 6, "data.definitions": 4, "data.negatives": 8,
         "data.held_out": 0.2, "data.document_held_out": 0.1,
-        "stages.base.model": lists(BASE), "stages.small.model": lists(SMALL), "stages.small.start": "scratch",
+        "stages.wide.model": lists(WIDE), "stages.small.model": lists(SMALL), "stages.small.start": "scratch",
     }  # fmt: skip
-    for stage in ("pair", "pair-two", "base", "small"):
+    for stage in ("pair", "pair-two", "wide", "small"):
         settings |= {f"stages.{stage}.tokens": 8000, f"stages.{stage}.tokens_per_step": 4000}
         settings |= {f"stages.{stage}.passages": "[1, 4]", f"stages.{stage}.passage_weights": "[0.5, 0.5]"}
         settings |= (
@@ -88,15 +88,15 @@ def test_the_recipe_runs_from_an_encoder_to_answers(
         )
     overrides = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     places = ["--data-root", str(tmp_path), "--pair-encoder", str(tmp_path / "encoder"), "--device", "cpu"]
-    command = ["train", "reader-base", "--out", str(tmp_path / "run"), *places, *overrides]
+    command = ["train", "reader-wide", "--out", str(tmp_path / "run"), *places, *overrides]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     results = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))["stages"]
-    assert [row["name"] for row in results] == ["pair", "pair-two", "base", "small"]
+    assert [row["name"] for row in results] == ["pair", "pair-two", "wide", "small"]
     assert "averaged held-out span" in results[1]["losses"]
     assert {"span", "teacher", "hidden", "evidence", "list", "write"} <= set(results[2]["losses"])
     assert {"span", "teacher", "modes"} <= set(results[3]["losses"]) and "hidden" not in results[3]["losses"]
-    for name, width in (("base", 32), ("small", 24)):
+    for name, width in (("wide", 32), ("small", 24)):
         checkpoint = tmp_path / "run" / name / "checkpoint"
         config = load_config(checkpoint)
         assert isinstance(config, ReaderModelConfig) and config.width == width

@@ -1,0 +1,80 @@
+"""The recipe that trains base, a pair reader, and then small, at toy size: from an encoder's folder to answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from ragyena.cli.main import app
+from ragyena.config import PairModelConfig, PairStageConfig, StageConfig, TrainConfig
+from ragyena.model.checkpoint import load_config
+from ragyena.recipes import asset
+from ragyena.train.run import load
+from tests.model import test_pair_reader
+from tests.model.test_pair_reader import save_encoder
+from tests.train.test_wide_recipe import PAIR, SMALL, toy_documents
+
+STAGES = ["pair", "pair-two", "pair-three", "base", "first", "small"]
+
+
+def test_base_is_the_average_of_four_pair_readers_and_teaches_small() -> None:
+    config = load("reader-documents", Path(), check_data=False)
+    assert isinstance(config, TrainConfig)
+    assert [stage.name for stage in config.stages] == STAGES
+    *pairs, base, first, small = config.stages
+    assert all(isinstance(stage, PairStageConfig) for stage in pairs) and isinstance(base, PairStageConfig)
+    assert base.average == {stage.name: 0.25 for stage in pairs} and base.storage == "compact"
+    assert len({stage.seed for stage in (*pairs, base)}) == 4
+    assert isinstance(first, StageConfig) and isinstance(small, StageConfig)
+    assert small.model == load_config(asset("reader")) and small.average == {"first": 0.5} and small.seed != first.seed
+    assert small.pair_teacher == first.pair_teacher == ("base",)
+    for name in (*config.data.document_questions, *config.data.documents):
+        assert not name.startswith("data/") or Path(__file__).parents[2].joinpath(name).is_file()
+
+
+@pytest.mark.slow
+def test_the_recipe_runs_from_an_encoder_to_answers_that_base_reads_again(
+    world: Any, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(test_pair_reader.SMALL, "max_position_embeddings", 400)
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
+    monkeypatch.setattr("ragyena.train.kinds.word_neighbours", lambda *_: {})  # of 20,000 words: ten seconds
+    save_encoder(tmp_path / "encoder", "mpnet")
+    toy_documents(tmp_path)
+    lists: Callable[[Any], str] = json.dumps
+    settings: dict[str, Any] = {
+        **{f"data.{name}": lists(getattr(world.config, name)) for name in ("questions", "passages", "prose")},
+        **{f"data.{name}": "[]" for name in ("unanswerable", "hybrid_questions", "hybrid_documents")},
+        "data.document_questions": '["real-questions.jsonl"]',
+        "data.documents": '["real-documents.jsonl"]',
+        "data.prose_tokens": 2000, "data.synthetic_records": 6, "data.definitions": 4, "data.negatives": 8,
+        "data.held_out": 0.2, "data.document_held_out": 0.1, "stages.first.start": "scratch",
+    }  # fmt: skip
+    for stage in STAGES:
+        settings |= {f"stages.{stage}.tokens": 2000, f"stages.{stage}.tokens_per_step": 2000}
+        settings |= {f"stages.{stage}.passages": "[1, 4]", f"stages.{stage}.passage_weights": "[0.5, 0.5]"}
+        if stage in ("first", "small"):
+            settings |= {f"stages.{stage}.model": lists(SMALL), f"stages.{stage}.tables": 0.0}
+            settings |= {f"stages.{stage}.start": "scratch"}
+        else:
+            settings |= {f"stages.{stage}.model": lists(PAIR)}
+    settings["stages.small.fit_null"] = 8000
+    overrides = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    places = ["--data-root", str(tmp_path), "--pair-encoder", str(tmp_path / "encoder"), "--device", "cpu"]
+    done = CliRunner().invoke(app, ["train", "reader-documents", "--out", str(tmp_path / "run"), *places, *overrides])
+    assert done.exit_code == 0, done.output
+    results = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))["stages"]
+    assert [row["name"] for row in results] == STAGES
+    assert "averaged held-out span" in set(results[3]["losses"])
+    base, small = (tmp_path / "run" / name / "checkpoint" for name in ("base", "small"))
+    assert isinstance(load_config(base), PairModelConfig)
+    for reader in (f"{small}+{base}", str(base)):  # with the reader of this run, and with the one in the package
+        asked = CliRunner().invoke(
+            app, ["ask", "Who painted it?", "-i", str(small_index), "--reader", reader, "--json"]
+        )
+        assert asked.exit_code == 0 and 0 <= json.loads(asked.stdout)["confidence"] <= 1, asked.output
