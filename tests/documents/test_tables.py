@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ragyena.documents.merged_cells import Covered
-from ragyena.documents.tables import read_table
+from ragyena.documents.tables import RowWriter, read_table
 
 CASES = {
     "names above values": (
@@ -199,6 +199,23 @@ CASES = {
             "Vegetables",
             "Vegetables > Item: Leek; Qty: 1; Price: 0.90",
             "Item: Total; Price: 4.30",
+        ],
+    ),
+    "sections, then notes": (
+        """Item | Qty | Price
+        Fruit |  |
+        Apple | 3 | 1.20
+        Pear | 4 | 2.20
+        Plum | 9 | 1.80
+        Prices include VAT |  |
+        Delivery on Fridays | < | <""",
+        [
+            "Fruit",
+            "Fruit > Item: Apple; Qty: 3; Price: 1.20",
+            "Fruit > Item: Pear; Qty: 4; Price: 2.20",
+            "Fruit > Item: Plum; Qty: 9; Price: 1.80",
+            "Prices include VAT",
+            "Delivery on Fridays",
         ],
     ),
     "sections merged": (
@@ -612,13 +629,9 @@ def test_a_running_number_is_not_the_label_alone() -> None:
 
 
 def test_later_rows_are_written_by_the_layout_of_the_first() -> None:
-    table = read_table([["Name", "Age"], ["Ann", "3"]])
-    assert list(table.lines([["Bob", "4"], [], ["Name", "Age"], ["Cid"]])) == [
-        ["Name: Bob; Age: 4"],
-        [],
-        [],
-        ["Name: Cid"],
-    ]
+    writer = RowWriter(read_table([["Name", "Age"], ["Ann", "3"]]).layout)
+    written = [writer.lines(row) for row in (("Bob", "4"), (), ("Name", "Age"), ("Cid",))]
+    assert written == [["Name: Bob; Age: 4"], [], [], ["Name: Cid"]]
 
 
 def test_names_of_any_length_and_number_stay_bounded() -> None:
