@@ -133,7 +133,7 @@ def mail_documents(
 
     ``open_mail`` takes apart an attachment that is a mail, by its name; None for one that is none.
     """
-    from ragyena.documents.formats import format_of, unsupported
+    from ragyena.documents.formats import format_of, may_hold_secrets, unsupported
 
     yield replace(_document(mail, path), source=source)
     names: dict[str, int] = {}
@@ -150,6 +150,10 @@ def mail_documents(
             if not attachment.mail and format_of(Path(name)) is None:
                 error = unsupported(Path(place))
                 yield Skipped(place, error.message, "save it as a file of its own", is_fault=False)
+                continue
+            if not attachment.mail and may_hold_secrets(Path(name)):
+                hint = "save it as a file of its own and name that to index it"
+                yield Skipped(place, f"{place} may hold passwords", hint, is_fault=False)
                 continue
             inner = attachment.mail or open_mail(name, attachment.data)
             if inner is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ragyena.documents.line_text import LineText
 from ragyena.documents.merged_cells import Cell
+from ragyena.documents.tables import read_table
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -27,6 +28,7 @@ _MARKS = re.compile(r"[*_`\[\]<>&!\\~]|  $")
 _TAG = re.compile(r"<[^<>]*>")
 _ALT = re.compile(r"""\balt\s{0,9}=\s{0,9}["']([^"'<>]*)["']""", re.IGNORECASE)
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,500}>(.{0,500}?)</h\1\s{0,9}>", re.IGNORECASE | re.DOTALL)
+_BOLD = re.compile(r"(\*\*|__)[^*_]{1,200}\1")
 _FOOTNOTE = re.compile(r" {0,3}\[\^[^\]\s]{1,80}\]:")
 
 
@@ -78,17 +80,34 @@ def _words(token: Token, content: str) -> str:
 
 def _table(result: LineText, tokens: Sequence[Token], i: int, inline: MarkdownIt) -> None:
     rows: list[tuple[int, list[Cell]]] = []
+    bold: list[bool] = []  # of each row: every text in it is
     first, end = tokens[i].map or (0, 0)
     for token in tokens[i:]:
         if token.type == "table_close":
             break
         if token.type == "tr_open" and token.map is not None:
             rows.append((token.map[0], []))
+            bold.append(True)
         elif token.type == "inline" and rows:
             rows[-1][1].append(Cell(_plain(token.content, inline)))
+            bold[-1] = bold[-1] and (not token.content or bool(_BOLD.fullmatch(token.content)))
     if len(rows) == 1:
         return  # names alone: the lines stay as they are
-    result.table(first, end, rows, header_rows=1 if any(cell.text for cell in rows[0][1]) else 0)
+    result.table(first, end, rows, header_rows=_header_rows([[cell.text for cell in row] for _, row in rows], bold))
+
+
+def _header_rows(rows: Sequence[Sequence[str]], bold: Sequence[bool]) -> int:
+    """The number of rows that name the columns. Markdown asks for exactly one: people leave it empty and begin with
+    names in the row below, or have two, the upper with gaps where a name covers several columns."""
+    names, below = rows[0], rows[1]
+    if all(names) or len(rows) < 3:
+        return int(any(names))
+    layout = read_table(rows).layout
+    found = layout.first_row if layout.form == "records" and not layout.titles else 0
+    if not any(names):
+        is_named = all(below) and bold[1] and not all(bold)
+        return 2 if is_named or (found == 1 and layout.is_sure and len(names) > 2) else 0
+    return 2 if found == 2 and any(names[1:]) and not all(names[1:]) and not (names[0] and below[0]) else 1
 
 
 def _without_tags(result: LineText, first: int, end: int) -> None:

@@ -32,11 +32,17 @@ LONGEST_KEPT_NAME = 120
 _NOTE = re.compile(
     r"[*†‡§¹²³⁴-⁹]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
 )
-_GENERIC = frozenset(
-    """feature property attribute parameter specification item field characteristic description metric kpi category
-    criterion question indicator position account merkmal eigenschaft kennzahl bezeichnung""".split()  # noqa: SIM905
+_THINGS = frozenset(
+    """model version variant edition release type grade class size product plan package tier option name brand make
+    year quarter month week day date period season country region state city location site branch store shop zone
+    manufacturer vendor provider supplier device machine vehicle car bike bicycle truck boat engine motor pump printer
+    camera phone laptop tablet computer monitor server battery drill saw school university company bank hotel room team
+    species breed planet element language material method weight distance length duration age
+    modell typ ausführung produkt tarif jahr monat land größe hersteller gerät""".split()  # noqa: SIM905
 )
-"""Names of a first column that say what its own cells are."""
+"""Last words of a name in the corner of a table that tell what the *other names* are; any other name, such as
+``Limit``, tells what the cells below it are."""
+_BEFORE_RELATION = re.compile(r"[(,:/]| (?:of|by|in|per|for|from|up|with)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +320,7 @@ def _groups(names: Row) -> tuple[tuple[int, int], ...]:
 
 def _is_by_attribute(names: Row, rows: Sequence[Row]) -> bool:
     """True for attributes in rows and things in columns: values alike along the rows, unlike down the columns."""
-    if len(names) < 3 or len(rows) < 2 or not names[0] or names[0].split()[-1].lower() in _GENERIC:
+    if len(names) < 3 or len(rows) < 2 or not _is_of_things(names[0]):
         return False
     labels = [row[0] for row in rows]
     if not all(labels) or len(set(labels)) < len(labels) or any(kind_of(label) != "text" for label in labels):
@@ -326,6 +332,11 @@ def _is_by_attribute(names: Row, rows: Sequence[Row]) -> bool:
     kinds = Counter(row[0] for row in signed if row and len(set(row)) == 1)
     # The commonest kind is that of at most half of the rows: no column has a kind of its own.
     return 10 * alike >= 7 * len(rows) and max(kinds.values(), default=len(rows)) * 2 <= max(len(rows), 2)
+
+
+def _is_of_things(corner: str) -> bool:
+    words = _BEFORE_RELATION.split(corner)[0].lower().split()
+    return bool(words) and (words[-1] in _THINGS or words[-1].removesuffix("s") in _THINGS)
 
 
 def _fills_down(names: Row, rows: Sequence[Row]) -> bool:

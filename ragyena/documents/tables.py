@@ -14,15 +14,16 @@ A data row is written with the names of its columns, ``Model: V-20; Weight: 3.9 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from ragyena.documents.cell_kinds import kind_of
 from ragyena.documents.form_layout import Row, is_attribute, pairs_of
 from ragyena.documents.merged_cells import Covered, keep_mark
 from ragyena.documents.table_layout import Layout, find_layout, is_note
 
-__all__ = ["Row", "RowWriter", "Table", "clean", "read_table"]
+__all__ = ["Row", "RowWriter", "Table", "clean", "read_table", "without_notes"]
 
 LINE_CHARS = 500
 """A longer row is written on several lines, where it has several cells."""
@@ -64,18 +65,12 @@ class Table:
         """The names to show as the table's header: the first ``MOST_NAMES``."""
         return tuple(name for name in self.layout.names if name)[:MOST_NAMES]
 
-    def lines(self, rows: Iterable[Sequence[str]] | None = None) -> Iterator[list[str]]:
-        """The lines of each row in turn, none for an empty row or one that repeats the names.
-
-        ``rows`` replaces the table's own rows: those of a long table of which only the beginning was read at first.
-        """
+    def lines(self) -> Iterator[list[str]]:
+        """The lines of each row in turn, none for an empty row or one that repeats the names."""
         writer = RowWriter(self.layout)
-        if rows is None and self.whole is not None:
-            for row, is_whole in zip(self.rows, self.whole, strict=True):
-                yield writer.lines(row, is_whole)
-            return
-        for row in self.rows if rows is None else map(clean, rows):
-            yield writer.lines(row)
+        end = without_notes(self.rows)
+        for place, (row, is_whole) in enumerate(zip(self.rows, self.whole or repeat(None), strict=False)):
+            yield writer.lines(row, is_whole, is_below=place >= end)
 
 
 def read_table(
@@ -104,6 +99,16 @@ def clean(row: Sequence[str]) -> Row:
     return tuple(cells)
 
 
+def without_notes(rows: Sequence[Row]) -> int:
+    """The number of rows up to the last record: the texts alone in their rows after it are notes below the table."""
+    return next((i for i in range(len(rows), 0, -1) if not _is_text_alone(rows[i - 1])), 0)
+
+
+def _is_text_alone(row: Row) -> bool:
+    others = (cell for cell in row[1:] if not isinstance(cell, Covered))
+    return not row or (kind_of(row[0]) == "text" and not any(others))
+
+
 class RowWriter:
     """Writes the rows of one table in their order, and remembers what rows above say about those below."""
 
@@ -114,8 +119,11 @@ class RowWriter:
         self._sections = _Sections()
         self._fill = ""
 
-    def lines(self, row: Row, is_whole: bool | None = None) -> list[str]:
-        """The lines of one row of ``clean`` cells, none for an empty row or one that repeats the names."""
+    def lines(self, row: Row, is_whole: bool | None = None, *, is_below: bool = False) -> list[str]:
+        """The lines of one row of ``clean`` cells, none for an empty row or one that repeats the names.
+
+        ``is_below`` tells that no record follows, so that a text alone is a note and heads nothing.
+        """
         layout = self._layout
         if not row or (row in layout.name_rows and not is_whole):
             return []
@@ -124,9 +132,11 @@ class RowWriter:
         text = self._text_alone(row, is_whole)
         if text is not None:
             self._fill = ""
-            if is_note(text) or len(text) > LONGEST_LABEL:
+            if _TOTAL.fullmatch(text):
+                return [self._sections.prefix(text) + text]
+            if is_below or is_note(text) or len(text) > LONGEST_LABEL:
                 return [text]
-            return [self._sections.prefix(text) + text if _TOTAL.fullmatch(text) else self._sections.begin(text)]
+            return [self._sections.begin(text)]
         prefix = self._sections.prefix(next(cell for cell in row if cell))
         if layout.form == "pairs":
             return _wrapped([_pair(label, value) for label, value in pairs_of(row, layout.labels)], prefix, labels=0)

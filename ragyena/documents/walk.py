@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ragyena.documents.formats import format_of, unsupported
+from ragyena.documents.formats import format_of, may_hold_secrets, unsupported
 from ragyena.documents.ignore import IgnoreRules
 from ragyena.errors import PathNotFoundError
 from ragyena.parsing import replace_surrogates
@@ -22,6 +22,7 @@ _NEVER = ("__pycache__/", "node_modules/", "venv/", "*.egg-info/", "*.min.js", "
 
 NO_SUFFIX = "no suffix"
 BROKEN_LINK = "broken links"
+SECRET = "that may hold passwords"
 NOT_REGULAR = "pipes, sockets and devices"
 
 Rules = tuple[tuple[str, IgnoreRules], ...]
@@ -44,10 +45,10 @@ class Found:
 def find_files(paths: Sequence[Path], exclude: Sequence[str] = (), *, outside: Path | None = None) -> Found:
     """The files under ``paths``.
 
-    A folder is walked: hidden files and what ``exclude`` (patterns as in a .gitignore) or a .gitignore inside matches
-    are left out. A file that is named itself is always in. Links to folders are followed, unless they lead into or
-    above a folder that is walked anyway. Nothing in the folder ``outside`` is taken. A folder that cannot be opened,
-    and a pattern that is none, are named, and the walk goes on.
+    A folder is walked: hidden files, those that may hold passwords (``prod.env``) and what ``exclude`` (patterns as in
+    a .gitignore) or a .gitignore inside matches are left out. A file that is named itself is always in. Links to
+    folders are followed, unless they lead into or above a folder that is walked anyway. Nothing in the folder
+    ``outside`` is taken. A folder that cannot be opened, and a pattern that is none, are named, and the walk goes on.
 
     Raises PathNotFoundError for a path that does not exist, UnreadableDocumentError for a named file of a format
     that cannot be read.
@@ -144,7 +145,9 @@ class _Walk:
                 if not again and not _is_excluded(entry.path, rules, is_folder=True):
                     yield entry
             elif not _is_excluded(entry.path, rules, is_folder=False):
-                if mode is not None and stat.S_ISREG(mode) and format_of(Path(entry.name)) is not None:
+                name = Path(entry.name)
+                readable = format_of(name) is not None and not may_hold_secrets(name)
+                if mode is not None and stat.S_ISREG(mode) and readable:
                     self.add(entry.path)
                 else:
                     self.left_out[entry.path] = _kind(entry.name, mode)
@@ -171,7 +174,8 @@ def _kind(name: str, mode: int | None) -> str:
         return BROKEN_LINK
     if not stat.S_ISREG(mode):
         return NOT_REGULAR
-    return replace_surrogates(os.path.splitext(name)[1].lower()) or NO_SUFFIX  # noqa: PTH122
+    suffix = replace_surrogates(os.path.splitext(name)[1].lower())  # noqa: PTH122
+    return f"{suffix} {SECRET}" if may_hold_secrets(Path(name)) else suffix or NO_SUFFIX
 
 
 def _is_excluded(path: str, rules: Rules, *, is_folder: bool) -> bool:

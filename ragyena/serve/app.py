@@ -43,6 +43,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": "An error."} for status in ("4XX", "5XX")
 }
 
+OF_UPLOAD = {"missing": "no file was sent", "value_error": "it has no file name"}
+"""Kinds of what is wrong with the files of an upload; the framework's own words name its classes."""
+
 
 def make_app(library: Library) -> FastAPI:
     """The application that serves the open indexes of ``library``; it closes what it makes, not them."""
@@ -119,12 +122,15 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if all(item["loc"][0] == "path" for item in error.errors()):
         return _reply(request, NotFoundError("there is nothing of this id", hint="the lists of the API have the ids"))
-    problems, param = [], None
+    problems, param, hint = [], None, "GET /openapi.json describes every request"
     for item in error.errors()[:5]:
         place = [str(part) for part in item["loc"] if part not in ("body", "query", "path")]
         param = param or ".".join(place) or None
-        problems.append(f"{'.'.join(place) or 'the body'}: {item['msg']}")
-    problem = InvalidRequestError("; ".join(problems), hint="GET /openapi.json describes every request")
+        reason = OF_UPLOAD.get(item["type"]) if item["loc"][:2] == ("body", "files") else None
+        if reason is not None:
+            hint = "send every file as a part named files, with its file name: curl -F files=@notes.txt"
+        problems.append(f"{'.'.join(place) or 'the body'}: {reason or item['msg']}")
+    problem = InvalidRequestError("; ".join(problems), hint=hint)
     if is_openai(request.url.path):
         problem.status = 400
     return _reply(request, problem, param=param)

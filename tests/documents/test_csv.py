@@ -104,11 +104,55 @@ def test_no_names_and_one_column(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_of_too_many_cells_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
-    (document,), (skipped,) = loaded(tmp_path, "a,b,c\n1,2\n3,4,5,6\n7,8,9,,\n")
-    assert document.text.split("\n") == ["a | b | c", "a: 1; b: 2", "", "a: 7; b: 8; c: 9"]
+def test_a_row_of_too_many_cells_is_named_and_kept_as_it_is_written(tmp_path: Path) -> None:
+    (document,), (skipped,) = loaded(tmp_path, "a,b,c\n1,2\n3,4,red, green\n7,8,9,,\n")
+    assert document.text.split("\n") == ["a | b | c", "a: 1; b: 2", "3,4,red, green", "a: 7; b: 8; c: 9"]
     assert skipped.source.endswith("a.csv#3")
     assert "line 3: 4 fields, but the row of names has 3" in skipped.message and skipped.hint
+
+
+def test_a_text_with_too_many_cells_is_named_and_kept_as_it_is_written(tmp_path: Path) -> None:
+    documents, (skipped,) = loaded(tmp_path, f'text,author\n{LONG * 5}and, so, on,Ann\n"{LONG * 5}",Bob\n')
+    assert [document.text.endswith("and, so, on,Ann") for document in documents] == [True, False]
+    assert [document.metadata for document in documents] == [{}, {"author": "Bob"}]
+    assert skipped.source.endswith("a.csv#1") and "line 2: 9 fields" in skipped.message
+
+
+SCHEDULE = "Month,Payment,Balance\n1,212.47,9829.20\n2,212.47,9657.68\n"
+
+
+@pytest.mark.parametrize("gaps", ["%s\n%s\n", "\n%s\n%s\n", "\n%s\n\n%s\n", "%s\n%s\n\nFee,For,Until\n5,paper,May\n"])
+def test_notes_below_a_table_stand_alone(tmp_path: Path, gaps: str) -> None:
+    notes = ("Early repayment is possible without a fee.", "The last payment may differ.")
+    lines = table(tmp_path, SCHEDULE + gaps % notes).text.split("\n")
+    assert set(notes) < set(lines)
+    assert not [line for line in lines if ">" in line]
+
+
+@pytest.mark.parametrize("gap", ["", "\n"])
+def test_texts_above_rows_still_head_them(tmp_path: Path, gap: str) -> None:
+    text = table(tmp_path, f"{SCHEDULE}Second year\n{gap}13,212.47,8000\n14,212.47,7800\n{'Third year'}\n").text
+    assert "Second year > Month: 13; Payment: 212.47; Balance: 8000" in text
+    assert text.endswith("\nThird year")
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        ["Preise inkl. MwSt; Lieferung frei ab 50 EUR"],
+        ["Preise inkl. MwSt; Lieferung frei ab 50 EUR; ohne Gewähr; Stand 2024"],
+        ["Preise in Euro", "Lieferung frei ab 50 EUR; alles ohne Gewähr", "Stand 2024"],
+    ],
+)
+def test_a_note_below_a_table_may_hold_the_delimiter(tmp_path: Path, notes: list[str]) -> None:
+    rows = "Artikel;Preis;Menge\nStift;1,20;4\nHeft;2,50;3\n"
+    assert table(tmp_path, rows + "\n".join(notes)).text.split("\n")[3:] == notes
+
+
+def test_a_row_with_spaces_is_no_note(tmp_path: Path) -> None:
+    partly = "Anna; left in the spring of 2019"
+    assert "Name: Anna; Since: left" in table(tmp_path, f"Name; Since; Role\nBob; 2001; cook\n{partly}").text
+    assert "Name: Anna; Since: left" in table(tmp_path, f"Name;Since;Role\n{partly}\nBob;2001;cook\n").text
 
 
 def test_a_column_without_a_name_is_kept_where_most_rows_have_it(tmp_path: Path) -> None:
@@ -162,8 +206,9 @@ def test_byte_order_mark_and_declared_delimiter_and_a_bad_byte(tmp_path: Path) -
 def test_texts_are_documents_with_their_fields(tmp_path: Path) -> None:
     content = f"Report\n\nid;Title;Text;id\n1;A;{LONG};x\n\n2;;{LONG};y\n3;C;;z\n4;D;{LONG};x;y\n"
     documents, skipped = loaded(tmp_path, content)
-    assert [document.source.rpartition("#")[2] for document in documents] == ["1", "3"]
-    assert [document.title for document in documents] == ["A", "Report"]
+    assert [document.source.rpartition("#")[2] for document in documents] == ["1", "3", "5"]
+    assert [document.title for document in documents] == ["A", "Report", "Report"]
+    assert documents[2].text == f"4;D;{LONG};x;y"
     assert documents[0].metadata == {"id": "1", "id (4)": "x"}
     assert ["line 7 has no text" in skipped[0].message, "line 8: 5 fields" in skipped[1].message] == [True, True]
 

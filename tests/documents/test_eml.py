@@ -53,6 +53,15 @@ def test_headers_are_text_and_metadata(tmp_path: Path) -> None:
     }
 
 
+def test_an_attachment_that_may_hold_passwords_is_not_read(tmp_path: Path) -> None:
+    mail = invoice()
+    mail.add_attachment(b"TOKEN=hush", maintype="application", subtype="octet-stream", filename="prod.env")
+    document, skipped = load(save(tmp_path, mail), CONFIG)
+    assert isinstance(document, Document) and isinstance(skipped, Skipped)
+    assert "hush" not in document.text
+    assert "a.eml#prod.env may hold passwords" in skipped.message and skipped.hint
+
+
 def test_attachments_are_documents_and_others_are_named(tmp_path: Path) -> None:
     mail = invoice()
     mail.add_attachment(

@@ -73,6 +73,73 @@ def test_a_table_is_rewritten_row_for_row_on_its_lines(tmp_path: Path) -> None:
     assert (block.kind, block.header) == ("table", ("Model", "Weight"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (
+            [
+                "| | Free | | Pro | |",
+                "| | min | max | min | max |",
+                "| Projects | 1 | 3 | 5 | 50 |",
+                "| Users | 2 | 4 | 8 | 90 |",
+            ],
+            [
+                "Projects; Free min: 1; Free max: 3; Pro min: 5; Pro max: 50",
+                "Users; Free min: 2; Free max: 4; Pro min: 8; Pro max: 90",
+            ],
+        ),
+        (
+            [
+                "| Party | 2018 | | 2023 | |",
+                "| | Seats | Share | Seats | Share |",
+                "| Centre | 5 | 26.0 | 6 | 27.4 |",
+                "| Greens | 2 | 12.1 | 4 | 17.9 |",
+            ],
+            [
+                "Party: Centre; 2018 Seats: 5; 2018 Share: 26.0; 2023 Seats: 6; 2023 Share: 27.4",
+                "Party: Greens; 2018 Seats: 2; 2018 Share: 12.1; 2023 Seats: 4; 2023 Share: 17.9",
+            ],
+        ),
+        (
+            ["| | | |", "| Item | Price | Stock |", "| Pen | 1.20 | 4 |", "| Book | 2.50 | 3 |"],
+            ["Item: Pen; Price: 1.20; Stock: 4", "Item: Book; Price: 2.50; Stock: 3"],
+        ),
+        (
+            ["| | |", "| **Person** | **Room** |", "| Ann | green |", "| Bob | blue |"],
+            ["Person: Ann; Room: green", "Person: Bob; Room: blue"],
+        ),
+    ],
+    ids=["two rows of names", "two rows under a label", "names under an empty row", "bold names under an empty row"],
+)
+def test_names_that_do_not_fit_one_row(tmp_path: Path, rows: list[str], lines: list[str]) -> None:
+    head, *body = rows
+    document = read(tmp_path, "\n".join(["", head, "|---" * (head.count("|") - 1) + "|", *body, ""]))
+    assert [line for line in document.text.split("\n") if line] == lines
+    assert document.text.split("\n")[4] == lines[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        (["| | |", "| **Phone** | 0123 |", "| **Rooms** | 12 |"], ["Phone: 0123", "Rooms: 12"]),
+        (["| | | |", "| Pen | red | small |", "| Book | blue | large |"], ["Pen | red | small", "Book | blue | large"]),
+        (
+            ["| Item | | Price |", "| Pen | red | 1.20 |", "| Book | blue | 2.50 |"],
+            ["Item: Pen; red; Price: 1.20", "Item: Book; blue; Price: 2.50"],
+        ),
+        (
+            ["| | Mon | Tue |", "| 9:00 | Maths | Art |", "| 10:00 | | Sport |"],
+            ["9:00; Mon: Maths; Tue: Art", "10:00; Tue: Sport"],
+        ),
+    ],
+    ids=["labels", "no names", "a column without a name", "an empty corner"],
+)
+def test_empty_cells_in_the_row_of_names(tmp_path: Path, rows: list[str], lines: list[str]) -> None:
+    head, *body = rows
+    document = read(tmp_path, "\n".join(["", head, "|---" * (head.count("|") - 1) + "|", *body, ""]))
+    assert [line for line in document.text.split("\n") if line] == lines
+
+
 def test_code_lists_and_footnotes(tmp_path: Path) -> None:
     document = read(
         tmp_path,

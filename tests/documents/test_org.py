@@ -46,6 +46,7 @@ def test_structure(tmp_path: Path) -> None:
     assert document.title == "Lamp notes"
     assert document.metadata == {"author": "R. Vance", "tags": "light, sea"}
     assert [(h.level, h.text) for h in document.headings] == [(1, "Buy lamp"), (2, "Table")]
+    assert document.text.split("\n")[:5] == ["Lamp notes", "Author: R. Vance", "Tags: light, sea", "", ""]
     assert document.text.split("\n")[10] == "Model: V-20; Weight: 3.9"
     assert "See the site." in document.text
     assert "secret" not in document.text
@@ -54,6 +55,22 @@ def test_structure(tmp_path: Path) -> None:
         ("list", "- one\n  more\n- two"),
         ("code", "  * no headline"),
     ]
+
+
+def test_keywords_are_readable_and_settings_are_left_out(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        "#+title: Lamp\n#+Title: notes\n#+SUBTITLE: For the keepers\n#+DATE: <2024-03-01 Fri>\n"
+        "#+EMAIL: ann@example.org\n#+OPTIONS: toc:nil\n#+LATEX_HEADER: \\usepackage{x}\n#+STARTUP: showall\n"
+        "#+DESCRIPTION:\n#+CAPTION: The [[file:l.png][lens]] at night\n#+KIND: draft\n"
+        "#+begin_src org\n#+TITLE: in code\n#+end_src\n",
+    )
+    assert document.title == "Lamp notes"
+    assert document.metadata == {"created": "2024-03-01 Fri"}
+    assert [line for line in document.text.split("\n") if line] == [
+        "Lamp", "notes", "For the keepers", "Date: 2024-03-01 Fri", "Email: ann@example.org", "The lens at night",
+        "#+KIND: draft", "#+begin_src org", "#+TITLE: in code", "#+end_src",
+    ]  # fmt: skip
 
 
 def test_the_title_is_that_of_the_one_top_headline(tmp_path: Path) -> None:

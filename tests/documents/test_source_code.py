@@ -23,6 +23,14 @@ from ragyena.types import Document
         ("a.ts", "export default class Lamp {\n}\n", [(1, "export default class Lamp")]),
         ("a.toml", "[tool.lamp]\nseconds = 10\n", [(1, "tool.lamp")]),
         ("a.yaml", "lamp:\n  class: bright\n", []),
+        ("lamp.service", "[Unit]\nDescription=Lamp\n[Service]\nExecStart=/bin/lamp\n", [(1, "Unit"), (1, "Service")]),
+        ("lamp.timer", "[Timer]\nOnCalendar=daily\n", [(1, "Timer")]),
+        ("crontab", "# every night\n5 0 * * * /bin/lamp\n", []),
+        ("keeper.crontab", "5 0 * * * /bin/lamp\n", []),
+        (".env", "LAMP_SECONDS=10\n", []),
+        (".env.local", "LAMP_SECONDS=10\n", []),
+        (".gitconfig", "[user]\n\tname = Ann\n", [(1, "user")]),
+        (".bashrc", "function lamp {\n  echo on\n}\n", [(1, "function lamp")]),
     ],
 )
 def test_headings_of_definitions(tmp_path: Path, name: str, text: str, headings: list[tuple[int, str]]) -> None:

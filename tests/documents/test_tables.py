@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ragyena.documents.merged_cells import Covered
-from ragyena.documents.tables import read_table
+from ragyena.documents.tables import RowWriter, read_table
 
 CASES = {
     "names above values": (
@@ -178,6 +178,28 @@ CASES = {
             "Price; Model V-10: 10 €; Model V-20: 12 €",
         ],
     ),
+    "a corner that names the labels": (
+        """Limit | Free | Pro
+        Projects | 3 | 50
+        Storage | 1 GB | 100 GB
+        Support | forum | e-mail
+        API calls per day | 1,000 | 100,000""",
+        [
+            "Limit: Projects; Free: 3; Pro: 50",
+            "Limit: Storage; Free: 1 GB; Pro: 100 GB",
+            "Limit: Support; Free: forum; Pro: e-mail",
+            "Limit: API calls per day; Free: 1,000; Pro: 100,000",
+        ],
+    ),
+    "a corner that names measures": (
+        """Weight up to | 1 kg | 2 kg
+        Domestic | 5.00 | 7.00
+        Abroad | 9.00 | 12.00""",
+        [
+            "Domestic; Weight up to 1 kg: 5.00; Weight up to 2 kg: 7.00",
+            "Abroad; Weight up to 1 kg: 9.00; Weight up to 2 kg: 12.00",
+        ],
+    ),
     "transposed empty corner": (
         """ | V-10 | V-20
         Weight | 3.1 kg | 3.9 kg
@@ -199,6 +221,23 @@ CASES = {
             "Vegetables",
             "Vegetables > Item: Leek; Qty: 1; Price: 0.90",
             "Item: Total; Price: 4.30",
+        ],
+    ),
+    "sections, then notes": (
+        """Item | Qty | Price
+        Fruit |  |
+        Apple | 3 | 1.20
+        Pear | 4 | 2.20
+        Plum | 9 | 1.80
+        Prices include VAT |  |
+        Delivery on Fridays | < | <""",
+        [
+            "Fruit",
+            "Fruit > Item: Apple; Qty: 3; Price: 1.20",
+            "Fruit > Item: Pear; Qty: 4; Price: 2.20",
+            "Fruit > Item: Plum; Qty: 9; Price: 1.80",
+            "Prices include VAT",
+            "Delivery on Fridays",
         ],
     ),
     "sections merged": (
@@ -512,8 +551,8 @@ CASES = {
         Single adult | 2.40 | 3.60 | 4.90
         Monthly pass | 39.00 | 39.00 | 39.00""",
         [
-            "Single adult; Ticket 1 zone: 2.40; Ticket 2 zones: 3.60; Ticket 3 zones: 4.90",
-            "Monthly pass; Ticket 1 zone: 39.00; Ticket 2 zones: 39.00; Ticket 3 zones: 39.00",
+            "Ticket: Single adult; 1 zone: 2.40; 2 zones: 3.60; 3 zones: 4.90",
+            "Ticket: Monthly pass; 1 zone: 39.00; 2 zones: 39.00; 3 zones: 39.00",
         ],
     ),
     "equal neighbours": (
@@ -612,13 +651,9 @@ def test_a_running_number_is_not_the_label_alone() -> None:
 
 
 def test_later_rows_are_written_by_the_layout_of_the_first() -> None:
-    table = read_table([["Name", "Age"], ["Ann", "3"]])
-    assert list(table.lines([["Bob", "4"], [], ["Name", "Age"], ["Cid"]])) == [
-        ["Name: Bob; Age: 4"],
-        [],
-        [],
-        ["Name: Cid"],
-    ]
+    writer = RowWriter(read_table([["Name", "Age"], ["Ann", "3"]]).layout)
+    written = [writer.lines(row) for row in (("Bob", "4"), (), ("Name", "Age"), ("Cid",))]
+    assert written == [["Name: Bob; Age: 4"], [], [], ["Name: Cid"]]
 
 
 def test_names_of_any_length_and_number_stay_bounded() -> None:

@@ -63,6 +63,15 @@ def test_a_file_named_itself_is_in_whatever_is_excluded(tmp_path: Path) -> None:
     assert list(find_files(named, ["*.log"]).files) == named
 
 
+def test_files_that_may_hold_passwords_are_read_where_they_are_named(tmp_path: Path) -> None:
+    tree(tmp_path, ".env", ".env.local", "prod.env", "sub/Dev.ENV", "backup.service", "crontab", ".bashrc", "a.txt")
+    found = find_files([tmp_path, tmp_path / "sub"])
+    assert [path.name for path in found.files] == ["a.txt", "backup.service", "crontab"]
+    assert listed_left_out(found.left_out) == "2 .env that may hold passwords"
+    named = [tmp_path / name for name in (".bashrc", ".env", ".env.local", "prod.env")]
+    assert list(find_files([*named, tmp_path / "sub"]).files) == named
+
+
 def test_links_in_a_loop_end(tmp_path: Path) -> None:
     tree(tmp_path, "a/b/x.txt")
     (tmp_path / "a/b/up").symlink_to(tmp_path, target_is_directory=True)

@@ -238,6 +238,13 @@ def test_several_tables_in_a_sheet(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("gap", [[], [[]]], ids=["under the rows", "after an empty row"])
+def test_notes_below_a_table_stand_alone(tmp_path: Path, gap: list[list[object]]) -> None:
+    rows: list[list[object]] = [["Month", "Payment", "Rest"], [1, 212.47, 9829.2], [2, 212.47, 9657.68]]
+    notes: list[list[object]] = [["Early repayment is possible."], ["The last payment may differ."]]
+    assert lines(tmp_path, sheet(rows + gap + notes))[-2:] == [note for (note,) in notes]
+
+
 @pytest.mark.parametrize("row", [0, 1, 3])
 def test_a_note_beside_a_table_is_no_part_of_its_rows(tmp_path: Path, row: int) -> None:
     rows: list[list[object]] = [["Item", "Quoted", "Paid"], ["Barn", 2400, 800], ["Band", 950, 0], ["Cars", 480, 100]]

@@ -98,6 +98,23 @@ def test_what_is_left_out_is_told_with_the_reason(changing: Server) -> None:
     assert any(name.startswith("rows.jsonl") for name in left)
 
 
+@pytest.mark.parametrize(
+    ("disposition", "message"),
+    [
+        ('name="files"', "files.0: it has no file name"),
+        ('name="other"; filename="a.txt"', "files: no file was sent"),
+    ],
+)
+def test_an_upload_without_a_file_or_its_name_is_refused(changing: Server, disposition: str, message: str) -> None:
+    body = f"--x\r\nContent-Disposition: form-data; {disposition}\r\n\r\nThe mill.\r\n--x--\r\n".encode()
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    with changing.client() as client:
+        response = client.post("/v1/documents", content=body, headers=kind)
+    error = response.json()["error"]
+    assert response.status_code == 422 and error["message"] == message
+    assert error["param"] == message.partition(":")[0] and "file name" in error["hint"]
+
+
 def test_the_same_upload_twice_changes_nothing_and_another_of_its_name_stands_beside(changing: Server) -> None:
     first = changing.add({"same.txt": b"The ferry leaves at noon."})
     again = changing.add({"same.txt": b"The ferry leaves at noon."})

@@ -1,6 +1,7 @@
 """Formats of files that can be indexed: each is a module of this folder, found by being there.
 
-A format has ``SUFFIXES`` (lower case, with the dot; an entry without one is the whole name of a file, ``makefile``),
+A format has ``SUFFIXES`` (lower case, with the dot; an entry without one is the whole name of a file, ``makefile``; a
+hidden file without a suffix, ``.bashrc``, is of the type that its whole name is),
 ``WAY_OUT`` (suffix -> hint, for files of the format that cannot be read and for related types that are not supported)
 and ``load(path, config)``, which yields the documents of a file. It imports its parser inside its functions: the
 modules are all imported to learn their suffixes, the parsers only for a file that needs them.
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ragyena.config import IndexConfig
     from ragyena.types import Document, Skipped
 
-__all__ = ["Format", "all_formats", "format_of", "listed", "unsupported", "way_out"]
+__all__ = ["Format", "all_formats", "format_of", "listed", "may_hold_secrets", "unsupported", "way_out"]
 
 
 class Format(Protocol):
@@ -67,11 +68,15 @@ def _by_suffix() -> Mapping[str, str]:
 
 
 def format_of(path: Path) -> Format | None:
-    """The format of a file by its suffix, or by its name where it has none (README, Makefile)."""
-    if not path.suffix and path.name.startswith("."):
-        return None  # a hidden file, whose name is no suffix
-    name = _by_suffix().get((path.suffix or path.name).lower())
+    """The format of a file by its suffix, or by its name where it has none (README, Makefile, .bashrc)."""
+    is_env = path.name.lower().startswith(".env.")  # .env.local
+    name = _by_suffix().get(".env" if is_env else (path.suffix or path.name).lower())
     return None if name is None else all_formats()[name]
+
+
+def may_hold_secrets(path: Path) -> bool:
+    """True for a type of file in which people keep passwords. Such a file is read only where it is named itself."""
+    return path.suffix.lower() == ".env" or path.name.lower().startswith(".env")
 
 
 def way_out(path: Path) -> str | None:

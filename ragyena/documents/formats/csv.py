@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from ragyena.config import IndexConfig
@@ -16,7 +16,7 @@ from ragyena.documents.decoding import open_text
 from ragyena.documents.delimited import BadRecord, Record, find_delimiter, read_records
 from ragyena.documents.pieces import PIECE_CHARS
 from ragyena.documents.rows import row_document
-from ragyena.documents.tables import Row, RowWriter, Table, clean, read_table
+from ragyena.documents.tables import Row, RowWriter, Table, clean, read_table, without_notes
 from ragyena.types import Block, Document, Skipped
 
 SUFFIXES = (".csv", ".tsv")
@@ -28,10 +28,13 @@ LONG_ROW = 400
 SHORT_TEXT = 30
 """Mean chars of a text field below which it must be half of its row."""
 LONGEST_NAME = 80
+SENTENCE_WORDS = 5
+"""Words from which a line with a space after each delimiter is a note below the table, not a record."""
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
-    """Yield rows as ``path#row``, counted from 1 after the names, or tables. A row of too many cells is skipped."""
+    """Yield rows as ``path#row``, counted from 1 after the names, or tables. A row of more cells than names is kept as
+    it is written, and named."""
     with open_text(path, newline="", errors="surrogateescape") as file:
         sample = file.read(SAMPLE_CHARS)
         file.seek(0)
@@ -44,9 +47,9 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
         begin = begin[count:]
         names_at = _row_of_names(begin, config) if config.csv_rows != "table" else None
         if names_at is not None:
-            yield from _documents(path, config, comments, begin, records, names_at)
+            yield from _documents(path, config, comments, begin, records, names_at, delimiter)
         else:
-            yield from _tables(path, comments, begin, records)
+            yield from _tables(path, comments, begin, records, delimiter)
 
 
 def _comments(begin: Sequence[Record | BadRecord]) -> int:
@@ -105,43 +108,62 @@ def _documents(
     begin: Sequence[Record | BadRecord],
     records: Iterator[Record | BadRecord],
     names_at: int,
+    delimiter: str,
 ) -> Iterator[Document | Skipped]:
     head = begin[names_at] if names_at >= 0 else None
     names = _distinct(head.cells) if isinstance(head, Record) else []
     above = [clean(record.cells) for record in begin[: max(names_at, 0)] if isinstance(record, Record)]
     title = next((row[0] for row in above if len(row) == 1), "") or _title(comments)
     for row, record in enumerate(chain(begin[names_at + 1 :], records), 1):
-        yield from _row(path, config, row, record, names, title)
+        yield from _row(path, config, row, record, names, title, delimiter)
 
 
 def _row(
-    path: Path, config: IndexConfig, row: int, record: Record | BadRecord, names: Sequence[str], title: str
+    path: Path,
+    config: IndexConfig,
+    row: int,
+    record: Record | BadRecord,
+    names: Sequence[str],
+    title: str,
+    delimiter: str,
 ) -> Iterator[Document | Skipped]:
-    skipped = _bad(path, row, record, len(names))
+    place = f"{path}, line {record.line}"
+    skipped = _bad(path, row, record)
+    surplus = None if skipped is not None else _surplus(path, row, record, len(names))
     if skipped is not None:
         yield skipped
     elif isinstance(record, Record) and any(record.cells):
-        width = len(record.cells)
-        fields = [*names, *(f"column {i}" for i in range(len(names) + 1, width + 1))][:width]
-        place = f"{path}, line {record.line}"
-        yield row_document(path, row, dict(zip(fields, record.cells, strict=True)), config, place=place, title=title)
+        fields = dict(zip(_all_names(names, len(record.cells)), record.cells, strict=False))
+        if surplus is not None:
+            yield surplus
+            fields = {(*config.text_fields, "text")[0]: delimiter.join(record.cells)}
+        yield row_document(path, row, fields, config, place=place, title=title)
 
 
-def _bad(path: Path, row: int, record: Record | BadRecord, width: int) -> Skipped | None:
-    """The record as skipped, where it cannot be read or has more cells than there are names (0 for any number)."""
+def _all_names(names: Sequence[str], width: int) -> Iterator[str]:
+    return chain(names, (f"column {i}" for i in range(len(names) + 1, width + 1)))
+
+
+def _bad(path: Path, row: int, record: Record | BadRecord) -> Skipped | None:
+    """The record as skipped, where it cannot be read."""
     place = f"{path}, line {record.line}"
     if isinstance(record, BadRecord):
         return Skipped(f"{path}#{row}", f"{place}: {record.reason}", "correct the quotes of that row")
-    count = len(record.cells)
-    if width and any(record.cells[width:]):
-        return Skipped(
-            f"{path}#{row}",
-            f"{place}: {count} fields, but the row of names has {width}",
-            "put fields that hold the delimiter in quotes, or correct the row",
-        )
     if any("\udc80" <= char <= "\udcff" for cell in record.cells for char in cell if char > "\ud7ff"):
         return Skipped(f"{path}#{row}", f"{place} is not valid UTF-8", "convert that row to UTF-8")
     return None
+
+
+def _surplus(path: Path, row: int, record: Record | BadRecord, width: int) -> Skipped | None:
+    """A record with more cells than there are names (0 for any number): nobody can tell which cell has which name."""
+    if not width or isinstance(record, BadRecord) or not any(record.cells[width:]):
+        return None
+    return Skipped(
+        f"{path}#{row}",
+        f"the names in {path}, line {record.line}: {len(record.cells)} fields, but the row of names has {width}"
+        " (its text is kept)",
+        "put fields that hold the delimiter in quotes, or correct the row",
+    )
 
 
 def _distinct(cells: Sequence[str]) -> list[str]:
@@ -161,6 +183,7 @@ def _tables(
     comments: Sequence[tuple[int, str]],
     begin: Sequence[Record | BadRecord],
     records: Iterator[Record | BadRecord],
+    delimiter: str,
 ) -> Iterator[Document | Skipped]:
     """Tables parted by empty lines; one without names of its own goes on with those of the table above it."""
     ahead = deque(begin)
@@ -171,6 +194,8 @@ def _tables(
     table = read_table([])
     writer = RowWriter(table.layout)
     width = place = 0
+    is_spaced = False  # a space after the delimiter tells no sentence from a record
+    notes_to = 0  # the line of the last text that is known to be a note below the table
     while (record := ahead.popleft() if ahead else next(records, None)) is not None:
         cells = clean(record.cells) if isinstance(record, Record) else ("",)
         if not cells:
@@ -182,19 +207,30 @@ def _tables(
             rows = [cells, *_rows_to_gap(ahead)]
             below = read_table(rows)
             if not table.names or (below.names and (below.layout.is_sure or max(map(len, rows)) > len(table.names))):
-                table, writer, place = below, RowWriter(below.layout), 0
+                table, writer, place, is_spaced = below, RowWriter(below.layout), 0, False
                 width = _width(table, rows)
                 title = title or next(iter(table.titles), "") or (cells[0] if len(rows) == len(cells) == 1 else "")
-        skipped = _bad(path, record.line, record, width)
+        if record.line > notes_to and table.names and without_notes([cells]) == 0:
+            ahead.extend(islice(records, max(0, SAMPLE_RECORDS - len(ahead))))
+            notes_to = max(_last_note(record.line, ahead), notes_to)
+        skipped = _bad(path, record.line, record)
+        surplus = None if skipped is not None else _surplus(path, record.line, record, width)
         if skipped is not None:
             yield skipped
+        elif table.names and not is_spaced and _begins_notes(record, ahead, len(table.names)):
+            text.add(record.line, [_as_written(record, delimiter)], None)
+        elif surplus is not None:
+            yield surplus
+            text.add(record.line, [_as_written(record, delimiter)], table.header)
         elif place < table.layout.title_count:
             text.add(record.line, [table.titles[place]], None)
         elif place < table.layout.first_row:
             text.add(record.line, [" | ".join(filter(None, cells))], table.header)
+            is_spaced = is_spaced or _has_spaces(record)
         else:
             is_prose = table.layout.form == "cells" and len(cells) == 1
-            text.add(record.line, writer.lines(cells), None if is_prose else table.header)
+            lines = writer.lines(cells, is_below=record.line <= notes_to)
+            text.add(record.line, lines, None if is_prose else table.header)
         place += 1
         if text.chars > PIECE_CHARS:
             is_split = True
@@ -211,6 +247,51 @@ def _rows_to_gap(ahead: Iterable[Record | BadRecord]) -> Iterator[Row]:
             if not cells:
                 return
             yield cells
+
+
+def _last_note(line: int, ahead: Iterable[Record | BadRecord]) -> int:
+    """The line of the last text alone in its row, from that of ``line`` on, where none of them heads records; else 0.
+
+    Records head a table of their own where they follow an empty line and begin with names.
+    """
+    is_after_gap = False
+    waiting = list(ahead)
+    for i, record in enumerate(waiting):
+        cells = clean(record.cells) if isinstance(record, Record) else ()
+        if not cells:
+            is_after_gap = is_after_gap or isinstance(record, Record)
+        elif without_notes([cells]) == 0:
+            line = record.line
+        else:
+            return line if is_after_gap and read_table([*_rows_to_gap(waiting[i:])]).names else 0
+    return line
+
+
+def _begins_notes(record: Record | BadRecord, ahead: Iterable[Record | BadRecord], width: int) -> bool:
+    """True for a sentence below the table that holds the delimiter, with nothing but notes up to the next gap."""
+    if not _is_sentence(record, width):
+        return False
+    rows = takewhile(lambda other: isinstance(other, BadRecord) or any(other.cells), ahead)
+    return all(_is_sentence(row, width) or _is_note(row) for row in rows)
+
+
+def _is_sentence(record: Record | BadRecord, width: int) -> bool:
+    """True for several words, with a space after each delimiter, in another number of cells than the names."""
+    words = " ".join(record.cells).split() if isinstance(record, Record) and _has_spaces(record) else []
+    return len(words) >= SENTENCE_WORDS and isinstance(record, Record) and len(record.cells) != width
+
+
+def _has_spaces(record: Record | BadRecord) -> bool:
+    cells = record.cells[1:] if isinstance(record, Record) else []
+    return bool(cells) and all(cell.startswith(" ") and cell.strip() for cell in cells)
+
+
+def _is_note(record: Record | BadRecord) -> bool:
+    return isinstance(record, Record) and without_notes([clean(record.cells)]) == 0
+
+
+def _as_written(record: Record | BadRecord, delimiter: str) -> str:
+    return " ".join(delimiter.join(record.cells).split()) if isinstance(record, Record) else ""
 
 
 def _width(table: Table, rows: Sequence[Row]) -> int:

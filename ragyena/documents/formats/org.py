@@ -1,4 +1,5 @@
-"""Org mode: the text stays as written, so that lines are the file's; its structure is marked, comments are left out.
+"""Org mode: the text stays as written, so that lines are the file's; its structure is marked, comments and settings are
+left out. Keywords about the document are its metadata and stay in its text: ``#+AUTHOR: Ann`` as ``Author: Ann``.
 
 Read line by line here: the libraries for Org give no line numbers for tables and blocks.
 """
@@ -32,6 +33,16 @@ _ITEM = re.compile(r"\s*(?:[-+]|\d{1,9}[.)])(?:\s|\Z)|\s+\*\s")
 _FOOTNOTE = re.compile(r"\[fn:[^\]\s]{1,80}\]\s")
 _FIELDS = {"author": "author", "date": "created", "language": "language", "keywords": "keywords"}
 _FIELDS |= {"description": "description", "filetags": "tags"}
+_LABELS = {"filetags": "Tags", **{name: name.capitalize() for name in (*_FIELDS, "email") if name != "filetags"}}
+_BARE = frozenset({"title", "subtitle", "caption"})
+"""Keywords whose value can be read without them."""
+_SETTING = re.compile(
+    r"(?:options|startup|property|todo|(?:seq|typ)_todo|archive|category|columns|constants|link|priorities|setupfile|macro"
+    r"|bind|name|tblname|tblfm|plot|results|headers?|call|toc|lot|bibliography|cite_export|(?:select|exclude)_tags"
+    r"|(?:attr|export|html|latex|odt|beamer|texinfo|ascii|man|md|reveal|hugo|roam|org|infojs)_?\w*)"
+)
+"""Keywords for the editor and for export: they say nothing about the matter."""
+_STAMP = re.compile(r"[<\[](\d[^<>\[\]]{3,40})[>\]]")
 _CODE = frozenset({"src", "example", "export", "verbatim"})
 
 
@@ -53,14 +64,14 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
         if heading is not None:
             result.heading(i, len(heading[1]), _title(heading[2], states))
         elif keyword is not None:
-            name, value = keyword[1].lower(), keyword[2].strip()[:2000]
+            name, value = keyword[1].lower(), _value(keyword[1].lower(), keyword[2].strip()[:2000])
             if name == "title" and value:
                 title = f"{title} {value}".strip()
             elif name in {"todo", "seq_todo", "typ_todo"}:
                 states.update(re.sub(r"\([^()]{0,20}\)", "", value).replace("|", " ").split())
             elif name in _FIELDS and value:
-                value = ", ".join(filter(None, value.split(":"))) if name == "filetags" else value
                 fields.setdefault(_FIELDS[name], value)
+            lines[i] = _readable(line, name, value)
         elif line.startswith("# ") or line == "#":
             lines[i] = ""
         elif line.lstrip().startswith("|"):
@@ -80,6 +91,21 @@ def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     if not title and len(top) == 1:
         title = top[0][2]
     yield result.document(path, title, fields)
+
+
+def _value(name: str, text: str) -> str:
+    if name == "filetags":
+        return ", ".join(filter(None, text.split(":")))
+    return _STAMP.sub(r"\1", text) if name == "date" else _plain(text)
+
+
+def _readable(line: str, name: str, value: str) -> str:
+    """The line of a keyword as people read it, empty for a setting; an unknown keyword stays as it is."""
+    if name in _BARE:
+        return value
+    if name in _LABELS:
+        return f"{_LABELS[name]}: {value}" if value else ""
+    return "" if _SETTING.fullmatch(name) else line
 
 
 def _title(text: str, states: set[str]) -> str:

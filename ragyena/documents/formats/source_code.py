@@ -19,7 +19,12 @@ SUFFIXES = (
     *(".dart", ".zig", ".nim", ".lisp", ".el", ".scm", ".f90", ".f", ".pas", ".asm", ".s", ".v", ".sv", ".vhd"),
     *(".sh", ".bash", ".zsh", ".fish", ".ps1", ".bat", ".sql", ".proto", ".graphql", ".tf", ".cmake", ".mk"),
     *(".css", ".scss", ".less", ".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".gradle"),
-    *("makefile", "dockerfile"),
+    *(".properties", ".env", ".hcl", ".nix", ".desktop", ".crontab", ".cron"),
+    *(".service", ".timer", ".socket", ".mount", ".automount", ".target", ".path", ".slice", ".network", ".netdev"),
+    *("makefile", "dockerfile", "containerfile", "justfile", "rakefile", "gemfile", "procfile", "jenkinsfile"),
+    *("vagrantfile", "crontab", "fstab", "hosts", "ssh_config", "sshd_config"),
+    *(".profile", ".bashrc", ".bash_profile", ".bash_aliases", ".zshrc", ".zprofile", ".zshenv", ".vimrc", ".inputrc"),
+    *(".gitconfig", ".gitignore", ".gitattributes", ".dockerignore", ".editorconfig"),
 )
 WAY_OUT: dict[str, str] = {}
 
@@ -27,7 +32,10 @@ WAY_OUT: dict[str, str] = {}
 LONGEST_NAME = 120
 """Chars of a heading made of a definition."""
 
-_SETTINGS = frozenset({".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".css", ".scss", ".less"})
+_SETTINGS = frozenset(
+    """.yaml .yml .toml .ini .cfg .conf .css .scss .less .properties .env .desktop .crontab .cron crontab fstab hosts
+    .service .timer .socket .mount .automount .target .path .slice .network .netdev .gitconfig .editorconfig""".split()  # noqa: SIM905
+)
 _SECTION = re.compile(r"\[{1,2}([^\[\]]{1,120})\]{1,2}\s*\Z")
 _DEFINITION = re.compile(
     r"(?P<indent>[ \t]{0,8})(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub"
@@ -40,7 +48,7 @@ _DEFINITION = re.compile(
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
     result = LineText(read_text(path))
     result.mark(0, len(result.lines), "code")
-    settings = path.suffix.lower() in _SETTINGS
+    settings = (path.suffix or path.name).lower() in _SETTINGS
     for number, line in enumerate(result.lines):
         section = _SECTION.match(line) if settings else None
         definition = None if settings else _DEFINITION.match(line)

@@ -11,7 +11,7 @@ from ragyena.documents.merged_cells import Covered, keep_mark
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 
-__all__ = ["group_rows", "read_cells"]
+__all__ = ["group_rows", "join_first_name", "read_cells"]
 
 MOST_COLUMNS = 60
 MOST_HEADER_LINES = 3
@@ -38,11 +38,12 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
     if sum(sum(map(bool, cells)) > 1 for cells in lines) < 2 or sum(count > 1 for count in filled) < 2:
         return None  # a formula with its number, a line with a gap
     box = Box(columns[0][0], min(row.y0 for row in rows), columns[-1][1], max(row.y1 for row in rows))
-    cuts = _cuts(rows, box, horizontal)
-    header = _header_lines(rows, cuts)
+    cuts, reaching = _cuts(rows, box, horizontal)
+    header = _header_lines(rows, reaching or cuts)
     if header is None and _like_others(lines):
         header = 0
     grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
+    grouped, header_rows = join_first_name(grouped, header_rows)
     left = tuple(column[0] for column in columns)
     sizes = [row.size for row in rows]
     return Part("", box, median(sizes), kind="table", rows=grouped, header_rows=header_rows, columns=left)
@@ -156,10 +157,12 @@ def _widened(
     return best
 
 
-def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> list[int]:
-    """The rows above which a line is drawn across most of the table, or across one of its columns."""
+def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> tuple[list[int], list[int]]:
+    """The rows above which a line is drawn across most of the table; and those of lines that reach its left side, not
+    only from a name that covers the other columns to these."""
     middles = [(upper.baseline + lower.y0) / 2 for upper, lower in pairwise(rows)]
     cuts: set[int] = set()
+    reaching: set[int] = set()
     for line in horizontal:
         across = min(line.x1, box.x1) - max(line.x0, box.x0)
         if across < 0.6 * box.width or not rows[0].y0 <= line.y0 <= rows[-1].y1:
@@ -170,7 +173,9 @@ def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> list[int]
             best = min(near, key=lambda j: abs(middles[j] - line.y0))
             if rows[best].baseline - 1 <= line.y0 <= rows[best + 1].baseline:
                 cuts.add(best + 1)
-    return sorted(cuts)
+                if line.x0 <= box.x0 + rows[best].size:
+                    reaching.add(best + 1)
+    return sorted(cuts), sorted(reaching)
 
 
 def _header_lines(rows: Sequence[Row], cuts: Sequence[int]) -> int | None:
@@ -195,6 +200,14 @@ def _like_others(lines: Sequence[Sequence[str]]) -> bool:
     )
 
 
+def join_first_name(rows: list[list[str]], header_rows: int | None) -> tuple[list[list[str]], int | None]:
+    """Put the name of the first column, where it stands alone in the first row, beside the names in the row below."""
+    if len(rows) < 3 or not rows[0][0] or any(rows[0][1:]) or rows[1][0] or sum(map(bool, rows[1])) < 2:
+        return rows, header_rows
+    names = [rows[0][0], *rows[1][1:]]
+    return [names, *rows[2:]], header_rows if header_rows is None else max(1, header_rows - 1)
+
+
 def group_rows(
     rows: Sequence[Row],
     lines: Sequence[list[str]],
@@ -210,14 +223,19 @@ def group_rows(
     header_rows = 0
     for i, cells in enumerate(lines):
         in_header = header is not None and i < header
-        if i == 0 or spans[i] or spans[i - 1]:
+        tight = i > 0 and steps[i - 1] < 0.85 * widest
+        if i == 1 and tight and not lines[0][0] and cells[0] and not any(cells[1:]):
+            new = False  # the first column's name, set halfway down beside two rows of names
+        elif i == 1 and tight and header is None and _is_second_line_of_names(lines[0], cells):
+            new = False
+        elif i == 0 or spans[i] or spans[i - 1]:
             new = True
         elif every_row:
             new = i in cuts
         elif i in cuts:
             new = True
         else:
-            new = not _continues(lines[i - 1], cells, steps[i - 1] < 0.85 * widest)
+            new = not _continues(lines[i - 1], cells, tight)
         if new:
             grouped.append(list(cells))
             header_rows += in_header
@@ -227,6 +245,13 @@ def group_rows(
                 for above, cell in zip(grouped[-1], cells)
             ]
     return grouped, header_rows if header is not None else None
+
+
+def _is_second_line_of_names(above: Sequence[str], cells: Sequence[str]) -> bool:
+    """True for words in lower case below names in every column, but for a name that has one line alone."""
+    going_on = [cell[0].islower() for cell, name in zip(cells, above) if cell and name]
+    letters = not any(char.isdigit() for cell in (*above, *cells) for char in cell)
+    return letters and len(going_on) > 1 and all(going_on) and all(map(any, zip(above, cells))) and above[-1] != ""
 
 
 def _continues(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:

@@ -18,6 +18,8 @@ LEAST_GUTTER = 0.6
 """Width of a gutter in sizes of the font."""
 MOST_COLUMNS = 12
 """Columns among which one that parts two texts is looked for."""
+NAME_WORDS = 4
+"""Words of a name that stands above the first column, alone in its row."""
 NEAR_ROWS = 4
 """Rows looked at on either side for text at the same height: columns need not share their baselines."""
 
@@ -67,6 +69,8 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
         return None
     last = _trimmed_end(rows, first, last, gutters, tall)
     first = _extended_start(rows, first, floor, gutters)
+    if first > floor and last - first > 1 and _is_name_above(rows, first, last):
+        first -= 1
     return Band(first, last, gutters) if last - first >= 2 else None
 
 
@@ -179,6 +183,33 @@ def _extended_start(rows: Sequence[Row], first: int, floor: int, gutters: Sequen
             break
         first -= 1
     return first
+
+
+def _is_name_above(rows: Sequence[Row], first: int, last: int) -> bool:
+    """True for a row with one name of a table: over its first column, where the row below has none, or over others."""
+    above, row = rows[first - 1], rows[first]
+    text = joined(_runs(above))
+    is_alike = abs(above.size - row.size) < 0.06 * row.size and _bold(above) == _bold(row)
+    if len(_runs(above)) < len(above.items) or len(above.intervals()) > 1 or not is_alike:
+        return False
+    pitch = median(lower.baseline - upper.baseline for upper, lower in pairwise(rows[first:last]))
+    if row.baseline - above.baseline > 1.15 * pitch or not text[:1].isupper() or text[-1] in ".:;,!?":
+        return False
+    if first > 1:  # the end of a paragraph, which may stand as near
+        before = rows[first - 2]
+        step = above.baseline - before.baseline
+        if step < 1.3 * above.size and not joined(_runs(before)).endswith((".", ":", "!", "?")):
+            return False
+    records = [other.intervals() for other in rows[first + 1 : last]]
+    most = max(map(len, records))
+    records = [intervals for intervals in records if len(intervals) == most]
+    if most < 2:
+        return False
+    label, others = max(intervals[0][1] for intervals in records), min(intervals[1][0] for intervals in records)
+    if row.x0 > label:
+        left = min(intervals[0][0] for intervals in records)
+        return above.x1 < others and abs(above.x0 - left) < row.size and len(text.split()) <= NAME_WORDS
+    return above.x0 > label and above.x1 <= max(intervals[-1][1] for intervals in [*records, row.intervals()])
 
 
 def _runs(row: Row) -> list[Run]:

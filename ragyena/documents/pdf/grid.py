@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ragyena.documents.merged_cells import Covered
-from ragyena.documents.pdf.cells import group_rows
+from ragyena.documents.pdf.cells import group_rows, join_first_name
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import joined, make_rows
 
@@ -182,6 +182,8 @@ def _fill(grid: _Grid, runs: list[Run], *, least_rows: int = 2) -> tuple[Part | 
         return None, runs
     rows = [[line[i] for i in columns] for line in rows]
     header = bold.index(False) if bold[0] and not all(bold) else None
+    if least_rows > 1:
+        rows, header = join_first_name(rows, header)
     part = Part("", box, max(run.size for run in inside), kind="table", rows=rows)
     part.header_rows = header if header and header <= 3 else None
     part.columns = tuple(grid.xs[i] for i in columns)

@@ -12,7 +12,7 @@ from ragyena.config import IndexConfig
 from ragyena.documents.cell_kinds import kind_of
 from ragyena.documents.sheets.sheet import MOST_CELLS, Sheet
 from ragyena.documents.sheets.sheet_xml import column_name
-from ragyena.documents.tables import RowWriter, Table, clean, read_table
+from ragyena.documents.tables import Row, RowWriter, Table, clean, read_table, without_notes
 from ragyena.documents.text_builder import TextBuilder
 from ragyena.types import Document, Skipped
 
@@ -138,7 +138,7 @@ class _TableWriter:
         table = read_table(list(part.rows(part.left)), part.header_rows)
         if self._goes_on(part, table):
             assert self._table is not None and self._rows is not None and self._above is not None
-            self._lines(map(clean, part.rows(self._above.left)))
+            self._lines([clean(row) for row in part.rows(self._above.left)])
             self._above = _Part([*part.lines[-1:]], self._above.left, self._above.right)
             return
         titles = table.titles
@@ -164,12 +164,13 @@ class _TableWriter:
             return False  # a note, or the title of the next table
         return not table.names or (not table.layout.is_sure and part.left == above.left)
 
-    def _lines(self, rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> None:
+    def _lines(self, rows: Sequence[Row]) -> None:
         assert self._table is not None and self._rows is not None
         tight = False
-        for row in rows:
+        end = without_notes(rows)
+        for place, row in enumerate(rows):
             is_text = self._table.layout.form == "cells" and len(set(row)) == 1
-            for line in self._rows.lines(clean(row)):
+            for line in self._rows.lines(row, is_below=place >= end):
                 if is_text:
                     self._builder.block(line, tight=tight)
                 else:

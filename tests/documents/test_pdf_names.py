@@ -1,0 +1,108 @@
+"""Names of columns in PDF tables: over the labels alone, over several columns, halfway down, on several lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from ragyena.config import IndexConfig
+from ragyena.documents.reading import read
+from ragyena.types import Document
+
+ABOVE = "The fares below are valid on every line of the network from the first of January."
+BELOW = "Children under six travel free of charge with an adult who has a ticket, on every day of the week."
+X = (72, 160, 240, 320, 400)
+SINGLES = {18: ("", "Adult", "Child"), 36: ("Single", "2.40", "1.20"), 54: ("Return", "3.60", "1.80")}
+SINGLES |= {72: ("Day pass", "6.00", "3.00")}
+GROUPS = {36: ("Single", "2.40", "3.60", "1.20", "1.80"), 54: ("Month", "39.00", "52.00", "20.00", "26.00")}
+GROUPS |= {72: ("Year", "390.00", "520.00", "200.00", "260.00")}
+ZONES = {18: ("", "1 zone", "2 zones", "1 zone", "2 zones")}
+
+
+def read_table(
+    folder: Path,
+    rows: Mapping[float, Sequence[str]],
+    texts: Sequence[tuple[float, float, str]] = (),
+    *,
+    lines: Sequence[tuple[float, float, float, float]] = (),
+    bold: float = 0,
+) -> list[str]:
+    """The lines read of a table between two paragraphs. Heights count from the table's first baseline; those up to
+    ``bold`` are set in bold."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(folder / "a.pdf"), pagesize=(612, 792), invariant=True)
+    cells = [(x, y, text) for y, row in rows.items() for x, text in zip(X, row, strict=False) if text]
+    for x, y, text in [(72, -18, ABOVE), *cells, *texts, (72, max(rows) + 18, BELOW)]:
+        canvas.setFont("Helvetica-Bold" if 0 <= y < bold else "Helvetica", 10)
+        canvas.drawString(x, 592 - y, text)
+    for x0, y0, x1, y1 in lines:
+        canvas.line(x0, 592 - y0, x1, 592 - y1)
+    canvas.save()
+    (document,) = read(folder / "a.pdf", IndexConfig(ocr="off"))
+    assert isinstance(document, Document)
+    first, *table, last = [line for line in document.text.split("\n") if line]
+    assert (first, last) == (ABOVE, BELOW)
+    return table
+
+
+@pytest.mark.parametrize("bold", [0, 20], ids=["plain", "bold"])
+def test_a_name_over_the_labels_alone(tmp_path: Path, bold: float) -> None:
+    assert read_table(tmp_path, SINGLES, [(72, 0, "Ticket")], bold=bold) == [
+        "Ticket: Single; Adult: 2.40; Child: 1.20",
+        "Ticket: Return; Adult: 3.60; Child: 1.80",
+        "Ticket: Day pass; Adult: 6.00; Child: 3.00",
+    ]
+
+
+def test_a_name_over_the_labels_alone_in_a_drawn_grid(tmp_path: Path) -> None:
+    level = [(68, y, 300, y) for y in (-12, 6, 24, 42, 60, 78)]
+    upright = [(x - 4, -12, x - 4, 78) for x in (72, 160, 240, 304)]
+    assert read_table(tmp_path, SINGLES, [(72, 0, "Ticket")], lines=[*level, *upright])[0] == (
+        "Ticket: Single; Adult: 2.40; Child: 1.20"
+    )
+
+
+@pytest.mark.parametrize("lines", [[], [(160, 4, 270, 4), (72, 22, 270, 22)]], ids=["no lines", "a line below it"])
+def test_a_name_over_the_other_columns_alone(tmp_path: Path, lines: list[tuple[float, float, float, float]]) -> None:
+    rows = SINGLES | {18: ("Ticket", "Adult", "Child")}
+    assert read_table(tmp_path, rows, [(180, 0, "Fare in EUR")], lines=lines)[0] == (
+        "Ticket: Single; Fare in EUR Adult: 2.40; Fare in EUR Child: 1.20"
+    )
+
+
+@pytest.mark.parametrize("height", [0, 9, 18])
+def test_a_name_beside_two_rows_of_names(tmp_path: Path, height: float) -> None:
+    texts = [(200, 0, "Adult"), (360, 0, "Child"), (72, height, "Ticket")]
+    assert read_table(tmp_path, ZONES | GROUPS, texts)[0] == (
+        "Ticket: Single; Adult 1 zone: 2.40; Adult 2 zones: 3.60; Child 1 zone: 1.20; Child 2 zones: 1.80"
+    )
+
+
+@pytest.mark.parametrize("height", [7, 12])
+def test_names_on_two_lines(tmp_path: Path, height: float) -> None:
+    rows = {0: ("", "One", "Two", "Whole"), 12: ("", "zone", "zones", "network")}
+    rows |= {30: ("Single", "2.40", "3.60", "4.90"), 48: ("Month", "39.00", "52.00", "68.00")}
+    rows |= {66: ("Year", "390.00", "520.00", "680.00")}
+    assert read_table(tmp_path, rows, [(72, height, "Ticket")])[0] == (
+        "Ticket: Single; One zone: 2.40; Two zones: 3.60; Whole network: 4.90"
+    )
+
+
+def test_the_end_of_a_paragraph_is_no_name(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(612, 792), invariant=True)
+    lines = ["All of these are the fares that the council of the town has agreed with the", "Harbour Board"]
+    for n, line in enumerate(lines):
+        canvas.drawString(72, 700 - 12 * n, line)
+    for n, row in enumerate(SINGLES.values()):
+        for x, text in zip(X, row, strict=False):
+            canvas.drawString(x, 676 - 12 * n, text)
+    canvas.save()
+    (document,) = read(tmp_path / "a.pdf", IndexConfig(ocr="off"))
+    assert isinstance(document, Document)
+    assert " ".join(lines) in document.text
+    assert "\nSingle; Adult: 2.40; Child: 1.20" in document.text
