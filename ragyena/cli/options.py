@@ -46,7 +46,7 @@ ReaderOption = Annotated[
         "--reader",
         metavar="NAME|PATH",
         help="The reader: small, base or another installed one (`ragyena reader list`), a checkpoint folder, or "
-        "several that read together (base+small).",
+        "several that read together (small+FOLDER).",
     ),
 ]
 ExcludeOption = Annotated[
