@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from ragyena.cli.options import (
     given_path,
 )
 from ragyena.errors import MissingDependencyError, PathNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from ragyena.integrations.tools import Tools
 
 __all__ = ["command"]
 
@@ -60,11 +63,16 @@ def command(
             raise
         raise MissingDependencyError("the package 'mcp' is not installed", hint="pip install 'ragyena[mcp]'") from error
     from ragyena.config.tools import MCP_PORT
-    from ragyena.integrations.tools import Tools
+    from ragyena.index.storage import locate
+
+    def make_tools() -> Tools:
+        from ragyena.integrations.tools import Tools
+
+        return Tools(index, config, allowed=allow_add or [])
 
     logging.captureWarnings(True)
-    tools = Tools(index, config, allowed=allow_add or [])
-    server = mcp.make_server(tools)
+    locate(index, config)  # a name that is none is refused before anything is served
+    server = mcp.Server(make_tools)
     gc.freeze()
     gc.enable()
     port = port or MCP_PORT
@@ -76,9 +84,9 @@ def command(
         # A thread waits for the next line of stdin: nothing but the end of the process ends it.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     try:
-        mcp.serve(server, transport="streamable-http" if http else "stdio", port=port)
+        server.serve(transport="streamable-http" if http else "stdio", port=port)
     finally:
-        tools.close()
+        server.close()
 
 
 def _check_free(port: int) -> None:
