@@ -119,8 +119,9 @@ class ReaderConfig(Strict):
     """A context to an answer."""
 
     checkpoint: str = "small"
-    """The reader: ``small``, which is inside the package, ``base`` or another that is installed, a checkpoint folder, or
-    several of these joined by ``+``. A pair reader reads again what a reader, ``small`` by itself, finds likeliest."""
+    """The reader: ``small``, which is inside the package, ``base`` or another that is installed, a checkpoint folder,
+    or several of these joined by ``+``. A pair reader reads again what a reader, ``small`` by itself, finds likeliest.
+    """
     threshold: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
     """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
     was fitted with the reader's confidence."""

@@ -38,6 +38,7 @@ def test_base_is_the_average_of_four_pair_readers_and_teaches_small() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_recipe_runs_from_an_encoder_to_answers_that_base_reads_again(
     world: Any, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
