@@ -25,6 +25,7 @@ from ragyena.report.model import Bullets, Page, Section, Text
 from ragyena.report.numbers import duration, p_value
 from ragyena.report.write import report
 
+pytestmark = pytest.mark.xdist_group("report")  # one worker makes the results
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso", "Lorne", "Wexley", "Harrow", "Tynebridge"]
 FILLER = "The weather was fine and the road was long, as it is in that part of the country. " * 3
 TASKS: dict[str, dict[str, Any]] = {
