@@ -3,9 +3,10 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
-# Two workers of one thread each use two cores better than one worker of two threads.
+# Two workers of one thread each use two cores better than one worker of two threads. Without byte code on the disk
+# every worker, and every process that a test starts, would compile all sources.
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -u -m pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: help demo test test-slow test-all fuzz bench-gpu check format docs site picture build clean
 .DELETE_ON_ERROR:

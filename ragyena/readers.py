@@ -34,7 +34,7 @@ def installed_readers() -> dict[str, EntryPoint | None]:
 
 def is_reader_name(text: str) -> bool:
     """True for the name of a reader, or of several, installed or not; other texts are folders."""
-    return all(part in (SMALL, _SMALL_TOO, *_OFFERED) or part in installed_readers() for part in reader_names(text))
+    return all(part in (SMALL, _SMALL_TOO, *_OFFERED) or _point(part) is not None for part in reader_names(text))
 
 
 def reader_folder(name: str) -> Path:
@@ -61,7 +61,7 @@ def reader_names(names: str) -> list[str]:
 def _folder_of(name: str) -> Path:
     if name in (SMALL, _SMALL_TOO):
         return recipes.asset("reader")
-    point = installed_readers().get(name)
+    point = _point(name)
     if point is not None:
         return _files_of(point)
     if name in _OFFERED:
@@ -75,6 +75,11 @@ def _folder_of(name: str) -> Path:
             f"no reader at {folder}", hint=f"give the name of a reader ({known}) or a checkpoint folder"
         )
     return folder
+
+
+def _point(name: str) -> EntryPoint | None:
+    """The entry point of a reader; the path of a folder has none, and a file of every distribution need not be read."""
+    return installed_readers().get(name) if Path(name).name == name else None
 
 
 def _files_of(point: EntryPoint) -> Path:

@@ -6,6 +6,7 @@ they are.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_collection_finish() -> None:
+    """The modules and tests stay: to walk through them takes half a second in every full collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Triton complains at the end of what was not collected
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import write_pdf
+from command_line import Ragyena, write_pdf
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -23,13 +20,8 @@ if not EXAMPLES.is_dir():
     pytest.skip("runs in a checkout", allow_module_level=True)
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    environment = {**os.environ, "HOME": str(cwd)}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run(script: Path, *arguments: str | Path, cwd: Path) -> str:
+    return Ragyena(cwd).script(script, *arguments).succeeds().out
 
 
 def test_a_folder_of_pdfs_becomes_a_table(tmp_path: Path) -> None:

@@ -167,15 +167,15 @@ def test_lines_of_a_table_or_a_program_stay_whole() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "x" * 1_000_000,
-        "灯" * 300_000,
-        "a. " * 300_000,
-        "x=1;" * 250_000,
-        "----\n" * 200_000,
-        f"{SENTENCE} " * 11_000,
-        " " * 500_000 + "a" + "\n" * 500_000,
-        "\u200b" * 500_000,
-        "등대" * 50_000,
+        "x" * 400_000,
+        "灯" * 120_000,
+        "a. " * 120_000,
+        "x=1;" * 100_000,
+        "----\n" * 80_000,
+        f"{SENTENCE} " * 4_400,
+        " " * 200_000 + "a" + "\n" * 200_000,
+        "\u200b" * 200_000,
+        "등대" * 20_000,
     ],
     ids=["one word", "CJK", "tiny sentences", "minified", "rules", "prose", "space", "invisible", "Hangul"],
 )
@@ -183,7 +183,7 @@ def test_a_large_document_takes_seconds_whatever_it_is(text: str) -> None:
     document = Document("s", text)
     begin = time.process_time()
     passages = split(document, TOKENIZER, 200)
-    assert time.process_time() - begin < 20, "a few seconds of one core; quadratic ways take minutes"
+    assert time.process_time() - begin < 8, "about a second of one core; quadratic ways take minutes"
     assert "".join("".join(p.text.split()) for p in passages) == "".join(text.split())
     assert max(len(passage.text) for passage in passages) <= 200 * 24
 

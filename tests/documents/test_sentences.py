@@ -129,7 +129,7 @@ def test_borders_rise_and_point_at_text(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["A. ", " ", "\n ", "!)", "ab\n", ". \n", "y\t", "“", "a!  \n"])
 def test_time_is_linear(unit: str) -> None:
-    text = unit * (1_000_000 // len(unit))
+    text = unit * (400_000 // len(unit))
     begin = time.process_time()
     assert sum(1 for _ in borders(text)) <= len(text)
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 4

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Ragyena
+from warm import warm
 
 pytestmark = pytest.mark.xdist_group("end_to_end")
 QUESTION = "When was the iron bridge built?"
@@ -32,8 +33,8 @@ def screen(ragyena: Ragyena, *arguments: str | Path, code: int = 0, **environmen
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     variables = ragyena.environment(TERM="xterm-256color", **environment)
     variables = {name: value for name, value in variables.items() if name not in ("NO_COLOR", "COLUMNS")}
-    process = subprocess.Popen(
-        ragyena.command(*arguments), stdin=inner, stdout=inner, stderr=inner, cwd=ragyena.home, env=variables
+    process = warm().start(
+        list(map(str, arguments)), cwd=ragyena.home, environment=variables, stdin=inner, stdout=inner, stderr=inner
     )
     os.close(inner)
     parts = []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ragyena
 from small_world import save_small_reader
 
 from ragyena import recipes
@@ -278,33 +277,27 @@ def test_targets(data: Path, small_config: PipelineConfig, tmp_path: Path) -> No
 
 def test_the_command(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     """A process of its own, without a recipe; a missed bar is exit code 1 and leaves the report."""
-    command = [sys.executable, "-m", "ragyena", "eval", "--data-root", str(data), "--out", "out", "--quiet"]
+    command = ["eval", "--data-root", str(data), "--out", "out", "--quiet"]
     command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
-
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    done = called("--fail-under", "em=0", "--fail-under", "f1=100.5")
-    assert done.returncode == 1 and "below the target: f1 of among-1" in done.stderr and "Traceback" not in done.stderr
-    assert "own context alone" in done.stdout and list((tmp_path / "out").glob("*-questions-*.json"))
-    wrong = called("--among", "1", "--fail-under", "em@32=60")
-    assert wrong.returncode == 2 and "no such condition" in wrong.stderr
+    ragyena = Ragyena(tmp_path)
+    done = ragyena(*command, "--fail-under", "em=0", "--fail-under", "f1=100.5")
+    assert done.code == 1 and "below the target: f1 of among-1" in done.err and "Traceback" not in done.err
+    assert "own context alone" in done.out and list((tmp_path / "out").glob("*-questions-*.json"))
+    ragyena(*command, "--among", "1", "--fail-under", "em@32=60").fails(2, "no such condition")
 
 
 def test_given_contexts_are_read_without_faiss(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     """Nothing is retrieved, so the contexts can be frozen without FAISS as well."""
-    blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
-    command = [sys.executable, "-c", blocked, "eval", "--data-root", str(data), "--quiet", "--limit", "3"]
+    ragyena = Ragyena(tmp_path, without="faiss")
+    command = ["eval", "--data-root", str(data), "--quiet", "--limit", "3"]
     command += ["--data", "questions.jsonl", "--passages", "passages.jsonl", "--reader", small_config.reader.checkpoint]
     for arguments, words in (
         (("--out", "out", "--timed", "1"), "own context alone"),
         (("--freeze-only",), "3 questions"),
     ):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0 and words in done.stdout, done.stderr
+        assert words in ragyena(*command, *arguments).succeeds().out
     assert list((tmp_path / "out").glob("*-questions-*.json")) and (tmp_path / "out" / "report.html").is_file()
-    retrieving = subprocess.run([*command, "--among", "4"], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert retrieving.returncode != 0
+    assert ragyena(*command, "--among", "4").code != 0
 
 
 def test_the_use_case_is_a_function(data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:

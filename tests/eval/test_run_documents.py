@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import Ragyena
 from jsonschema import Draft202012Validator
 
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
@@ -305,24 +304,10 @@ def test_a_folder_of_beir(small_config: PipelineConfig, tmp_path: Path) -> None:
 def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig, tmp_path: Path) -> None:
     recipe = tmp_path / "search.yaml"
     recipe.write_text(json.dumps({**RETRIEVAL, "modes": ["lexical"]}), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "ragyena",
-        "eval",
-        "search.yaml",
-        "--data-root",
-        str(retrieval_data),
-        "--out",
-        "out",
-    ]
-
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    done = called("--reader", small_config.reader.checkpoint)
-    assert done.returncode == 0, done.stderr
-    assert "lexical (BM25)" in done.stdout and (tmp_path / "out" / "report.html").is_file()
+    command = ("eval", "search.yaml", "--data-root", retrieval_data, "--out", "out")
+    ragyena = Ragyena(tmp_path)
+    done = ragyena(*command, "--reader", small_config.reader.checkpoint).succeeds()
+    assert "lexical (BM25)" in done.out and (tmp_path / "out" / "report.html").is_file()
     for arguments, words in (
         (("--fail-under", "em=3"), "does not measure it"),
         (("--fail-under", "recall@3=0.5"), "recall_at of the recipe: 1, 2, 5"),
@@ -330,10 +315,10 @@ def test_retrieval_by_command(retrieval_data: Path, small_config: PipelineConfig
         (("--freeze-only",), "reads nothing"),
         (("--set", "reranker=no-such-folder/model"), "no reranker 'no-such-folder/model'"),
     ):
-        wrong = called(*arguments)
-        assert wrong.returncode == 2 and words in wrong.stderr and "Traceback" not in wrong.stderr, wrong.stderr
+        wrong = ragyena(*command, *arguments)
+        assert wrong.code == 2 and words in wrong.err and "Traceback" not in wrong.err, wrong.err
     bars = ["--fail-under", "recall@1=0.5", "--fail-under", "mrr=0.99", "--fail-under", "ndcg@10=0.5"]
-    assert called("--reader", small_config.reader.checkpoint, *bars).returncode == 0
+    ragyena(*command, "--reader", small_config.reader.checkpoint, *bars).succeeds()
 
 
 def test_a_search_below_its_target_is_reported() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ragyena
 from jsonschema import Draft202012Validator
 from small_world import save_small_reader
 
@@ -347,18 +346,12 @@ def test_two_readers_through_the_commands(data: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "bridges.yaml"
     recipe.write_text(json.dumps(TASKS["among"]), encoding="utf-8")
     first, second = (str(save_small_reader(tmp_path / name, seed)) for seed, name in enumerate(("one", "two")))
-    base = [sys.executable, "-m", "ragyena"]
-
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*base, *arguments], capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    common = [str(recipe), "--pipeline", str(pipeline), "--quiet"]
-    done = called("eval", *common, "--data-root", str(data), "--reader", first, "--freeze-only", "--frozen", "f.xz")
-    assert done.returncode == 0, done.stderr
-    assert "f.xz: 8 questions" in done.stdout
-    done = called("eval", *common, "--frozen", "f.xz", "--reader", first, "--reader", second, "--out", "out")
-    assert done.returncode == 0, done.stderr
-    assert "F1 difference" in done.stdout and "Holm" in done.stdout
+    ragyena = Ragyena(tmp_path)
+    common = ("eval", recipe, "--pipeline", pipeline, "--quiet", "--frozen", "f.xz", "--reader", first)
+    done = ragyena(*common, "--data-root", data, "--freeze-only").succeeds()
+    assert "f.xz: 8 questions" in done.out
+    done = ragyena(*common, "--reader", second, "--out", "out").succeeds()
+    assert "F1 difference" in done.out and "Holm" in done.out
     assert len(list((tmp_path / "out").glob("*-vs-*.json"))) == 1
     (together,) = (tmp_path / "out").glob("*-bridges-2-readers.json")
     reports = {p for p in (tmp_path / "out").glob("*-bridges-*.json") if "-vs-" not in p.name} - {together}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ragyena
 from small_world import save_small_reader, save_towns
 
 from ragyena.config import PipelineConfig
@@ -171,16 +170,9 @@ def test_a_reader_that_cannot_be_opened_is_named_before_the_first_part_is_run(ru
 
 def test_by_command(world: Path) -> None:
     reader = save_small_reader(world / "one")
-    command = [sys.executable, "-m", "ragyena", "eval", "all.yaml", "--reader", str(reader), "--out", "out", "--quiet"]
-
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=world, check=False)
-
-    done = called("--limit", "4")
-    assert done.returncode == 0, done.stderr
-    assert "zebra, one: F1 among-1" in done.stdout and "out/report.html" in done.stdout
-    assert called("--limit", "4").stdout.count("(finished before)") == 3
-    wrong = called("--fail-under", "em=3")
-    assert wrong.returncode == 2 and "means nothing to the suite" in wrong.stderr
-    wrong = called("--context-tokens", "4096")
-    assert wrong.returncode == 2 and "context_tokens cannot be set" in wrong.stderr
+    command, ragyena = ("eval", "all.yaml", "--reader", reader, "--out", "out", "--quiet"), Ragyena(world)
+    done = ragyena(*command, "--limit", "4").succeeds()
+    assert "zebra, one: F1 among-1" in done.out and "out/report.html" in done.out
+    assert ragyena(*command, "--limit", "4").out.count("(finished before)") == 3
+    ragyena(*command, "--fail-under", "em=3").fails(2, "means nothing to the suite")
+    ragyena(*command, "--context-tokens", "4096").fails(2, "context_tokens cannot be set")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ragyena
 from small_world import save_small_reader, save_towns
 
 from ragyena.config import PipelineConfig
@@ -224,26 +223,17 @@ def test_a_suite_that_only_searches_has_nothing_to_freeze(freeze: Any, run: Any,
 
 def test_by_command_without_faiss(world: Path) -> None:
     """A GPU machine may lack FAISS, as it lacks the data."""
-    base = [sys.executable, "-m", "ragyena", "eval"]
-    blocked = "import sys\nsys.modules['faiss'] = None\nfrom ragyena.cli.main import run\nrun()"
-    without = [sys.executable, "-c", blocked, "eval"]
-
-    def called(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=world, check=False)
-
+    ragyena, without = Ragyena(world), Ragyena(world, without="faiss")
     reader = str(save_small_reader(world / "one"))
-    wrong = called(without, "all.yaml", "--frozen", "f", "--reader", reader)
-    assert wrong.returncode == 3 and "there is no file f/zebra.jsonl.xz" in wrong.stderr
-    assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.stderr
-    done = called(base, "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index")
-    assert done.returncode == 0, done.stderr
-    assert "f/zebra.jsonl.xz: 4 questions" in done.stdout and "hits: left out" in done.stdout
+    frozen = ("--frozen", "f", "--reader", reader)
+    wrong = without("eval", "all.yaml", *frozen).fails(3, "there is no file f/zebra.jsonl.xz")
+    assert "ragyena eval all.yaml --freeze-only --frozen f" in wrong.err
+    done = ragyena("eval", "all.yaml", "--frozen", "f", "--freeze-only", "--limit", "4", "--index", "index").succeeds()
+    assert "f/zebra.jsonl.xz: 4 questions" in done.out and "hits: left out" in done.out
     for name in ("questions.jsonl", "passages.jsonl"):
         (world / name).unlink()
-    done = called(without, "all.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "--timed", "1", "-o", "out")
-    assert done.returncode == 0, done.stderr
-    assert "hits: left out" in done.stdout and "ragyena eval hits --data-root" in done.stdout
-    assert "zebra, one: F1 among-1" in done.stdout and "2 results to make" in done.stdout
+    done = without("eval", "all.yaml", *frozen, "--limit", "3", "--timed", "1", "-o", "out").succeeds()
+    assert "hits: left out" in done.out and "ragyena eval hits --data-root" in done.out
+    assert "zebra, one: F1 among-1" in done.out and "2 results to make" in done.out
     assert "hits" not in (world / "out" / "report.md").read_text(encoding="utf-8").split("## Machine")[0].split()
-    done = called(without, "ant.yaml", "--frozen", "f", "--reader", reader, "--limit", "3", "-o", "alone")
-    assert done.returncode == 0, done.stderr  # one part, from the same folder
+    without("eval", "ant.yaml", *frozen, "--limit", "3", "-o", "alone").succeeds()  # one part, from the same folder

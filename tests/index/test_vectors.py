@@ -12,6 +12,7 @@ import pytest
 from ragyena.errors import IndexCorruptError
 from ragyena.index.vectors import FLAT_MOST, RECALL_ENOUGH, VectorFile, VectorIndex, choose_kind, write_vectors
 
+pytestmark = pytest.mark.xdist_group("vectors")  # one worker trains the codes
 DIMENSION = 32
 COUNT = 10_000
 HEADER_BYTES = 4 + 8 + 8 + 8 + 1 + 4

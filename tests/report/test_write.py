@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ragyena
 from small_world import save_small_reader
 
 from ragyena.config import EvalConfig, PipelineConfig, RetrieverConfig, parse
@@ -26,6 +25,7 @@ from ragyena.report.model import Bullets, Page, Section, Text
 from ragyena.report.numbers import duration, p_value
 from ragyena.report.write import report
 
+pytestmark = pytest.mark.xdist_group("report")  # one worker makes the results
 TOWNS = ["Oldtown", "Seaford", "Milbrook", "Ashby", "Dunmore", "Kelso", "Lorne", "Wexley", "Harrow", "Tynebridge"]
 FILLER = "The weather was fine and the road was long, as it is in that part of the country. " * 3
 TASKS: dict[str, dict[str, Any]] = {
@@ -352,26 +352,18 @@ def test_a_file_that_is_no_result_is_named(results: Path, tmp_path: Path) -> Non
 
 def test_the_command(folder: Any, tmp_path: Path) -> None:
     place = folder("alone")
-
-    def called(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ragyena", "report", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-
-    done = called("alone")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["alone/report.html", "alone/report.md"] and (place / "report.html").is_file()
+    ragyena = Ragyena(tmp_path)
+    done = ragyena("report", "alone").succeeds()
+    assert done.out.splitlines() == ["alone/report.html", "alone/report.md"] and (place / "report.html").is_file()
     first, second = sorted(map(str, place.glob("*-alone-*.json")))
-    compared = called(first, second)
-    assert compared.returncode == 0 and not (tmp_path / "report.md").exists()
-    assert re.search(r"\| two \| .*[+-]\d\S* \(\S+ to \S+, p \S+, Holm \S+\)", compared.stdout)
-    summary = called(first, "--summary", "small")
-    assert summary.returncode == 0 and summary.stdout.strip() == f"small/{Path(first).name}"
-    unclear = called("alone", "alone")
-    assert unclear.returncode == 2 and "--out" in unclear.stderr
+    compared = ragyena("report", first, second)
+    assert compared.code == 0 and not (tmp_path / "report.md").exists()
+    assert re.search(r"\| two \| .*[+-]\d\S* \(\S+ to \S+, p \S+, Holm \S+\)", compared.out)
+    summary = ragyena("report", first, "--summary", "small")
+    assert summary.code == 0 and summary.out.strip() == f"small/{Path(first).name}"
+    unclear = ragyena("report", "alone", "alone")
+    assert unclear.code == 2 and "--out" in unclear.err
     for old, new in (("eval-compare", "report A.json B.json"), ("plot-training", "report RUN_FOLDER")):
-        gone = subprocess.run(
-            [sys.executable, "-m", "ragyena", old, first], capture_output=True, text=True, check=False
-        )
-        assert gone.returncode == 2 and new in gone.stderr
-    nothing = called("nowhere")
-    assert nothing.returncode == 3 and "nowhere" in nothing.stderr and "Traceback" not in nothing.stderr
+        gone = ragyena(old, first)
+        assert gone.code == 2 and new in gone.err
+    ragyena("report", "nowhere").fails(3, "nowhere")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from command_line import Ragyena
 from http_server import Server
 
 from ragyena.serve.guard import RateLimit, is_loopback
@@ -216,20 +214,17 @@ def test_a_rate_is_counted_for_each_caller() -> None:
 
 
 def test_another_address_needs_a_key(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ragyena", "serve", "--host", "0.0.0.0", "--port", "0"]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
-    assert done.returncode == 2
-    assert "API key" in done.stderr and "Traceback" not in done.stderr
+    done = Ragyena(tmp_path)("serve", "--host", "0.0.0.0", "--port", "0")
+    assert done.code == 2
+    assert "API key" in done.err and "Traceback" not in done.err
 
 
 def test_a_key_does_not_show_among_the_settings(tmp_path: Path) -> None:
-    environment = {**os.environ, "HOME": str(tmp_path), "RAGYENA_SERVE__API_KEYS": f"{KEY},other"}
+    environment = {"RAGYENA_SERVE__API_KEYS": f"{KEY},other"}
     for options in ([], ["--json"]):
-        command = [sys.executable, "-m", "ragyena", "config", "show", *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
-        assert done.returncode == 0 and "serve.api_keys" in done.stdout
-        assert KEY not in done.stdout + done.stderr
+        done = Ragyena(tmp_path)("config", "show", *options, environment=environment).succeeds()
+        assert "serve.api_keys" in done.out
+        assert KEY not in done.out + done.err
 
 
 def test_loopback_is_known() -> None:

@@ -22,7 +22,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that reads one question at a time and lets few wait, with passages that take their time."""
     home = tmp_path_factory.mktemp("narrow")
     with Server.start(home, "--index", "./facts", queue=8, batch=1) as server:
-        server.add({name: "\n\n".join(f"{text} ({n})" for n in range(40)) for name, text in FACTS.items()})
+        server.add({name: "\n\n".join(f"{text} ({n})" for n in range(8)) for name, text in FACTS.items()})
         yield server
 
 

@@ -6,10 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from warm import warm
+
+SECONDS = 240
+"""The most that a command may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Ragyena:
-    """Runs ``ragyena``; ``home`` stands for the user's home, so that no real settings or indexes are touched."""
+    """Runs ``ragyena``; ``home`` stands for the user's home, so that no real settings or indexes are touched.
+
+    ``without`` is a package that is not installed."""
 
     home: Path
+    without: str | None = None
 
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "ragyena", *map(str, arguments)]
@@ -64,17 +73,43 @@ class Ragyena:
         environment: dict[str, str] | None = None,
         before: Callable[[], None] | None = None,
     ) -> Result:
-        """``before`` runs in the new process before ``ragyena`` does."""
+        """A process that ``warm`` forks; one from its start where ``before`` is to run in it before Python does, or
+        where ``environment`` holds settings of Python itself."""
+        given, values = stdin.encode() if isinstance(stdin, str) else stdin, self.environment(**(environment or {}))
+        if before is None and not any(name.startswith("PYTHON") for name in environment or {}):
+            return self._forked(list(map(str, arguments)), given, values)
         done = subprocess.run(
             self.command(*arguments),
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            input=given,
             capture_output=True,
             cwd=self.home,
-            env=self.environment(**(environment or {})),
+            env=values,
             preexec_fn=before,
-            timeout=240,
+            timeout=SECONDS,
         )
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def script(self, path: Path, *arguments: str | Path) -> Result:
+        """A Python file in place of ``ragyena``."""
+        return self._forked(list(map(str, arguments)), b"", self.environment(), path)
+
+    def _forked(
+        self, arguments: list[str], stdin: bytes, environment: dict[str, str], script: Path | None = None
+    ) -> Result:
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given.write(stdin)
+            given.seek(0)
+            command = warm(*[self.without] if self.without else ()).start(
+                arguments, cwd=self.home, environment=environment, script=script,
+                stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno(),
+            )  # fmt: skip
+            try:
+                code = command.wait(SECONDS)
+            finally:
+                command.kill()
+            out.seek(0)
+            err.seek(0)
+            return Result(code, out.read().decode(), err.read().decode())
 
 
 def write_pdf(path: Path, *pages: str) -> Path:

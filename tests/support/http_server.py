@@ -1,4 +1,4 @@
-"""The real server in a process of its own, on a free loopback port."""
+"""The real server in a process of its own, forked by ``warm``, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
+from warm import Command, warm
 
 START_SECONDS = 120
 STOP_SECONDS = 60
@@ -24,7 +23,8 @@ STOP_SECONDS = 60
 class Server:
     """A running ``ragyena serve``. A context manager."""
 
-    process: subprocess.Popen[str]
+    process: Command
+    output: IO[str]
     port: int
     log: Path
 
@@ -37,19 +37,22 @@ class Server:
         }
         environment = {**kept, "HOME": str(home), "OMP_NUM_THREADS": "1", "NO_COLOR": "1", **given}
         log = home / "server.log"
-        command = [sys.executable, "-m", "ragyena", "serve", "--port", "0", *arguments]
-        with log.open("a") as errors:
-            process = subprocess.Popen(
-                command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
+        output, theirs = os.pipe()
+        with log.open("a") as errors, Path(os.devnull).open() as nothing:
+            process = warm().start(
+                ["serve", "--port", "0", *arguments], cwd=home, environment=environment,
+                stdin=nothing.fileno(), stdout=theirs, stderr=errors.fileno(),
+            )  # fmt: skip
+        os.close(theirs)
+        stdout = os.fdopen(output)
         deadline = time.monotonic() + START_SECONDS
-        assert process.stdout is not None
         while time.monotonic() < deadline:
-            line = process.stdout.readline()
+            line = stdout.readline()
             if match := re.search(r"serving at http://.*:(\d+)", line):
-                return cls(process, int(match[1]), log)
+                return cls(process, stdout, int(match[1]), log)
             if not line:
                 break
+        stdout.close()
         process.kill()
         raise AssertionError(f"the server did not start: {log.read_text()}")
 
@@ -77,7 +80,7 @@ class Server:
         with self.client() as client:
             job = client.post("/v1/documents", files=[("files", item) for item in files.items()]).json()
             while job["state"] not in ("done", "failed"):
-                time.sleep(0.1)
+                time.sleep(0.02)
                 job = client.get(f"/v1/jobs/{job['id']}").json()
             return dict(job)
 
@@ -96,9 +99,8 @@ class Server:
     def __exit__(self, *error: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+            self.process.wait(STOP_SECONDS)
+        self.output.close()
 
 
 def events(lines: Any) -> list[tuple[str, Any]]:
