@@ -255,6 +255,7 @@ def _approximate(kind: Kind, dimension: int, count: int, batches: Callable[[int]
         lists = faiss.index_factory(dimension, f"IVF{clusters},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
         for learned in (lists.cp, lists.pq.cp):
             learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_CLUSTER
+        lists.do_polysemous_training = False  # minutes, for searches by Hamming distance, which are not made here
         lists.train(sample)
         index = faiss.IndexIDMap(lists)
     queries = sample[:: max(1, len(sample) // RECALL_QUERIES)]
