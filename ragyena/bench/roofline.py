@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from ragyena.bench.figures import Figure, seconds
+from ragyena.ops.linear import onednn_unavailable
 
 __all__ = ["roofline", "share_of_peak"]
 
@@ -35,7 +36,7 @@ def share_of_peak(name: str, flops: float, taken: float, dtype: torch.dtype) -> 
 def peak_flops(dtype: torch.dtype) -> float:
     """Operations a second of a large matrix product, weights laid out beforehand as the reader's are."""
     a, b = (torch.ones(_SIZE, _SIZE, dtype=dtype) for _ in range(2))
-    if torch._C._has_mkldnn:
+    if onednn_unavailable(dtype) is None:
         laid_out = torch.ops.mkldnn._reorder_linear_weight(b, _SIZE)
         best = _best(lambda: torch.ops.mkldnn._linear_pointwise(a, laid_out, None, "none", [], ""))
     else:

@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from ragyena.ops.linear import onednn_unavailable
+
 __all__ = ["MATRIX_WEIGHTS", "MAX_TOKENS", "MiniLM", "MiniLMNetwork"]
 
 LAYERS = 6
@@ -47,14 +49,16 @@ class MiniLMNetwork:
         self._laid_out: dict[str, Tensor] = {}
 
     def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLMNetwork:
-        """The same network in ``dtype``, its matrices in the layout of oneDNN, which also computes what follows a
-        product. The three maps of an attention become one."""
+        """The same network in ``dtype``. Where oneDNN has the type on this CPU the matrices are in its layout, it also
+        computes what follows a product, and the three maps of an attention become one."""
         weights = {
             key: value if key == _WORDS else value.to(dtype)  # a text needs few of the words
             for key, value in self._weights.items()
             if value.is_floating_point()
         }
         network = MiniLMNetwork(weights)
+        if onednn_unavailable(dtype):
+            return network
         for layer in range(LAYERS):
             name = f"encoder.layer.{layer}."
             for part in ("weight", "bias"):

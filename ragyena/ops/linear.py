@@ -11,9 +11,24 @@ from torch import Tensor, nn
 
 from ragyena.ops.backends import choose_backend
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "onednn_unavailable"]
 
 _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
+
+
+def onednn_unavailable(dtype: torch.dtype) -> str | None:
+    """The reason why oneDNN multiplies no matrices of ``dtype`` here; None where it does."""
+    if not torch._C._has_mkldnn:
+        return "this build of torch has no oneDNN"
+    if dtype == torch.bfloat16 and not _has_bf16():
+        return "oneDNN has no bfloat16 on this CPU"
+    if dtype == torch.float16 and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        return "oneDNN has no float16 on this CPU"
+    return None
+
+
+def _has_bf16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class Linear(nn.Linear):
@@ -58,8 +73,7 @@ class Linear(nn.Linear):
 
         Raises MissingDependencyError for a backend that is not there.
         """
-        there = bool(torch._C._has_mkldnn)
-        reason = None if there else "this build of torch has no oneDNN"
+        reason = onednn_unavailable(self.weight.dtype)
         default = "torch" if reason else "onednn"
         chosen = choose_backend("linear", backend, ("torch", "onednn"), default, {"onednn": reason})
         if chosen == "onednn":
