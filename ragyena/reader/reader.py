@@ -32,7 +32,7 @@ from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.reader.lists import items_of
 from ragyena.reader.rereading import Rereader
-from ragyena.readers import SMALL, is_reader_name, reader_folders
+from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
 from ragyena.types import AnswerKind, Context, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype", "folders_of"]
@@ -145,7 +145,7 @@ class Reader:
     @staticmethod
     def tokenizer_of(config: ReaderConfig) -> Tokenizer:
         """Load the tokenizer of ``config.checkpoint`` without its weights. Raises CheckpointError."""
-        return Tokenizer.from_folder(reader_folders(config.checkpoint)[0])
+        return Tokenizer.from_folder(reader_folder(config.checkpoint))
 
     @property
     def parameters(self) -> int:
@@ -355,7 +355,7 @@ def folders_of(checkpoint: str) -> list[Path]:
     folders = list(reader_folders(checkpoint))
     pairs = [folder for folder in folders if isinstance(load_config(folder), PairModelConfig)]
     readers = [folder for folder in folders if folder not in pairs]
-    return [*pairs, *(readers or reader_folders(SMALL))]
+    return [*pairs, *(readers or [reader_folder(SMALL)])]
 
 
 def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel | PairReader:

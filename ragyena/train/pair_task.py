@@ -21,10 +21,9 @@ from ragyena.train.ranks import Ranks
 from ragyena.train.task import average_with, load_trained, trained_folder
 from ragyena.types import Progress
 
-__all__ = ["PairTask", "check_encoder", "encoder_started", "load_pair_reader"]
+__all__ = ["STORAGE", "PairTask", "check_encoder", "encoder_started", "load_pair_reader"]
 
 _FREE = ("dropout", "reader_vocab_size")  # settings that the encoder's files do not fix
-
 
 STORAGE: dict[str, Mapping[str, Storage]] = {
     "float32": {"*": "float32"},
