@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from ragyena.config import PairModelConfig, PairStageConfig, StageConfig, TrainC
 from ragyena.model.checkpoint import load_config
 from ragyena.recipes import asset
 from ragyena.train.run import load
-from tests.model import test_pair_reader
-from tests.model.test_pair_reader import save_encoder
-from tests.train.test_wide_recipe import PAIR, SMALL, toy_documents
+from tests.train.test_wide_recipe import PAIR, SMALL, toy_training
 
 STAGES = ["pair", "pair-two", "pair-three", "base", "first", "small"]
 
@@ -42,28 +39,15 @@ def test_base_is_the_average_of_four_pair_readers_and_teaches_small() -> None:
 def test_the_recipe_runs_from_an_encoder_to_answers_that_base_reads_again(
     world: Any, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(test_pair_reader.SMALL, "max_position_embeddings", 400)
-    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
-    monkeypatch.setattr("ragyena.train.kinds.word_neighbours", lambda *_: {})  # of 20,000 words: ten seconds
-    save_encoder(tmp_path / "encoder", "mpnet")
-    toy_documents(tmp_path)
-    lists: Callable[[Any], str] = json.dumps
-    settings: dict[str, Any] = {
-        **{f"data.{name}": lists(getattr(world.config, name)) for name in ("questions", "passages", "prose")},
-        **{f"data.{name}": "[]" for name in ("unanswerable", "hybrid_questions", "hybrid_documents")},
-        "data.document_questions": '["real-questions.jsonl"]',
-        "data.documents": '["real-documents.jsonl"]',
-        "data.prose_tokens": 2000, "data.synthetic_records": 6, "data.definitions": 4, "data.negatives": 8,
-        "data.held_out": 0.2, "data.document_held_out": 0.1, "stages.first.start": "scratch",
-    }  # fmt: skip
+    settings = toy_training(world, tmp_path, monkeypatch)
     for stage in STAGES:
         settings |= {f"stages.{stage}.tokens": 2000, f"stages.{stage}.tokens_per_step": 2000}
         settings |= {f"stages.{stage}.passages": "[1, 4]", f"stages.{stage}.passage_weights": "[0.5, 0.5]"}
         if stage in ("first", "small"):
-            settings |= {f"stages.{stage}.model": lists(SMALL), f"stages.{stage}.tables": 0.0}
+            settings |= {f"stages.{stage}.model": json.dumps(SMALL), f"stages.{stage}.tables": 0.0}
             settings |= {f"stages.{stage}.start": "scratch"}
         else:
-            settings |= {f"stages.{stage}.model": lists(PAIR)}
+            settings |= {f"stages.{stage}.model": json.dumps(PAIR)}
     settings["stages.small.fit_null"] = 8000
     overrides = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
     places = ["--data-root", str(tmp_path), "--pair-encoder", str(tmp_path / "encoder"), "--device", "cpu"]

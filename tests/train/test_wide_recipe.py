@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,30 +58,35 @@ def toy_documents(folder: Path) -> None:
         (folder / f"real-{name}.jsonl").write_text(text, encoding="utf-8")
 
 
-@pytest.mark.slow
-def test_the_recipe_runs_from_an_encoder_to_answers(
-    world: Any, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def toy_training(world: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A small encoder and a few documents with questions in ``folder``, and the settings that train on them."""
     monkeypatch.setitem(test_pair_reader.SMALL, "max_position_embeddings", 400)
     monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
     monkeypatch.setattr("ragyena.train.kinds.word_neighbours", lambda *_: {})  # of 20,000 words: ten seconds
-    save_encoder(tmp_path / "encoder", "mpnet")
-    toy_documents(tmp_path)
-    lists: Callable[[Any], str] = json.dumps
-    settings = {
-        **{f"data.{name}": lists(getattr(world.config, name)) for name in ("questions", "passages", "prose")},
+    save_encoder(folder / "encoder", "mpnet")
+    toy_documents(folder)
+    return {
+        **{f"data.{name}": json.dumps(getattr(world.config, name)) for name in ("questions", "passages", "prose")},
         **{f"data.{name}": "[]" for name in ("unanswerable", "hybrid_questions", "hybrid_documents")},
         "data.document_questions": '["real-questions.jsonl"]',
         "data.documents": '["real-documents.jsonl"]',
         "data.prose_tokens": 2000, "data.synthetic_records": 6, "data.definitions": 4, "data.negatives": 8,
         "data.held_out": 0.2, "data.document_held_out": 0.1,
-        "stages.wide.model": lists(WIDE), "stages.small.model": lists(SMALL), "stages.small.start": "scratch",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_recipe_runs_from_an_encoder_to_answers(
+    world: Any, small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = toy_training(world, tmp_path, monkeypatch) | {
+        "stages.wide.model": json.dumps(WIDE), "stages.small.model": json.dumps(SMALL), "stages.small.start": "scratch",
     }  # fmt: skip
     for stage in ("pair", "pair-two", "wide", "small"):
         settings |= {f"stages.{stage}.tokens": 8000, f"stages.{stage}.tokens_per_step": 4000}
         settings |= {f"stages.{stage}.passages": "[1, 4]", f"stages.{stage}.passage_weights": "[0.5, 0.5]"}
         settings |= (
-            {f"stages.{stage}.model": lists(PAIR)}
+            {f"stages.{stage}.model": json.dumps(PAIR)}
             if "pair" in stage
             else {f"stages.{stage}.tables": 0.0, f"stages.{stage}.fit_null": 8000}
         )
