@@ -21,6 +21,16 @@ if shutil.which("nvidia-smi") is None:
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
+SLOW_TIMEOUT = 1200
+"""Seconds that a test marked slow may take on a slow machine, where it has no timeout mark of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+
+
 def pytest_collection_finish() -> None:
     """The modules and tests stay: to walk through them takes half a second in every full collection of garbage."""
     gc.collect()
