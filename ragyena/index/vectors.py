@@ -6,12 +6,13 @@ are passage ids. It may lag behind the store: passages added since have ids abov
 removed ones are no longer in the store.
 
     flat    exact, half precision (what the store holds)     up to 100,000 passages
-    ivfpq   clusters and 48-byte codes                       above
+    ivfpq   clusters and 96-byte codes                       above
     hnsw    graph of neighbours, half precision              where the settings say so
 
-``auto`` takes ``ivfpq`` for what is large: its file has 64 bytes a passage, where a graph has more than a thousand, so
-that it is soon extended; matches are ranked by the vectors of the store. How many clusters a search looks into is
-measured when the clusters are learned, and kept in the file.
+``auto`` takes ``ivfpq`` for what is large: its file has some 112 bytes a passage, where a graph has more than a
+thousand, so that it is soon extended; matches are ranked by the vectors of the store. How many clusters a search looks
+into is measured when the clusters are learned, and kept in the file. It is measured with means of three passages, not
+with passages: questions lie between passages, and their nearest are spread over several times as many clusters.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ TRAIN_ROUNDS = 10
 """...in so many rounds: more change the recall by less than it varies between samples."""
 HNSW_LINKS = 32
 HNSW_BUILD = 100
-CODE_BYTES = 48
+CODE_BYTES = 96
 SEARCH_CLUSTERS = (8, 16, 32, 64, 128, 256)
 """Clusters a search may look into: the fewest are taken with which recall reaches ``RECALL_ENOUGH``."""
 UNMEASURED_CLUSTERS = 64
@@ -62,6 +63,8 @@ APPROXIMATE_MORE = 200
 kept."""
 REPAIR = "nothing is lost, it is derived from the store: ragyena index verify --repair"
 RECALL_QUERIES = 200
+QUERY_PASSAGES = 3
+"""A query that recall is measured with is the mean of so many passages."""
 RECALL_HITS = 20
 
 
@@ -79,8 +82,8 @@ class VectorFile:
     last_id: int
     """The largest passage id there was when it was written."""
     recall: float
-    """Fraction of the true 20 nearest that a search returns, measured when the file was last built from scratch; 1 for
-    flat."""
+    """Fraction of the true 20 nearest to vectors between passages that a search returns, measured when the file was last
+    built from scratch; 1 for flat."""
 
 
 def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]:
@@ -258,7 +261,7 @@ def _approximate(kind: Kind, dimension: int, count: int, batches: Callable[[int]
         lists.do_polysemous_training = False  # minutes, for searches by Hamming distance, which are not made here
         lists.train(sample)
         index = faiss.IndexIDMap(lists)
-    queries = sample[:: max(1, len(sample) // RECALL_QUERIES)]
+    queries = _between(sample)
     nearest = _Nearest(queries)
     for ids, vectors in batches(0):
         floats = np.ascontiguousarray(vectors, np.float32)
@@ -269,6 +272,13 @@ def _approximate(kind: Kind, dimension: int, count: int, batches: Callable[[int]
     if kind == "ivfpq":
         return index, opened.choose_clusters(queries, nearest.ids())
     return index, opened.recall(queries, nearest.ids())
+
+
+def _between(sample: FloatArray) -> FloatArray:
+    """Unit vectors that lie between passages of the ``sample`` [N, D], as questions do."""
+    rng = np.random.default_rng(0)
+    means = sample[rng.integers(0, len(sample), (RECALL_QUERIES, QUERY_PASSAGES))].mean(1)
+    return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _sample(count: int, batches: Callable[[int], Batches], most: int) -> FloatArray:

@@ -79,6 +79,19 @@ def test_recall_is_what_brute_force_says(
     assert sum(shared) / true.size >= 0.95
 
 
+def test_questions_between_passages_find_their_nearest(
+    stored: tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]], written: tuple[Path, VectorFile]
+) -> None:
+    path, file = written
+    ids, vectors = stored
+    rng = np.random.default_rng(6)
+    queries = vectors[rng.integers(0, COUNT, (60, 2))].astype(np.float32).sum(1)
+    queries += 0.5 * rng.standard_normal(queries.shape, np.float32) / np.sqrt(DIMENSION)
+    true = ids[np.argsort(-(queries @ vectors.astype(np.float32).T), axis=1)[:, :20]]
+    opened = VectorIndex.open(path.parent, file, DIMENSION)
+    assert opened.recall(queries, list(true)) >= 0.95
+
+
 def test_a_search_within_few_looks_at_all_of_them(
     stored: tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]], written: tuple[Path, VectorFile]
 ) -> None:
