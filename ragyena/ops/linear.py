@@ -3,6 +3,7 @@ activations, and where both have one dtype the cast is free."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,12 @@ from ragyena.ops.backends import choose_backend
 __all__ = ["Linear", "onednn_unavailable"]
 
 _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
+# oneDNN makes a kernel for each shape that is multiplied, about 0.6 MiB, and keeps 1,024 of them, as does torch's own
+# layer over it in each thread: a process that reads texts of all lengths would grow by 600 MiB. Both variables are read
+# at the first product, and one that is set already is kept.
+_KERNELS_KEPT = 128
+for _variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_variable, str(_KERNELS_KEPT))
 
 
 def onednn_unavailable(dtype: torch.dtype) -> str | None:

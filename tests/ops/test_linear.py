@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -32,3 +36,28 @@ def test_a_cpu_without_bfloat16_is_refused_by_name_and_served_without_onednn(mon
         assert linear(torch.ones(2, 8, dtype=torch.bfloat16)).shape == (2, 8)
         with pytest.raises(MissingDependencyError, match="bfloat16"):
             linear.prepare_cpu(backend="onednn")
+
+
+MANY_SHAPES = """
+import psutil, torch
+from ragyena.ops.linear import Linear
+
+torch.set_num_threads(1)
+linear, x = Linear(384, 384).to(torch.bfloat16), torch.ones(512, 384, dtype=torch.bfloat16)
+with torch.inference_mode():
+    linear.prepare_cpu()
+    for rows in range(1, 421):
+        linear(x[:rows])
+        if rows in (140, 420):
+            print(psutil.Process().memory_info().rss // 2**20)
+"""
+
+
+@pytest.mark.skipif(onednn_unavailable(torch.bfloat16) is not None, reason="oneDNN has no bfloat16 here")
+def test_memory_stays_flat_over_products_of_many_shapes() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_CACHE_CAPACITY")}
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_SHAPES], env=environment, capture_output=True, text=True, check=True
+    )
+    early, late = map(int, done.stdout.split())
+    assert late - early < 60, f"{early} MiB after 140 shapes, {late} MiB after 420: kernels of all of them are kept"
