@@ -39,10 +39,24 @@ MOST_CHARS = 100_000
 SHOWN_CHARS = 300
 """Characters of a refusal that are shown."""
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-"""Text that some models write for themselves before they answer."""
+CUT_OFF = "the text ends here: raise writer.max_answer_tokens"
+"""The problem of a sentence that the limit of tokens cut off."""
+
+_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+"""Text that some models write for themselves before they answer, to the end where the limit of tokens cut it off."""
+_ENDS = re.compile(r"[.!?][\"'”’)\]]*(?:\s*\[[\d\s,;]+\])*$")
+"""A sentence that is complete, with the numbers behind it."""
 _MARKS = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 _MARKS_AFTER_STOP = re.compile(r"([.!?])((?:\s*\[\d{1,3}(?:\s*[,;]\s*\d{1,3})*\])+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A piece of a reply."""
+
+    text: str
+    finish: str | None = None
+    """Why the reply ends with it, such as ``stop`` or ``length``; None where it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,8 @@ class Draft:
     text: str
     """Empty where there was no evidence to send."""
     seconds: float
+    is_cut: bool = False
+    """True where the limit of tokens ended it."""
 
 
 class AnswerWriter:
@@ -117,17 +133,25 @@ class AnswerWriter:
         ``on_text`` may raise, to give up: the connection is closed. Raises WriterError as ``ask`` does.
         """
         began = time.perf_counter()
-        text = ""
+        text, is_cut = "", False
         if evidence.pieces:
             for part in self._reply(_messages(evidence)):
-                text += part
-                if on_text is not None:
-                    on_text(part)
+                is_cut = is_cut or part.finish == "length"
+                text += part.text
+                if part.text and on_text is not None:
+                    on_text(part.text)
             if not _THOUGHT.sub("", text).strip():
-                raise WriterError(
-                    f"{self.address} wrote nothing", hint="try again, or another model: --writer-model NAME"
-                )
-        return Draft(evidence, _THOUGHT.sub("", text).strip(), time.perf_counter() - began)
+                raise self._wrote_nothing(is_cut)
+        return Draft(evidence, _THOUGHT.sub("", text).strip(), time.perf_counter() - began, is_cut)
+
+    def _wrote_nothing(self, is_cut: bool) -> WriterError:
+        """The error for a reply without text: a model that thinks may spend all of its tokens on that."""
+        if not is_cut:
+            return WriterError(f"{self.address} wrote nothing", hint="try again, or another model: --writer-model NAME")
+        return WriterError(
+            f"{self.address} wrote no answer within {self.config.max_answer_tokens} tokens",
+            hint="raise writer.max_answer_tokens, or take a model that thinks less: --writer-model NAME",
+        )
 
     def checked(self, draft: Draft) -> Answer:
         """The last step: check each sentence, and make the answer that ``ask`` returns. Uses the reader."""
@@ -135,6 +159,8 @@ class AnswerWriter:
         evidence, text = draft.evidence, draft.text
         found = bool(text) and not text.upper().startswith(NOT_FOUND)
         sentences = self._checked(text, evidence.pieces) if found else ()
+        if sentences and draft.is_cut and not _ENDS.search(text):
+            sentences = (*sentences[:-1], replace(sentences[-1], supported=False, problem=CUT_OFF))
         timings = {**evidence.timings, "write": draft.seconds, "check": time.perf_counter() - began}
         timings["total"] = evidence.timings.get("total", 0.0) + timings["write"] + timings["check"]
         return Answer(
@@ -168,8 +194,8 @@ class AnswerWriter:
 
     # --- the protocol
 
-    def _reply(self, messages: list[dict[str, str]]) -> Iterator[str]:
-        """The text of the reply, piece by piece."""
+    def _reply(self, messages: list[dict[str, str]]) -> Iterator[_Part]:
+        """The reply, piece by piece."""
         body = {
             "model": self.config.model,
             "messages": messages,
@@ -189,14 +215,12 @@ class AnswerWriter:
                 if response.status_code != 200:
                     raise _refusal(where, response)
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    yield from _limited(_streamed(where, response.iter_lines()))
+                    yield from _limited(_streamed(where, response.iter_lines(), self.config.timeout_seconds))
                 else:
                     yield from _limited(iter([_content(where, response.read().decode("utf-8", "replace"), "message")]))
         except httpx.TimeoutException as error:
             waited = CONNECT_SECONDS if isinstance(error, httpx.ConnectTimeout) else self.config.timeout_seconds
-            raise WriterError(
-                f"{where} did not answer in {waited:g} s", hint="see whether it runs; setting writer.timeout_seconds"
-            ) from error
+            raise _too_slow(where, waited) from error
         except httpx.ConnectError as error:
             reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
             raise WriterError(f"{where} cannot be reached: {reason}", hint="start it, or correct --writer") from error
@@ -283,29 +307,43 @@ def _citation(piece: EvidencePiece) -> Citation:
     )
 
 
-def _limited(parts: Iterator[str]) -> Iterator[str]:
+def _limited(parts: Iterator[_Part]) -> Iterator[_Part]:
     """Parts of a reply up to MOST_CHARS characters: a model may repeat itself for ever."""
     left = MOST_CHARS
     for part in parts:
-        yield part[:left]
-        left -= len(part)
+        yield replace(part, text=part.text[:left])
+        left -= len(part.text)
         if left <= 0:
             return
 
 
-def _streamed(where: str, lines: Iterator[str]) -> Iterator[str]:
-    """The text in a stream of server-sent events."""
+def _streamed(where: str, lines: Iterator[str], seconds: float) -> Iterator[_Part]:
+    """The parts in a stream of server-sent events, each of which must come within ``seconds`` of the one before."""
+    heard = time.monotonic()
+    has_ended = False
     for line in lines:
         if not line.startswith("data:"):
+            if time.monotonic() - heard > seconds:  # comments keep the connection alive, and say nothing
+                raise _too_slow(where, seconds)
             continue
+        heard = time.monotonic()
         data = line[5:].strip()
         if data == "[DONE]":
             return
-        if part := _content(where, data, "delta"):
-            yield part
+        part = _content(where, data, "delta")
+        has_ended = has_ended or part.finish is not None
+        yield part
+    if not has_ended:
+        raise WriterError(f"{where} broke off in the middle of its reply", hint="see the log of that server; try again")
 
 
-def _content(where: str, data: str, field: str) -> str:
+def _too_slow(where: str, seconds: float) -> WriterError:
+    return WriterError(
+        f"{where} did not answer in {seconds:g} s", hint="see whether it runs; setting writer.timeout_seconds"
+    )
+
+
+def _content(where: str, data: str, field: str) -> _Part:
     """The text in a reply or in one event of a stream; empty where an event has none."""
     try:
         values = json.loads(data)
@@ -313,6 +351,7 @@ def _content(where: str, data: str, field: str) -> str:
             raise WriterError(f"{where} failed: {_said(values)}", hint="see the log of that server")
         choices = values["choices"]
         text = choices[0][field].get("content") if choices else None
+        finish = choices[0].get("finish_reason") if choices else None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise WriterError(
             f"{where} sent what is no chat completion: {data[:80]!r}",
@@ -320,7 +359,7 @@ def _content(where: str, data: str, field: str) -> str:
         ) from error
     if text is not None and not isinstance(text, str):
         raise WriterError(f"{where} sent a reply that is no text", hint="choose a model that writes text")
-    return text or ""
+    return _Part(text or "", finish if isinstance(finish, str) else None)
 
 
 def _refusal(where: str, response: httpx.Response) -> WriterError:

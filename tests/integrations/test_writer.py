@@ -15,7 +15,7 @@ from command_line import Ragyena
 from ragyena import Pipeline
 from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, WriterError
-from ragyena.integrations.writer import NOT_FOUND, AnswerWriter, written_sentences
+from ragyena.integrations.writer import CUT_OFF, NOT_FOUND, AnswerWriter, written_sentences
 from ragyena.schemas import AnswerJson
 
 QUESTION = "When was the iron bridge built, and by whom?"
@@ -48,6 +48,18 @@ def test_sentences_and_their_marks() -> None:
         ("Nobody knows more.", (1, 4, 2, 5)),
         ("Yes!", ()),
     ]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("end", [" The bridge has", " The bridge has two arches [1]."])
+def test_a_sentence_that_the_limit_of_tokens_cut_off_is_marked(
+    pipeline: Pipeline, server: ChatServer, stream: bool, end: str
+) -> None:
+    server.stream, server.finish = stream, "length"
+    server.text += end
+    first, last = writer_of(pipeline, server).ask(QUESTION).sentences
+    assert first.supported and not last.supported
+    assert (last.problem == CUT_OFF) == (not end.endswith("."))
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -108,7 +120,11 @@ def test_a_writer_that_finds_nothing_and_a_question_without_evidence(pipeline: P
         ({"body": b'{"choices": [{"text": "an old protocol"}]}'}, ["no chat completion"]),
         ({"body": b'{"error": {"message": "model is loading"}}'}, ["model is loading"]),
         ({"text": "  "}, ["wrote nothing"]),
+        ({"text": "<think>How old is it? It may", "finish": "length"}, ["no answer within", "max_answer_tokens"]),
+        ({"text": "<think>How old is it? It may", "finish": "length", "stream": False}, ["no answer within"]),
+        ({"events": 6}, ["broke off in the middle"]),
         ({"wait": 3.0}, ["did not answer in 0.2 s", "timeout_seconds"]),
+        ({"wait": 0.0, "pings": 50, "between": 0.05}, ["did not answer in 0.2 s", "timeout_seconds"]),
     ],
 )
 def test_failures_are_named(pipeline: Pipeline, replies: dict[str, object], words: list[str]) -> None:

@@ -26,6 +26,12 @@ class ChatServer:
     """Seconds before the reply."""
     between: float = 0.0
     """Seconds between two words of a stream."""
+    finish: str = "stop"
+    """Why the reply ends, as it says."""
+    events: int | None = None
+    """Events of a stream after which the connection is closed; None for all."""
+    pings: int = 0
+    """Comments before the first word of a stream."""
     cut_off: int = 0
     """Replies whose reader left before their end."""
     url: str = ""
@@ -47,10 +53,12 @@ def chat_server(**replies: Any) -> Iterator[ChatServer]:
             if server.body is not None or server.status != 200:
                 self._send(server.status, "application/json", [server.body or b""])
             elif server.stream:
-                self._send(200, "text/event-stream", _events(server.text))
+                events = [b": ping\n\n"] * server.pings + _events(server.text, server.finish)
+                self._send(200, "text/event-stream", events[: server.events])
             else:
-                message = {"choices": [{"index": 0, "message": {"role": "assistant", "content": server.text}}]}
-                self._send(200, "application/json", [json.dumps(message).encode()])
+                message = {"role": "assistant", "content": server.text}
+                reply = {"choices": [{"index": 0, "message": message, "finish_reason": server.finish}]}
+                self._send(200, "application/json", [json.dumps(reply).encode()])
 
         def _send(self, status: int, kind: str, parts: list[bytes]) -> None:
             self.send_response(status)
@@ -81,10 +89,11 @@ def chat_server(**replies: Any) -> Iterator[ChatServer]:
         thread.join()
 
 
-def _events(text: str) -> list[bytes]:
+def _events(text: str, finish: str) -> list[bytes]:
     """A word an event, as llama.cpp and others send them: a role first, an empty last one, and the end."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": None}]
     deltas += [{"content": word} for word in text.replace(" ", " \0").split("\0")]
-    events = [json.dumps({"choices": [{"index": 0, "delta": delta}]}) for delta in [*deltas, {}]]
+    events = [json.dumps({"choices": [{"index": 0, "delta": delta}]}) for delta in deltas]
+    events += [json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})]
     events += [json.dumps({"choices": [], "usage": {"total_tokens": 7}}), "[DONE]"]
     return [b": a comment\n\n", *(f"data: {event}\n\n".encode() for event in events)]
