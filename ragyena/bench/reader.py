@@ -251,7 +251,9 @@ class _FastestAttention(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is not F.scaled_dot_product_attention:
+        mask = (kwargs or {}).get("attn_mask")
+        adds = mask is not None and mask.dtype != torch.bool  # hides keys that only fill a CPU's vectors
+        if func is not F.scaled_dot_product_attention or adds:
             return func(*args, **(kwargs or {}))
         return self._attend(*args[:3], scale=(kwargs or {}).get("scale"))
 

@@ -100,7 +100,7 @@ class ReaderLayer(nn.Module):
         selected: Selected | None = None,
     ) -> tuple[Tensor, Tensor]:
         mixed_q, mixed_p = self.mixer(question, passages, question_mask, token_mask, selected)
-        return self._finish(question, mixed_q), self._finish(passages, mixed_p)
+        return self._finish(question + mixed_q), self._finish(passages + mixed_p)
 
     def forward_rows(
         self,
@@ -111,12 +111,13 @@ class ReaderLayer(nn.Module):
         selected: list[Selected] | None,
     ) -> tuple[Tensor, Tensor]:
         """``forward`` with the passages' tokens as rows, for mixers that take them."""
-        mixed_q, mixed_p = cast(HyenaMixer, self.mixer).forward_rows(question, rows, question_mask, layout, selected)
-        return self._finish(question, mixed_q), self._finish(rows, mixed_p)
+        mixer = cast(HyenaMixer, self.mixer)
+        sum_q, sum_p = mixer.forward_rows(question, rows, question_mask, layout, selected)
+        return self._finish(sum_q), self._finish(sum_p)
 
-    def _finish(self, x: Tensor, mixed: Tensor) -> Tensor:
-        x = self.mixer_norm(x + mixed)
-        return self.ffn_norm(self.ffn.plus(x))
+    def _finish(self, mixed: Tensor) -> Tensor:
+        """What follows the mixer, from the sum of states and update."""
+        return self.ffn_norm(self.ffn.plus(self.mixer_norm(mixed)))
 
 
 class NullOfSpan(nn.Module):
@@ -262,10 +263,10 @@ class ReaderModel(nn.Module):
 
     def _embed_rows(self, batch: ReaderInput, layout: RowLayout, dtype: torch.dtype) -> Tensor:
         """[T, D]: ``embed`` of the passages' tokens as rows."""
-        rows = self.word(layout.take(batch.token_ids)) + self.segment.weight[1]
-        rows = rows + self.slot_position.weight.index_select(0, layout.cells % batch.shape.slot)
+        places = self.slot_position.weight + self.segment.weight[1]
+        rows = self.word(layout.take(batch.token_ids)).add_(places.index_select(0, layout.cells % batch.shape.slot))
         if self.config.match_features:
-            rows = rows + layout.take(self.match_features(batch)).to(rows.dtype) @ self.match
+            rows.addmm_(layout.take(self.match_features(batch)).to(rows.dtype), self.match)
         return self.embedding_norm(rows.to(dtype))
 
     def _select_rows(self, layer: int, rows_TD: Tensor, layout: RowLayout) -> list[Selected] | None:

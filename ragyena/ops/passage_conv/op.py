@@ -89,7 +89,8 @@ def _grouped(u_NSC: Tensor, filter_CK: Tensor) -> Tensor:
     slots, size, channels = u_NSC.shape
     # Transposed as a matrix: a permutation of three dimensions is copied one value at a time.
     u_CNS = u_NSC.reshape(slots * size, channels).t().contiguous().view(channels, slots, size)
-    taps_CK = filter_CK.to(u_NSC.dtype)
+    # Lags contiguous: a filter that a network made lies by channels, and its windows would be gathered one by one.
+    taps_CK = filter_CK.to(u_NSC.dtype).contiguous()
     y_CNS = torch.empty_like(u_CNS)
     step = max(1, _GROUP_ENTRIES // size**2)
     for first in range(0, channels, step):
