@@ -26,7 +26,7 @@ def relative(actual: Tensor, expected: Tensor) -> float:
 def reader_mixer(context_channels: int = 0) -> HyenaMixer:
     config = ReaderModelConfig.model_validate(
         {
-            "vocab_size": 50, "width": 24, "heads": 4, "ffn_width": 48, "mixers": ["hyena"],
+            "vocab_size": 50, "width": 8, "heads": 2, "ffn_width": 16, "mixers": ["hyena"],
             "context_channels": [context_channels], "near_taps": 3, "filter_width": 8, "filter_bands": 4,
             "max_slot_tokens": 40, "max_question_tokens": 16, "decoder_layers": 1, "max_answer_tokens": 8,
         }
@@ -54,7 +54,7 @@ def test_the_readers_mixer(question: int, passages: int, slot: int, dtype: torch
     """In fp32 each result; in half precision they lie, together, as near to fp32 as torch operations do."""
     mixer = reader_mixer()
     torch.manual_seed(2)
-    states = [torch.randn(2, question, 24), torch.randn(2, passages, slot, 24)]
+    states = [torch.randn(2, question, 8), torch.randn(2, passages, slot, 8)]
     states = [x.to(DEVICE, dtype).requires_grad_() for x in states]
     masks = [torch.ones(2, question, dtype=torch.bool), torch.ones(2, passages, slot, dtype=torch.bool)]
     masks[1][:, -1, slot // 2 + 1 :] = False
@@ -71,9 +71,9 @@ def test_the_readers_mixer(question: int, passages: int, slot: int, dtype: torch
 
 
 def test_an_explicit_backend_refuses_channels_of_context_scope() -> None:
-    mixer = reader_mixer(context_channels=8)
+    mixer = reader_mixer(context_channels=4)
     arguments = [
-        torch.randn(1, 4, 24), torch.randn(1, 2, 8, 24), torch.ones(1, 4, dtype=torch.bool),
+        torch.randn(1, 4, 8), torch.randn(1, 2, 8, 8), torch.ones(1, 4, dtype=torch.bool),
         torch.ones(1, 2, 8, dtype=torch.bool),
     ]  # fmt: skip
     arguments = [argument.to(DEVICE) for argument in arguments]

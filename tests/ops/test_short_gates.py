@@ -19,9 +19,9 @@ pytest.importorskip("triton", reason="Triton is not installed")
 SHAPES = [  # slots, their positions, channels of a third
     (1, 1, 1, torch.float32),
     (3, 2, 5, torch.float32),
-    (2, 37, 20, torch.float32),
+    (2, 37, 20, torch.bfloat16),
     (5, 16, 3, torch.float16),
-    (2, 130, 70, torch.bfloat16),
+    (2, 67, 66, torch.float32),  # more tiles than one of every kernel, the last ones partly filled
     (1, 65, 33, torch.float16),
 ]
 
@@ -60,8 +60,11 @@ def test_the_readers_gates_match_fp64(slots: int, size: int, width: int, dtype: 
     compare(actual, short_gates_reference(projected, taps, mask), [projected, taps], TRITON_TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("has_bias", [True, False])
-@pytest.mark.parametrize(("slots", "size", "width", "dtype"), SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("slots", "size", "width", "dtype", "has_bias"),
+    [*((*shape, True) for shape in SHAPES), *((*shape, False) for shape in SHAPES[:4])],
+    ids=str,
+)
 def test_the_published_gates_match_fp64(slots: int, size: int, width: int, dtype: torch.dtype, has_bias: bool) -> None:
     projected = drawn(slots, size, 3 * width).to(dtype).requires_grad_()
     weight, bias = drawn(3 * width, 3).requires_grad_(), drawn(3 * width).requires_grad_() if has_bias else None
@@ -91,10 +94,10 @@ def test_padding_is_not_read() -> None:
 
 
 def test_the_same_bits_from_run_to_run() -> None:
-    projected, taps = drawn(4, 40, 60).half().requires_grad_(), drawn(3, 60).requires_grad_()
+    projected, taps = drawn(3, 20, 36).half().requires_grad_(), drawn(3, 36).requires_grad_()
 
     def once() -> list[Tensor]:
-        gates = short_gates(projected, taps, padded(4, 40), backend="triton")
+        gates = short_gates(projected, taps, padded(3, 20), backend="triton")
         return [*gates, *torch.autograd.grad(sum(g.float().square().sum() for g in gates), (projected, taps))]
 
     assert all(torch.equal(a, b) for a, b in zip(once(), once()))
