@@ -68,6 +68,12 @@ def results(tmp_path_factory: pytest.TempPathFactory, small_config: PipelineConf
     return folder
 
 
+@pytest.fixture(scope="module")
+def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """The page and the Markdown of each task's results as they are."""
+    return {task: report([results / task], tmp_path_factory.mktemp(task)) for task in TASKS}
+
+
 @pytest.fixture
 def folder(results: Path, tmp_path: Path) -> Callable[[str], Path]:
     """A copy of the results of a task, to be changed."""
@@ -128,16 +134,15 @@ def unwrapped(markdown: str) -> str:
     return " ".join(markdown.split())
 
 
-def test_the_page_is_one_file_that_fetches_and_runs_nothing(results: Path, tmp_path: Path) -> None:
-    for task in TASKS:
-        page, _ = report([results / task], tmp_path)
+def test_the_page_is_one_file_that_fetches_and_runs_nothing(written: dict[str, tuple[Path, Path]]) -> None:
+    for page, _ in written.values():
         outline, html = read(page)
         assert outline.fetched == [] and not {"script", "link", "iframe", "img"} & set(outline.tags)
         assert "url(" not in html and "@import" not in html and "http" not in html
         assert 'name="viewport"' in html and "prefers-color-scheme: dark" in html and "@media print" in html
 
 
-def test_sections_have_a_fixed_order_and_appear_only_with_data(results: Path, tmp_path: Path) -> None:
+def test_sections_have_a_fixed_order_and_appear_only_with_data(written: dict[str, tuple[Path, Path]]) -> None:
     measured = "How it was measured"
     wanted = {
         "open": [
@@ -151,7 +156,7 @@ def test_sections_have_a_fixed_order_and_appear_only_with_data(results: Path, tm
         "alone": ["Verdict", "Cost", "Confidence", "Examples", measured],
     }
     for task, headings in wanted.items():
-        page, markdown = report([results / task], tmp_path)
+        page, markdown = written[task]
         outline, _ = read(page)
         assert [
             heading for heading in outline.headings if "bridge" not in heading and "paid" not in heading
@@ -160,8 +165,8 @@ def test_sections_have_a_fixed_order_and_appear_only_with_data(results: Path, tm
         assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == headings
 
 
-def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None:
-    page, markdown = report([results / "open"], tmp_path)
+def test_figures_are_those_of_the_results(results: Path, written: dict[str, tuple[Path, Path]]) -> None:
+    page, markdown = written["open"]
     text, plain = " ".join(read(page)[0].text), markdown.read_text(encoding="utf-8")
     for path in (results / "open").glob("*.json"):
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -174,8 +179,10 @@ def test_figures_are_those_of_the_results(results: Path, tmp_path: Path) -> None
             assert f"{condition['risk_coverage']['aurc']:.3f}" in plain
 
 
-def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, tmp_path: Path) -> None:
-    text = report([results / "open"], tmp_path)[1].read_text(encoding="utf-8")
+def test_the_parts_of_a_question_are_shown_where_they_were_timed(
+    results: Path, written: dict[str, tuple[Path, Path]]
+) -> None:
+    text = written["open"][1].read_text(encoding="utf-8")
     assert "| reader | retrieve | pack | inputs | encode | extract | first token p50 | tokens/s alone |" in text
     assert "attention would keep" in text
     assert "Energy was not measured: energy is read from NVIDIA GPUs alone" in unwrapped(text)
@@ -185,15 +192,12 @@ def test_the_parts_of_a_question_are_shown_where_they_were_timed(results: Path, 
         assert list(parts) == ["retrieve", "pack", "inputs", "encode", "extract"] and parts["pack"]["n"] == 3
         assert first["mean"] == pytest.approx(sum(parts[p]["mean"] for p in ("inputs", "encode", "extract")))
         assert first["mean"] <= condition["latency"]["mean"]
-    assert (
-        "retrieve" not in report([results / "alone"], tmp_path)[1].read_text(encoding="utf-8").split("## Examples")[0]
-    )
+    assert "retrieve" not in written["alone"][1].read_text(encoding="utf-8").split("## Examples")[0]
 
 
-def test_measures_that_were_not_taken_have_no_column(results: Path, tmp_path: Path) -> None:
+def test_measures_that_were_not_taken_have_no_column(written: dict[str, tuple[Path, Path]]) -> None:
     """Only the recipe "open" times readings, and too few for a p95."""
-    for task in TASKS:
-        page, markdown = report([results / task], tmp_path)
+    for task, (page, markdown) in written.items():
         for text in (markdown.read_text(encoding="utf-8"), " ".join(read(page)[0].text)):
             assert ("p50" in text) == (task == "open") and "p99 |" not in text and "GPU GiB" not in text
         tables = re.findall(r"(?:^\|.*\n)+", markdown.read_text(encoding="utf-8"), re.MULTILINE)
@@ -217,8 +221,8 @@ def test_p_values_are_short() -> None:
     ]
 
 
-def test_questions_and_answers_are_text(results: Path, tmp_path: Path) -> None:
-    page, markdown = report([results / "open"], tmp_path)
+def test_questions_and_answers_are_text(written: dict[str, tuple[Path, Path]]) -> None:
+    page, markdown = written["open"]
     _, html = read(page)
     assert "<b>bridge</b>" not in html and "&lt;b&gt;bridge&lt;/b&gt;" in html
     assert r"\<b\>bridge\</b\>" in markdown.read_text(encoding="utf-8")
