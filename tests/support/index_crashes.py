@@ -1,6 +1,6 @@
 """Ends a process at a chosen write to an index, and checks what the next one finds. Run with kill_points.c preloaded:
 
-    LD_PRELOAD=kill_points.so python index_crashes.py kill|power SCENARIO|all FOLDER [POINTS]
+    LD_PRELOAD=kill_points.so python index_crashes.py kill|power SCENARIO,... FOLDER [POINTS]
 
 ``kill`` ends the process at each point (a write, flush, rename or removal; both before it and after half of its bytes);
 ``power`` runs once and rebuilds, for each point, the disk that a loss of power then would leave. After each, the index
@@ -159,9 +159,6 @@ class Scenario:
     def _change_rebuild(self) -> None:
         self._write("bridge1.md", "# Bridge 1\n\nBridge 1 was built anew.\n")
         self._write("new.md", "# New\n\nA new bridge.\n")
-
-
-SCENARIOS = ("new", "nothing", "update", "prune", "rm", "rebuild", "sync", "upgrade")
 
 
 FROM_NOTHING = ("new", "nothing")
@@ -451,7 +448,7 @@ def main() -> None:
     # In this process, which is forked again and again.
     ingest.load = lambda path, config, *, on_place: reading.read(path, config)
     add.prepare = lambda: None
-    for name in SCENARIOS if names == "all" else [names]:
+    for name in names.split(","):
         scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
         scenario.prepare()
         for line in (kill if model == "kill" else power)(scenario, wanted):
