@@ -120,6 +120,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
+def small_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the held-out loss, and fits of the confidence, in few batches: of a toy they take longer than steps."""
+    monkeypatch.setattr("ragyena.config.training.Sampling.HELD_OUT_BATCHES", 1)
+    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
+
+
+@pytest.fixture
 def progress() -> Quiet:
     return Quiet()
 

@@ -23,16 +23,12 @@ from ragyena.train.reader_task import ReaderTask
 
 Stages = Callable[..., StageConfig]
 Models = Callable[..., ReaderModelConfig]
-STEPS = 18  # a step is a little over 1000 tokens
+pytestmark = pytest.mark.usefixtures("small_evaluations")
+STEPS = 11  # a step is a little over 1000 tokens
 
 
 class Killed(BaseException):
     """Stands for a killed process: nothing in the loop may catch it."""
-
-
-@pytest.fixture(autouse=True)
-def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
 
 
 def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) -> list[StageResult]:
@@ -53,7 +49,7 @@ def train(world: Any, folder: Path, stages: list[StageConfig], progress: Any) ->
 
 
 def two_stages(stage: Stages, tiny_model: Models) -> list[StageConfig]:
-    teacher = stage(name="teacher", model=tiny_model("attention"), tokens=6_000)
+    teacher = stage(name="teacher", model=tiny_model("attention"), tokens=2_000)
     student = stage(
         name="student", start="teacher", teacher="teacher", tokens=STEPS * 1000, cloze=0.3, unanswerable=0.1, alias=0.3,
         checkpoint_seconds=1,
@@ -90,7 +86,7 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
     ticks = itertools.count(step=0.3)
     before: list[tuple[int, float]] = []
     with monkeypatch.context() as patch:
-        watch(patch, before, 11)
+        watch(patch, before, 7)
         patch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
         with pytest.raises(Killed):
             train(world, tmp_path / "killed", stages, progress)
@@ -102,8 +98,8 @@ def test_a_killed_run_resumes_to_the_same_losses_and_weights(
         resumed = train(world, tmp_path / "killed", stages, progress)
     assert [r.name for r in resumed] == ["student"]  # the teacher was done
     begin = after[0][0]
-    assert 0 < begin <= 11 and any(f"resumed at step {begin}" in note for note in progress.notes)
-    assert before == whole[:11]
+    assert 0 < begin <= 7 and any(f"resumed at step {begin}" in note for note in progress.notes)
+    assert before == whole[:7]
     assert after == whole[begin:]
     assert resumed[0].losses == results[1].losses
     assert (resumed[0].steps, resumed[0].tokens) == (results[1].steps, results[1].tokens)
@@ -166,7 +162,7 @@ def test_a_stage_learns_and_leaves_a_whole_checkpoint(
     losses: list[tuple[int, float]] = []
     watch(monkeypatch, losses, None, part="span")
     rates = {"muon_rate": 5e-3, "adamw_rate": 5e-3, "embedding_rate": 5e-3}
-    config = stage(name="student", tokens=80_000, passages=[1], passage_weights=[1.0], optimizer=rates)
+    config = stage(name="student", tokens=40_000, passages=[1], passage_weights=[1.0], optimizer=rates)
     (result,) = train(world, tmp_path, [config], progress)
     assert result.tokens >= config.tokens and result.steps == len(losses)
     first, last = (sum(value for _, value in part) / 10 for part in (losses[:10], losses[-10:]))

@@ -18,12 +18,13 @@ def test_passages_are_embedded_as_the_embedder_embeds_their_text(world: Any, pro
     encoder = Path(get_model_path()) / "model.safetensors"
     ours = Miner(world.data, encoder, question_tokens=0, progress=progress).embeddings
     texts = []
-    for row in range(world.data.passages):
+    some = range(0, world.data.passages, 4)
+    for row in some:
         parts = [world.data.rows(name, torch.tensor(row), 256) for name in ("headers", "passages")]
         header, text = (world.tokenizer.decode(ids[mask].tolist()) for ids, mask in parts)
         texts.append(f"{header}\n{text}")
     theirs = torch.from_numpy(Embedder.open(BUNDLED).embed(texts))
-    assert float((ours * theirs).sum(1).min()) > 0.995
+    assert float((ours[some] * theirs).sum(1).min()) > 0.995
 
 
 def test_the_gold_passage_of_a_cloze_question_holds_its_answer(world: Any) -> None:

@@ -66,12 +66,14 @@ class MovingAverage(ReaderMixer):
             super().init_from(other)
 
 
+pytestmark = pytest.mark.usefixtures("small_evaluations")
+
+
 @pytest.fixture
 def recipe(world: Any, tiny_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Two short stages: an attention reader, and one with the new mixer that starts from it."""
     monkeypatch.setitem(READER_MIXERS, "moving_average", MovingAverage)
-    monkeypatch.setattr("ragyena.config.training.Calibration.BATCHES", 2)
-    common = {"tokens": 6000, "tokens_per_step": 1000, "passages": [1, 4], "cloze": 0.0, "compile": False}
+    common = {"tokens": 3000, "tokens_per_step": 1000, "passages": [1, 4], "cloze": 0.0, "compile": False}
     size = tiny_model().model_dump(mode="json", exclude={"mixers", "context_channels", "selected_tokens"})
     stages = [
         {"name": "attention", "start": "scratch", "model": size | {"mixers": ["attention"] * 2}, **common},
@@ -82,7 +84,10 @@ def recipe(world: Any, tiny_model: Any, tmp_path: Path, monkeypatch: pytest.Monk
     return str(path)
 
 
-def test_a_new_mixer_is_trained_timed_and_loaded(recipe: str, world: Any, tmp_path: Path, progress: Any) -> None:
+def test_a_new_mixer_is_trained_timed_and_loaded(
+    recipe: str, world: Any, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragyena.bench.reader._CPU_SECONDS", 0.01)
     run, packed = tmp_path / "run", world.report.path
     results = train(
         load(recipe, Path()), run, packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=progress
