@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Ragyena
+from warm import warm
 
 from ragyena.schemas import AnswerJson, ErrorJson, EvidenceJson
 
@@ -106,8 +107,12 @@ def test_on_a_terminal_the_answer_is_coloured(ragyena: Ragyena, library: Path) -
     environment = {
         name: value for name, value in ragyena.environment(TERM="xterm-256color").items() if name != "NO_COLOR"
     }
-    command = ragyena.command("ask", QUESTION, "--index", library, "--threshold", "0", "--quiet")
-    process = subprocess.Popen(command, stdout=theirs, stderr=subprocess.PIPE, env=environment, cwd=ragyena.home)
+    arguments = ["ask", QUESTION, "--index", str(library), "--threshold", "0", "--quiet"]
+    with Path(os.devnull).open("r+b") as nothing:
+        process = warm().start(
+            arguments, cwd=ragyena.home, environment=environment,
+            stdin=nothing.fileno(), stdout=theirs, stderr=nothing.fileno(),
+        )  # fmt: skip
     os.close(theirs)
     seen = b""
     while True:
@@ -123,11 +128,10 @@ def test_on_a_terminal_the_answer_is_coloured(ragyena: Ragyena, library: Path) -
     assert b"**" not in seen
 
 
-def test_in_python(ragyena: Ragyena, library: Path) -> None:
-    code = f"import ragyena; print(ragyena.open({str(library)!r}).ask({QUESTION!r}).kind)"
-    command = [ragyena.command()[0], "-c", code]
-    done = subprocess.run(command, env=ragyena.environment(), cwd=ragyena.home, capture_output=True, text=True)
-    assert done.stdout.strip() in {"extracted", "withheld"}, done.stderr
+def test_in_python(ragyena: Ragyena, library: Path, tmp_path: Path) -> None:
+    script = tmp_path / "asks.py"
+    script.write_text(f"import ragyena\nprint(ragyena.open({str(library)!r}).ask({QUESTION!r}).kind)\n")
+    assert ragyena.script(script).succeeds().out.strip() in {"extracted", "withheld"}
 
 
 # --- evidence
