@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ragyena.config import PipelineConfig
 from ragyena.errors import IndexCorruptError, RagyenaError
 from ragyena.pipeline import Pipeline
+from ragyena.serve.memory import Trimmer
 from ragyena.serve.metrics import Metrics
 from ragyena.serve.problems import BusyError, StoppingError, UnexpectedError
 from ragyena.types import Answer, Evidence
@@ -157,6 +158,7 @@ class QuestionQueue:
     # --- the thread
 
     def _work(self) -> None:
+        memory = Trimmer()
         while True:
             with self._changed:
                 self._drop_given_up()
@@ -175,6 +177,8 @@ class QuestionQueue:
                 each = (time.perf_counter() - began) / len(together)
                 self._seconds += SMOOTHING * (each - self._seconds)
                 self._reading = 0
+                del together  # with its answers, while nobody asks
+                memory.trim()
 
     def _drop_given_up(self) -> None:
         kept = [question for question in self._waiting if not question.dropped]
