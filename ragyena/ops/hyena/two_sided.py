@@ -152,7 +152,8 @@ class TwoSidedHyena(nn.Module):
 
 
 class TwoSidedFilter(nn.Module):
-    """Implicit filters h_c(lag), plus free near taps, for all lags of a sequence, in fp32 whatever the model's dtype.
+    """Implicit filters h_c(lag), plus free near taps, for all lags of a sequence, in fp32 (fp64 in fp64) whatever
+    the model's half precision.
 
     Lags are absolute and decay times log-spaced: the published filter's windows (``ImplicitFilter``) are fractions of
     the longest sequence, which leaves no local filters at 128K tokens. ``h = taps + scale * window *
@@ -191,17 +192,17 @@ class TwoSidedFilter(nn.Module):
         self.register_buffer("scale", (2 * scales).clamp(min=1.0) ** -_SCALE_POWER)
 
     def forward(self, length: int) -> Tensor:
-        """[C, 2 length - 1] fp32, lag -(length - 1) first."""
-        device = self.taps.device
+        """[C, 2 length - 1] in fp32 (fp64 where the module is), lag -(length - 1) first."""
+        device, dtype = self.taps.device, torch.promote_types(self.taps.dtype, torch.float32)
         with torch.autocast(device.type, enabled=False):
             if self.implicit:
-                lag_K = torch.arange(-(length - 1), length, device=device, dtype=torch.float32)
+                lag_K = torch.arange(-(length - 1), length, device=device, dtype=dtype)
                 filter_CK = self._implicit(lag_K)
             else:
-                filter_CK = torch.zeros(self.channels, 2 * length - 1, device=device)
+                filter_CK = torch.zeros(self.channels, 2 * length - 1, device=device, dtype=dtype)
             reach = min(self.near_taps, length - 1)
             middle = self.near_taps
-            taps = self.taps.float()[:, middle - reach : middle + reach + 1]
+            taps = self.taps.to(dtype)[:, middle - reach : middle + reach + 1]
             edge = length - 1 - reach
             return filter_CK + F.pad(taps, (edge, edge))
 
