@@ -63,16 +63,28 @@ def recipe_(
             help="Processes that share every step (one a GPU), or with --pack-only cut texts (one a core).",
         ),
     ] = None,
+    side_by_side: Annotated[
+        bool,
+        typer.Option(
+            "--side-by-side", help="Each process trains a stage of its own, in place of a share of every step."
+        ),
+    ] = False,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Train with N seeds from the recipe's on, the others in OUT/seed-1, ..."),
+    ] = 1,
     quiet: QuietOption = False,
 ) -> None:
     """Train a reader or a language model by a recipe. An interrupted run resumes from its last checkpoint.
 
     Each stage leaves a checkpoint folder and its log.jsonl in the run's folder; `tensorboard --logdir` and `ragyena
     report` draw the curves. All GPUs of a machine train together; several machines: torchrun ... -m ragyena train ...
+    --side-by-side gives each GPU a stage of its own, for recipes whose stages are variants to compare.
     """
     from ragyena.train import run as train
     from ragyena.train.kinds import started_from
     from ragyena.train.launch import Run, process_count, run_together
+    from ragyena.train.side_by_side import run_side_by_side, with_seeds, worker_count
 
     config = train.load(recipe, data_root, overrides or (), check_data=packed is None)
     if start is not None:
@@ -86,12 +98,17 @@ def recipe_(
             print(data.path)
             return
         run = Run(config, folder, packed, encoder, pair_encoder, device)
-        count = process_count(processes, device)
-        if count > 1:
-            results = run_together(run, count, partial(TerminalProgress, quiet=quiet))
+        make_progress = partial(TerminalProgress, quiet=quiet)
+        if side_by_side:
+            results = run_side_by_side(run, worker_count(processes, device), seeds, make_progress)
         else:
-            with TerminalProgress(quiet=quiet) as progress:
-                results = run.train(progress)
+            results, count = [], process_count(processes, device)
+            for each in with_seeds(run, seeds):
+                if count > 1:
+                    results += run_together(each, count, make_progress)
+                else:
+                    with make_progress() as progress:
+                        results += each.train(progress)
         for result in results:
             print(
                 f"{result.name}: {result.tokens / 1e6:.1f}M tokens in {result.steps:,} steps, {result.seconds:.0f} s "

@@ -22,6 +22,9 @@ class LanguageDataConfig(Strict):
     """The most tokens to keep for training; where there are fewer, they are repeated in another order."""
     dev_tokens: Positive = 1_000_000
     """The most tokens of the ``dev`` split to measure held-out perplexity on, taken evenly from the files."""
+    held_out_overlap: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Deduplicates across splits: a document to train on is left out where it and a document of the ``dev`` split share
+    this fraction of the word 3-grams of the smaller of the two; None keeps all."""
 
 
 class _CausalStageConfig(TrainingStage):

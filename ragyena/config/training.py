@@ -90,6 +90,8 @@ class OptimizerConfig(Strict):
     """Peak rate of Muon, on AdamW's scale (update RMS 0.2; Liu et al. 2025)."""
     adamw_rate: float = 1e-3
     """Peak rate of AdamW for filters, biases and vectors, and for matrices where it steps them."""
+    filter_rate: float | None = None
+    """Peak rate of AdamW for filters (``Mixer.FILTERS``); ``adamw_rate`` where it is not given."""
     embedding_rate: float = 0.0
     """Peak rate of AdamW for the word embeddings; 0 freezes them."""
     weight_decay: float = 0.01

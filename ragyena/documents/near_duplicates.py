@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BITS", "Shingles", "bitmap", "find_duplicates", "find_duplicates_by_bitmap", "shingles_of"]
+__all__ = ["BITS", "Overlaps", "Shingles", "bitmap", "find_duplicates", "find_duplicates_by_bitmap", "shingles_of"]
 
 BITS = 512
 """Bits of a bitmap."""
@@ -72,6 +72,27 @@ def find_duplicates(texts: Sequence[str], threshold: float) -> Duplicates:
             holders.setdefault(shingle, []).append(position)
         kept[position] = len(shingles)
     return duplicates
+
+
+class Overlaps:
+    """Texts that later ones may repeat, whole or in part: the smaller of two texts need only be inside the other."""
+
+    def __init__(self, texts: Iterable[str], threshold: float) -> None:
+        """``threshold``: the fraction of the smaller text's shingles from which on two texts overlap."""
+        self.threshold = threshold
+        self._sizes: list[int] = []
+        self._holders: dict[tuple[str, ...], list[int]] = {}
+        for position, text in enumerate(texts):
+            shingles = shingles_of(text)
+            self._sizes.append(len(shingles))
+            for shingle in shingles:
+                self._holders.setdefault(shingle, []).append(position)
+
+    def __contains__(self, text: str) -> bool:
+        """True where ``text`` overlaps with one of the texts."""
+        shingles = shingles_of(text)
+        shared = Counter(other for shingle in shingles for other in self._holders.get(shingle, ()))
+        return any(count >= self.threshold * min(len(shingles), self._sizes[other]) for other, count in shared.items())
 
 
 def find_duplicates_by_bitmap(

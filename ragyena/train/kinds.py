@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def _negatives(data: PackedData, config: TrainConfig, encoder: Path, run: RunCon
     path = run.folder / f"mined-{hashlib.sha256(key.encode()).hexdigest()[:12]}.safetensors"
     if run.ranks.first and not path.is_file():
         mined = mine(data, encoder, negatives=negatives, question_tokens=question_tokens, progress=run.progress)
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")  # stages that train at once may mine at once
         save_file({name: tensor.contiguous() for name, tensor in mined.items()}, partial)
         partial.replace(path)
     run.ranks.wait()
@@ -187,7 +188,7 @@ class LanguageTraining(Training):
         return Packed(
             prose.path,
             f"{prose.train_tokens:,} tokens of {prose.train_documents:,} documents to train on, {prose.dev_tokens:,} "
-            f"of {prose.dev_documents:,} held out",
+            f"of {prose.dev_documents:,} held out; {prose.overlapping_documents:,} that repeat a held-out one left out",
         )
 
     def record(self, config: LanguageTrainConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ragyena.config import LanguageDataConfig
 from ragyena.data.qa_files import ContextRow, read_contexts
+from ragyena.documents.near_duplicates import Overlaps
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
 from ragyena.train.arrays import Arrays, made_of, made_once, read_arrays
@@ -39,6 +40,8 @@ class ProseReport:
     train_tokens: int
     dev_documents: int
     dev_tokens: int
+    overlapping_documents: int = 0
+    """Documents left out of those to train on, which repeat a held-out one."""
 
 
 def prose_record(config: LanguageDataConfig, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -59,6 +62,8 @@ def prepare_prose(config: LanguageDataConfig, tokenizer: Tokenizer, cache: Path,
         for split, most in (("train", config.train_tokens), ("dev", config.dev_tokens)):
             kept = ("", "train") if split == "train" else (split,)
             rows = [[row for row in file if row.split in kept] for file in files]
+            if split == "train" and config.held_out_overlap is not None:
+                rows, counts["overlapping_documents"] = _apart(rows, files, config.held_out_overlap, progress)
             arrays[split], counts[f"{split}_documents"] = _tokens(rows, most, split, tokenizer, progress)
             counts[f"{split}_tokens"] = len(arrays[split])
         if not len(arrays["train"]):
@@ -70,6 +75,22 @@ def prepare_prose(config: LanguageDataConfig, tokenizer: Tokenizer, cache: Path,
     parts = (config.model_dump_json(), tokenizer.fingerprint)
     path, counts = made_once(cache / "prose", parts, config.prose, make, prose_record(config, tokenizer))
     return ProseReport(path=path, **counts)
+
+
+def _apart(
+    rows: Sequence[Sequence[ContextRow]], files: Sequence[Sequence[ContextRow]], threshold: float, progress: Progress
+) -> tuple[list[list[ContextRow]], int]:
+    """The rows that do not overlap with a row of ``files`` in the split ``dev``, and the number of those that do."""
+    held_out = Overlaps((row.text for file in files for row in file if row.split == "dev"), threshold)
+    progress.start("comparing prose with the held-out", sum(len(file) for file in rows), "documents")
+    kept: list[list[ContextRow]] = []
+    for file in rows:
+        kept.append([])
+        for row in file:
+            progress.advance(1)
+            if row.text not in held_out:
+                kept[-1].append(row)
+    return kept, sum(map(len, rows)) - sum(map(len, kept))
 
 
 def _tokens(

@@ -49,6 +49,8 @@ class ReaderOptimizer:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, parameter in others.items():
             peak = config.embedding_rate if name.startswith(_EMBEDDINGS) else config.adamw_rate
+            if config.filter_rate is not None and group_of[name] == "filter":
+                peak = config.filter_rate
             decayed = parameter.ndim > 1 and group_of[name] != "filter"
             groups.setdefault((peak, config.weight_decay if decayed else 0.0), []).append(parameter)
         merged = [{"params": ps, "peak": peak, "weight_decay": decay} for (peak, decay), ps in groups.items()]

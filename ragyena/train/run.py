@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ragyena import recipes
-from ragyena.config import PairStageConfig, RecallTrainConfig, parse
+from ragyena.config import PairStageConfig, RecallTrainConfig, TrainingStage, parse
 from ragyena.data.qa_files import under
 from ragyena.errors import ConfigError, DataError, MissingDependencyError
 from ragyena.model.mixers import check_mixers
@@ -23,7 +23,7 @@ from ragyena.train.loop import StageResult, run
 from ragyena.train.ranks import Ranks, joined
 from ragyena.types import Progress, Silent
 
-__all__ = ["chosen_device", "load", "pack_data", "train"]
+__all__ = ["begin", "chosen_device", "load", "pack_data", "train", "train_stage", "write_summary"]
 
 
 def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_data: bool = True) -> AnyTrainConfig:
@@ -88,24 +88,71 @@ def train(
     """
     device = chosen_device(device)
     kind = KINDS[config.kind]
-    kind.check(config, folder, pair_encoder)
-    if packed is not None and not packed.is_file():
-        raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
-    if packed is not None:
-        check_made_of(packed, kind.record(config))
+    _check(config, folder, packed, pair_encoder)
     with joined(device) as (ranks, device):
         progress = progress if ranks.first else Silent()
         if packed is None and not isinstance(config, RecallTrainConfig):
             packed = _packed_by_the_first(config, folder / "data", encoder, progress, ranks)
         if ranks.first:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
+            _write_recipe(config, folder)
         context = RunContext(folder, packed, encoder, pair_encoder, device, ranks, progress)
         make_task = kind.tasks(config, context)
         results = run(config.stages, make_task, folder, seed=config.seed, device=device, progress=progress, ranks=ranks)
         if ranks.first:
-            _write_summary(folder, results, device, ranks)
+            write_summary(folder, results, device, processes=ranks.count)
         return results if ranks.first else []
+
+
+def begin(
+    config: AnyTrainConfig,
+    folder: Path,
+    *,
+    packed: Path | None,
+    encoder: Path | None,
+    pair_encoder: Path | None,
+    progress: Progress,
+) -> Path | None:
+    """Prepares a run whose stages ``train_stage`` trains: checks the recipe, packs its data, writes ``recipe.json``.
+
+    Returns the packed data, None for a recipe that needs none. Arguments and errors are those of ``train``.
+    """
+    _check(config, folder, packed, pair_encoder)
+    if packed is None and not isinstance(config, RecallTrainConfig):
+        packed = _packed_by_the_first(config, folder / "data", encoder, progress, Ranks())
+    _write_recipe(config, folder)
+    return packed
+
+
+def train_stage(
+    config: AnyTrainConfig,
+    stage: TrainingStage,
+    folder: Path,
+    *,
+    packed: Path | None,
+    encoder: Path | None,
+    pair_encoder: Path | None,
+    device: str,
+    progress: Progress,
+) -> StageResult:
+    """Trains one stage of the recipe that is not done yet, in this process, after ``begin``. Raises as ``train``."""
+    context = RunContext(folder, packed, encoder, pair_encoder, device, Ranks(), progress)
+    make_task = KINDS[config.kind].tasks(config, context)
+    (result,) = run([stage], make_task, folder, seed=config.seed, device=device, progress=progress)
+    return result
+
+
+def _check(config: AnyTrainConfig, folder: Path, packed: Path | None, pair_encoder: Path | None) -> None:
+    kind = KINDS[config.kind]
+    kind.check(config, folder, pair_encoder)
+    if packed is not None and not packed.is_file():
+        raise DataError(f"no packed data at {packed}", hint="leave --packed out: `ragyena train` makes it")
+    if packed is not None:
+        check_made_of(packed, kind.record(config))
+
+
+def _write_recipe(config: AnyTrainConfig, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(config.model_dump_json(indent=1), encoding="utf-8")
 
 
 def chosen_device(device: str) -> str:
@@ -127,11 +174,12 @@ def _packed_by_the_first(
     return packed.path if ranks.first else pack_data(config, cache, progress, encoder=encoder).path  # there by now
 
 
-def _write_summary(folder: Path, results: list[StageResult], device: str, ranks: Ranks) -> None:
+def write_summary(folder: Path, results: Sequence[StageResult], device: str, *, processes: int) -> None:
+    """Writes ``summary.json``: the machine and the results of a run of ``processes`` that share every step."""
     summary = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": torch.cuda.get_device_name() if device.startswith("cuda") else platform.processor(),
-        "processes": ranks.count,
+        "processes": processes,
         "torch": torch.__version__,
         "stages": [{**asdict(result), "checkpoint": str(result.checkpoint)} for result in results],
     }

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragyena.documents import near_duplicates
-from ragyena.documents.near_duplicates import BITS, bitmap, find_duplicates, find_duplicates_by_bitmap, shingles_of
+from ragyena.documents.near_duplicates import (
+    BITS,
+    Overlaps,
+    bitmap,
+    find_duplicates,
+    find_duplicates_by_bitmap,
+    shingles_of,
+)
 
 WORDS = [f"word{n}" for n in range(40)]
 
@@ -114,3 +121,14 @@ def test_very_many_alike_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch)
     assert by_bitmap(texts, 0.9) == expected
     monkeypatch.setattr(near_duplicates, "_MOST_PAIRS", 10)
     assert by_bitmap(texts, 0.9) == expected
+
+
+def test_a_text_overlaps_with_one_that_it_is_inside_of() -> None:
+    short = "one two three four five six seven eight nine ten"
+    long = f"{short} {' '.join(f'word{n}' for n in range(200))}"
+    half = "one two three four five six and then some other words follow here"  # 4 of the 8 shingles of the shorter
+    for held_out, text in ((short, long), (long, short), (short, short.upper())):
+        assert text in Overlaps([held_out], 0.99)
+    assert half in Overlaps([short], 0.5) and half not in Overlaps([short], 0.51)
+    assert "nothing of that kind is here" not in Overlaps([short, long], 0.01)
+    assert short not in Overlaps([], 0.5)

@@ -47,6 +47,27 @@ def test_documents_are_separated_and_splits_kept_apart(tmp_path: Path, tokenizer
     assert prepare_prose(LanguageDataConfig(prose=files), tokenizer, tmp_path / "cache", progress) == report
 
 
+def test_what_repeats_a_held_out_document_is_not_trained_on(
+    tmp_path: Path, tokenizer: Tokenizer, progress: Any
+) -> None:
+    story = "Every spring the river rises past the second step of the old mill and the miller moves his flour upstairs."
+    rows = [
+        {"id": "held", "title": "Mill", "text": story, "split": "dev"},
+        {"id": "same", "title": "A mill", "text": story.replace("spring", "autumn"), "split": "train"},
+        {"id": "part", "title": "A book", "text": f"{story} {'Then something else entirely is told. ' * 50}"},
+        {"id": "other", "title": "Trams", "text": "The old tram stops at the second bridge over the river every hour."},
+    ]
+    path = tmp_path / "prose.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    reports = []
+    for overlap in (None, 0.5):
+        config = LanguageDataConfig(prose=(str(path),), held_out_overlap=overlap)
+        reports.append(prepare_prose(config, tokenizer, tmp_path / "cache", progress))
+    assert [(r.train_documents, r.dev_documents, r.overlapping_documents) for r in reports] == [(3, 1, 0), (1, 1, 2)]
+    text = tokenizer.decode(Stream.load(reports[1].path, "cpu").train.tolist())
+    assert "trams" in text and "miller" not in text
+
+
 def bounds(ids: list[int], separator: int) -> list[tuple[int, int]]:
     ends = [place for place, token in enumerate(ids) if token == separator]
     assert ends[-1] == len(ids) - 1

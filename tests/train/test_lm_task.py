@@ -101,12 +101,16 @@ def test_a_model_learns_and_its_log_tells_how(packed: Path, tmp_path: Path, prog
     assert result.losses["held-out loss"] == held_out[-1]["held_out"]["held-out loss"]
 
 
-@pytest.mark.parametrize("name", ["lm-hyena-30m-adamw", "lm-hyena-30m-adamw-order-3", "lm-hyena-30m-adamw-sine-10"])
-def test_models_learn_as_the_published_ones_are_trained(name: str, packed: Path, tmp_path: Path, progress: Any) -> None:
-    (stage,) = LanguageTrainConfig.model_validate(recipes.load_recipe("configs/train", name)[0]).stages
+@pytest.mark.parametrize(
+    "name", ["paper-hyena", "paper-hyena-order-3", "paper-hyena-sine-10", "muon-hyena-slow-filters"]
+)
+def test_variants_of_the_claims_learn(name: str, packed: Path, tmp_path: Path, progress: Any) -> None:
+    config = LanguageTrainConfig.model_validate(recipes.load_recipe("configs/train", "claims-lm")[0])
+    (stage,) = (stage for stage in config.stages if stage.name == name)
     small = {key: value for key, value in MODEL.items() if key != "mixers"}
     model = stage.model.model_copy(update=small).model_dump()
-    optimizer = stage.optimizer.model_copy(update={"adamw_rate": RATE, "embedding_rate": RATE}).model_dump()
+    rates = {"muon_rate": RATE, "adamw_rate": RATE, "embedding_rate": RATE}
+    optimizer = stage.optimizer.model_copy(update=rates).model_dump()
     (result,) = train(packed, tmp_path, progress, tokens=64 * 60, model=model, optimizer=optimizer)
     rows = [row["losses"]["loss"] for row in read_log(tmp_path / "model" / "log.jsonl") if "losses" in row]
     assert rows[-1] < rows[0] - 0.2

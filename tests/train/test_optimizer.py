@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragyena.config import OptimizerConfig, ReaderModelConfig
+from ragyena.model.mixers.base import parameter_groups
 from ragyena.model.reader_model import ReaderModel
 from ragyena.train.optimizer import ReaderOptimizer, schedule
 
@@ -71,6 +72,19 @@ def test_adamw_may_step_the_matrices_too(tiny_model: Models) -> None:
     again = ReaderOptimizer(model(tiny_model()), optimizer.config)
     again.load_state(optimizer.state())
     assert again.state().keys() == optimizer.state().keys()
+
+
+def test_filters_may_have_a_rate_of_their_own(tiny_model: Models) -> None:
+    moved = []
+    for rate in (None, 0.0):
+        net = model(tiny_model())
+        optimizer = ReaderOptimizer(net, CONFIG.model_copy(update={"filter_rate": rate}))
+        give_gradients(net, 1)
+        before = snapshot(net)
+        optimizer.step(1.0)
+        moved.append({name for name, value in snapshot(net).items() if not torch.equal(value, before[name])})
+    groups = parameter_groups(net)
+    assert moved[0] - moved[1] == {name for name, group in groups.items() if group == "filter"} & moved[0] != set()
 
 
 def test_updates_of_matrices_are_nearly_orthogonal_and_of_adamws_size(tiny_model: Models) -> None:

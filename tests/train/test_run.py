@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ragyena.config import LanguageTrainConfig, ReaderModelConfig, RecallTrainConfig, StageConfig, TrainConfig
 from ragyena.errors import CheckpointError, ConfigError, DataError, PathNotFoundError, UsageError
 from ragyena.model.checkpoint import load_config, save_checkpoint
+from ragyena.model.language_model import CausalLM
 from ragyena.recipes import asset
 from ragyena.train.kinds import started_from
 from ragyena.train.run import load, pack_data, train
@@ -104,19 +106,57 @@ def test_language_models_and_their_baselines_differ_only_in_mixers() -> None:
         assert hyena.data == transformer.data and hyena.seed == transformer.seed
 
 
-def test_language_models_trained_as_published_differ_in_what_their_names_say() -> None:
-    names = ("lm-hyena-30m", "lm-hyena-30m-adamw", "lm-hyena-30m-adamw-order-3", "lm-hyena-30m-adamw-sine-10")
-    muon, adamw, order, sine = (load(name, Path(), check_data=False) for name in names)
-    transformer = load("lm-transformer-30m-adamw", Path(), check_data=False)
-    stage = adamw.stages[0]
-    assert (muon.stages[0].optimizer.matrices, stage.optimizer.matrices) == ("muon", "adamw")
-    assert stage.model_copy(update={"optimizer": muon.stages[0].optimizer}) == muon.stages[0]
-    for config, model in ((order, {"order": 3}), (sine, {"sine_frequency": 10.0})):
-        assert config.stages[0] == stage.model_copy(update={"model": stage.model.model_copy(update=model)})
-        assert config.data == adamw.data
-    assert transformer.stages[0].optimizer == stage.optimizer
-    assert set(transformer.stages[0].model.layer_mixers) == {"attention"}
-    assert (stage.model.order, stage.model.sine_frequency, stage.model.short_filter) == (2, 14.0, 3)
+def test_models_of_the_claims_differ_in_what_their_names_say() -> None:
+    config = load("claims-lm", Path(), check_data=False)
+    lengths = load("claims-lm-lengths", Path(), check_data=False)
+    stages = {stage.name: stage for stage in config.stages}
+    paper, muon = stages["paper-hyena"], stages["muon-hyena"]
+    assert (paper.optimizer.matrices, muon.optimizer.matrices) == ("adamw", "muon")
+    assert (paper.model.order, paper.model.sine_frequency, paper.model.short_filter) == (2, 14.0, 3)
+    attention = {"mixers": ("attention",) * paper.model.depth}
+    one, fourth = (stages[f"muon-{name}-attention"].model.mixers for name in ("one", "every-fourth"))
+    assert one.count("attention") == 1 and [n for n, mixer in enumerate(fourth) if mixer == "attention"] == [3, 7]
+    for base, name, model in (
+        (paper, "paper-hyena-order-3", {"order": 3}),
+        (paper, "paper-hyena-sine-10", {"sine_frequency": 10.0}),
+        (paper, "paper-attention", attention),
+        (muon, "muon-attention", attention),
+        (muon, "muon-one-attention", {"mixers": one}),
+        (muon, "muon-every-fourth-attention", {"mixers": fourth}),
+    ):
+        changed = {"name": name, "model": base.model.model_copy(update=model)}
+        assert stages[name] == base.model_copy(update=changed)
+    assert muon == paper.model_copy(update={"name": "muon-hyena", "optimizer": muon.optimizer})
+    slow = stages["muon-hyena-slow-filters"].optimizer
+    assert slow == muon.optimizer.model_copy(update={"filter_rate": 6e-4})
+    for stage in lengths.stages:
+        kind, length = stage.name.rsplit("-", 1)
+        base = stages[f"muon-{kind}"]
+        model = base.model.model_copy(update={"max_length": int(length)})
+        assert stage == base.model_copy(update={"name": stage.name, "model": model, "sequence_tokens": int(length)})
+    assert config.data.held_out_overlap is not None and lengths.data == config.data
+
+
+def test_every_mixer_of_the_recall_claim_is_tuned_alike() -> None:
+    config = load("claims-recall", Path(), check_data=False)
+    alike: dict[str, list[Any]] = {}
+    for stage in config.stages:
+        mixer, name = stage.name.split("-", 1)
+        model = stage.model.model_copy(update={"mixers": ()})
+        start = stage.start.removeprefix(f"{mixer}-")
+        alike.setdefault(name, []).append(stage.model_copy(update={"name": name, "model": model, "start": start}))
+    assert len(config.stages) == 36 and all(len(same) == 3 for same in alike.values())
+    assert all(stage == same[0] for same in alike.values() for stage in same)
+
+
+@pytest.mark.parametrize("optimizer", ["paper", "muon"])
+def test_models_of_equal_flops_have_them(optimizer: str) -> None:
+    stages = {stage.name: stage for stage in load("claims-lm", Path(), check_data=False).stages}
+    hyena, attention, fewer = (stages[f"{optimizer}-{n}"] for n in ("hyena", "attention", "attention-flops"))
+    with torch.device("meta"):
+        flops = [CausalLM(s.model).flops(s.sequence_tokens) * s.tokens for s in (hyena, attention, fewer)]
+    assert flops[2] == pytest.approx(flops[0], rel=0.003) and flops[1] > 1.2 * flops[0]
+    assert fewer.model_copy(update={"name": attention.name, "tokens": attention.tokens}) == attention
 
 
 @pytest.mark.parametrize(
