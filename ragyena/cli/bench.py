@@ -166,6 +166,25 @@ def train(
     _show(result, out)
 
 
+@app.command("filters")
+def filters(
+    lengths: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Lengths in lags, comma-separated.")
+    ] = "2048,16384,131072",
+    width: Annotated[int, typer.Option(min=1, help="Channels.")] = 32,
+    seeds: Annotated[int, typer.Option(min=1, help="Filters of each kind and length.")] = 3,
+    out: OutOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure new implicit filters on the CPU: gain by length, initialisation and window, and the error of fp32."""
+    chosen = _numbers("--lengths", lengths)
+    with _measuring(quiet) as (progress, _):
+        from ragyena.bench.filters import bench_filters
+
+        result = bench_filters(chosen, width=width, seeds=seeds, progress=progress)
+    _show(result, out)
+
+
 @app.command("operator")
 def operator(
     lengths: Annotated[
