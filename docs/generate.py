@@ -23,6 +23,7 @@ def pages() -> dict[str, str]:
     """File name in docs/ -> text."""
     from ragyena.eval.layout import AnswerRow, Report, schema_of
     from ragyena.eval.retrieval import RetrievalReport
+    from ragyena.report.claims import load_claims, make_claims
     from ragyena.report.described import load, make_described
     from ragyena.report.markdown import to_markdown
     from ragyena.report.peers import latest_peers, make_peers
@@ -33,6 +34,7 @@ def pages() -> dict[str, str]:
         **({"comparison.md": to_markdown(make_peers(beside))} if beside is not None else {}),
         "api.md": _api_page(),
         "results.md": to_markdown(make_described(load(DOCS / "results.yaml"), RESULTS), pictures="plots"),
+        "claims.md": to_markdown(make_claims(load_claims(DOCS / "claims.yaml"), RESULTS)),
         "sizing.md": _sizing_page(),
         "ops.md": _ops_page(),
         "cli.md": _help_pages(),

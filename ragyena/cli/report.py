@@ -38,6 +38,14 @@ def command(
             help="Instead write small summaries of results and training logs, without single answers, here.",
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead print the page of claims that this description (docs/claims.yaml) makes of a folder of dated "
+            "results.",
+        ),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Write report.html and report.md for results; for files, print the Markdown unless --out is given.
@@ -51,6 +59,13 @@ def command(
     from ragyena.report.summary import summarize
     from ragyena.report.write import load_page, report
 
+    if page is not None:
+        from ragyena.report.claims import load_claims, make_claims
+
+        if len(results) != 1 or not results[0].is_dir():
+            raise UsageError("--page needs one folder of results", hint="as in benchmarks/results of a checkout")
+        print(to_markdown(make_claims(load_claims(page), results[0])), end="")
+        return
     if summary is not None:
         for path in summarize(results, summary):
             print(path)

@@ -49,7 +49,7 @@ from ragyena.report.scores import (
 )
 from ragyena.report.training import find_stages, throughput_table, training_blocks
 
-__all__ = ["Description", "load", "make_described", "make_summary"]
+__all__ = ["Description", "load", "make_described", "make_summary", "newest", "recipes_in"]
 
 Parts = Literal["readers", "f1", "scores", "sources", "contrasts", "passages", "cost", "abstention", "lengths"]
 
@@ -142,7 +142,7 @@ def make_described(description: Description, results: Path) -> Page:
     return Page(description.title, "", [intro, *sections])
 
 
-def _newest(results: Path, name: str) -> list[Path]:
+def newest(results: Path, name: str) -> list[Path]:
     """Folders and files called ``DATE-NAME``: of each NAME the newest."""
     newest: dict[str, Path] = {}
     for path in sorted(results.glob(f"????-??-??-{name}")):
@@ -151,17 +151,19 @@ def _newest(results: Path, name: str) -> list[Path]:
 
 
 def _section(section: SectionOf, results: Path) -> Section | None:
-    paths = _newest(results, section.results)
+    paths = newest(results, section.results)
     blocks: list[Block] = []
     if section.benchmarks and paths:
         blocks.append(throughput_table([read_json(path) for path in paths]))
-    recipes = [recipe for path in paths if path.is_dir() for recipe in _recipes(path, section.recipes, section.labels)]
+    recipes = [
+        recipe for path in paths if path.is_dir() for recipe in recipes_in(path, section.recipes, section.labels)
+    ]
     if recipes:
         for part in section.show:
             blocks += _part(part, recipes, section)
         seeds = sorted(path for path in paths[0].glob(section.seeds) if path.is_dir()) if section.seeds else []
         if seeds:
-            others = [_recipes(path, section.recipes, section.labels) for path in seeds]
+            others = [recipes_in(path, section.recipes, section.labels) for path in seeds]
             title = f"F1 over {len(seeds) + 1} training seeds, mean and range:"
             blocks += [Text(title), seeds_table([recipes, *others])]
     if wanted := section.training:
@@ -173,7 +175,7 @@ def _section(section: SectionOf, results: Path) -> Section | None:
     return Section(section.title, [*text, *blocks]) if blocks else None
 
 
-def _recipes(folder: Path, wanted: Sequence[str], labels: Sequence[str]) -> list[Compared]:
+def recipes_in(folder: Path, wanted: Sequence[str], labels: Sequence[str]) -> list[Compared]:
     """The evaluations in a folder; files are called as their recipe, whatever the result calls itself."""
     names = wanted or [path.stem for path in sorted(folder.glob("*.json"))]
     recipes = []
@@ -218,11 +220,11 @@ def _length_charts(recipes: Sequence[Compared]) -> list[LineChart]:
 
 def make_summary(summary: Summary, results: Path) -> list[Block]:
     """A table of at most eight rows and one figure; empty where the results are not there. Raises DataError."""
-    folders = _newest(results, summary.results)
+    folders = newest(results, summary.results)
     if not folders:
         return []
     names = list(dict.fromkeys(row.recipe for row in summary.rows if row.recipe))
-    recipes = {one.recipe: one for one in _recipes(folders[0], names, summary.labels)}
+    recipes = {one.recipe: one for one in recipes_in(folders[0], names, summary.labels)}
     rows: list[Row] = []
     for row in summary.rows:
         if row.recipe in recipes:
@@ -250,7 +252,7 @@ def _scored(row: SummaryRow, one: Compared, results: Path) -> list[Cell]:
         cells.append(_em_f1(reading.figures["whole"], count, *p))
     if row.shipped:
         folder, _, name = row.shipped.partition("/")
-        (run,) = find_runs([_newest(results, folder)[0] / name])
+        (run,) = find_runs([newest(results, folder)[0] / name])
         cells.append(_em_f1(run.conditions[row.condition]["whole"], count))
     return cells
 
@@ -264,7 +266,7 @@ def _em_f1(part: Mapping[str, Any], count: int, *notes: str) -> Value:
 def _times(results: Path, benchmark: str, names: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
     """Seconds of reading by tokens of context, from a result of ``ragyena bench reader``."""
     times: dict[str, list[tuple[int, float]]] = {name: [] for name in names}
-    for path in _newest(results, f"{benchmark}.json"):
+    for path in newest(results, f"{benchmark}.json"):
         for figure in read_json(path)["figures"]:
             measured = re.fullmatch(r"([\w-]+), ([\d,]+) tokens: prefill", figure["name"])
             if measured and measured[1] in times:

@@ -26,14 +26,19 @@ _LOG_POINTS = 10
 _LOG_LOSSES = ("loss",)
 _UNSET_IN_FIGURES = ("limit", "p95", "met")  # of a benchmark; left out where they are null
 _WIDTH = 200
+_RECIPE = "recipe.json"  # of a training run, with paths of its machine
 
 
 def summarize(paths: Sequence[Path], out: Path) -> list[Path]:
-    """Write the summary of every result and training log in ``paths`` (files or folders) into ``out``.
+    """Write the summary of every result and training log in ``paths`` (files or folders) into ``out``; those of a run's
+    folders ``seed-*`` into the same folders there.
 
     Raises PathNotFoundError, DataError, StorageError.
     """
     written = []
+    for path in paths:
+        for seed in sorted(path.glob("seed-*")):
+            written += summarize([seed], out / seed.name)
     for path in _files(paths):
         if path.suffix == ".jsonl":
             name = f"{path.parent.name}.jsonl" if path.name == LOG_FILE else path.name
@@ -52,6 +57,8 @@ def summary_of_result(values: Any) -> Any:
         small = {
             key: summary_of_result(value) for key, value in values.items() if key not in unset or value is not None
         }
+        if "steps" in values:  # a stage of training, whose checkpoint is a path of one machine
+            small.pop("checkpoint", None)
         if small.get("risk_coverage"):
             curve = values["risk_coverage"]
             small["risk_coverage"] |= {"points": [summary_of_result(point) for point in _thinned(curve["points"])]}
@@ -92,7 +99,7 @@ def _medians(points: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(path.glob("*.json"))
+            yield from sorted(file for file in path.glob("*.json") if file.name != _RECIPE)
             yield from sorted(path.glob(LOG_FILE)) or sorted(path.glob(f"*/{LOG_FILE}"))
         elif path.is_file():
             yield path
