@@ -171,7 +171,7 @@ def filters(
     lengths: Annotated[
         str, typer.Option(metavar="N,N,...", help="Lengths in lags, comma-separated.")
     ] = "2048,16384,131072",
-    width: Annotated[int, typer.Option(min=1, help="Channels.")] = 32,
+    width: Annotated[int, typer.Option(min=1, help="Channels.")] = 16,
     seeds: Annotated[int, typer.Option(min=1, help="Filters of each kind and length.")] = 3,
     out: OutOption = None,
     quiet: QuietOption = False,

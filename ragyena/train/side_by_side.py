@@ -176,7 +176,8 @@ def _hear(worker: _Worker, progress: Progress) -> bool:
     if kind == "advance":
         progress.advance(value[0], f"{job.title}  {value[1]}")
     elif kind == "note":
-        progress.note(f"{job.title}: {value}")
+        place = job.title.removesuffix(job.stage.name)  # a note begins with the stage's name
+        progress.note(f"{place}{value}")
     elif kind == "done":
         job.state, job.result, worker.job = "done", value, None
     else:
