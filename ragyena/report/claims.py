@@ -18,7 +18,7 @@ from ragyena.parsing import MalformedError, read_yaml
 from ragyena.report import claim_tables as tables
 from ragyena.report.compared import Compared
 from ragyena.report.described import newest, recipes_in
-from ragyena.report.model import Block, Bullets, Page, Section, Text
+from ragyena.report.model import Block, Bullets, Group, Page, Section, Text
 from ragyena.report.scores import f1_table, seeds_table
 
 __all__ = ["Claims", "load_claims", "make_claims"]
@@ -121,5 +121,9 @@ def _readers(table: ClaimTable, folder: Path) -> list[Block]:
     blocks: list[Block] = [Bullets([f"{name}: {about}" for name, about in named.items()]), f1_table(recipes)]
     others = [wanted(place) for place in sorted(folder.glob("seed-*"))]
     if others:
-        blocks += [Text(f"F1 over {len(others) + 1} training seeds, mean and range:"), seeds_table([recipes, *others])]
+        table_of_seeds = seeds_table([recipes, *others])
+        several = [str(row[0]) for row in table_of_seeds.rows if not isinstance(row, Group)]
+        once = ", ".join(name for name in named if name not in several)
+        rest = f" Trained with one seed alone: {once}." if once else ""
+        blocks += [Text(f"F1 over {len(others) + 1} training seeds, mean and range.{rest}"), table_of_seeds]
     return blocks
