@@ -123,7 +123,8 @@ def _readers(table: ClaimTable, folder: Path) -> list[Block]:
     if others:
         table_of_seeds = seeds_table([recipes, *others])
         several = [str(row[0]) for row in table_of_seeds.rows if not isinstance(row, Group)]
-        once = ", ".join(name for name in named if name not in several)
+        present = {run.label for one in recipes for run in one.runs}
+        once = ", ".join(name for name in named if name in present and name not in several)
         rest = f" Trained with one seed alone: {once}." if once else ""
         blocks += [Text(f"F1 over {len(others) + 1} training seeds, mean and range.{rest}"), table_of_seeds]
     return blocks
