@@ -82,8 +82,8 @@ class VectorFile:
     last_id: int
     """The largest passage id there was when it was written."""
     recall: float
-    """Fraction of the true 20 nearest to vectors between passages that a search returns, measured when the file was last
-    built from scratch; 1 for flat."""
+    """Fraction of the true 20 nearest to vectors between passages that a search returns, measured when the file was
+    last built from scratch; 1 for flat."""
 
 
 def choose_kind(setting: Kind | Literal["auto"], count: int) -> tuple[Kind, str]:
