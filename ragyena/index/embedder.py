@@ -32,7 +32,6 @@ __all__ = [
     "bundled_folder",
     "cpu_dtype",
     "embedding_text",
-    "question_dtype",
     "weights_sha256",
 ]
 
@@ -97,9 +96,9 @@ class _Library(Embedder):
 
 class _Bundled(Embedder):
     """The bundled MiniLM. Many texts go through sentence-transformers in half precision on a GPU; on a CPU, and a
-    question always, through the same layers in ``minilm.py``: ready before that library would be imported, and for many
-    texts in bfloat16 where the CPU has it, with products by oneDNN where torch has that. A question is in bfloat16
-    where the CPU has tiles for it: it then takes half the time, most of which goes into reading the weights."""
+    question always, through the same layers in ``minilm.py``: ready before that library would be imported, in bfloat16
+    where the CPU has it, with products by oneDNN where torch has that. Most of a question's time goes into reading the
+    weights, so half as many bytes take about half of it."""
 
     name = BUNDLED
     fingerprint = BUNDLED_SHA256
@@ -108,11 +107,10 @@ class _Bundled(Embedder):
         from ragyena.index.minilm import MiniLM
 
         self._folder = bundled_folder()
-        self._small = MiniLM(self._folder)
+        dtype = cpu_dtype()
+        log.info("embedder %s on cpu in %s", self.name, dtype)
+        self._small = MiniLM(self._folder).prepared_for_cpu(dtype)
         self._large: Any = None
-        if (dtype := question_dtype()) is not None:
-            log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
-            self._small = self._small.prepared_for_cpu(dtype)
         self._checked = False
         self._lock = threading.Lock()
         self.dimension = self._small.dimension
@@ -140,12 +138,11 @@ class _Bundled(Embedder):
     def _for_many(self) -> Any:
         import torch
 
-        if _device() != "cpu" or not torch._C._has_mkldnn:
-            return _load(str(self._folder), self.name, dtype=_fast_dtype())
-        if (dtype := cpu_dtype()) == question_dtype():
-            return self._small
-        log.info("embedder %s on cpu in %s by oneDNN", self.name, dtype)
-        return self._small.prepared_for_cpu(dtype)
+        if _device() != "cpu":
+            return _load(str(self._folder), self.name, dtype=torch.float16)
+        if not torch._C._has_mkldnn:
+            return _load(str(self._folder), self.name)
+        return self._small
 
     def _check(self) -> None:
         if not self._checked and weights_sha256() != BUNDLED_SHA256:
@@ -315,28 +312,12 @@ def _device() -> str:
 
 
 def cpu_dtype() -> Any:
-    """The type in which the bundled model embeds many texts on a CPU."""
+    """The type in which the bundled model embeds on a CPU: bfloat16 where it multiplies that, else float32."""
     import torch
 
-    return _fast_dtype() or torch.float32
-
-
-def question_dtype() -> Any:
-    """The type in which the bundled model embeds a question where it is other than float32, else None. Without tiles
-    a product of so few rows is slower in bfloat16."""
-    import torch
-
-    tiles = torch.cpu.get_capabilities().get("amx_bf16", False) and torch._C._has_mkldnn
-    return torch.bfloat16 if tiles else None
-
-
-def _fast_dtype() -> Any:
-    """Half precision where it is faster, else None. A CPU without bfloat16 matrix instructions is slower with it."""
-    import torch
-
-    if _device() == "cuda":
-        return torch.float16
-    return torch.bfloat16 if torch.cpu.get_capabilities().get("avx512_bf16", False) else None
+    held = torch.cpu.get_capabilities()
+    fast = torch._C._has_mkldnn and (held.get("avx512_bf16", False) or held.get("amx_bf16", False))
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _weights_of(model: Any) -> str:
