@@ -33,7 +33,16 @@ from ragyena.errors import IndexCorruptError, StorageError
 from ragyena.index.storage import REBUILD, flush_folder, storage_errors
 from ragyena.index.vector_layout import check_layout
 
-__all__ = ["REPAIR", "Kind", "VectorFile", "VectorIndex", "choose_kind", "write_vectors"]
+__all__ = [
+    "REPAIR",
+    "Kind",
+    "VectorFile",
+    "VectorIndex",
+    "choose_kind",
+    "trained_on",
+    "write_trained",
+    "write_vectors",
+]
 
 faiss: Any = untyped_faiss  # its type hints know neither keyword arguments nor many of its classes
 Kind = Literal["flat", "hnsw", "ivfpq"]
@@ -108,11 +117,13 @@ def write_vectors(
     last_id: int,
     setting: Kind | Literal["auto"],
     extend: tuple[Path, VectorFile] | None = None,
+    trained: Path | None = None,
 ) -> VectorFile:
     """Write the vector file of a store.
 
     ``batches(after)`` yields ids and unit vectors above an id. With ``extend``, an approximate file of the same kind,
-    what is new is added to that instead of starting over.
+    what is new is added to that instead of starting over. ``trained`` is a file of ``write_trained``, whose clusters
+    and codes an ``ivfpq`` takes in place of learning its own.
 
     Raises StorageError where the file cannot be written, with nothing left at ``path``, and IndexCorruptError where
     ``batches`` yields fewer than ``count``.
@@ -129,25 +140,32 @@ def write_vectors(
             index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
         _check_complete(int(index.ntotal), count)
     else:
-        index, recall = _approximate(kind, dimension, count, batches)
-    with storage_errors(path):
-        unfinished = path.with_name(path.name + ".unfinished")
-        try:
-            _write(index, unfinished)
-            unfinished.replace(path)
-            flush_folder(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        size = path.stat().st_size
+        index, recall = _approximate(kind, dimension, count, batches, trained)
+    _replace(path, index)
+    size = path.stat().st_size
     return VectorFile(path.name, kind, reason, int(index.ntotal), size, last_id, recall)
+
+
+def write_trained(path: Path, sample: FloatArray, *, count: int) -> None:
+    """Learn the clusters and codes of ``ivfpq`` files of about ``count`` vectors each from ``sample`` [N, D], of
+    ``trained_on(count)`` vectors or more, and write them, without any vector. Raises StorageError."""
+    _replace(path, _learned(sample, count))
+
+
+def trained_on(count: int) -> int:
+    """Vectors that the clusters and codes of an ``ivfpq`` file of ``count`` vectors are learned from."""
+    return TRAIN_CLUSTER * _clusters(count)
 
 
 class VectorIndex:
     """An open vector file."""
 
-    def __init__(self, index: Any, kind: Kind) -> None:
+    def __init__(self, index: Any, kind: Kind, last_id: int = 0) -> None:
         self._index = index
         self.kind = kind
+        self.last_id = last_id
+        """The largest passage id there was when it was written."""
+        self.count = int(index.ntotal)
         self.exact = kind == "flat"
         self._clusters = UNMEASURED_CLUSTERS
         if kind == "ivfpq" and (clusters := int(faiss.extract_index_ivf(index).nprobe)) > 1:
@@ -166,7 +184,7 @@ class VectorIndex:
         try:
             with storage_errors(path):
                 check_layout(path, file.kind, dimension, file.count)
-            return cls(_read(path, mapped=True), file.kind)
+            return cls(_read(path, mapped=True), file.kind, file.last_id)
         except (RuntimeError, ValueError) as error:
             raise IndexCorruptError(f"{path} is damaged: {error}", hint=REPAIR) from error
 
@@ -243,23 +261,39 @@ def _empty_flat(dimension: int) -> Any:
     return faiss.IndexIDMap(faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT))
 
 
-def _approximate(kind: Kind, dimension: int, count: int, batches: Callable[[int], Batches]) -> tuple[Any, float]:
+def _clusters(count: int) -> int:
+    return max(1, min(round(2 * math.sqrt(count)), count // 39))
+
+
+def _learned(sample: FloatArray, count: int) -> Any:
+    """An ``ivfpq`` index without vectors."""
+    dimension = sample.shape[1]
+    code_bytes = next(m for m in range(min(CODE_BYTES, dimension), 0, -1) if dimension % m == 0)
+    lists = faiss.index_factory(dimension, f"IVF{_clusters(count)},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
+    for learned in (lists.cp, lists.pq.cp):
+        learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_CLUSTER
+    lists.do_polysemous_training = False  # minutes, for searches by Hamming distance, which are not made here
+    lists.train(sample)
+    return lists
+
+
+def _approximate(
+    kind: Kind, dimension: int, count: int, batches: Callable[[int], Batches], trained: Path | None
+) -> tuple[Any, float]:
     """An index of all vectors, and its recall for some of them. Reads the vectors twice."""
-    clusters = max(1, min(round(2 * math.sqrt(count)), count // 39))
-    sample_most = TRAIN_CLUSTER * clusters if kind == "ivfpq" else RECALL_QUERIES
-    sample = _sample(count, batches, max(sample_most, RECALL_QUERIES))
+    learns = kind == "ivfpq" and trained is None
+    sample = _sample(count, batches, max(trained_on(count) if learns else 0, RECALL_QUERIES))
     if kind == "hnsw":
         graph = faiss.IndexHNSWSQ(dimension, faiss.ScalarQuantizer.QT_fp16, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.train(np.zeros((1, dimension), np.float32))  # half floats have nothing to learn, but it insists
         graph.hnsw.efConstruction = HNSW_BUILD
         index = faiss.IndexIDMap(graph)
     else:
-        code_bytes = next(m for m in range(min(CODE_BYTES, dimension), 0, -1) if dimension % m == 0)
-        lists = faiss.index_factory(dimension, f"IVF{clusters},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
-        for learned in (lists.cp, lists.pq.cp):
-            learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_CLUSTER
-        lists.do_polysemous_training = False  # minutes, for searches by Hamming distance, which are not made here
-        lists.train(sample)
+        lists = _learned(sample, count) if trained is None else _read(trained)
+        if lists.d != dimension:
+            raise IndexCorruptError(
+                f"{trained} is of dimension {lists.d}, not {dimension}", hint="delete it, and build again"
+            )
         index = faiss.IndexIDMap(lists)
     queries = _between(sample)
     nearest = _Nearest(queries)
@@ -302,6 +336,18 @@ def _check_complete(found: int, count: int) -> None:
 
 def _read(path: Path, *, mapped: bool = False) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
+
+
+def _replace(path: Path, index: Any) -> None:
+    """Write a file beside its place, and rename it. Raises StorageError, with nothing left there."""
+    with storage_errors(path):
+        unfinished = path.with_name(path.name + ".unfinished")
+        try:
+            _write(index, unfinished)
+            unfinished.replace(path)
+            flush_folder(path.parent)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _write(index: Any, path: Path) -> None:

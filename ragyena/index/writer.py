@@ -214,11 +214,12 @@ class Writer:
                 follow_folder(self.store, moved)
             self._write_manifest()
 
-    def refresh(self, *, force: bool = False) -> bool:
+    def refresh(self, *, force: bool = False, trained: Path | None = None) -> bool:
         """Bring the manifest in line with the store, and the vector file too where it is far enough behind: then in a
         new generation. False where the vector file stays as it was.
 
-        ``force`` replaces the vector file whatever it holds. Raises StorageError.
+        ``force`` replaces the vector file whatever it holds; ``trained`` is as for ``write_vectors``. Raises
+        StorageError.
         """
         last_id, total = self.store.extent()
         file = self.manifest.vectors
@@ -238,6 +239,7 @@ class Writer:
             last_id=last_id,
             setting=self.manifest.config.vector_index,
             extend=(self.folder / extend.name, extend) if extend else None,
+            trained=trained,
         )
         trained_on = self.manifest.vectors_trained_on if extend else total
         self._write_manifest(generation=generation, vectors=written, vectors_trained_on=trained_on)

@@ -10,7 +10,16 @@ import numpy.typing as npt
 import pytest
 
 from ragyena.errors import IndexCorruptError
-from ragyena.index.vectors import FLAT_MOST, RECALL_ENOUGH, VectorFile, VectorIndex, choose_kind, write_vectors
+from ragyena.index import vectors as module
+from ragyena.index.vectors import (
+    FLAT_MOST,
+    RECALL_ENOUGH,
+    VectorFile,
+    VectorIndex,
+    choose_kind,
+    write_trained,
+    write_vectors,
+)
 
 pytestmark = pytest.mark.xdist_group("vectors")  # one worker trains the codes
 DIMENSION = 32
@@ -130,6 +139,53 @@ def test_extension_adds_what_is_new_and_keeps_the_rest(
     opened = VectorIndex.open(tmp_path, longer, DIMENSION)
     assert more_ids[9] in opened.search(more[9].astype(np.float32), 5)[0]
     assert ids[9] in opened.search(vectors[9].astype(np.float32), 5)[0]
+
+
+def test_files_with_clusters_learned_once_find_what_brute_force_does(
+    stored: tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two files, as of two shards, with the clusters and codes that were learned from a sample of both."""
+    ids, vectors = stored
+    monkeypatch.setattr(module, "IVFPQ_LEAST", COUNT // 2)
+    trained = tmp_path / "trained.faiss"
+    write_trained(trained, vectors.astype(np.float32), count=COUNT // 2)
+    monkeypatch.setattr(module, "_learned", lambda *_: pytest.fail("it learned clusters of its own"))
+    queries = clustered(50, 2).astype(np.float32)
+    for half in (slice(0, COUNT, 2), slice(1, COUNT, 2)):
+        held, codes = ids[half], vectors[half]
+        path = tmp_path / f"vectors-{half.start}.faiss"
+        file = write_vectors(
+            path,
+            batches(held, codes),
+            dimension=DIMENSION,
+            count=len(held),
+            last_id=int(held[-1]),
+            setting="ivfpq",
+            trained=trained,
+        )
+        assert file.kind == "ivfpq" and file.count == len(held) and file.recall >= RECALL_ENOUGH
+        opened = VectorIndex.open(tmp_path, file, DIMENSION)
+        true = held[np.argsort(-(queries @ codes.astype(np.float32).T), axis=1)[:, :20]]
+        shared = [len(np.intersect1d(opened.search(query, 20)[0], best)) for query, best in zip(queries, true)]
+        assert sum(shared) / true.size >= 0.95
+
+
+def test_clusters_of_other_vectors_are_refused(
+    stored: tuple[npt.NDArray[np.int64], npt.NDArray[np.float16]], tmp_path: Path
+) -> None:
+    ids, vectors = stored
+    write_trained(tmp_path / "trained.faiss", vectors[:, : DIMENSION // 2].astype(np.float32), count=COUNT)
+    with pytest.raises(IndexCorruptError, match=f"dimension {DIMENSION // 2}, not {DIMENSION}"):
+        write_vectors(
+            tmp_path / "vectors-1.faiss",
+            batches(ids, vectors),
+            dimension=DIMENSION,
+            count=COUNT,
+            last_id=int(ids[-1]),
+            setting="ivfpq",
+            trained=tmp_path / "trained.faiss",
+        )
+    assert not (tmp_path / "vectors-1.faiss").exists()
 
 
 def test_a_file_of_too_many_clusters_to_look_into_is_damaged(written: tuple[Path, VectorFile], tmp_path: Path) -> None:

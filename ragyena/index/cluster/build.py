@@ -35,6 +35,7 @@ from ragyena.index.cluster.work import (
     build_part,
     delete_folder,
     installed_version,
+    learn_clusters,
     look_at_node,
     shard_of,
     write_shard,
@@ -44,6 +45,7 @@ from ragyena.index.manifest import Manifest, is_index
 from ragyena.index.storage import LOCK_NAME, OWNER_NAME, storage_errors, writer_lock
 from ragyena.index.store import STORE_NAME, Source, Store
 from ragyena.index.tracking import Stamp
+from ragyena.index.vectors import choose_kind
 from ragyena.readers import reader_folder
 from ragyena.types import Document, Progress, Silent
 
@@ -51,6 +53,7 @@ __all__ = ["BuildReport", "build"]
 
 PARTS = "parts"
 PLAN = "plan.json"
+TRAINED = "trained.faiss"
 PROBE = "probe"
 PART_FILES = 256
 PART_BYTES = 4_000_000
@@ -299,6 +302,7 @@ class _Build:
         rows, last_document, last_passage = _rows(inputs, self.count, last_document, last_passage)
         generation = self.old.generation + 1 if self.old else 1
         self._begin_generation(inputs, generation)
+        trained = self._learn_clusters(inputs)
         tasks = [
             ShardTask(
                 folder=str(self.folder / f"shard-{generation}-{number:05}"),
@@ -307,6 +311,7 @@ class _Build:
                 inputs=tuple(str(one.folder) for one in inputs),
                 rows=tuple(np.asarray(of[number], np.int64).reshape(-1, 3) for of in rows),
                 without=tuple(one.without for one in inputs),
+                trained=trained,
             )
             for number in range(self.count)
         ]
@@ -331,6 +336,24 @@ class _Build:
             delete_folder(folder)
         return catalog
 
+    def _learn_clusters(self, inputs: Sequence[_Input]) -> str | None:
+        """The file with the clusters and codes that the vector files of the shards share, None where they have none."""
+        manifests = [Manifest.read(one.folder) for one in inputs]
+        count = sum(manifest.passages for manifest in manifests) // self.count
+        if choose_kind(manifests[0].config.vector_index, count)[0] != "ivfpq":
+            return None
+        self.progress.start("learning clusters", 1, "tasks")
+        path = str(self.folder / PARTS / TRAINED)
+        folders = tuple(str(one.folder) for one in inputs)
+        for _, done in self.session.each(learn_clusters, [(path, folders, count)]):
+            if isinstance(done, Lost):
+                raise ClusterError(
+                    f"the clusters of the vectors could not be learned: {done.reason}",
+                    hint="see the memory of the nodes, and run the same command again: what was done is kept",
+                )
+        self.progress.advance(1)
+        return path
+
     def _begin_generation(self, inputs: Sequence[_Input], generation: int) -> None:
         """Keep the shards that an interrupted build of the same inputs has finished; delete those of any other."""
         shape = [[one.folder.name, sorted(one.without)] for one in inputs]
@@ -344,6 +367,8 @@ class _Build:
                 resumed = held == plan and folder.name.startswith(f"shard-{generation}-")
                 if not resumed and folder not in self.old_folders:
                     delete_folder(folder)
+            if held != plan:
+                (self.folder / PARTS / TRAINED).unlink(missing_ok=True)
             path.write_text(plan, encoding="utf-8")
 
 

@@ -5,7 +5,8 @@ that was killed has stopped.
 by the contents of its files and is done once its report is on the disk.
 
 *Shards*: the documents whose content hash falls to a shard are copied from all parts, with ids that the driver has
-given them, into an index of their own.
+given them, into an index of their own. Where shards are too large to be searched exactly, the clusters and codes of
+their vector files are learned once, before, from a sample of all.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ragyena.index.manifest import Manifest, is_index
 from ragyena.index.storage import flush_folder, storage_errors
 from ragyena.index.store import STORE_NAME, Store
 from ragyena.index.tracking import content_hash
+from ragyena.index.vectors import trained_on, write_trained
 from ragyena.index.writer import Writer, create_like, remove_log
 from ragyena.parsing import parse_json
 from ragyena.readers import reader_folder
@@ -48,6 +50,7 @@ __all__ = [
     "build_part",
     "delete_folder",
     "installed_version",
+    "learn_clusters",
     "look_at_node",
     "shard_of",
     "write_shard",
@@ -200,11 +203,29 @@ class ShardTask:
     """The documents to take from each."""
     without: tuple[frozenset[str], ...] = field(default=())
     """Sources of each input that are left out, since another holds what they are now."""
+    trained: str | None = None
+    """The file of ``learn_clusters``, None where the shards are searched exactly or each learns its own."""
 
 
 def shard_of(key: bytes, count: int) -> int:
     """The shard of a content hash, or of the hash of a path."""
     return int.from_bytes(key[:8], "big") % count
+
+
+def learn_clusters(path: str, inputs: tuple[str, ...], count: int) -> None:
+    """Learn the clusters and codes that the vector files of all shards, of about ``count`` passages each, share: from
+    vectors spread evenly over the inputs, into the file ``path``. One that is there stays. Raises StorageError."""
+    if Path(path).is_file():
+        return
+    manifests = [Manifest.read(Path(place)) for place in inputs]
+    step = max(1, sum(manifest.passages for manifest in manifests) // trained_on(count))
+    sample, passed = [], 0
+    for place, manifest in zip(inputs, manifests):
+        with closing(Store(Path(place) / STORE_NAME)) as store:
+            ids = store.passage_ids()[-passed % step :: step].tolist()
+            sample.append(store.vectors_of(ids, manifest.dimension)[1].astype(np.float32))
+        passed += manifest.passages
+    write_trained(Path(path), np.concatenate(sample), count=count)
 
 
 def write_shard(task: ShardTask) -> Shard:
@@ -216,7 +237,7 @@ def write_shard(task: ShardTask) -> Shard:
             create_like(unfinished, Manifest.read(Path(task.inputs[0])))
         with Writer(unfinished) as writer:
             _copy_rows(task, writer)
-            writer.refresh()
+            writer.refresh(trained=None if task.trained is None else Path(task.trained))
         remove_log(unfinished)
         with storage_errors(folder):
             unfinished.rename(folder)
