@@ -17,7 +17,8 @@ __all__ = ["StoredCandidates"]
 
 class StoredCandidates(Sequence[ScoredPassage]):
     """Passages, best first, all read from one state of an index. Each is made a ``ScoredPassage`` when it is looked at:
-    of two thousand candidates a context takes a few hundred, and of the rest its log alone needs something."""
+    of two thousand candidates a context takes a few hundred, and of the rest its log alone needs something. Tokens
+    are read of those that are packed: of the others their number is enough."""
 
     passage_ids: Sequence[int]
     document_ids: Sequence[int]
@@ -26,12 +27,21 @@ class StoredCandidates(Sequence[ScoredPassage]):
     """Char offsets in their documents at which they start."""
     ends: Sequence[int]
     scores: Sequence[float]
-    packing: PackingColumns
-    """Tokens and signatures; None where the index keeps none for a passage."""
+    without_tokens: Sequence[int]
+    """Positions of the passages of which the index keeps no tokens; their sizes and signatures mean nothing."""
+    text_bytes: npt.NDArray[np.int64]
+    """[N] bytes of the token ids of their texts."""
+    header_bytes: npt.NDArray[np.int64]
+    """[N] bytes of the token ids of their headers."""
+    signatures: Sequence[bytes]
 
     @abstractmethod
     def scored(self, positions: Sequence[int]) -> list[ScoredPassage]:
         """The passages at these positions. Raises IndexCorruptError."""
+
+    @abstractmethod
+    def tokens(self, positions: Sequence[int]) -> PackingColumns:
+        """The tokens of the passages at these positions, which have some. Raises IndexCorruptError."""
 
     @abstractmethod
     def text(self, position: int) -> str:

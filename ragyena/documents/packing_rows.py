@@ -65,10 +65,6 @@ class PackingColumns(NamedTuple):
     header_ids: Sequence[Any]
     signatures: Sequence[Any]
 
-    def at(self, positions: Sequence[int]) -> PackingColumns:
-        """The columns at some positions."""
-        return PackingColumns(*([column[i] for i in positions] for column in self))
-
 
 @dataclass(frozen=True, slots=True)
 class PackingRows:

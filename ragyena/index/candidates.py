@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, overload
 
+import numpy as np
+
 from ragyena.documents.candidates import StoredCandidates
 from ragyena.documents.packing_rows import PackingColumns
 from ragyena.errors import IndexCorruptError
@@ -20,10 +22,13 @@ from ragyena.types import ScoredPassage, in_bulk
 __all__ = ["Candidates"]
 
 ROWS = (
-    "SELECT p.passage_id, p.document_id, p.start, p.end, k.token_ids, k.offsets, k.header_ids, k.signature"
+    "SELECT p.passage_id, p.document_id, p.start, p.end, coalesce(length(k.token_ids), 0),"
+    " coalesce(length(k.header_ids), 0), k.signature,"
+    " k.token_ids IS NULL OR k.offsets IS NULL OR k.header_ids IS NULL OR k.signature IS NULL"
     " FROM passages p LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id = {tokenizer_id:d}"
 )
-TYPES = (*(int, int, int, int), *(object,) * 4)
+TYPES = (*(int,) * 6, object, int)
+TOKENS = "SELECT passage_id, token_ids, offsets, header_ids FROM packing"
 
 
 class Candidates(StoredCandidates):
@@ -46,11 +51,11 @@ class Candidates(StoredCandidates):
         held = [(*stored[i], score) for i, score in ranked if i in stored]
         columns: list[Sequence[Any]] = list(zip(*held)) or [()] * 9
         self.passage_ids, self.document_ids, self.starts, self.ends = columns[:4]
+        self.text_bytes, self.header_bytes = (np.array(column, np.int64) for column in columns[4:6])
+        self._check_bytes(columns[6])
+        self.signatures = [signature or b"" for signature in columns[6]]
+        self.without_tokens = [i for i, missing in enumerate(columns[7]) if missing]
         self.scores = columns[8]
-        for column in columns[4:8]:
-            if wrong := set(map(type, column)) - {bytes, type(None)}:
-                raise self.damage(f"a value of type {wrong.pop().__name__} where there should be bytes")
-        self.packing = PackingColumns(*columns[4:8])
         self._origins = store.first_origins(self.document_ids)
         self.sources = [self._origins.get(i, "") for i in self.document_ids]
         self._dense = list(map(ranking.dense_scores.get, self.passage_ids))
@@ -68,6 +73,21 @@ class Candidates(StoredCandidates):
         places = range(len(self))[position]
         return self.scored([places])[0] if isinstance(places, int) else self.scored(places)
 
+    def tokens(self, positions: Sequence[int]) -> PackingColumns:
+        ids = [self.passage_ids[i] for i in positions]
+        rows = {row[0]: row for row in self._store.select(TOKENS, ids, types=(int, object, object, object))}
+        if len(rows) < len(ids):
+            raise self._removed(len(ids) - len(rows))
+        columns: list[Sequence[Any]] = list(zip(*(rows[i] for i in ids))) or [()] * 4
+        for column in columns[1:]:
+            self._check_bytes(column)
+        token_ids, offsets, header_ids = columns[1:]
+        return PackingColumns(token_ids, offsets, header_ids, [self.signatures[i] for i in positions])
+
+    def _check_bytes(self, column: Sequence[Any]) -> None:
+        if wrong := set(map(type, column)) - {bytes, type(None)}:
+            raise self.damage(f"a value of type {wrong.pop().__name__} where there should be bytes")
+
     def text(self, position: int) -> str:
         if position not in self._made:  # a pair is compared: read what the better one is near to as well
             self.scored([position])
@@ -81,10 +101,7 @@ class Candidates(StoredCandidates):
         if unmade:
             passages = self._store.passages([self.passage_ids[i] for i in unmade], self._origins)
             if len(passages) < len(unmade):
-                raise IndexCorruptError(
-                    f"{self._store.path} no longer holds {len(unmade) - len(passages)} of the passages found",
-                    hint="they were removed since: ask again, or check the index: ragyena index verify",
-                )
+                raise self._removed(len(unmade) - len(passages))
             columns: dict[str, Sequence[object]] = {
                 "passage": passages,
                 "score": [self.scores[i] for i in unmade],
@@ -93,3 +110,9 @@ class Candidates(StoredCandidates):
             }
             self._made.update(zip(unmade, in_bulk(ScoredPassage, len(unmade), columns)))
         return [self._made[i] for i in positions]
+
+    def _removed(self, count: int) -> IndexCorruptError:
+        return IndexCorruptError(
+            f"{self._store.path} no longer holds {count} of the passages found",
+            hint="they were removed since: ask again, or check the index: ragyena index verify",
+        )

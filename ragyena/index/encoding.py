@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, cast, get_args
 
-from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped
+from ragyena.types import Block, BlockKind, Document, Heading, Passage, Skipped, in_bulk
 
 __all__ = [
     "DOCUMENT_COLUMNS",
@@ -30,7 +30,7 @@ __all__ = [
     "encoded",
     "passage_row",
     "read_document",
-    "read_passage",
+    "read_passages",
     "read_source",
     "skipped_json",
     "storable",
@@ -190,27 +190,35 @@ def read_document(row: tuple[Any, ...]) -> Document:
     )
 
 
-def read_passage(row: tuple[Any, ...]) -> Passage:
-    """The passage of its text and a row of ``PASSAGE_COLUMNS``. Raises ValueError."""
-    data, start, end, line_start, line_end, page, title, path, origin, passage_id, document_id, metadata, *more = row
-    kind, table_header, page_label = more
-    text = _text(data)
-    if start < 0 or end - start != len(text) or end > LARGEST:
-        raise ValueError(f"passages are not where they say: {len(text)} characters at {start} to {end}")
-    if not (1 <= line_start <= line_end <= LARGEST and (page is None or 1 <= page <= LARGEST)):
-        raise ValueError(f"a passage on lines {line_start} to {line_end}, page {page}")
-    return Passage(
-        *(text, start, end, line_start, line_end, page),
-        title=_title(title),
-        heading_path=_path(path),
-        source=origin or "",
-        passage_id=passage_id,
-        document_id=document_id,
-        page_label=None if page_label is None else _string(_json(page_label)),
-        kind=_kind(kind),
-        table_header=_path(table_header),
-        metadata=_metadata(metadata),
-    )
+def read_passages(columns: Sequence[Sequence[Any]]) -> list[Passage]:
+    """The passages of their texts and, column by column, the values of ``PASSAGE_COLUMNS``. Raises ValueError."""
+    data, starts, ends, first_lines, last_lines, pages, titles, paths, origins, ids, document_ids, *more = columns
+    metadata, kinds, table_headers, page_labels = more
+    texts = list(map(_text, data))
+    for text, start, end in zip(texts, starts, ends):
+        if start < 0 or end - start != len(text) or end > LARGEST:
+            raise ValueError(f"passages are not where they say: {len(text)} characters at {start} to {end}")
+    for first, last, page in zip(first_lines, last_lines, pages):
+        if not (1 <= first <= last <= LARGEST and (page is None or 1 <= page <= LARGEST)):
+            raise ValueError(f"a passage on lines {first} to {last}, page {page}")
+    fields: dict[str, Sequence[object]] = {
+        "text": texts,
+        "start": starts,
+        "end": ends,
+        "line_start": first_lines,
+        "line_end": last_lines,
+        "page": pages,
+        "title": list(map(_title, titles)),
+        "heading_path": list(map(_path, paths)),
+        "source": [origin or "" for origin in origins],
+        "passage_id": ids,
+        "document_id": document_ids,
+        "page_label": [None if label is None else _string(_json(label)) for label in page_labels],
+        "kind": list(map(_kind, kinds)),
+        "table_header": list(map(_path, table_headers)),
+        "metadata": list(map(_metadata, metadata)),
+    }
+    return in_bulk(Passage, len(texts), fields)
 
 
 def _skipped(value: object) -> Skipped:

@@ -49,13 +49,18 @@ def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: 
         scores_N[np.searchsorted(ids, word_ids)] = scores
         sums_N += (1 - dense_weight) * (scores_N / best)
     first = np.argsort(-sums_N, kind="stable")[:most]
-    return strictly_decreasing([*zip(ids[first].tolist(), sums_N[first].tolist())])
+    return _strictly_decreasing(ids[first], sums_N[first])
 
 
 def _columns(matches: Matches) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Ids and scores."""
     ids, scores = zip(*matches) if matches else ((), ())
     return np.array(ids, np.int64), np.array(scores, np.float64)
+
+
+def _strictly_decreasing(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> Matches:
+    matches = [*zip(ids.tolist(), scores.tolist())]
+    return matches if (scores[1:] < scores[:-1]).all() else strictly_decreasing(matches)
 
 
 def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:

@@ -173,14 +173,34 @@ class DenseView:
         if allowed is not None:
             kept = np.isin(tail_ids, allowed)
             tail_ids, tail = tail_ids[kept], tail[kept]
-        return _best(store, np.concatenate([ids, tail_ids]), np.concatenate([scores, tail @ query]), count)
+        ids, scores = np.concatenate([ids, tail_ids]), np.concatenate([scores, tail @ query])
+        return _best(store, ids, scores, count, all_present=self._all_present(store))
+
+    def _all_present(self, store: Store) -> bool:
+        """True where no passage of an exact view was removed since, which costs no look at any of them: ids are never
+        used again, so that the store holds these passages, and as many, or fewer of them."""
+        if self.file is None or not self.file.exact:
+            return False
+        last = int(self.tail_ids[-1]) if len(self.tail_ids) else self.file.last_id
+        newest, total = store.extent()
+        return newest <= last and total == self.file.count + len(self.tail_ids)
 
 
-def _best(store: Store, ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], count: int) -> Matches:
+def _best(
+    store: Store,
+    ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+    count: int,
+    *,
+    all_present: bool = False,
+) -> Matches:
     """The ``count`` best of these passages that are in the store, equal ones by id. Raises IndexCorruptError."""
     if not np.isfinite(scores).all():
         raise IndexCorruptError(f"vectors of {store.path.parent} are damaged: they are no numbers", hint=REPAIR)
     order = np.lexsort((ids, -scores))
+    if all_present:
+        best = order[:count]
+        return [*zip(ids[best].tolist(), scores[best].tolist())]
     matches: Matches = []
     for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
         some = order[first : first + count]

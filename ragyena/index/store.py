@@ -37,7 +37,7 @@ from ragyena.index.encoding import (
     document_row,
     passage_row,
     read_document,
-    read_passage,
+    read_passages,
     read_source,
     skipped_json,
     storable,
@@ -63,7 +63,7 @@ PASSAGE = (
     f" ({FIRST_ORIGIN.replace('DOCUMENT', 'p.document_id')}),"
     " p.passage_id, p.document_id, d.metadata, p.kind, p.table_header, p.page_label"
 )
-"""The columns of a passage but for its text, as ``read_passage`` takes them."""
+"""The columns of a passage but for its text, as ``read_passages`` takes them."""
 DOCUMENT_ROW = (
     "SELECT document_id, title, metadata, CASE typeof(text) WHEN 'blob' THEN x'' ELSE substr(text, 1, 1) END"
     " FROM documents"
@@ -363,21 +363,20 @@ class Store(Database):
         documents = self.select(DOCUMENT_ROW, held, key="document_id", types=(int, str, str, bytes))
         named = {i: (title, metadata) for i, title, metadata, _ in documents}
         rows = [row for row in rows if row[0] in named]
+        if not rows:
+            return []
         origins = self.first_origins(held) if origins is None else origins
         # Of a document no more is read than these passages: SQL would read the whole of a long one for each.
         texts = self.parts("documents", "text", [row[:3] for row in rows])
 
-        def passage(row: tuple[Any, ...]) -> Passage:
-            text, (document, _, _, start, end, line_start, line_end, page, path, passage_id, *more) = row
-            title, metadata = named[document]
-            return read_passage(
-                (
-                    *(text, start, end, line_start, line_end, page, title, path, origins.get(document)),
-                    *(passage_id, document, metadata, *more),
-                )
-            )
-
-        stored = {made.passage_id: made for made in self.decoded(passage, zip(texts, rows))}
+        document_ids, _, _, *places, paths, passage_ids, kinds, table_headers, page_labels = zip(*rows)
+        made = self._read_passages(
+            [
+                *(texts, *places, [named[i][0] for i in document_ids], paths, list(map(origins.get, document_ids))),
+                *(passage_ids, document_ids, [named[i][1] for i in document_ids], kinds, table_headers, page_labels),
+            ]
+        )
+        stored = dict(zip(passage_ids, made))
         return [stored[i] for i in map(int, ids) if i in stored]
 
     def first_origins(self, document_ids: Iterable[int]) -> dict[int, str]:
@@ -407,7 +406,16 @@ class Store(Database):
         )
         if any(not 0 <= start <= end for start, end, *_ in rows):
             raise self.damage(f"a passage of document {document_id} is outside it")
-        return self.decoded(read_passage, [(texts[0][0][start:end], *rest) for start, end, *rest in rows])
+        if not rows:
+            return []
+        starts, ends, *columns = zip(*rows)
+        return self._read_passages([[texts[0][0][start:end] for start, end in zip(starts, ends)], *columns])
+
+    def _read_passages(self, columns: Sequence[Sequence[Any]]) -> list[Passage]:
+        try:
+            return read_passages(columns)
+        except ValueError as error:
+            raise self.damage(str(error)) from error
 
     def neighbours(self, passage_id: int, distance: int) -> list[int]:
         """Ids of up to ``distance`` passages before and after one in its document, nearest first, the earlier first."""

@@ -20,6 +20,7 @@ from ragyena.documents.candidates import StoredCandidates
 from ragyena.documents.near_duplicates import Duplicates, find_duplicates, find_duplicates_by_bitmap
 from ragyena.documents.packing_rows import (
     PackingColumns,
+    PackingRow,
     TokenTable,
     id_bytes,
     packing_rows,
@@ -161,35 +162,35 @@ class _Stored(_Entrants):
         self._tokenizer = tokenizer
         self.outcomes = ["packed"] * len(candidates)
         self.details = [""] * len(candidates)
-        columns = candidates.packing
-        missing = sorted({i for column in columns if None in column for i, blob in enumerate(column) if blob is None})
+        missing = candidates.without_tokens
+        self._made: dict[int, PackingRow] = {}
+        self._signatures = list(candidates.signatures)
+        self._text_bytes, self._header_bytes = candidates.text_bytes.copy(), candidates.header_bytes.copy()
         if missing:
             passages = [scored.passage for scored in candidates.scored(missing)]
             encodings = tokenizer.encode_batch([passage.text for passage in passages])
-            whole = [list(column) for column in columns]
-            for position, row in zip(missing, packing_rows(passages, encodings, tokenizer), strict=True):
-                for column, blob in zip(whole, row, strict=True):
-                    column[position] = blob
-            columns = PackingColumns(*whole)
-        self._columns = columns
+            self._made = dict(zip(missing, packing_rows(passages, encodings, tokenizer), strict=True))
+        for position, row in self._made.items():
+            self._signatures[position] = row.signature
+            self._text_bytes[position], self._header_bytes[position] = len(row.token_ids), len(row.header_ids)
 
     def duplicates(self, threshold: float) -> Duplicates:
         try:
-            counts, bitmaps = read_signatures(self._columns.signatures)
+            counts, bitmaps = read_signatures(self._signatures)
         except ValueError as error:
             raise self._candidates.damage(str(error)) from error
         return find_duplicates_by_bitmap(counts, bitmaps, self._candidates.text, threshold)
 
     def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
-        width, count = id_bytes(self._tokenizer.vocab_size), len(self._candidates)
-        texts, headers = (
-            np.fromiter(map(len, column), np.int64, count)[positions] // width
-            for column in (self._columns.token_ids, self._columns.header_ids)
-        )
-        return _needed(texts, headers, header_tokens)
+        width = id_bytes(self._tokenizer.vocab_size)
+        return _needed(self._text_bytes[positions] // width, self._header_bytes[positions] // width, header_tokens)
 
     def table(self, positions: Positions) -> TokenTable:
-        columns = self._columns.at(positions.tolist())
+        places = positions.tolist()
+        columns = self._candidates.tokens([i for i in places if i not in self._made])
+        if self._made:
+            stored = zip(*columns, strict=True)
+            columns = PackingColumns(*zip(*(self._made[i] if i in self._made else next(stored) for i in places)))
         try:
             return TokenTable.stored(columns, self._candidates.chars(positions), self._tokenizer.vocab_size)
         except ValueError as error:

@@ -247,7 +247,7 @@ def test_a_renamed_file_has_the_header_of_its_new_title(tmp_path: Path) -> None:
         config = PackerConfig()
         question = "When was the bridge built?"
         stored = index.candidates(question, k=5)
-        assert None not in stored.packing.token_ids
+        assert not stored.without_tokens
         context = packed(question, stored, config, index)
         assert_same(context, by_reference(question, index.search(question, k=5), config, index))
         assert "new title" in TOKENIZER.decode(context.token_ids[0])
