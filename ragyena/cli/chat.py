@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ragyena.cli.ask import opening
+from ragyena.cli.cluster import ClusterOption, opened_pipeline
 from ragyena.cli.console import interruptible, output
 from ragyena.cli.options import (
     IndexOption,
@@ -49,6 +52,7 @@ TURNS = 8
 def command(
     index: IndexOption = None,
     where: WhereOption = None,
+    cluster: ClusterOption = None,
     pipeline: PipelineOption = None,
     reader: ReaderOption = None,
     writer: WriterOption = None,
@@ -64,14 +68,13 @@ def command(
     """
     config = configure(pipeline, {"reader.checkpoint": reader, "writer.url": writer, "writer.model": writer_model})
     filters = parse_filters(where or [])
-    with interruptible("nothing was changed"):
+    with interruptible("nothing was changed"), ExitStack() as stack:
         from ragyena.cli.writing import asked_of
-        from ragyena.pipeline import Pipeline
 
         with opening(quiet):
-            opened = Pipeline.open(index, settings=config)
-        with opened:
-            _Conversation(opened, output(), filters, asked_of(opened, live=not quiet)).run(_lines(opened))
+            opened = stack.enter_context(opened_pipeline(cluster, index, config))
+        gc.freeze()  # a full collection takes 100 ms, most of it to look at what stays as long as the process
+        _Conversation(opened, output(), filters, asked_of(opened, live=not quiet)).run(_lines(opened))
 
 
 class _Conversation:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
 
 from ragyena.cli.ask import one_question, opening
+from ragyena.cli.cluster import ClusterOption, opened_pipeline
 from ragyena.cli.console import emit_json, interruptible, output
 from ragyena.cli.options import (
     IndexOption,
@@ -37,6 +39,7 @@ def command(
         int | None, typer.Option(metavar="N", help="The most tokens to read (setting packer.context_tokens).")
     ] = None,
     where: WhereOption = None,
+    cluster: ClusterOption = None,
     pipeline: PipelineOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -45,13 +48,10 @@ def command(
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
     filters = parse_filters(where or [])
     text = one_question(question)
-    with interruptible("nothing was changed"):
-        from ragyena.pipeline import Pipeline
-
+    with interruptible("nothing was changed"), ExitStack() as stack:
         with opening(quiet):
-            opened = Pipeline.open(index, settings=config)
-        with opened:
-            evidence = opened.select(text, passages=passages, tokens=tokens, filters=filters)
+            opened = stack.enter_context(opened_pipeline(cluster, index, config))
+        evidence = opened.select(text, passages=passages, tokens=tokens, filters=filters)
     if json:
         from ragyena.schemas import evidence_json
 

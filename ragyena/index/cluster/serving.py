@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -28,6 +29,7 @@ from ragyena.index.cluster.session import Remote, Session
 from ragyena.index.cluster.shard import LexicalQuery, OpenShard
 from ragyena.index.embedder import Embedder
 from ragyena.index.fusion import Matches, fused
+from ragyena.index.listing import IndexedFile, Page
 from ragyena.index.manifest import Manifest
 from ragyena.index.search import LEAST_RARE, common_from, query_phrases, rarest
 from ragyena.index.spelling import corrections, replaced
@@ -57,7 +59,10 @@ class ShardedIndex:
         self.folder = folder
         self.settings = settings
         folders = self.check(folder)
-        self.manifest = Manifest.read(folders[0])
+        held = Catalog.read(folder).shards
+        totals = {name: sum(getattr(shard, name) for shard in held) for name in ("documents", "passages")}
+        self.manifest = Manifest.read(folders[0]).model_copy(update=totals)
+        """That of a shard, with the documents and passages of all."""
         self._embedder: Embedder | None = None
         self._turn = threading.RLock()
         self._homes: dict[tuple[str, int], Remote] = {}
@@ -176,6 +181,19 @@ class ShardedIndex:
             "file_state", document_id, source
         )()
         return state
+
+    def files(self, *, containing: str = "", offset: int = 0, limit: int = 100) -> Page:
+        """As ``Index.files``: a file of which documents are in several shards has those of all."""
+        held: dict[str, IndexedFile] = {}
+        with self._turn:
+            listed = self._all("files", containing)
+        for file in (file for files in listed for file in files):
+            if (known := held.get(file.path)) is not None:
+                first, _ = sorted((known, file), key=lambda one: (one.document_id is None, one.document_id))
+                file = replace(first, documents=known.documents + file.documents)
+            held[file.path] = file
+        paths = sorted(held)
+        return Page(tuple(held[path] for path in paths[offset : offset + limit]), len(paths))
 
     def refresh(self) -> bool:
         """Take notice of what was written to the shards; a build that replaced them is seen when they are opened

@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
 from ragyena.index.bm25 import Totals, count_rows, score_rows, totals
+from ragyena.index.encoding import LARGEST
 from ragyena.index.fusion import Matches
 from ragyena.index.index import Index
+from ragyena.index.listing import IndexedFile
 from ragyena.index.search import DenseView, filtered_passages
 from ragyena.index.store import WORD_TABLES
 from ragyena.types import Document, FileState, Passage
@@ -90,6 +92,10 @@ class OpenShard:
     def file_state(self, document_id: int, source: str) -> tuple[str, FileState | None]:
         """As ``Index.file_state``, as this node sees the file."""
         return self._index.file_state(document_id, source)
+
+    def files(self, containing: str) -> tuple[IndexedFile, ...]:
+        """All files with ``containing`` in their path of which a document is here, as ``Index.files`` gives some."""
+        return self._index.files(containing=containing, limit=LARGEST).files
 
     def refresh(self) -> bool:
         """As ``Index.refresh``."""
