@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ def bench_gather(
     cores, threads = _one_core()
     try:
         with Pipeline.open(index, settings=config) as pipeline:
+            gc.freeze()  # as the commands that answer many questions do
             for tokens in contexts:
                 figures += _measured(pipeline, questions, tokens, rounds, read, progress)
             figures += _sizes(pipeline.index.store, held)
