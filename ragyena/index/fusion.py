@@ -40,7 +40,10 @@ def convex(by_vector: Matches, by_words: Matches, dense_weight: float, *, most: 
     vector_ids, cosines = _columns(by_vector)
     word_ids, scores = _columns(by_words)
     best, lowest = scores.max(initial=0.0), cosines.min() if len(cosines) else 0.0
-    ids = np.unique(np.concatenate([vector_ids, word_ids]))
+    ids = np.sort(np.concatenate([vector_ids, word_ids]))
+    first_of_id = np.ones(len(ids), np.bool_)
+    np.not_equal(ids[1:], ids[:-1], out=first_of_id[1:])
+    ids = ids[first_of_id]
     cosines_N = np.full(len(ids), lowest * UNSEEN if lowest > 0 else lowest)
     cosines_N[np.searchsorted(ids, vector_ids)] = cosines
     sums_N = dense_weight * cosines_N
