@@ -13,11 +13,13 @@ import packing_reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from index_crashes import HashEmbedder
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, IndexCorruptError
+from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.upgrade import upgrade
@@ -57,6 +59,14 @@ def documents(rng: np.random.Generator) -> Iterator[Document]:
         "long", text, title="A long title of a long document on the bridges of the valley", headings=tuple(headings)
     )
     yield Document("one word", "bridge")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_embedder() -> Iterator[None]:
+    """Which passages are near to a question does not matter here, and 200 take seconds to embed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Embedder, "open", staticmethod(lambda name, *, download=True: HashEmbedder()))
+        yield
 
 
 @pytest.fixture(scope="module")
