@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,20 +26,60 @@ SLOW_TIMEOUT = 1200
 """Seconds that a test marked slow may take on a slow machine, where it has no timeout mark of its own."""
 
 
+SHARED_BY_FOLDER = {"world"}
+"""Fixtures of a session that take seconds: one worker makes them and runs the tests that use them."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the plugin of the workers reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
+        if (group := _group(item)) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
-def pytest_collection_finish() -> None:
-    """The modules and tests stay: to walk through them takes half a second in every full collection of garbage."""
-    gc.collect()
-    gc.freeze()
+def _group(item: pytest.Item) -> str | None:
+    """Tests that share the fixtures of a module or class run in one worker: two would make them twice."""
+    if not isinstance(item, pytest.Function):
+        return None
+    definitions = item._fixtureinfo.name2fixturedefs
+    if shared := SHARED_BY_FOLDER & definitions.keys():
+        return min(shared)
+    of_module = any(each[-1].scope in ("module", "class") for each in definitions.values())
+    return str(item.path.relative_to(Path(__file__).parent)) if of_module else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests are no garbage, and stay: to walk through them takes half a second each time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_sessionfinish() -> None:
     gc.unfreeze()  # Triton complains at the end of what was not collected
+
+
+@pytest.fixture(scope="session", autouse=True)
+def weights_are_hashed_once() -> None:
+    from warm import hash_weights_once
+
+    hash_weights_once()
+
+
+@pytest.fixture
+def hashed_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings by the hash of a text, for tests of many texts in which it does not matter which are near."""
+    from index_crashes import HashEmbedder
+
+    from ragyena.index.embedder import Embedder
+
+    monkeypatch.setattr(Embedder, "open", staticmethod(lambda name, *, download=True: HashEmbedder()))
 
 
 @pytest.fixture(scope="session")

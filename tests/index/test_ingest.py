@@ -49,6 +49,7 @@ def test_the_progress_of_embedding_counts_towards_the_whole(tmp_path: Path, monk
     assert before == 100
 
 
+@pytest.mark.usefixtures("hashed_embeddings")
 def test_what_is_left_of_a_file_is_told_by_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of which a tenth is text that is indexed: what is read of the file counts, not how much text came of it."""
     monkeypatch.setattr(ingest, "READ_AHEAD", 100)

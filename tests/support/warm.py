@@ -121,6 +121,25 @@ def warm(*without: str) -> Warm:
     return Warm(*without)
 
 
+def hash_weights_once() -> None:
+    """Have this process, and its forks, read the 90 MB of the bundled embedder's weights once for their hash, and not
+    for every index; again where the file is another one."""
+    from ragyena.index import embedder
+
+    real = embedder.weights_sha256
+
+    @cache
+    def hashed(path: Path, size: int, changed: int) -> str:
+        return real()
+
+    def weights_sha256() -> str:
+        path = embedder.bundled_folder() / "model.safetensors"
+        status = path.stat()
+        return hashed(path, status.st_size, status.st_mtime_ns)
+
+    embedder.weights_sha256 = weights_sha256
+
+
 def serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork for each request. Returns it in the fork, and None in this process when no more will come."""
     while True:
@@ -179,6 +198,9 @@ def main() -> None:
     for module in MODULES:
         with contextlib.suppress(ImportError):  # of an optional package; the command says so
             importlib.import_module(module)
+    with contextlib.suppress(Exception):  # a command says what is missing, or wrong with them
+        hash_weights_once()
+        importlib.import_module("ragyena.index.embedder").weights_sha256()
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
     command = serve(socket.socket(fileno=int(sys.argv[1])))
