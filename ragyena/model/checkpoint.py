@@ -35,6 +35,7 @@ from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.mixers import check_mixers
 from ragyena.model.storage import SCALE, Storage, decode, encode
+from ragyena.model.unfilled import unfilled
 from ragyena.parsing import MalformedError, read_json
 
 __all__ = [
@@ -207,7 +208,8 @@ def load_model(model_type: Callable[[Config], Model], config: Config, folder: Pa
     for the model and before anything large is read.
     """
     _check_size(config, folder)
-    module = model_type(config)
+    with unfilled():  # load_into overwrites every tensor, or raises
+        module = model_type(config)
     own = {name: tensor.shape for name, tensor in module.state_dict().items()}
     stored = {name: shape for name, shape in _shapes(folder).items() if name not in _RETIRED}
     _check_fit(own, {name: stored.get(name, shape) for name, shape in own.items()}, str(folder))
