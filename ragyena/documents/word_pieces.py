@@ -30,9 +30,7 @@ _PUNCTUATION = r"!-/:-@\[-`{-~"
 _WORD = re.compile(rf"[{_PUNCTUATION}]|[^{_SPACES}{_PUNCTUATION}]+")
 
 _LETTER, _SPACE, _MARK = 0, 1, 2
-_WIDE_SPACES = np.array(
-    [ord(char) for char in map(chr, range(0x80, 0x10000)) if re.match(f"[{_SPACES}]", char)], np.uint32
-)
+_WIDE_SPACES = np.array([*map(ord, re.findall(f"[{_SPACES}]", "".join(map(chr, range(0x80, 0x10000)))))], np.uint32)
 _KINDS = np.zeros(0x80, np.uint8)
 for _code in range(0x80):
     if re.match(f"[{_SPACES}]", chr(_code)):
