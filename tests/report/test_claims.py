@@ -122,6 +122,10 @@ def test_curves_at_equal_tokens_and_flops() -> None:
             assert cells[4] == cells[5] == ""
 
 
+def test_the_committed_page_is_that_of_the_committed_results() -> None:
+    assert page(COMMITTED) == (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+
+
 def test_times_against_the_fastest_attention(tmp_path: Path) -> None:
     size = "causal, 8,192 x 768, batch 1"
     times = {"forward": 0.5, "cudnn-64 forward": 3.0, "flash-128 forward": 2.0, "forward + backward": 2.0}
