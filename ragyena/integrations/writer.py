@@ -224,6 +224,8 @@ class AnswerWriter:
         except httpx.ConnectError as error:
             reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
             raise WriterError(f"{where} cannot be reached: {reason}", hint="start it, or correct --writer") from error
+        except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+            raise _broke_off(where) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise WriterError(
                 f"{where}: the connection failed: {error or type(error).__name__}", hint="try again"
@@ -334,7 +336,11 @@ def _streamed(where: str, lines: Iterator[str], seconds: float) -> Iterator[_Par
         has_ended = has_ended or part.finish is not None
         yield part
     if not has_ended:
-        raise WriterError(f"{where} broke off in the middle of its reply", hint="see the log of that server; try again")
+        raise _broke_off(where)
+
+
+def _broke_off(where: str) -> WriterError:
+    return WriterError(f"{where} broke off in the middle of its reply", hint="see the log of that server; try again")
 
 
 def _too_slow(where: str, seconds: float) -> WriterError:

@@ -123,6 +123,8 @@ def test_a_writer_that_finds_nothing_and_a_question_without_evidence(pipeline: P
         ({"text": "<think>How old is it? It may", "finish": "length"}, ["no answer within", "max_answer_tokens"]),
         ({"text": "<think>How old is it? It may", "finish": "length", "stream": False}, ["no answer within"]),
         ({"events": 6}, ["broke off in the middle"]),
+        ({"length": 10**6, "events": 6}, ["broke off in the middle"]),
+        ({"length": 10**6, "stream": False}, ["broke off in the middle"]),
         ({"wait": 3.0}, ["did not answer in 0.2 s", "timeout_seconds"]),
         ({"wait": 0.0, "pings": 50, "between": 0.05}, ["did not answer in 0.2 s", "timeout_seconds"]),
     ],

@@ -30,6 +30,8 @@ class ChatServer:
     """Why the reply ends, as it says."""
     events: int | None = None
     """Events of a stream after which the connection is closed; None for all."""
+    length: int | None = None
+    """The Content-Length that it promises."""
     pings: int = 0
     """Comments before the first word of a stream."""
     cut_off: int = 0
@@ -64,6 +66,8 @@ def chat_server(**replies: Any) -> Iterator[ChatServer]:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Connection", "close")
+            if server.length is not None:
+                self.send_header("Content-Length", str(server.length))
             self.end_headers()
             try:
                 for part in parts:
