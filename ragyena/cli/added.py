@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragyena.cli.console import TerminalProgress, count, output, short_path
-from ragyena.documents.walk import listed_left_out
 from ragyena.errors import PartialFailureError
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ def raise_unread(report: AddReport) -> None:
 
 
 def print_added(report: AddReport) -> None:
+    from ragyena.documents.walk import listed_left_out  # here, since every command imports this module
+
     console = output()
     counts = {
         "added": report.added,

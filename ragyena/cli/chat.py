@@ -150,9 +150,9 @@ class _Conversation:
             citations = (self._last.closest.citation,)
         if not citations:
             raise UsageError("there is no citation to show", hint="ask something first")
-        at = int(number) if number.isdecimal() else 1
+        at = int(number) if number.isdecimal() else int(not number)
         if not 1 <= at <= len(citations):
-            raise UsageError(f"there is no citation {number}", hint=f"there are {len(citations)}")
+            raise UsageError(f"there is no citation {number}", hint=f"give one from 1 to {len(citations)}: /show 1")
         cited = citations[at - 1]
         text = self._pipeline.index.document(cited.document_id).text
         begin, end = max(0, cited.start - AROUND), min(len(text), cited.end + AROUND)

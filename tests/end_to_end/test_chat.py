@@ -17,6 +17,7 @@ def test_a_conversation(ragyena: Ragyena, library: Path) -> None:
         "and the wooden bridge?",
         "/show 1",
         "/show 99",
+        "/show two",
         "/fly",
         "/explain",
         "/where source=*.txt",
@@ -36,6 +37,7 @@ def test_a_conversation(ragyena: Ragyena, library: Path) -> None:
     assert "asking source=*.txt" in said
     assert "lamp.txt" in said.rpartition("asking source")[2]
     assert "there is no citation 99" in done.err
+    assert "there is no citation two" in done.err
     assert "there is no command /fly" in done.err
     assert "the question is empty" in done.err
     assert "never asked" not in said
