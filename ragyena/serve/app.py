@@ -43,6 +43,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": "An error."} for status in ("4XX", "5XX")
 }
 
+JSON_HINT = "send a JSON object in UTF-8 with the header Content-Type: application/json; /openapi.json describes it"
 OF_UPLOAD = {"missing": "no file was sent", "value_error": "it has no file name"}
 """Kinds of what is wrong with the files of an upload; the framework's own words name its classes."""
 
@@ -124,11 +125,13 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         return _reply(request, NotFoundError("there is nothing of this id", hint="the lists of the API have the ids"))
     problems, param, hint = [], None, "GET /openapi.json describes every request"
     for item in error.errors()[:5]:
-        place = [str(part) for part in item["loc"] if part not in ("body", "query", "path")]
-        param = param or ".".join(place) or None
+        place = [str(part) for part in item["loc"][1:]]  # behind body, query or path
         reason = OF_UPLOAD.get(item["type"]) if item["loc"][:2] == ("body", "files") else None
         if reason is not None:
             hint = "send every file as a part named files, with its file name: curl -F files=@notes.txt"
+        elif item["type"] == "json_invalid" or (not place and item["loc"][0] == "body"):
+            place, reason, hint = [], "it is no JSON object, or not said to be one", JSON_HINT
+        param = param or ".".join(place) or None
         problems.append(f"{'.'.join(place) or 'the body'}: {reason or item['msg']}")
     problem = InvalidRequestError("; ".join(problems), hint=hint)
     if is_openai(request.url.path):
@@ -141,6 +144,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return _reply(request, NotFoundError("there is no such route", hint="GET /openapi.json lists the routes"))
     problem = RequestError(str(error.detail), hint="GET /openapi.json describes every request")
+    if error.status_code == 400 and "parsing the body" in str(error.detail):  # the framework's words for bytes
+        problem = RequestError("the body cannot be read as JSON", hint=JSON_HINT)
     problem.status = error.status_code
     response = _reply(request, problem)
     response.headers.update(error.headers or {})

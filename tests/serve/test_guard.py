@@ -103,6 +103,25 @@ def test_a_body_that_is_no_question_is_refused_in_the_one_shape(
 
 
 @pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"{", "application/json"),
+        (b'"When?"', "application/json"),
+        (b'{"query": "\xe9"}', "application/json"),
+        (b'{"query": "When?"}', "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_told_how_to_be_one(client: httpx.Client, content: bytes, kind: str) -> None:
+    said = client.post("/v1/search", content=content, headers={"content-type": kind}).json()["error"]
+    assert "JSON" in said["message"] and "Content-Type: application/json" in said["hint"]
+
+
+def test_the_field_that_is_wrong_is_named(client: httpx.Client) -> None:
+    said = client.post("/v1/search", json={"query": "a" * 30_000}).json()["error"]
+    assert said["message"].startswith("query: ") and said["param"] == "query"
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/../../etc/passwd",
