@@ -138,6 +138,7 @@ def test_a_cell_is_shown_in_its_table(page: Any) -> None:
     page.wait_for_selector("#viewer table mark")
     assert page.locator("#viewer th").all_inner_texts() == ["Model", "Price (EUR)", "Weight (kg)"]
     assert page.locator("#viewer tr.hit td").first.inner_text().startswith("V-")
+    assert page.locator("#viewer tbody tr").count() == 3, "the names stand in the head alone"
 
 
 def test_a_pdf_is_shown_as_the_page_with_a_box(page: Any) -> None:
@@ -173,6 +174,25 @@ def test_what_was_read_and_the_history(page: Any) -> None:
     assert "How heavy is the V-20?" in page.locator(".card").first.inner_text()
     page.click("#forget")
     assert page.locator(".card").count() == 0
+
+
+def test_a_citation_of_the_history_marks_nothing_in_other_documents(page: Any) -> None:
+    card = ask(page, "How much is the deposit?")
+    quote = card.locator(".citation").first.inner_text()
+    page.evaluate(
+        """() => {
+          const history = JSON.parse(localStorage.getItem("history"));
+          const cited = history[0].answer.citations[0];
+          cited.document_id = cited.document_id === 1 ? 2 : 1;
+          localStorage.setItem("history", JSON.stringify(history));
+        }"""
+    )
+    page.reload()
+    page.locator(".card .citation").first.click()
+    page.wait_for_selector("#viewer blockquote")
+    assert "have changed since this answer" in page.locator("#viewer .failure").inner_text()
+    assert page.locator("#viewer blockquote").inner_text() in quote
+    assert page.locator("#viewer mark, #viewer .box").count() == 0
 
 
 def test_everything_is_reached_from_the_keyboard(page: Any) -> None:

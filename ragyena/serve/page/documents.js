@@ -149,5 +149,5 @@ function ended(title, job) {
 }
 
 function leftOut(parts) {
-  return element("ul", {}, parts.map((part) => element("li", {}, `${part.name}: ${part.message}`, part.hint ? element("span", { class: "quiet" }, ` — ${part.hint}`) : "")));
+  return element("ul", {}, parts.map((part) => element("li", {}, part.message.startsWith(`${part.name}:`) ? part.message : `${part.name}: ${part.message}`, part.hint ? element("span", { class: "quiet" }, ` — ${part.hint}`) : "")));
 }

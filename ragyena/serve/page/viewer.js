@@ -25,6 +25,11 @@ export class Viewer {
     try {
       const about = await getJson(`/v1/documents/${citation.document_id}`, { index: this.index() });
       const evidence = evidenceOf(citation);
+      if (!(await this.holds(citation))) {
+        const gone = "What is cited does not stand there any more: the documents have changed since this answer. It was:";
+        if (turn === this.opened) this.fill(fileName(citation.document), [element("p", { class: "failure" }, gone), element("blockquote", {}, citation.quote)]);
+        return;
+      }
       const content = about.pictures ? await this.pages(about, evidence) : null;
       if (turn !== this.opened) return;
       if (content) this.fill(about.title || fileName(about.source), [this.switch(about, evidence, "text"), ...content], about);
@@ -32,6 +37,14 @@ export class Viewer {
     } catch (error) {
       if (turn === this.opened) this.fill(fileName(citation.document), [element("p", { class: "failure" }, error.message), element("p", { class: "quiet" }, error.hint ?? "")]);
     }
+  }
+
+  // Whether the document still has the words of a citation: one of the history may be of other documents by now.
+  async holds(citation) {
+    if (citation.quote === undefined) return true;
+    const place = { start: citation.start, end: citation.end, index: this.index() };
+    const { text } = await getJson(`/v1/documents/${citation.document_id}/text`, place);
+    return text === citation.quote;
   }
 
   close() {
@@ -165,14 +178,19 @@ function lines(characters, offset, from, to) {
 
 // Rows stand in the text as `Name: value; Name: value`. A line of another form is a cell over the whole width.
 function table(characters, offset, from, to, header, evidence) {
-  const rows = lines(characters, offset, from, to).filter(([start, end]) => slice(characters, start - offset, end - offset).trim());
+  const names = header.join(" | "); // as they stand above the rows of a csv file, and in the head of the table
+  const isHit = (start, end) => start < evidence.to && evidence.from < end;
+  const rows = lines(characters, offset, from, to).filter(([start, end]) => {
+    const line = slice(characters, start - offset, end - offset).trim();
+    return line && (line !== names || isHit(start, end));
+  });
   const parsed = rows.map(([start, end]) => cells(characters, offset, start, end, header));
   const columns = header.filter((name) => parsed.some((row) => row?.has(name)));
   const body = rows.map(([start, end], at) => {
     const row = parsed[at];
     const wide = () => element("td", { colspan: String(Math.max(1, columns.length)) }, marked(characters, offset, start, end, evidence));
     const cell = (name) => element("td", {}, row.has(name) ? marked(characters, offset, ...row.get(name), evidence) : "");
-    return element("tr", { class: start < evidence.to && evidence.from < end ? "hit" : null }, row && columns.length ? columns.map(cell) : wide());
+    return element("tr", { class: isHit(start, end) ? "hit" : null }, row && columns.length ? columns.map(cell) : wide());
   });
   const head = columns.length ? element("thead", {}, element("tr", {}, columns.map((name) => element("th", { scope: "col" }, name)))) : "";
   return element("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, element("table", {}, head, element("tbody", {}, body)));
