@@ -20,10 +20,11 @@ from ragyena.tune.measure import Compared, Share
 from ragyena.tune.places import Located
 from ragyena.tune.questions import OwnQuestion
 from ragyena.tune.run import Tuned, split_questions, tune
+from ragyena.tune.sample import Sample, load_sample
 from ragyena.types import Passage, Silent
 
 TOWNS = ("Ashby", "Belmont", "Corwen", "Dunmore", "Elgin", "Fenwick", "Girvan", "Harlow")
-QUICK = TuneConfig(epochs=1, rate=3e-3, averages=(0.5, 1.0))
+QUICK = TuneConfig(epochs=1, rate=3e-3, averages=(0.5, 1.0), sample_tokens=256)
 
 
 def write_world(folder: Path, *more: object) -> tuple[Path, Path]:
@@ -57,6 +58,14 @@ def ragyena(tmp_path_factory: pytest.TempPathFactory) -> Ragyena:
     return Ragyena(tmp_path_factory.mktemp("home"))
 
 
+@pytest.fixture
+def third_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The questions of the shipped sample are most of what a run reads."""
+    whole = load_sample()
+    monkeypatch.setattr("ragyena.tune.run.load_sample", lambda: Sample(whole.train[::3], whole.dev[::3]))
+
+
+@pytest.mark.usefixtures("third_of_the_sample")
 def test_a_tuned_reader_is_a_reader_with_a_card(small_config: PipelineConfig, tmp_path: Path) -> None:
     files, questions = write_world(
         tmp_path, {"question": "Who painted the bridge of Elgin?", "answer": None}, "{no json",
@@ -114,7 +123,8 @@ def test_whole_documents_are_held_out_where_there_are_enough() -> None:
 def test_the_command(ragyena: Ragyena, small_reader: Path, tmp_path: Path) -> None:
     """Lines of progress where stderr is no terminal, JSON, and errors of its own."""
     files, questions = write_world(tmp_path)
-    words = ("train", "tune", "--questions", questions, "--reader", small_reader, "--set", "epochs=1")
+    words = ("train", "tune", "--questions", questions, "--reader", small_reader, "--set", "sample_tokens=256")
+    words = (*words, "--set", "epochs=1")
     lexical = {"RAGYENA_RETRIEVER__MODE": "lexical"}
     done = ragyena(*words, "--documents", files, "--out", tmp_path / "out", "--json", environment=lexical).succeeds()
     assert "questions to train on" in done.err and "epoch 1 of 1" in done.err
@@ -159,6 +169,7 @@ def test_an_interrupt_leaves_nothing_or_a_whole_reader(ragyena: Ragyena, small_r
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("third_of_the_sample")
 def test_the_shipped_reader_gains_or_a_warning_says_that_it_does_not(tmp_path: Path) -> None:
     """Thirty questions on documents of data/real that the reader was not trained on."""
     from ragyena.data.document_questions import read_documents, write_files
@@ -176,7 +187,7 @@ def test_the_shipped_reader_gains_or_a_warning_says_that_it_does_not(tmp_path: P
     questions.write_text("".join(json.dumps(value) + "\n" for value in values))
     settings = PipelineConfig.model_validate({"retriever": {"mode": "lexical"}, "packer": {"context_tokens": 1024}})
     tuned = tune(
-        questions, tmp_path / "out", index=None, documents=[files], settings=settings, config=TuneConfig(),
+        questions, tmp_path / "out", index=None, documents=[files], settings=settings, config=TuneConfig(epochs=2),
         progress=Silent(),
     )  # fmt: skip
     assert tuned.questions >= 25 and tuned.held_out and tuned.sample
