@@ -11,6 +11,7 @@ from statistics import mean, median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import Gap, Row, has_cjk, joined
+from ragyena.documents.pdf.stacked import next_table
 
 __all__ = ["Band", "find_band", "prose_columns", "split_at"]
 
@@ -20,6 +21,8 @@ MOST_COLUMNS = 12
 """Columns among which one that parts two texts is looked for."""
 NAME_WORDS = 4
 """Words of a name that stands above the first column, alone in its row."""
+NEAR_TABLE = 8
+"""Rows looked at on either side of a line of text for the figures and the names of two tables."""
 NEAR_ROWS = 4
 """Rows looked at on either side for text at the same height: columns need not share their baselines."""
 
@@ -56,7 +59,7 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
         occupied = _occupied(rows, last, tall)
         common = _common(gaps, _all_gaps(occupied), LEAST_GUTTER * row.unit)
         inner = _between(common, min(left, occupied[0][0]), max(right, occupied[-1][1]))
-        if not inner:
+        if not inner or (len(inner) < len(gutters) and _is_above_next_table(rows, first, last, gutters)):
             break
         gaps, gutters = common, inner
         left, right = min(left, occupied[0][0]), max(right, occupied[-1][1])
@@ -72,6 +75,16 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
     if first > floor and last - first > 1 and _is_name_above(rows, first, last):
         first -= 1
     return Band(first, last, gutters) if last - first >= 2 else None
+
+
+def _is_above_next_table(rows: Sequence[Row], first: int, index: int, gutters: Sequence[Gap]) -> bool:
+    """True for a line of text over several columns, a note or a heading, below which other names begin a table."""
+    row = rows[index]
+    if index - first < 2 or len(row.intervals()) > 1 or row.x0 > gutters[0][0]:
+        return False
+    start = max(first, index - NEAR_TABLE)
+    begins = next_table(rows[start : index + NEAR_TABLE], gutters)
+    return begins is not None and begins <= index - start
 
 
 def _widest_step(steps: Sequence[float], size: float) -> float:

@@ -147,7 +147,8 @@ def continue_tables(pages: Sequence[list[Part]]) -> None:
             if part.kind == "table" and last is not None and last.kind == "table" and _same_columns(last, part):
                 names = read_table(last.rows, last.header_rows).names
                 first = [" ".join(cell.split()) for cell in part.rows[0]]
-                if names and part.header_rows is None and first != list(names):
+                has_names = part.header_rows is not None or read_table(part.rows).layout.is_sure
+                if names and not has_names and first != list(names):
                     part.rows, part.header_rows = [list(names), *part.rows], 1
             last = part
 

@@ -12,6 +12,7 @@ from ragyena.documents.pdf.grid import find_grids
 from ragyena.documents.pdf.margins import is_page_number
 from ragyena.documents.pdf.paragraphs import read_paragraphs
 from ragyena.documents.pdf.rows import Row, make_rows
+from ragyena.documents.pdf.stacked import next_table
 
 __all__ = ["lay_out"]
 
@@ -116,15 +117,16 @@ def _flow(items: Sequence[Run | Part], horizontal: Sequence[Box], depth: int) ->
         if band is not None:
             taken = i - band.first
             above = plain[: len(plain) - taken] if taken else plain
-            content = _band(rows[band.first : band.last], band.gutters, horizontal, depth)
+            content, last = _band(rows[band.first : band.last], band.gutters, horizontal, depth)
+            last += band.first
             if content is None:
-                plain += rows[i : band.last]
+                plain += rows[i:last]
             else:
                 parts += _plain(above)
                 plain = []
                 parts += content
-                floor = band.last
-            i = band.last
+                floor = last
+            i = last
             continue
         plain.append(rows[i])
         i += 1
@@ -133,17 +135,18 @@ def _flow(items: Sequence[Run | Part], horizontal: Sequence[Box], depth: int) ->
 
 def _band(
     rows: Sequence[Row], gutters: Sequence[tuple[float, float]], horizontal: Sequence[Box], depth: int
-) -> list[Part] | None:
-    """The parts of rows with common gutters; None where they are plain text after all."""
+) -> tuple[list[Part] | None, int]:
+    """(the parts of rows with common gutters, None where they are plain text after all; the rows that they take)"""
     chosen = prose_columns(rows, gutters)
     if chosen:
         columns = split_at(rows, chosen)
         if all(columns):
             if _right_to_left(rows):
                 columns.reverse()
-            return [part for column in columns for part in _flow(column, horizontal, depth + 1)]
-    table = read_cells(rows, horizontal)
-    return None if table is None else [table]
+            return [part for column in columns for part in _flow(column, horizontal, depth + 1)], len(rows)
+    end = next_table(rows, gutters) or len(rows)
+    table = read_cells(rows[:end], horizontal)
+    return None if table is None else [table], end
 
 
 def _right_to_left(rows: Sequence[Row]) -> bool:

@@ -1,0 +1,159 @@
+"""Rows with common gaps -> where the table ends and another begins, with names of columns of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from ragyena.documents.cell_kinds import is_unit, kind_of
+from ragyena.documents.pdf.elements import Run
+from ragyena.documents.pdf.rows import Gap, Row, joined
+
+__all__ = ["is_figure", "is_period", "next_table"]
+
+APART = 1.3
+"""Distance to the row above, in usual distances of rows, from which a row begins something new."""
+TIGHT = 0.85
+"""Distance of the lines of one label, in usual distances of rows."""
+LARGER = 1.08
+"""Size of a heading against the rows above it."""
+LONGEST_PERIOD = 40
+LONGEST_NAME = 40
+
+_YEAR = re.compile(
+    r"(?<![\d.,])(?:(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?|(?:FY|CY)\s?'?\d\d(?:\d\d)?)[AEFBP*]?(?![\d.,%])"
+)
+_PART_OF_YEAR = re.compile(r"(?:Q[1-4]|H[12]|(?:[369]|12)M)\b.{0,12}")
+_UNIT_LABEL = re.compile(
+    r"^(?:in|as (?:of|at)|amounts|quarters?|(?:fiscal |financial )?years?|(?:three|six|nine|twelve) months)\b"
+    r"|[€£$]|\b(?:000|millions?|thousands?|mn?|bn|EUR|USD|GBP|CHF|SEK|NOK|DKK|JPY|CAD|AUD)\b",
+    re.IGNORECASE,
+)
+"""Text over the labels beside years."""
+_NO_VALUE = re.compile(r"n\.?\s?/?\s?[am]\.?|nil|none|[-–—.]+", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Line:
+    label: str
+    """Text of the first column."""
+    values: list[str]
+    """Texts of the others, from left to right."""
+    bold: bool
+    size: float
+    step: float
+    """Distance to the baseline above."""
+
+    @property
+    def is_alone(self) -> bool:
+        return bool(self.label) and not self.values
+
+    @property
+    def has_figures(self) -> bool:
+        return any(is_figure(value) for value in self.values)
+
+
+def next_table(rows: Sequence[Row], gutters: Sequence[Gap]) -> int | None:
+    """The row at which another table begins, with the headings and notes above its names; None where none does.
+
+    Its names are periods, or words above figures that are set apart from the rows above them. A text alone in its row
+    without new names below it heads rows of the same table.
+    """
+    lines = [_line(row, rows[n - 1] if n else None, gutters[0]) for n, row in enumerate(rows)]
+    first = next((n for n, line in enumerate(lines) if line.has_figures), len(lines))
+    pitch = _pitch(lines)
+    for n in range(first + 1, len(lines) - 1):
+        if _names_columns(lines, n, pitch):
+            start = _start(lines, n, pitch)
+            if sum(bool(line.label) + len(line.values) > 1 for line in lines[:start]) > 1:
+                return start
+    return None
+
+
+def is_period(text: str) -> bool:
+    """True for a year, a quarter, a date or a text about one, as names of columns are: ``30 June 2024``."""
+    if len(text) > LONGEST_PERIOD:
+        return False
+    rest = _YEAR.sub("", text, count=1)
+    if rest == text:
+        return bool(_PART_OF_YEAR.fullmatch(text)) or kind_of(text) == "date"
+    return not re.search(r"\d{3}|\d[.,]\d|[%€$£]", _YEAR.sub("", rest))
+
+
+def is_figure(text: str) -> bool:
+    """True for a number or a measure that is no period."""
+    return kind_of(text) in ("number", "measure") and not is_period(text)
+
+
+def _line(row: Row, above: Row | None, gutter: Gap) -> _Line:
+    runs = [item for item in row.items if isinstance(item, Run)]
+    groups = [[run for run in runs if left <= run.x0 <= right] for left, right in row.intervals()]
+    label = [run for group in groups for run in group if run.x0 < gutter[0]]
+    values = [joined(group) for group in groups if group and group[0].x0 >= gutter[0]]
+    step = row.baseline - above.baseline if above is not None else 0.0
+    return _Line(joined(label), values, all(run.bold for run in runs), row.size, step)
+
+
+def _pitch(lines: Sequence[_Line]) -> float:
+    """The usual distance of rows with figures."""
+    steps = [lower.step for upper, lower in pairwise(lines) if upper.has_figures and lower.has_figures]
+    return median(steps) if steps else median(line.step for line in lines[1:])
+
+
+def _names_columns(lines: Sequence[_Line], n: int, pitch: float) -> bool:
+    line = lines[n]
+    if len(line.values) < 2 or line.has_figures or not any(below.has_figures for below in lines[n + 1 : n + 4]):
+        return False
+    periods = [value for value in line.values if is_period(value)]
+    if 2 * len(periods) >= len(line.values) and len(set(periods)) > 1:
+        if not line.label:
+            return True
+        return _counts_on(periods) and (bool(_UNIT_LABEL.search(line.label)) or _stands_apart(lines, n, pitch))
+    words = [value for value in line.values if _is_name(value)]
+    full = max(len(below.values) for below in lines[n + 1 : n + 4])
+    names_all = len(words) == len(line.values) >= min(2, full) and not all(map(is_unit, words))
+    below_text = not line.label and lines[n - 1].is_alone and not _goes_on(lines, n - 1, pitch)
+    return names_all and len(words) >= full - 1 and (below_text or _stands_apart(lines, n, pitch))
+
+
+def _counts_on(periods: Sequence[str]) -> bool:
+    """True for periods that are no years alone, and for years of one step."""
+    years = [int(period) for period in dict.fromkeys(periods) if period.isdecimal()]
+    return all(abs(left - right) == 1 for left, right in pairwise(years))
+
+
+def _is_name(text: str) -> bool:
+    letters = sum(char.isalpha() for char in text)
+    return letters > 1 and len(text) <= LONGEST_NAME and not _NO_VALUE.fullmatch(text)
+
+
+def _stands_apart(lines: Sequence[_Line], n: int, pitch: float) -> bool:
+    """True for a row, or the texts alone above it, in bold, in a larger font or farther from the row above."""
+    data = next(line for line in lines if line.has_figures)
+    while True:
+        line = lines[n]
+        if (line.bold and not data.bold) or line.size > LARGER * data.size or line.step > APART * pitch:
+            return True
+        if not lines[n - 1].is_alone:
+            return False
+        n -= 1
+
+
+def _start(lines: Sequence[_Line], n: int, pitch: float) -> int:
+    """The first row of the table whose names are in row ``n``: upper lines of names, headings, notes between."""
+    while n > 1:
+        line = lines[n - 1]
+        upper_name = not line.label and bool(line.values) and not line.has_figures
+        if _goes_on(lines, n - 1, pitch) or not (line.is_alone or upper_name):
+            break
+        n -= 1
+    return n
+
+
+def _goes_on(lines: Sequence[_Line], n: int, pitch: float) -> bool:
+    """True for a text alone in its row that is the end of the label above it."""
+    line, above = lines[n], lines[n - 1]
+    return line.is_alone and above.has_figures and line.step < TIGHT * pitch and line.bold == above.bold
