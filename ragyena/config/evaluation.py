@@ -72,6 +72,8 @@ class EvalConfig(Strict):
     """Rows of this split are asked, and rows that name none."""
     sources: tuple[str, ...] = ()
     """Only answerable rows of these sources; empty for all."""
+    answer_types: tuple[str, ...] = ()
+    """Only answerable rows whose ``answer_type`` is one of these (``span``, ``list``, ...); empty for all."""
     among: tuple[Annotated[int, Field(ge=1, le=512)], ...] = (1,)
     """Each number is a condition. 1: the question's own context alone. K: its passages among K in total, the others
     being the retriever's top hits in all passages, in an order drawn with the seed."""

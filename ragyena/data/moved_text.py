@@ -6,12 +6,19 @@ comments are blanked.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 
 __all__ = ["follow"]
 
 Place = tuple[int, int]
+Stretch = tuple[int, int, int]
+"""A stretch that two lines have in common: where it begins in each, and its length."""
+
+_BAR = re.compile(r"(?<!\\)\|")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
+_MARKS = re.compile(r"<br\s*/?>|[*_`~\\]")
 
 
 def follow(old: str, new: str) -> Callable[[int, int], Place | None] | None:
@@ -41,9 +48,43 @@ def follow(old: str, new: str) -> Callable[[int, int], Place | None] | None:
     return place
 
 
-def _common(line: str, written: str) -> list[tuple[int, int, int]]:
+def _common(line: str, written: str) -> list[Stretch]:
     """Stretches that two lines have in common, in order."""
     if line == written:
         return [(0, 0, len(line))]
-    blocks = SequenceMatcher(None, line, written, autojunk=False).get_matching_blocks()
+    if not written:
+        return []
+    cells = _cells(line, written) if line.lstrip().startswith("|") else None
+    return cells if cells is not None else _blocks(line, written)
+
+
+def _blocks(text: str, written: str) -> list[Stretch]:
+    blocks = SequenceMatcher(None, text, written, autojunk=False).get_matching_blocks()
     return [(block.a, block.b, block.size) for block in blocks]
+
+
+def _cells(line: str, written: str) -> list[Stretch] | None:
+    """The stretches of a Markdown table's row in ``Name: value; Name: value``, cell by cell: a short value may stand in
+    the names or in other cells as well. None where a cell is not found again as a whole value."""
+    bars = [match.start() for match in _BAR.finditer(line)]
+    stretches: list[Stretch] = []
+    position = 0
+    for bar, following in zip(bars, [*bars[1:], len(line)], strict=True):
+        cell = line[bar + 1 : following]
+        text = cell.strip()
+        if not text:
+            continue
+        begin = bar + 1 + len(cell) - len(cell.lstrip())
+        plain = " ".join(_MARKS.sub(lambda mark: " " if mark[0][0] == "<" else "", _LINK.sub(r"\1", text)).split())
+        for value in dict.fromkeys((text, plain)):
+            match = re.compile(rf"(?:(?<=; )|(?<=: )|(?<= > )|(?<= \| )|^){re.escape(value)}(?=; | \| |$)").search(
+                written, position
+            )
+            if match is not None:
+                break
+        else:
+            return None
+        position = match.end()
+        common = _blocks(text, value) if value != text else [(0, 0, len(text))]
+        stretches += [(begin + first, match.start() + second, size) for first, second, size in common]
+    return stretches

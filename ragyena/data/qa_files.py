@@ -66,6 +66,10 @@ class Question:
     answer_start: int
     """Char offset of ``answers[0]`` in the context's text; -1 where it is not a span of it."""
     split: str = ""
+    answer_type: str = ""
+    """As the data name it (``span``, ``list``, ``yesno``, ``computed``, ``freeform``); empty where they do not."""
+    items: tuple[tuple[int, int], ...] = ()
+    """Chars of the context's text, first and one after the last, of each item of an answer that is a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,10 @@ class _QuestionRow(_Row):
     answers: tuple[tuple[str, int | None], ...] = ()
     """Each answer with its own start, None where none is given."""
     answer_start: int | None = None
+    answer_type: str = ""
+    answers_all: tuple[str, ...] = ()
+    answer_starts: tuple[int, ...] = ()
+    """Of a list whose items are ``answers_all`` and whose first answer names them all, the start of each."""
     is_impossible: bool = False
 
     @field_validator("answers", mode="before")
@@ -221,6 +229,11 @@ def _question(row: _QuestionRow, item: Row, context_id: str | None, contexts: Ma
         start = text.find(answers[0]) if given is None else given
         if start >= 0 and text[start : start + len(answers[0])] != answers[0]:
             raise _UnusableError(f"answer_start {start} does not point at '{answers[0]}' in the context")
+    items: tuple[tuple[int, int], ...] = ()
+    if row.answer_type == "list" and start < 0 and context_id is not None and row.answer_starts:
+        items = tuple((at, at + len(item)) for at, item in zip(row.answer_starts, row.answers_all))
+        if [contexts[context_id].text[at:end] for at, end in items] != list(row.answers_all):
+            raise _UnusableError("answer_starts do not point at answers_all in the context")
     return Question(
         id=row.id or item.id,
         source=row.source or item.source,
@@ -229,6 +242,8 @@ def _question(row: _QuestionRow, item: Row, context_id: str | None, contexts: Ma
         context_id=context_id,
         answer_start=start,
         split=row.split or item.split,
+        answer_type=row.answer_type,
+        items=items,
     )
 
 

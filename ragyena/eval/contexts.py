@@ -244,7 +244,8 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
             own[row["context"]] = tuple(row["own"])
         else:
             key = "question" if "question" in row else "unanswerable"
-            question = Question(**{**row[key], "answers": tuple(row[key]["answers"])})
+            values = row[key] | {"answers": tuple(row[key]["answers"])}
+            question = Question(**values | {"items": tuple(tuple(item) for item in values.get("items", ()))})
             questions[key].append(question)
             if "hits" in row:
                 hits[question.id] = Hits(_unpacked(row["hits"], "<i4"), _unpacked(row["scores"], "<f4"))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.data.hybrid import parts, read_hybrid
+from ragyena.data.loaded_tables import load_tables
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions, under
 from ragyena.data.rows import valid_rows
 from ragyena.documents.passages import split
@@ -40,7 +41,7 @@ class EvalData:
     problems: tuple[str, ...] = ()
     """Rows that were left out, and why."""
     documents: Mapping[str, Sequence[Document]] = field(default_factory=dict, repr=False)
-    """The texts of each hybrid document that is asked on, by its id (the ``context_id`` of a question)."""
+    """By the ``context_id`` of questions: the texts of each hybrid document, and each context that holds a table."""
     relevant: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     """BEIR: grades above 0 by query id and document id."""
 
@@ -90,11 +91,13 @@ def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
     """Questions and passages of the common layouts."""
     if not files.questions:
         raise DataError("there are no questions to ask", hint="name a recipe that has some, or give --data FILE")
-    rows = read_questions((*files.questions, *files.unanswerable), files.passages, split=files.split)
+    rows = load_tables(read_questions((*files.questions, *files.unanswerable), files.passages, split=files.split))
     further = read_contexts(files.prose) if files.prose else None
     prose = further.contexts if further else ()
     problems = [*rows.problems, *(further.problems if further else ())]
     chosen = [q for q in rows.questions if not q.answers or not files.sources or q.source in files.sources]
+    if files.answer_types:
+        chosen = [q for q in chosen if not q.answers or q.answer_type in files.answer_types]
     if needs_context:
         problems += [f"question {q.id}: it has no context" for q in chosen if q.context_id is None]
         chosen = [question for question in chosen if question.context_id is not None]
@@ -104,6 +107,7 @@ def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
     answerable = tuple(question for question in chosen if question.answers)
     if not answerable:
         wanted = f"split '{files.split}'" + (f" and sources {', '.join(files.sources)}" if files.sources else "")
+        wanted += f" and types {', '.join(files.answer_types)}" if files.answer_types else ""
         having = "an answer and a context" if needs_context else "an answer"
         raise DataError(
             f"{', '.join(files.questions)}: no question with {having} is of {wanted}",
@@ -116,6 +120,7 @@ def _rows(files: EvalConfig, needs_context: bool) -> EvalData:
         rows.contexts,
         tuple(row for row in prose if row.id not in rows.contexts),
         tuple(problems),
+        {key: [document] for key, document in rows.documents.items()},
     )
 
 

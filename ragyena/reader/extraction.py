@@ -146,7 +146,7 @@ def _pieces(
             if row >= len(context.passages):  # padding
                 continue
             passage = context.passages[row].passage
-            borders = piece_starts(passage.text)
+            borders = piece_starts(passage.text, passage.kind)
             if len(borders):
                 result = np.zeros(shape, np.int32) if result is None else result
                 starts = context.char_starts[row] - passage.start

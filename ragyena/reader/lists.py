@@ -89,7 +89,7 @@ def likeliest_apart(
     size = context.text_mask.shape[1]
     offset_S = context.char_starts[slot] - passage.start
     usable_S = context.text_mask[slot].copy()
-    pieces = piece_starts(passage.text)
+    pieces = piece_starts(passage.text, passage.kind)
     between = [match.span() for match in _BETWEEN.finditer(passage.text)]
     for first, last in between:
         usable_S &= (offset_S < first) | (offset_S >= last)

@@ -12,19 +12,28 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.documents.sentences import borders
+from ragyena.types import BlockKind
 
 __all__ = ["piece_starts"]
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _CELL = re.compile(r"; (?=[^;:|\n]{1,60}: )")
+_BAR = re.compile(r" \| ")
+_MARKDOWN_ROW = re.compile(r"^[ \t]*\|[^\n]*\|[ \t]*$", re.MULTILINE)
 
 
-def piece_starts(text: str) -> npt.NDArray[np.int64]:
+def piece_starts(text: str, kind: BlockKind = "prose") -> npt.NDArray[np.int64]:
     """The offsets in ``text`` at which a new piece begins, in order; the first piece begins at 0, which is left out.
 
     Rows of a table are lines of ``Header: value; Header: value`` (``ragyena.documents.tables``); each cell with its
-    name is a piece.
+    name is a piece. So is each cell between the bars of a row in Markdown, and of a row without names, ``value |
+    value``, in a text of the kind ``table``: elsewhere a bar may be that of a command.
     """
     starts = {match.end() for pattern in (_BLANK_LINE, _CELL) for match in pattern.finditer(text)}
+    if kind == "table":
+        starts.update(match.end() for match in _BAR.finditer(text))
+    elif "|" in text:
+        for row in _MARKDOWN_ROW.finditer(text):
+            starts.update(match.end() for match in _BAR.finditer(text, *row.span()))
     starts.update(offset for offset, _ in borders(text))
     return np.array(sorted(starts), np.int64)

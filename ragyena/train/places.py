@@ -50,6 +50,8 @@ def place_of(question: Question, cut: Cut) -> Place | None:
     """
     context_id = question.context_id or ""
     bounds = cut.bounds[context_id]
+    if question.items:
+        return _of_list([match for item in question.items if (match := cut.find(context_id, *item))])
     if question.answer_start < 0:
         return Place(bounds[0], None, None, settled=False, missing=not question.answers) if bounds else None
     start, end = question.answer_start, question.answer_start + len(question.answers[0])
@@ -58,6 +60,15 @@ def place_of(question: Question, cut: Cut) -> Place | None:
         return None
     index, tokens = match
     return Place(index, tokens, _sole_sentence(cut, index, question.answers[0], start, end))
+
+
+def _of_list(found: Sequence[tuple[int, tuple[int, int]]]) -> Place | None:
+    """The passage that holds most items of a list, and those it holds; None where none holds one."""
+    if not found:
+        return None
+    index = Counter(passage for passage, _ in found).most_common(1)[0][0]
+    inside = list(dict.fromkeys(tokens for passage, tokens in found if passage == index))
+    return Place(index, inside[0], None, more=tuple(inside[1 : MORE_SPANS + 1]), listed=True)
 
 
 def _sole_sentence(cut: Cut, index: int, answer: str, start: int, end: int) -> tuple[int, int] | None:

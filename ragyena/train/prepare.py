@@ -24,6 +24,7 @@ from ragyena.config import DataConfig
 from ragyena.config.training import Sampling
 from ragyena.data.alias import question_name
 from ragyena.data.clozes import KINDS, clozes, mentions
+from ragyena.data.loaded_tables import load_tables
 from ragyena.data.qa_files import ContextRow, Question, read_contexts, read_questions
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
@@ -40,9 +41,10 @@ from ragyena.types import Document, Progress
 __all__ = ["PreparedReport", "made_record", "prepare"]
 
 _POLAR = ("yes", "no")
+_NOT_EXTRACTED = ("computed", "freeform")  # counts, sums and free text: nothing of them teaches a span, or yes or no
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
-_MADE = "12"  # to be raised when the same settings and files give other data
+_MADE = "13"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -98,11 +100,11 @@ def _packed(
 ) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of training data, and their counts."""
     tokenizer = cutter.tokenizer
-    rows = read_questions(config.questions, config.passages, split="train")
+    rows = load_tables(read_questions(config.questions, config.passages, split="train"))
     given = list(rows.questions)
     contexts, problems = dict(rows.contexts), len(rows.problems)
     if config.unanswerable:
-        without = read_questions(config.unanswerable, config.passages, split="train")
+        without = load_tables(read_questions(config.unanswerable, config.passages, split="train"))
         given += [replace(q, answers=(), answer_start=-1, id=f"{_WITHOUT} {q.id}") for q in without.questions]
         contexts |= without.contexts
         problems += len(without.problems)
@@ -186,6 +188,9 @@ def _questions(
         missing = question.id.startswith(_WITHOUT) or (on_document and not question.answers)
         if question.context_id is None or not (question.answers or missing):
             left_out["no context or no answer"] += 1
+            continue
+        if question.answer_type in _NOT_EXTRACTED:
+            left_out["answer is no part of the text"] += 1
             continue
         if not 0 < len(encoding.ids) <= config.question_tokens:
             left_out["question too long"] += 1

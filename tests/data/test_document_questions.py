@@ -72,6 +72,13 @@ def test_documents_are_loaded_as_files_are() -> None:
     assert loaded.documents["plain"].title == "Lido hours prices" and not loaded.documents["plain"].headings
 
 
+def test_a_document_with_a_table_in_markdown_is_a_markdown_file_without_headings_too(tmp_path: Path) -> None:
+    table = "Model | Weight\n--- | ---\nV-20 | 5 kg\n"
+    some = [ContextRow("pumps", "Pumps", table, "s"), ContextRow("ruled", "Rules", "a | b\n\n---\n\nc\n", "s")]
+    assert sorted(path.name for path in write_files(some, tmp_path)) == ["Pumps.md", "Rules.txt"]
+    assert load_documents(given(some[0])).documents["pumps"].text.endswith("Model: V-20; Weight: 5 kg\n")
+
+
 def test_places_follow_what_a_loader_changes() -> None:
     text = "# Pumps\n\n| Model | Weight |\n|---|---|\n| V-20 | **3.9 kg** |\n| V-30 | 5 kg |\n"
     spans = tuple((text.index(word), text.index(word) + len(word)) for word in ("3.9 kg", "V-30", "**3.9 kg**"))

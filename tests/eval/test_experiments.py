@@ -69,6 +69,24 @@ def test_load_chooses_by_split_source_and_limit(tmp_path: Path) -> None:
     assert len(set(others)) > 1
 
 
+def test_load_chooses_by_answer_type_and_reads_tables_as_files_are_read(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    table = "Lamps\n\n| Lamp | Price |\n| --- | --- |\n| Alba | 5 |\n| Brig | 7 |\n"
+    common = {"source": "lamps", "split": "dev", "context": table, "passage_id": "lamps"}
+    rows = [
+        {"id": "cell", "question": "What is the Brig's price?", "answers": ["7"], "answer_type": "span", **common},
+        {"id": "sum", "question": "What do both cost?", "answers": ["12"], "answer_type": "computed", **common},
+    ]
+    config = data_files(EvalConfig(questions=(write(tmp_path / "q.jsonl", rows),), answer_types=("span",)), tmp_path)
+    data = load(config)
+    assert [q.id for q in data.answerable] == ["cell"]
+    assert len(load(config.model_copy(update={"answer_types": ()})).answerable) == 2
+    (passage,) = cut(data, tokenizer, 100)["lamps"]
+    assert passage.text == "Lamps\n\n\n\nLamp: Alba; Price: 5\nLamp: Brig; Price: 7"
+    assert (passage.kind, passage.table_header) == ("table", ("Lamp", "Price"))
+    with pytest.raises(DataError, match="types list"):
+        load(config.model_copy(update={"answer_types": ("list",)}))
+
+
 def test_a_question_without_context_is_named_and_nothing_left_is_an_error(tmp_path: Path) -> None:
     row = question(1)
     del row["context"]

@@ -25,12 +25,20 @@ from ragyena.types import Context, Passage, ScoredPassage
         ("- boots\n- a lamp", ["- boots\n", "- a lamp"]),
         ("the engine is implemented using finite\nstate machines in order to finish", None),
         ("It is bought treated; no abstraction is recorded", None),
+        ("| A | 3 m | 4 |\n| B | 9 m |", ["| A | ", "3 m | ", "4 |\n", "| B | ", "9 m |"]),
+        ("run ls | grep one | wc to count them", None),
         ("", None),
     ],
 )  # fmt: skip
 def test_pieces_begin_where_no_answer_goes_on(text: str, pieces: list[str] | None) -> None:
     cuts = [0, *piece_starts(text).tolist(), len(text)]
     assert [text[a:b] for a, b in pairwise(cuts)] == (pieces or [text])
+
+
+def test_a_row_without_names_has_a_piece_a_cell_where_it_is_of_a_table() -> None:
+    row = "Aldwick | 9 m | deep"
+    assert piece_starts(row).tolist() == []
+    assert [row[start:] for start in piece_starts(row, "table").tolist()] == ["9 m | deep", "deep"]
 
 
 def packed(*texts: str) -> Context:

@@ -57,6 +57,16 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Given:
         {"id": f"p{n}", "context": f"House {n} was built by builder {n} in {1800 + n}, they say.", "question":
          f"Who built house {n}?", "answers": [f"builder {n}"]} for n in range(12)
     ]  # fmt: skip
+    table = "Lamps\n\n| Lamp | Price |\n| --- | --- |\n| Alba | 5 |\n| Brig | 7 |\n| Cove | 5 |\n"
+    plain += [
+        {"id": "t1", "context": table, "question": "Which lamps cost five?", "answers": ["Alba, Cove"],
+         "answer_type": "list", "answers_all": ["Alba", "Cove"],
+         "answer_starts": [table.index("Alba"), table.index("Cove")]},
+        {"id": "t2", "context": table, "question": "How many lamps are there?", "answers": ["3"],
+         "answer_type": "computed"},
+        {"id": "t3", "context": table, "question": "What does the Brig cost?", "answers": ["7"],
+         "answer_type": "span", "answer_start": table.index("7")},
+    ]  # fmt: skip
     without = [
         {"id": "w", "context": "House 99 was never built.", "question": "Who built house 99?", "answers": ["builder"]}
     ]
@@ -104,7 +114,8 @@ def words(given: Given, row: int, span: Any) -> str:
 
 def test_every_type_has_its_ranges(packed: Given) -> None:
     data, report, _ = packed
-    assert report.left_out == {"unusable row": 0, "unusable row of documents": 0}
+    left_out = {"unusable row": 0, "unusable row of documents": 0, "answer is no part of the text": 1}
+    assert report.left_out == left_out
     span, items, yes, none, compare = (row_of(packed, str(q["question"])) for q in QUESTIONS)
     assert words(packed, span, data["span"][span]) == "monday"
     assert words(packed, items, data["span"][items]) == "lamp"
@@ -115,6 +126,19 @@ def test_every_type_has_its_ranges(packed: Given) -> None:
     assert "two crowns" in words(packed, none, (0, 240))
     assert data["further_evidence"][compare, 0] == data["gold"][span] != data["gold"][compare]
     assert data["repeat"].tolist().count(3) == len(QUESTIONS)
+
+
+def test_a_table_of_question_rows_is_as_files_are_read_and_its_lists_are_lists(packed: Given) -> None:
+    data, _, _ = packed
+    items, price = row_of(packed, "Which lamps cost five?"), row_of(packed, "What does the Brig cost?")
+    assert "lamp : brig ; price : 7" in words(packed, price, (0, 240))
+    assert words(packed, price, data["span"][price]) == "7"
+    assert [words(packed, items, data["span"][items]), words(packed, items, data["more_spans"][items, 0])] == [
+        "alba",
+        "cove",
+    ]
+    assert data["listed"][items] and not data["listed"][price]
+    assert data["polar"][items] == data["polar"][price] == 0
 
 
 def test_the_passage_of_a_question_on_a_document_is_not_settled_anew(packed: Given) -> None:

@@ -1,0 +1,89 @@
+"""Tables of question rows, read as files are.
+
+Question sets keep tables as Markdown. No reader meets one: loaders write a row as ``Name: value; Name: value``
+(``ragyena.documents.tables``), and that is what passages are cut from and answers stand in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ragyena.data.moved_text import follow
+from ragyena.data.qa_files import ContextRow, Question, QuestionSet
+from ragyena.documents.markdown_text import read_markdown
+from ragyena.types import Document
+
+__all__ = ["LoadedRows", "has_markdown_table", "load_tables"]
+
+Move = Callable[[int, int], tuple[int, int] | None]
+
+_RULE = re.compile(r"^[^\n]*\|[^\n]*\n {0,3}\|?(?: *:?-+:? *\|)+ *(?::?-+:? *)?$", re.MULTILINE)
+"""The names of a Markdown table and the line below them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRows:
+    """Question rows whose tables are as loaders write them."""
+
+    questions: tuple[Question, ...]
+    contexts: Mapping[str, ContextRow] = field(repr=False)
+    """By id, all those given."""
+    documents: Mapping[str, Document] = field(repr=False)
+    """Those of the contexts that hold a table, with its place and its names."""
+    problems: tuple[str, ...]
+    """Those given, and the questions whose answer is not kept."""
+
+
+def has_markdown_table(text: str) -> bool:
+    """True for a text with the rule of a Markdown table, below its names."""
+    return _RULE.search(text) is not None
+
+
+def load_tables(given: QuestionSet) -> LoadedRows:
+    """The rows with the text of each context that holds a Markdown table as the loader of Markdown makes it.
+
+    Places of answers follow. A question whose answer is not in the loaded text is left out and named. Answers stay as
+    they are written.
+    """
+    documents = {
+        key: replace(read_markdown(row.text).document(Path(row.source), row.title), source=row.source)
+        for key, row in given.contexts.items()
+        if has_markdown_table(row.text)
+    }
+    moves = {
+        key: follow(given.contexts[key].text, documents[key].text)
+        for key in {question.context_id for question in given.questions}
+        if key in documents
+    }
+    problems = list(given.problems)
+    questions: list[Question] = []
+    for question in given.questions:
+        key = question.context_id or ""
+        moved = _moved(question, documents[key].text, moves[key]) if key in documents else question
+        if moved is None:
+            problems.append(f"question '{question.id}': its answer is not in its table as loaders write it")
+        else:
+            questions.append(moved)
+    contexts = {
+        key: replace(row, text=documents[key].text) if key in documents else row for key, row in given.contexts.items()
+    }
+    return LoadedRows(tuple(questions), contexts, documents, tuple(problems))
+
+
+def _moved(question: Question, text: str, move: Move | None) -> Question | None:
+    """The question at its places in the loaded ``text``; None where an answer is not kept."""
+    start, end = question.answer_start, question.answer_start + len(question.answers[0]) if question.answers else 0
+    spans = [*([(start, end)] if start >= 0 else []), *question.items]
+    if not spans:
+        return question
+    places = [place for span in spans if move is not None and (place := move(*span)) is not None]
+    if len(places) < len(spans):
+        return None
+    if start < 0:
+        return replace(question, items=tuple(places))
+    first, last = places[0]
+    # without the marks that it had in Markdown, the answer is another string
+    return replace(question, answer_start=first, answers=tuple(dict.fromkeys((text[first:last], *question.answers))))
