@@ -14,7 +14,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragyena.config import IndexConfig
-from ragyena.data.loaded_tables import has_markdown_table
 from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.data.rows import valid_rows
@@ -111,11 +110,11 @@ def _check_places(row: DocumentQuestion, text: str) -> None:
 
 def write_files(rows: Iterable[ContextRow], folder: Path) -> dict[Path, str]:
     """Writes documents as the files a person would have, named by their title; the id of each. Text with Markdown
-    headings or tables becomes a ``.md`` file, any other a ``.txt`` file."""
+    headings becomes a ``.md`` file, any other a ``.txt`` file."""
     written: dict[Path, str] = {}
     for row in rows:
         title = re.sub(r"[^\w.() -]+", " ", row.title).strip()[:_NAME_CHARS].strip() or "document"
-        suffix = ".md" if _MARKDOWN.search(row.text) or has_markdown_table(row.text) else ".txt"
+        suffix = ".md" if _MARKDOWN.search(row.text) else ".txt"
         path = folder / f"{title}{suffix}"
         number = 2
         while path in written:

@@ -6,22 +6,18 @@ Question sets keep tables as Markdown. No reader meets one: loaders write a row 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, Question, QuestionSet
-from ragyena.documents.markdown_text import read_markdown
+from ragyena.documents.markdown_text import has_table, read_tables
 from ragyena.types import Document
 
-__all__ = ["LoadedRows", "has_markdown_table", "load_tables"]
+__all__ = ["LoadedRows", "load_tables"]
 
 Move = Callable[[int, int], tuple[int, int] | None]
-
-_RULE = re.compile(r"^[^\n]*\|[^\n]*\n {0,3}\|?(?: *:?-+:? *\|)+ *(?::?-+:? *)?$", re.MULTILINE)
-"""The names of a Markdown table and the line below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +33,16 @@ class LoadedRows:
     """Those given, and the questions whose answer is not kept."""
 
 
-def has_markdown_table(text: str) -> bool:
-    """True for a text with the rule of a Markdown table, below its names."""
-    return _RULE.search(text) is not None
-
-
 def load_tables(given: QuestionSet) -> LoadedRows:
-    """The rows with the text of each context that holds a Markdown table as the loader of Markdown makes it.
+    """The rows with the text of each context that holds a Markdown table as loaders make it.
 
     Places of answers follow. A question whose answer is not in the loaded text is left out and named. Answers stay as
     they are written.
     """
     documents = {
-        key: replace(read_markdown(row.text).document(Path(row.source), row.title), source=row.source)
+        key: replace(read_tables(row.text).document(Path(row.source), row.title), source=row.source)
         for key, row in given.contexts.items()
-        if has_markdown_table(row.text)
+        if has_table(row.text)
     }
     moves = {
         key: follow(given.contexts[key].text, documents[key].text)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["read_markdown"]
+__all__ = ["has_table", "read_markdown", "read_tables"]
 
 LONGEST_INLINE = 5000
 """Chars of a heading or a table cell whose marks are read."""
@@ -29,6 +29,9 @@ _TAG = re.compile(r"<[^<>]*>")
 _ALT = re.compile(r"""\balt\s{0,9}=\s{0,9}["']([^"'<>]*)["']""", re.IGNORECASE)
 _HTML_HEADING = re.compile(r"<h([1-6])\b[^<>]{0,500}>(.{0,500}?)</h\1\s{0,9}>", re.IGNORECASE | re.DOTALL)
 _BOLD = re.compile(r"(\*\*|__)[^*_]{1,200}\1")
+_RULE = re.compile(r" {0,3}\|?(?: *:?-+:? *\|)+ *(?::?-+:? *)?")
+"""The line below the names of a table."""
+_RULE_LINE = re.compile(rf"\n{_RULE.pattern}$", re.MULTILINE)
 _FOOTNOTE = re.compile(r" {0,3}\[\^[^\]\s]{1,80}\]:")
 
 
@@ -64,6 +67,34 @@ def read_markdown(text: str, skip: int = 0) -> LineText:
     return result
 
 
+def has_table(text: str) -> bool:
+    """True for a text with the names of a Markdown table and the rule below them."""
+    return any("|" in text[text.rfind("\n", 0, rule.start()) + 1 : rule.start()] for rule in _RULE_LINE.finditer(text))
+
+
+def read_tables(text: str) -> LineText:
+    """The text with its Markdown tables marked and rewritten, and everything else as it stands. A table ends with the
+    lines that follow its rule without a blank line."""
+    from markdown_it import MarkdownIt
+
+    result = LineText(text)
+    inline = MarkdownIt("commonmark")
+    blocks = MarkdownIt("commonmark").enable("table").disable("inline")
+    lines = list(result.lines)
+    end = 0
+    for rule, line in enumerate(lines):
+        if rule <= end or not _RULE.fullmatch(line) or "|" not in lines[rule - 1]:
+            continue
+        first, end = rule - 1, rule
+        while end < len(lines) and lines[end].strip():
+            end += 1
+        tokens = blocks.parse("\n".join(lines[first:end]))
+        for i, token in enumerate(tokens):
+            if token.type == "table_open":
+                _table(result, tokens, i, inline, first)
+    return result
+
+
 def _plain(content: str, inline: MarkdownIt) -> str:
     """Inline Markdown without its marks."""
     if len(content) > LONGEST_INLINE or not _MARKS.search(content):
@@ -78,7 +109,8 @@ def _words(token: Token, content: str) -> str:
     return token.content if token.type in {"text", "code_inline", "image"} else ""
 
 
-def _table(result: LineText, tokens: Sequence[Token], i: int, inline: MarkdownIt) -> None:
+def _table(result: LineText, tokens: Sequence[Token], i: int, inline: MarkdownIt, line: int = 0) -> None:
+    """Rewrite the table whose tokens begin at ``i``, of a text that begins at ``line``."""
     rows: list[tuple[int, list[Cell]]] = []
     bold: list[bool] = []  # of each row: every text in it is
     first, end = tokens[i].map or (0, 0)
@@ -86,14 +118,16 @@ def _table(result: LineText, tokens: Sequence[Token], i: int, inline: MarkdownIt
         if token.type == "table_close":
             break
         if token.type == "tr_open" and token.map is not None:
-            rows.append((token.map[0], []))
+            rows.append((line + token.map[0], []))
             bold.append(True)
         elif token.type == "inline" and rows:
             rows[-1][1].append(Cell(_plain(token.content, inline)))
             bold[-1] = bold[-1] and (not token.content or bool(_BOLD.fullmatch(token.content)))
     if len(rows) == 1:
         return  # names alone: the lines stay as they are
-    result.table(first, end, rows, header_rows=_header_rows([[cell.text for cell in row] for _, row in rows], bold))
+    result.table(
+        line + first, line + end, rows, header_rows=_header_rows([[cell.text for cell in row] for _, row in rows], bold)
+    )
 
 
 def _header_rows(rows: Sequence[Sequence[str]], bold: Sequence[bool]) -> int:

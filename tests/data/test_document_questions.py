@@ -72,11 +72,18 @@ def test_documents_are_loaded_as_files_are() -> None:
     assert loaded.documents["plain"].title == "Lido hours prices" and not loaded.documents["plain"].headings
 
 
-def test_a_document_with_a_table_in_markdown_is_a_markdown_file_without_headings_too(tmp_path: Path) -> None:
-    table = "Model | Weight\n--- | ---\nV-20 | 5 kg\n"
-    some = [ContextRow("pumps", "Pumps", table, "s"), ContextRow("ruled", "Rules", "a | b\n\n---\n\nc\n", "s")]
-    assert sorted(path.name for path in write_files(some, tmp_path)) == ["Pumps.md", "Rules.txt"]
-    assert load_documents(given(some[0])).documents["pumps"].text.endswith("Model: V-20; Weight: 5 kg\n")
+def test_a_table_in_a_document_without_headings_names_its_columns_in_each_row() -> None:
+    text = "Pumps\n\nModel | Weight\n--- | ---\nV-20 | 5 kg\n"
+    spans = ((text.index("5 kg"), text.index("5 kg") + 4),)
+    row = DocumentQuestion(
+        id="q", source="s", document_id="pumps", question="how heavy", answers=("5 kg",), answer_type="span",
+        spans=spans,
+    )  # fmt: skip
+    loaded = load_documents(given(ContextRow("pumps", "Pumps", text, "s"), questions=(row,)))
+    document = loaded.documents["pumps"]
+    assert document.text.endswith("Model: V-20; Weight: 5 kg\n")
+    ((start, end),) = loaded.questions[0].spans
+    assert document.text[start:end] == "5 kg"
 
 
 def test_places_follow_what_a_loader_changes() -> None:

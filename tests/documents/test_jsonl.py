@@ -32,6 +32,14 @@ def test_null_and_empty_fields_fall_through(tmp_path: Path) -> None:
     assert document(tmp_path, {"text": [], "body": ["Gate 14", "is open"]}).text == "Gate 14, is open"
 
 
+def test_a_table_in_a_text_names_its_columns_in_each_row(tmp_path: Path) -> None:
+    row = {"title": "Lamps", "text": "Prices\n\n| Lamp | Price |\n| --- | --- |\n| Alba | 5 |\n", "shop": "east"}
+    only = document(tmp_path, row)
+    assert only.text == "Prices\n\n\n\nLamp: Alba; Price: 5\n"
+    assert (only.title, only.metadata, only.source[-2:]) == ("Lamps", {"shop": "east"}, "#1")
+    assert [(block.kind, block.header) for block in only.blocks] == [("table", ("Lamp", "Price"))]
+
+
 @pytest.mark.parametrize(
     "row", [{"text": None}, {"text": "", "id": 7}, {"title": "B", "text": ""}, {}, {"a": [{}]}, ""]
 )

@@ -12,8 +12,8 @@ from ragyena.documents.loading import load
 from ragyena.types import Document
 
 
-def read(tmp_path: Path, text: str) -> Document:
-    path = tmp_path / "a.md"
+def read(tmp_path: Path, text: str, name: str = "a.md") -> Document:
+    path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     (document,) = load(path, IndexConfig())
     assert isinstance(document, Document)
@@ -173,6 +173,26 @@ def test_headings_with_ids_and_closing_marks(tmp_path: Path) -> None:
     assert [(h.level, h.text) for h in document.headings] == [(1, "A b c"), (2, "D"), (2, "E")]
 
 
+def test_tables_in_plain_text_are_rewritten_and_nothing_else_is(tmp_path: Path) -> None:
+    text = (
+        "# no heading <b>\nHarbours | a note with a bar\n\n| Harbour | **Depth** |\n|:--|--:|\n| Aldwick | 9 m |\n"
+        "| Brohm |  |\n\nls | wc\n-- | --\n\nName | Age\n--- | ---\nAnn | 4\n\n---\n| x |\n"
+    )
+    document = read(tmp_path, text, "notes.txt")
+    assert document.text.split("\n") == [
+        "# no heading <b>", "Harbours | a note with a bar", "", "", "", "Harbour: Aldwick; Depth: 9 m",
+        "Harbour: Brohm", "", "ls | wc", "-- | --", "", "", "", "Name: Ann; Age: 4", "", "---", "| x |", "",
+    ]  # fmt: skip
+    assert blocks(document) == [
+        ("table", "Harbour: Aldwick; Depth: 9 m\nHarbour: Brohm"),
+        ("table", "Name: Ann; Age: 4"),
+    ]
+    assert (document.blocks[0].header, document.headings) == (("Harbour", "Depth"), ())
+    plain = text.replace("|", "/")
+    assert read(tmp_path, plain, "notes.txt").text == plain
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.txt"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -184,10 +204,15 @@ def test_headings_with_ids_and_closing_marks(tmp_path: Path) -> None:
         ("# " + "[" * 4000 + "\n") * 3,
         "|" + "a|" * 100 + "\n|" + "-|" * 100 + "\n" + "|text\n" * 1000,
         "|a" * 2000 + "|\n" + "|-" * 2000 + "|\n" + "|1" * 2000 + "|\ntext",
+        "|a" * 50_000 + "\n" + "-" * 50_000 + "\n" + "|-" * 20_000 + " " * 20_000 + "x\n",
+        "a|b\n-|-\n\n" * 3000,
     ],
-    ids=["title", "spaces", "references", "quotes", "comments", "brackets", "short rows", "wide table"],
+    ids=[
+        *("title", "spaces", "references", "quotes", "comments", "brackets", "short rows", "wide table", "no rule"),
+        "many tables",
+    ],
 )
-def test_time_is_bounded(tmp_path: Path, text: str) -> None:
+def test_time_is_bounded(tmp_path: Path, text: str, name: str) -> None:
     started = time.monotonic()
-    read(tmp_path, text + "\ntext\n")
+    read(tmp_path, text + "\ntext\n", name)
     assert time.monotonic() - started < 8

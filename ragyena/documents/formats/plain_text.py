@@ -1,4 +1,5 @@
-"""Plain text, kept as it stands, so that lines and offsets are the file's."""
+"""Plain text, kept as it stands, so that lines are the file's. Tables in Markdown, as programs and people paste them into
+text, are rewritten row for row with the names of their columns."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text
+from ragyena.documents.markdown_text import has_table, read_tables
 from ragyena.types import Document
 
 SUFFIXES = (
@@ -17,4 +19,8 @@ WAY_OUT = {".zip": "unpack it", ".gz": "unpack it"}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
-    yield Document(source=str(path), text=read_text(path))
+    text = read_text(path)
+    if not has_table(text):
+        yield Document(source=str(path), text=text)
+        return
+    yield read_tables(text).document(path)
