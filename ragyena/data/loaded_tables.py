@@ -28,7 +28,7 @@ class LoadedRows:
     contexts: Mapping[str, ContextRow] = field(repr=False)
     """By id, all those given."""
     documents: Mapping[str, Document] = field(repr=False)
-    """Those of the contexts that hold a table, with its place and its names."""
+    """Contexts that hold a table, by id, with its place and its names."""
     problems: tuple[str, ...]
     """Those given, and the questions whose answer is not kept."""
 

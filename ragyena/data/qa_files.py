@@ -187,7 +187,7 @@ class _QuestionRow(_Row):
     answer_type: str = ""
     answers_all: tuple[str, ...] = ()
     answer_starts: tuple[int, ...] = ()
-    """Of a list whose items are ``answers_all`` and whose first answer names them all, the start of each."""
+    """The start of each of ``answers_all``, the items of a list whose first answer names them all."""
     is_impossible: bool = False
 
     @field_validator("answers", mode="before")

@@ -1,4 +1,4 @@
-"""Plain text, kept as it stands, so that lines are the file's. Tables in Markdown, as programs and people paste them into
+"""Plain text, kept as it stands, so that lines are the file's. Tables in Markdown, as people and programs put them into
 text, are rewritten row for row with the names of their columns."""
 
 from __future__ import annotations
