@@ -30,7 +30,7 @@ class LoadedRows:
     documents: Mapping[str, Document] = field(repr=False)
     """Contexts that hold a table, by id, with its place and its names."""
     problems: tuple[str, ...]
-    """Those given, and the questions whose answer is not kept."""
+    """Problems given, and the questions whose answer is not kept."""
 
 
 def load_tables(given: QuestionSet) -> LoadedRows:
