@@ -9,6 +9,7 @@ from statistics import median
 
 from ragyena.documents.merged_cells import Covered, keep_mark
 from ragyena.documents.pdf.elements import Box, Part, Run
+from ragyena.documents.pdf.row_labels import wrapped_labels
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 
 __all__ = ["group_rows", "join_first_name", "read_cells"]
@@ -219,6 +220,8 @@ def group_rows(
     every_row = len(cuts) >= 3 and len(cuts) >= 0.3 * (len(lines) - (header or 0))
     steps = [lower.baseline - upper.baseline for upper, lower in pairwise(rows)]
     widest = sorted(steps)[int(0.8 * len(steps))] if steps else 0.0
+    bold = [isinstance(row.items[0], Run) and row.items[0].bold for row in rows]
+    labels = wrapped_labels(lines, steps, bold)
     grouped: list[list[str]] = []
     header_rows = 0
     for i, cells in enumerate(lines):
@@ -234,6 +237,8 @@ def group_rows(
             new = i in cuts
         elif i in cuts:
             new = True
+        elif i in labels:
+            new = False
         else:
             new = not _continues(lines[i - 1], cells, tight)
         if new:
@@ -259,6 +264,8 @@ def _continues(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:
     filled = [i for i, cell in enumerate(cells) if cell]
     if any(is_toc_entry(above[i]) for i in filled):
         return False  # entries of a table of contents
+    if filled == [0] and cells[0].endswith(":") and any(above[1:]):
+        return False  # "of which:" heads the rows below it
     if not filled or any(not above[i] and not tight for i in filled):
         return False
     going_on = [cells[i][:1].islower() or cells[i][:1] in "(&/" or above[i].endswith(("-", ",")) for i in filled]

@@ -1,4 +1,4 @@
-"""Tables of reports in PDF files that stand below each other, with a heading, a note or nothing between."""
+"""Tables of reports in PDF files: two below each other, labels of rows on several lines, texts that head rows."""
 
 from __future__ import annotations
 
@@ -121,10 +121,79 @@ def test_a_row_of_years_or_words_with_a_label_is_data(tmp_path: Path, row: Cells
     ]
 
 
-def test_groups_of_rows_stay_in_their_table(tmp_path: Path) -> None:
-    rows = [RECORD[0], ("Assets",), ("Cash", "12", "11", "9"), ("Stock", "31", "30", "28")]
-    rows += [("Liabilities",), ("Loans", "20", "22", "23"), ("Leases", "4", "5", "6")]
+STAFF = [("", "2024", "2023"), ("Sales", "41", "39")]
+PAYROLL = ["Finance & Payroll; 2024: 12; 2023: 13", "Support; 2024: 25; 2023: 22", "Research; 2024: 30; 2023: 28"]
+
+
+@pytest.mark.parametrize("pitch", [15.0, 20.0], ids=["as far apart as rows", "nearer than rows"])
+@pytest.mark.parametrize("at", [0, 1], ids=["on the first line", "on the last line"])
+def test_a_label_on_two_lines_that_ends_in_a_sign(tmp_path: Path, pitch: float, at: int) -> None:
+    label = [("Finance &",), ("Payroll",)]
+    label[at] = (*label[at], "12", "13")
+    top = 2 * pitch
+    rows = [*spaced(STAFF, 0, pitch), (top, label[0]), (top + min(pitch, 12), label[1])]
+    rows += spaced([("Support", "25", "22"), ("Research", "30", "28")], top + min(pitch, 12) + pitch, pitch)
+    assert read_rows(tmp_path, rows) == ["Sales; 2024: 41; 2023: 39", *PAYROLL]
+
+
+def test_figures_halfway_down_a_label_on_two_lines(tmp_path: Path) -> None:
+    rows = [*spaced(STAFF, 0, 20), (40.0, ("Finance &",)), (46.0, ("", "12", "13")), (52.0, ("Payroll",))]
+    rows += spaced([("Support", "25", "22"), ("Research", "30", "28")], 72, 20)
+    assert read_rows(tmp_path, rows) == ["Sales; 2024: 41; 2023: 39", *PAYROLL]
+
+
+LEASED: dict[str, list[tuple[float, Cells]]] = {
+    "figures on the first line": [(40.0, ("Depreciation of Leased", "7", "6")), (52.0, ("Buildings",))],
+    "figures on the last line": [(40.0, ("Depreciation of Leased",)), (52.0, ("Buildings", "7", "6"))],
+    "three lines": [(30.0, ("Depreciation",)), (41.0, ("of Leased",)), (52.0, ("Buildings", "7", "6"))],
+}
+
+
+@pytest.mark.parametrize("label", LEASED.values(), ids=LEASED)
+def test_a_label_on_lines_nearer_to_each_other_than_rows(tmp_path: Path, label: list[tuple[float, Cells]]) -> None:
+    shift = 40 - label[0][0]
+    rows = [*spaced(STAFF, 0, 20), *((y + shift, cells) for y, cells in label)]
+    rows += spaced([("Support", "25", "22"), ("Research", "30", "28")], 72 + shift, 20)
+    assert read_rows(tmp_path, rows)[1:3] == ["Depreciation of Leased Buildings; 2024: 7; 2023: 6", PAYROLL[1]]
+
+
+def test_a_label_that_goes_on_in_lower_case(tmp_path: Path) -> None:
+    rows = [*STAFF, ("Proceeds from the sale of",), ("property and plant", "7", "6"), ("Support", "25", "22")]
     assert read_rows(tmp_path, spaced(rows))[1:] == [
+        "Proceeds from the sale of property and plant; 2024: 7; 2023: 6",
+        PAYROLL[1],
+    ]
+
+
+@pytest.mark.parametrize("head", ["Profit attributable to", "Adjustments for", "of which:"])
+def test_a_text_that_asks_for_rows_below_it_heads_them(tmp_path: Path, head: str) -> None:
+    rows = [*STAFF, (head,), ("owners", "7", "6"), ("others", "25", "22")]
+    assert read_rows(tmp_path, spaced(rows)) == [
+        "Sales; 2024: 41; 2023: 39",
+        head,
+        f"{head} > owners; 2024: 7; 2023: 6",
+        f"{head} > others; 2024: 25; 2023: 22",
+    ]
+
+
+def test_a_source_close_below_the_last_row_is_no_part_of_its_label(tmp_path: Path) -> None:
+    rows = [*spaced([*STAFF, ("Support", "25", "22")], 0, 20), (52.0, ("Source: own figures",))]
+    assert read_rows(tmp_path, rows)[1:] == [PAYROLL[1], "Source: own figures"]
+
+
+GROUPS = [RECORD[0], ("Assets",), ("Cash", "12", "11", "9"), ("Stock", "31", "30", "28")]
+GROUPS += [("Liabilities",), ("Loans", "20", "22", "23"), ("Leases", "4", "5", "6")]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [(15, 15, 15, 15, 15, 15), (15, 12, 12, 22, 12, 12), (22, 12, 12, 12, 12, 12), (22, 12, 16, 22, 12, 16)],
+    ids=["even", "apart", "names apart", "nearer to their first rows"],
+)
+def test_texts_that_head_rows_are_no_labels(tmp_path: Path, steps: Sequence[float]) -> None:
+    tops = [float(sum(steps[:n])) for n in range(len(GROUPS))]
+    bold = (tops[1], tops[4]) if steps[1] < steps[2] else ()
+    assert read_rows(tmp_path, list(zip(tops, GROUPS)), bold=bold)[1:] == [
         "Assets > Cash; 2024: 12; 2023: 11; 2022: 9",
         "Assets > Stock; 2024: 31; 2023: 30; 2022: 28",
         "Liabilities",
