@@ -56,7 +56,7 @@ class _Part:
 
     text: str
     finish: str | None = None
-    """Why the reply ends with it, such as ``stop`` or ``length``; None where it goes on."""
+    """The reason for the end of the reply, such as ``stop`` or ``length``; None where it goes on."""
 
 
 @dataclass(frozen=True, slots=True)

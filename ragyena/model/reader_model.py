@@ -116,7 +116,7 @@ class ReaderLayer(nn.Module):
         return self._finish(sum_q), self._finish(sum_p)
 
     def _finish(self, mixed: Tensor) -> Tensor:
-        """What follows the mixer, from the sum of states and update."""
+        """The rest of the layer after the mixer, from the sum of states and update."""
         return self.ffn_norm(self.ffn.plus(self.mixer_norm(mixed)))
 
 

@@ -53,7 +53,7 @@ class Claim(_Strict):
     paper: str
     """The paper's claim."""
     here: str
-    """What was done here, and what was not."""
+    """The work done here, and the gaps."""
     tables: tuple[ClaimTable, ...]
 
 

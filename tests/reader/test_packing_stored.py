@@ -63,7 +63,7 @@ def documents(rng: np.random.Generator) -> Iterator[Document]:
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_embedder() -> Iterator[None]:
-    """Which passages are near to a question does not matter here, and 200 take seconds to embed."""
+    """Vectors by hash: nearness to a question does not matter here, and 200 texts take seconds to embed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Embedder, "open", staticmethod(lambda name, *, download=True: HashEmbedder()))
         yield

@@ -27,7 +27,7 @@ class ChatServer:
     between: float = 0.0
     """Seconds between two words of a stream."""
     finish: str = "stop"
-    """Why the reply ends, as it says."""
+    """The reason for the end of the reply, as it says."""
     events: int | None = None
     """Events of a stream after which the connection is closed; None for all."""
     length: int | None = None

@@ -62,7 +62,7 @@ class ShardedIndex:
         held = Catalog.read(folder).shards
         totals = {name: sum(getattr(shard, name) for shard in held) for name in ("documents", "passages")}
         self.manifest = Manifest.read(folders[0]).model_copy(update=totals)
-        """That of a shard, with the documents and passages of all."""
+        """The manifest of a shard, with the documents and passages of all."""
         self._embedder: Embedder | None = None
         self._turn = threading.RLock()
         self._homes: dict[tuple[str, int], Remote] = {}
