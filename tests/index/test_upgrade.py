@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import Ragyena
 
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import IndexCorruptError, IndexFormatError
@@ -111,10 +109,10 @@ def test_an_upgraded_index_is_that_of_this_format(old: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("moment", ["store", "manifest"])
-def test_a_killed_upgrade_goes_on(old: Path, moment: str) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(old), moment], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_a_killed_upgrade_goes_on(old: Path, tmp_path: Path, moment: str) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    assert Ragyena(tmp_path).script(script, old, moment).code == -signal.SIGKILL
     with pytest.raises(IndexFormatError, match="format 1"):
         Index.open(old)
     upgrade(old)

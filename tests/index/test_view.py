@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import Ragyena
 
 from ragyena import Document, Index, Pipeline
 from ragyena.config import IndexConfig, PipelineConfig
@@ -27,7 +26,9 @@ else:
 
 
 def write(folder: Path, how: str) -> None:
-    subprocess.run([sys.executable, "-c", WRITER, str(folder), how], check=True, timeout=120)
+    script = folder.parent / "writer.py"
+    script.write_text(WRITER)
+    Ragyena(folder.parent).script(script, folder, how).succeeds()
 
 
 @pytest.fixture
