@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import Ragyena, Result
 
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import (
@@ -80,6 +81,13 @@ def child(index: Path, *paths: Path, **options: object) -> subprocess.Popen[str]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", CHILD, str(index), *map(str, paths)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def adding(index: Path, *paths: Path) -> Result:
+    """``child`` to its end, which imports nothing anew."""
+    script = index.parent / "adds.py"
+    script.write_text(CHILD)
+    return Ragyena(index.parent).script(script, index, *paths)
 
 
 @pytest.fixture
@@ -372,10 +380,7 @@ def kill_until_done(index: Path, rows: Path, seconds: tuple[float, float], kills
 
 
 def finish(index: Path, rows: Path, documents: int) -> tuple[int, int]:
-    done = child(index, rows)
-    out, _ = done.communicate(timeout=250)
-    assert done.returncode == 0, out
-    added, total = map(int, out.split()[1:])
+    added, total = map(int, adding(index, rows).succeeds().out.split()[1:])
     assert total == documents
     report = status(index)
     assert (report.documents, report.counts.incomplete, report.pending) == (documents, 0, 0)
@@ -447,10 +452,9 @@ def test_two_writers(corpus: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     add([corpus], index, CONFIG)
     with Writer(index):
-        process = child(index, corpus)
-        out, _ = process.communicate(timeout=100)
-        assert process.returncode == IndexLockedError.exit_code
-        assert f"IndexLockedError {index} is being written by another process (pid {os.getpid()})" in out
+        done = adding(index, corpus)
+        assert done.code == IndexLockedError.exit_code
+        assert f"IndexLockedError {index} is being written by another process (pid {os.getpid()})" in done.out
         assert top_source(index, "blue whale") == "whale.md"
     assert add([corpus], index, CONFIG).unchanged == 3
 

@@ -107,8 +107,8 @@ def test_a_new_mixer_is_trained_timed_and_loaded(
     )  # fmt: skip
     assert "moving_average" in architectures()
     assert prefill.setting["failures"] == {} and all(figure.value > 0 for figure in prefill.figures)
-    speed = bench_train(
-        recipe, tmp_path / "speed", stage="average", packed=packed, sequence_tokens=None, steps=2, rounds=1,
+    speed = bench_train(  # in the folder where the negatives are mined already
+        recipe, run, stage="average", packed=packed, sequence_tokens=None, steps=2, rounds=1,
         device="cpu", progress=progress,
     )  # fmt: skip
     assert {figure.name: figure.value for figure in speed.figures}["model FLOPs"] > 0
