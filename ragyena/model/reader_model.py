@@ -205,9 +205,10 @@ class ReaderModel(nn.Module):
                 module.to(dtype)
 
     def prepare_cpu(self) -> None:
-        """Lay the matrices out for this CPU, once weights and dtype are what they will be."""
+        """Lay the matrices out for this CPU, and compute its mixers' filters, once weights and dtype are what they will
+        be."""
         for module in self.modules():
-            if isinstance(module, Linear):
+            if isinstance(module, Linear | HyenaMixer):
                 module.prepare_cpu()
 
     def encode(

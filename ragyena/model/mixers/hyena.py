@@ -45,12 +45,15 @@ class HyenaMixer(ReaderMixer):
     passage_backend: GatesBackend
     """Backend of passages where all channels have their scope: ``torch``, or ``triton``, two kernels between the
     projections, which exchange states with a channel's positions adjacent in memory."""
+    _lags: Tensor | None = None
+    """[C, K]: the passages' filter at the lags of the longest slot, from ``prepare_cpu``; None without."""
 
     def __init__(self, config: ReaderModelConfig, layer: int) -> None:
         super().__init__(config, layer)
         self.passage_backend = "auto"
         width, context_channels = config.width, config.context_channels[layer]
         self.width, self.context_channels, self.boundary = width, context_channels, config.boundary
+        self._longest = max(config.max_slot_tokens, config.max_question_tokens)
         self.selected_tokens = config.selected_tokens[layer] if config.selected_tokens else 0
         self.project = Linear(width, 3 * width, maps=3)  # gate x1, gate x0, value v
         self.short = nn.Parameter(torch.zeros(3, 3 * width))  # taps at lags 1, 0, -1
@@ -100,6 +103,13 @@ class HyenaMixer(ReaderMixer):
             convolutions += conv_flops(shape.tokens, self.context_channels)
         attention = attention_flops(shape.question + self.selected_tokens, self.width, causal=False)
         return 2.0 * matrix_entries(self) + convolutions + attention
+
+    @torch.no_grad()
+    def prepare_cpu(self) -> None:
+        """Compute the filter of ``forward_rows`` once: it is the same for every context. Weights may not change
+        afterwards."""
+        if not self.context_channels:
+            self._lags = self.passage_filter(self._longest)
 
     @staticmethod
     def _filter(config: ReaderModelConfig, channels: int, time_scales: tuple[float, float]) -> TwoSidedFilter:
@@ -153,7 +163,11 @@ class HyenaMixer(ReaderMixer):
         projected_q, projected_p = self.project(question_BQD), layout.clear_gaps(self.project(rows_TD))
         gate_q, gated_q = short_gates_by_position(projected_q, self.short, question_mask_BQ)
         gate_p, gated_p = short_gates_of_rows(projected_p, self.short)
-        mixed_q, mixed_p = _within_slots(self.passage_filter, gated_q, layout.slots(layout.clear_gaps(gated_p)))
+        slots_NSD = layout.slots(layout.clear_gaps(gated_p))
+        lags_CK = self._lags
+        if lags_CK is None:
+            lags_CK = self.passage_filter(max(gated_q.shape[1], slots_NSD.shape[1]))
+        mixed_q, mixed_p = slot_conv(gated_q, lags_CK), slot_conv(slots_NSD, lags_CK)
         sum_q, sum_p = mixed_q * gate_q, mixed_p.flatten(0, 1).index_select(0, layout.cells).mul_(gate_p)
         keys_BQD, queries_q, queries_p = self.key(question_BQD), self.query(question_BQD), self.query(rows_TD)
         for row, (first, end) in enumerate(layout.bounds):
