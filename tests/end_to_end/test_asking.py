@@ -152,6 +152,13 @@ def test_evidence_as_json_is_the_text_of_the_files(ragyena: Ragyena, library: Pa
     ragyena("select", QUESTION, "--index", library, "--passages", "2", "--tokens", "9").fails(2, "both")
 
 
+@pytest.mark.parametrize("command", [("ask", "{QUESTION}"), ("select", "{QUESTION}"), ("chat",)])
+def test_a_cluster_searches_shards_alone(ragyena: Ragyena, library: Path, command: tuple[str, ...]) -> None:
+    """Said before a cluster is looked for."""
+    given = [part.format(QUESTION=QUESTION) for part in command]
+    ragyena(*given, "--index", library, "--cluster", "local").fails(4, "no shards at", str(library))
+
+
 def test_evidence_and_a_reranked_search_on_the_screen(ragyena: Ragyena, library: Path) -> None:
     done = ragyena("select", QUESTION, "--index", library, "--tokens", "32").succeeds()
     first, header, *text = done.out.splitlines()[:6]
