@@ -1,4 +1,4 @@
-"""Tables of reports in PDF files: two below each other, labels of rows on several lines, texts that head rows."""
+"""Tables of reports in PDF files: two below each other, names of columns and labels of rows on several lines."""
 
 from __future__ import annotations
 
@@ -118,6 +118,75 @@ def test_a_row_of_years_or_words_with_a_label_is_data(tmp_path: Path, row: Cells
         *RECORD_LINES,
         f"{row[0]}; 2024: {row[1]}; 2023: {row[2]}; 2022: {row[3]}",
         "Dividend; 2024: 1.20; 2023: 1.10; 2022: 1.00",
+    ]
+
+
+SALES = ("Net sales Q3", "Net sales Q3")
+NAMES: dict[str, tuple[list[Cells], list[str]]] = {
+    "years": ([("", *SALES), ("", "2025", "2024")], ["", "Net sales Q3 2025", "Net sales Q3 2024"]),
+    "a unit": ([("", *SALES), ("EUR m", "2025", "2024")], ["EUR m", "Net sales Q3 2025", "Net sales Q3 2024"]),
+    "a short name on the first line": (
+        [("Unit", *SALES, "Staff"), ("", "2025", "2024")],
+        ["Unit", "Net sales Q3 2025", "Net sales Q3 2024", "Staff"],
+    ),
+    "a short name on the last line": (
+        [("", *SALES), ("Unit", "2025", "2024", "Staff")],
+        ["Unit", "Net sales Q3 2025", "Net sales Q3 2024", "Staff"],
+    ),
+    "one year": (
+        [("", "Orders", "Sales", "Profit"), ("", "2025", "2025", "2025")],
+        ["", "Orders 2025", "Sales 2025", "Profit 2025"],
+    ),
+    "words": ([("", "Net Sales", "Operating"), ("", "Growth", "Margin")], ["", "Net Sales Growth", "Operating Margin"]),
+    "three lines": (
+        [("", "Net", "Average"), ("", "sales", "number of"), ("", "2025", "employees")],
+        ["", "Net sales 2025", "Average number of employees"],
+    ),
+}
+UNITS = [("Pumps", "612", "588", "41"), ("Valves", "344", "351", "20"), ("Seals", "97", "90", "7")]
+
+
+@pytest.mark.parametrize("pitch", [12.0, 18.0], ids=["as far apart as rows", "nearer than rows"])
+@pytest.mark.parametrize(("lines", "names"), NAMES.values(), ids=NAMES)
+def test_names_on_several_lines(tmp_path: Path, lines: list[Cells], names: list[str], pitch: float) -> None:
+    below = 12.0 * (len(lines) - 1) + pitch
+    records = [cells[: len(names)] for cells in UNITS]
+    assert read_rows(tmp_path, [*spaced(lines, 0, 12), *spaced(records, below, pitch)]) == [
+        "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells)) for cells in records
+    ]
+
+
+def test_years_below_names_over_figures_that_may_be_years(tmp_path: Path) -> None:
+    rows = [("", *SALES), ("", "2025", "2024"), ("Pumps", "2041", "1988"), ("Valves", "1944", "1951")]
+    assert read_rows(tmp_path, spaced(rows, 0, 12)) == [
+        "Pumps; Net sales Q3 2025: 2041; Net sales Q3 2024: 1988",
+        "Valves; Net sales Q3 2025: 1944; Net sales Q3 2024: 1951",
+    ]
+
+
+@pytest.mark.parametrize("row", [("Founded", "1998", "2003"), ("Auditor", "Holm", "Lund")], ids=lambda row: row[0])
+def test_a_first_row_of_years_or_words_with_a_label_is_data(tmp_path: Path, row: Cells) -> None:
+    rows = [("", "Varn plc", "Orla Group"), row, *(cells[:3] for cells in UNITS)]
+    assert read_rows(tmp_path, spaced(rows))[0] == f"{row[0]}; Varn plc: {row[1]}; Orla Group: {row[2]}"
+
+
+def test_a_name_that_ends_before_its_figures_begin(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(612, 792), invariant=True)
+    for y, (label, change, staff) in enumerate(
+        [("Unit", "Change", ""), ("Pumps", "7.1%", "402"), ("Seals", "2%", "77")]
+    ):
+        canvas.drawString(72, 720 - 15 * y, label)
+        canvas.drawRightString(230, 720 - 15 * y, change)
+        canvas.drawRightString(400, 720 - 15 * y, staff)
+    canvas.drawString(260, 720, "Average number")
+    canvas.save()
+    (document,) = read(tmp_path / "a.pdf", IndexConfig(ocr="off"))
+    assert isinstance(document, Document)
+    assert document.text.split("\n") == [
+        "Unit: Pumps; Change: 7.1%; Average number: 402",
+        "Unit: Seals; Change: 2%; Average number: 77",
     ]
 
 

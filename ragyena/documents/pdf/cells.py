@@ -8,6 +8,7 @@ from itertools import pairwise
 from statistics import median
 
 from ragyena.documents.merged_cells import Covered, keep_mark
+from ragyena.documents.pdf.column_names import join_columns, wrapped_names
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.row_labels import wrapped_labels
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
@@ -29,18 +30,17 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
     columns = _columns(rows)
     if not 2 <= len(columns) <= MOST_COLUMNS:
         return None
-    lines: list[list[str]] = []
-    spans: list[bool] = []
-    for row in rows:
-        cells, spanning = _cells(row, columns)
-        lines.append(cells)
-        spans.append(spanning)
+    lines, spans = _lines(rows, columns)
     filled = [sum(bool(cells[i]) for cells in lines) for i in range(len(columns))]
     if sum(sum(map(bool, cells)) > 1 for cells in lines) < 2 or sum(count > 1 for count in filled) < 2:
         return None  # a formula with its number, a line with a gap
     box = Box(columns[0][0], min(row.y0 for row in rows), columns[-1][1], max(row.y1 for row in rows))
     cuts, reaching = _cuts(rows, box, horizontal)
     header = _header_lines(rows, reaching or cuts)
+    joined_columns = join_columns(columns, lines, header)
+    if 1 < len(joined_columns) < len(columns):
+        columns = joined_columns
+        lines, spans = _lines(rows, columns)
     if header is None and _like_others(lines):
         header = 0
     grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
@@ -86,6 +86,17 @@ def _columns(rows: Sequence[Row]) -> list[Gap]:
         else:
             merged.append(column)
     return merged
+
+
+def _lines(rows: Sequence[Row], columns: Sequence[Gap]) -> tuple[list[list[str]], list[bool]]:
+    """(the cells of each row, True for each with a cell that spans several columns)"""
+    lines: list[list[str]] = []
+    spans: list[bool] = []
+    for row in rows:
+        cells, spanning = _cells(row, columns)
+        lines.append(cells)
+        spans.append(spanning)
+    return lines, spans
 
 
 def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
@@ -222,6 +233,7 @@ def group_rows(
     widest = sorted(steps)[int(0.8 * len(steps))] if steps else 0.0
     bold = [isinstance(row.items[0], Run) and row.items[0].bold for row in rows]
     labels = wrapped_labels(lines, steps, bold)
+    names = wrapped_names(lines, spans, steps, cuts, header)
     grouped: list[list[str]] = []
     header_rows = 0
     for i, cells in enumerate(lines):
@@ -229,7 +241,7 @@ def group_rows(
         tight = i > 0 and steps[i - 1] < 0.85 * widest
         if i == 1 and tight and not lines[0][0] and cells[0] and not any(cells[1:]):
             new = False  # the first column's name, set halfway down beside two rows of names
-        elif i == 1 and tight and header is None and _is_second_line_of_names(lines[0], cells):
+        elif i in names or (i == 1 and tight and header is None and _is_second_line_of_names(lines[0], cells)):
             new = False
         elif i == 0 or spans[i] or spans[i - 1]:
             new = True

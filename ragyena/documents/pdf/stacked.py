@@ -12,7 +12,7 @@ from ragyena.documents.cell_kinds import is_unit, kind_of
 from ragyena.documents.pdf.elements import Run
 from ragyena.documents.pdf.rows import Gap, Row, joined
 
-__all__ = ["is_figure", "is_period", "next_table"]
+__all__ = ["TIGHT", "has_year", "is_figure", "is_period", "next_table"]
 
 APART = 1.3
 """Distance to the row above, in usual distances of rows, from which a row begins something new."""
@@ -81,6 +81,11 @@ def is_period(text: str) -> bool:
     if rest == text:
         return bool(_PART_OF_YEAR.fullmatch(text)) or kind_of(text) == "date"
     return not re.search(r"\d{3}|\d[.,]\d|[%€$£]", _YEAR.sub("", rest))
+
+
+def has_year(text: str) -> bool:
+    """True for a text that names a year."""
+    return bool(_YEAR.search(text))
 
 
 def is_figure(text: str) -> bool:
