@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, InputRequiredResult, Tool
 
 from ragyena import __version__
@@ -47,8 +48,16 @@ class Server(MCPServer):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool by its name."""
+        """Call a tool by its name. Raises ToolError for an argument that it does not take: the package would leave it
+        out, and give what was not asked for."""
         self._complete()
+        for tool in await super().list_tools():
+            takes = tool.input_schema.get("properties", {})
+            if tool.name == name and (unknown := [f"'{each}'" for each in arguments if each not in takes]):
+                raise ToolError(
+                    f"Error executing tool {name}: there is no argument {', '.join(unknown)}. "
+                    f"Hint: it takes {', '.join(takes)}"
+                )
         return await super().call_tool(name, arguments, context)
 
     def serve(self, *, transport: Literal["stdio", "streamable-http"], port: int) -> None:

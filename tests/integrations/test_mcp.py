@@ -154,6 +154,7 @@ async def test_errors_are_those_of_the_tool_and_say_what_to_do(ragyena: Ragyena,
             ("ask", {"question": "?"}, ["the question is empty", "Hint: "]),
             ("ask", {}, ["question", "Field required"]),
             ("search", {"query": "tea", "limit": 1000}, ["less than or equal to 50"]),
+            ("search", {"query": "tea", "k": 3}, ["no argument 'k'", "query, limit"]),
             ("add_documents", {"paths": ["/etc"]}, ["Unknown tool"]),
         ]:
             failed = await client.call_tool(name, arguments)
