@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ragyena.config import IndexConfig
+from ragyena.documents.pdf.elements import Page, Run
+from ragyena.documents.pdf.layout import lay_out
 from ragyena.documents.reading import read
 from ragyena.types import Document
 
@@ -100,6 +103,20 @@ def test_a_table_directly_below_one_with_the_same_columns_keeps_its_own_years(tm
         "Revenue; 2021: 151,880; 2020: 160,447; 2019: 158,012",
         "Headcount; 2021: 1,097; 2020: 1,240; 2019: 1,251",
     ]
+
+
+def test_tables_below_each_other_take_time_linear_in_their_number() -> None:
+    rows = [*RECORD, ("Income statement",)] * 500
+    runs = [
+        Run(x, 12.0 * n - 8, x + 5 * len(text), 12.0 * n + 2, text, 12.0 * n, 10.0)
+        for n, cells in enumerate(rows)
+        for x, text in zip((72.0, 250.0, 320.0, 390.0), cells, strict=False)
+        if text
+    ]
+    start = time.process_time()
+    parts = lay_out(Page(612, 12.0 * len(rows) + 50, runs, [], [], [], []))
+    assert time.process_time() - start < 5
+    assert sum(part.kind == "table" for part in parts) == 500
 
 
 @pytest.mark.parametrize(

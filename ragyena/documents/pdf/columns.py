@@ -11,7 +11,7 @@ from statistics import mean, median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import Gap, Row, has_cjk, joined
-from ragyena.documents.pdf.stacked import next_table
+from ragyena.documents.pdf.stacked import table_starts
 
 __all__ = ["Band", "find_band", "prose_columns", "split_at"]
 
@@ -83,8 +83,9 @@ def _is_above_next_table(rows: Sequence[Row], first: int, index: int, gutters: S
     if index - first < 2 or len(row.intervals()) > 1 or row.x0 > gutters[0][0]:
         return False
     start = max(first, index - NEAR_TABLE)
-    begins = next_table(rows[start : index + NEAR_TABLE], gutters)
-    return begins is not None and begins <= index - start
+    starts = (start + n for n in table_starts(rows[start : index + NEAR_TABLE], gutters) if start + n <= index)
+    begin = max(starts, default=None)
+    return begin is not None and all(len(between.intervals()) < 2 for between in rows[begin:index])
 
 
 def _widest_step(steps: Sequence[float], size: float) -> float:

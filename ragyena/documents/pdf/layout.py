@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from ragyena.documents.pdf.cells import read_cells
 from ragyena.documents.pdf.columns import find_band, prose_columns, split_at
@@ -12,7 +13,7 @@ from ragyena.documents.pdf.grid import find_grids
 from ragyena.documents.pdf.margins import is_page_number
 from ragyena.documents.pdf.paragraphs import read_paragraphs
 from ragyena.documents.pdf.rows import Row, make_rows
-from ragyena.documents.pdf.stacked import next_table
+from ragyena.documents.pdf.stacked import table_starts
 
 __all__ = ["lay_out"]
 
@@ -144,9 +145,16 @@ def _band(
             if _right_to_left(rows):
                 columns.reverse()
             return [part for column in columns for part in _flow(column, horizontal, depth + 1)], len(rows)
-    end = next_table(rows, gutters) or len(rows)
-    table = read_cells(rows[:end], horizontal)
-    return None if table is None else [table], end
+    starts = table_starts(rows, gutters)
+    if not starts:
+        table = read_cells(rows, horizontal)
+        return None if table is None else [table], len(rows)
+    # The last table may go on below these rows.
+    tables = [read_cells(rows[: starts[0]], horizontal)]
+    parts = [part for part in tables if part is not None] or _plain(rows[: starts[0]])
+    for start, end in pairwise(starts):
+        parts += _flow([item for row in rows[start:end] for item in row.items], horizontal, depth + 1)
+    return parts, starts[-1]
 
 
 def _right_to_left(rows: Sequence[Row]) -> bool:

@@ -12,7 +12,7 @@ from ragyena.documents.cell_kinds import is_unit, kind_of
 from ragyena.documents.pdf.elements import Run
 from ragyena.documents.pdf.rows import Gap, Row, joined
 
-__all__ = ["TIGHT", "has_year", "is_figure", "is_period", "next_table"]
+__all__ = ["TIGHT", "has_year", "is_figure", "is_period", "table_starts"]
 
 APART = 1.3
 """Distance to the row above, in usual distances of rows, from which a row begins something new."""
@@ -56,21 +56,25 @@ class _Line:
         return any(is_figure(value) for value in self.values)
 
 
-def next_table(rows: Sequence[Row], gutters: Sequence[Gap]) -> int | None:
-    """The row at which another table begins, with the headings and notes above its names; None where none does.
+def table_starts(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[int]:
+    """The rows at which further tables begin, each with the headings and notes above its names; [] for one table.
 
-    Its names are periods, or words above figures that are set apart from the rows above them. A text alone in its row
-    without new names below it heads rows of the same table.
+    The names of a further table are periods, or words above figures that are set apart from the rows above them. A text
+    alone in its row without new names below it heads rows of the same table. Takes time linear in the rows.
     """
     lines = [_line(row, rows[n - 1] if n else None, gutters[0]) for n, row in enumerate(rows)]
-    first = next((n for n, line in enumerate(lines) if line.has_figures), len(lines))
     pitch = _pitch(lines)
-    for n in range(first + 1, len(lines) - 1):
-        if _names_columns(lines, n, pitch):
-            start = _start(lines, n, pitch)
-            if sum(bool(line.label) + len(line.values) > 1 for line in lines[:start]) > 1:
-                return start
-    return None
+    starts: list[int] = []
+    begin, data = 0, None
+    for n, line in enumerate(lines[:-1]):
+        if data is not None and _names_columns(lines, n, pitch, data):
+            start = _start(lines, n, pitch, begin)
+            if sum(bool(line.label) + len(line.values) > 1 for line in lines[begin:start]) > 1:
+                starts.append(start)
+                begin, data = start, None
+        elif data is None and line.has_figures:
+            data = line
+    return starts
 
 
 def is_period(text: str) -> bool:
@@ -108,7 +112,7 @@ def _pitch(lines: Sequence[_Line]) -> float:
     return median(steps) if steps else median(line.step for line in lines[1:])
 
 
-def _names_columns(lines: Sequence[_Line], n: int, pitch: float) -> bool:
+def _names_columns(lines: Sequence[_Line], n: int, pitch: float, data: _Line) -> bool:
     line = lines[n]
     if len(line.values) < 2 or line.has_figures or not any(below.has_figures for below in lines[n + 1 : n + 4]):
         return False
@@ -116,12 +120,12 @@ def _names_columns(lines: Sequence[_Line], n: int, pitch: float) -> bool:
     if 2 * len(periods) >= len(line.values) and len(set(periods)) > 1:
         if not line.label:
             return True
-        return _counts_on(periods) and (bool(_UNIT_LABEL.search(line.label)) or _stands_apart(lines, n, pitch))
+        return _counts_on(periods) and (bool(_UNIT_LABEL.search(line.label)) or _stands_apart(lines, n, pitch, data))
     words = [value for value in line.values if _is_name(value)]
     full = max(len(below.values) for below in lines[n + 1 : n + 4])
     names_all = len(words) == len(line.values) >= min(2, full) and not all(map(is_unit, words))
     below_text = not line.label and lines[n - 1].is_alone and not _goes_on(lines, n - 1, pitch)
-    return names_all and len(words) >= full - 1 and (below_text or _stands_apart(lines, n, pitch))
+    return names_all and len(words) >= full - 1 and (below_text or _stands_apart(lines, n, pitch, data))
 
 
 def _counts_on(periods: Sequence[str]) -> bool:
@@ -135,9 +139,9 @@ def _is_name(text: str) -> bool:
     return letters > 1 and len(text) <= LONGEST_NAME and not _NO_VALUE.fullmatch(text)
 
 
-def _stands_apart(lines: Sequence[_Line], n: int, pitch: float) -> bool:
-    """True for a row, or the texts alone above it, in bold, in a larger font or farther from the row above."""
-    data = next(line for line in lines if line.has_figures)
+def _stands_apart(lines: Sequence[_Line], n: int, pitch: float, data: _Line) -> bool:
+    """True for a row, or the texts alone above it, farther from the row above, or unlike the figures ``data`` in bold
+    or in a larger font."""
     while True:
         line = lines[n]
         if (line.bold and not data.bold) or line.size > LARGER * data.size or line.step > APART * pitch:
@@ -147,9 +151,9 @@ def _stands_apart(lines: Sequence[_Line], n: int, pitch: float) -> bool:
         n -= 1
 
 
-def _start(lines: Sequence[_Line], n: int, pitch: float) -> int:
+def _start(lines: Sequence[_Line], n: int, pitch: float, begin: int) -> int:
     """The first row of the table whose names are in row ``n``: upper lines of names, headings, notes between."""
-    while n > 1:
+    while n > begin + 1:
         line = lines[n - 1]
         upper_name = not line.label and bool(line.values) and not line.has_figures
         if _goes_on(lines, n - 1, pitch) or not (line.is_alone or upper_name):
