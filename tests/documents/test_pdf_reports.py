@@ -80,6 +80,20 @@ def test_a_table_below_another_has_its_own_years(tmp_path: Path, between: list[s
     assert above[-3:] == below
 
 
+def test_a_table_below_another_has_more_columns_than_it(tmp_path: Path) -> None:
+    assets = [("EUR m", "30 June 2025", "30 June 2024"), ("Goodwill", "1,204", "1,102"), ("Cash", "88", "91")]
+    sales = [("EUR m", "Q2 2025", "Q2 2024", "H1 2025", "H1 2024"), ("Net sales", "612", "547", "1,249", "1,188")]
+    assert read_rows(
+        tmp_path, spaced([*assets, ("Income statement",), *sales, ("EBITA", "121", "94", "246", "206")])
+    ) == [
+        "EUR m: Goodwill; 30 June 2025: 1,204; 30 June 2024: 1,102",
+        "EUR m: Cash; 30 June 2025: 88; 30 June 2024: 91",
+        "Income statement",
+        "EUR m: Net sales; Q2 2025: 612; Q2 2024: 547; H1 2025: 1,249; H1 2024: 1,188",
+        "EUR m: EBITA; Q2 2025: 121; Q2 2024: 94; H1 2025: 246; H1 2024: 206",
+    ]
+
+
 SEGMENTS = [("Segment", "Revenue", "Profit", "Staff"), ("Pumps", "61,044", "8,120", "402")]
 SEGMENTS += [("Valves", "44,266", "5,031", "377")]
 

@@ -59,7 +59,7 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
         occupied = _occupied(rows, last, tall)
         common = _common(gaps, _all_gaps(occupied), LEAST_GUTTER * row.unit)
         inner = _between(common, min(left, occupied[0][0]), max(right, occupied[-1][1]))
-        if not inner or (len(inner) < len(gutters) and _is_above_next_table(rows, first, last, gutters)):
+        if not inner or (len(inner) < len(gutters) and _is_above_next_table(rows, first, last)):
             break
         gaps, gutters = common, inner
         left, right = min(left, occupied[0][0]), max(right, occupied[-1][1])
@@ -77,13 +77,13 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
     return Band(first, last, gutters) if last - first >= 2 else None
 
 
-def _is_above_next_table(rows: Sequence[Row], first: int, index: int, gutters: Sequence[Gap]) -> bool:
+def _is_above_next_table(rows: Sequence[Row], first: int, index: int) -> bool:
     """True for a line of text over several columns, a note or a heading, below which other names begin a table."""
     row = rows[index]
-    if index - first < 2 or len(row.intervals()) > 1 or row.x0 > gutters[0][0]:
+    if index - first < 2 or len(row.intervals()) > 1:
         return False
     start = max(first, index - NEAR_TABLE)
-    starts = (start + n for n in table_starts(rows[start : index + NEAR_TABLE], gutters) if start + n <= index)
+    starts = (start + n for n in table_starts(rows[start : index + NEAR_TABLE]) if start + n <= index)
     begin = max(starts, default=None)
     return begin is not None and all(len(between.intervals()) < 2 for between in rows[begin:index])
 

@@ -145,7 +145,7 @@ def _band(
             if _right_to_left(rows):
                 columns.reverse()
             return [part for column in columns for part in _flow(column, horizontal, depth + 1)], len(rows)
-    starts = table_starts(rows, gutters)
+    starts = table_starts(rows)
     if not starts:
         table = read_cells(rows, horizontal)
         return None if table is None else [table], len(rows)

@@ -10,12 +10,14 @@ from statistics import median
 
 from ragyena.documents.cell_kinds import is_unit, kind_of
 from ragyena.documents.pdf.elements import Run
-from ragyena.documents.pdf.rows import Gap, Row, joined
+from ragyena.documents.pdf.rows import Row, joined
 
 __all__ = ["TIGHT", "has_year", "is_figure", "is_period", "table_starts"]
 
-APART = 1.3
+APART = 1.25
 """Distance to the row above, in usual distances of rows, from which a row begins something new."""
+INDENT = 3.0
+"""Most indent of a label, in sizes."""
 TIGHT = 0.85
 """Distance of the lines of one label, in usual distances of rows."""
 LARGER = 1.08
@@ -55,14 +57,19 @@ class _Line:
     def has_figures(self) -> bool:
         return any(is_figure(value) for value in self.values)
 
+    @property
+    def names_alone(self) -> bool:
+        return not self.label and bool(self.values) and not self.has_figures
 
-def table_starts(rows: Sequence[Row], gutters: Sequence[Gap]) -> list[int]:
+
+def table_starts(rows: Sequence[Row]) -> list[int]:
     """The rows at which further tables begin, each with the headings and notes above its names; [] for one table.
 
     The names of a further table are periods, or words above figures that are set apart from the rows above them. A text
     alone in its row without new names below it heads rows of the same table. Takes time linear in the rows.
     """
-    lines = [_line(row, rows[n - 1] if n else None, gutters[0]) for n, row in enumerate(rows)]
+    left = min(row.x0 for row in rows)
+    lines = [_line(row, rows[n - 1] if n else None, left) for n, row in enumerate(rows)]
     pitch = _pitch(lines)
     starts: list[int] = []
     begin, data = 0, None
@@ -97,13 +104,13 @@ def is_figure(text: str) -> bool:
     return kind_of(text) in ("number", "measure") and not is_period(text)
 
 
-def _line(row: Row, above: Row | None, gutter: Gap) -> _Line:
+def _line(row: Row, above: Row | None, left: float) -> _Line:
     runs = [item for item in row.items if isinstance(item, Run)]
-    groups = [[run for run in runs if left <= run.x0 <= right] for left, right in row.intervals()]
-    label = [run for group in groups for run in group if run.x0 < gutter[0]]
-    values = [joined(group) for group in groups if group and group[0].x0 >= gutter[0]]
+    texts = [joined([run for run in runs if start <= run.x0 <= end]) for start, end in row.intervals()]
+    has_label = row.x0 <= left + INDENT * row.size
     step = row.baseline - above.baseline if above is not None else 0.0
-    return _Line(joined(label), values, all(run.bold for run in runs), row.size, step)
+    bold = all(run.bold for run in runs)
+    return _Line(texts[0] if has_label else "", texts[has_label:], bold, row.size, step)
 
 
 def _pitch(lines: Sequence[_Line]) -> float:
@@ -118,7 +125,7 @@ def _names_columns(lines: Sequence[_Line], n: int, pitch: float, data: _Line) ->
         return False
     periods = [value for value in line.values if is_period(value)]
     if 2 * len(periods) >= len(line.values) and len(set(periods)) > 1:
-        if not line.label:
+        if not line.label or lines[n - 1].names_alone:
             return True
         return _counts_on(periods) and (bool(_UNIT_LABEL.search(line.label)) or _stands_apart(lines, n, pitch, data))
     words = [value for value in line.values if _is_name(value)]
@@ -155,8 +162,7 @@ def _start(lines: Sequence[_Line], n: int, pitch: float, begin: int) -> int:
     """The first row of the table whose names are in row ``n``: upper lines of names, headings, notes between."""
     while n > begin + 1:
         line = lines[n - 1]
-        upper_name = not line.label and bool(line.values) and not line.has_figures
-        if _goes_on(lines, n - 1, pitch) or not (line.is_alone or upper_name):
+        if _goes_on(lines, n - 1, pitch) or not (line.is_alone or line.names_alone):
             break
         n -= 1
     return n
