@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-__all__ = ["contiguous", "empty_gradient", "kernels", "operand_type", "operator", "pointer"]
+__all__ = ["contiguous", "empty_gradient", "kernels", "operand_type", "operator", "pointer", "refuse_forward_mode"]
 
 Arguments = TypeVar("Arguments", bound=tuple[Any, ...])
 
@@ -44,6 +45,18 @@ def empty_gradient(argument: Tensor | None, like: Tensor) -> Tensor:
     if argument is None:
         return like.new_empty(0)
     return torch.empty_like(argument, memory_format=torch.contiguous_format)
+
+
+def refuse_forward_mode(*arguments: Tensor | None) -> None:
+    """Raises NotImplementedError where an argument carries a tangent: torch would drop it in a custom operator without
+    a word, and the derivative would be zero."""
+    if torch.compiler.is_compiling():
+        return
+    unpacked = (forward_ad.unpack_dual(x) for x in arguments if x is not None)  # type: ignore[no-untyped-call]
+    if any(one.tangent is not None for one in unpacked):
+        raise NotImplementedError(
+            "this operator has no forward-mode derivative (jvp); take reverse mode, or long_conv with backend='direct'"
+        )
 
 
 def operator(

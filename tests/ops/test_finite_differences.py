@@ -11,7 +11,7 @@ import torch
 from numeric import relative
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
-from torch.func import functional_call
+from torch.func import functional_call, jvp
 
 from ragyena.ops import Hyena, TwoSidedHyena, long_conv, passage_conv
 
@@ -70,6 +70,22 @@ def test_second_derivatives_are_exact_or_refused(backend: str, direction: Any) -
             gradgradcheck(conv, tensors, fast_mode=True)
     else:
         assert gradgradcheck(conv, tensors, fast_mode=True)
+
+
+@pytest.mark.parametrize(("backend", "direction"), BACKENDS)
+def test_forward_mode_is_exact_or_refused(backend: str, direction: Any) -> None:
+    """torch drops the tangents of a custom operator's arguments and says nothing: derivatives would be zero."""
+    u, filter_DK, tangent = torch.randn(1, 2, 20), torch.randn(2, 17), torch.randn(1, 2, 20)
+
+    def conv(x: Tensor) -> Tensor:
+        return long_conv(x, filter_DK, direction=direction, backend=backend)
+
+    if backend == "direct":
+        torch.testing.assert_close(jvp(conv, (u,), (tangent,))[1], conv(tangent))
+    else:
+        for argument in (conv, lambda x: long_conv(u, filter_DK, direction=direction, backend=backend, gate_out_BDL=x)):
+            with pytest.raises(NotImplementedError, match="forward-mode"):
+                jvp(argument, (u,), (tangent,))
 
 
 @pytest.mark.parametrize(("backend", "direction"), BACKENDS)

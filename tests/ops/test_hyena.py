@@ -3,6 +3,7 @@ precision and compiled, and their arguments. The published operator is compared 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from itertools import pairwise
 from typing import Any
@@ -92,6 +93,9 @@ def test_autocast_and_half_precision(make: Any) -> None:
     for dtype in (torch.bfloat16, torch.float16):
         assert mixer(x.to(dtype)).dtype == dtype
         assert relative(mixer(x.to(dtype)), expected) <= 2e-2
+        cast = copy.deepcopy(mixer).to(dtype)  # filters stay in fp32
+        assert cast(x.to(dtype)).dtype == dtype
+        assert relative(cast(x.to(dtype)), expected) <= 3e-2
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=["hyena", "order 3", "two-sided"])

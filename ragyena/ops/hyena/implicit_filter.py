@@ -13,14 +13,28 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ImplicitFilter"]
+__all__ = ["FilterNetwork", "ImplicitFilter"]
 
 
-class ImplicitFilter(nn.Module):
+class FilterNetwork(nn.Module):
+    """A module that stays in fp32 when the model around it is cast to a half precision: its sines are too steep for
+    one."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FilterNetwork:
+        def apply(tensor: Tensor) -> Tensor:
+            cast_tensor = fn(tensor)
+            return (
+                tensor.to(cast_tensor.device) if cast_tensor.dtype in (torch.float16, torch.bfloat16) else cast_tensor
+            )
+
+        super()._apply(apply, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+class ImplicitFilter(FilterNetwork):
     """Filters of ``convolutions`` long convolutions of ``width`` channels, and the weight of the present input in each.
 
-    It stays in fp32 when the model is cast to a half precision: its sines are too steep for one. The arguments are
-    those of ``Hyena``.
+    The arguments are those of ``Hyena``.
     """
 
     if TYPE_CHECKING:  # nn.Module's call is untyped
@@ -69,16 +83,6 @@ class ImplicitFilter(nn.Module):
     def skip(self) -> Tensor:
         """[O, D]: weight of the present input in each convolution."""
         return self.bias.view(self.width, self.convolutions).t()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ImplicitFilter:
-        def apply(tensor: Tensor) -> Tensor:
-            cast_tensor = fn(tensor)
-            return (
-                tensor.to(cast_tensor.device) if cast_tensor.dtype in (torch.float16, torch.bfloat16) else cast_tensor
-            )
-
-        super()._apply(apply, recurse)  # type: ignore[no-untyped-call]
-        return self
 
 
 class _PositionFeatures(nn.Module):

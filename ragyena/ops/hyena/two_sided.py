@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.ops.arguments import check_sequence
+from ragyena.ops.hyena.implicit_filter import FilterNetwork
 from ragyena.ops.linear import Linear
 from ragyena.ops.long_conv import long_conv
 from ragyena.ops.passage_conv import MAX_SLOT, passage_conv
@@ -151,7 +152,7 @@ class TwoSidedHyena(nn.Module):
         return self.out(mixed_1DL.transpose(1, 2))
 
 
-class TwoSidedFilter(nn.Module):
+class TwoSidedFilter(FilterNetwork):
     """Implicit filters h_c(lag), plus free near taps, for all lags of a sequence, in fp32 (fp64 in fp64) whatever
     the model's half precision.
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ragyena.ops.arguments import check_conv
 from ragyena.ops.backends import choose_backend
+from ragyena.ops.custom_op import refuse_forward_mode
 from ragyena.ops.long_conv import fft, triton_op
 
 __all__ = ["BACKENDS", "Direction", "long_conv", "long_conv_with_tail"]
@@ -57,6 +58,7 @@ def long_conv(
     Raises:
         ValueError: a shape, a device or ``direction`` is wrong.
         TypeError: an argument is not of floating point, or of eight bits.
+        NotImplementedError: a derivative in forward mode, which ``direct`` alone has.
         MissingDependencyError: the backend cannot run here.
 
     Example:
@@ -72,6 +74,8 @@ def long_conv(
     chosen = _chosen(backend, u_BDL, filter_DK.shape[1], causal)
     if u_BDL.numel() == 0:
         return _of_nothing(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
+    if chosen != "direct":
+        refuse_forward_mode(u_BDL, filter_DK, skip_D, gate_in_BDL, gate_out_BDL)
     if chosen in ("triton", "fft"):
         operator = triton_op.conv if chosen == "triton" else fft.fft_conv
         y_BDL: Tensor = operator(u_BDL, filter_DK, causal, skip_D, gate_in_BDL, gate_out_BDL)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ragyena.ops.arguments import check_conv
 from ragyena.ops.backends import choose_backend
+from ragyena.ops.custom_op import refuse_forward_mode
 from ragyena.ops.long_conv import long_conv
 from ragyena.ops.passage_conv import triton_op
 from ragyena.ops.passage_conv.segments import equal_segments, segment_bounds, segments
@@ -172,6 +173,7 @@ def _in_slots(
     backends = ("toeplitz", "fft", "triton")
     chosen = choose_backend("passage_conv", backend, backends, default, unavailable, x=u_BDL)
     if chosen == "triton":
+        refuse_forward_mode(u_BDL, filter_DK, gate_in_BDL, gate_out_BDL)
         taps_DK = fitted(filter_DK, slot_tokens)
         y_BDL: Tensor = triton_op.conv(u_BDL, taps_DK, slot_tokens, gate_in_BDL, gate_out_BDL)
         return y_BDL

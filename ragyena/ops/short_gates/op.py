@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ragyena.ops.backends import choose_backend, triton_unavailable
+from ragyena.ops.custom_op import refuse_forward_mode
 from ragyena.ops.short_conv import short_conv
 from ragyena.ops.short_gates import triton_op
 
@@ -51,6 +52,7 @@ def short_gates(
             f"mask is {tuple(mask_NS.shape)} of {mask_NS.dtype}; it must be {tuple(projected_NSC.shape[:2])} of bool"
         )
     if _chosen("short_gates", backend, projected_NSC) == "triton":
+        refuse_forward_mode(projected_NSC, taps_3C)
         gates: tuple[Tensor, Tensor] = triton_op.gates(projected_NSC, taps_3C, None, mask_NS, False)
         return gates
     gate_out, gated = short_gates_by_position(projected_NSC, taps_3C, mask_NS)
@@ -91,6 +93,7 @@ def causal_gates(
     _check(projected_BLC, weight_CT.t(), taps=weight_CT.shape[1])
     if causal_gates_backend(projected_BLC, weight_CT.shape[1], backend) == "triton":
         taps_3C = weight_CT.t().contiguous()
+        refuse_forward_mode(projected_BLC, taps_3C, bias_C)
         gates: tuple[Tensor, Tensor] = triton_op.gates(projected_BLC, taps_3C, bias_C, None, True)
         return gates
     gate_out, gate_in, value = short_conv(projected_BLC.transpose(1, 2), weight_CT, bias_C).chunk(3, 1)
