@@ -195,23 +195,43 @@ def test_years_below_names_over_figures_that_may_be_years(tmp_path: Path) -> Non
     ]
 
 
+def test_short_names_halfway_down_the_others(tmp_path: Path) -> None:
+    rows = [(0.0, ("", *SALES)), (6.0, ("Unit", "", "", "Staff")), (12.0, ("", "2025", "2024")), *spaced(UNITS, 30, 18)]
+    line = "Unit: Pumps; Net sales Q3 2025: 612; Net sales Q3 2024: 588; Staff: 41"
+    assert read_rows(tmp_path, rows)[0] == line
+
+
+def test_names_in_bold_on_two_lines_with_a_plain_one_over_the_labels(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(612, 792), invariant=True)
+    for n, cells in enumerate([("", *SALES), ("Unit", "2025", "2024"), *(cells[:3] for cells in UNITS)]):
+        for i, (x, text) in enumerate(zip((150, 280, 400), cells)):
+            canvas.setFont("Helvetica-Bold" if n < 2 and i else "Helvetica", 10)
+            canvas.drawRightString(x, 700 - 12 * n, text)
+    canvas.save()
+    (document,) = read(tmp_path / "a.pdf", IndexConfig(ocr="off"))
+    assert isinstance(document, Document)
+    assert document.text.split("\n")[0] == "Unit: Pumps; Net sales Q3 2025: 612; Net sales Q3 2024: 588"
+
+
 @pytest.mark.parametrize("row", [("Founded", "1998", "2003"), ("Auditor", "Holm", "Lund")], ids=lambda row: row[0])
 def test_a_first_row_of_years_or_words_with_a_label_is_data(tmp_path: Path, row: Cells) -> None:
     rows = [("", "Varn plc", "Orla Group"), row, *(cells[:3] for cells in UNITS)]
     assert read_rows(tmp_path, spaced(rows))[0] == f"{row[0]}; Varn plc: {row[1]}; Orla Group: {row[2]}"
 
 
-def test_a_name_that_ends_before_its_figures_begin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lefts", [(230, 310), (150, 260)], ids=["one", "all"])
+def test_names_that_end_before_their_figures_begin(tmp_path: Path, lefts: tuple[float, float]) -> None:
     from reportlab.pdfgen.canvas import Canvas
 
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(612, 792), invariant=True)
-    for y, (label, change, staff) in enumerate(
-        [("Unit", "Change", ""), ("Pumps", "7.1%", "402"), ("Seals", "2%", "77")]
-    ):
+    for y, (label, change, staff) in enumerate([("Unit", "", ""), ("Pumps", "7.1%", "402"), ("Seals", "2%", "77")]):
         canvas.drawString(72, 720 - 15 * y, label)
-        canvas.drawRightString(230, 720 - 15 * y, change)
-        canvas.drawRightString(400, 720 - 15 * y, staff)
-    canvas.drawString(260, 720, "Average number")
+        canvas.drawRightString(250, 720 - 15 * y, change)
+        canvas.drawRightString(430, 720 - 15 * y, staff)
+    for left, name in zip(lefts, ("Change", "Average number"), strict=True):
+        canvas.drawString(left, 720, name)
     canvas.save()
     (document,) = read(tmp_path / "a.pdf", IndexConfig(ocr="off"))
     assert isinstance(document, Document)

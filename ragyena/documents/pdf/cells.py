@@ -12,6 +12,7 @@ from ragyena.documents.pdf.column_names import join_columns, wrapped_names
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.row_labels import wrapped_labels
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
+from ragyena.documents.pdf.stacked import is_figure
 
 __all__ = ["group_rows", "join_first_name", "read_cells"]
 
@@ -123,6 +124,11 @@ def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
             last = max(first, last)
         placed.append((first, last))
         taken = last
+    if len({first for first, _ in placed}) < len(placed) and not any(is_figure(joined(group)) for group in groups):
+        # Names that lie between the columns of figures, flush left over figures flush right: one each, in their order.
+        skipped = len(columns) - len(groups)
+        if skipped == 0 or (skipped == 1 and extents[0][0] > columns[0][1]):
+            placed = [(n + skipped, n + skipped) for n in range(len(groups))]
     if len(groups) < len(columns) - 1:
         placed = [_widened(n, placed, extents, columns) for n in range(len(placed))]
     cells = [""] * len(columns)
@@ -159,7 +165,7 @@ def _widened(
     lowest = placed[n - 1][1] + 1 if n else 0
     highest = placed[n + 1][0] - 1 if n + 1 < len(placed) else len(columns) - 1
     best, off = (first, last), abs((columns[first][0] + columns[last][1]) / 2 - middle)
-    if off < 3.0:
+    if off < 3.0 or (len(columns) > 2 and first == last and _is_flush(extents[n], columns[first])):
         return best
     for a in range(lowest, first + 1):
         for b in range(last, highest + 1):
@@ -167,6 +173,11 @@ def _widened(
             if distance < min(off - 0.5, 6.0):
                 best, off = (a, b), distance
     return best
+
+
+def _is_flush(extent: Gap, column: Gap) -> bool:
+    """True for a text that begins or ends where its column does."""
+    return min(abs(extent[0] - column[0]), abs(extent[1] - column[1])) < 1.0
 
 
 def _cuts(rows: Sequence[Row], box: Box, horizontal: Sequence[Box]) -> tuple[list[int], list[int]]:
@@ -196,9 +207,17 @@ def _header_lines(rows: Sequence[Row], cuts: Sequence[int]) -> int | None:
     if cuts and cuts[0] <= MOST_HEADER_LINES and cuts[0] < len(rows) and not parts_rows:
         return cuts[0]
     bold = 0
-    while bold < len(rows) and all(item.bold for item in rows[bold].items if isinstance(item, Run)):
+    while bold < len(rows) and _is_bold(rows[bold], below_bold=bold > 0):
         bold += 1
     return bold if 0 < bold <= MOST_HEADER_LINES and bold < len(rows) else None
+
+
+def _is_bold(row: Row, *, below_bold: bool) -> bool:
+    """True for a row of bold text; its label need not be where the row above is bold, too, and it has no figures."""
+    runs = [item for item in row.items if isinstance(item, Run)]
+    if below_bold and len(runs) > 1 and not any(is_figure(run.text) for run in runs):
+        runs = runs[1:]
+    return all(run.bold for run in runs)
 
 
 def _like_others(lines: Sequence[Sequence[str]]) -> bool:

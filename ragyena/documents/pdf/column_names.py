@@ -13,6 +13,8 @@ from ragyena.documents.pdf.stacked import TIGHT, has_year, is_figure, is_period
 
 __all__ = ["count_name_lines", "join_columns", "wrapped_names"]
 
+HALFWAY = 0.7
+"""Distance, in those of rows, of a name on one line to the lines of the others beside it."""
 MOST_LINES = 4
 """Lines that name the columns of one table."""
 
@@ -79,10 +81,13 @@ def wrapped_names(
     above = list(lines[0])
     for n in range(1, count):
         cells = lines[n]
+        step = steps[n - 1]
+        is_beside = step < HALFWAY * pitch and not any(map(all, zip(above, cells, strict=True)))
         is_sure = header is not None or (
-            _stands_over_figures(cells, lines[count:]) and _may_be_names(above, cells, steps[n - 1] < TIGHT * pitch)
+            _stands_over_figures(cells, lines[count:])
+            and (is_beside or _may_be_names(above, cells, step < TIGHT * pitch))
         )
-        if is_sure and not (spans[n] or spans[n - 1] or n in cuts) and _go_on(above, cells):
+        if is_sure and not (spans[n] or spans[n - 1] or n in cuts) and (is_beside or _go_on(above, cells)):
             wrapped.add(n)
             above = [" ".join(filter(None, pair)) for pair in zip(above, cells, strict=True)]
         else:
@@ -103,6 +108,8 @@ def _go_on(above: Sequence[str], cells: Sequence[str]) -> bool:
         return False
     if len(named) == len(filled):
         return True
+    if len(named) > 2 * (len(filled) - len(named)):
+        return True  # names of groups stand over two columns or more
     return _come_again(above) or all(is_period(cells[i]) == bool(above[i]) for i in filled)
 
 

@@ -221,6 +221,9 @@ def _is_name_above(rows: Sequence[Row], first: int, last: int) -> bool:
         return False
     label, others = max(intervals[0][1] for intervals in records), min(intervals[1][0] for intervals in records)
     if row.x0 > label:
+        below = [one for one in row.intervals() if one[0] < above.x1 and above.x0 < one[1]]
+        if above.x0 > label and len(below) == 1 and row.baseline - above.baseline < 0.85 * pitch:
+            return True  # the first line of the one name that has more lines than the others
         left = min(intervals[0][0] for intervals in records)
         return above.x1 < others and abs(above.x0 - left) < row.size and len(text.split()) <= NAME_WORDS
     return above.x0 > label and above.x1 <= max(intervals[-1][1] for intervals in [*records, row.intervals()])

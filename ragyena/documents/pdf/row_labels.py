@@ -32,7 +32,7 @@ def wrapped_labels(lines: Sequence[Sequence[str]], steps: Sequence[float], bold:
     begin = next((n for n, cells in enumerate(lines) if cells[0] and _has_figures(cells)), len(lines))
     complete = [n for n in range(begin, len(lines)) if lines[n][0] and _has_figures(lines[n])]
     pairs = [steps[n - 1] for n in complete if n - 1 in complete]
-    pitch = median(pairs) if pairs else 0.0
+    pitch = median(pairs) if pairs else sorted(steps)[int(0.8 * len(steps))] if steps else 0.0
     # A label may begin above the first row with figures.
     begin = begin - 1 if begin > 1 and begin < len(lines) and _is_alone(lines[begin - 1]) else begin
     wrapped: set[int] = set()
