@@ -88,6 +88,7 @@ def test_a_new_mixer_is_trained_timed_and_loaded(
     recipe: str, world: Any, tmp_path: Path, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ragyena.bench.reader._CPU_SECONDS", 0.01)
+    monkeypatch.setattr("ragyena.bench.roofline._SIZE", 512)
     run, packed = tmp_path / "run", world.report.path
     results = train(
         load(recipe, Path()), run, packed=packed, encoder=None, pair_encoder=None, device="cpu", progress=progress
