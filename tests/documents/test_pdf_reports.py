@@ -195,6 +195,22 @@ def test_years_below_names_over_figures_that_may_be_years(tmp_path: Path) -> Non
     ]
 
 
+def test_names_set_at_the_foot_of_their_lines(tmp_path: Path) -> None:
+    lines = [("", "Average", "", ""), ("", "number of", "Operating", ""), ("", "employees", "margin", "Staff")]
+    line = "Pumps; Average number of employees: 612; Operating margin: 588; Staff: 41"
+    assert read_rows(tmp_path, [*spaced(lines, 0, 12), *spaced(UNITS, 42, 18)])[0] == line
+
+
+def test_a_name_over_one_column_takes_no_row_from_the_figures(tmp_path: Path) -> None:
+    names = [("", "", "Restated"), ("", "Sales", "Sales")]
+    lines = read_rows(tmp_path, [*spaced(names, 0, 12), *spaced([cells[:3] for cells in UNITS], 30, 18)], bold=(0, 12))
+    assert lines[-3:] == [
+        "Pumps; Sales: 612; Sales (2): 588",
+        "Valves; Sales: 344; Sales (2): 351",
+        "Seals; Sales: 97; Sales (2): 90",
+    ]
+
+
 def test_short_names_halfway_down_the_others(tmp_path: Path) -> None:
     rows = [(0.0, ("", *SALES)), (6.0, ("Unit", "", "", "Staff")), (12.0, ("", "2025", "2024")), *spaced(UNITS, 30, 18)]
     line = "Unit: Pumps; Net sales Q3 2025: 612; Net sales Q3 2024: 588; Staff: 41"

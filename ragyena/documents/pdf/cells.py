@@ -46,6 +46,8 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
         header = 0
     grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
     grouped, header_rows = join_first_name(grouped, header_rows)
+    if header_rows is not None and header_rows > 1 and sum(map(bool, grouped[0])) == 1:
+        header_rows -= 1  # a text alone above the names is a title, which is not counted
     left = tuple(column[0] for column in columns)
     sizes = [row.size for row in rows]
     return Part("", box, median(sizes), kind="table", rows=grouped, header_rows=header_rows, columns=left)

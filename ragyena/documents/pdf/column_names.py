@@ -82,12 +82,12 @@ def wrapped_names(
     for n in range(1, count):
         cells = lines[n]
         step = steps[n - 1]
+        is_tight = step < TIGHT * pitch
         is_beside = step < HALFWAY * pitch and not any(map(all, zip(above, cells, strict=True)))
         is_sure = header is not None or (
-            _stands_over_figures(cells, lines[count:])
-            and (is_beside or _may_be_names(above, cells, step < TIGHT * pitch))
+            _stands_over_figures(cells, lines[count:]) and (is_beside or _may_be_names(above, cells, is_tight))
         )
-        if is_sure and not (spans[n] or spans[n - 1] or n in cuts) and (is_beside or _go_on(above, cells)):
+        if is_sure and not (spans[n] or spans[n - 1] or n in cuts) and (is_beside or _go_on(above, cells, is_tight)):
             wrapped.add(n)
             above = [" ".join(filter(None, pair)) for pair in zip(above, cells, strict=True)]
         else:
@@ -95,16 +95,18 @@ def wrapped_names(
     return wrapped
 
 
-def _go_on(above: Sequence[str], cells: Sequence[str]) -> bool:
-    """True where each cell stands below a name of its own; or below none, where names that come again, or periods below
-    the other names alone, show that these cover no further columns."""
+def _go_on(above: Sequence[str], cells: Sequence[str], tight: bool) -> bool:
+    """True where each cell stands below a name of its own; or below none, where names that come again, periods below
+    the other names alone, or unlike cells close below all of them show that these cover no further columns."""
     filled = [i for i in range(1, len(cells)) if cells[i]]
     named = [i for i in filled if above[i]]
-    if not named or (len(named) < 2 and len(cells) > 3 and len(filled) > 1):
-        return False
-    if all(is_unit(cells[i]) for i in filled) or any(is_figure(cells[i]) for i in filled):
+    if not named or all(is_unit(cells[i]) for i in filled) or any(is_figure(cells[i]) for i in filled):
         return False
     if any(has_year(above[i]) and has_year(cells[i]) for i in filled):
+        return False
+    if tight and len(named) == sum(map(bool, above[1:])) and len({cells[i] for i in filled}) == len(filled):
+        return True
+    if len(named) < 2 and len(cells) > 3 and len(filled) > 1:
         return False
     if len(named) == len(filled):
         return True
