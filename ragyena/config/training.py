@@ -108,8 +108,8 @@ class TrainingStage(Strict):
     name: str
     """Names the stage's folder in the run and lets later stages refer to it."""
     model: Any
-    tokens: Positive
-    """Tokens to train on, padding included."""
+    tokens: Count
+    """Tokens to train on, padding included; 0 for a stage that only averages, or fits, what it starts from."""
     tokens_per_step: Positive = 65_536
     """Tokens of a step, over all processes."""
     optimizer: OptimizerConfig = OptimizerConfig()

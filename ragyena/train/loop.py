@@ -219,7 +219,7 @@ class _Stage:
 
     def _compile_shapes(self) -> None:
         """Compiles every batch shape beforehand, so that it counts neither as training time nor in the speed."""
-        if not self.compiles:
+        if not self.compiles or not self.stage.tokens:
             return
         begun = time.monotonic()
         batches = self.task.every_shape()
