@@ -50,6 +50,11 @@ class DataConfig(Strict):
     """Synthetic records and tables, with about five questions each, to learn looking up labelled values from."""
     definitions: Count = 0
     """The most ``What is X?`` questions, on prose that defines X."""
+    row_questions: Count = 0
+    """The most questions that need several rows of a table (its largest value, the row after another ...), made of the
+    tables of question rows and documents."""
+    row_seed: Count = 0
+    """Seed of ``row_questions``."""
     hybrid_questions: tuple[str, ...] = ()
     """Question rows ``{id, doc_id, question, answers, gold_passages, split}`` on ``hybrid_documents``."""
     hybrid_documents: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from ragyena.errors import DataError
 from ragyena.train.arrays import Arrays, made_of, made_once
 from ragyena.train.augment.perturb import Perturber
 from ragyena.train.augment.records import definitions, synthetic_records
+from ragyena.train.augment.row_questions import SOURCE as ROWS
+from ragyena.train.augment.row_questions import row_questions
 from ragyena.train.augment.table_data import SOURCE, Tables
 from ragyena.train.augment.words import word_lists
 from ragyena.train.cut_parts import Cutter
@@ -44,7 +46,7 @@ _POLAR = ("yes", "no")
 _NOT_EXTRACTED = ("computed", "freeform")  # counts, sums and free text: nothing of them teaches a span, or yes or no
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
-_MADE = "13"  # to be raised when the same settings and files give other data
+_MADE = "14"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -130,6 +132,10 @@ def _packed(
     synthetic += tables.questions()
     documents = Documents.read(cut, config, left_out)
     synthetic += documents.questions()
+    on_documents = {q.context_id or "" for q in documents.questions()}
+    parts_of = {key: cut.passages[cut.bounds[key].start : cut.bounds[key].stop] for key in {*asked, *on_documents}}
+    on_rows = row_questions(parts_of, config.row_questions, config.row_seed)
+    synthetic += [q if q.answers else replace(q, id=f"{_WITHOUT} {q.id}") for q in on_rows]
     perturber = Perturber(names, neighbours)
     kept, arrays = _questions([*given, *synthetic], documents, cut, perturber, tokenizer, config, left_out, progress)
     if not kept:
@@ -148,7 +154,7 @@ def _packed(
     arrays["context_of"] = np.zeros(len(cut.passages), np.int32)
     for number, bounds in enumerate(cut.bounds.values()):
         arrays["context_of"][bounds.start : bounds.stop] = number
-    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, documents, config) for q in kept])
+    arrays["held_out"] = np.array([q.source != SOURCE and _is_held_out(q, on_documents, config) for q in kept])
     arrays |= _words(tokenizer)
     return arrays, {
         "questions": len(kept),
@@ -199,6 +205,8 @@ def _questions(
         if place is None:
             left_out["answer crosses a passage border"] += 1
             continue
+        if question.source == ROWS and question.answers:
+            place = replace(place, sentence=None, always=True)  # without its row, another one is the answer
         answer = tokenizer.encode(question.answers[0]).ids if question.answers else np.zeros(0, np.int32)
         if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1
@@ -213,7 +221,7 @@ def _questions(
         polar.append(0 if extracted or (on_document and missing) else 1 if is_polar else -1)
         name_ranges.append((-1, -1))
         others: list[str] = []
-        if extracted and not place.more and question.source != SOURCE:
+        if extracted and not place.more and question.source not in (SOURCE, ROWS):
             text = cut.passages[place.passage].text
             name = question_name(question.question, [text], question.answers)
             if name is not None:
@@ -330,8 +338,8 @@ def _source_arrays(questions: Sequence[Question]) -> Arrays:
     }
 
 
-def _is_held_out(question: Question, documents: Documents, config: DataConfig) -> bool:
+def _is_held_out(question: Question, on_documents: Collection[str], config: DataConfig) -> bool:
     """True for a held-out context. It is decided by the context: no training question is on a held-out passage."""
-    fraction = config.document_held_out if question.id in documents.rows else config.held_out
+    fraction = config.document_held_out if question.context_id in on_documents else config.held_out
     digest = hashlib.sha256((question.context_id or "").encode()).digest()
     return int.from_bytes(digest[:8]) < fraction * 2**64
