@@ -46,7 +46,7 @@ def packed(folder: Path, progress: Any, count: int) -> tuple[PackedData, Prepare
         documents=written(folder / "d.jsonl", documents),
         document_questions=written(folder / "dq.jsonl", asked),
         row_questions=count,
-        **CONFIG,  # type: ignore[arg-type]
+        **CONFIG,
     )
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
     report = prepare(config, tokenizer, folder / "cache", progress, neighbours={})

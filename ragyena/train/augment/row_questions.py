@@ -38,8 +38,8 @@ __all__ = ["SOURCE", "Asked", "ask", "row_questions"]
 
 SOURCE = "rows"
 """The source of the questions."""
-_EACH = 8  # questions of a table, at most
-_PLAIN = 2  # questions of a table without a column to measure
+_EACH = 16  # questions of a table, at most
+_PLAIN = 4  # questions of a table without a column to measure
 _TITLED = 0.25  # of the questions, those that say the table's title, where it has one that can be said
 _NEAR = 3  # rows from one to another that it is compared with, at most
 _LONGEST_CELL = 60  # chars of an answer, or of a row's name in a question
@@ -188,8 +188,8 @@ def _between(value: float, other: float, of: Value | None) -> tuple[float, str] 
     if of.kind == "date":
         first, second = date.fromordinal(int(min(value, other))).year, date.fromordinal(int(max(value, other))).year
         year = second if value < other else first
-        bound = date(year, 1, 1) if value < other else date(year, 12, 31)
-        return (float(bound.toordinal()), str(year)) if first < second else None
+        day = date(year, 1, 1) if value < other else date(year, 12, 31)
+        return (float(day.toordinal()), str(year)) if first < second else None
     low, high = sorted((value, other))
     if of.kind == "year":
         return (high, str(int(high))) if value < other else (low, str(int(low)))

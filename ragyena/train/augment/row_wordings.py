@@ -99,7 +99,7 @@ def worded(form: str, naming: str, chooser: random.Random, **words: str) -> str:
     if noun == "one" or not noun:
         noun, which = "one", "which one"
     for word, text in {"WHICH": which, "THING": noun, **words}.items():
-        question = re.sub(rf"\b{word}\b", lambda _, text=text: text, question)
+        question = re.sub(rf"\b{word}\b", text.replace("\\", r"\\"), question)
     question = re.sub(r"\b([Aa]) (?=[aeioAEIO])", r"\1n ", question.replace("For who ", "For whom "))
     return question if chooser.random() < 0.12 else capital(question)
 

@@ -35,7 +35,8 @@ FIXTURE = """# Clubs of Ostland
 
 def passages(text: str, cuts: list[int] | None = None) -> list[Passage]:
     """The text as passages, cut before the lines of these numbers."""
-    lines, found, start = text.split("\n"), [], 0
+    lines, start = text.split("\n"), 0
+    found: list[list[int]] = []
     begins = {0, *(cuts or [])}
     for number, line in enumerate(lines):
         if number in begins or not found:
