@@ -233,7 +233,7 @@ def _compared(
     pieces: Sequence[int],
     chooser: random.Random,
 ) -> Iterator[Asked]:
-    """Which of two rows of one passage, near each other, has more or is later."""
+    """Two rows of one passage, near each other: the one that has more or is later."""
     names = [row[naming].text for row in table.rows]
     pairs = [
         (row, other)

@@ -135,7 +135,7 @@ def column_words(name: str) -> str | None:
 
 
 def noun_of(name: str) -> str | None:
-    """What a cell of the column that names rows is: ``team``; "" where its name does not say, None if it can't be."""
+    """The noun for a cell of the column that names rows: ``team``; "" where none is said, None where it names none."""
     generic: dict[str, str] = _WORDS["generic"]
     if name.lower().strip() in generic:
         return generic[name.lower().strip()]
