@@ -12,7 +12,7 @@ from ragyena.data.document_questions import read_documents
 
 DATA = Path(__file__).parents[2] / "data"
 FOLDERS = ("wider", "real")
-"""Those of the documents that are in the repository; the others are in the user's ``DATA``."""
+"""The documents that are in the repository; the others are in the user's ``DATA``."""
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
