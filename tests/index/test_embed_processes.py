@@ -30,9 +30,12 @@ ROWS = 600
 @pytest.fixture
 def rows(tmp_path: Path) -> Path:
     """Short texts of different lengths, a pair of which is the same in two places."""
-    file = tmp_path / "rows.jsonl"
-    texts = [f"Bridge {n} was built in {1000 + n}" + ", and its arches are of stone" * (n % 4) for n in range(ROWS)]
-    texts[ROWS - 2] = texts[1]
+    return write_rows(tmp_path / "rows.jsonl", ROWS)
+
+
+def write_rows(file: Path, count: int) -> Path:
+    texts = [f"Bridge {n} was built in {1000 + n}" + ", and its arches are of stone" * (n % 4) for n in range(count)]
+    texts[count - 2] = texts[1]
     file.write_text("".join(f'{{"text": "{text}."}}\n' for text in texts), encoding="utf-8")
     return file
 
@@ -94,7 +97,8 @@ def test_a_process_that_dies_is_named_and_leaves_whole_batches(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a group of processes")
-def test_an_interrupt_ends_all_processes(rows: Path, tmp_path: Path) -> None:
+def test_an_interrupt_ends_all_processes(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", 30 * ROWS)  # more than are embedded before the interrupt comes
     command = [*(sys.executable, "-m", "ragyena", "index", "add", str(rows)), "--processes", "2"]
     process = subprocess.Popen(
         [*command, "--index", str(tmp_path / "index")],
