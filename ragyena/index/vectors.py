@@ -154,7 +154,7 @@ def write_trained(path: Path, sample: FloatArray, *, count: int) -> None:
 
 def trained_on(count: int) -> int:
     """Vectors that the clusters and codes of an ``ivfpq`` file of ``count`` vectors are learned from."""
-    return TRAIN_CLUSTER * _clusters(count)
+    return TRAIN_CLUSTER * _cluster_count(count)
 
 
 class VectorIndex:
@@ -261,7 +261,7 @@ def _empty_flat(dimension: int) -> Any:
     return faiss.IndexIDMap(faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT))
 
 
-def _clusters(count: int) -> int:
+def _cluster_count(count: int) -> int:
     return max(1, min(round(2 * math.sqrt(count)), count // 39))
 
 
@@ -269,7 +269,7 @@ def _learned(sample: FloatArray, count: int) -> Any:
     """An ``ivfpq`` index without vectors."""
     dimension = sample.shape[1]
     code_bytes = next(m for m in range(min(CODE_BYTES, dimension), 0, -1) if dimension % m == 0)
-    lists = faiss.index_factory(dimension, f"IVF{_clusters(count)},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
+    lists = faiss.index_factory(dimension, f"IVF{_cluster_count(count)},PQ{code_bytes}x8", faiss.METRIC_INNER_PRODUCT)
     for learned in (lists.cp, lists.pq.cp):
         learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_CLUSTER
     lists.do_polysemous_training = False  # minutes, for searches by Hamming distance, which are not made here
