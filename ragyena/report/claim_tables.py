@@ -11,18 +11,17 @@ from itertools import pairwise
 from pathlib import Path
 
 from ragyena.errors import DataError
+from ragyena.eval.metrics import scipy_stats
 from ragyena.parsing import read_json
 from ragyena.report.compared import Compared
 from ragyena.report.model import Block, Cell, Group, Row, Table, Value
 from ragyena.report.numbers import number
 from ragyena.report.training import Stage, find_stages
 
-__all__ = ["Compared", "curves", "filters", "hardware", "only", "operator", "recall", "tuned_recall", "variants"]
+__all__ = ["curves", "filters", "hardware", "only", "operator", "recall", "tuned_recall", "variants"]
 
 NOT_YET = "not measured yet"
 _LOSS, _PERPLEXITY, _ACCURACY = "held-out loss", "held-out perplexity", "held-out accuracy "
-# Student's t at 97.5%, by degrees of freedom: intervals of a few seeds
-_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 _SIZE = re.compile(r"(causal|two-sided), ([\d,]+) x (\d+), batch 1: (.+)")
 _ATTENTION = re.compile(r"(cudnn|flash)-(\d+) (forward(?: \+ backward)?)")
 _FILTER = re.compile(r"(.+), ([\d,]+) lags: (.+)")
@@ -77,12 +76,12 @@ def variants(folder: Path, groups: Mapping[str, Mapping[str, str]]) -> list[Bloc
 
 
 def _mean(values: Sequence[float], form: str) -> Value:
-    """The mean, and below it the 95% interval where there are several values."""
+    """The mean, and below it the 95% interval (Student's t) where there are several values."""
     mean = statistics.mean(values)
     if len(values) < 2:
         return Value(format(mean, form))
-    freedom = len(values) - 1
-    half = _T.get(freedom, 2.262) * statistics.stdev(values) / math.sqrt(len(values))
+    quantile = float(scipy_stats().t.ppf(0.975, len(values) - 1))
+    half = quantile * statistics.stdev(values) / math.sqrt(len(values))
     dash = " to " if "+" in form else "–"
     return Value(format(mean, form), f"{mean - half:{form}}{dash}{mean + half:{form}}")
 
