@@ -6,13 +6,11 @@ import re
 from collections.abc import Sequence
 from statistics import median
 
-from ragyena.documents.pdf.stacked import is_figure
+from ragyena.documents.pdf.stacked import TIGHT, is_figure
 from ragyena.documents.table_layout import is_note
 
 __all__ = ["wrapped_labels"]
 
-TIGHT = 0.85
-"""Distance of the lines of one label, in usual distances of rows."""
 HALFWAY = 0.7
 """Distance of figures to the lines of a label between which they stand."""
 
