@@ -30,7 +30,7 @@ class Place:
     """The answer's tokens; for a yes/no question, those of its evidence."""
     sentence: tuple[int, int] | None
     """The answer's sentence, where taking it out takes the answer out and leaves something."""
-    always: bool = False
+    required: bool = False
     """The passage is never left out of a context: others of its table would seem to answer the question."""
     settled: bool = True
     """False where the passage is one of several of the context, to be settled by the retriever."""
@@ -178,7 +178,7 @@ def place_arrays(places: Sequence[Place]) -> dict[str, npt.NDArray[np.generic]]:
         "further_evidence": np.array([place.further for place in places], np.int32).reshape(-1, 3),
         "missing": np.array([place.missing for place in places], bool),
         "listed": np.array([place.listed for place in places], bool),
-        "always": np.array([place.always for place in places], bool),
+        "required": np.array([place.required for place in places], bool),
         "settled": np.array([place.settled for place in places], bool),
     }
 
@@ -191,7 +191,7 @@ def without_documents(spans: npt.NDArray[np.generic]) -> dict[str, npt.NDArray[n
         "further_evidence": np.tile(np.array(NOTHING, np.int32), (count, 1)),
         "missing": np.zeros(count, bool),
         "listed": np.zeros(count, bool),
-        "always": np.zeros(count, bool),
+        "required": np.zeros(count, bool),
         "settled": np.asarray(spans)[:, 0] >= 0,
         "repeat": np.ones(count, np.int16),
         "source": np.zeros(count, np.int16),

@@ -46,7 +46,7 @@ _POLAR = ("yes", "no")
 _NOT_EXTRACTED = ("computed", "freeform")  # counts, sums and free text: nothing of them teaches a span, or yes or no
 _BRIDGE_WORDS = ("the", "whose", "is", "with", ":", ";")  # in the order in which ``Aliases`` takes them
 _WITHOUT = "without an answer:"  # begins the ids of questions that have none in their context
-_MADE = "14"  # to be raised when the same settings and files give other data
+_MADE = "15"  # to be raised when the same settings and files give other data
 _NOTE = 240  # chars of a passage that may stand among a synthetic record's fields
 
 
@@ -206,7 +206,7 @@ def _questions(
             left_out["answer crosses a passage border"] += 1
             continue
         if question.source == ROWS and question.answers:
-            place = replace(place, sentence=None, always=True)  # without its row, another one is the answer
+            place = replace(place, sentence=None, required=True)  # without its row, another one is the answer
         answer = tokenizer.encode(question.answers[0]).ids if question.answers else np.zeros(0, np.int32)
         if place.answer is None and len(answer) >= Sampling.ANSWER_TOKENS:
             left_out["answer too long"] += 1

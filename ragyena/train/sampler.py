@@ -180,7 +180,7 @@ class Sampler:
         """Contexts for question rows [B]: the gold passage among hard negatives, at a random slot."""
         data, stage, batch = self.data, self.stage, question.shape[0]
         draw = self._random((batch,), generator)
-        absent = (draw < stage.unanswerable) & ~data["always"][question].bool()
+        absent = (draw < stage.unanswerable) & ~data["required"][question].bool()
         span, sentence = data["span"].long()[question], data["sentence"].long()[question]
         bound = stage.unanswerable + stage.sentence_removed
         cut = (draw >= stage.unanswerable) & (draw < bound) & (sentence[:, 0] >= 0)

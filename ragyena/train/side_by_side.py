@@ -226,7 +226,7 @@ def _started(number: int, count: int, device: str) -> _Worker:
     return _Worker(process, pipe)
 
 
-class _Told:
+class _SentProgress:
     """The progress of a stage, sent to the process that shows it."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -255,7 +255,7 @@ def _train_stages(pipe: Connection, number: int, count: int, device: str) -> Non
         torch.cuda.set_device(device)
     while True:
         run, name = pipe.recv()
-        pipe.send(_outcome(run, name, device, _Told(pipe)))
+        pipe.send(_outcome(run, name, device, _SentProgress(pipe)))
         # What was compiled and recorded for one stage must not count against the limits, and the memory, of the next.
         torch.compiler.reset()
         gc.collect()

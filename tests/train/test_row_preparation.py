@@ -59,7 +59,7 @@ def test_row_questions_are_packed_and_keep_their_passage(tmp_path: Path, progres
     made = data["source"] == names.index("rows")
     assert report.questions == int(made.sum()) + 2 and made.sum() > 8
     answered = made & (data["span"][:, 0] >= 0)
-    assert torch.equal(data["always"].bool(), answered), "those whose row is not there have no passage to keep"
+    assert torch.equal(data["required"].bool(), answered), "those whose row is not there have no passage to keep"
     assert (data["sentence"][answered] < 0).all() and not (data.lengths("perturbed")[made] > 0).any()
     assert len(set(data["context_of"][data["gold"][answered].long()].tolist())) == 2, "rows of questions, and documents"
     tokenizer = Tokenizer.from_folder(recipes.asset("reader"))
