@@ -63,6 +63,8 @@ def compact(value: float) -> str:
     for base, small, large in ((1024, "K", "M"), (1000, "k", "m")):
         if value >= base and value % base == 0:
             return f"{value / base:g}{small}" if value < base**2 or value % base**2 else f"{value / base**2:g}{large}"
+    if value >= 999_500:
+        return f"{value / 1e6:.3g}m"
     if value >= 1000:
         return f"{value / 1000:.3g}k"
     return f"{value:g}"

@@ -88,6 +88,6 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_lengths_are_short_and_exact() -> None:
-    assert [compact(n) for n in (256, 8192, 131072, 1048576, 1500, 32, 2000)] == [
-        *("256", "8K", "128K", "1M", "1.5k", "32", "2k"),
+    assert [compact(n) for n in (256, 8192, 131072, 1048576, 1500, 32, 2000, 980860, 1000036)] == [
+        *("256", "8K", "128K", "1M", "1.5k", "32", "2k", "981k", "1m"),
     ]

@@ -79,6 +79,8 @@ class Session:
     def __init__(self, ray: Any, workers: int | None) -> None:
         self._ray = ray
         self.workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._kept = 0
+        """Objects made by ``keep``."""
 
     def each(
         self, function: Callable[..., Any], items: Sequence[tuple[Any, ...]], *, gpus: float = 0.0
@@ -129,9 +131,18 @@ class Session:
 
     def keep(self, kind: type, *arguments: Any, name: str) -> Remote:
         """Make an object on one of the nodes, of the class ``kind``; ``name`` is how errors call it. Where its process
-        or node dies, it is made again."""
+        or node dies, it is made again, on another node if need be.
+
+        The nodes that have processors take turns: Ray's own SPREAD may put every object on one, as these ask for none.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        alive = [node for node in self._ray.nodes() if node["Alive"]]
+        nodes = sorted(node["NodeID"] for node in alive if node["Resources"].get("CPU")) or [alive[0]["NodeID"]]
+        there = NodeAffinitySchedulingStrategy(nodes[self._kept % len(nodes)], soft=True)
+        self._kept += 1
         actor = self._ray.remote(_Kept).options(
-            num_cpus=0, max_restarts=RETRIES, max_task_retries=RETRIES, scheduling_strategy="SPREAD"
+            num_cpus=0, max_restarts=RETRIES, max_task_retries=RETRIES, scheduling_strategy=there
         )
         return Remote(self._ray, actor.remote(kind, *arguments), name)
 
