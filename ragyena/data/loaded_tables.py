@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, Question, QuestionSet
-from ragyena.documents.markdown_text import has_table, read_tables
+from ragyena.documents.markdown_text import has_table, with_tables
 from ragyena.types import Document
 
 __all__ = ["LoadedRows", "load_tables"]
@@ -40,7 +39,7 @@ def load_tables(given: QuestionSet) -> LoadedRows:
     they are written.
     """
     documents = {
-        key: replace(read_tables(row.text).document(Path(row.source), row.title), source=row.source)
+        key: with_tables(Document(row.source, row.text, row.title))
         for key, row in given.contexts.items()
         if has_table(row.text)
     }

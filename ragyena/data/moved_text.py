@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 
-__all__ = ["follow"]
+__all__ = ["common", "follow"]
 
 Place = tuple[int, int]
 Stretch = tuple[int, int, int]
@@ -33,7 +33,7 @@ def follow(old: str, new: str) -> Callable[[int, int], Place | None] | None:
     moved = [-1] * (len(old) + 1)
     before = after = 0
     for line, written in zip(old_lines, new_lines, strict=True):
-        for first, second, size in _common(line, written):
+        for first, second, size in common(line, written):
             moved[before + first : before + first + size] = range(after + second, after + second + size)
         moved[before + len(line)] = after + len(written)  # the line's end
         before, after = before + len(line) + 1, after + len(written) + 1
@@ -48,7 +48,7 @@ def follow(old: str, new: str) -> Callable[[int, int], Place | None] | None:
     return place
 
 
-def _common(line: str, written: str) -> list[Stretch]:
+def common(line: str, written: str) -> list[Stretch]:
     """Stretches that two lines have in common, in order."""
     if line == written:
         return [(0, 0, len(line))]
@@ -85,6 +85,6 @@ def _cells(line: str, written: str) -> list[Stretch] | None:
         else:
             return None
         position = match.end()
-        common = _blocks(text, value) if value != text else [(0, 0, len(text))]
-        stretches += [(begin + first, match.start() + second, size) for first, second, size in common]
+        shared = _blocks(text, value) if value != text else [(0, 0, len(text))]
+        stretches += [(begin + first, match.start() + second, size) for first, second, size in shared]
     return stretches

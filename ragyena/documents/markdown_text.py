@@ -8,17 +8,20 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragyena.documents.line_text import LineText
 from ragyena.documents.merged_cells import Cell
 from ragyena.documents.tables import read_table
+from ragyena.types import Document
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["has_table", "read_markdown", "read_tables"]
+__all__ = ["has_table", "read_markdown", "read_tables", "with_tables"]
 
 LONGEST_INLINE = 5000
 """Chars of a heading or a table cell whose marks are read."""
@@ -93,6 +96,16 @@ def read_tables(text: str) -> LineText:
             if token.type == "table_open":
                 _table(result, tokens, i, inline, first)
     return result
+
+
+def with_tables(document: Document) -> Document:
+    """A document of plain text with its Markdown tables as ``read_tables`` makes them, its lines kept; the document as
+    it is where there are none, or where its structure is marked already."""
+    text = document.text.replace("\r\n", "\n")
+    if document.blocks or document.headings or document.page_starts or not has_table(text):
+        return document
+    loaded = read_tables(text).document(Path(document.source))
+    return replace(document, text=loaded.text, blocks=loaded.blocks)
 
 
 def _plain(content: str, inline: MarkdownIt) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import check_text, normalise_newlines
-from ragyena.documents.markdown_text import has_table, read_tables
+from ragyena.documents.markdown_text import with_tables
 from ragyena.errors import UnreadableDocumentError
 from ragyena.types import Document, Skipped
 
@@ -61,11 +61,7 @@ def row_document(
     }
     if title_name is not None and title_name != text_name:
         title = " ".join(values[title_name].split())
-    text = normalise_newlines(text)
-    if not has_table(text):
-        return Document(source, text, title, metadata=metadata)
-    tables = read_tables(text).document(path)
-    return Document(source, tables.text, title, blocks=tables.blocks, metadata=metadata)
+    return with_tables(Document(source, normalise_newlines(text), title, metadata=metadata))
 
 
 def flat_fields(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:

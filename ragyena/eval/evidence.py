@@ -23,6 +23,7 @@ import numpy as np
 from ragyena import machine
 from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.data.document_questions import load_documents, read_documents
+from ragyena.data.loaded_tables import load_tables
 from ragyena.data.qa_files import read_questions
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError
@@ -129,9 +130,12 @@ def _collection(config: EvalConfig) -> tuple[list[_Asked], dict[str, Document], 
         ]
         problems = [*data.problems, *loaded.problems]
     else:
-        given = read_questions(config.questions, config.passages, split=config.split)
+        given = load_tables(read_questions(config.questions, config.passages, split=config.split))
         of_split = [row for row in given.contexts.values() if row.split in ("", config.split)]
-        documents = {row.id: Document(row.id, row.text, row.title) for row in of_split}
+        documents = {
+            row.id: replace(given.documents.get(row.id) or Document(row.id, row.text, row.title), source=row.id)
+            for row in of_split
+        }
         asked = [
             _Asked(row.id, row.source, "span", row.question, row.context_id, ((start, start + len(row.answers[0])),))
             for row in given.questions

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ragyena.config import IndexConfig
 from ragyena.documents.loading import prepare, valid_unicode
+from ragyena.documents.markdown_text import with_tables
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import Found, find_files, listed_left_out
 from ragyena.errors import NothingToIndexError, UsageError
@@ -111,7 +112,7 @@ def gather(sources: Sources, exclude: Sequence[str], index: Path) -> Gathered:
                 hint="give each document a source of its own: Document(source=..., text=...)",
             )
         else:
-            documents[source.source] = valid_unicode(source)
+            documents[source.source] = with_tables(valid_unicode(source))
     found = find_files(paths, exclude, outside=index)
     if found.files:
         prepare()

@@ -135,6 +135,9 @@ class Index(IndexView):
 
         Args:
             sources: Paths of files and folders, ``Document`` values, or both; or a mapping of source names to texts.
+                Texts, and documents without blocks, headings and pages, are read as text files are: Markdown tables
+                row for row with the names of their columns. Lines are kept; ``index.held(source)`` has the text that
+                offsets count in.
             prune: Also remove files under these paths that have vanished.
             progress: Receives the stages and how far each is.
 

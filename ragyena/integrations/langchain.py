@@ -33,12 +33,13 @@ from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
+from ragyena.integrations.given_text import GivenText
 from ragyena.pipeline import Pipeline, checked_question
 from ragyena.reader.answering import make_answer
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, BlockKind, Citation, Context, Document, Passage, ScoredPassage, Span
+from ragyena.types import Answer, Block, BlockKind, Citation, Context, Passage, ScoredPassage, Span
 
 __all__ = [
     "GIVEN",
@@ -58,11 +59,15 @@ GIVEN = "langchain"
 
 
 def as_given(metadata: Mapping[str, str], text: str) -> LangChainDocument | None:
-    """A document that came from LangChain, as it came; None for one that did not."""
+    """A document that came from LangChain, as it came; None for one that did not. ``text`` is that of the index."""
     if GIVEN not in metadata:
         return None
     given = json.loads(metadata[GIVEN])
-    return LangChainDocument(page_content=text, id=given["id"], metadata=given["metadata"])
+    rewritten = given.get("lines", {})  # the lines of tables as they came, by number
+    lines = [rewritten.get(str(number), line) for number, line in enumerate(text.split("\n"))] if rewritten else []
+    return LangChainDocument(
+        page_content="\n".join(lines) if lines else text, id=given["id"], metadata=given["metadata"]
+    )
 
 
 def to_langchain(scored: ScoredPassage) -> LangChainDocument:
@@ -206,7 +211,8 @@ class _Batched(Runnable[Input, Answer], ABC):
 class RagyenaReader(_Batched[ReaderInput]):
     """Packs documents into a context and reads it: ``{"question": ..., "documents": [...]}`` to ``Answer``.
 
-    Documents are cut into passages as an index would cut them. Citations quote a document's own ``page_content``,
+    Documents are cut into passages as an index would cut them, and Markdown tables in them are read as those of files
+    are, row for row with the names of their columns. Citations quote a document's own ``page_content``,
     with line and char offsets counted in it; those of a document with ``start``, ``line_start`` and ``page`` in its
     metadata (one of ``RagyenaRetriever``) are counted in what it was taken from.
     """
@@ -307,12 +313,11 @@ class _DocumentTexts:
 
     def __init__(self, documents: Sequence[LangChainDocument]) -> None:
         self.documents = documents
+        self._texts = [GivenText(each.page_content, each.metadata, n) for n, each in enumerate(documents, 1)]
 
     def passages(self, number: int, tokenizer: Tokenizer, passage_tokens: int) -> list[Passage]:
         """The passages of a document."""
-        metadata = self.documents[number].metadata
-        source = str(metadata.get("source") or f"document {number + 1}")
-        document = Document(source, self.documents[number].page_content, str(metadata.get("title") or ""))
+        document, metadata = self._texts[number].document, self.documents[number].metadata
         headings = tuple(map(str, metadata.get("headings") or ()))
         page = self.page_at(number, 0)
         return [
@@ -321,7 +326,7 @@ class _DocumentTexts:
         ]
 
     def read(self, document_id: int, start: int, end: int) -> str:
-        return self.documents[document_id].page_content[start:end]
+        return self._texts[document_id].document.text[start:end]
 
     def page_at(self, document_id: int, offset: int) -> int | None:
         page = self.documents[document_id].metadata.get("page")
@@ -329,6 +334,9 @@ class _DocumentTexts:
 
     def block_at(self, document_id: int, offset: int) -> Block | None:
         metadata = self.documents[document_id].metadata
+        blocks = self._texts[document_id].document.blocks
+        if blocks:
+            return next((block for block in blocks if block.start <= offset < block.end), None)
         header = tuple(map(str, metadata.get("table_header") or ()))
         kinds: tuple[BlockKind, ...] = ("table", "code")
         length = len(self.documents[document_id].page_content)
@@ -349,10 +357,12 @@ class _DocumentTexts:
 
     def _moved_span(self, span: Span, number: int) -> Span:
         offset = _whole(self.documents[number].metadata.get("start"), 0)
-        return replace(span, start=span.start + offset, end=span.end + offset)
+        start, end = self._texts[number].place(span.start, span.end)
+        return replace(span, start=start + offset, end=end + offset)
 
     def _moved(self, placed: Placed) -> Placed:
         metadata = self.documents[placed.document_id].metadata
+        placed = self._texts[placed.document_id].as_given(placed)
         offset, lines = _whole(metadata.get("start"), 0), _whole(metadata.get("line_start"), 1) - 1
         return replace(
             placed,

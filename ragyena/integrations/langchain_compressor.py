@@ -22,12 +22,13 @@ from ragyena.config import LONGEST_CONTEXT, PipelineConfig
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import UsageError
+from ragyena.integrations.given_text import GivenText
 from ragyena.pipeline import checked_question
 from ragyena.reader.evidence import TokenScores, choose
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Context, Document, EvidencePiece, ScoredPassage
+from ragyena.types import Context, EvidencePiece, ScoredPassage
 
 __all__ = ["RagyenaCompressor"]
 
@@ -71,9 +72,11 @@ class RagyenaCompressor(BaseDocumentCompressor):
         with self._turn:
             if self._reader is None:
                 self._reader = Reader.open(config.reader)
-            read = _read(query, _passages(documents, self._reader.tokenizer, config), self._reader, config)
+            texts = [GivenText(each.page_content, each.metadata, n) for n, each in enumerate(documents, 1)]
+            read = _read(query, _passages(documents, texts, self._reader.tokenizer, config), self._reader, config)
             pieces = choose(read, config.evidence, self._reader.tokenizer)
-        return [_placed(piece, documents[piece.passage.document_id]) for piece in pieces]
+        numbers = [piece.passage.document_id for piece in pieces]
+        return [_placed(piece, documents[number], texts[number]) for number, piece in zip(numbers, pieces, strict=True)]
 
     def _config(self) -> PipelineConfig:
         if self.passages is not None and self.tokens is not None:
@@ -85,16 +88,14 @@ class RagyenaCompressor(BaseDocumentCompressor):
 
 
 def _passages(
-    documents: Sequence[LangChainDocument], tokenizer: Tokenizer, config: PipelineConfig
+    documents: Sequence[LangChainDocument], texts: Sequence[GivenText], tokenizer: Tokenizer, config: PipelineConfig
 ) -> list[ScoredPassage]:
     """The passages of all documents, whose ``document_id`` is the place of their document; those of one document rank
     alike."""
     result: list[ScoredPassage] = []
-    for number, given in enumerate(documents):
-        metadata = given.metadata
-        source, title = str(metadata.get("source") or f"document {number + 1}"), str(metadata.get("title") or "")
-        headings = tuple(map(str, metadata.get("headings") or ()))
-        for passage in split(Document(source, given.page_content, title), tokenizer, config.index.passage_tokens):
+    for number, (given, text) in enumerate(zip(documents, texts, strict=True)):
+        headings = tuple(map(str, given.metadata.get("headings") or ()))
+        for passage in split(text.document, tokenizer, config.index.passage_tokens):
             numbered = replace(passage, heading_path=headings, document_id=number, passage_id=len(result))
             result.append(ScoredPassage(numbered, -float(number)))
     return result
@@ -116,9 +117,9 @@ def _read(
     return read
 
 
-def _placed(piece: EvidencePiece, given: LangChainDocument) -> LangChainDocument:
+def _placed(piece: EvidencePiece, given: LangChainDocument, text: GivenText) -> LangChainDocument:
     """The piece as a document, with its place in ``given`` or in what that was taken from."""
-    passage, metadata = piece.passage, dict(given.metadata)
+    passage, metadata = text.as_given(piece.passage), dict(given.metadata)
     start, end, line = (metadata.get(name) for name in ("start", "end", "line_start"))
     offset = 0
     if isinstance(start, int) and isinstance(end, int) and end - start == len(given.page_content):

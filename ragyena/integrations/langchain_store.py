@@ -15,6 +15,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
+from ragyena.documents.markdown_text import with_tables
 from ragyena.errors import ConfigError, PartialFailureError, UsageError
 from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
@@ -295,12 +297,15 @@ def _stored(text: str, metadata: Mapping[str, Any], id: str | None) -> Document:
     if id is None:
         id = hashlib.sha256(f"{whole}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     title = metadata.get("title")
-    return Document(
-        source=id,
-        text=text,
-        title=title if isinstance(title, str) else "",
+    document = with_tables(Document(source=id, text=text, title=title if isinstance(title, str) else ""))
+    pairs = enumerate(zip(text.split("\n"), document.text.split("\n"), strict=True))
+    lines = {str(number): given for number, (given, stored) in pairs if given != stored}
+    return replace(
+        document,
         metadata={
-            GIVEN: json.dumps({"id": id, "metadata": metadata}, ensure_ascii=False),
+            GIVEN: json.dumps(
+                {"id": id, "metadata": metadata, **({"lines": lines} if lines else {})}, ensure_ascii=False
+            ),
             **{FIELD + key: written for key, value in metadata.items() if (written := _plain(value)) is not None},
         },
     )

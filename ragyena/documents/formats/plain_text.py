@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ragyena.config import IndexConfig
 from ragyena.documents.decoding import read_text
-from ragyena.documents.markdown_text import has_table, read_tables
+from ragyena.documents.markdown_text import with_tables
 from ragyena.types import Document
 
 SUFFIXES = (
@@ -19,8 +19,4 @@ WAY_OUT = {".zip": "unpack it", ".gz": "unpack it"}
 
 
 def load(path: Path, config: IndexConfig) -> Iterator[Document]:
-    text = read_text(path)
-    if not has_table(text):
-        yield Document(source=str(path), text=text)
-        return
-    yield read_tables(text).document(path)
+    yield with_tables(Document(source=str(path), text=read_text(path)))
