@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,15 +128,25 @@ def one_question(question: str | None) -> str:
     return question
 
 
-def opening(quiet: bool) -> AbstractContextManager[Any]:
-    """A sign of life while the index and the reader are opened."""
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from ragyena.cli.visible_console import VisibleConsole
+@contextmanager
+def opening(quiet: bool) -> Iterator[None]:
+    """A sign of life while the index and the reader are opened. The garbage collector rests meanwhile: next to nothing
+    is thrown away, and it would walk the hundred thousands of objects of torch again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        if quiet or not sys.stderr.isatty():
+            yield
+            return
+        from ragyena.cli.visible_console import VisibleConsole
 
-    console = VisibleConsole(sys.stderr)
-    spinner = "dots" if console.encoding.startswith("utf") else "line"
-    return console.status("opening the index and the reader", spinner=spinner)
+        console = VisibleConsole(sys.stderr)
+        spinner = "dots" if console.encoding.startswith("utf") else "line"
+        with console.status("opening the index and the reader", spinner=spinner):
+            yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 # --- files of questions ----------------------------------------------------------------------------------------
