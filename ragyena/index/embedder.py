@@ -315,9 +315,9 @@ def cpu_dtype() -> Any:
     """The type in which the bundled model embeds on a CPU: bfloat16 where it multiplies that, else float32."""
     import torch
 
-    held = torch.cpu.get_capabilities()
-    fast = torch._C._has_mkldnn and (held.get("avx512_bf16", False) or held.get("amx_bf16", False))
-    return torch.bfloat16 if fast else torch.float32
+    from ragyena.ops.linear import has_fast_bf16
+
+    return torch.bfloat16 if has_fast_bf16() else torch.float32
 
 
 def _weights_of(model: Any) -> str:

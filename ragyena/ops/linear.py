@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ragyena.ops.backends import choose_backend
 
-__all__ = ["Linear", "onednn_unavailable"]
+__all__ = ["Linear", "has_fast_bf16", "onednn_unavailable"]
 
 _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
 # oneDNN makes a kernel for each shape that is multiplied, about 0.6 MiB, and keeps 1,024 of them, as does torch's own
@@ -21,6 +21,10 @@ _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of ro
 _KERNELS_KEPT = 128
 for _variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_variable, str(_KERNELS_KEPT))
+
+
+_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
+"""Instruction sets that oneDNN can be told to keep to (its own names) and that multiply no bfloat16."""
 
 
 def onednn_unavailable(dtype: torch.dtype) -> str | None:
@@ -36,6 +40,17 @@ def onednn_unavailable(dtype: torch.dtype) -> str | None:
 
 def _has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_fast_bf16() -> bool:
+    """True where oneDNN multiplies bfloat16 by instructions of this CPU. It also takes bfloat16 where it has to emulate
+    it, at a half to a quarter of the speed of float32: without such instructions, or where the environment keeps it
+    from them."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if onednn_unavailable(torch.bfloat16) or limit.upper() in _WITHOUT_BF16:
+        return False
+    held = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(held.get("avx512_bf16") or held.get("amx_bf16"))
 
 
 class Linear(nn.Linear):

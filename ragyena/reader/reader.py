@@ -25,6 +25,7 @@ from ragyena.model.confidence import Calibration, Form, calibration_file, load_c
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.ops.linear import has_fast_bf16
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
 from ragyena.reader.evidence import TokenScores
@@ -433,11 +434,4 @@ def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return torch.bfloat16 if fast and _has_bf16_instructions() else torch.float32
-
-
-def _has_bf16_instructions() -> bool:
-    """Without these oneDNN emulates bfloat16, slower than float32."""
-    capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("amx"))
+    return torch.bfloat16 if has_fast_bf16() else torch.float32

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ragyena.errors import MissingDependencyError
-from ragyena.ops.linear import Linear, onednn_unavailable
+from ragyena.ops.linear import Linear, has_fast_bf16, onednn_unavailable
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -61,3 +61,21 @@ def test_memory_stays_flat_over_products_of_many_shapes() -> None:
     )
     early, late = map(int, done.stdout.split())
     assert late - early < 60, f"{early} MiB after 140 shapes, {late} MiB after 420: kernels of all of them are kept"
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="this build of torch has no oneDNN")
+def test_bfloat16_is_chosen_where_onednn_and_the_cpu_both_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"avx512_bf16": True}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: held, raising=False)
+    monkeypatch.setattr("ragyena.ops.linear._has_bf16", lambda: True)
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    assert has_fast_bf16()
+    for limit, expected in (("avx2", False), ("AVX512_CORE", False), ("AVX512_CORE_BF16", True), ("ALL", True)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        assert has_fast_bf16() == expected, limit
+    held["avx512_bf16"] = False
+    assert not has_fast_bf16(), "it would be emulated"
+    held["avx512_bf16"] = True
+    monkeypatch.setattr("ragyena.ops.linear._has_bf16", lambda: False)
+    assert not has_fast_bf16(), "oneDNN does not use it"
