@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,13 +73,12 @@ def weights_are_hashed_once() -> None:
 
 
 @pytest.fixture
-def hashed_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+def hashed_embeddings() -> Iterator[None]:
     """Embeddings by the hash of a text, for tests of many texts in which it does not matter which are near."""
-    from index_crashes import HashEmbedder
+    from hashed_embeddings import hashed_embeddings
 
-    from ragyena.index.embedder import Embedder
-
-    monkeypatch.setattr(Embedder, "open", staticmethod(lambda name, *, download=True: HashEmbedder()))
+    with hashed_embeddings():
+        yield
 
 
 @pytest.fixture(scope="session")

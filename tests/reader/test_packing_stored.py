@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import packing_reference
 import pytest
+from hashed_embeddings import hashed_embeddings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_crashes import HashEmbedder
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, IndexCorruptError
-from ragyena.index.embedder import Embedder
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.upgrade import upgrade
@@ -64,8 +63,7 @@ def documents(rng: np.random.Generator) -> Iterator[Document]:
 @pytest.fixture(scope="module", autouse=True)
 def quick_embedder() -> Iterator[None]:
     """Vectors by hash: nearness to a question does not matter here, and 200 texts take seconds to embed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Embedder, "open", staticmethod(lambda name, *, download=True: HashEmbedder()))
+    with hashed_embeddings():
         yield
 
 

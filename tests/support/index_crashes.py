@@ -31,14 +31,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from hashed_embeddings import hashed_embeddings
 
 from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.documents import reading
 from ragyena.errors import IndexFormatError, IndexNotFoundError, NothingToIndexError, RagyenaError
 from ragyena.index import add, ingest
-from ragyena.index import embedder as embedding
-from ragyena.index.embedder import Embedder
 from ragyena.index.encoding import storable
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
@@ -49,17 +47,6 @@ from ragyena.index.upgrade import SCHEMA_1, upgrade
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
 SECONDS = 60
 """After which a process counts as hanging."""
-
-
-class HashEmbedder(Embedder):
-    name, fingerprint, dimension = embedding.BUNDLED, embedding.BUNDLED_SHA256, 16
-
-    def embed(self, texts: Sequence[str], *, on_progress: Callable[[int], None] | None = None) -> Any:
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        for row, text in enumerate(texts):
-            seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-            vectors[row] = np.random.default_rng(seed).standard_normal(self.dimension)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 @dataclass
@@ -443,16 +430,16 @@ def fingerprint(folder: Path) -> str:
 def main() -> None:
     model, names, folder, *points = sys.argv[1:]
     wanted = int(points[0]) if points else None
-    Embedder.open = staticmethod(lambda name, *, download=True: HashEmbedder())  # type: ignore[method-assign]
     ingest.COMMIT_PASSAGES = 6
     # In this process, which is forked again and again.
     ingest.load = lambda path, config, *, on_place: reading.read(path, config)
     add.prepare = lambda: None
-    for name in names.split(","):
-        scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
-        scenario.prepare()
-        for line in (kill if model == "kill" else power)(scenario, wanted):
-            print(json.dumps({"scenario": name, **line}), flush=True)
+    with hashed_embeddings():
+        for name in names.split(","):
+            scenario = Scenario(Path(folder).resolve() / f"{model}-{name}", name)
+            scenario.prepare()
+            for line in (kill if model == "kill" else power)(scenario, wanted):
+                print(json.dumps({"scenario": name, **line}), flush=True)
 
 
 if __name__ == "__main__":
