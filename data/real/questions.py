@@ -31,6 +31,7 @@ KINDS = ("everyday", "law", "manuals", "office", "policies", "science", "softwar
 DEV = 0.12  # of the documents, by a hash of their collection
 MOST_WORDS = 45  # of an answer
 LABEL = re.compile(r"[^.:;]{1,40}: ")  # how a line of a form begins
+ROW = re.compile(r"[^:;\n]{1,80}: [^\n]*; [^:;\n]{1,80}: |[^\n]* \| ")  # how a row of a table begins
 
 
 class Fault(ValueError):
@@ -115,8 +116,9 @@ def _deciding(text: str, span: tuple[int, int]) -> tuple[int, int]:
     start, end = sentence_span(text, *span)
     line = text.rfind("\n", 0, span[0]) + 1, (text + "\n").find("\n", span[1])
     written = text[slice(*line)]
-    is_row = "; " in written or " | " in written or LABEL.match(written) is not None
-    return (max(start, line[0]), min(end, line[1])) if is_row else (start, end)
+    if ROW.match(written):
+        return line  # whole, though a cell of it may hold sentences
+    return (max(start, line[0]), min(end, line[1])) if LABEL.match(written) else (start, end)
 
 
 def overlap(row: dict[str, Any], text: str) -> float:
