@@ -1,4 +1,4 @@
-"""What surrounds a question on the command line."""
+"""The frame around a question on the command line."""
 
 from __future__ import annotations
 
