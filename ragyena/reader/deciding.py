@@ -28,14 +28,16 @@ def supporting(
     spans: Sequence[Span], context: Context, answer: AnswerKind, decide: Callable[[Context], AnswerKind]
 ) -> list[Span]:
     """The ``spans``, best first, whose sentence does not speak against ``answer``, as ``decide`` answers where it
-    reads nothing else; of all ``spans`` the first where each does.
+    reads nothing else; of all ``spans`` the first where each does that is likely enough to support anything.
 
-    Spans that are too unlikely to be cited beside the first are kept as they are.
+    Spans that are too unlikely to be cited beside the first are kept as they are, after it.
     """
+    least = LEAST_SHARE * spans[0].score if spans else 0.0
     verdicts: dict[tuple[int, int, int], AnswerKind] = {}
     kept: list[Span] = []
     for span in spans:
-        if kept and span.score < LEAST_SHARE * kept[0].score:
+        if span.score < least:
+            kept += [] if kept else spans[:1]  # all that could support it read otherwise alone: the likeliest stands
             kept.append(span)
             continue
         passage = context.passages[span.slot].passage

@@ -48,6 +48,14 @@ def test_a_sentence_that_decides_otherwise_is_no_support() -> None:
     assert [one.text for one in supporting(spans, context, "no", decide)] == ["not permitted", "Birds", "8"]
 
 
+def test_where_each_likely_sentence_decides_otherwise_the_likeliest_is_kept_not_one_that_says_nothing() -> None:
+    context = packed(RULES)
+    likely, other = span(context, "not permitted", score=0.8), span(context, "8", score=1e-5)
+    assert supporting([likely, other], context, "yes", lambda alone: "no") == [likely, other]
+    assert supporting([likely], context, "yes", lambda alone: "no") == [likely]
+    assert supporting([], context, "yes", lambda alone: "no") == []
+
+
 def test_what_is_too_unlikely_to_be_cited_is_not_read() -> None:
     context = packed(RULES)
     likely, unlikely = span(context, "Two animals"), span(context, "Birds", score=1e-4)
