@@ -260,9 +260,9 @@ class Pipeline:
         config = self._at_call(settings)
         k = (config.retriever.top_k or SEARCH_RESULTS) if k is None else k
         if config.retriever.rerank == "none":
-            return self._search(query, k, filters, config)
+            return self._as_given(self._search(query, k, filters, config))
         if config.retriever.rerank != "reader":
-            return self._ranked_by_cross_encoder(query, k, filters, config)
+            return self._as_given(self._ranked_by_cross_encoder(query, k, filters, config))
         reader = self.reader if config.reader == self.config.reader else self.reader.configured(config.reader)
         with self._turn:
             query = checked_question(query)
@@ -271,7 +271,7 @@ class Pipeline:
                 candidates = self._candidates(query, max(k, most), filters, config)
                 context = self.pack(query, candidates, settings=config)
             (scores,) = reader.token_scores([context])
-        return ranked([(context, scores)], config.evidence)[: max(k, 0)]
+        return self._as_given(ranked([(context, scores)], config.evidence)[: max(k, 0)])
 
     def spelt(self, query: str, *, settings: Overrides = None) -> str:
         """The query that ``search`` looks for, as ``Index.spelt`` gives it; unchanged where another store is searched.
@@ -365,6 +365,12 @@ class Pipeline:
             return found[:k]
         return self._source.search(query, k=k, filters=filters, settings=config)
 
+    def _as_given(self, found: list[ScoredPassage]) -> list[ScoredPassage]:
+        """Passages with the texts that a store returned; those of an index as they are."""
+        if not isinstance(self._source, ExternalStore):
+            return found
+        return [replace(one, passage=self._source.as_given(one.passage)) for one in found]
+
     def pack(self, question: str, candidates: Sequence[ScoredPassage], *, settings: Overrides = None) -> Context:
         """Pack the question and as many of ``candidates`` as the budget holds."""
         config = self._at_call(settings)
@@ -381,6 +387,8 @@ class Pipeline:
         """An answer from what was read, with citations from the index; without timings."""
         limit = self._at_call(settings).reader.citations
         answer = make_answer(context, reading, self._documents(), limit=limit)
+        if isinstance(self._source, ExternalStore):
+            answer = self._source.answer_as_given(answer, context)
         found = answer.closest
         return replace(
             answer,
@@ -410,6 +418,8 @@ class Pipeline:
         passage = piece.passage
         stored = documents.read(passage.document_id, passage.start, passage.end)
         check_text(passage.source, passage.start, passage.text, stored)
+        if isinstance(self._source, ExternalStore):
+            passage = self._source.as_given(passage)
         source, state = self._source.file_state(passage.document_id, passage.source)
         return replace(piece, passage=replace(passage, source=source), file_state=state)
 

@@ -14,10 +14,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ragyena.config import IndexConfig
-from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, read_contexts
 from ragyena.data.rows import valid_rows
 from ragyena.documents.loading import load
+from ragyena.documents.moved_text import follow
 from ragyena.errors import DataError
 from ragyena.types import Document, Skipped
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ragyena.data.moved_text import follow
 from ragyena.data.qa_files import ContextRow, Question, QuestionSet
 from ragyena.documents.markdown_text import has_table, with_tables
+from ragyena.documents.moved_text import follow
 from ragyena.types import Document
 
 __all__ = ["LoadedRows", "load_tables"]

@@ -19,11 +19,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, runtime_checkable
 
 from ragyena.config import LangChainStoreConfig
+from ragyena.documents.given_text import GivenText, Placed
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, MissingDependencyError, StoreError
 from ragyena.index.fusion import strictly_decreasing
-from ragyena.types import Block, BlockKind, Document, FileState, Passage, ScoredPassage
+from ragyena.types import Answer, Block, BlockKind, Context, FileState, Passage, ScoredPassage
 
 __all__ = ["ExternalStore", "GivesVectors", "Returned", "id_of"]
 
@@ -128,9 +129,9 @@ class ExternalStore:
             return []
         number = self._hold(text)
         whole = text.passage(number)
-        if tokenizer.count_batch([text.text])[0] <= self._passage_tokens:
+        read = text.reading.document
+        if read.text == text.text and tokenizer.count_batch([text.text])[0] <= self._passage_tokens:
             return [whole]
-        cut = split(Document(whole.source, text.text, whole.title), tokenizer, self._passage_tokens)
         return [
             replace(
                 whole,
@@ -140,25 +141,52 @@ class ExternalStore:
                 line_start=part.line_start - 1 + whole.line_start,
                 line_end=part.line_end - 1 + whole.line_start,
                 passage_id=number + place,
+                kind=part.kind if read.blocks else whole.kind,
+                table_header=part.table_header if read.blocks else whole.table_header,
             )
-            for place, part in enumerate(cut)
+            for place, part in enumerate(split(read, tokenizer, self._passage_tokens))
         ]
 
     # --- what citations are read from
 
     def read(self, document_id: int, start: int, end: int) -> str:
-        """The text of a returned document between two offsets in the original; line breaks where it is not known."""
+        """The text of a returned document, as it is read, between two offsets; line breaks where it is not known."""
         text = self._of(document_id)
         before = "\n" * (min(text.start, end) - start)
-        return before + text.text[max(0, start - text.start) : max(0, end - text.start)]
+        return before + text.reading.document.text[max(0, start - text.start) : max(0, end - text.start)]
 
     def page_at(self, document_id: int, offset: int) -> int | None:
         return self._of(document_id).whole("page", None)
 
     def block_at(self, document_id: int, offset: int) -> Block | None:
         text = self._of(document_id)
+        for block in text.reading.document.blocks:
+            if block.start <= offset - text.start < block.end:
+                return replace(block, start=block.start + text.start, end=block.end + text.start)
         kind = text.kind
         return None if kind == "prose" else Block(text.start, text.start + len(text.text), kind, text.header)
+
+    def as_given(self, placed: Placed) -> Placed:
+        """A citation or a passage of a text as it is read, with its place and words in the text that was returned."""
+        text = self._of(placed.document_id)
+        moved = text.reading.as_given(replace(placed, start=placed.start - text.start, end=placed.end - text.start))
+        return replace(moved, start=moved.start + text.start, end=moved.end + text.start)
+
+    def answer_as_given(self, answer: Answer, context: Context) -> Answer:
+        """The answer with all places and quotes in the texts that were returned."""
+        found = answer.closest
+        texts = [self._of(scored.passage.document_id) for scored in context.passages]
+        alternatives = []
+        for span, text in ((span, texts[span.slot]) for span in answer.alternatives):
+            start, end = text.reading.place(span.start - text.start, span.end - text.start)
+            alternatives.append(replace(span, start=start + text.start, end=end + text.start))
+        return replace(
+            answer,
+            citations=tuple(map(self.as_given, answer.citations)),
+            closest=found and replace(found, citation=self.as_given(found.citation)),
+            passages=tuple(replace(one, passage=self.as_given(one.passage)) for one in answer.passages),
+            alternatives=tuple(alternatives),
+        )
 
     def neighbours(self, passage_id: int, distance: int) -> list[Passage]:
         """None: a store is asked for what is like a question, not for what stands beside a passage."""
@@ -274,12 +302,16 @@ class _Text:
     text: str
     metadata: Mapping[str, Any]
     id: str
+    reading: GivenText
+    """The text as it is read."""
 
     @classmethod
     def of(cls, document: Returned) -> _Text:
         if not isinstance(document.page_content, str):
             raise StoreError("the store returned a document without text", hint="check its column of texts")
-        return cls(document.page_content, document.metadata or {}, id_of(document) or "")
+        metadata, id = document.metadata or {}, id_of(document) or ""
+        named = {"source": id or "a document without source", **metadata}
+        return cls(document.page_content, metadata, id, GivenText(document.page_content, named, 1))
 
     @property
     def source(self) -> str:

@@ -29,11 +29,11 @@ from pydantic import PrivateAttr, SkipValidation
 from typing_extensions import TypedDict  # pydantic takes that of typing from Python 3.12 on alone
 
 from ragyena.config import PipelineConfig
+from ragyena.documents.given_text import GivenText
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import RagyenaError
 from ragyena.index.index import Index
-from ragyena.integrations.given_text import GivenText
 from ragyena.pipeline import Pipeline, checked_question
 from ragyena.reader.answering import make_answer
 from ragyena.reader.packing import capacity, pack

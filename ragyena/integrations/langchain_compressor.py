@@ -19,10 +19,10 @@ from langchain_core.documents.compressor import BaseDocumentCompressor
 from pydantic import ConfigDict, PrivateAttr, SkipValidation
 
 from ragyena.config import LONGEST_CONTEXT, PipelineConfig
+from ragyena.documents.given_text import GivenText
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import UsageError
-from ragyena.integrations.given_text import GivenText
 from ragyena.pipeline import checked_question
 from ragyena.reader.evidence import TokenScores, choose
 from ragyena.reader.packing import pack

@@ -213,6 +213,29 @@ def test_texts_of_others_are_cut_and_cited_as_they_are(recipe: Recipe, reader: R
         assert scores == sorted(set(scores), reverse=True)
 
 
+def test_tables_of_others_are_read_as_those_of_files_and_quoted_as_they_are(recipe: Recipe, reader: Reader) -> None:
+    table = (
+        "Prices.\n\n| Item | Price |\n| --- | --- |\n| Bolt M8 | 12 EUR |\n| Nut M8 | 8 EUR |\n\nClosed on Sundays.\n"
+    )
+    with closing(opened(recipe)) as store:
+        ids = ["6a1e1b1c-0000-4000-8000-00000000000a", "6a1e1b1c-0000-4000-8000-00000000000b"]
+        store.store.add_texts([table, "Tea is hot."], [{"source": "shop", "start": 100, "line_start": 11}, {}], ids=ids)
+        asking = pipeline(store, reader)
+        answer = asking.ask("What is the price of a Nut M8?")
+        (citation,) = answer.citations
+        assert (answer.text, citation.quote) == ("8 EUR", "| Nut M8 | 8 EUR |")
+        assert citation.quote[citation.answer_start : citation.answer_end] == "8 EUR"
+        assert table[citation.start - 100 : citation.end - 100] == citation.quote
+        assert (citation.line_start, citation.row, citation.column) == (16, "Item: Nut M8", "Price")
+        pieces = [piece.passage for piece in asking.select("price of a nut").pieces]
+        found = [match.passage for match in asking.search("price of a nut")]
+        shown = [scored.passage for scored in answer.passages]
+        for passages in (pieces, found, shown):
+            (of_shop,) = (passage for passage in passages if passage.source == "shop")
+            assert of_shop.text == table[of_shop.start - 100 : of_shop.end - 100]
+            assert of_shop.kind == "table" and "| Nut M8 | 8 EUR |" in of_shop.text
+
+
 @pytest.mark.slow
 def test_the_commands_work_on_a_database(index: Index, folder: Path, tmp_path: Path, database: str) -> None:
     pytest.importorskip("langchain_postgres")

@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import TypeVar
 
-from ragyena.data.moved_text import common
 from ragyena.documents.markdown_text import with_tables
+from ragyena.documents.moved_text import common
 from ragyena.types import Citation, Document, Passage
 
-__all__ = ["GivenText"]
+__all__ = ["GivenText", "Placed"]
 
 Placed = TypeVar("Placed", Citation, Passage)
 

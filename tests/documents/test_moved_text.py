@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ragyena.data.moved_text import follow
 from ragyena.documents.markdown_text import read_markdown
+from ragyena.documents.moved_text import follow
 
 TABLE = """Results
 
