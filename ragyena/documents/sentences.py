@@ -39,9 +39,20 @@ _ITEM = re.compile(r"(?:[-*+•‣◦▪–—·|>#]|\d{1,3}[.)]\s|[(]?[A-Za-z][
 _LAST_WORD = re.compile(r"(\S+)\Z")
 
 _WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,3})*")
+_BEFORE_DIGITS = re.compile(r"\d{1,2}\.\d{1,2}|(?:[a-z]\.)+[a-z]")
+"""Dates without a year, and initialisms."""
+_AFTER_NUMBER = re.compile(r"\d\s?\Z")
+_AFTER_LOWER = re.compile(r"(?:\A|\s)[a-z]+\s\Z")
+_LABEL = re.compile(r"[\d§#(]|[A-Z]\b|[IVXLC]+\b")
+_BEFORE_PLACEHOLDERS = frozenset((" ", ",", "[", "(", "|"))
+"""Before an ellipsis that stands for what is left out (``ALTER TABLE ... SET``)."""
 _ABBREVIATIONS = frozenset(read_words(__file__, "abbreviations"))
 _BEFORE_NAMES = frozenset(read_words(__file__, "abbreviations_before_names"))
 _ALSO_WORDS = frozenset(read_words(__file__, "abbreviations_or_words"))
+_BEFORE_LABELS = frozenset(read_words(__file__, "abbreviations_before_labels"))
+_CLOSING = frozenset(read_words(__file__, "abbreviations_closing"))
+_UNITS = frozenset(read_words(__file__, "units_like_initials"))
 _STARTERS = frozenset(read_words(__file__, "sentence_starters"))
 
 
@@ -121,23 +132,37 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
     then = text[following]
     if then.islower():
         return False
+    next_word = _WORD.match(text, following)
+    starts = next_word is not None and next_word[0] in _STARTERS
     if not stop.startswith(".") or stop.startswith(".."):
-        return True
+        placeholder = stop.rstrip(")]}") in ("...", "…") and text[match.start() - 1 : match.start()] in _BEFORE_PLACEHOLDERS
+        return starts or not placeholder
     word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
-    word = word_match[1].lstrip("\"'“‘(«[{*_").lower() if word_match else ""
+    written = word_match[1].lstrip("\"'“‘(«[{*_") if word_match else ""
+    word, place = written.lower(), match.start() - len(written)
+    if _NUMBER.fullmatch(word) and (_at_line_start(text, place) or then == "_"):
+        return False  # "3." numbers a heading, an item, or a line to fill in
+    if then.isdigit() and _BEFORE_DIGITS.fullmatch(word):
+        return False  # "04.02. 21:37", "5 U.S.C. 552"
+    if word in _UNITS and written == word and _AFTER_NUMBER.search(text, max(previous, place - 12), place):
+        return not then.isdigit()  # "6.4 m.": no initial
     if word in _BEFORE_NAMES and stop == ".":
+        if word == "no" and place == previous and next_word is not None and next_word[0].istitle():
+            return True  # the answer, which is a sentence of its own
         return word in _ALSO_WORDS and not then.isdigit() and not then.isupper()
+    if word in _BEFORE_LABELS:
+        return _LABEL.match(text, following) is None
     if word in _ABBREVIATIONS:
-        next_word = _WORD.match(text, following)
-        return next_word is not None and next_word[0] in _STARTERS
-    if len(word) == 1 and word.isalpha() and stop == ".":  # an initial: J. Smith
-        return False
-    # "3." at the start of a line numbers an item
-    return not (word.isdigit() and len(word) <= 3 and _at_line_start(text, match.start() - len(word)))
+        return starts or (word in _CLOSING and then.isupper())
+    if len(word) == 1 and word.isalpha() and stop == ".":
+        # an initial (J. Smith), or a name by one letter at the end of its sentence
+        return starts and _AFTER_LOWER.search(text, max(previous, place - 24), place) is not None
+    return True
 
 
 def _at_line_start(text: str, offset: int) -> bool:
-    while offset > 0 and text[offset - 1] in " \t":
+    """True where nothing but white space and markup stands before ``offset`` in its line."""
+    while offset > 0 and text[offset - 1] in " \t#*_>":
         offset -= 1
     return offset == 0 or text[offset - 1] == "\n"
 

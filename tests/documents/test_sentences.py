@@ -28,6 +28,14 @@ def parts(text: str) -> list[str]:
         ["Wait... what?", "I don't know…", "Maybe."],
         ["She lived at 5 St. James St. near No. 10 for years, cf. p. 12.", "Then she left."],
         ["Das kostet z.B. 3 Mark.", "Er kam an."],
+        ["Meant by 5 U.S.C. 552 and Pub. L. 97-258, 96 Stat. 877.", "See 17 C.F.R. 240 too."],
+        ["Call Rosalind (ext. 23), opp. 51.", "We met at the pub.", "She left the app.", "It is 4 m from the Sun."],
+        ["The mast is 6.4 m.", "Folding takes 5 min.", "Wait 12 h.", "J. 5 m.", "T. Hill came."],
+        ["The square root of X.", "The root is real.", "A note by K. Younger."],
+        ["Bring tools, nails, etc.", "Regrind goes to the lid, wood etc. to the stove."],
+        ["Is it sold?", "No.", "Regrind goes only to the pot lid.", "See part no. VT-20118."],
+        ["It left on 04.02. 21:37.", "It came on 05.02.", "All were well."],
+        ["ALTER TABLE ... SET STORAGE and [, ...] ] do it.", "Then ...", "The end."],
     ],
 )
 def test_abbreviations_numbers_and_quotes(sentences: list[str]) -> None:
@@ -63,6 +71,11 @@ def test_wrapped_lines_are_one_sentence_and_items_are_not() -> None:
         "| 1 | 2 |",
         "After it.",
     ]
+
+
+@pytest.mark.parametrize("line", ["## 1. Purpose", "**2. Holidays**", "> 3. Quoted", "2.10.4. Error Handling", "3. ____"])
+def test_the_number_of_a_heading_or_item_ends_no_sentence(line: str) -> None:
+    assert parts(f"Before it.\n\n{line}\n\nAfter it.") == ["Before it.", line, "After it."]
 
 
 def test_kinds_of_borders() -> None:
