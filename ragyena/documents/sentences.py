@@ -135,7 +135,9 @@ def _sentence_ends(text: str, match: re.Match[str], following: int, previous: in
     next_word = _WORD.match(text, following)
     starts = next_word is not None and next_word[0] in _STARTERS
     if not stop.startswith(".") or stop.startswith(".."):
-        placeholder = stop.rstrip(")]}") in ("...", "…") and text[match.start() - 1 : match.start()] in _BEFORE_PLACEHOLDERS
+        placeholder = (
+            stop.rstrip(")]}") in ("...", "…") and text[match.start() - 1 : match.start()] in _BEFORE_PLACEHOLDERS
+        )
         return starts or not placeholder
     word_match = _LAST_WORD.search(text, max(previous, match.start() - 24), match.start())
     written = word_match[1].lstrip("\"'“‘(«[{*_") if word_match else ""

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from ragyena.model.inputs import on_device
+from ragyena.reader.boundaries import whole_words
 from ragyena.reader.pieces import piece_starts
 from ragyena.types import Context, Span
 
 __all__ = ["ScoredSpan", "best_spans_of_batch", "span_at"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
+_STOPS = frozenset(".,;!?)]}…")  # alone they are no answer: a start and an end that belong to two spans meet there
 _IN_PIECES = 32
 """Passages of a context, the likeliest to hold its answer, whose pieces are told apart: a tenth of a millisecond for
 each."""
@@ -102,22 +104,23 @@ def _apart(starts: Iterable[tuple[int, int, float]], context: Context, slot: int
 
 
 def span_at(context: Context, slot: int, first: int, last: int, score: float) -> Span | None:
-    """The span from token ``first`` to token ``last`` of a passage, without markup at either end; None where nothing
-    else is in it."""
+    """The span from token ``first`` to token ``last`` of a passage, without markup at either end and in whole words
+    (``ragyena.reader.boundaries``); None where nothing but markup, stops and closing brackets is in it."""
     first, last = _trim(context, slot, first, last)
     if first > last:
         return None
     passage = context.passages[slot].passage
-    begin, stop = int(context.char_starts[slot, first]), int(context.char_ends[slot, last])
-    return Span(
-        slot=slot,
-        token_start=first,
-        token_end=last + 1,
-        start=begin,
-        end=stop,
-        text=passage.text[begin - passage.start : stop - passage.start],
-        score=score,
-    )
+    starts, ends = context.char_starts[slot], context.char_ends[slot]
+    begin, stop = int(starts[first]) - passage.start, int(ends[last]) - passage.start
+    if _STOPS.issuperset(passage.text[begin:stop]):
+        return None
+    whole_begin, whole_stop = whole_words(passage.text, begin, stop)
+    if (whole_begin, whole_stop) != (begin, stop):
+        begin, stop = whole_begin, whole_stop
+        inside = np.flatnonzero((starts >= begin + passage.start) & (ends <= stop + passage.start))
+        first, last = int(inside[0]), int(inside[-1])
+    text, begin, stop = passage.text[begin:stop], begin + passage.start, stop + passage.start
+    return Span(slot=slot, token_start=first, token_end=last + 1, start=begin, end=stop, text=text, score=score)
 
 
 def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:

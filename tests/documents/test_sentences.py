@@ -73,7 +73,9 @@ def test_wrapped_lines_are_one_sentence_and_items_are_not() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["## 1. Purpose", "**2. Holidays**", "> 3. Quoted", "2.10.4. Error Handling", "3. ____"])
+@pytest.mark.parametrize(
+    "line", ["## 1. Purpose", "**2. Holidays**", "> 3. Quoted", "2.10.4. Error Handling", "3. ____"]
+)
 def test_the_number_of_a_heading_or_item_ends_no_sentence(line: str) -> None:
     assert parts(f"Before it.\n\n{line}\n\nAfter it.") == ["Before it.", line, "After it."]
 
