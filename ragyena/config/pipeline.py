@@ -126,9 +126,9 @@ class ReaderConfig(Strict):
     """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
     was fitted with the reader's confidence."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 3.0
-    """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans; 0 leaves
-    it to the reader alone. Reciprocal rank fusion, whose scores fall half as fast, wants twice as much. Passages that
-    came from no search are not weighed."""
+    """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans, and as
+    much as all passages of its document together make that likely; 0 leaves it to the reader alone. Reciprocal rank
+    fusion, whose scores fall half as fast, wants twice as much. Passages that came from no search are not weighed."""
     max_answer_tokens: Annotated[int, Field(ge=1, le=256)] = 48
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128

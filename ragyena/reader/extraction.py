@@ -44,9 +44,9 @@ def best_spans_of_batch(
     """For each context at most ``count`` spans that do not overlap, best first, and each slot's best score [P].
 
     Scores are log probabilities, as are ``start_BPS`` and ``end_BPS``, whose entries beyond a context's own shape are
-    padding. A span lies in one passage's text, has at most ``max_tokens`` tokens, and its text is cut from the passage
-    by its char offsets. In the likeliest passages of a context it lies in one piece (``ragyena.reader.pieces``): one
-    sentence, line or cell.
+    padding. A span lies in one passage's text, has at most ``max_tokens`` tokens before the words at its ends are made
+    whole, and its text is cut from the passage by its char offsets. In the likeliest passages of a context it lies in
+    one piece (``ragyena.reader.pieces``): one sentence, line or cell.
     """
     batch, passages, slot = start_BPS.shape
     text = np.zeros((batch, passages, slot), np.bool_)

@@ -33,6 +33,7 @@ from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.reader.lists import items_of
 from ragyena.reader.rereading import Rereader
+from ragyena.reader.retrieval_prior import retrieval_prior
 from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
 from ragyena.types import AnswerKind, Context, Span
 
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_LEAST_RATIO = 1e-3  # of retrieval scores: a passage is never ruled out by the retriever alone
 _ALTERNATIVES = 8  # spans kept of each context
 _LISTED = 0.05  # probability from which a question asks for a list: hardly one of another kind has as much
 _CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
@@ -255,7 +255,8 @@ class Reader:
         states = [model.encode(batch) for model in self.models]
         encoded = states[0]
         lap("encode")
-        prior = on_device(self._retrieval_prior(contexts), self._device)
+        priors = np.stack([retrieval_prior(context, self.config.retrieval_weight) for context in contexts])
+        prior = on_device(torch.from_numpy(priors), self._device)
         read = list(zip(self.models, states))
         scores = SpanScores.averaged([model.span_scores(own, batch.text_mask) for model, own in read])
         if self.again is not None:
@@ -329,17 +330,6 @@ class Reader:
         batch = collate([context], self._device)
         most = self.config.max_answer_tokens
         return _kind_of(write_answer(self.model, self.model.encode(batch), batch, self.tokenizer, most).text)
-
-    def _retrieval_prior(self, contexts: Sequence[Context]) -> torch.Tensor:
-        """[B, P] log prior of each passage's spans from its retrieval score; 0 where a passage has no such score."""
-        prior = torch.zeros(len(contexts), contexts[0].token_ids.shape[0])
-        for row, context in enumerate(contexts):
-            retrieved = all(p.dense_score is not None or p.lexical_score is not None for p in context.passages)
-            best = max((p.score for p in context.passages), default=0.0)
-            if retrieved and best > 0:
-                ratios = torch.tensor([p.score / best for p in context.passages])
-                prior[row] = self.config.retrieval_weight * ratios.clamp(min=_LEAST_RATIO).log()
-        return prior
 
     def _asks_for_list(self, states: Sequence[Encoded]) -> list[bool]:
         """For each context, whether its question asks for several items, by the models that tell."""

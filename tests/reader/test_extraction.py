@@ -109,7 +109,7 @@ def test_spans_keep_their_promises(passages: list[str], max_tokens: int, count: 
         span = scored.span
         passage = packed.passages[span.slot].passage
         tokens = range(span.token_start, span.token_end)
-        assert 1 <= len(tokens) <= max_tokens
+        assert 1 <= len(tokens) <= max_tokens + 4  # a_b at either end is completed
         assert packed.text_mask[span.slot, list(tokens)].all()
         assert passage.start <= span.start < span.end <= passage.end
         assert span.text == passage.text[span.start - passage.start : span.end - passage.start]
@@ -121,6 +121,15 @@ def test_spans_keep_their_promises(passages: list[str], max_tokens: int, count: 
         taken |= places
     values = [scored.log_probability for scored in spans]
     assert values == sorted(values, reverse=True)
+
+
+def test_a_span_of_stops_alone_is_none() -> None:
+    packed = context(["The mill stands. The inn"])
+    start, end = (np.full(packed.token_ids.shape, -20.0, np.float32) for _ in range(2))
+    stop = np.flatnonzero(packed.char_ends[0] - packed.passages[0].passage.start == len("The mill stands."))[0]
+    start[0, stop] = end[0, stop] = -0.1
+    spans, _ = best_spans(start, end, packed, max_tokens=1, count=3)
+    assert spans and "." not in [scored.span.text for scored in spans]
 
 
 def test_scores_outside_the_text_and_beyond_the_context_are_not_looked_at() -> None:
