@@ -53,7 +53,8 @@ def command(
     """Fit a reader's confidence and withholding threshold to questions that it was not trained on.
 
     Each kind of documents is left out in turn and judged by the fit on the others: that chooses the fit, and is what to
-    expect of it on documents of another kind. Writes calibration.json into the reader's folder; the weights stay.
+    expect of it on documents of another kind. Writes calibration.json, and ranges.json for the
+    setting reader.dtype: int8, into the reader's folder; the weights stay.
     """
     from ragyena.eval.calibrate import CalibrationData, recalibrate
 

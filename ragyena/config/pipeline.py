@@ -137,8 +137,9 @@ class ReaderConfig(Strict):
     """The most citations an answer carries."""
     device: str = "auto"
     """``auto`` (CUDA where there is one, else CPU), ``cpu``, ``cuda`` or ``cuda:N``."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the layers; ``auto`` is bfloat16 where the device multiplies matrices faster in it."""
+    dtype: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """Arithmetic of the layers; ``auto`` is bfloat16 where the device multiplies matrices faster in it, else float32.
+    ``int8``: as ``auto``, with most products in int8, on a CPU with VNNI or AMX instructions."""
 
 
 class EvidenceConfig(Strict):

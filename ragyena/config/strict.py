@@ -55,7 +55,7 @@ def _key(loc: tuple[int | str, ...], values: Any) -> str:
     parts = []
     for place, part in enumerate(loc):
         if isinstance(values, list | tuple) and isinstance(part, int):
-            values = values[part]
+            values = values[part] if part < len(values) else None  # a pair of one item
             parts.append(str(values.get("name", part) if isinstance(values, dict) else part))
         elif isinstance(values, dict) and part in values:
             values = values[part]

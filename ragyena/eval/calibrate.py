@@ -23,9 +23,10 @@ from ragyena.eval.document_scores import score
 from ragyena.eval.documents import evidence_packed, freeze_documents, packed_contexts
 from ragyena.eval.journal import write_text
 from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibration
+from ragyena.model.input_ranges import RangeMeter, save_ranges
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
 from ragyena.reader.packing import pack
-from ragyena.reader.reader import Reader, Reading, folders_of
+from ragyena.reader.reader import Reader, Reading, folders_of, in_floating_point
 from ragyena.readers import installed_readers, reader_folder
 from ragyena.types import Context, Passage, Progress, ScoredPassage
 
@@ -85,7 +86,8 @@ def recalibrate(
     readings: Path | None = None,
     write: bool = True,
 ) -> Recalibrated:
-    """Fit the confidence of the reader of ``settings`` to the questions of ``data`` and write it beside its weights.
+    """Fit the confidence of the reader of ``settings`` to the questions of ``data`` and write it beside its weights;
+    where something was read, also the ranges that int8 arithmetic needs.
 
     ``readings`` is a file for the scores of what was read: they are added to it, and fitted to without ``data``.
     Raises UsageError for the name of a reader, DataError for too few questions, and what reading and loading raise.
@@ -96,10 +98,12 @@ def recalibrate(
             f"the reader '{settings.reader.checkpoint}' is a part of a package, in which nothing is written",
             hint="give a checkpoint's folder (a copy of the reader), or only look: --dry-run",
         )
-    reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
+    reader = Reader.open(in_floating_point(settings.reader).model_copy(update={"threshold": 0.0}))
     rows = _read_kept(readings) if readings is not None and readings.is_file() else []
+    meter = RangeMeter(reader.model)
     if data is not None:
-        rows += _read(reader, data, settings, progress)
+        with meter:
+            rows += _read(reader, data, settings, progress)
         if readings is not None:
             write_text(readings, "".join(row.model_dump_json() + "\n" for row in rows), hint="choose another file")
     examples = Examples(
@@ -112,6 +116,8 @@ def recalibrate(
     _check(examples)
     fit = fit_calibration(examples, {"contexts": _described(rows), "missing_share": _MISSING})
     path = save_calibration(folder, fit.calibration, beside) if write else None
+    if write and meter.ranges is not None:
+        save_ranges(folder, meter.ranges)
     return Recalibrated(fit, score_sources(reader.calibration, examples), path)
 
 

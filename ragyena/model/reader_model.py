@@ -194,6 +194,11 @@ class ReaderModel(nn.Module):
         """The dtype of activations at inference."""
         return self.span.weight.dtype
 
+    @property
+    def int8(self) -> bool:
+        """True where maps of the layers are computed in int8."""
+        return any(isinstance(module, Linear) and module.int8 for module in self.layers.modules())
+
     def flops(self, shape: ContextShape) -> float:
         """FLOPs of the layers' forward pass, a token of the context; the answer decoder is left out."""
         return sum(layer.mixer.flops(shape) + 2.0 * matrix_entries(layer.ffn) for layer in self.reader_layers)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ragyena.ops.backends import choose_backend
+from ragyena.ops.int8_linear import Int8Map, Levels
 
 __all__ = ["Linear", "has_fast_bf16", "onednn_unavailable"]
 
@@ -57,10 +58,13 @@ class Linear(nn.Linear):
     """``nn.Linear`` in the dtype of its input. ``maps`` maps of one shape may stand in its matrix, one after another:
     the optimizer orthogonalises the update of each alone.
 
-    ``prepare_cpu`` lays the matrix out for oneDNN's products, which then also compute what follows them."""
+    ``prepare_cpu`` lays the matrix out for oneDNN's products, which then also compute what follows them;
+    ``prepare_int8`` makes it one in int8 of rows [T, inputs]; inputs of other shapes, such as the question's, whose
+    values reach several times as far, stay in floating point."""
 
     _laid_out: Tensor | None = None
     """The weight in oneDNN's own layout, of the same type; None without."""
+    _int8: Int8Map | None = None
 
     if TYPE_CHECKING:  # nn.Module's call is untyped
 
@@ -70,14 +74,23 @@ class Linear(nn.Linear):
         super().__init__(inputs, outputs)
         self.maps = maps
 
+    @property
+    def int8(self) -> bool:
+        """True after ``prepare_int8``."""
+        return self._int8 is not None
+
     def forward(self, x: Tensor) -> Tensor:
+        if self._int8 is not None and x.dim() == 2:
+            return self._int8(x)
         if self._laid_out is not None and x.dtype == self.weight.dtype:
             y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out, self.bias, "none", [], "")
             return y
         return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
 
     def gelu(self, x: Tensor) -> Tensor:
-        """GELU of the map of ``x``."""
+        """GELU of the map of ``x``; of rows in int8 as levels, where ``prepare_int8`` was given those."""
+        if self._int8 is not None and x.dim() == 2:
+            return self._int8.gelu(x)
         if self._laid_out is not None and x.dtype == self.weight.dtype:
             y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out, self.bias, "gelu", [], "none")
             return y
@@ -85,6 +98,8 @@ class Linear(nn.Linear):
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         """The map of ``x``, plus ``other``."""
+        if self._int8 is not None and x.dim() == 2:
+            return self._int8.plus(x, other)
         if self._laid_out is not None and x.dtype == other.dtype == self.weight.dtype:
             y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._laid_out, self.bias, "add")
             return y
@@ -93,10 +108,18 @@ class Linear(nn.Linear):
     def prepare_cpu(self, *, backend: str = "auto") -> None:
         """Lay the matrix out for inference on this CPU, where oneDNN is there; weights may not change afterwards.
 
-        Raises MissingDependencyError for a backend that is not there.
+        A map in int8 is laid out already, and few tokens go through it in floating point. Raises
+        MissingDependencyError for a backend that is not there.
         """
+        if self._int8 is not None:
+            return
         reason = onednn_unavailable(self.weight.dtype)
         default = "torch" if reason else "onednn"
         chosen = choose_backend("linear", backend, ("torch", "onednn"), default, {"onednn": reason})
         if chosen == "onednn":
             self._laid_out = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), _ROWS)
+
+    def prepare_int8(self, inputs: Levels, outputs: Levels | None = None) -> None:
+        """Map rows in int8 from now on: the levels of inputs, and those that ``gelu`` gives. The weights are fp32, and
+        may not change afterwards but in type. Needs ``int8_unavailable`` to be None."""
+        self._int8 = Int8Map.of(self.weight.detach(), self.bias.detach(), inputs, outputs)

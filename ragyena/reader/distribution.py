@@ -9,6 +9,7 @@ from pathlib import Path
 from ragyena.config import ReaderConfig
 from ragyena.errors import StorageError, UsageError
 from ragyena.model.checkpoint import CARD_FILE, checkpoint_files
+from ragyena.model.input_ranges import RANGES_FILE
 from ragyena.reader.reader import Reader
 from ragyena.readers import GROUP, SMALL
 
@@ -58,6 +59,7 @@ def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, l
     reader = Reader.open(ReaderConfig(checkpoint=str(checkpoint), device="cpu"))
     files = checkpoint_files(checkpoint)
     files += sorted(checkpoint.glob("calibration*.json"))  # its own, and those of reading together with others
+    files += sorted(checkpoint.glob(RANGES_FILE))
     package = f"ragyena_reader_{name.replace('-', '_')}"
     card = f"; see `{package}/{CARD_FILE}`" if any(path.name == CARD_FILE for path in files) else ""
     facts = {

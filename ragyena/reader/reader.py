@@ -22,9 +22,11 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
 from ragyena.model.confidence import Calibration, Form, calibration_file, load_calibration
+from ragyena.model.input_ranges import RANGES_FILE, InputRanges, load_ranges, prepare_int8
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
+from ragyena.ops.int8_linear import int8_unavailable
 from ragyena.ops.linear import has_fast_bf16
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
@@ -37,7 +39,7 @@ from ragyena.reader.retrieval_prior import retrieval_prior
 from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
 from ragyena.types import AnswerKind, Context, Span
 
-__all__ = ["Reader", "Reading", "chosen_dtype", "folders_of"]
+__all__ = ["Reader", "Reading", "chosen_dtype", "folders_of", "in_floating_point"]
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +162,7 @@ class Reader:
 
     @property
     def dtype(self) -> str:
-        return str(self.model.dtype).removeprefix("torch.")
+        return "int8" if self.model.int8 else str(self.model.dtype).removeprefix("torch.")
 
     def threshold(self, config: ReaderConfig | None = None) -> float:
         """The confidence under which an answer is withheld: that of the settings, its own unless others are given;
@@ -177,6 +179,7 @@ class Reader:
         models: list[ReaderModel | PairReader] = [*self.models, *(self.again.models if self.again else ())]
         for number, model in enumerate(models):
             digest.update(model.config.model_dump_json().encode() if number else b"")
+            digest.update(b"int8" if isinstance(model, ReaderModel) and model.int8 else b"")
             for name, tensor in sorted(model.state_dict().items()):
                 digest.update(name.encode())
                 digest.update(tensor.float().cpu().numpy().tobytes())
@@ -363,11 +366,15 @@ def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: to
         raise CheckpointError(
             f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
         )
+    model.eval().requires_grad_(False)
+    ranges = _ranges(folder, config.dtype, device) if isinstance(model, ReaderModel) else None
+    if isinstance(model, ReaderModel) and ranges is not None:
+        prepare_int8(model, ranges)
     model.prepare_inference(dtype)
-    model.to(device).eval().requires_grad_(False)
+    model.to(device)
     if device.type == "cpu":
         model.prepare_cpu()
-    log.info("reader %s on %s in %s", folder, device, dtype)
+    log.info("reader %s on %s in %s%s", folder, device, dtype, " and int8" if ranges is not None else "")
     if (largest := max(tokenizer.vocabulary().values())) >= vocabulary:
         raise CheckpointError(
             f"{folder}: its tokenizer has a token {largest}, its model has {vocabulary} of them",
@@ -418,9 +425,33 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def in_floating_point(config: ReaderConfig) -> ReaderConfig:
+    """The settings without int8, whose ranges are measured by a reader without it."""
+    return config.model_copy(update={"dtype": "auto"}) if config.dtype == "int8" else config
+
+
+def _ranges(folder: Path, name: str, device: torch.device) -> InputRanges | None:
+    """The ranges of what enters the maps of a reader that is to multiply in int8; None for other arithmetic. Raises
+    MissingDependencyError where the device cannot, CheckpointError where the reader has none."""
+    if name != "int8":
+        return None
+    reason = int8_unavailable() if device.type == "cpu" else f"the device is {device}"
+    if reason is not None:
+        raise MissingDependencyError(
+            f"reader.dtype is int8, and {reason}", hint="set reader.dtype to auto, float32 or bfloat16"
+        )
+    ranges = load_ranges(folder)
+    if ranges is None:
+        raise CheckpointError(
+            f"reader.dtype is int8, and {folder} has no {RANGES_FILE} of its weights",
+            hint="measure them: ragyena train calibrate; or set reader.dtype to auto",
+        )
+    return ranges
+
+
 def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies matrices faster in it than in float32."""
-    if name != "auto":
+    """The type of activations: bfloat16 where the device multiplies matrices faster in it than in float32."""
+    if name not in ("auto", "int8"):
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32

@@ -17,9 +17,10 @@ from ragyena.eval.journal import write_text
 from ragyena.index.index import Index
 from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
 from ragyena.model.confidence import save_calibration
+from ragyena.model.input_ranges import RangeMeter, save_ranges
 from ragyena.model.reader_model import ReaderModel
 from ragyena.reader.packing import capacity
-from ragyena.reader.reader import Reader, chosen_dtype
+from ragyena.reader.reader import Reader, chosen_dtype, in_floating_point
 from ragyena.readers import reader_folder, reader_folders
 from ragyena.train.reader_task import STORAGE
 from ragyena.tune.card import model_card
@@ -179,7 +180,11 @@ def tune(
         return result
     as_tuned = settings.reader.model_copy(update={"threshold": 0.0, "checkpoint": str(out)})
     unseen = [*chosen.validation, *(one for one in sample.train if one not in replayed)]
-    save_calibration(out, refit(Reader.open(as_tuned), unseen, measured[1][1], progress))
+    plain = Reader.open(in_floating_point(as_tuned))
+    with RangeMeter(plain.model) as meter:
+        save_calibration(out, refit(plain, unseen, measured[1][1], progress))
+    if meter.ranges is not None:
+        save_ranges(out, meter.ranges)
     tuned = Reader.open(as_tuned)
     after = [answers_of(tuned, *one, progress) for one in measured]
     result = replace(

@@ -13,6 +13,7 @@ from ragyena.config import PipelineConfig, ReaderConfig, RetrieverConfig
 from ragyena.errors import DataError, UsageError
 from ragyena.eval.calibrate import CalibrationData, recalibrate
 from ragyena.model.confidence import CALIBRATION_FILE, FEATURES, FEATURES_OF_TEXT, load_calibration
+from ragyena.model.input_ranges import load_ranges
 from ragyena.reader.reader import Reader
 from ragyena.types import Silent
 
@@ -55,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CalibrationData:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> PipelineConfig:
-    reader = save_small_reader(tmp_path / "reader")
+    reader = save_small_reader(tmp_path / "reader", context_channels=(0, 0))
     return PipelineConfig(
         reader=ReaderConfig(checkpoint=str(reader), dtype="float32"), retriever=RetrieverConfig(mode="lexical")
     )
@@ -75,6 +76,8 @@ def test_a_fit_is_written_beside_the_weights_and_holds_for_the_reader(
     assert reader.threshold() == done.fit.calibration.threshold
     assert reader.threshold(ReaderConfig(threshold=0.9)) == 0.9
     assert reader.fingerprint != before.fingerprint
+    ranges = load_ranges(folder)
+    assert ranges is not None and "layers.1.ffn.contract" in ranges.inputs
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
     assert len(rows) == 24 + 8 + 10 == reader.calibration.fitted["questions"]
     assert reader.calibration.fitted["contexts"] == {"own document": 24, "end to end": 8, "own passages": 10}

@@ -18,6 +18,7 @@ from ragyena.errors import CheckpointError, UsageError
 from ragyena.model import checkpoint as checkpoints
 from ragyena.model.checkpoint import load_config, load_state, save_checkpoint
 from ragyena.model.confidence import Calibration, save_calibration
+from ragyena.model.input_ranges import RANGES_FILE, InputRanges, save_ranges
 from ragyena.reader.distribution import write_distribution
 
 
@@ -37,6 +38,7 @@ def test_an_installed_distribution_reads_by_its_name(
     )
     assert len(list(in_parts.glob("model-*.safetensors"))) > 1
     save_calibration(in_parts, Calibration(right={"answer": 0.5, "intercept": 1.25}))
+    save_ranges(in_parts, InputRanges(inputs={}))
     (in_parts / "notes.txt").write_text("not of the checkpoint")
     done = ragyena("reader", "package", str(in_parts), "--name", "base", "--to", str(tmp_path / "readers" / "base"))
     assert done.exit_code == 0 and "--reader base" in done.stdout, done.output
@@ -47,6 +49,7 @@ def test_an_installed_distribution_reads_by_its_name(
     (wheel,) = (tmp_path / "dist").glob("ragyena_reader_base-1.0.0-*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     assert not (tmp_path / "site" / "ragyena_reader_base" / "notes.txt").exists()
+    assert (tmp_path / "site" / "ragyena_reader_base" / RANGES_FILE).is_file()
     asked = ["ask", "Who painted the harbour?", "--index", str(small_index), "--json", "--threshold", "0"]
     absent = ragyena(*asked, "--reader", "base")
     assert absent.exit_code == 8 and "hint: this version ships none" in absent.stderr

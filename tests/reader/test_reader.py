@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import save_checkpoint
 from ragyena.model.reader_model import ReaderModel
+from ragyena.ops.int8_linear import int8_unavailable
 from ragyena.reader.packing import pack
 from ragyena.reader.reader import Reader
 from ragyena.types import Context, Passage, ScoredPassage
@@ -33,6 +36,8 @@ ANSWERS = {
     "Who opened the Forth Bridge?": "Prince of Wales",
 }
 TOKENIZER = recipes.asset("reader") / "tokenizer.json"
+REASON = int8_unavailable()
+needs_int8 = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 
 def context(question: str, texts: tuple[str, ...] = TEXTS) -> Context:
@@ -97,6 +102,41 @@ def test_confidence_falls_where_the_passages_hold_no_answer(shipped: Reader) -> 
     unknown = shipped.read(context("When was the Eiffel Tower completed?", TEXTS[2:]))
     assert unknown.confidence < known.confidence
     assert unknown.no_answer_probability > known.no_answer_probability
+
+
+@needs_int8
+def test_the_shipped_reader_answers_in_int8(shipped: Reader, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        reader = Reader.open(ReaderConfig(device="cpu", dtype="int8", threshold=0.0))
+    assert reader.dtype == "int8" and "int8" in caplog.text
+    assert reader.fingerprint != shipped.fingerprint
+    contexts = [context(question) for question in ANSWERS]
+    for reading, expected in zip(reader.read_batch(contexts), shipped.read_batch(contexts)):
+        assert reading.text == expected.text
+        assert reading.confidence == pytest.approx(expected.confidence, abs=0.1)
+
+
+@needs_int8
+def test_threads_that_read_in_int8_at_once_read_the_same() -> None:
+    reader = Reader.open(ReaderConfig(device="cpu", dtype="int8", threshold=0.0))
+    contexts = [context(question) for question in ANSWERS]
+    alone = [reader.read(one) for one in contexts]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(reader.read, contexts))
+    assert [one.text for one in together] == [one.text for one in alone]
+    assert [one.confidence for one in together] == pytest.approx([one.confidence for one in alone], abs=1e-4)
+
+
+def test_int8_is_refused_by_name_where_it_is_missing(
+    tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ReaderConfig(checkpoint=str(tiny()), device="cpu", dtype="int8")
+    monkeypatch.setattr("ragyena.reader.reader.int8_unavailable", lambda: None)
+    with pytest.raises(CheckpointError, match=r"reader\.dtype is int8, and .* has no ranges\.json"):
+        Reader.open(config)
+    monkeypatch.setattr("ragyena.reader.reader.int8_unavailable", lambda: "this CPU has none of avx512_vnni")
+    with pytest.raises(MissingDependencyError, match=r"reader\.dtype is int8, and this CPU has none of avx512_vnni"):
+        Reader.open(config)
 
 
 def test_reading_together_is_reading_one_by_one(shipped: Reader) -> None:
