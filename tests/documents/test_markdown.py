@@ -213,6 +213,6 @@ def test_tables_in_plain_text_are_rewritten_and_nothing_else_is(tmp_path: Path) 
     ],
 )
 def test_time_is_bounded(tmp_path: Path, text: str, name: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     read(tmp_path, text + "\ntext\n", name)
-    assert time.monotonic() - started < 8
+    assert time.process_time() - started < 8
