@@ -31,8 +31,20 @@ from ragyena.reader.answering import make_answer
 from ragyena.reader.citing import DocumentStore, check_text
 from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
+from ragyena.reader.tables.answering import with_row_answer
 from ragyena.settings import Overrides, resolve
-from ragyena.types import Answer, Block, Citation, Context, Document, Evidence, EvidencePiece, FileState, ScoredPassage
+from ragyena.types import (
+    Answer,
+    Block,
+    Citation,
+    Context,
+    Document,
+    Evidence,
+    EvidencePiece,
+    FileState,
+    Passage,
+    ScoredPassage,
+)
 
 if TYPE_CHECKING:
     from ragyena.index.cluster.serving import ShardedIndex
@@ -41,6 +53,7 @@ __all__ = ["Pipeline", "checked_question"]
 
 _FIXED = ("index", "retriever.langchain", "reader.checkpoint", "reader.device", "reader.dtype")
 _STAGES = ("retrieve", "pack", "read")
+_CHARS_BETWEEN = 50  # of a passage, at least, where several lie between two places
 
 
 def checked_question(question: str) -> str:
@@ -385,8 +398,12 @@ class Pipeline:
 
     def answer(self, context: Context, reading: Reading, *, settings: Overrides = None) -> Answer:
         """An answer from what was read, with citations from the index; without timings."""
-        limit = self._at_call(settings).reader.citations
-        answer = make_answer(context, reading, self._documents(), limit=limit)
+        config = self._at_call(settings).reader
+        documents = self._documents()
+        if isinstance(documents, _StoredDocuments):
+            threshold = self.reader.threshold(config)
+            reading = with_row_answer(reading, context, documents, most_chars=config.table_chars, threshold=threshold)
+        answer = make_answer(context, reading, documents, limit=config.citations)
         if isinstance(self._source, ExternalStore):
             answer = self._source.answer_as_given(answer, context)
         found = answer.closest
@@ -527,6 +544,16 @@ class _StoredDocuments:
         blocks = self._document(document_id).blocks
         place = bisect_right(blocks, offset, key=attrgetter("start")) - 1
         return blocks[place] if place >= 0 and offset < blocks[place].end else None
+
+    def whole(self, passage: Passage) -> Document:
+        return self._document(passage.document_id)
+
+    def passage_at(self, passage: Passage, offset: int) -> Passage | None:
+        if passage.start <= offset < passage.end:
+            return passage
+        reach = abs(offset - passage.start) // _CHARS_BETWEEN + 1
+        near = self._index.neighbours(passage.passage_id, reach)
+        return next((other for other in near if other.start <= offset < other.end), None)
 
     def _document(self, document_id: int) -> Document:
         if document_id not in self._documents:

@@ -195,6 +195,8 @@ class AnswerJson(_Json):
     """The candidate that came closest to an answer that is withheld; null where nothing did, and for other kinds."""
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
+    computed: str | None
+    """How the rows of a table gave the answer (`lowest Price of 40 rows`); null for what the reader found in words."""
     sentences: list[SentenceJson]
     """The sentences that another model wrote (`--writer`), each checked; empty for other answers."""
     citations: list[CitationJson]
@@ -231,6 +233,7 @@ def answer_json(answer: types.Answer, *, id: str | int | None = None, explain: b
         answer=answer.text if answer.kind != "withheld" else None,
         closest=answer.closest and _convert(ClosestJson, answer.closest, citation=_citation(answer.closest.citation)),
         items=list(answer.items) if answer.kind == "list" else [],
+        computed=answer.computed or None,
         sentences=[_convert(SentenceJson, each, citations=list(each.citations)) for each in answer.sentences],
         citations=[_citation(citation) for citation in answer.citations],
         passages=[_passage(PassageJson, scored) for scored in answer.passages[:BEST_PASSAGES]],

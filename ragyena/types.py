@@ -336,6 +336,8 @@ class Answer:
     """The candidate that came closest to an answer that is withheld; None where nothing did."""
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
+    computed: str = ""
+    """How the rows of a table gave the answer: ``lowest Price of 40 rows``; empty for what a reader found in words."""
     sentences: tuple[WrittenSentence, ...] = ()
     """The sentences of an answer that another model wrote; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ from ragyena.config import PipelineConfig
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, QuestionTooLongError, UsageError
 from ragyena.reader.reader import Reading
 from ragyena.settings import Overrides
-from ragyena.types import Answer, Context, Document
+from ragyena.types import Answer, Context, Document, Span
 
 QUESTIONS = ["When was the iron bridge built?", "Who was the keeper of the lamp?"]
 
@@ -182,3 +183,28 @@ def test_a_cross_encoder_by_its_folder_ranks_the_passages(pipeline: Pipeline, tm
     assert [m.passage for m in first] == [m.passage for m in plain], "those after the first keep their places"
     with pytest.raises(ConfigError, match="no reranker"):
         pipeline.search(query, settings={"retriever.rerank": str(tmp_path / "nothing" / "here")})
+
+
+def test_all_rows_of_a_table_are_compared_where_one_passage_was_packed(
+    tmp_path: Path, small_config: PipelineConfig
+) -> None:
+    rows = "".join(f"P{n} pump,{100 + 7 * n},{12 if n == 31 else 900 - 11 * n}\n" for n in range(40))
+    (tmp_path / "prices.csv").write_text(f"Pump,Flow,Price\n{rows}")
+    with Index.create(tmp_path / "index", settings=small_config) as index:
+        index.add([tmp_path / "prices.csv"])
+    question = "Which pump is the cheapest?"
+    with Pipeline.open(tmp_path / "index", settings=small_config) as pipeline:
+        candidates = sorted(pipeline.retrieve(question), key=lambda scored: scored.passage.start)
+        context = pipeline.pack(question, candidates[:1])
+        passage = context.passages[0].passage
+        assert "P31 pump" not in passage.text
+        start = passage.start + passage.text.index("P3 pump")
+        span = Span(0, 0, 1, start, start + 7, "P3 pump", 0.4)
+        reading = Reading("extracted", "P3 pump", 0.5, 0.3, (span,), np.zeros(1, np.float32))
+        answer = pipeline.answer(context, reading)
+        read = pipeline.answer(context, reading, settings={"reader.table_chars": 0})
+    assert (answer.text, answer.computed) == ("P31 pump", "lowest Price of 40 rows")
+    assert answer.citations[0].quote == "Pump: P31 pump; Flow: 317; Price: 12"
+    holding = next(scored.passage for scored in candidates if "P31 pump" in scored.passage.text)
+    assert answer.citations[0].passage_id == holding.passage_id != passage.passage_id
+    assert (read.text, read.computed) == ("P3 pump", "")

@@ -33,7 +33,8 @@ def answer_view(answer: Answer, console: Console) -> RenderableType:
         lines = [f"- {item}" for item in answer.items] or [answer.text]
         parts += [_text(line, style="bold green") for line in lines]
         kind = ", written from the passages below" if answer.kind == "written" else ""
-        parts.append(Text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
+        kind = f", computed: {one_line(answer.computed)}" if answer.computed else kind
+        parts.append(_text(f"  {answer.confidence:.0%} confident{kind}", style="dim"))
         parts.append(Text(""))
         parts += [_citation_view(n, citation, console) for n, citation in enumerate(answer.citations, 1)]
     parts.append(Text(""))

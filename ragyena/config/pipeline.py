@@ -133,6 +133,9 @@ class ReaderConfig(Strict):
     """The longest answer, extracted or written."""
     max_question_tokens: Annotated[int, Field(ge=8, le=512)] = 128
     """The longest question."""
+    table_chars: Annotated[int, Field(ge=0)] = 150_000
+    """The longest table, in characters, of which all rows are compared where a question asks for that ("the cheapest",
+    "the last", "after X"); longer ones are left to the reader. 0 leaves all to it."""
     citations: Annotated[int, Field(ge=1, le=32)] = 3
     """The most citations an answer carries."""
     device: str = "auto"

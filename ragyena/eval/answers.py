@@ -17,6 +17,7 @@ from ragyena.errors import UsageError
 from ragyena.eval.conditions import BuiltContext, Condition
 from ragyena.eval.journal import Journal
 from ragyena.eval.questions import Question
+from ragyena.eval.whole_documents import RowAnswers
 from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Progress
 
@@ -63,9 +64,15 @@ class _Group:
 
 
 def predict(
-    reader: Reader, questions: Sequence[Question], condition: Condition, journal: Journal, progress: Progress | None
+    reader: Reader,
+    questions: Sequence[Question],
+    condition: Condition,
+    journal: Journal,
+    progress: Progress | None,
+    by_rows: RowAnswers,
 ) -> dict[str, Prediction]:
-    """The reader's answers by question id. Those that the journal holds already are taken from it."""
+    """The reader's answers by question id, those that ``by_rows`` gives in their place. Those that the journal holds
+    already are taken from it."""
     known = [Prediction(**row) for row in journal.rows if row["condition"] == condition.name]
     wanted = {question.id for question in questions}
     done = {prediction.question_id: prediction for prediction in known if prediction.question_id in wanted}
@@ -78,7 +85,7 @@ def predict(
         coming = builder.submit(next, groups, None)
         while (group := coming.result()) is not None:
             coming = builder.submit(next, groups, None)
-            predictions = [*group.unasked, *_read(reader, group, condition)]
+            predictions = [*group.unasked, *_read(reader, group, condition, by_rows)]
             journal.append(asdict(prediction) for prediction in predictions)
             done.update({prediction.question_id: prediction for prediction in predictions})
             if progress:
@@ -110,7 +117,7 @@ def _groups(questions: Sequence[Question], condition: Condition, tokens: int) ->
         yield group
 
 
-def _read(reader: Reader, group: _Group, condition: Condition) -> list[Prediction]:
+def _read(reader: Reader, group: _Group, condition: Condition, by_rows: RowAnswers) -> list[Prediction]:
     machine.forget_peak_memory(reader.device)
     began = time.perf_counter()
     readings = iter(reader.read_batch([built.context for _, contexts, _ in group.ready for built in contexts]))
@@ -120,7 +127,8 @@ def _read(reader: Reader, group: _Group, condition: Condition) -> list[Predictio
     for question, contexts, answer_packed in group.ready:
         its_readings = [next(readings) for _ in contexts]
         chosen = condition.choose(its_readings)
-        reading, built = its_readings[chosen], contexts[chosen]
+        built = contexts[chosen]
+        reading = by_rows(its_readings[chosen], built.context)
         scores: Any = reading.slot_scores
         tokens = sum(built.context.length for built in contexts)
         predictions.append(
@@ -150,6 +158,8 @@ def _evidence(reading: Reading, built: BuiltContext) -> str:
         return ""
     span = reading.spans[0]
     passage = built.context.passages[span.slot].passage
+    if not passage.start <= span.start < span.end <= passage.end:  # of a table of which this part was not packed
+        return ""
     begin, end = sentence_span(passage.text, span.start - passage.start, span.end - passage.start)
     return passage.text[begin:end]
 

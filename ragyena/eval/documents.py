@@ -32,6 +32,7 @@ from ragyena.eval.document_scores import DocumentAnswer, score, summarize
 from ragyena.eval.journal import json_lines, write_text
 from ragyena.eval.recipe import Setup
 from ragyena.eval.results import DOCUMENT_SCHEMA
+from ragyena.eval.whole_documents import KnownDocuments, RowAnswers
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Context, Passage, Progress, Silent
@@ -70,11 +71,16 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
         frozen = freeze_documents(replace(data, questions=tuple(rows)), longest, progress)
         if contexts is not None:
             frozen.save(contexts)
+    by_rows = RowAnswers(KnownDocuments(loaded.documents), setup.settings.reader.table_chars)
+
+    def read(contexts: Sequence[Context]) -> list[Reading]:
+        return [by_rows(reading, context) for reading, context in zip(reader.read_batch(contexts), contexts)]
+
     conditions, answers = {}, []
     for length in config.context_tokens:
         settings = setup.settings.model_copy(update={"packer": _with_length(setup.settings, length)})
         given = packed_contexts(rows, frozen, reader.tokenizer, settings)
-        answered = ask(rows, given, reader.read_batch, progress, threshold=threshold)
+        answered = ask(rows, given, read, progress, threshold=threshold)
         conditions[f"open-{length}"] = summarize(answered, resamples=config.resamples)
         answers += [{"condition": f"open-{length}", **answer} for answer in answered]
     date = time.strftime("%Y-%m-%d")

@@ -29,6 +29,7 @@ from ragyena.eval.metrics import score
 from ragyena.eval.recipe import Setup
 from ragyena.eval.results import by_condition
 from ragyena.eval.significance import corrected, differences, spread
+from ragyena.eval.whole_documents import OwnContexts, RowAnswers
 from ragyena.reader.reader import Reader
 
 __all__ = ["evaluate_reader"]
@@ -104,7 +105,8 @@ def _ask(
     """The measures of a condition, and a row for each answer."""
     answerable = condition.questions
     unanswerable = frozen.unanswerable if condition.asks_unanswerable else ()
-    predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress)
+    by_rows = RowAnswers(OwnContexts(frozen), timer.setup.settings.reader.table_chars)
+    predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress, by_rows)
     scores = {q.id: score(predictions[q.id].text, q.answers) for q in answerable}
     latency, cost = timer.measure(reader, condition, timings)
     threshold = reader.threshold(timer.setup.settings.reader)

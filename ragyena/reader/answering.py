@@ -29,6 +29,7 @@ def make_answer(context: Context, reading: Reading, store: DocumentStore, *, lim
         passages=tuple(context.passages[slot] for slot in order),
         closest=closest(reading, context, store),
         items=tuple(span.text for span in reading.spans[: reading.items]),
+        computed=reading.computed,
         alternatives=reading.spans[max(reading.items, int(reading.kind == "extracted")) :],
         log=_with_shares(context.log, reading.slot_scores),
     )

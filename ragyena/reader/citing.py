@@ -46,6 +46,8 @@ class DocumentStore(Protocol):
 def with_whole_code(reading: Reading, context: Context, store: DocumentStore) -> Reading:
     """The reading with answers that stand in code grown to whole words and commands; decided ones, and lists that are
     withheld, stay as they are."""
+    if reading.rows:
+        return reading
     count = max(reading.items, 1)
     answer = "; ".join(span.text for span in reading.spans[:count])
     if not answer or answer not in (reading.text, reading.withheld):
@@ -76,12 +78,15 @@ def cite(reading: Reading, context: Context, store: DocumentStore, *, limit: int
     from, then where that stands which it is compared with, then at other places that hold the same words, unless the
     reader gives them a far lower probability: another country's profile says "civil law system" too. Yes, no and
     other written answers have no place of their own: they cite the sentences of the reader's best spans, within the
-    same limit.
+    same limit. An answer that was computed cites its row, then those that it was compared with.
 
     Raises IndexCorruptError where the store no longer holds the text that was read.
     """
     if reading.kind == "withheld":
         return ()
+    if reading.rows:
+        places = enumerate(reading.rows[:limit])
+        return tuple(_citation(span, passage, store, mark=place == 0) for place, (passage, span) in places)
     marked = _is_marked(reading)
     limit = max(limit, reading.items)
     citations: list[Citation] = []
@@ -112,10 +117,11 @@ def closest(reading: Reading, context: Context, store: DocumentStore) -> Closest
 
     Raises IndexCorruptError as ``cite`` does.
     """
-    if not reading.withheld or not reading.spans or reading.spans[0].score < _TRACE:
+    if not reading.withheld or not reading.spans or (reading.spans[0].score < _TRACE and not reading.rows):
         return None
     span = reading.spans[0]
-    citation = _citation(span, context.passages[span.slot].passage, store, mark=_is_marked(reading))
+    passage = reading.rows[0][0] if reading.rows else context.passages[span.slot].passage
+    citation = _citation(span, passage, store, mark=_is_marked(reading))
     return Closest(reading.withheld, reading.confidence, citation)
 
 

@@ -37,7 +37,7 @@ from ragyena.reader.lists import items_of
 from ragyena.reader.rereading import Rereader
 from ragyena.reader.retrieval_prior import retrieval_prior
 from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
-from ragyena.types import AnswerKind, Context, Span
+from ragyena.types import AnswerKind, Context, Passage, Span
 
 __all__ = ["Reader", "Reading", "chosen_dtype", "folders_of", "in_floating_point"]
 
@@ -73,6 +73,11 @@ class Reading:
     """The answer that was too doubtful to give; empty where one is given, and where there is none."""
     features: Mapping[str, float] = field(default_factory=dict)
     """The scores that both probabilities are computed from (``ragyena.model.confidence``); empty without an answer."""
+    computed: str = ""
+    """How the rows of a table gave the answer (``ragyena.reader.tables``): ``lowest Price of 40 rows``; empty for what
+    the reader answered."""
+    rows: tuple[tuple[Passage, Span], ...] = ()
+    """Of a computed answer its place, then those of the rows it was compared with, each in its passage."""
 
 
 class Reader:
