@@ -196,7 +196,7 @@ class AnswerJson(_Json):
     items: list[str]
     """The items of a list; empty for other kinds of answers."""
     computed: str | None
-    """How the rows of a table gave the answer (`lowest Price of 40 rows`); null for what the reader found in words."""
+    """The computation that gave the answer (`lowest Price of 40 rows`); null for what the reader found in words."""
     sentences: list[SentenceJson]
     """The sentences that another model wrote (`--writer`), each checked; empty for other answers."""
     citations: list[CitationJson]

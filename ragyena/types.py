@@ -337,7 +337,7 @@ class Answer:
     items: tuple[str, ...] = ()
     """The items of a list; empty for other kinds of answers."""
     computed: str = ""
-    """How the rows of a table gave the answer: ``lowest Price of 40 rows``; empty for what a reader found in words."""
+    """The computation that gave the answer: ``lowest Price of 40 rows``; empty for what a reader found in words."""
     sentences: tuple[WrittenSentence, ...] = ()
     """The sentences of an answer that another model wrote; empty for other kinds of answers."""
     alternatives: tuple[Span, ...] = ()

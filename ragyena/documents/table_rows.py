@@ -43,7 +43,7 @@ class RowTable:
     """A table of which every cell's column is known."""
 
     names: tuple[str, ...]
-    """Of the columns; that of the first may be empty."""
+    """Names of the columns; that of the first may be empty."""
     rows: tuple[TableRow, ...] = field(repr=False)
 
     def column(self, column: int) -> list[TableCell | None]:

@@ -74,10 +74,10 @@ class Reading:
     features: Mapping[str, float] = field(default_factory=dict)
     """The scores that both probabilities are computed from (``ragyena.model.confidence``); empty without an answer."""
     computed: str = ""
-    """How the rows of a table gave the answer (``ragyena.reader.tables``): ``lowest Price of 40 rows``; empty for what
+    """The computation that gave the answer (``ragyena.reader.tables``): ``lowest Price of 40 rows``; empty for what
     the reader answered."""
     rows: tuple[tuple[Passage, Span], ...] = ()
-    """Of a computed answer its place, then those of the rows it was compared with, each in its passage."""
+    """The place of a computed answer, then those of the rows it was compared with, each in its passage."""
 
 
 class Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -22,8 +23,10 @@ CONFIDENCE: Mapping[Operation, float] = {
     "neighbour": 0.91,
     "compared": 0.89,
 }
-"""How often an answer of each operation was right, of 380 on half of the training tables of WikiTableQuestions, on
+"""The share of right answers of each operation, of 380 on half of the training tables of WikiTableQuestions, on
 which nothing was chosen."""
+_NOTES = re.compile(r"(?:\s*\[(?:\d{1,3}|[a-z]|(?:note|nb|citation)\b[^\]]{0,20})\])+$", re.IGNORECASE)
+"""Marks of footnotes at the end of a cell, which are no part of what it says."""
 _ASKING = OPERATION_WORDS | {"or", "top", "bottom"}
 
 
@@ -77,7 +80,8 @@ def with_row_answer(
         if own is not None:
             shown = slot if packed is None else packed
             score = _score(reading, shown, cell.start)
-            places.append((own, Span(shown, 0, 0, cell.start, cell.end, cell.text, score)))
+            text = _NOTES.sub("", cell.text) or cell.text
+            places.append((own, Span(shown, 0, 0, cell.start, cell.start + len(text), text, score)))
     if len(places) <= len(answer.compared):  # a place that cannot be cited
         return reading
     span, confidence = places[0][1], CONFIDENCE[answer.operation]
@@ -141,7 +145,7 @@ def _score(reading: Reading, slot: int, start: int) -> float:
 
 
 def _described(answer: RowAnswer, table: AskedTable) -> str:
-    """How the answer was found, in a few words."""
+    """The way that the answer was found, in a few words."""
     count = f"{len(table.rows)} rows"
     name = table.columns[answer.measured].name if answer.measured is not None else ""
     match answer.operation:

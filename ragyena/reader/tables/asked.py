@@ -162,8 +162,8 @@ def _holds(whole: Words, part: Words) -> bool:
 
 
 def mentions_of(words: Words, table: AskedTable) -> list[Mention]:
-    """What the words of a question name in a table, in order and apart; of two that overlap the longer, and of equally
-    long ones the column. Words that are left over may name cells that have more words."""
+    """The columns and cells that the words of a question name, in order and apart; of two that overlap the longer, and
+    of equally long ones the column. Words that are left over may name cells that have more words."""
     stems = tuple(map(stem, words))
     candidates = [*_columns(words, stems, table), *_whole_cells(words, table)]
     candidates.sort(key=lambda m: (m.start - m.end, m.column is None, not m.is_whole, m.start))

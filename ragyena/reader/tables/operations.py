@@ -6,13 +6,14 @@ at any doubt: ties, empty cells, values that do not compare, words that are left
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from ragyena.documents.cell_values import value_of
 from ragyena.documents.words import read_words
 from ragyena.reader.tables.asked import AskedTable, Column, Mention, mentions_of
+from ragyena.reader.tables.question import TableQuestion, asked_column, phrases_in, ranked, rows_meant, value_at
 from ragyena.reader.tables.wording import (
     BESIDE,
     DEGREES,
@@ -20,13 +21,10 @@ from ragyena.reader.tables.wording import (
     NEIGHBOURS,
     OPERATION_WORDS,
     ORDERS,
-    PEOPLE,
-    PLACES,
     POSITIONS,
     RANKS,
     UNMEASURED,
     Words,
-    stem,
     words_of,
 )
 
@@ -40,7 +38,6 @@ _DATES = frozenset(("date", "day", "year", "season", "month", "time", "number", 
 _ARTICLES = frozenset(("the", "a", "an"))
 _DECIDED = frozenset(read_words(__file__, "deciding"))
 _ASKING = frozenset(read_words(__file__, "asking"))
-_LINKS = frozenset(read_words(__file__, "links"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +54,7 @@ class RowAnswer:
     named: int = 0
     """The column of the cells that the question names."""
     sign: int = 0
-    """1 for the most, the lastor the next; -1 for the other end."""
-
-
-@dataclass(slots=True)
-class _Question:
-    """A question with what its words name; ``used`` are the places of words that an operation understood."""
-
-    words: Words
-    table: AskedTable
-    columns: list[Mention]
-    cells: list[Mention]
-    used: set[int] = field(default_factory=set)
-
-    def use(self, mention: Mention | None) -> None:
-        if mention is not None:
-            self.used |= set(range(mention.start, mention.end))
-
-    def is_free(self, mention: Mention) -> bool:
-        return mention.start not in self.used
-
-    def has(self, words: Iterable[str]) -> bool:
-        return not set(words).isdisjoint(self.words)
-
-    @property
-    def not_understood(self) -> int:
-        """How many words are neither used, nor without meaning of their own, nor of the table's title."""
-        return sum(
-            place not in self.used and word not in FUNCTION_WORDS and stem(word) not in self.table.context
-            for place, word in enumerate(self.words)
-        )
-
-    def column_at(self, place: int, reach: int = 3) -> Mention | None:
-        """The column named at ``place``, or after words without meaning."""
-        for at in range(place, min(place + reach, len(self.words))):
-            for mention in self.columns:
-                if mention.start == at:
-                    return mention
-            if self.words[at] not in FUNCTION_WORDS:
-                return None
-        return None
+    """1 for the most, the last or the next; -1 for the other end."""
 
 
 def answer_by_rows(question: str, table: AskedTable) -> RowAnswer | None:
@@ -107,7 +65,7 @@ def answer_by_rows(question: str, table: AskedTable) -> RowAnswer | None:
     mentions = mentions_of(words, table)
     columns = [mention for mention in mentions if mention.column is not None]
     cells = [mention for mention in mentions if mention.column is None]
-    operations: tuple[Callable[[_Question], RowAnswer | None], ...]
+    operations: tuple[Callable[[TableQuestion], RowAnswer | None], ...]
     if "or" in words:
         operations = (_compared,)
     elif words[0] in _DECIDED:
@@ -116,7 +74,7 @@ def answer_by_rows(question: str, table: AskedTable) -> RowAnswer | None:
         operations = (_neighbour, _superlative, _ordered)
     answers = []
     for operation in operations:
-        asked = _Question(words, table, columns, cells)
+        asked = TableQuestion(words, table, columns, cells)
         answer = operation(asked)
         if answer is None or asked.not_understood > _SPARE[answer.operation]:
             continue
@@ -126,112 +84,10 @@ def answer_by_rows(question: str, table: AskedTable) -> RowAnswer | None:
     return answers[0] if len(texts) == 1 else None
 
 
-# -- what is asked for ---------------------------------------------------------------------------------------------
-
-
-def _asked_column(asked: _Question, measured: int | None, otherwise: int | None) -> int | None:
-    """The column of the answer: the one that is named first, or that holds what the question word asks for, or
-    ``otherwise``. None where it is not clear."""
-    table, words = asked.table, asked.words
-    first = next((place for place, word in enumerate(words) if word in _ASKING), -1)
-    named = _named_first(asked, first + 1)
-    word = words[first] if first >= 0 else ""
-    if word == "how":
-        if not asked.has(("many", "much")):
-            return None
-        counted = asked.column_at(words.index("many" if "many" in words else "much") + 1, reach=1)
-        if counted is None or table.columns[counted.column or 0].values is None:
-            return None
-        asked.use(counted)
-        return counted.column
-    if named is not None and word in ("which", "what", "name", "whose", "tell", "give", ""):
-        after = named.end
-        if after + 1 < len(words) and words[after] == "and" and any(m.start == after + 1 for m in asked.columns):
-            return None  # two things are asked for
-        asked.use(named)
-        return named.column
-    if word in ("who", "whom"):
-        if named is not None and table.columns[named.column or 0].values is None:
-            asked.use(named)
-            return named.column
-        people = [c.number for c in table.columns if PEOPLE & set(c.words) and c.values is None]
-        column = people[0] if len(people) == 1 else otherwise if otherwise in people or not people else None
-        return column if column is not None and table.columns[column].values is None else None
-    if word == "when":
-        dated = [column.number for column in table.columns if column.is_dated]
-        return dated[0] if len(dated) == 1 else measured if measured in dated else None
-    if word == "where":
-        places = [column.number for column in table.columns if PLACES & set(column.words)]
-        return places[0] if len(places) == 1 else None
-    others = [m for m in asked.columns if asked.is_free(m) and m.column != measured]
-    return None if others else otherwise
-
-
-def _named_first(asked: _Question, place: int) -> Mention | None:
-    """The column that is named at ``place``, or after words that are understood."""
-    while place < len(asked.words):
-        named = next((m for m in asked.columns if m.start == place and asked.is_free(m)), None)
-        if named is not None or not (asked.words[place] in _LINKS or place in asked.used):
-            return named
-        place += 1
-    return None
-
-
-def _rows_meant(asked: _Question, columns: Iterable[int | None]) -> set[int] | None:
-    """The rows that meet what else the question says; None where that is not clear. ``columns`` hold the answer and
-    what is measured, and so no condition."""
-    rows = set(range(len(asked.table.rows)))
-    for mention in asked.cells:
-        if not asked.is_free(mention):
-            continue
-        by_column = mention.rows_by_column
-        if any(len(named) == len(asked.table.rows) for named in by_column.values()):
-            asked.use(mention)  # what all rows are is no condition
-            continue
-        if not mention.is_whole or len(by_column) > 1 or set(by_column) & set(columns):
-            return None
-        if mention.start and asked.words[mention.start - 1] in ("which", "what", "whose"):
-            return None
-        rows &= next(iter(by_column.values()))
-        asked.use(mention)
-    return rows if rows else None
-
-
-def _ranked(column: Column, rows: set[int], sign: int) -> list[int] | None:
-    """The rows by their values, the most or the least first; None where a value is missing."""
-    values = [(column.values or ())[row] if column.values else None for row in rows]
-    if any(value is None for value in values):
-        return None
-    numbers = {row: sign * value.number for row, value in zip(rows, values) if value is not None}
-    return sorted(rows, key=lambda row: (-numbers[row], row))
-
-
-def _value(column: Column, row: int) -> float | None:
-    value = column.values[row] if column.values else None
-    return None if value is None else value.number
-
-
-def _phrases(asked: _Question, phrases: Iterable[Words]) -> list[tuple[int, int, Words]]:
-    """Where one of the phrases stands, outside of what the question names; of two at one place the longer."""
-    named = {place for m in (*asked.columns, *asked.cells) for place in range(m.start, m.end)}
-    found: list[tuple[int, int, Words]] = []
-    for phrase in sorted(phrases, key=len, reverse=True):
-        for start in range(len(asked.words) - len(phrase) + 1):
-            end = start + len(phrase)
-            if asked.words[start:end] != phrase or named & set(range(start, end)):
-                continue
-            if not any(start < other_end and other < end for other, other_end, _ in found):
-                found.append((start, end, phrase))
-    return sorted(found)
-
-
-# -- the operations ------------------------------------------------------------------------------------------------
-
-
-def _superlative(asked: _Question) -> RowAnswer | None:
+def _superlative(asked: TableQuestion) -> RowAnswer | None:
     """The most or the least of a column: "the highest price", "the cheapest"."""
-    found = _phrases(asked, DEGREES)
-    if len(found) != 1 or _phrases(asked, ORDERS):
+    found = phrases_in(asked, DEGREES)
+    if len(found) != 1 or phrases_in(asked, ORDERS):
         return None
     start, end, phrase = found[0]
     if start and asked.words[start - 1] == "at":
@@ -249,13 +105,13 @@ def _superlative(asked: _Question) -> RowAnswer | None:
     if mention is not None and _asks_for_value(asked, start, mention):
         answer: int | None = column.number
     else:
-        answer = _asked_column(asked, column.number, asked.table.key)
+        answer = asked_column(asked, column.number, asked.table.key)
     if answer is None:
         return None
     return _extreme(asked, "most", column, sign, answer)
 
 
-def _measured(asked: _Question, after: int, phrase: Words) -> tuple[Mention | None, Column, int] | None:
+def _measured(asked: TableQuestion, after: int, phrase: Words) -> tuple[Mention | None, Column, int] | None:
     """The column that a superlative measures, where it is named, and 1 where its largest value is meant, else -1."""
     degree = DEGREES[phrase]
     by = next((m for m in asked.columns if m.start and asked.words[m.start - 1] == "by"), None)
@@ -275,7 +131,7 @@ def _has_extreme(column: Column) -> bool:
     return not (set(column.words) & UNMEASURED or column.counts_rows)
 
 
-def _asks_for_value(asked: _Question, start: int, measured: Mention) -> bool:
+def _asks_for_value(asked: TableQuestion, start: int, measured: Mention) -> bool:
     """True for "what is the highest price": nothing is named before, and nobody that has it after."""
     before, after = set(asked.words[:start]), set(asked.words[measured.end :])
     return (
@@ -286,27 +142,27 @@ def _asks_for_value(asked: _Question, start: int, measured: Mention) -> bool:
     )
 
 
-def _extreme(asked: _Question, operation: Operation, column: Column, sign: int, answer: int) -> RowAnswer | None:
-    rows = _rows_meant(asked, (answer, column.number))
+def _extreme(asked: TableQuestion, operation: Operation, column: Column, sign: int, answer: int) -> RowAnswer | None:
+    rows = rows_meant(asked, (answer, column.number))
     known = (answer, column.number, asked.table.key)
     if rows is None or any(asked.is_free(m) and m.column not in known for m in asked.columns):
         return None
     for mention in asked.columns:
         asked.use(mention)
-    order = _ranked(column, rows, sign)
-    if order is None or (_value(column, order[0]) or 0.0) < 0:  # of amounts below zero the most may be the least
+    order = ranked(column, rows, sign)
+    if order is None or (value_at(column, order[0]) or 0.0) < 0:  # of amounts below zero the most may be the least
         return None
-    if len(order) > 1 and _value(column, order[0]) == _value(column, order[1]) and answer != column.number:
+    if len(order) > 1 and value_at(column, order[0]) == value_at(column, order[1]) and answer != column.number:
         return None
     return RowAnswer(operation, answer, order[0], tuple(order[1:2]), column.number, sign=sign)
 
 
-def _ordered(asked: _Question) -> RowAnswer | None:
+def _ordered(asked: TableQuestion) -> RowAnswer | None:
     """The first or the last: of the list where the question says so, else by the only column of dates."""
-    found = _phrases(asked, ORDERS)
+    found = phrases_in(asked, ORDERS)
     ends = [(p, p + 1, s) for p, w in enumerate(asked.words) if (s := {"top": -1, "bottom": 1}.get(w)) is not None]
     is_position = asked.has(POSITIONS)
-    if len(found) + len(ends if is_position else []) != 1 or _phrases(asked, DEGREES):
+    if len(found) + len(ends if is_position else []) != 1 or phrases_in(asked, DEGREES):
         return None
     start, end = (found or ends)[0][:2]
     sign = ORDERS[found[0][2]] if found else ends[0][2]
@@ -330,13 +186,13 @@ def _ordered(asked: _Question) -> RowAnswer | None:
         answer: int | None = column.number
         asked.use(named)
         if asked.words[0] in ("who", "where"):
-            answer = _asked_column(asked, column.number, table.key)
+            answer = asked_column(asked, column.number, table.key)
     else:
         answer = _of_ordered(asked, start, named)
     return None if answer is None else _extreme(asked, "order", column, sign, answer)
 
 
-def _of_ordered(asked: _Question, start: int, named: Mention | None) -> int | None:
+def _of_ordered(asked: TableQuestion, start: int, named: Mention | None) -> int | None:
     """The column of the answer where the column ``named`` follows the "first" or "last" at ``start``: "the date of the
     last event" asks for the date, "the last event" for the event."""
     before = [m for m in asked.columns if m.end <= start]
@@ -344,13 +200,13 @@ def _of_ordered(asked: _Question, start: int, named: Mention | None) -> int | No
         asked.use(named)
         return named.column
     asked.use(named)
-    return _asked_column(asked, None, asked.table.key)
+    return asked_column(asked, None, asked.table.key)
 
 
-def _neighbour(asked: _Question) -> RowAnswer | None:
+def _neighbour(asked: TableQuestion) -> RowAnswer | None:
     """The row after or before a named one."""
     table = asked.table
-    for start, end, phrase in _phrases(asked, NEIGHBOURS):
+    for start, end, phrase in phrases_in(asked, NEIGHBOURS):
         place = end
         while place < len(asked.words) and asked.words[place] in _ARTICLES:
             place += 1
@@ -369,7 +225,7 @@ def _neighbour(asked: _Question) -> RowAnswer | None:
         asked.used |= set(range(start, end))
         asked.used |= {n for n, word in enumerate(asked.words) if word in BESIDE}
         asked.use(named)
-        answer = _asked_column(asked, None, column)
+        answer = asked_column(asked, None, column)
         if answer is None or any(asked.is_free(m) for m in (*asked.columns, *asked.cells)):
             return None
         if (
@@ -390,7 +246,7 @@ def _neighbour(asked: _Question) -> RowAnswer | None:
     return None
 
 
-def _asks_for(asked: _Question, column: Column) -> bool:
+def _asks_for(asked: TableQuestion, column: Column) -> bool:
     """True for a column of texts, and where the question asks for values, not only with a verb that is its name."""
     return column.values is None or asked.has(("when", "how")) or not _DATES.isdisjoint(column.words)
 
@@ -408,12 +264,12 @@ def _direction(table: AskedTable) -> int:
     dated = [column for column in table.columns if column.is_dated and column.is_complete]
     if not dated:
         return 1
-    numbers = [_value(dated[0], row) or 0.0 for row in range(len(table.rows))]
+    numbers = [value_at(dated[0], row) or 0.0 for row in range(len(table.rows))]
     return -1 if numbers == sorted(numbers, reverse=True) and numbers[0] != numbers[-1] else 1
 
 
-def _compared(asked: _Question) -> RowAnswer | None:
-    """Which of two named rows has more, or less, of a column."""
+def _compared(asked: TableQuestion) -> RowAnswer | None:
+    """The one of two named rows that has more, or less, of a column."""
     table, words = asked.table, asked.words
     middle = len(words) - 1 - words[::-1].index("or")
     left = next((m for m in reversed(asked.cells) if m.end <= middle and set(words[m.end : middle]) <= _ARTICLES), None)
@@ -433,7 +289,7 @@ def _compared(asked: _Question) -> RowAnswer | None:
     if measured is None or rows[0] == rows[1] or any(asked.is_free(m) for m in asked.cells):
         return None
     column, sign = measured
-    numbers = [_value(column, row) for row in rows]
+    numbers = [value_at(column, row) for row in rows]
     if column.number == names or numbers[0] is None or numbers[1] is None or numbers[0] == numbers[1]:
         return None
     for mention in asked.columns:
@@ -446,9 +302,9 @@ def _compared(asked: _Question) -> RowAnswer | None:
     return RowAnswer("compared", names, rows[not is_first], (rows[is_first],), column.number, names, sign)
 
 
-def _compared_by(asked: _Question) -> tuple[Column, int] | None:
+def _compared_by(asked: TableQuestion) -> tuple[Column, int] | None:
     """The column by which two rows are compared, and 1 where the larger value wins, else -1."""
-    degrees, orders = _phrases(asked, DEGREES), _phrases(asked, ORDERS)
+    degrees, orders = phrases_in(asked, DEGREES), phrases_in(asked, ORDERS)
     if len(degrees) + len(orders) != 1:
         return None
     start, end, phrase = (degrees or orders)[0]

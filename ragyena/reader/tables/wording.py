@@ -55,7 +55,7 @@ def stem(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Degree:
-    """What a superlative or comparative asks for."""
+    """The end of a column that a superlative or comparative asks for."""
 
     sign: int
     """1 for the most, -1 for the least."""
@@ -70,7 +70,7 @@ def _stems(words: str) -> frozenset[str]:
 
 
 def _pairs(name: str) -> dict[Words, list[str]]:
-    """What stands after the colons of each line, by each of the words before the first."""
+    """The words after the colons of each line, by each of the words before the first."""
     pairs: dict[Words, list[str]] = {}
     for line in read_words(__file__, name):
         words, *rest = (part.strip() for part in line.split(":"))

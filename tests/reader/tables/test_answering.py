@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,8 @@ ROWS[31][2] = "$12"
 MOST = 100_000
 
 
-def document(source: str = "/prices.csv", title: str = "Prices 2024") -> Document:
-    lines = [line for lines in read_table([NAMES, *ROWS], 1).lines() for line in lines]
+def document(source: str = "/prices.csv", title: str = "Prices 2024", rows: Sequence[Sequence[str]] = ROWS) -> Document:
+    lines = [line for lines in read_table([NAMES, *rows], 1).lines() for line in lines]
     text = "\n".join(lines)
     return Document(source, text, title, blocks=(Block(0, len(text), "table", tuple(NAMES)),))
 
@@ -104,6 +105,15 @@ def test_the_answer_cites_its_row_and_the_next_best_where_they_stand() -> None:
     assert cited.quote[cited.answer_start : cited.answer_end] == answer.text == "P31 pump"
     assert (cited.line_start, cited.column, cited.passage_id) == (32, "Pump", 40)
     assert answer.computed and answer.alternatives[0].text == "P3 pump"
+
+
+@pytest.mark.parametrize("mark", ["[37]", "[a]", " [note 2][3]", "[citation needed]"])
+def test_a_footnote_mark_is_no_part_of_the_answer(mark: str) -> None:
+    library = Library(document(rows=[[name + mark * (name == "P31 pump"), *rest] for name, *rest in ROWS]))
+    first, *_ = passages(library.documents[1])
+    found = answered("Which pump is the cheapest?", library, first)
+    assert found.text == "P31 pump"
+    assert library.read(1, found.spans[0].start, found.spans[0].end) == "P31 pump"
 
 
 def test_what_no_rows_decide_stays_as_it_was_read() -> None:
