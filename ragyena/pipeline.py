@@ -10,7 +10,6 @@ import asyncio
 import os
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +24,7 @@ from ragyena.errors import ConfigError, EmptyQuestionError, IndexMismatchError, 
 from ragyena.index.embedder import Reranker
 from ragyena.index.external import ExternalStore
 from ragyena.index.index import Index
+from ragyena.index.stored_documents import StoredDocuments
 from ragyena.parsing import replace_surrogates
 from ragyena.reader import packing
 from ragyena.reader.answering import make_answer
@@ -35,14 +35,11 @@ from ragyena.reader.tables.answering import with_row_answer
 from ragyena.settings import Overrides, resolve
 from ragyena.types import (
     Answer,
-    Block,
     Citation,
     Context,
-    Document,
     Evidence,
     EvidencePiece,
     FileState,
-    Passage,
     ScoredPassage,
 )
 
@@ -53,7 +50,6 @@ __all__ = ["Pipeline", "checked_question"]
 
 _FIXED = ("index", "retriever.langchain", "reader.checkpoint", "reader.device", "reader.dtype")
 _STAGES = ("retrieve", "pack", "read")
-_CHARS_BETWEEN = 50  # of a passage, at least, where several lie between two places
 
 
 def checked_question(question: str) -> str:
@@ -400,7 +396,7 @@ class Pipeline:
         """An answer from what was read, with citations from the index; without timings."""
         config = self._at_call(settings).reader
         documents = self._documents()
-        if isinstance(documents, _StoredDocuments):
+        if isinstance(documents, StoredDocuments):
             threshold = self.reader.threshold(config)
             reading = with_row_answer(reading, context, documents, most_chars=config.table_chars, threshold=threshold)
         answer = make_answer(context, reading, documents, limit=config.citations)
@@ -427,7 +423,7 @@ class Pipeline:
             return self._reranker.ranked(self.spelt(query, settings=config), matches, most)[: max(k, 0)]
 
     def _documents(self) -> DocumentStore:
-        return self._source if isinstance(self._source, ExternalStore) else _StoredDocuments(self._source)
+        return self._source if isinstance(self._source, ExternalStore) else StoredDocuments(self._source)
 
     def _checked(self, piece: EvidencePiece, documents: DocumentStore) -> EvidencePiece:
         """The piece by the path that exists, with the state of the file there. Raises IndexCorruptError where the store
@@ -523,39 +519,3 @@ def _raised(result: Answer | RagyenaError) -> Answer:
     if isinstance(result, RagyenaError):
         raise result
     return result
-
-
-class _StoredDocuments:
-    """A ``reader.citing.DocumentStore`` on an index; keeps the few documents that one answer cites."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._documents: dict[int, Document] = {}
-
-    def read(self, document_id: int, start: int, end: int) -> str:
-        return self._document(document_id).text[start:end]
-
-    def page_at(self, document_id: int, offset: int) -> int | None:
-        # An offset before the first page's start stands on the first page.
-        starts = self._document(document_id).page_starts
-        return max(1, bisect_right(starts, offset)) if starts else None
-
-    def block_at(self, document_id: int, offset: int) -> Block | None:
-        blocks = self._document(document_id).blocks
-        place = bisect_right(blocks, offset, key=attrgetter("start")) - 1
-        return blocks[place] if place >= 0 and offset < blocks[place].end else None
-
-    def whole(self, passage: Passage) -> Document:
-        return self._document(passage.document_id)
-
-    def passage_at(self, passage: Passage, offset: int) -> Passage | None:
-        if passage.start <= offset < passage.end:
-            return passage
-        reach = abs(offset - passage.start) // _CHARS_BETWEEN + 1
-        near = self._index.neighbours(passage.passage_id, reach)
-        return next((other for other in near if other.start <= offset < other.end), None)
-
-    def _document(self, document_id: int) -> Document:
-        if document_id not in self._documents:
-            self._documents[document_id] = self._index.document(document_id)
-        return self._documents[document_id]
