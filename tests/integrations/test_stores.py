@@ -218,7 +218,8 @@ def test_tables_of_others_are_read_as_those_of_files_and_quoted_as_they_are(reci
         "Prices.\n\n| Item | Price |\n| --- | --- |\n| Bolt M8 | 12 EUR |\n| Nut M8 | 8 EUR |\n\nClosed on Sundays.\n"
     )
     with closing(opened(recipe)) as store:
-        ids = ["6a1e1b1c-0000-4000-8000-00000000000a", "6a1e1b1c-0000-4000-8000-00000000000b"]
+        # Others than those of the tests above: to PGVector an id is one row, whatever collection it is in.
+        ids = ["7b2e1b1c-0000-4000-8000-00000000000a", "7b2e1b1c-0000-4000-8000-00000000000b"]
         store.store.add_texts([table, "Tea is hot."], [{"source": "shop", "start": 100, "line_start": 11}, {}], ids=ids)
         asking = pipeline(store, reader)
         answer = asking.ask("What is the price of a Nut M8?")
