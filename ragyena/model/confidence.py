@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,8 @@ from pydantic import FiniteFloat, field_validator
 
 from ragyena.config import parse
 from ragyena.config.strict import Fraction, Strict
-from ragyena.errors import CheckpointError, ConfigError, StorageError
+from ragyena.errors import CheckpointError, ConfigError
+from ragyena.model.beside_weights import write_beside_weights
 from ragyena.model.checkpoint import weights_digest
 from ragyena.parsing import MalformedError, read_json
 
@@ -142,15 +142,4 @@ def load_calibration(folder: Path, beside: Sequence[Path] = ()) -> Calibration:
 def save_calibration(folder: Path, calibration: Calibration, beside: Sequence[Path] = ()) -> Path:
     """Write the calibration of a checkpoint into its folder, ``beside`` as in ``calibration_file``; it is whole or not
     there. Raises CheckpointError for a folder that holds no checkpoint, StorageError."""
-    path = calibration_file(folder, beside)
-    unfinished = folder / f".{path.name}-{os.getpid()}"
-    values = {"weights_sha256": weights_digest(folder), **calibration.model_dump(mode="json")}
-    try:
-        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}", hint="check free space and permissions"
-        ) from error
-    return path
+    return write_beside_weights(calibration_file(folder, beside), calibration.model_dump(mode="json"))

@@ -6,9 +6,7 @@ after a mixer stay in floating point: gates multiply what enters them, which lea
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -19,7 +17,8 @@ from torch.utils.hooks import RemovableHandle
 
 from ragyena.config import parse
 from ragyena.config.strict import Strict
-from ragyena.errors import CheckpointError, ConfigError, StorageError
+from ragyena.errors import CheckpointError, ConfigError
+from ragyena.model.beside_weights import write_beside_weights
 from ragyena.model.checkpoint import weights_digest
 from ragyena.model.mixers.hyena import HyenaMixer
 from ragyena.model.reader_model import ReaderModel
@@ -104,8 +103,8 @@ class RangeMeter:
 
 
 def prepare_int8(model: ReaderModel, ranges: InputRanges) -> None:
-    """Make the maps of ``ranges`` maps in int8. The model's weights are in fp32. Raises CheckpointError for a map that
-    it has not."""
+    """Let the maps that ``ranges`` names multiply in int8. The model's weights are in fp32. Raises CheckpointError for
+    a map that it has not."""
     levels = {name: Levels.over(_MARGIN * low, _MARGIN * high) for name, (low, high) in ranges.inputs.items()}
     maps = dict(model.named_modules())
     for name, inputs in levels.items():
@@ -140,15 +139,4 @@ def load_ranges(folder: Path) -> InputRanges | None:
 
 def save_ranges(folder: Path, ranges: InputRanges) -> Path:
     """Write the ranges of a checkpoint into its folder; the file is whole or not there. Raises StorageError."""
-    path = folder / RANGES_FILE
-    unfinished = folder / f".{path.name}-{os.getpid()}"
-    values = {"weights_sha256": weights_digest(folder), **ranges.model_dump(mode="json")}
-    try:
-        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}", hint="check free space and permissions"
-        ) from error
-    return path
+    return write_beside_weights(folder / RANGES_FILE, ranges.model_dump(mode="json"))
