@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from given_table import READ, TABLE
 
 from ragyena.documents.given_text import GivenText
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.readers import reader_folder
 from ragyena.types import Citation
-
-TABLE = """Prices of the shop.
-
-| Item | Price | Note |
-| --- | --- | --- |
-| Bolt M8 | 12 EUR | **zinc** |
-| Nut M8 | 8 EUR | 12 EUR a pack |
-
-Closed on Sundays.
-"""
-READ = """Prices of the shop.
-
-
-
-Item: Bolt M8; Price: 12 EUR; Note: zinc
-Item: Nut M8; Price: 8 EUR; Note: 12 EUR a pack
-
-Closed on Sundays.
-"""
 
 
 def cited(text: GivenText, line: str, answer: str) -> tuple[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from given_table import READ, TABLE
 from langchain_core.documents import Document as LangChainDocument
 
 from ragyena.config import PipelineConfig
@@ -12,25 +13,6 @@ from ragyena.integrations.langchain import RagyenaReader, to_langchain
 from ragyena.integrations.langchain_compressor import RagyenaCompressor
 from ragyena.integrations.langchain_store import RagyenaVectorStore
 from ragyena.types import Document
-
-TABLE = """Prices of the shop.
-
-| Item | Price | Note |
-| --- | --- | --- |
-| Bolt M8 | 12 EUR | **zinc** |
-| Nut M8 | 8 EUR | 12 EUR a pack |
-
-Closed on Sundays.
-"""
-READ = """Prices of the shop.
-
-
-
-Item: Bolt M8; Price: 12 EUR; Note: zinc
-Item: Nut M8; Price: 8 EUR; Note: 12 EUR a pack
-
-Closed on Sundays.
-"""
 
 
 def test_the_reader_quotes_rows_of_page_content(small_config: PipelineConfig) -> None:
