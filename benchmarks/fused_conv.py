@@ -45,7 +45,7 @@ TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 6e-3}
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How the kernel is launched."""
+    """Launch parameters of the kernel."""
 
     warps: int = 4
     rows: int = 2

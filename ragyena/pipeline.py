@@ -33,15 +33,7 @@ from ragyena.reader.evidence import choose, ranked
 from ragyena.reader.reader import Reader, Reading
 from ragyena.reader.tables.answering import with_row_answer
 from ragyena.settings import Overrides, resolve
-from ragyena.types import (
-    Answer,
-    Citation,
-    Context,
-    Evidence,
-    EvidencePiece,
-    FileState,
-    ScoredPassage,
-)
+from ragyena.types import Answer, Citation, Context, Evidence, EvidencePiece, FileState, ScoredPassage
 
 if TYPE_CHECKING:
     from ragyena.index.cluster.serving import ShardedIndex

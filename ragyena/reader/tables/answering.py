@@ -27,7 +27,8 @@ CONFIDENCE: Mapping[Operation, float] = {
 which nothing was chosen."""
 _NOTES = re.compile(r"(?:\s*\[(?:\d{1,3}|[a-z]|(?:note|nb|citation)\b[^\]]{0,20})\])+$", re.IGNORECASE)
 """Marks of footnotes at the end of a cell, which are no part of what it says."""
-_ASKING = OPERATION_WORDS | {"or", "top", "bottom"}
+_OCCASIONS = OPERATION_WORDS | {"or", "top", "bottom"}
+"""Words of which one stands in every question that rows decide: the others cost nothing."""
 
 
 class WholeDocuments(Protocol):
@@ -51,7 +52,7 @@ def with_row_answer(
     probable than ``threshold`` is withheld.
     """
     words = words_of(context.question)
-    if not reading.spans or not most_chars or _ASKING.isdisjoint(words):
+    if not reading.spans or not most_chars or _OCCASIONS.isdisjoint(words):
         return reading
     slot = reading.spans[0].slot
     passage = context.passages[slot].passage

@@ -15,6 +15,7 @@ from ragyena.documents.words import read_words
 from ragyena.reader.tables.asked import AskedTable, Column, Mention, mentions_of
 from ragyena.reader.tables.question import TableQuestion, asked_column, phrases_in, ranked, rows_meant, value_at
 from ragyena.reader.tables.wording import (
+    ASKING,
     BESIDE,
     DEGREES,
     FUNCTION_WORDS,
@@ -37,7 +38,6 @@ _SPARE: Mapping[Operation, int] = {"most": 0, "order": 0, "position": 0, "neighb
 _DATES = frozenset(("date", "day", "year", "season", "month", "time", "number", "score"))
 _ARTICLES = frozenset(("the", "a", "an"))
 _DECIDED = frozenset(read_words(__file__, "deciding"))
-_ASKING = frozenset(read_words(__file__, "asking"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _superlative(asked: TableQuestion) -> RowAnswer | None:
         return None
     asked.used |= set(range(start, end))
     asked.use(mention)
-    if mention is not None and not asked.has(_ASKING) and not asked.has(("by", "with")):
+    if mention is not None and not asked.has(ASKING) and not asked.has(("by", "with")):
         return None  # "highest price" may ask for the price or for what has it
     if mention is not None and _asks_for_value(asked, start, mention):
         answer: int | None = column.number

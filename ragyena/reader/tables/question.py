@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from ragyena.documents.words import read_words
 from ragyena.reader.tables.asked import AskedTable, Column, Mention
-from ragyena.reader.tables.wording import FUNCTION_WORDS, PEOPLE, PLACES, Words, stem
+from ragyena.reader.tables.wording import ASKING, FUNCTION_WORDS, PEOPLE, PLACES, Words, stem
 
 __all__ = ["TableQuestion", "asked_column", "phrases_in", "ranked", "rows_meant", "value_at"]
 
-_ASKING = frozenset(read_words(__file__, "asking"))
 _LINKS = frozenset(read_words(__file__, "links"))
 
 
@@ -58,7 +57,7 @@ def asked_column(asked: TableQuestion, measured: int | None, otherwise: int | No
     """The column of the answer: the one that is named first, or that holds what the question word asks for, or
     ``otherwise``. None where it is not clear."""
     table, words = asked.table, asked.words
-    first = next((place for place, word in enumerate(words) if word in _ASKING), -1)
+    first = next((place for place, word in enumerate(words) if word in ASKING), -1)
     named = _named_first(asked, first + 1)
     word = words[first] if first >= 0 else ""
     if word == "how":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ragyena.documents.words import read_words
 
 __all__ = [
+    "ASKING",
     "BESIDE",
     "DEGREES",
     "FUNCTION_WORDS",
@@ -89,6 +90,7 @@ RANKS = frozenset(read_words(__file__, "ranks"))
 UNMEASURED = frozenset(read_words(__file__, "unmeasured"))
 PLACES = frozenset(read_words(__file__, "places"))
 PEOPLE = frozenset(read_words(__file__, "people"))
+ASKING = frozenset(read_words(__file__, "asking"))
 SHORT_NAMES = {words[0]: stem(rest[0]) for words, rest in _pairs("short_names").items()}
 DEGREES = {words: _degree(*rest) for words, rest in _pairs("degrees").items()}
 ORDERS = {words: 1 if rest[0] == "last" else -1 for words, rest in _pairs("orders").items()}
