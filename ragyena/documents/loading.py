@@ -35,6 +35,8 @@ __all__ = ["load", "prepare", "valid_unicode"]
 
 START_SECONDS = 120
 """The most that the start of the process may take."""
+END_SECONDS = 1
+"""The most that a process which no longer answers may take to end by itself."""
 POLL_SECONDS = 0.05
 """Time between two looks at what a busy process has used."""
 KEPT = 2
@@ -136,6 +138,8 @@ class _Worker:
                     else:
                         return
             except (EOFError, BrokenPipeError, ConnectionError):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_SECONDS)  # its own exit code says more than that of being killed
                 self.end()
                 raise self._reason(watch, path, config) from None
 
