@@ -276,9 +276,10 @@ def _names(rows: Sequence[Row]) -> tuple[Row, tuple[str, ...]]:
     for upper, lower in pairwise(filled):
         group = upper[0] if lower[0] else ""
         for i in range(1, width):
-            group = upper[i] or group
+            # A name with gaps after it covers them, as if merged; one that is merged, its own columns alone.
+            group = upper[i] or ("" if isinstance(upper[i - 1], Covered) else group)
             if lower[i]:
-                upper[i] = group  # a name with gaps after it covers them, as if merged
+                upper[i] = group
     names, cut = [], []
     for column in zip(*filled, strict=True):
         name = " ".join(dict.fromkeys(cell for cell in column if cell)).rstrip(":：; ")

@@ -44,6 +44,12 @@ CASES = {
         Legal | 100 | 120 | 110 | 95""",
         ["Department: Legal; Q1 Plan: 100; Q1 Actual: 120; Q2 Plan: 110; Q2 Actual: 95"],
     ),
+    "two rows of names, the upper merged, a column without a group after it": (
+        """Pupil | Maths | < | Science | < |
+         | Test | Mark | Test | Mark | Absent days
+        Ann | 12 | B | 15 | A | 3""",
+        ["Pupil: Ann; Maths Test: 12; Maths Mark: B; Science Test: 15; Science Mark: A; Absent days: 3"],
+    ),
     "group header above": (
         """ | Sales | Sales | Sales
         Region | Q1 | Q2 | Q3
