@@ -156,6 +156,9 @@ class ScoredPassage:
     """Cosine similarity to the question; None where the dense search did not find the passage."""
     lexical_score: float | None = None
     """BM25 score, larger is better; None where the lexical search did not find the passage."""
+    similarity: float | None = None
+    """``dense_score`` where it is a cosine of the bundled embedder, on whose scale a reader's confidence is fitted.
+    None for that of another embedder or store, and where the dense search did not find the passage."""
 
 
 PackingOutcome = Literal["packed", "duplicate", "over budget", "neighbour"]

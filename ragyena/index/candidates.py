@@ -60,6 +60,7 @@ class Candidates(StoredCandidates):
         self.sources = [self._origins.get(i, "") for i in self.document_ids]
         self._dense = list(map(ranking.dense_scores.get, self.passage_ids))
         self._lexical = list(map(ranking.lexical_scores.get, self.passage_ids))
+        self._similarities = list(map(ranking.similarities.get, self.passage_ids))
         self._made: dict[int, ScoredPassage] = {}
 
     def __len__(self) -> int:
@@ -107,6 +108,7 @@ class Candidates(StoredCandidates):
                 "score": [self.scores[i] for i in unmade],
                 "dense_score": [self._dense[i] for i in unmade],
                 "lexical_score": [self._lexical[i] for i in unmade],
+                "similarity": [self._similarities[i] for i in unmade],
             }
             self._made.update(zip(unmade, in_bulk(ScoredPassage, len(unmade), columns)))
         return [self._made[i] for i in positions]

@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from ragyena.config import IndexConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import IndexCorruptError, IndexFormatError, IndexMismatchError, IndexNotFoundError, RagyenaError
-from ragyena.index.embedder import Embedder
+from ragyena.index.embedder import BUNDLED_SHA256, Embedder
 from ragyena.index.storage import REBUILD, UPGRADE, flush_folder, storage_errors
 from ragyena.index.vectors import VectorFile
 
@@ -150,6 +150,10 @@ class Manifest(BaseModel):
         """The manifest of an empty index made with the same settings, embedder and tokenizer."""
         none = {"sources": 0, "documents": 0, "passages": 0, "generation": 0, "vectors": None, "vectors_trained_on": 0}
         return self.changed(**none, folder=None, created=_now())
+
+    @property
+    def has_bundled_embedder(self) -> bool:
+        return self.embedder_fingerprint == BUNDLED_SHA256
 
     def open_embedder(self, folder: Path) -> Embedder:
         """The embedder of the index in ``folder``. Of a name that stands in a file, nothing is fetched.

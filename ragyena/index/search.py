@@ -81,7 +81,13 @@ def search(
         ranking = rank(store, dense, query, query_vector, config, k, filters)
         passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
     return [
-        ScoredPassage(passages[i], score, ranking.dense_scores.get(i), ranking.lexical_scores.get(i))
+        ScoredPassage(
+            passages[i],
+            score,
+            ranking.dense_scores.get(i),
+            ranking.lexical_scores.get(i),
+            ranking.similarities.get(i),
+        )
         for i, score in ranking.ranked
         if i in passages
     ]
@@ -94,6 +100,8 @@ class Ranking(NamedTuple):
     """At most as many as wanted, with strictly decreasing scores."""
     dense_scores: dict[int, float]
     lexical_scores: dict[int, float]
+    similarities: dict[int, float]
+    """``dense_scores`` of the bundled embedder, those of another left out."""
 
 
 def rank(
@@ -113,7 +121,9 @@ def rank(
         by_vector = dense.search(store, query_vector, candidates, filters)
     by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
     ranked = fused(by_vector, by_words, config, most=k)
-    return Ranking(ranked, dict(by_vector), dict(by_words))
+    dense_scores = dict(by_vector)
+    similarities = dense_scores if dense is not None and dense.bundled else {}
+    return Ranking(ranked, dense_scores, dict(by_words), similarities)
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -126,6 +136,8 @@ class DenseView:
     file: VectorIndex | None
     tail_ids: npt.NDArray[np.int64]
     tail: npt.NDArray[np.float32]
+    bundled: bool
+    """The vectors are those of the bundled embedder."""
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, store: Store) -> DenseView:
@@ -152,6 +164,7 @@ class DenseView:
             file,
             np.concatenate([np.empty(0, np.int64), *(ids for ids, _ in batches)]),
             np.concatenate([np.empty((0, manifest.dimension), np.float32), *(vectors for _, vectors in batches)]),
+            manifest.has_bundled_embedder,
         )
 
     def search(

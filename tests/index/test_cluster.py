@@ -125,8 +125,8 @@ def _keys(matches: list[ScoredPassage]) -> list[tuple[int, str, str]]:
     return [(match.passage.passage_id, match.passage.source, match.passage.text) for match in matches]
 
 
-def _scores(matches: list[ScoredPassage]) -> list[tuple[float, float | None, float | None]]:
-    return [(match.score, match.dense_score, match.lexical_score) for match in matches]
+def _scores(matches: list[ScoredPassage]) -> list[tuple[float, float | None, float | None, float | None]]:
+    return [(match.score, match.dense_score, match.lexical_score, match.similarity) for match in matches]
 
 
 @pytest.mark.slow

@@ -111,6 +111,21 @@ def test_scores_decrease_strictly_and_say_what_they_are_made_of(opened: Index) -
     assert hits == opened.search("number 17 after number 16", k=10)
 
 
+def test_a_similarity_is_the_cosine_of_the_bundled_embedder_alone(opened: Index, copy: Path) -> None:
+    query = "number 17 after number 16"
+    hits = opened.search(query, k=10)
+    assert any(hit.similarity is not None for hit in hits)
+    assert all(hit.similarity == hit.dense_score for hit in hits)
+    with opened.reading():
+        assert [hit.similarity for hit in opened.candidates(query, k=10)] == [hit.similarity for hit in hits]
+    assert all(hit.similarity is None for hit in opened.search(query, k=10, settings={"retriever.mode": "lexical"}))
+    with Index.open(copy, lazy=True) as other:
+        other.use_embedder(opened.embedder())
+        other.manifest = other.manifest.model_copy(update={"embedder_fingerprint": "another"})
+        hits = other.search(query, k=10)
+    assert any(hit.dense_score is not None for hit in hits) and all(hit.similarity is None for hit in hits)
+
+
 def test_top_k_is_the_beginning_of_a_longer_list(opened: Index) -> None:
     longer = opened.search("the number", k=8)
     assert opened.search("the number", k=3) == longer[:3]

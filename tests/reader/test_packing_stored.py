@@ -275,7 +275,7 @@ def test_passages_that_were_removed_since_are_named(copy: Path) -> None:
 
 def test_in_bulk_is_one_by_one(index: Index) -> None:
     one = index.candidates(QUESTIONS[0], k=1)[0]
-    again = ScoredPassage(one.passage, one.score, one.dense_score, one.lexical_score)
+    again = ScoredPassage(one.passage, one.score, one.dense_score, one.lexical_score, one.similarity)
     assert one == again and hash(dataclasses.astuple(one)[1:]) == hash(dataclasses.astuple(again)[1:])
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.score = 1.0  # type: ignore[misc]

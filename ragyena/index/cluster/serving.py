@@ -148,8 +148,9 @@ class ShardedIndex:
                 self._homes.update((("passage", i), shard) for part in matches for i, _ in part)
             passages = self._passages([i for i, _ in ranked])
         dense_scores, lexical_scores = dict(by_vector), dict(by_words)
+        similarities = dense_scores if self.manifest.has_bundled_embedder else {}
         return [
-            ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i))
+            ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i), similarities.get(i))
             for i, score in ranked
             if i in passages
         ]
