@@ -4,8 +4,8 @@ Questions, their own passages and the retriever's hits are kept in one file. Whe
 index nor FAISS, and every reader evaluated from it sees the same contexts.
 
 The file is xz-compressed JSON lines: a head, then one line for each passage (each text once, numbered from 0 in file
-order), one for each context's own passages, one for each question with its hits. Numbers and scores of hits are base64
-of little-endian int32 and float32.
+order), one for each context's own passages, one for each question with its hits. Numbers, scores and similarities
+of hits are base64 of little-endian int32 and float32.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import base64
 import json
 import lzma
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -49,6 +49,13 @@ class Hits:
     """[n] places in ``Frozen.passages``."""
     scores: npt.NDArray[np.float32]
     """[n] the scores that rank them."""
+    similarities: npt.NDArray[np.float32] | None = None
+    """[n] as ``ScoredPassage.similarity``, NaN for None; None where no hit has one."""
+
+    @classmethod
+    def of(cls, numbers: Sequence[int], scores: Sequence[float], similarities: Sequence[float | None]) -> Hits:
+        known = None if all(one is None for one in similarities) else np.array(similarities, np.float32)
+        return cls(np.array(numbers, np.int32), np.array(scores, np.float32), known)
 
 
 _NOTHING = Hits(np.empty(0, np.int32), np.empty(0, np.float32))
@@ -115,13 +122,18 @@ class Frozen:
         return [self.passages[number] for number in self.own[question.context_id or ""]]
 
     def hits_of(self, question: Question, most: int | None = None) -> list[ScoredPassage]:
-        """The best ``most`` hits of a question. Their cosine is not kept: it is NaN (None where some are not hits but
-        neighbours of hits)."""
+        """The best ``most`` hits of a question. Their ``dense_score`` is not kept: it is NaN (None where some are not
+        hits but neighbours of hits)."""
         hits = self.hits.get(question.id, _NOTHING)
         dense_score = None if self.facts.get("packer", {}).get("neighbours") else math.nan
+        known = np.full(len(hits.numbers), np.nan) if hits.similarities is None else hits.similarities
         return [
-            ScoredPassage(self.passages[number], score, dense_score)
-            for number, score in zip(hits.numbers[:most].tolist(), hits.scores[:most].tolist())
+            ScoredPassage(
+                self.passages[number], score, dense_score, similarity=None if math.isnan(similarity) else similarity
+            )
+            for number, score, similarity in zip(
+                hits.numbers[:most].tolist(), hits.scores[:most].tolist(), known[:most].tolist()
+            )
         ]
 
     def save(self, path: Path) -> None:
@@ -159,6 +171,8 @@ class Frozen:
                 row: dict[str, Any] = {key: asdict(question)}
                 if (hits := self.hits.get(question.id)) is not None:
                     row["hits"], row["scores"] = _packed(hits.numbers, "<i4"), _packed(hits.scores, "<f4")
+                    if hits.similarities is not None:
+                        row["similarities"] = _packed(hits.similarities, "<f4")
                 yield row
 
     @classmethod
@@ -248,7 +262,12 @@ def _read(rows: Iterator[dict[str, Any]]) -> Frozen:
             question = Question(**values | {"items": tuple(tuple(item) for item in values.get("items", ()))})
             questions[key].append(question)
             if "hits" in row:
-                hits[question.id] = Hits(_unpacked(row["hits"], "<i4"), _unpacked(row["scores"], "<f4"))
+                known = row.get("similarities")  # files of earlier versions have none
+                hits[question.id] = Hits(
+                    _unpacked(row["hits"], "<i4"),
+                    _unpacked(row["scores"], "<f4"),
+                    None if known is None else _unpacked(known, "<f4"),
+                )
     return Frozen(
         kind=head["kind"],
         facts=head["facts"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,28 +21,24 @@ from ragyena.config import EvalConfig, PipelineConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import DataError, IndexMismatchError, PathNotFoundError, UsageError
 from ragyena.eval.conditions import ContextBuilder
-from ragyena.eval.contexts import Frozen, Hits, Needs, check_frozen, needs, shaping
-from ragyena.eval.journal import Journal, digest_of, write_text
+from ragyena.eval.contexts import Frozen, Needs, check_frozen, needs, shaping
+from ragyena.eval.hits import KEPT_OF_HITS, HitLists, find_hits
+from ragyena.eval.journal import digest_of, write_text
 from ragyena.eval.masked import Masked, hides, make_masked
 from ragyena.eval.questions import EvalData, Question, cut, data_stamps, fingerprint, load, stamps
 from ragyena.eval.recipe import Setup
 from ragyena.files import expanded
-from ragyena.types import Passage, ScoredPassage
+from ragyena.types import Passage
 
 if TYPE_CHECKING:
     from ragyena.index.index import Index
 
 __all__ = ["freeze", "freeze_to", "in_parts", "index_facts", "index_place", "needs_index", "open_questions"]
 
-_SPARE = 8  # hits requested beyond the number of distractors, since some are of the question's own context
-_TYPICAL_SLOT = 128  # tokens: a first guess of how many hits a context holds; where it is too low, all are packed
 _NOT_ORIGIN = {
     *("description", "limit", "timed", "timed_seconds", "resamples"),  # how contexts are read
     *("among", "context_tokens", "positions"),  # frozen contexts may hold more than a recipe needs
 }
-
-HitLists = Mapping[str, tuple[Sequence[int], Sequence[float]]]
-"""Passage ids and scores, best first, by question id."""
 
 
 def freeze(
@@ -72,7 +67,7 @@ def freeze(
         # other passages that hold the answer of a masked question would compete with the one that counts as right
         hidden = partial(hides, masked, answers=needed.kind == "distractors")
         builder = ContextBuilder.of(config, settings, tokenizer)
-        hits = _find_hits(opened, setup, builder, needed, own, hidden)
+        hits = find_hits(opened.index, opened.folder, data.answerable, setup, builder, needed, own, hidden)
         if at_index:
             at_index(opened.index, data.answerable)
         facts |= {
@@ -85,7 +80,7 @@ def freeze(
         answering = {one.own.passage_id: one.question.context_id or "" for one in masked.values()}
         stored = {
             p.passage_id: replace(p, metadata={"id": answering[p.passage_id]}) if p.passage_id in answering else p
-            for p in in_parts(opened.index, sorted({passage_id for ids, _ in hits.values() for passage_id in ids}))
+            for p in in_parts(opened.index, sorted({i for some in hits.values() for i in some.numbers.tolist()}))
         }
     return _numbered(needed, facts, data, own if needed.kind == "distractors" else {}, hits, stored)
 
@@ -124,6 +119,7 @@ def _origin(setup: Setup, tokenizer: Tokenizer) -> str:
         "tokenizer": tokenizer.fingerprint,
         "data": [[str(Path(name).resolve()), *rest] for name, *rest in data_stamps(setup.files)],
         "index": [],
+        "hits": KEPT_OF_HITS,
         "version": __version__,
     }
     if needs_index(config):
@@ -167,8 +163,8 @@ def _numbered(
         passages=tuple(passages),
         own=own_numbers,
         hits={
-            question_id: Hits(np.array([numbers[i] for i in ids], np.int32), np.array(scores, np.float32))
-            for question_id, (ids, scores) in hits.items()
+            question_id: replace(some, numbers=np.array([numbers[i] for i in some.numbers.tolist()], np.int32))
+            for question_id, some in hits.items()
         },
         problems=data.problems,
     )
@@ -317,88 +313,3 @@ def index_facts(index: Index) -> dict[str, Any]:
         "embedder": manifest.embedder,
         "index": {name: getattr(manifest, name) for name in ("passages", "documents", "generation", "created")},
     }
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Hits: searched once, and kept in a file beside the index
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def _find_hits(
-    opened: OpenedQuestions,
-    setup: Setup,
-    builder: ContextBuilder,
-    needed: Needs,
-    own: Mapping[str, Sequence[Passage]],
-    hidden: Callable[[Question, Passage], bool],
-) -> HitLists:
-    """For each question the hits that its contexts can hold, and no more; none for one that is empty or too long.
-
-    Of kind ``distractors``: hits of other contexts than the question's own, ``among`` of them, and as many as fill
-    ``context_tokens`` together with the own passages. Of kind ``search``: the hits that the pipeline packs into
-    ``context_tokens``, in the order of their scores; a shorter context holds the first of them.
-    """
-    manifest, settings, progress = opened.index.manifest, setup.settings, setup.progress
-    packing = builder.packer.model_dump() if needed.kind == "search" else builder.packer.header_tokens
-    shaped_by: list[object] = [needed.kind, needed.among, needed.context_tokens, settings.retriever.model_dump()]
-    shaped_by += [packing, manifest.generation, manifest.passages, manifest.created, builder.max_question_tokens]
-    with Journal(opened.folder / f"hits-{digest_of(shaped_by)}.jsonl") as journal:
-        known = {(row["question"], row["context"]): (row["passage_ids"], row["scores"]) for row in journal.rows}
-        keys = {q.id: (q.question, q.context_id or "") for q in opened.data.answerable}
-        missing = [q for q in opened.data.answerable if keys[q.id] not in known]
-        if progress and missing:
-            progress.start("retrieving", len(missing), "questions")
-        for question in missing:
-            text, context = key = keys[question.id]
-            try:
-                hits = _hits_of(question, opened.index, settings, builder, needed, own.get(context, ()), hidden)
-            except UsageError:  # empty, or longer than the reader takes
-                hits = []
-            ids, scores = known[key] = [hit.passage.passage_id for hit in hits], [hit.score for hit in hits]
-            journal.append([{"question": text, "context": context, "passage_ids": ids, "scores": scores}])
-            if progress:
-                progress.advance(1)
-    return {question_id: known[key] for question_id, key in keys.items()}
-
-
-def _hits_of(
-    question: Question,
-    index: Index,
-    settings: PipelineConfig,
-    builder: ContextBuilder,
-    needed: Needs,
-    own: Sequence[Passage],
-    hidden: Callable[[Question, Passage], bool],
-) -> list[ScoredPassage]:
-    room = builder.capacity(needed.context_tokens) if needed.context_tokens else 0
-    searches = needed.kind == "search"
-    top_k = (settings.retriever.top_k or room) if searches else max(needed.among, room) + _SPARE
-    hits = index.search(question.question, k=top_k, settings=settings)
-    hits = [hit for hit in hits if not hidden(question, hit.passage)]
-    if searches:
-        return _packed(question, hits, index, builder, needed.context_tokens)
-    texts = {passage.text for passage in own}
-    others = [
-        hit for hit in hits if hit.passage.metadata.get("id") != question.context_id and hit.passage.text not in texts
-    ]
-    kept = needed.among
-    if needed.context_tokens:
-        first = [ScoredPassage(passage, math.inf) for passage in own]
-        filled = builder.fill(question.question, [*first, *others], needed.context_tokens)
-        kept = max(kept, len(filled.passages) - len(own))
-    return others[:kept]
-
-
-def _packed(
-    question: Question, hits: Sequence[ScoredPassage], index: Index, builder: ContextBuilder, context_tokens: int
-) -> list[ScoredPassage]:
-    """The hits that ``ask`` packs for the question."""
-    likely = max(1, context_tokens // _TYPICAL_SLOT)
-    for candidates in (hits[:likely], hits):
-        budget = {"context_tokens": context_tokens}
-        context = builder.pack(question.question, candidates, budget, neighbours=index.neighbours)
-        if len(candidates) == len(hits) or any(e.outcome == "over budget" for e in context.log.entries):
-            break
-    # the log is in the order of the scores, whatever the order of the slots
-    packed = {p.passage.passage_id: p for p in context.passages}
-    return [packed[e.passage_id] for e in context.log.entries if e.slot is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,17 @@ def test_a_file_gives_back_what_was_frozen(tmp_path: Path) -> None:
     assert again.hits_of(FROZEN.unanswerable[0]) == []
     assert [p.text for p in again.own_passages(FROZEN.unanswerable[0])] == ["two\nlines", ""]
     assert list(tmp_path.rglob("*.unfinished")) == []
+
+
+def test_similarities_are_kept_where_a_search_gave_some(tmp_path: Path) -> None:
+    question = FROZEN.answerable[0]
+    assert [hit.similarity for hit in FROZEN.hits_of(question)] == [None, None, None]
+    hits = Hits.of([2, 0, 1], [0.5, 0.25, 1e-3], [0.75, None, 0.125])
+    path = tmp_path / "contexts.jsonl.xz"
+    replace(FROZEN, hits={"1": hits}).save(path)
+    assert [hit.similarity for hit in Frozen.load(path).hits_of(question)] == [0.75, None, 0.125]
+    assert [hit.similarity for hit in Frozen.load(path).hits_of(question, 1)] == [0.75]
+    assert Hits.of([2], [0.5], [None]).similarities is None
 
 
 def test_what_is_no_such_file_is_named(tmp_path: Path) -> None:
