@@ -40,6 +40,9 @@ def command(
         int,
         typer.Option(min=0, help="The most asked on the passages with their evidence, or with what nearly is, alone."),
     ] = 1000,
+    absent: Annotated[
+        int, typer.Option(min=0, help="The most of those end to end that are asked again without their document.")
+    ] = 300,
     readings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the scores of what was read here; alone, fit to those it holds."),
@@ -63,7 +66,7 @@ def command(
         raise UsageError(
             "there is nothing to fit to", hint="give --questions and --documents, or --readings that were kept before"
         )
-    data = CalibrationData(questions, documents or [], split, limit, packed, passages) if questions else None
+    data = CalibrationData(questions, documents or [], split, limit, packed, passages, absent) if questions else None
     with interruptible("nothing was written"), TerminalProgress(quiet=quiet) as progress:
         done = recalibrate(settings, data, progress, readings=readings, write=not dry_run)
     if json_:

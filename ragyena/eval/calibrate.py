@@ -32,7 +32,7 @@ from ragyena.types import Context, Passage, Progress, ScoredPassage
 
 __all__ = ["CalibrationData", "Recalibrated", "recalibrate"]
 
-_OWN, _PACKED, _PASSAGES = "own document", "end to end", "own passages"
+_OWN, _PACKED, _PASSAGES, _ABSENT = "own document", "end to end", "own passages", "without its document"
 _BATCH = 32  # questions read between two lines of progress
 _MOST_ALONE = 3  # passages with the evidence of a question
 _MISSING = 0.17
@@ -55,6 +55,8 @@ class CalibrationData:
     passages: int = 0
     """The most that are asked on the passages with their evidence alone, or with what nearly answers them; a half of
     them have no answer, as far as there are so many."""
+    absent: int = 0
+    """The most of those asked end to end that are asked again where their document is not among the others."""
 
 
 class _Kept(Strict):
@@ -123,7 +125,7 @@ def recalibrate(
 
 def _described(rows: Sequence[_Kept]) -> dict[str, int]:
     """The number of questions by what they were asked on."""
-    ways = (_OWN, _PACKED, _PASSAGES)
+    ways = (_OWN, _PACKED, _PASSAGES, _ABSENT)
     return {way: count for way in ways if (count := sum(row.id.endswith(f" {way}") for row in rows))}
 
 
@@ -164,6 +166,10 @@ def _read(reader: Reader, data: CalibrationData, settings: PipelineConfig, progr
         frozen = freeze_documents(replace(given, questions=tuple(packed)), settings, progress)
         contexts = packed_contexts(packed, frozen, reader.tokenizer, settings)
         rows += _readings(reader, packed, contexts, progress, _PACKED)
+        if data.absent:
+            absent = _of_each_kind(packed, data.absent, seed=4)
+            contexts = packed_contexts(absent, frozen, reader.tokenizer, settings, absent=True)
+            rows += _readings(reader, absent, contexts, progress, _ABSENT)
     if data.passages:
         some = _in_halves(loaded.questions, data.passages)
         chosen = [(row, own) for row in some if (own := _own_passages(row, loaded, reader, settings))]
@@ -252,8 +258,9 @@ def _readings(
 
 
 def _kept(row: DocumentQuestion, context: Context, reading: Reading, what: str) -> _Kept:
-    missing = row.answer_type == "none" or not evidence_packed(row, context)
-    right = row.answer_type != "none" and score(row, reading.text)[0]
+    absent = what == _ABSENT
+    missing = absent or row.answer_type == "none" or not evidence_packed(row, context)
+    right = not absent and row.answer_type != "none" and score(row, reading.text)[0]
     return _Kept(
         id=f"{row.id} {what}", source=row.source, features=dict(reading.features), right=right, missing=missing
     )

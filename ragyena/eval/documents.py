@@ -14,8 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from ragyena import machine
 from ragyena.config import PackerConfig, PipelineConfig
 from ragyena.data.document_questions import (
@@ -136,7 +134,7 @@ def freeze_documents(data: DocumentQuestions, settings: PipelineConfig, progress
                     passages.setdefault(hit.passage.passage_id, hit.passage)
                     places.setdefault(hit.passage.passage_id, len(places))
                 numbers = [places[hit.passage.passage_id] for hit in results]
-                hits[row.id] = Hits(np.array(numbers, np.int32), np.array([hit.score for hit in results], np.float32))
+                hits[row.id] = Hits.of(numbers, [hit.score for hit in results], [hit.similarity for hit in results])
                 progress.advance(1)
     kept = tuple(_of_document(passage, ids[passage.source], number) for number, passage in enumerate(passages.values()))
     facts = {
@@ -168,14 +166,21 @@ def _question(row: DocumentQuestion) -> Question:
 
 
 def packed_contexts(
-    rows: Sequence[DocumentQuestion], frozen: Frozen, tokenizer: Tokenizer, settings: PipelineConfig
+    rows: Sequence[DocumentQuestion],
+    frozen: Frozen,
+    tokenizer: Tokenizer,
+    settings: PipelineConfig,
+    *,
+    absent: bool = False,
 ) -> Iterator[Context]:
-    """The context of each of ``rows``: its hits, as many as ``settings.packer.context_tokens`` hold."""
+    """The context of each of ``rows``: its hits, as many as ``settings.packer.context_tokens`` hold; where ``absent``,
+    those in other documents than its own."""
     known = {question.id: question for question in (*frozen.answerable, *frozen.unanswerable)}
     for row in rows:
+        hits = frozen.hits_of(known[row.id])
         yield pack(
             row.question,
-            frozen.hits_of(known[row.id]),
+            [hit for hit in hits if hit.passage.source != row.document_id] if absent else hits,
             tokenizer,
             settings.packer,
             max_question_tokens=settings.reader.max_question_tokens,

@@ -38,10 +38,11 @@ the best span's log probability exceeds that of the next, and that of the best i
 apart from all of them. ``length``: the logarithm of the best span's tokens. ``list``,
 ``written``: 1 for such an answer. ``written_answer``, ``written_null``: the first two for a written answer, 0 for
 others; ``margin`` and ``length`` are 0 for it."""
-FEATURES_OF_TEXT = ("score", "covered", "asked")
+FEATURES_OF_TEXT = ("score", "covered", "asked", "similarity")
 """Further features of a reading whose text is at hand: ``score``, the mean of the start and end score of the best span,
 before the softmax and without the retriever's weight, and for a list the logarithm of the number of its items more;
-``covered``, ``asked``: ``ragyena.reader.wording``."""
+``covered``, ``asked``: ``ragyena.reader.wording``; ``similarity``: by how much even the passage nearest to the question
+falls short of being near it (``ragyena.reader.features``), 0 where no dense search found any."""
 _RAREST = 1e-5  # beyond it probabilities say no more about an answer being right
 _WIDEST = 12.0  # of a margin
 _LARGEST_FILE = 1_000_000

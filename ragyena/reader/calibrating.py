@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import TrainingError
-from ragyena.model.confidence import FEATURES, INTERCEPT, Calibration
+from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, INTERCEPT, Calibration
 from ragyena.reader.reliability import auroc, calibration_error
 
 __all__ = ["LEAST_OF_A_SOURCE", "Examples", "Fit", "SourceScore", "fit_calibration", "score_sources"]
@@ -34,6 +34,8 @@ _SUBSETS: tuple[tuple[str, ...], ...] = (
     ("answer", "null", "margin", "list", "written", "written_answer", "score"),
     ("answer", "null", "margin", "list", "written", "written_answer", "written_null", "score", "covered", "asked"),
     (*FEATURES, "score", "covered", "asked"),
+    ("answer", "null", "margin", "list", "written", "written_answer", "written_null", *FEATURES_OF_TEXT),
+    (*FEATURES, *FEATURES_OF_TEXT),
 )
 """Sets of features to choose from; one with a feature that not all examples have is left out."""
 _PENALTIES = (0.3, 1.0, 3.0, 10.0)

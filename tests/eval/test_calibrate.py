@@ -51,7 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> CalibrationData:
     for name, rows in (("documents", documents), ("questions", questions)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = [str(folder / "questions.jsonl")], [str(folder / "documents.jsonl")]
-    return CalibrationData(*files, limit=0, packed=8, passages=10)
+    return CalibrationData(*files, limit=0, packed=8, passages=10, absent=6)
 
 
 @pytest.fixture
@@ -79,8 +79,17 @@ def test_a_fit_is_written_beside_the_weights_and_holds_for_the_reader(
     ranges = load_ranges(folder)
     assert ranges is not None and "layers.1.ffn.contract" in ranges.inputs
     rows = [json.loads(line) for line in kept.read_text().splitlines()]
-    assert len(rows) == 24 + 8 + 10 == reader.calibration.fitted["questions"]
-    assert reader.calibration.fitted["contexts"] == {"own document": 24, "end to end": 8, "own passages": 10}
+    assert len(rows) == 24 + 8 + 10 + 6 == reader.calibration.fitted["questions"]
+    assert reader.calibration.fitted["contexts"] == {
+        "own document": 24,
+        "end to end": 8,
+        "own passages": 10,
+        "without its document": 6,
+    }
+    asked = {row["id"].removesuffix(" end to end") for row in rows if row["id"].endswith("end to end")}
+    absent = [row for row in rows if row["id"].endswith("without its document")]
+    assert {row["id"].removesuffix(" without its document") for row in absent} < asked
+    assert all(row["missing"] and not row["right"] for row in absent)
     # on their passages alone half of the questions have no answer, where there are so many
     assert sum(row["missing"] for row in rows if row["id"].endswith("own passages")) == 5
     assert {row["source"] for row in rows} == set(KINDS)

@@ -76,6 +76,11 @@ def test_documents_are_asked_together_end_to_end(tmp_path: Any) -> None:
     answers = ask(rows, contexts, reader.read_batch, Quiet(), threshold=0.15)
     assert answers[0]["evidence_packed"] is True and answers[1]["evidence_packed"] is None
     assert answers[0]["passages"] == len(frozen.passages)
+    with_own, without = (
+        next(packed_contexts(rows, frozen, tokenizer, settings, absent=absent)).passages for absent in (False, True)
+    )
+    assert [hit.passage for hit in without] == [h.passage for h in with_own if h.passage.source != rows[0].document_id]
+    assert without and max(hit.similarity or 0 for hit in without) < max(hit.similarity or 0 for hit in with_own)
     if answers[0]["spans"][0][0] == "Petra":
         assert answers[0]["cited"] is True
     found = summarize(answers, resamples=100)

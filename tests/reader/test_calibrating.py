@@ -134,7 +134,9 @@ def test_features_that_tell_right_answers_are_used_where_all_readings_have_them(
     covered = generator.random(900)
     right = generator.random(900) < 1 / (1 + np.exp(-8 * (covered - 0.5)))
     plain = [scores("span", math.log(0.5), math.log(0.1)) for _ in range(900)]
-    known = [{**one, "score": 0.0, "covered": float(c), "asked": 1.0} for one, c in zip(plain, covered)]
+    known = [
+        {**one, "score": 0.0, "covered": float(c), "asked": 1.0, "similarity": 0.0} for one, c in zip(plain, covered)
+    ]
     source = [f"kind {i % 3}" for i in range(900)]
 
     def auroc(features: list[dict[str, float]]) -> float:
