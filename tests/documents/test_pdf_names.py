@@ -106,3 +106,27 @@ def test_the_end_of_a_paragraph_is_no_name(tmp_path: Path) -> None:
     assert isinstance(document, Document)
     assert " ".join(lines) in document.text
     assert "\nSingle; Adult: 2.40; Child: 1.20" in document.text
+
+
+@pytest.mark.parametrize("alignment", ["left", "centre", "right"])
+@pytest.mark.parametrize("ruled", [False, True], ids=["no lines", "a line below each name"])
+def test_names_over_three_columns_and_over_two(tmp_path: Path, alignment: str, ruled: bool) -> None:
+    from reportlab.platypus import SimpleDocTemplate, Table
+
+    rows = [["", "Group", "", "", "Parent", ""], ["EUR m", "2025", "2024", "2023", "2025", "2024"]]
+    rows += [
+        ["Income", "611.4", "623.7", "(1,242.1)", "481.6", "484.9"],
+        ["Costs", "(8.1)", "9.6", "18.2", "64.0", "52.3"],
+    ]
+    rows += [["Taxes", "56.9", "68.4", "136.0", "31.2", "(36.5)"]]
+    style = [("ALIGN", (1, 1), (-1, -1), "RIGHT")]
+    for first, last in ((1, 3), (4, 5)):
+        style += [("SPAN", (first, 0), (last, 0)), ("ALIGN", (first, 0), (last, 0), alignment.upper())]
+        style += [("LINEBELOW", (first, 0), (last, 0), 0.4, "black")] * ruled
+    SimpleDocTemplate(str(tmp_path / "a.pdf"), invariant=1).build([Table(rows, style=style)])
+    (document,) = read(tmp_path / "a.pdf", IndexConfig(ocr="off"))
+    assert isinstance(document, Document)
+    assert (
+        "EUR m: Income; Group 2025: 611.4; Group 2024: 623.7; Group 2023: (1,242.1); "
+        "Parent 2025: 481.6; Parent 2024: 484.9"
+    ) in document.text

@@ -205,9 +205,9 @@ def test_a_name_over_one_column_takes_no_row_from_the_figures(tmp_path: Path) ->
     names = [("", "", "Restated"), ("", "Sales", "Sales")]
     lines = read_rows(tmp_path, [*spaced(names, 0, 12), *spaced([cells[:3] for cells in UNITS], 30, 18)], bold=(0, 12))
     assert lines[-3:] == [
-        "Pumps; Sales: 612; Sales (2): 588",
-        "Valves; Sales: 344; Sales (2): 351",
-        "Seals; Sales: 97; Sales (2): 90",
+        "Pumps; Sales: 612; Restated Sales: 588",
+        "Valves; Sales: 344; Restated Sales: 351",
+        "Seals; Sales: 97; Restated Sales: 90",
     ]
 
 

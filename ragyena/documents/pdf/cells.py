@@ -10,6 +10,7 @@ from statistics import median
 from ragyena.documents.merged_cells import Covered, keep_mark
 from ragyena.documents.pdf.column_names import join_columns, wrapped_names
 from ragyena.documents.pdf.elements import Box, Part, Run
+from ragyena.documents.pdf.group_names import place_groups
 from ragyena.documents.pdf.row_labels import wrapped_labels
 from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
 from ragyena.documents.pdf.stacked import is_figure
@@ -42,6 +43,7 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
     if 1 < len(joined_columns) < len(columns):
         columns = joined_columns
         lines, spans = _lines(rows, columns)
+    place_groups(rows, lines, spans, columns, header, horizontal)
     if header is None and _like_others(lines):
         header = 0
     grouped, header_rows = group_rows(rows, lines, spans, cuts, header)
