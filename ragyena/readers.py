@@ -22,8 +22,8 @@ GROUP = "ragyena.readers"
 SMALL = "small"
 """The reader in the package."""
 _SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
-_OFFERED = {"base": "this version ships none: train it (recipe reader-documents), then `ragyena reader package`"}
-"""Readers that are made beside the package, and how each is had."""
+_OFFERED = {"base": "in a checkout of the repository: pip install ./readers/base"}
+"""Readers that ship beside the package, and how each is had."""
 
 
 def installed_readers() -> dict[str, EntryPoint | None]:

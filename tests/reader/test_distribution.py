@@ -52,7 +52,7 @@ def test_an_installed_distribution_reads_by_its_name(
     assert (tmp_path / "site" / "ragyena_reader_base" / RANGES_FILE).is_file()
     asked = ["ask", "Who painted the harbour?", "--index", str(small_index), "--json", "--threshold", "0"]
     absent = ragyena(*asked, "--reader", "base")
-    assert absent.exit_code == 8 and "hint: this version ships none" in absent.stderr
+    assert absent.exit_code == 8 and "pip install ./readers/base" in absent.stderr
     assert "the reader 'base' is not installed" in absent.stderr
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     rows: list[dict[str, Any]] = json.loads(ragyena("reader", "list", "--json").stdout)["readers"]
