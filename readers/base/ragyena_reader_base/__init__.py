@@ -1,0 +1,1 @@
+"""The checkpoint of ragyena's reader 'base'."""
