@@ -28,7 +28,7 @@ def test_small_is_in_the_package_and_base_says_how_to_get_it() -> None:
     if "base" not in installed_readers():
         with pytest.raises(MissingDependencyError, match="the reader 'base' is not installed") as caught:
             reader_folder("base")
-        assert "reader-documents" in str(caught.value.hint)
+        assert "pip install ./readers/base" in str(caught.value.hint)
 
 
 def test_an_installed_reader_is_found_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ TOKENIZER = Tokenizer.from_folder(recipes.asset("reader"))
 
 
 def features(*similarities: float | None) -> dict[str, float]:
-    """Of a reading of passages with these similarities to the question, otherwise alike."""
+    """A reading of passages with these similarities to the question, otherwise alike."""
     passages = [
         ScoredPassage(
             Passage(f"Bridge {number}.", 0, 9, 1, 1, None, "Bridges", (), f"{number}.txt", passage_id=number),
