@@ -389,8 +389,8 @@ class Pipeline:
         config = self._at_call(settings).reader
         documents = self._documents()
         if isinstance(documents, StoredDocuments):
-            threshold = self.reader.threshold(config)
-            reading = with_row_answer(reading, context, documents, most_chars=config.table_chars, threshold=threshold)
+            rule = self.reader.withholding(config)
+            reading = with_row_answer(reading, context, documents, most_chars=config.table_chars, withholding=rule)
         answer = make_answer(context, reading, documents, limit=config.citations)
         if isinstance(self._source, ExternalStore):
             answer = self._source.answer_as_given(answer, context)

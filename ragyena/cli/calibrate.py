@@ -1,4 +1,4 @@
-"""``ragyena train calibrate``: a reader's confidence and threshold, fitted anew."""
+"""``ragyena train calibrate``: a reader's confidence, and what is withheld by it, fitted anew."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def command(
     json_: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Fit a reader's confidence and withholding threshold to questions that it was not trained on.
+    """Fit a reader's confidence, and what it withholds, to questions that it was not trained on.
 
     Each kind of documents is left out in turn and judged by the fit on the others: that chooses the fit, and is what to
     expect of it on documents of another kind. Writes calibration.json, and ranges.json for the
@@ -104,5 +104,5 @@ def _lines(done: Recalibrated) -> Iterator[str]:
     yield "  right: answered rightly, or withheld where there is no answer; withheld: of the answerable questions"
     for name, weights in (("confidence", fit.calibration.right), ("no answer", fit.calibration.no_answer)):
         yield f"  {name}: " + ", ".join(f"{feature} {weight:+.3f}" for feature, weight in weights.items())
-    yield f"  threshold: {fit.calibration.threshold:.2f}"
+    yield f"  withheld: answers less than {fit.calibration.odds:.2f} times as probable as there being none"
     yield f"\n  {done.path or 'nothing was written (--dry-run)'}"

@@ -123,8 +123,8 @@ class ReaderConfig(Strict):
     or several of these joined by ``+``. A pair reader reads again what a reader, ``small`` by itself, finds likeliest.
     """
     threshold: Annotated[float | None, Field(ge=0.0, le=1.0)] = None
-    """Answers less probable than this are withheld: the reader says that it does not know. None for the threshold that
-    was fitted with the reader's confidence."""
+    """Answers less probable than this are withheld: the reader says that it does not know. None for what was fitted
+    with the reader's confidence: answers are withheld that are too improbable beside there being no answer."""
     retrieval_weight: Annotated[float, Field(ge=0.0, le=100.0)] = 3.0
     """Weight of the retriever: this times log(score / best score) is added to the scores of a passage's spans, and as
     much as all passages of its document together make that likely; 0 leaves it to the reader alone. Reciprocal rank

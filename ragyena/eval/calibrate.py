@@ -1,4 +1,4 @@
-"""The use case of ``ragyena train calibrate``: a reader's confidence and threshold fitted anew, without training.
+"""The use case of ``ragyena train calibrate``: a reader's confidence and what it withholds, fitted anew.
 
 The reader reads questions that it was not trained on, each on its own document and some end to end among all documents.
 The fit needs the scores of these readings alone, which can be kept: the next fit then reads nothing.

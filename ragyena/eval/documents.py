@@ -31,6 +31,7 @@ from ragyena.eval.journal import json_lines, write_text
 from ragyena.eval.recipe import Setup
 from ragyena.eval.results import DOCUMENT_SCHEMA
 from ragyena.eval.whole_documents import KnownDocuments, RowAnswers
+from ragyena.model.confidence import Withholding
 from ragyena.reader.packing import capacity, pack
 from ragyena.reader.reader import Reader, Reading
 from ragyena.types import Context, Passage, Progress, Silent
@@ -61,7 +62,7 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
     if config.limit and config.limit < len(rows):
         rows = sorted(random.Random(config.seed).sample(rows, config.limit), key=lambda row: row.id)
     reader = Reader.open(setup.settings.reader.model_copy(update={"threshold": 0.0}))
-    threshold = reader.threshold(setup.settings.reader)
+    withholding = reader.withholding(setup.settings.reader)
     longest = setup.settings.model_copy(update={"packer": _with_length(setup.settings, max(config.context_tokens))})
     if contexts is not None and contexts.is_file():
         frozen = Frozen.load(contexts)
@@ -78,7 +79,7 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
     for length in config.context_tokens:
         settings = setup.settings.model_copy(update={"packer": _with_length(setup.settings, length)})
         given = packed_contexts(rows, frozen, reader.tokenizer, settings)
-        answered = ask(rows, given, read, progress, threshold=threshold)
+        answered = ask(rows, given, read, progress, withholding=withholding)
         conditions[f"open-{length}"] = summarize(answered, resamples=config.resamples)
         answers += [{"condition": f"open-{length}", **answer} for answer in answered]
     date = time.strftime("%Y-%m-%d")
@@ -95,7 +96,7 @@ def evaluate_documents(setup: Setup, contexts: Path | None = None) -> tuple[dict
             "device": reader.device,
             "dtype": reader.dtype,
         },
-        "threshold": threshold,
+        **withholding._asdict(),
         "settings": dict(frozen.facts),
         "left_out": [*data.problems, *loaded.problems],
         "machine": machine.describe(),
@@ -193,10 +194,10 @@ def ask(
     read: Callable[[Sequence[Context]], Sequence[Reading]],
     progress: Progress,
     *,
-    threshold: float,
+    withholding: Withholding,
 ) -> list[DocumentAnswer]:
-    """The answers to ``rows`` in their ``contexts``. ``read`` withholds nothing: answers less probable than
-    ``threshold`` are marked here."""
+    """The answers to ``rows`` in their ``contexts``. ``read`` withholds nothing: what
+    ``withholding`` withholds is marked here."""
     progress.start("reading", len(rows), "questions")
     answers: list[DocumentAnswer] = []
     remaining = iter(contexts)
@@ -204,13 +205,13 @@ def ask(
         some = rows[begin : begin + _BATCH]
         of_some = list(islice(remaining, len(some)))
         for row, context, reading in zip(some, of_some, read(of_some), strict=True):
-            answers.append(_answer(row, context, reading, threshold))
+            answers.append(_answer(row, context, reading, withholding))
         progress.advance(len(some))
     return answers
 
 
-def _answer(row: DocumentQuestion, context: Context, reading: Reading, threshold: float) -> DocumentAnswer:
-    withheld = not reading.text or reading.confidence < threshold
+def _answer(row: DocumentQuestion, context: Context, reading: Reading, withholding: Withholding) -> DocumentAnswer:
+    withheld = not reading.text or withholding.withholds(reading.confidence, reading.no_answer_probability)
     right, f1 = score(row, "" if withheld else reading.text)
     right_unwithheld = bool(reading.text) and score(row, reading.text)[0]
     spans = [

@@ -25,6 +25,7 @@ from ragyena.eval.reliability import Reliability, reliability
 from ragyena.eval.significance import Difference, Spread
 from ragyena.eval.squad2 import Asked, Squad2, squad2
 from ragyena.eval.timing import Latency
+from ragyena.model.confidence import Withholding
 from ragyena.reader.reliability import auroc
 
 __all__ = [
@@ -72,7 +73,10 @@ class Abstention:
     auroc_right: float | None
     """AUROC of ``confidence``, right (exactly matching) answers as positives, all other questions as negatives."""
     threshold: float
-    """``reader.threshold`` of the settings, else the reader's own, at which the next three hold."""
+    """``reader.threshold`` of the settings, else the reader's own rule, at which the next three hold: answers of less
+    confidence are withheld,"""
+    odds: float
+    """and those of less than this many times the probability of there being no answer."""
     answered: float
     """Fraction of the answerable questions that are answered."""
     answered_em: float | None
@@ -278,7 +282,14 @@ def summarize(
     tokens, seconds = sum(p.tokens for p in answers), sum(p.seconds for p in answers)
     every = [*questions, *unanswerable]
     asked = [
-        Asked(q.context_id or q.id, bool(q.answers), p.text, scores.get(q.id) or score(p.text, ()), p.confidence)
+        Asked(
+            q.context_id or q.id,
+            bool(q.answers),
+            p.text,
+            scores.get(q.id) or score(p.text, ()),
+            p.confidence,
+            p.no_answer_probability,
+        )
         for q, p in ((q, predictions[q.id]) for q in every)
     ]
     contexts, confidences = [one.context_id for one in asked], [one.confidence for one in asked]
@@ -311,7 +322,7 @@ def summarize(
         abstention=abstention,
         confidence=reliability(confidences, right, contexts, **drawn),
         no_answer=reliability(no_answer, missing, contexts, **drawn),
-        squad2=squad2(asked, threshold=abstention.threshold, **drawn) if abstention else None,
+        squad2=squad2(asked, Withholding(abstention.threshold, abstention.odds), **drawn) if abstention else None,
     )
 
 
@@ -320,8 +331,7 @@ def summarize_abstention(
     unanswerable: Sequence[Question],
     predictions: Mapping[str, Prediction],
     scores: Mapping[str, Score],
-    *,
-    threshold: float,
+    withholding: Withholding,
 ) -> Abstention | None:
     """None where there are no unanswerable questions."""
     if not unanswerable:
@@ -331,7 +341,11 @@ def summarize_abstention(
     ems = [scores[q.id].em for q in answerable]
     right = [p.confidence for p, em in zip(with_answer, ems) if em]
     wrong = [p.confidence for p, em in zip(with_answer, ems) if not em] + [p.confidence for p in without]
-    answered = [100 * em for p, em in zip(with_answer, ems) if p.confidence >= threshold]
+
+    def is_withheld(prediction: Prediction) -> bool:
+        return withholding.withholds(prediction.confidence, prediction.no_answer_probability)
+
+    answered = [100 * em for p, em in zip(with_answer, ems) if not is_withheld(p)]
     return Abstention(
         answerable=len(with_answer),
         unanswerable=len(without),
@@ -340,8 +354,9 @@ def summarize_abstention(
             [p.no_answer_probability for p in without], [p.no_answer_probability for p in with_answer]
         ),
         auroc_right=auroc(right, wrong),
-        threshold=threshold,
+        threshold=withholding.threshold,
+        odds=withholding.odds,
         answered=len(answered) / len(with_answer),
         answered_em=statistics.fmean(answered) if answered else None,
-        withheld=statistics.fmean(p.confidence < threshold for p in without),
+        withheld=statistics.fmean(map(is_withheld, without)),
     )

@@ -109,7 +109,7 @@ def _ask(
     predictions = predict(reader, [*answerable, *unanswerable], condition, journal, timer.setup.progress, by_rows)
     scores = {q.id: score(predictions[q.id].text, q.answers) for q in answerable}
     latency, cost = timer.measure(reader, condition, timings)
-    threshold = reader.threshold(timer.setup.settings.reader)
+    withholding = reader.withholding(timer.setup.settings.reader)
     report = summarize(
         condition,
         answerable,
@@ -118,7 +118,7 @@ def _ask(
         unanswerable=unanswerable,
         latency=latency,
         cost=cost,
-        abstention=summarize_abstention(answerable, unanswerable, predictions, scores, threshold=threshold),
+        abstention=summarize_abstention(answerable, unanswerable, predictions, scores, withholding),
         **timer.setup.drawn,
     )
     questions = {q.id: q for q in (*answerable, *unanswerable)}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragyena.eval.metrics import Estimate, Score, estimate
+from ragyena.model.confidence import Withholding
 
 __all__ = ["Asked", "Squad2", "Squad2Part", "best_threshold", "squad2"]
 
@@ -23,6 +24,8 @@ class Asked:
     score: Score
     """Scores of ``text``; against the empty string where there is no answer (``metrics.score``)."""
     confidence: float
+    no_answer: float
+    """The probability of there being no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Squad2:
     """Exact match and F1 as the official script gives them."""
 
     threshold: float
-    """Answers of less confidence are withheld."""
+    """Answers of less confidence are withheld, and those of less than ``odds`` times that of there being none."""
+    odds: float
     whole: Squad2Part
     has_answer: Squad2Part
     no_answer: Squad2Part
@@ -50,14 +54,14 @@ class Squad2:
     best_f1_threshold: float
 
 
-def squad2(asked: Sequence[Asked], *, threshold: float, resamples: int, seed: int) -> Squad2 | None:
+def squad2(asked: Sequence[Asked], withholding: Withholding, *, resamples: int, seed: int) -> Squad2 | None:
     """None where all the questions have an answer, or none has one."""
     parts = [list(asked), [one for one in asked if one.has_answer], [one for one in asked if not one.has_answer]]
     if not all(parts):
         return None
 
     def scored(some: Sequence[Asked]) -> Squad2Part:
-        at = [_at(one, threshold) for one in some]
+        at = [_at(one, withholding) for one in some]
         contexts = [one.context_id for one in some]
         em, f1 = (
             estimate([100 * v for v in values], contexts, bounds=(0.0, 100.0), resamples=resamples, seed=seed)
@@ -68,11 +72,11 @@ def squad2(asked: Sequence[Asked], *, threshold: float, resamples: int, seed: in
     best_em, em_threshold = best_threshold(asked, [one.score.em for one in asked])
     best_f1, f1_threshold = best_threshold(asked, [one.score.f1 for one in asked])
     whole, has_answer, no_answer = map(scored, parts)
-    return Squad2(threshold, whole, has_answer, no_answer, best_em, em_threshold, best_f1, f1_threshold)
+    return Squad2(*withholding, whole, has_answer, no_answer, best_em, em_threshold, best_f1, f1_threshold)
 
 
-def _at(one: Asked, threshold: float) -> Score:
-    if one.confidence >= threshold:
+def _at(one: Asked, withholding: Withholding) -> Score:
+    if not withholding.withholds(one.confidence, one.no_answer):
         return one.score
     right = float(not one.has_answer)
     return Score(right, right)

@@ -9,6 +9,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from ragyena.eval.contexts import Frozen
+from ragyena.model.confidence import Withholding
 from ragyena.reader.reader import Reading
 from ragyena.reader.tables.answering import with_row_answer
 from ragyena.types import Block, Context, Document, Passage
@@ -85,4 +86,6 @@ class RowAnswers:
         self._documents, self._most_chars = documents, most_chars
 
     def __call__(self, reading: Reading, context: Context) -> Reading:
-        return with_row_answer(reading, context, self._documents, most_chars=self._most_chars, threshold=0.0)
+        return with_row_answer(
+            reading, context, self._documents, most_chars=self._most_chars, withholding=Withholding(0.0)
+        )

@@ -11,9 +11,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import FiniteFloat, field_validator
+from pydantic import Field, FiniteFloat, field_validator
 
 from ragyena.config import parse
 from ragyena.config.strict import Fraction, Strict
@@ -22,8 +22,8 @@ from ragyena.model.beside_weights import write_beside_weights
 from ragyena.model.checkpoint import weights_digest
 from ragyena.parsing import MalformedError, read_json
 
-__all__ = ["CALIBRATION_FILE", "FEATURES", "FEATURES_OF_TEXT", "INTERCEPT", "Calibration", "Form", "features_of"]
-__all__ += ["calibration_file", "load_calibration", "save_calibration"]
+__all__ = ["CALIBRATION_FILE", "FEATURES", "FEATURES_OF_TEXT", "INTERCEPT", "Calibration", "Form", "Withholding"]
+__all__ += ["calibration_file", "features_of", "load_calibration", "save_calibration"]
 
 CALIBRATION_FILE = "calibration.json"
 Form = Literal["span", "list", "written"]
@@ -69,18 +69,34 @@ def _logit(log_probability: float) -> float:
     return math.log(probability / (1 - probability))
 
 
+class Withholding(NamedTuple):
+    """Which answers are withheld: those less probable than a threshold, and those less probable than ``odds`` times
+    there being no answer. Of two equally doubtful answers the one is worth giving whose question has an answer in what
+    was read: nothing is gained by withholding it."""
+
+    threshold: float
+    odds: float = 0.0
+
+    def withholds(self, confidence: float, no_answer: float) -> bool:
+        """True for an answer of this probability of being right, beside that of there being none."""
+        return confidence < max(self.threshold, self.odds * no_answer)
+
+
 class Calibration(Strict):
-    """The weights of both probabilities, and the threshold that was fitted with them. The defaults are those of a
+    """The weights of both probabilities, and what is withheld by them, fitted together. The defaults are those of a
     reader that was never calibrated: the probabilities that its scores give."""
 
-    format: Literal[1, 2] = 2
-    """Version of the file: 2 may have the features of the text, too. Files of format 1 do not name theirs."""
+    format: Literal[1, 2, 3] = 3
+    """Version of the file: 2 may have the features of the text, too, and 3 ``odds``. Files of format 1 do not name
+    theirs."""
     right: Mapping[str, FiniteFloat] = {"answer": 1.0}
     """By feature; of the logit of the answer being right."""
     no_answer: Mapping[str, FiniteFloat] = {"null": 1.0}
     """By feature; of the logit of there being no answer in what was read."""
     threshold: Fraction = 0.15
-    """Answers less probable than this are withheld, unless the settings name another threshold."""
+    """Answers less probable than this are withheld, unless the settings name a threshold, which then counts alone."""
+    odds: Annotated[FiniteFloat, Field(ge=0.0)] = 0.0
+    """So are answers less probable than this many times there being no answer."""
     fitted: Mapping[str, Any] = {}
     """The questions of the fit, and how it did on sources that it left out."""
 

@@ -2,7 +2,7 @@
 
 Each source of questions is left out in turn: what is fitted on the others is judged on it. The features, the strength
 of the regularisation and whether every source weighs the same are those that do best on the sources left out, averaged
-over sources; so is the threshold.
+over sources; so is what is withheld.
 
 Legend: N questions, F features with the intercept.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import TrainingError
-from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, INTERCEPT, Calibration
+from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, INTERCEPT, Calibration, Withholding
 from ragyena.reader.reliability import auroc, calibration_error
 
 __all__ = ["LEAST_OF_A_SOURCE", "Examples", "Fit", "SourceScore", "fit_calibration", "score_sources"]
@@ -40,12 +40,12 @@ _SUBSETS: tuple[tuple[str, ...], ...] = (
 """Sets of features to choose from; one with a feature that not all examples have is left out."""
 _PENALTIES = (0.3, 1.0, 3.0, 10.0)
 """Weight of the squared weights of the standardised features against the summed log loss of a hundred questions."""
-_THRESHOLDS = np.arange(1, 61) / 100
+_ODDS = np.arange(1, 101) / 20
 _AS_GOOD = 0.01
-"""Thresholds whose fraction of right decisions is less than the best by no more are as good as it: the highest of these
-is taken that withholds few enough, since a wrong answer costs more than none."""
+"""Odds whose fraction of right decisions is less than the best by no more are as good as it: the highest of these is
+taken that withholds few enough, since a wrong answer costs more than none."""
 _MOST_WITHHELD = 0.15
-"""Fraction of the answerable questions that a threshold may withhold, where another makes more right decisions."""
+"""Fraction of the answerable questions that odds may withhold, where others make more right decisions."""
 LEAST_OF_A_SOURCE = 10
 """Questions that a source needs to be left out."""
 _STEPS = 50
@@ -138,7 +138,7 @@ class _Form:
 
 
 def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) -> Fit:
-    """The fit of both probabilities and of the threshold; ``about`` goes into ``Calibration.fitted``.
+    """The fit of both probabilities and of what is withheld by them; ``about`` goes into ``Calibration.fitted``.
 
     Raises TrainingError where the questions are of one source.
     """
@@ -152,9 +152,9 @@ def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) 
     forms = {"right": _best(examples, right, source), "no_answer": _best(examples, missing, source)}
     left_out = {name: _left_out(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
     weights = {name: _fitted(examples, form, truth, source) for name, form, truth in _pairs(forms, right, missing)}
-    threshold = _threshold(left_out["right"], right, missing, source, examples.weights)
+    withholding = Withholding(0.0, _odds(left_out, right, missing, source, examples.weights))
     pooled = {name: _sigmoid(forms[name].columns(examples) @ w) for name, w in weights.items()}
-    scores = [_scores(p["right"], p["no_answer"], right, missing, source, threshold) for p in (left_out, pooled)]
+    scores = [_scores(p["right"], p["no_answer"], right, missing, source, withholding) for p in (left_out, pooled)]
     fitted = {
         **(about or {}),
         "questions": len(source),
@@ -167,7 +167,8 @@ def fit_calibration(examples: Examples, about: Mapping[str, Any] | None = None) 
     calibration = Calibration(
         right=forms["right"].weights(weights["right"]),
         no_answer=forms["no_answer"].weights(weights["no_answer"]),
-        threshold=threshold,
+        threshold=withholding.threshold,
+        odds=withholding.odds,
         fitted=fitted,
     )
     return Fit(calibration, tuple(scores[0]), tuple(scores[1]))
@@ -179,7 +180,8 @@ def score_sources(calibration: Calibration, examples: Examples) -> tuple[SourceS
     no_answer = np.array([calibration.no_answer_probability(one) for one in examples.features])
     right, missing = np.asarray(examples.right, bool), np.asarray(examples.missing, bool)
     source = np.asarray(examples.source)
-    return tuple(_scores(confidence, no_answer, right, missing, source, calibration.threshold))
+    rule = Withholding(calibration.threshold, calibration.odds)
+    return tuple(_scores(confidence, no_answer, right, missing, source, rule))
 
 
 def _pairs(forms: Mapping[str, _Form], right: Any, missing: Any) -> Iterator[tuple[str, _Form, Any]]:
@@ -255,26 +257,27 @@ def _sigmoid(logits: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
 
 
-def _threshold(
-    confidence: Floats,
+def _odds(
+    probabilities: Mapping[str, Floats],
     right: npt.NDArray[np.bool_],
     missing: npt.NDArray[np.bool_],
     source: npt.NDArray[Any],
     weights: Floats,
 ) -> float:
-    """The threshold of the most right decisions on sources left out, averaged over them; of those that are as good,
-    the highest that withholds no more than ``_MOST_WITHHELD``."""
+    """How many times as probable as there being no answer an answer must be to be given: the odds of the most right
+    decisions on sources left out, averaged over them; of those that are as good, the highest that withhold no more
+    than ``_MOST_WITHHELD``."""
     places = [np.flatnonzero(source == name) for name in np.unique(source)]
 
     def mean(values: npt.NDArray[np.bool_]) -> float:
         return float(np.mean([np.average(values[place], weights=weights[place]) for place in places]))
 
-    share = np.array([mean(np.where(confidence >= threshold, right, missing)) for threshold in _THRESHOLDS])
-    answerable = confidence[~missing]
-    few = np.array([(answerable < threshold).mean() <= _MOST_WITHHELD for threshold in _THRESHOLDS])
+    withheld = [probabilities["right"] < odds * probabilities["no_answer"] for odds in _ODDS]
+    share = np.array([mean(np.where(some, missing, right)) for some in withheld])
+    few = np.array([some[~missing].mean() <= _MOST_WITHHELD for some in withheld])
     best = int(np.argmax(share))
     others = np.flatnonzero((share >= share[best] - _AS_GOOD) & few)
-    return float(_THRESHOLDS[max(best, *others) if len(others) else best])
+    return float(_ODDS[max(best, *others) if len(others) else best])
 
 
 def _scores(
@@ -283,13 +286,13 @@ def _scores(
     right: npt.NDArray[np.bool_],
     missing: npt.NDArray[np.bool_],
     source: npt.NDArray[Any],
-    threshold: float,
+    withholding: Withholding,
 ) -> list[SourceScore]:
     scores = []
     for name in np.unique(source):
         own = source == name
         c, n, r, m = confidence[own], no_answer[own], right[own], missing[own]
-        withheld = c < threshold
+        withheld = c < np.maximum(withholding.threshold, withholding.odds * n)
         scores.append(
             SourceScore(
                 source=str(name),

@@ -21,7 +21,7 @@ from ragyena.config import PairModelConfig, ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import load_config, load_model
-from ragyena.model.confidence import Calibration, Form, calibration_file, load_calibration
+from ragyena.model.confidence import Calibration, Form, Withholding, calibration_file, load_calibration
 from ragyena.model.input_ranges import RANGES_FILE, InputRanges, load_ranges, prepare_int8
 from ragyena.model.inputs import collate, on_device
 from ragyena.model.pair_reader import PairReader
@@ -169,11 +169,11 @@ class Reader:
     def dtype(self) -> str:
         return "int8" if self.model.int8 else str(self.model.dtype).removeprefix("torch.")
 
-    def threshold(self, config: ReaderConfig | None = None) -> float:
-        """The confidence under which an answer is withheld: that of the settings, its own unless others are given;
-        where these name none, that of the calibration."""
+    def withholding(self, config: ReaderConfig | None = None) -> Withholding:
+        """Which answers are withheld: by the threshold of the settings, its own unless others are given; where these
+        name none, by what was fitted with the confidence."""
         named = (config or self.config).threshold
-        return self.calibration.threshold if named is None else named
+        return Withholding(self.calibration.threshold, self.calibration.odds) if named is None else Withholding(named)
 
     @property
     def fingerprint(self) -> str:
@@ -315,15 +315,16 @@ class Reader:
                 items=items[row] if form == "list" else (),
             )
             confidence = self.calibration.confidence(features) if text else 0.0
+            none = self.calibration.no_answer_probability(features)
             withheld = ""
-            if confidence < self.threshold() or not text:
+            if not text or self.withholding().withholds(confidence, none):
                 text, kind, withheld = "", "withheld", text
             readings.append(
                 Reading(
                     kind=kind,
                     text=text,
                     confidence=confidence,
-                    no_answer_probability=self.calibration.no_answer_probability(features),
+                    no_answer_probability=none,
                     spans=tuple(spans),
                     slot_scores=slot_scores,
                     items=len(some) if kind == "list" else 0,

@@ -10,7 +10,7 @@ from ragyena.eval.metrics import risk_coverage
 from ragyena.eval.results import Run
 from ragyena.report.compared import Compared, Reading, explained, grouped
 from ragyena.report.model import Axis, Block, Cell, Figures, Group, LineChart, Point, Row, Section, Series, Table, Text
-from ragyena.report.numbers import number, score
+from ragyena.report.numbers import number, score, withheld_by
 
 __all__ = ["abstention", "confidence_section", "coverage_blocks", "reliability_blocks"]
 
@@ -159,7 +159,7 @@ def squad2(recipes: Sequence[Compared]) -> list[Block]:
         found = reading.figures.get("squad2")
         if not found:
             return []
-        at = [f"{found['threshold']:g}"]
+        at = [withheld_by(found)]
         parts = [found[part][measure] for part in ("whole", "has_answer", "no_answer") for measure in ("em", "f1")]
         best = [
             f"{found[f'best_{measure}']:.1f} (at {found[f'best_{measure}_threshold']:.2f})" for measure in ("em", "f1")
@@ -167,11 +167,12 @@ def squad2(recipes: Sequence[Compared]) -> list[Block]:
         return [[reading.label, *at, *(score(part) for part in parts[:2]), *(score(p) for p in parts[3:5]), *best]]
 
     text = (
-        "The official measures of SQuAD 2.0: a withheld answer is right where there is none, and wrong elsewhere. At "
-        "the threshold of the reader, all questions and those with an answer (has) and without one (none); beside it "
-        "the best figures of any one threshold, which the official script looks for with the answers at hand."
+        "The official measures of SQuAD 2.0: a withheld answer is right where there is none, and wrong elsewhere. As "
+        "the reader withholds, below a threshold or so many times the probability of there being no answer, all "
+        "questions and those with an answer (has) and without one (none); beside it the best figures of any one "
+        "threshold, which the official script looks for with the answers at hand."
     )
-    head = ["reader", "threshold", "EM", "F1", "has: F1", "none: EM = F1", "best EM", "best F1"]
+    head = ["reader", "withheld below", "EM", "F1", "has: F1", "none: EM = F1", "best EM", "best F1"]
     return explained(text, Table(head, grouped(recipes, cells)))
 
 
@@ -185,13 +186,23 @@ def abstention(recipes: Sequence[Compared]) -> list[Block]:
         areas = [number(about[key], ".3f") for key in ("auroc", "auroc_no_answer", "auroc_right")]
         answered = [f"{about['answered']:.1%}", number(about.get("answered_em"), ".1f"), f"{about['withheld']:.1%}"]
         counts = f"{about['answerable']:,} / {about['unanswerable']:,}"
-        return [[reading.label, counts, *areas, f"{about['threshold']:g}", *answered]]
+        return [[reading.label, counts, *areas, withheld_by(about), *answered]]
 
     text = (
         "AUROC with which confidence, and the no-answer probability, tell questions whose context holds the answer "
-        "from those whose context does not, and with which confidence tells right answers from all else; at the "
-        "threshold of the settings, how many of the former are answered, their exact match, and how many of the "
+        "from those whose context does not, and with which confidence tells right answers from all else; as the "
+        "settings or the reader withhold, how many of the former are answered, their exact match, and how many of the "
         "latter are withheld."
     )
-    head = ["reader", "with / without", "confidence", "no-answer", "right", "threshold", "answered", "EM", "withheld"]
+    head = [
+        "reader",
+        "with / without",
+        "confidence",
+        "no-answer",
+        "right",
+        "withheld below",
+        "answered",
+        "EM",
+        "withheld",
+    ]
     return explained(text, Table(head, grouped(recipes, cells)))

@@ -12,7 +12,7 @@ from ragyena.eval.significance import SIGNIFICANT
 from ragyena.report.compared import explained
 from ragyena.report.confidence import coverage_blocks, reliability_blocks
 from ragyena.report.model import Block, Bullets, Cell, DotChart, Figures, Group, Point, Row, Section, Table, Text, Value
-from ragyena.report.numbers import difference
+from ragyena.report.numbers import difference, withheld_by
 
 __all__ = ["DOCUMENT_COLUMNS", "documents_sections"]
 
@@ -133,6 +133,6 @@ def _fact(run: DocumentRun) -> str:
     reader, machine = result["reader"], result["machine"]
     return (
         f"{run.label}: {reader['parameters'] / 1e6:.1f}M parameters, {reader['fingerprint'][:12]}, {reader['dtype']} "
-        f"on {reader['device']}, threshold {result['threshold']:g}; {result['date']}; {machine['processor']}, "
+        f"on {reader['device']}, withheld below {withheld_by(result)}; {result['date']}; {machine['processor']}, "
         f"{machine['cores']} cores, torch {machine['versions']['torch']}"
     )

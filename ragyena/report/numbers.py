@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ragyena.eval.significance import Difference
 from ragyena.report.model import Cell, Value
 
 __all__ = ["compact", "difference", "duration", "interval", "mark", "number", "p_value", "p_values", "score", "signed"]
+__all__ += ["withheld_by"]
 
 
 def number(value: float | None, form: str) -> str:
     """A number in a format; empty where it was not measured."""
     return "" if value is None else format(value, form)
+
+
+def withheld_by(figures: Mapping[str, Any]) -> str:
+    """Which answers are withheld, by the ``threshold`` and the ``odds`` of results: those less probable, or less than
+    so many times as probable as there being none."""
+    odds = figures.get("odds")  # results of earlier versions have none
+    return f"{odds:g} times none" if odds else f"{figures['threshold']:g}"
 
 
 def score(estimate: Mapping[str, float] | None, gap: Difference | None = None) -> Cell:

@@ -27,7 +27,7 @@ def answers_of(
 ) -> list[DocumentAnswer]:
     """The answer to each question from its hits, packed and read as by ``ragyena ask`` under ``settings``.
 
-    ``reader`` withholds nothing itself: what is less probable than the threshold of ``settings``, else its own, is
+    ``reader`` withholds nothing itself: what the threshold of ``settings``, else its own rule, withholds is
     marked.
     """
     progress.start(what, len(located), "questions")
@@ -45,7 +45,8 @@ def answers_of(
             for one in some
         ]
         rows = [one.row() for one in some]
-        answers += ask(rows, contexts, reader.read_batch, Silent(), threshold=reader.threshold(settings.reader))
+        rule = reader.withholding(settings.reader)
+        answers += ask(rows, contexts, reader.read_batch, Silent(), withholding=rule)
         progress.advance(len(some))
     return answers
 

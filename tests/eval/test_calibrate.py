@@ -73,8 +73,8 @@ def test_a_fit_is_written_beside_the_weights_and_holds_for_the_reader(
     assert (folder / "model.safetensors").read_bytes() == weights
     reader = Reader.open(settings.reader)
     assert reader.calibration.right == done.fit.calibration.right
-    assert reader.threshold() == done.fit.calibration.threshold
-    assert reader.threshold(ReaderConfig(threshold=0.9)) == 0.9
+    assert reader.withholding() == (0.0, done.fit.calibration.odds)
+    assert reader.withholding(ReaderConfig(threshold=0.9)) == (0.9, 0.0)
     assert reader.fingerprint != before.fingerprint
     ranges = load_ranges(folder)
     assert ranges is not None and "layers.1.ffn.contract" in ranges.inputs
@@ -113,7 +113,7 @@ def test_readings_that_were_kept_are_fitted_to_without_reading(
     assert first.path is None and not (Path(settings.reader.checkpoint) / CALIBRATION_FILE).exists()
     again = recalibrate(settings, None, Silent(), readings=kept)
     assert again.fit.calibration.right == first.fit.calibration.right
-    assert load_calibration(Path(settings.reader.checkpoint)).threshold == first.fit.calibration.threshold
+    assert load_calibration(Path(settings.reader.checkpoint)).odds == first.fit.calibration.odds
 
 
 def test_what_cannot_be_fitted_to_is_named(settings: PipelineConfig, data: CalibrationData, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ragyena.data.qa_files import ContextRow
 from ragyena.eval.contexts import Frozen
 from ragyena.eval.document_scores import list_items, score, summarize
 from ragyena.eval.documents import ask, freeze_documents, packed_contexts
+from ragyena.model.confidence import Withholding
 from ragyena.reader.reader import Reader
 
 TEXT = "# Kiln rules\n\nThe kiln is fired on Thursday. Glaze must be dry. Ask Petra for the key.\n"
@@ -73,7 +74,7 @@ def test_documents_are_asked_together_end_to_end(tmp_path: Any) -> None:
     tokenizer = Reader.tokenizer_of(settings.reader)
     reader = Reader.open(settings.reader.model_copy(update={"threshold": 0.0}))
     contexts = packed_contexts(rows, frozen, tokenizer, settings)
-    answers = ask(rows, contexts, reader.read_batch, Quiet(), threshold=0.15)
+    answers = ask(rows, contexts, reader.read_batch, Quiet(), withholding=Withholding(0.15))
     assert answers[0]["evidence_packed"] is True and answers[1]["evidence_packed"] is None
     assert answers[0]["passages"] == len(frozen.passages)
     with_own, without = (

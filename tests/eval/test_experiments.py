@@ -24,6 +24,7 @@ from ragyena.eval.metrics import Score, score
 from ragyena.eval.questions import EvalData, Question, cut, data_files, load
 from ragyena.eval.results import Run
 from ragyena.eval.timing import Timing, summarize_latency
+from ragyena.model.confidence import Withholding
 from ragyena.report.compared import compare_runs
 from ragyena.report.cost import cost_table
 from ragyena.types import Passage
@@ -256,7 +257,7 @@ def test_abstention_by_hand() -> None:
         "v": prediction("v", "y", 0.1, none=0.5),
     }
     scores = score_all(answerable, predictions)
-    found = summarize_abstention(answerable, unanswerable, predictions, scores, threshold=0.5)
+    found = summarize_abstention(answerable, unanswerable, predictions, scores, Withholding(0.5))
     assert found is not None
     assert found.auroc == pytest.approx(5 / 6)
     assert found.auroc_no_answer == pytest.approx(5 / 6)
@@ -264,4 +265,6 @@ def test_abstention_by_hand() -> None:
     assert found.answered == pytest.approx(2 / 3)
     assert found.answered_em == 50.0
     assert found.withheld == 0.5
-    assert summarize_abstention(answerable, [], predictions, scores, threshold=0.5) is None
+    assert summarize_abstention(answerable, [], predictions, scores, Withholding(0.5)) is None
+    beside = summarize_abstention(answerable, unanswerable, predictions, scores, Withholding(0.0, 0.6))
+    assert beside is not None and (beside.answered, beside.withheld) == (pytest.approx(2 / 3), 0.5)

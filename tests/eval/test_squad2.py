@@ -11,10 +11,11 @@ from ragyena.config import EvalConfig, parse
 from ragyena.eval.metrics import score
 from ragyena.eval.questions import data_files, load
 from ragyena.eval.squad2 import Asked, best_threshold, squad2
+from ragyena.model.confidence import Withholding
 
 
-def asked(text: str, confidence: float, *answers: str, context: str = "c") -> Asked:
-    return Asked(context, bool(answers), text, score(text, answers), confidence)
+def asked(text: str, confidence: float, *answers: str, context: str = "c", none: float = 0.5) -> Asked:
+    return Asked(context, bool(answers), text, score(text, answers), confidence, none)
 
 
 # what the script does: lower case, punctuation, articles and spaces go; the best over the golds; golds of which
@@ -30,7 +31,7 @@ CASES = [
 
 
 def test_scores_at_a_threshold() -> None:
-    found = squad2(CASES, threshold=0.5, resamples=100, seed=0)
+    found = squad2(CASES, Withholding(0.5), resamples=100, seed=0)
     assert found is not None
     assert (found.whole.n, found.has_answer.n, found.no_answer.n) == (6, 4, 2)
     assert found.has_answer.em.mean == pytest.approx(100 * 1 / 4)
@@ -41,10 +42,17 @@ def test_scores_at_a_threshold() -> None:
 
 
 def test_an_answer_at_the_threshold_is_given() -> None:
-    found = squad2(CASES, threshold=0.2, resamples=100, seed=0)
+    found = squad2(CASES, Withholding(0.2), resamples=100, seed=0)
     assert found is not None
     assert found.has_answer.em.mean == pytest.approx(100 * 2 / 4)
     assert found.no_answer.em.mean == 0
+
+
+def test_an_answer_is_withheld_that_is_improbable_beside_there_being_none() -> None:
+    some = [asked("Paris", 0.3, "Paris", none=0.1), asked("a guess", 0.3, none=0.4), asked("more", 0.9, none=0.2)]
+    found = squad2(some, Withholding(0.0, 1.5), resamples=100, seed=0)
+    assert found is not None and (found.threshold, found.odds) == (0.0, 1.5)
+    assert found.has_answer.em.mean == 100 and found.no_answer.em.mean == 50
 
 
 def test_the_best_threshold_is_that_of_the_script() -> None:
@@ -68,9 +76,9 @@ def test_threshold_may_stand_between_answers_of_one_confidence_as_in_the_script(
 
 
 def test_both_kinds_of_questions_are_needed() -> None:
-    assert squad2(CASES[:4], threshold=0.5, resamples=100, seed=0) is None
-    assert squad2(CASES[4:], threshold=0.5, resamples=100, seed=0) is None
-    assert squad2([], threshold=0.5, resamples=100, seed=0) is None
+    assert squad2(CASES[:4], Withholding(0.5), resamples=100, seed=0) is None
+    assert squad2(CASES[4:], Withholding(0.5), resamples=100, seed=0) is None
+    assert squad2([], Withholding(0.5), resamples=100, seed=0) is None
 
 
 def test_only_articles_with_unanswerable_questions_are_asked(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ragyena.model.confidence import (
     CALIBRATION_FILE,
     Calibration,
     Form,
+    Withholding,
     features_of,
     load_calibration,
     save_calibration,
@@ -52,9 +53,19 @@ def test_features_are_bounded_and_tell_forms_apart() -> None:
     assert (span["margin"], span["length"]) == (12, pytest.approx(math.log(8)))
 
 
+def test_answers_are_withheld_by_a_threshold_or_beside_there_being_no_answer() -> None:
+    assert Withholding(0.3).withholds(0.29, 0.0) and not Withholding(0.3).withholds(0.3, 0.9)
+    rule = Withholding(0.0, odds=2.0)
+    assert rule.withholds(0.5, 0.3) and not rule.withholds(0.5, 0.2) and not rule.withholds(0.1, 0.0)
+
+
 def test_a_fit_is_kept_beside_the_weights(folder: Path) -> None:
     fitted = Calibration(
-        right={"answer": 0.5, "list": -1.0, "intercept": 0.25}, no_answer={"null": 0.4}, threshold=0.3, fitted={"n": 7}
+        right={"answer": 0.5, "list": -1.0, "intercept": 0.25},
+        no_answer={"null": 0.4},
+        threshold=0.3,
+        odds=1.5,
+        fitted={"n": 7},
     )
     assert save_calibration(folder, fitted) == folder / CALIBRATION_FILE
     again = load_calibration(folder)
@@ -75,6 +86,7 @@ def test_extreme_weights_give_probabilities() -> None:
         ({"right": {"answr": 1.0}}, "unknown features: answr"),
         ({"right": {"answer": "x"}}, "right"),
         ({"threshold": 2}, "threshold"),
+        ({"odds": -1}, "odds"),
         ({"more": 1}, "more"),
         ({"weights_sha256": "0"}, "other weights"),
     ],
@@ -102,11 +114,11 @@ def test_a_folder_without_a_checkpoint_takes_no_fit(tmp_path: Path) -> None:
 def test_files_of_the_first_format_are_read_and_those_of_a_later_one_refused(folder: Path) -> None:
     path = save_calibration(folder, Calibration(right={"answer": 0.5, "covered": 1.0}))
     values = json.loads(path.read_text())
-    assert values["format"] == 2
+    assert values["format"] == 3
     assert load_calibration(folder).confidence({"answer": 0.0, "covered": 2.0}) == pytest.approx(1 / (1 + math.exp(-2)))
     first = {name: value for name, value in values.items() if name != "format"} | {"right": {"answer": 0.5}}
     path.write_text(json.dumps(first))
     assert load_calibration(folder).format == 1
-    path.write_text(json.dumps({**values, "format": 3}))
+    path.write_text(json.dumps({**values, "format": 4}))
     with pytest.raises(CheckpointError, match="format"):
         load_calibration(folder)

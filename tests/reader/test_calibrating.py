@@ -53,12 +53,13 @@ def test_each_source_is_judged_by_the_fit_on_the_others() -> None:
     assert recorded["kind 3"] == pytest.approx(left_out["kind 3"].calibration_error, abs=1e-3)
 
 
-def test_the_threshold_decides_well_and_the_rates_are_those_at_it() -> None:
+def test_what_is_withheld_decides_well_and_the_rates_are_those_of_it() -> None:
     given = examples(800, 3)
     fit = fit_calibration(given)
-    assert 0.01 <= fit.calibration.threshold <= 0.6
+    assert fit.calibration.threshold == 0 and 0.05 <= fit.calibration.odds <= 5
     confidence = np.array([fit.calibration.confidence(one) for one in given.features])
-    withheld, missing = confidence < fit.calibration.threshold, np.array(given.missing)
+    none = np.array([fit.calibration.no_answer_probability(one) for one in given.features])
+    withheld, missing = confidence < fit.calibration.odds * none, np.array(given.missing)
     decided = np.where(withheld, missing, given.right).mean()
     answered = np.array(given.right).mean()  # were none withheld
     assert decided > answered + 0.05
@@ -111,7 +112,7 @@ def test_questions_without_an_answer_weigh_as_often_as_they_are_met() -> None:
     assert weights.mean() == pytest.approx(1) and weights[missing].sum() == pytest.approx(weights[~missing].sum())
 
 
-def test_of_thresholds_that_are_as_good_the_highest_is_taken() -> None:
+def test_of_odds_that_are_as_good_the_highest_are_taken() -> None:
     generator = np.random.default_rng(8)
     missing = generator.random(1500) < 0.3
     logit = np.where(missing, generator.normal(-1, 1, 1500), generator.normal(1, 1, 1500))
@@ -119,14 +120,29 @@ def test_of_thresholds_that_are_as_good_the_highest_is_taken() -> None:
     source = [f"kind {i % 3}" for i in range(1500)]
     fit = fit_calibration(Examples(features, (~missing).tolist(), missing.tolist(), source))
     confidence = np.array([fit.calibration.confidence(one) for one in features])
+    none = np.array([fit.calibration.no_answer_probability(one) for one in features])
 
-    def decided(threshold: float) -> float:
-        return float(np.where(confidence < threshold, missing, ~missing).mean())
+    def decided(odds: float) -> float:
+        return float(np.where(confidence < odds * none, missing, ~missing).mean())
 
-    taken = fit.calibration.threshold
-    best = max(np.arange(1, 61) / 100, key=decided)
+    taken = fit.calibration.odds
+    best = max(np.arange(1, 101) / 20, key=decided)
     assert taken >= best and decided(taken) > decided(best) - 0.02
-    assert (confidence[~missing] < taken).mean() <= 0.21
+    assert (confidence < taken * none)[~missing].mean() <= 0.21
+
+
+def test_of_two_doubtful_answers_the_one_is_given_whose_question_seems_to_have_one() -> None:
+    """Half of the answers are doubtful, and the score of no answer alone tells which of these questions have none."""
+    generator = np.random.default_rng(11)
+    missing, sure = generator.random(1800) < 0.3, generator.random(1800) < 0.5
+    missing &= ~sure
+    right = np.where(sure, True, (generator.random(1800) < 0.3) & ~missing)
+    null = np.where(missing, 0.6, 0.1) + generator.uniform(-0.05, 0.05, 1800)
+    features = [scores("span", math.log(0.9 if one else 0.3), math.log(n)) for one, n in zip(sure, null)]
+    fit = fit_calibration(Examples(features, right.tolist(), missing.tolist(), [f"kind {i % 3}" for i in range(1800)]))
+    assert fit.mean("withheld_missing") > 0.95
+    withheld = fit.mean("withheld_answerable")
+    assert withheld is not None and withheld < 0.05
 
 
 def test_features_that_tell_right_answers_are_used_where_all_readings_have_them() -> None:

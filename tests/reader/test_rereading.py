@@ -132,7 +132,7 @@ def test_its_confidence_lies_beside_it_and_names_the_reader_it_was_fitted_with(
     pair_folder: Path, small_reader: Path, tmp_path: Path
 ) -> None:
     save_calibration(pair_folder, Calibration(threshold=0.33), [small_reader])
-    assert opened(f"{small_reader}+{pair_folder}").threshold(ReaderConfig(threshold=None)) == 0.33
+    assert opened(f"{small_reader}+{pair_folder}").withholding(ReaderConfig(threshold=None)).threshold == 0.33
     packaged = write_distribution(pair_folder, "base", tmp_path / "base", version="1.0.0", licence="CC0-1.0")
     assert (packaged / "ragyena_reader_base" / calibration_file(pair_folder, [small_reader]).name).is_file()
 

@@ -77,14 +77,14 @@ def test_their_confidence_is_fitted_to_both_or_said_not_to_be(
     save_calibration(first, Calibration(threshold=0.11))
     name = f"{first}+{second}"
     with caplog.at_level(logging.WARNING):
-        assert opened(name).threshold(ReaderConfig(threshold=None)) == 0.11
+        assert opened(name).withholding(ReaderConfig(threshold=None)).threshold == 0.11
     assert "that of" in caplog.text and "alone" in caplog.text
     save_calibration(first, Calibration(threshold=0.22), [second])
     caplog.clear()
     with caplog.at_level(logging.WARNING):
-        assert opened(name).threshold(ReaderConfig(threshold=None)) == 0.22
+        assert opened(name).withholding(ReaderConfig(threshold=None)).threshold == 0.22
     assert not caplog.text
-    assert opened(str(first)).threshold(ReaderConfig(threshold=None)) == 0.11
+    assert opened(str(first)).withholding(ReaderConfig(threshold=None)).threshold == 0.11
     packaged = write_distribution(first, "wide", tmp_path / "wide", version="1.0.0", licence="CC0-1.0")
     assert (packaged / "ragyena_reader_wide" / calibration_file(first, [second]).name).is_file()
 

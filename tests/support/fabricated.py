@@ -46,7 +46,7 @@ def condition(name: str, em: float, *, sources: Sequence[str] = ("all of it",), 
         peak_resident_gib=None,
         latency=None,
         risk_coverage=risk_coverage([0.5], [1.0]),
-        abstention=Abstention(1234, 99, 0.8765, 0.5, None, 0.3, 0.75, 81.5, 0.625) if name == "among-1" else None,
+        abstention=Abstention(1234, 99, 0.8765, 0.5, None, 0.3, 0.0, 0.75, 81.5, 0.625) if name == "among-1" else None,
     )
 
 

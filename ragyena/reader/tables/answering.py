@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from ragyena.documents.whole_tables import WholeTable, titles_at, whole_table
+from ragyena.model.confidence import Withholding
 from ragyena.reader.reader import Reading
 from ragyena.reader.tables.asked import AskedTable
 from ragyena.reader.tables.operations import Operation, RowAnswer, answer_by_rows
@@ -42,14 +43,14 @@ class WholeDocuments(Protocol):
 
 
 def with_row_answer(
-    reading: Reading, context: Context, documents: WholeDocuments, *, most_chars: int, threshold: float
+    reading: Reading, context: Context, documents: WholeDocuments, *, most_chars: int, withholding: Withholding
 ) -> Reading:
     """The reading with the answer that the rows of a table give, where the reader's likeliest answer stands in that
     table and the question is one that its rows decide; else as it is.
 
     All rows of the table count, packed or not: they are taken from its document. Tables of more than ``most_chars`` are
-    left to the reader, and so is a question that may be about another table with the same columns. An answer less
-    probable than ``threshold`` is withheld.
+    left to the reader, and so is a question that may be about another table with the same columns. An answer is
+    withheld by ``withholding``.
     """
     words = words_of(context.question)
     if not reading.spans or not most_chars or _OCCASIONS.isdisjoint(words):
@@ -86,14 +87,15 @@ def with_row_answer(
     if len(places) <= len(answer.compared):  # a place that cannot be cited
         return reading
     span, confidence = places[0][1], CONFIDENCE[answer.operation]
-    withheld = confidence < threshold
+    none = min(reading.no_answer_probability, 1 - confidence)
+    withheld = withholding.withholds(confidence, none)
     return replace(
         reading,
         kind="withheld" if withheld else "extracted",
         text="" if withheld else span.text,
         withheld=span.text if withheld else "",
         confidence=confidence,
-        no_answer_probability=min(reading.no_answer_probability, 1 - confidence),
+        no_answer_probability=none,
         spans=(span, *(other for other in reading.spans if (other.start, other.end) != (span.start, span.end))),
         items=0,
         computed=_described(answer, table),

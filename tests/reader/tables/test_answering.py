@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ragyena.documents.tables import read_table
+from ragyena.model.confidence import Withholding
 from ragyena.reader.answering import make_answer
 from ragyena.reader.reader import Reading
 from ragyena.reader.tables.answering import CONFIDENCE, with_row_answer
@@ -81,7 +82,9 @@ def reading(passage: Passage, answer: str = "P3 pump") -> Reading:
 
 def answered(question: str, library: Library, *packed: Passage, threshold: float = 0.0, most: int = MOST) -> Reading:
     given = reading(packed[0])
-    return with_row_answer(given, context(question, *packed), library, most_chars=most, threshold=threshold)
+    return with_row_answer(
+        given, context(question, *packed), library, most_chars=most, withholding=Withholding(threshold)
+    )
 
 
 def test_all_rows_count_where_one_passage_was_packed() -> None:
