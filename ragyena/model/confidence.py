@@ -70,7 +70,7 @@ def _logit(log_probability: float) -> float:
 
 
 class Withholding(NamedTuple):
-    """Which answers are withheld: those less probable than a threshold, and those less probable than ``odds`` times
+    """The rule of withholding: answers less probable than a threshold, and those less probable than ``odds`` times
     there being no answer. Of two equally doubtful answers the one is worth giving whose question has an answer in what
     was read: nothing is gained by withholding it."""
 

@@ -264,9 +264,9 @@ def _odds(
     source: npt.NDArray[Any],
     weights: Floats,
 ) -> float:
-    """How many times as probable as there being no answer an answer must be to be given: the odds of the most right
-    decisions on sources left out, averaged over them; of those that are as good, the highest that withhold no more
-    than ``_MOST_WITHHELD``."""
+    """The odds of the most right decisions on sources left out, averaged over them: an answer is given that is that
+    many times as probable as there being none. Of odds that are as good, the highest that withhold no more than
+    ``_MOST_WITHHELD``."""
     places = [np.flatnonzero(source == name) for name in np.unique(source)]
 
     def mean(values: npt.NDArray[np.bool_]) -> float:

@@ -170,8 +170,8 @@ class Reader:
         return "int8" if self.model.int8 else str(self.model.dtype).removeprefix("torch.")
 
     def withholding(self, config: ReaderConfig | None = None) -> Withholding:
-        """Which answers are withheld: by the threshold of the settings, its own unless others are given; where these
-        name none, by what was fitted with the confidence."""
+        """The rule by which answers are withheld: the threshold of the settings, its own unless others are given; where
+        these name none, what was fitted with the confidence."""
         named = (config or self.config).threshold
         return Withholding(self.calibration.threshold, self.calibration.odds) if named is None else Withholding(named)
 

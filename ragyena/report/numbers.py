@@ -18,7 +18,7 @@ def number(value: float | None, form: str) -> str:
 
 
 def withheld_by(figures: Mapping[str, Any]) -> str:
-    """Which answers are withheld, by the ``threshold`` and the ``odds`` of results: those less probable, or less than
+    """The answers that are withheld, by the ``threshold`` and ``odds`` of results: those less probable, or less than
     so many times as probable as there being none."""
     odds = figures.get("odds")  # results of earlier versions have none
     return f"{odds:g} times none" if odds else f"{figures['threshold']:g}"
