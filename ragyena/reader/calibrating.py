@@ -272,12 +272,16 @@ def _odds(
     def mean(values: npt.NDArray[np.bool_]) -> float:
         return float(np.mean([np.average(values[place], weights=weights[place]) for place in places]))
 
-    withheld = [probabilities["right"] < odds * probabilities["no_answer"] for odds in _ODDS]
+    withheld = [_withheld(Withholding(0.0, odds), probabilities["right"], probabilities["no_answer"]) for odds in _ODDS]
     share = np.array([mean(np.where(some, missing, right)) for some in withheld])
     few = np.array([some[~missing].mean() <= _MOST_WITHHELD for some in withheld])
     best = int(np.argmax(share))
     others = np.flatnonzero((share >= share[best] - _AS_GOOD) & few)
     return float(_ODDS[max(best, *others) if len(others) else best])
+
+
+def _withheld(withholding: Withholding, confidence: Floats, no_answer: Floats) -> npt.NDArray[np.bool_]:
+    return np.array([withholding.withholds(*one) for one in zip(confidence.tolist(), no_answer.tolist())], bool)
 
 
 def _scores(
@@ -292,7 +296,7 @@ def _scores(
     for name in np.unique(source):
         own = source == name
         c, n, r, m = confidence[own], no_answer[own], right[own], missing[own]
-        withheld = c < np.maximum(withholding.threshold, withholding.odds * n)
+        withheld = _withheld(withholding, c, n)
         scores.append(
             SourceScore(
                 source=str(name),

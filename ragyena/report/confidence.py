@@ -195,14 +195,6 @@ def abstention(recipes: Sequence[Compared]) -> list[Block]:
         "latter are withheld."
     )
     head = [
-        "reader",
-        "with / without",
-        "confidence",
-        "no-answer",
-        "right",
-        "withheld below",
-        "answered",
-        "EM",
-        "withheld",
-    ]
+        "reader", "with / without", "confidence", "no-answer", "right", "withheld below", "answered", "EM", "withheld",
+    ]  # fmt: skip
     return explained(text, Table(head, grouped(recipes, cells)))

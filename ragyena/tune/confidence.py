@@ -25,7 +25,7 @@ _STEPS = 40
 
 def refit(reader: Reader, located: Sequence[Located], settings: PipelineConfig, progress: Progress) -> Calibration:
     """The calibration of ``reader`` with the intercepts that fit its answers to ``located``, which it was not trained
-    on; the other weights and the threshold stay."""
+    on; the other weights and the rule of withholding stay."""
     everything = settings.model_copy(update={"reader": settings.reader.model_copy(update={"threshold": 0.0})})
     return shifted(reader.calibration, answers_of(reader, located, everything, "fitting the confidence", progress))
 

@@ -27,8 +27,7 @@ def answers_of(
 ) -> list[DocumentAnswer]:
     """The answer to each question from its hits, packed and read as by ``ragyena ask`` under ``settings``.
 
-    ``reader`` withholds nothing itself: what the threshold of ``settings``, else its own rule, withholds is
-    marked.
+    ``reader`` withholds nothing itself: what the threshold of ``settings``, else its own rule, withholds is marked.
     """
     progress.start(what, len(located), "questions")
     answers: list[DocumentAnswer] = []
