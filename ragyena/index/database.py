@@ -147,6 +147,10 @@ class Database:
                         read.append(value.read(end - start))
         return read
 
+    def changes(self) -> int:
+        """Rows that this connection has written since it was opened."""
+        return self._db.total_changes
+
     def decoded(self, read: Callable[[tuple[Any, ...]], Item], rows: Iterable[tuple[Any, ...]]) -> list[Item]:
         """Apply ``read`` to each row. Raises IndexCorruptError where it raises ValueError."""
         try:

@@ -2,9 +2,9 @@
 
 Dense search covers the vector file and, from the store, the passages added since it was written. A lexical query is
 the OR of its words, each quoted, so that no text is a syntax error. Stopwords are left out unless there is nothing
-else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least. Text
-written without spaces is looked for by its characters in a full text index of its own; a passage scores the sum of
-both.
+else, and so are words of very many passages while rarer ones remain: they cost the most and rank the least. In a large
+index the words that are looked for have a limited number of passages together. Text written without spaces is looked
+for by its characters in a full text index of its own; a passage scores the sum of both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +21,6 @@ import numpy.typing as npt
 from ragyena.config import RetrieverConfig
 from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
-from ragyena.index.bm25 import HEADER_WEIGHT, count_rows, totals
-from ragyena.index.budget import LARGE, estimate_rows, parts
 from ragyena.index.fusion import Matches, fused
 from ragyena.index.manifest import Manifest
 from ragyena.index.store import Store
@@ -58,6 +55,10 @@ COMMON = 0.1
 """A word in more than this part of all passages is left out while there are rarer ones."""
 LEAST_RARE = 2
 """...at least this many."""
+LARGE = 100_000
+"""Rows of a full text index up to which the rows of a query are not limited."""
+ROWS_MOST = 300_000
+"""Rows that the words of a query may have together: some ten milliseconds once their lists are read."""
 
 STOPWORDS = frozenset(read_words(__file__, "stopwords"))
 
@@ -245,79 +246,51 @@ def query_phrases(query: str) -> dict[str, list[str]]:
 
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
-    looked_up = {table: words for table, words in query_phrases(query).items() if words}
     if count == 0:
         return []
-    # Filters leave few rows to score, and of those all are wanted.
-    sizes = {table: 0 if filters else totals(store, table).rows for table in looked_up}
-    if max(sizes.values(), default=0) > LARGE:
-        return _within_budget(store, looked_up, sizes, count)
-    statements, parameters = [], []
-    for table, words in looked_up.items():
-        if chosen := _chosen(store, table, words):
-            statements.append(_bm25(table, filters))
-            parameters += [" OR ".join(chosen), *(filter_condition(filters)[1] if filters else ())]
-    if not statements:
+    scored = [
+        store.postings.score(table, chosen)
+        for table, words in query_phrases(query).items()
+        if words and (chosen := _chosen(store, table, words))
+    ]
+    if not scored:
         return []
-    if len(statements) == 1:
-        statement = statements[0]
-    else:  # materialized, since bm25() has no meaning where SQLite would merge it into the sum
-        statement = (
-            f"WITH words AS MATERIALIZED ({statements[0]}), unspaced AS MATERIALIZED ({statements[1]})"
-            " SELECT id, sum(score) AS score FROM (SELECT * FROM words UNION ALL SELECT * FROM unspaced) GROUP BY id"
-        )
-    statement += " ORDER BY score DESC, id LIMIT ?"
-    return store.rows(statement, [*parameters, count], types=(int, float))
+    ids, scores = scored[0] if len(scored) == 1 else _sums(scored)
+    if filters:
+        kept = np.isin(ids, filtered_passages(store, filters), assume_unique=True)
+        ids, scores = ids[kept], scores[kept]
+    if len(ids) > count:
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        kept = scores >= least
+        ids, scores = ids[kept], scores[kept]
+    best = np.lexsort((ids, -scores))[:count]
+    return [*zip(ids[best].tolist(), scores[best].tolist())]
 
 
-def _within_budget(
-    store: Store, looked_up: Mapping[str, Sequence[str]], sizes: Mapping[str, int], count: int
-) -> Matches:
-    """As ``lexical_search``, of an index so large that not all that matches can be scored."""
-    least, most = (f"(SELECT coalesce({end}(passage_id), 0) FROM passages)" for end in ("min", "max"))
-    first, last = store.row(f"SELECT {least}, {most}", types=(int, int))
-    tables: list[dict[int, float]] = []
-    for table, words in looked_up.items():
-        limit = common_from(sizes[table])
-        counts = [estimate_rows(store, table, word, first, last) for word in words]
-        held = dict(zip(words, counts))
-        chosen = rarest(words, counts, limit)
-        best: dict[int, float] = {}
-        if chosen:
-            plan = parts(chosen, [held[word] for word in chosen], partial(_count, store, table), count)
-            for expression, factor in plan:
-                statement = f"{_bm25(table, None)} ORDER BY score DESC, id LIMIT ?"
-                rows = store.rows(statement, (expression, count), types=(int, float))
-                scored = dict(rows) if factor == 1 else {i: factor * score for i, score in rows}
-                # A row scores its best part; of the parts, few rows are in two.
-                scored |= {i: max(best[i], scored[i]) for i in best.keys() & scored.keys()}
-                best |= scored
-        tables.append(best)
-    sums = tables[0] if tables else {}
-    for best in tables[1:]:
-        sums |= {i: sums.get(i, 0.0) + score for i, score in best.items()}
-    ids, scores = np.array([*sums], np.int64), np.array([*sums.values()], np.float64)
-    first = np.lexsort((ids, -scores))[:count]
-    return [*zip(ids[first].tolist(), scores[first].tolist())]
-
-
-def _count(store: Store, table: str, expression: str) -> int:
-    (count,) = store.row(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (expression,), types=(int,))
-    return int(count)
-
-
-def _bm25(table: str, filters: Mapping[str, str] | None) -> str:
-    within = f" AND rowid IN (SELECT passage_id FROM passages WHERE {filter_condition(filters)[0]})" if filters else ""
-    score = f"-bm25({table}, {HEADER_WEIGHT}, 1.0)"
-    return f"SELECT rowid AS id, {score} AS score FROM {table} WHERE {table} MATCH ?{within}"
+def _sums(
+    scored: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Ids and the sums of their scores."""
+    ids, places = np.unique(np.concatenate([some for some, _ in scored]), return_inverse=True)
+    sums = np.zeros(len(ids))
+    np.add.at(sums, places, np.concatenate([some for _, some in scored]))
+    return ids, sums
 
 
 def _chosen(store: Store, table: str, words: list[str]) -> list[str]:
     """``words`` without those in too many passages, the rarest ones if they are too many."""
-    if len(words) <= LEAST_RARE:
-        return words
-    limit = common_from(totals(store, table).rows)
-    return rarest(words, [count_rows(store, table, word, limit) for word in words], limit)
+    total = store.postings.totals(table).rows
+    if len(words) > LEAST_RARE:
+        limit = common_from(total)
+        words = rarest(words, store.postings.count(table, words, limit), limit)
+    return words if total <= LARGE else _affordable(words, store.postings.count(table, words))
+
+
+def _affordable(words: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """The rarest of ``words``, in order, that are in ``ROWS_MOST`` passages together; one at least."""
+    ranked = sorted(range(len(words)), key=lambda place: counts[place])
+    rows = np.cumsum([counts[place] for place in ranked])
+    return [words[place] for place in sorted(ranked[: max(1, int(np.count_nonzero(rows <= ROWS_MOST)))])]
 
 
 def common_from(total: int) -> int:

@@ -28,6 +28,7 @@ from ragyena.index.encoding import (
     skipped_json,
     storable,
 )
+from ragyena.index.postings import WORD_TABLES
 from ragyena.index.store_reading import StoreCounts, StoreReader
 from ragyena.index.unspaced import separate
 from ragyena.types import Document, Passage, Skipped
@@ -35,9 +36,6 @@ from ragyena.types import Document, Passage, Skipped
 __all__ = ["STORE_NAME", "WORD_TABLES", "Source", "Store", "StoreCounts", "has_characters"]
 
 STORE_NAME = "store.sqlite"
-
-WORD_TABLES = ("lexicon", "characters")
-"""The full text indexes."""
 
 
 class Store(StoreReader):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from ragyena.index.encoding import (
     read_source,
     storable,
 )
+from ragyena.index.postings import Postings
+from ragyena.index.schema import SCHEMA, Schema
 from ragyena.types import Document, Passage
 
 __all__ = ["StoreCounts", "StoreReader"]
@@ -64,6 +67,16 @@ class StoreCounts:
 
 class StoreReader(Database):
     """The half of ``Store`` that changes nothing."""
+
+    def __init__(self, path: Path, *, writable: bool = False, create: bool = False, schema: Schema = SCHEMA) -> None:
+        """As ``Database``."""
+        super().__init__(path, writable=writable, create=create, schema=schema)
+        self.postings = Postings(self)
+        """The full text indexes, for scores."""
+
+    def close(self) -> None:
+        self.postings.close()
+        super().close()
 
     def counts(self) -> StoreCounts:
         return StoreCounts(

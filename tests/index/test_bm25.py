@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ragyena.index.bm25 import count_rows, inverse_frequency, score_rows, totals
-from ragyena.index.search import HEADER_WEIGHT, query_phrases
+from ragyena.index.postings import HEADER_WEIGHT, inverse_frequency
+from ragyena.index.search import query_phrases
 from ragyena.index.store import Store
 from ragyena.types import Passage
 
@@ -47,15 +47,17 @@ def test_scores_are_those_of_one_store_to_the_last_bit(
         for table, phrases in query_phrases(query).items():
             if not phrases:
                 continue
-            of = reduce(add, (totals(part, table) for part in parts))
-            assert of == totals(whole, table)
-            weights = [
-                inverse_frequency(sum(count_rows(part, table, phrase) for part in parts), of.rows) for phrase in phrases
-            ]
-            scored = [score_rows(part, table, phrases, weights, of.mean_words) for part in parts]
+            of = reduce(add, (part.postings.totals(table) for part in parts))
+            assert of == whole.postings.totals(table)
+            counts = [part.postings.count(table, phrases) for part in parts]
+            weights = [inverse_frequency(sum(rows), of.rows) for rows in zip(*counts)]
+            scored = [part.postings.score(table, phrases, weights, of.mean_words) for part in parts]
             got = {i: s for ids, scores in scored for i, s in zip(ids.tolist(), scores.tolist())}
             statement = f"SELECT rowid, -bm25({table}, {HEADER_WEIGHT}, 1.0) FROM {table} WHERE {table} MATCH ?"
-            assert got == dict(whole.rows(statement, (" OR ".join(phrases),), types=(int, float)))
+            wanted = dict(whole.rows(statement, (" OR ".join(phrases),), types=(int, float)))
+            assert got == wanted
+            ids, scores = whole.postings.score(table, phrases)
+            assert dict(zip(ids.tolist(), scores.tolist())) == wanted
 
 
 def _store(path: Path, rows) -> Store:

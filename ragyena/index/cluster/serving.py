@@ -5,8 +5,8 @@ depend on no other passage: the best of all shards are merged. BM25 depends on h
 are asked for that first, and then score with the sums. The two rankings are fused here. A shard that does not answer is
 an error: no answer is ever made of the others alone.
 
-One index of over 100,000 passages scores words within a budget of rows (``ragyena.index.budget``) and its vectors
-approximately; shards score every row that matches, and so may rank better than it, and later.
+One index of over 100,000 passages leaves out the commonest words of a query that have very many passages together, and
+searches its vectors approximately; shards score every row that matches, and so may rank better than it, and later.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any, Self
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, IndexCorruptError
-from ragyena.index.bm25 import Totals, inverse_frequency
 from ragyena.index.cluster.catalog import Catalog
 from ragyena.index.cluster.session import Remote, Session
 from ragyena.index.cluster.shard import LexicalQuery, OpenShard
@@ -31,6 +30,7 @@ from ragyena.index.embedder import Embedder
 from ragyena.index.fusion import Matches, fused
 from ragyena.index.listing import IndexedFile, Page
 from ragyena.index.manifest import Manifest
+from ragyena.index.postings import Totals, inverse_frequency
 from ragyena.index.search import LEAST_RARE, common_from, query_phrases, rarest
 from ragyena.index.spelling import corrections, replaced
 from ragyena.index.view import checked_query

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.config import PipelineConfig
-from ragyena.index.bm25 import Totals, count_rows, score_rows, totals
 from ragyena.index.encoding import LARGEST
 from ragyena.index.fusion import Matches
 from ragyena.index.index import Index
 from ragyena.index.listing import IndexedFile
+from ragyena.index.postings import WORD_TABLES, Totals
 from ragyena.index.search import DenseView, filtered_passages
-from ragyena.index.store import WORD_TABLES
 from ragyena.types import Document, FileState, Passage
 
 __all__ = ["LexicalQuery", "OpenShard"]
@@ -43,11 +42,11 @@ class OpenShard:
 
     def totals(self) -> dict[str, Totals]:
         """Rows and words of each full text index."""
-        return {table: totals(self._index.store, table) for table in WORD_TABLES}
+        return {table: self._index.store.postings.totals(table) for table in WORD_TABLES}
 
     def count(self, table: str, phrases: Sequence[str], most: int) -> list[int]:
         """Passages with each phrase; counting ends at ``most``, unless that is negative."""
-        return [count_rows(self._index.store, table, phrase, most) for phrase in phrases]
+        return self._index.store.postings.count(table, phrases, most)
 
     def search(
         self,
@@ -62,7 +61,7 @@ class OpenShard:
             by_vector = self._dense.search(store, vector, count, filters) if vector is not None else []
             by_words: dict[int, float] = {}
             for table, query in lexical.items():
-                ids, scores = score_rows(store, table, query.phrases, query.weights, query.mean_words)
+                ids, scores = store.postings.score(table, query.phrases, query.weights, query.mean_words)
                 if filters:
                     kept = np.isin(ids, filtered_passages(store, filters))
                     ids, scores = ids[kept], scores[kept]
