@@ -1,11 +1,11 @@
-"""The vector index: a FAISS file derived from the store. The only module that imports faiss.
+"""The vector index: a FAISS file derived from the store.
 
 A file is written beside its place, flushed, and renamed: it is there whole or not at all. It is read memory-mapped,
 after a check of its layout, so opening takes milliseconds, and a moment more for the links of a large graph. Ids in it
 are passage ids. It may lag behind the store: passages added since have ids above ``VectorFile.last_id``, and ids of
 removed ones are no longer in the store.
 
-    flat    exact, half precision (what the store holds)     up to 100,000 passages
+    flat    exact, half precision (what the store holds)     up to 100,000 passages; sieved (``sieve``) once in use
     ivfpq   clusters and 96-byte codes                       above
     hnsw    graph of neighbours, half precision              where the settings say so
 
@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
+from ragyena.index.sieve import Sieve
 from ragyena.index.storage import REBUILD, flush_folder, storage_errors
 from ragyena.index.vector_layout import check_layout
 
@@ -52,6 +53,10 @@ Batches = Iterable[tuple[IdArray, npt.NDArray[np.float16]]]
 
 FLAT_MOST = 100_000
 """An exact search of so many takes about ten milliseconds."""
+SIEVED_LEAST = 20_000
+"""Vectors of an exact file that are searched by a sieve..."""
+SIEVED_AFTER = 16
+"""...after so many searches: making one takes as long as some fifty of them save."""
 IVFPQ_LEAST = 10_000
 """Fewer vectors do not train the codes of ``ivfpq``."""
 TRAIN_CLUSTER = 64
@@ -167,6 +172,8 @@ class VectorIndex:
         """The largest passage id there was when it was written."""
         self.count = int(index.ntotal)
         self.exact = kind == "flat"
+        self._sieve: Sieve | None = None
+        self._searches = 0
         self._clusters = UNMEASURED_CLUSTERS
         if kind == "ivfpq" and (clusters := int(faiss.extract_index_ivf(index).nprobe)) > 1:
             self._clusters = clusters
@@ -205,6 +212,8 @@ class VectorIndex:
         count = min(count, total if allowed is None else len(allowed))
         if count == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
+        if allowed is None and self.exact and (sieved := self._sieved(query, count)) is not None:
+            return sieved
         selector = faiss.IDSelectorBatch(allowed) if allowed is not None else None
         if self.kind == "hnsw":
             parameters = faiss.SearchParametersHNSW(sel=selector, efSearch=max(64, 2 * count))
@@ -217,6 +226,16 @@ class VectorIndex:
         scores, ids = self._index.search(query[None], count, params=parameters)
         filled = ids[0] >= 0
         return ids[0][filled], scores[0][filled]
+
+    def _sieved(self, query: FloatArray, count: int) -> tuple[IdArray, FloatArray] | None:
+        """The result of ``search`` by a sieve, where there is one or it is worth making one."""
+        self._searches += 1
+        if self.count < SIEVED_LEAST or self._searches <= SIEVED_AFTER or self._index.d % 2:
+            return None
+        if self._sieve is None:
+            self._sieve, self._ids = Sieve(self._index.index), self.ids()
+        found = self._sieve.search(query, count)
+        return None if found is None else (self._ids[found[1][0]], found[0][0])
 
     def recall(self, queries: FloatArray, nearest: Sequence[IdArray]) -> float:
         """The fraction of the ``nearest`` ids to each of ``queries`` [Q, D] that a search returns."""

@@ -196,3 +196,41 @@ def test_a_file_of_too_many_clusters_to_look_into_is_damaged(written: tuple[Path
     (tmp_path / file.name).write_bytes(data)
     with pytest.raises(IndexCorruptError, match="clusters to look into"):
         VectorIndex.open(tmp_path, file, DIMENSION)
+
+
+@pytest.mark.parametrize("kind_of_vectors", ["clustered", "random", "few values", "far out"])
+def test_a_sieve_changes_no_match(kind_of_vectors: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    vectors = clustered(COUNT, 4).astype(np.float32)
+    if kind_of_vectors == "random":
+        vectors = rng.standard_normal(vectors.shape, np.float32)
+    elif kind_of_vectors == "few values":
+        vectors = np.sign(vectors)
+    elif kind_of_vectors == "far out":  # codes of some vectors are wrong by far
+        vectors[::100, 3] *= 8
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    ids = np.arange(1, COUNT + 1, dtype=np.int64) * 3
+    file = write_vectors(
+        tmp_path / "vectors-1.faiss",
+        batches(ids, vectors),
+        dimension=DIMENSION,
+        count=COUNT,
+        last_id=int(ids[-1]),
+        setting="flat",
+    )
+    queries = [vectors[17].astype(np.float32), *clustered(6, 9).astype(np.float32)]
+    plain, sieved = (VectorIndex.open(tmp_path, file, DIMENSION) for _ in range(2))
+    expected = [plain.search(query, count) for query in queries for count in (1, 20, 200)]
+    monkeypatch.setattr(module, "SIEVED_LEAST", 1000)
+    monkeypatch.setattr(module, "SIEVED_AFTER", 2)
+    for (wanted_ids, wanted_scores), (query, count) in zip(
+        expected, [(query, count) for query in queries for count in (1, 20, 200)], strict=True
+    ):
+        found, scores = sieved.search(query, count)
+        assert np.array_equal(scores, wanted_scores)
+        assert (
+            np.array_equal(found, wanted_ids) or sorted(found) == sorted(wanted_ids) or kind_of_vectors == "few values"
+        )
+    assert sieved._sieve is not None
+    allowed = ids[::50]
+    assert set(sieved.search(queries[0], 30, allowed)[0].tolist()) <= set(allowed.tolist())
