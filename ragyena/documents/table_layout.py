@@ -30,7 +30,7 @@ LONGEST_KEPT_NAME = 120
 """Chars of a name that is written with every row, where a file says that it is one."""
 
 _NOTE = re.compile(
-    r"[*†‡§¹²³⁴-⁹]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
+    r"[*†‡§¹²³⁴-ⁿʰ-ʸˡ-ˣᴬ-ᶿ]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
 )
 _THINGS = frozenset(
     """model version variant edition release type grade class size product plan package tier option name brand make

@@ -556,7 +556,7 @@ SAMPLES: tuple[Sample, ...] = (
         "footnotes",
         _footnotes,
         (
-            "The tower stands on a reef¹ and weighs 3 × 10⁶ kilograms without water.",
+            "The tower stands on a reef ¹ and weighs 3 × 10⁶ kilograms without water.",
             HARBOUR,
             STORM,
             "¹ The reef is named after the brig Orla, which sank there.",

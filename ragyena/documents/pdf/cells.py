@@ -12,7 +12,7 @@ from ragyena.documents.pdf.column_names import join_columns, wrapped_names
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.group_names import place_groups
 from ragyena.documents.pdf.row_labels import wrapped_labels
-from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined
+from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined, without_marks
 from ragyena.documents.pdf.stacked import is_figure
 
 __all__ = ["group_rows", "join_first_name", "read_cells"]
@@ -27,6 +27,7 @@ def read_cells(rows: Sequence[Row], horizontal: Sequence[Box]) -> Part | None:
     ``horizontal`` are the drawn lines of the page; those between the rows part the names of the columns from the cells,
     and the rows from each other.
     """
+    rows = [without_marks(row) for row in rows]
     if _is_code(rows):
         return None
     columns = _columns(rows)

@@ -11,14 +11,15 @@ from ragyena.documents.pdf.elements import Part
 from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
 from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.pdf.margins import drop_repeated, printed_labels
+from ragyena.documents.pdf.marks import RAISED
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 from ragyena.types import BlockKind
 
 __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
-_FOOTNOTE = re.compile(r"(?:[⁰¹²³⁴⁵⁶⁷⁸⁹]+|\d{1,3}|[*†‡§¶]+)\s?(?=\S)")
-_RAISED_MARK = re.compile(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S|[†‡§¶]\s?\S")
+_FOOTNOTE = re.compile(rf"(?:{RAISED}+|\d{{1,3}}|[*†‡§¶]+)\s?(?=\S)")
+_RAISED_MARK = re.compile(rf"(?:{RAISED}+|[†‡§¶])\s?\S")
 LONGEST_HEADING = 400
 _BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
 

@@ -44,6 +44,8 @@ class Run(Box):
     """Set in a font of fixed width."""
     bold_ends: tuple[bool, bool] | None = None
     """The first and the last character are bold; None where they are as the whole."""
+    is_mark: bool = False
+    """The raised mark of a footnote, in the box of the text before it but for its left and right side."""
 
 
 @dataclass(slots=True)

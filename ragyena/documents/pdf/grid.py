@@ -10,7 +10,7 @@ from itertools import pairwise
 from ragyena.documents.merged_cells import Covered
 from ragyena.documents.pdf.cells import group_rows, join_first_name
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.rows import joined, make_rows
+from ragyena.documents.pdf.rows import joined, make_rows, without_marks
 
 __all__ = ["find_grids"]
 
@@ -206,7 +206,7 @@ def _split_row(row: int, roots: list[int], cells: dict[int, list[Run]], width: i
         return [texts]
     lines: list[list[str]] = []
     column_of = {id(run): n for n in reversed(range(len(own))) for run in own[n]}
-    for line in rows:
+    for line in map(without_marks, rows):
         by_column: list[list[Run]] = [[] for _ in roots]
         for item in line.items:
             if isinstance(item, Run):
@@ -216,4 +216,4 @@ def _split_row(row: int, roots: list[int], cells: dict[int, list[Run]], width: i
 
 
 def _cell_text(runs: Sequence[Run]) -> str:
-    return "\n".join(row.text() for row in make_rows(runs))
+    return "\n".join(without_marks(row).text() for row in make_rows(runs))

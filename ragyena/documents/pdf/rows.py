@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
+from ragyena.documents.pdf.marks import is_mark, mark_text, raise_text
 
-__all__ = ["CODE_SIGNS", "MARKER", "Gap", "Row", "has_cjk", "is_toc_entry", "joined", "make_rows", "most_pitch"]
+__all__ = [
+    "CODE_SIGNS",
+    "MARKER",
+    "Gap",
+    "Row",
+    "has_cjk",
+    "is_toc_entry",
+    "joined",
+    "make_rows",
+    "most_pitch",
+    "without_marks",
+]
 
 Gap = tuple[float, float]
 """An empty interval of x."""
@@ -19,6 +31,10 @@ SAME_BASELINE = 0.3
 """Baselines closer than this, in sizes, are one."""
 RAISED = 0.85
 """Raised or lowered text is smaller than this times its neighbours."""
+MOST_RAISED = 12
+"""Raised texts in one row that is looked at."""
+LONGEST_MARK = 6
+"""Characters of the mark of a footnote."""
 WORD_GAP = 0.6
 """Runs closer than this, in sizes, are words of one text."""
 MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d{1,2}(?:\.\d{1,2}){1,3}\.?")
@@ -69,6 +85,17 @@ def _box(item: Run | Part) -> Box:
     return item if isinstance(item, Run) else item.box
 
 
+def without_marks(row: Row) -> Row:
+    """The row without the marks of footnotes right behind its texts, which are no part of names, labels and values."""
+    kept: list[Run | Part] = []
+    end = float("-inf")
+    for item in row.items:
+        if not (isinstance(item, Run) and item.is_mark and -item.size < item.x0 - end < WORD_GAP * item.size):
+            kept.append(item)
+        end = _box(item).x1
+    return row if len(kept) == len(row.items) else replace(row, items=kept)
+
+
 def make_rows(items: Sequence[Run | Part]) -> list[Row]:
     """Group items by baseline, from top to bottom."""
     rows: list[Row] = []
@@ -91,19 +118,31 @@ def make_rows(items: Sequence[Run | Part]) -> list[Row]:
     for row in rows:
         row.unit = min(row.size, usual) or usual
         row.items.sort(key=lambda item: _box(item).x0)
+        _find_marks(row)
     return rows
 
 
+def _find_marks(row: Row) -> None:
+    """Raise the small texts right behind others that the file draws apart from these."""
+    for last, run in pairwise(row.items):
+        if not isinstance(last, Run) or not isinstance(run, Run) or run.is_mark or len(run.text) > LONGEST_MARK:
+            continue
+        is_raised = run.size <= RAISED * last.size and last.baseline - run.baseline >= 0.1 * last.size
+        if is_raised and run.x0 - last.x1 < WORD_GAP * last.size:
+            run.is_mark = is_mark(last.text, run.text)
+            run.text = mark_text(run.text) if run.is_mark else raise_text(run.text)
+
+
 def _with_raised(rows: list[Row]) -> list[Row]:
-    """Put small rows that stand within the height of a neighbour, right beside its text, into that row: exponents."""
+    """Put small rows that stand within the height of a neighbour, right beside its texts, into that row: exponents."""
     kept: list[Row] = []
     for i, row in enumerate(rows):
-        run = row.items[0]
-        if len(row.items) > 3 or not isinstance(run, Run) or len(run.text) > 4:
+        runs = [item for item in row.items if isinstance(item, Run) and len(item.text) <= LONGEST_MARK]
+        if len(runs) < len(row.items) or len(runs) > MOST_RAISED:
             kept.append(row)
             continue
         for other in (rows[i + 1] if i + 1 < len(rows) else None, kept[-1] if kept else None):
-            if other is None or row.size > RAISED * other.size or not _beside(run, other):
+            if other is None or row.size > RAISED * other.size or not all(_beside(run, other) for run in runs):
                 continue
             other.items += row.items
             break
@@ -144,8 +183,12 @@ def joined(runs: Sequence[Run]) -> str:
             gap = run.x0 - last.x1
             close = gap < 0.15 * max(run.size, last.size) and last.x0 <= run.x0
             glued = has_cjk(last.text[-1:]) and has_cjk(run.text[:1]) and gap < 0.5 * run.size
-            columns = round(gap / (0.6 * run.size)) if run.mono and last.mono and run.size > 0 else 1
-            pieces.append("" if close or glued else " " * min(max(columns, 1), 200))
+            columns = max(round(gap / (0.6 * run.size)), 1) if run.mono and last.mono and run.size > 0 else 1
+            if run.text[0] == " " or last.text[-1] == " ":
+                columns = 0
+            elif close and (run.is_mark or (last.is_mark and i == 1)):
+                close = not (last.text[-1].isalnum() and run.text[0].isalnum())  # words are found without their marks
+            pieces.append("" if close or glued else " " * min(columns, 200))
         pieces.append(run.text)
     return "".join(pieces).strip()
 

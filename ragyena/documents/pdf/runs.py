@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import inf
 
 from ragyena.documents.pdf.elements import Box, Run
+from ragyena.documents.pdf.marks import is_mark, mark_text, raise_text
 
 __all__ = ["Glyph", "Style", "build_runs", "slanted_runs"]
 
@@ -30,7 +32,6 @@ _LIGATURES = {
     "\x0b": "ff", "\x0c": "fi", "\x0d": "fl", "\x0e": "ffi", "\x0f": "ffl", "\x88": "•",  # codes of T1, OT1 and TS1
     "\ufffe": "-", "\x02": "-", "\u2010": "-", "\u2011": "-", "\ufeff": "", "\u200b": "",
 }  # fmt: skip
-_RAISED = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,43 +115,63 @@ class _Builder:
         self.add(glyph, raised=False)
         return True
 
-    def finish(self) -> Run | None:
+    def finish(self) -> list[Run]:
+        """The text as one run, but for the marks of footnotes in it, each of which is a run of its own."""
         if any(_is_right_to_left(glyph.code) for glyph in self.glyphs):
             self._order_right_to_left()
         spaces = self._letter_spacing() or self.spaces
-        pieces: list[str] = []
-        raised = ""
-        last_x1 = 0.0
-        for glyph, space, is_raised in zip(self.glyphs, spaces, self.raised):
-            if raised and (space or not is_raised):
-                pieces.append(_raise(raised))
-                raised = ""
-            if space and not (is_raised and glyph.x0 - last_x1 < 0.12 * self.style.size):
-                pieces.append(" ")
-            last_x1 = glyph.x1
-            text = _character(glyph.code)
-            if is_raised:
-                raised += text
+        runs: list[Run] = []
+        start = place = 0
+        text = ""
+        for is_raised, stretch in groupby(self.raised):
+            end = place + len(list(stretch))
+            piece = self._text(place, end, spaces)
+            if not is_raised:
+                text += piece
+            elif (place or self._is_apart(end, spaces)) and is_mark(text.rstrip(), piece.strip()):
+                runs += self._run(start, place, text)
+                runs += self._run(place, end, mark_text(piece.strip()), is_mark=True)
+                start, text = end, ""
             else:
-                pieces.append(text)
-        if raised:
-            pieces.append(_raise(raised))
-        text = "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                text += "".join(raise_text(part) for part in re.split("( )", piece))
+            place = end
+        return runs + self._run(start, place, text)
+
+    def _is_apart(self, end: int, spaces: Sequence[bool]) -> bool:
+        """True where raised characters at the beginning stand before a word, not before the sign of an isotope."""
+        word = "".join(_character(glyph.code) for glyph in self.glyphs[end : end + 3])
+        return end == len(self.glyphs) or spaces[end] or (len(word) > 2 and word.isalpha())
+
+    def _text(self, start: int, end: int, spaces: Sequence[bool]) -> str:
+        pieces: list[str] = []
+        for i in range(start, end):
+            shifts = i > 0 and (self.raised[i] or self.raised[i - 1])
+            near = shifts and self.glyphs[i].x0 - self.glyphs[i - 1].x1 < 0.12 * self.style.size
+            pieces += [" "] * (spaces[i] and not near) + [_character(self.glyphs[i].code)]
+        return "".join(pieces)
+
+    def _run(self, start: int, end: int, text: str, *, is_mark: bool = False) -> list[Run]:
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if not text.strip():
-            return None
-        base = [glyph for glyph, is_raised in zip(self.glyphs, self.raised) if not is_raised] or self.glyphs
-        return Run(
-            x0=min(glyph.x0 for glyph in self.glyphs),
-            y0=min(glyph.y0 for glyph in base),
-            x1=max(glyph.x1 for glyph in self.glyphs),
-            y1=max(glyph.y1 for glyph in base),
-            text=text,
-            baseline=self.style.baseline,
-            size=Counter(glyph.style.size for glyph in base).most_common(1)[0][0],
-            bold=2 * sum(glyph.style.bold for glyph in base) > len(base),
-            bold_ends=(base[0].style.bold, base[-1].style.bold),
-            mono=2 * sum(glyph.style.mono for glyph in base) > len(base),
-        )
+            return []
+        glyphs, raised = self.glyphs[start:end], self.raised[start:end]
+        every = [glyph for glyph, is_raised in zip(self.glyphs, self.raised) if not is_raised] or self.glyphs
+        base = every if is_mark else [glyph for glyph, is_raised in zip(glyphs, raised) if not is_raised] or glyphs
+        return [
+            Run(
+                x0=min(glyph.x0 for glyph in glyphs),
+                y0=min(glyph.y0 for glyph in base),
+                x1=max(glyph.x1 for glyph in glyphs),
+                y1=max(glyph.y1 for glyph in base),
+                text=text,
+                baseline=self.style.baseline,
+                size=Counter(glyph.style.size for glyph in base).most_common(1)[0][0],
+                bold=2 * sum(glyph.style.bold for glyph in base) > len(base),
+                bold_ends=(base[0].style.bold, base[-1].style.bold),
+                mono=2 * sum(glyph.style.mono for glyph in base) > len(base),
+                is_mark=is_mark,
+            )
+        ]
 
     def _order_right_to_left(self) -> None:
         """Put the characters in reading order by their places: files have them in either order."""
@@ -207,12 +228,9 @@ def build_runs(glyphs: Sequence[Glyph], borders: Sequence[Box]) -> list[Run]:
             apart = glyph.space and lines and _border_between(lines, builder.glyphs[-1], glyph)
             if not apart and builder.take(glyph):
                 continue
-            if run := builder.finish():
-                runs.append(run)
+            runs += builder.finish()
         builder = _Builder(glyph)
-    if builder is not None and (run := builder.finish()):
-        runs.append(run)
-    return runs
+    return runs if builder is None else runs + builder.finish()
 
 
 def _border_between(lines: Sequence[tuple[float, float, float]], left: Glyph, right: Glyph) -> bool:
@@ -251,12 +269,6 @@ def _character(code: int) -> str:
     if 0xFB00 <= code <= 0xFEFF or 0x2E80 <= code <= 0x2FDF:  # presentation forms and radicals for the letters proper
         return unicodedata.normalize("NFKC", text)
     return text
-
-
-def _raise(text: str) -> str:
-    """``6`` -> ``⁶``; text with other characters stays as it is."""
-    raised = text.translate(_RAISED)
-    return raised if all(char not in text for char in raised) else text
 
 
 def _is_latin(code: int) -> bool:

@@ -10,7 +10,7 @@ from statistics import median
 
 from ragyena.documents.cell_kinds import is_unit, kind_of
 from ragyena.documents.pdf.elements import Run
-from ragyena.documents.pdf.rows import Row, joined
+from ragyena.documents.pdf.rows import Row, joined, without_marks
 
 __all__ = ["TIGHT", "has_year", "is_figure", "is_period", "table_starts"]
 
@@ -68,6 +68,7 @@ def table_starts(rows: Sequence[Row]) -> list[int]:
     The names of a further table are periods, or words above figures that are set apart from the rows above them. A text
     alone in its row without new names below it heads rows of the same table. Takes time linear in the rows.
     """
+    rows = [without_marks(row) for row in rows]
     left = min(row.x0 for row in rows)
     lines = [_line(row, rows[n - 1] if n else None, left) for n, row in enumerate(rows)]
     pitch = _pitch(lines)
