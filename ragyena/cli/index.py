@@ -25,6 +25,7 @@ from ragyena.cli.options import (
     index_path,
     parse_filters,
 )
+from ragyena.cli.other_names import IndexGroup
 from ragyena.documents.formats import listed
 from ragyena.errors import ConfigError, IndexCorruptError
 
@@ -45,7 +46,10 @@ interrupted one.
 """
 
 app = typer.Typer(
-    help="Add documents to an index, search, inspect and verify it.", no_args_is_help=True, rich_markup_mode=None
+    help="Add documents to an index, search, inspect and verify it.",
+    cls=IndexGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 app.command("sync")(sync.command)
 app.command("build")(build)

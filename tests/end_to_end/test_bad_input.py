@@ -128,6 +128,14 @@ def test_an_unknown_recipe(ragyena: Ragyena) -> None:
     ragyena("config", "show", "--pipeline", "nonesuch").fails(3, "nonesuch")
 
 
+@pytest.mark.parametrize(
+    ("tried", "hint"),
+    [("list", "ragyena index status"), ("remove", "ragyena index rm"), ("watch", "ragyena index sync FOLDER --watch")],
+)
+def test_a_command_that_has_another_name_here(ragyena: Ragyena, tried: str, hint: str) -> None:
+    assert f"hint: {hint}" in ragyena("index", tried, "notes.txt").fails(2, f"index {tried}").err
+
+
 def test_a_questions_file_that_is_missing_or_empty(ragyena: Ragyena, library: Path, tmp_path: Path) -> None:
     ragyena("ask", "--questions", tmp_path / "none.jsonl", "--index", library).fails(3, "none.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
