@@ -35,7 +35,7 @@ from ragyena.errors import (
     UsageError,
 )
 from ragyena.files import open_file
-from ragyena.parsing import MalformedError, parse_json_lines
+from ragyena.parsing import MalformedError, parse_json, parse_json_lines
 
 if TYPE_CHECKING:
     from ragyena.config import PipelineConfig
@@ -53,7 +53,10 @@ def command(
     index: IndexOption = None,
     questions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.jsonl", help='Ask every row {"question": ..., "id": ...} and print JSON lines.'),
+        typer.Option(
+            metavar="FILE",
+            help='Ask every row {"question": ..., "id": ...}, of a .txt file every line, and print JSON lines.',
+        ),
     ] = None,
     context_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="The most tokens to read (setting packer.context_tokens).")
@@ -152,6 +155,9 @@ def opening(quiet: bool) -> Iterator[None]:
 # --- files of questions ----------------------------------------------------------------------------------------
 
 
+ROW = '{"question": "...", "id": ...}, the id optional'
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
@@ -164,15 +170,29 @@ class _Row:
 def _read_rows(path: Path) -> list[_Row]:
     try:
         with open_file(path, LARGEST_QUESTIONS) as file:
-            rows = [_row(number, values) for number, values in parse_json_lines(file)]
+            if path.suffix.lower() == ".txt":
+                rows = [_line(number, line) for number, line in enumerate(file, 1) if line.strip()]
+            else:
+                rows = [_row(number, values) for number, values in parse_json_lines(file)]
     except FileNotFoundError as error:
-        raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl file") from error
+        raise PathNotFoundError(f"no questions file {path}", hint="give the path of a .jsonl or .txt file") from error
     except (OSError, MalformedError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read {path}: {reason}", hint="save the file as UTF-8 JSON lines") from error
     if not rows:
-        raise DataError(f"{path} holds no questions", hint='write one {"question": "..."} a line')
+        raise DataError(f"{path} holds no questions", hint=f"write a row a line: {ROW}")
     return rows
+
+
+def _line(number: int, line: bytes) -> _Row:
+    """A row of a file of plain questions; one that is a JSON object is read as that."""
+    try:
+        text = line.decode("utf-8-sig").strip()
+        return _row(number, parse_json(text)) if text.startswith("{") else _Row(number, None, text, "")
+    except UnicodeDecodeError:
+        return _Row(number, None, "", "not UTF-8")
+    except MalformedError as error:
+        return _row(number, error)
 
 
 def _row(number: int, values: Any) -> _Row:
@@ -212,7 +232,7 @@ def _ask_rows(
             progress.advance(0, f"line {row.line}")
             try:
                 if row.problem:
-                    raise DataError(row.problem, hint='a row is {"question": "...", "id": ...}, the id optional')
+                    raise DataError(row.problem, hint=f"a row is {ROW}")
                 answer = ask(row.question, filters)
                 values = answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True)
             except (DataError, UsageError, IndexProblem) as error:
@@ -230,5 +250,9 @@ def _ask_rows(
         lines = ", ".join(str(line) for line in failed[:10]) + (", ..." if len(failed) > 10 else "")
         raise PartialFailureError(
             f"{len(failed)} of {len(rows)} rows of {file} could not be asked: line {lines}",
-            hint="correct these lines; the answers to the others were printed",
+            hint=(
+                "correct these lines; the answers to the others were printed"
+                if len(failed) < len(rows)
+                else f"a row is {ROW}; a file whose name ends in .txt may have a question a line as it is"
+            ),
         )

@@ -95,6 +95,19 @@ def test_a_batch_prints_one_object_a_line_and_names_the_bad_row(
     assert f"{file}:2:" in done.err
 
 
+def test_a_text_file_has_a_question_a_line(ragyena: Ragyena, library: Path, tmp_path: Path) -> None:
+    file = tmp_path / "questions.txt"
+    file.write_bytes(f"\ufeff{QUESTION}\r\n\n".encode() + b'{"id": 7, "question": "Who kept the lamp?"}\n')
+    first, last = ragyena("ask", "--questions", file, "--index", library).succeeds().rows
+    assert first["question"] == QUESTION and first["id"] is None
+    assert last["question"] == "Who kept the lamp?" and last["id"] == 7
+    file.write_bytes(b"Who kept the l\xe4mp?\n")
+    assert "not UTF-8" in ragyena("ask", "--questions", file, "--index", library).fails(3, "line 1").err
+    file.rename(tmp_path / "questions.jsonl")
+    done = ragyena("ask", "--questions", tmp_path / "questions.jsonl", "--index", library).fails(3, "line 1")
+    assert "were printed" not in done.err and '{"question": "..."' in done.err
+
+
 def test_a_closed_pipe_is_quiet(ragyena: Ragyena, library: Path) -> None:
     command = " ".join(ragyena.command("index", "search", "bridge", "--index", library))
     line = f"{command} | head -c 1 >/dev/null"
