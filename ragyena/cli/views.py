@@ -139,14 +139,17 @@ def _written_view(answer: Answer, console: Console) -> list[RenderableType]:
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
-    """Doubt, and what comes closest."""
-    parts: list[RenderableType] = [Text("Not found in what was read", style="bold")]
+    """Doubt, and what comes closest. That nothing was found is said only where this is likelier than that candidate."""
+    doubtful = answer.closest is not None and answer.closest.probability > answer.confidence
+    said = "Not certain enough to answer" if doubtful else "Not found in what was read"
+    parts: list[RenderableType] = [Text(said, style="bold")]
     if not answer.passages:
         return [*parts, Text("  nothing in the index matches the question", style="dim")]
     if "write" in answer.timings:
         parts.append(Text("  the writer found no answer in the evidence", style="dim"))
     else:
-        parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in it", style="dim"))
+        where = "what was read" if doubtful else "it"
+        parts.append(Text(f"  {answer.confidence:.0%} likely that the answer is not in {where}", style="dim"))
     if answer.closest is None:
         return parts if "write" in answer.timings else [*parts, Text("  and nothing in it comes close", style="dim")]
     parts.append(Text(""))

@@ -50,7 +50,9 @@ class _Result(BaseModel):
 def answer_words(answer: AnswerJson) -> str:
     """An answer with its evidence, or what came closest."""
     if answer.answer is None:
-        parts = [f"Not found in what was read ({answer.confidence:.0%} likely that the answer is not in it)."]
+        doubtful = answer.closest is not None and answer.closest.probability > answer.confidence
+        said = "Not certain enough to answer" if doubtful else "Not found in what was read"
+        parts = [f"{said} ({answer.confidence:.0%} likely that the answer is not in what was read)."]
         if answer.closest is not None:
             parts.append(f"Closest, {answer.closest.probability:.0%} likely to be the answer: {answer.closest.text}")
             parts.append(_evidence(answer.closest.citation))

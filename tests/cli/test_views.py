@@ -106,6 +106,14 @@ def test_what_is_withheld_is_worded_as_doubt_with_the_closest_candidate() -> Non
     assert "nothing in the index matches" in shown(replace(withheld, passages=()))
 
 
+def test_an_answer_likelier_than_its_absence_is_not_said_to_be_missing() -> None:
+    (citation,) = answer().citations
+    text = shown(replace(answer("withheld"), confidence=0.01, closest=Closest("1932", 0.94, citation)))
+    assert "Not certain enough to answer" in text and "Not found" not in text
+    assert "1% likely that the answer is not in what was read" in text
+    assert "closest: 1932  94% likely to be the answer" in text
+
+
 def test_a_cell_stands_beside_its_column_and_in_its_row() -> None:
     row = "Name: small pump; Weight (kg): 3.9"
     (citation,) = answer().citations

@@ -57,15 +57,15 @@ function makePane(name = null) {
 
 // What a screen reader says once the answer is there.
 export function spoken(answer) {
-  if (answer.answer === null) return "Not found in what was read.";
+  if (answer.answer === null) return withheld(answer);
   if (answer.sentences.length) return `${answer.answer} ${supported(answer)}.`;
   return `${answer.answer}. ${percent(answer.confidence)} confident. ${count(answer.citations.length, "citation")}.`;
 }
 
 function parts(answer, open) {
-  const withheld = answer.answer === null;
-  const said = withheld ? notFound(answer, open) : found(answer);
-  const cited = withheld ? [] : [citations(answer, open)];
+  const given = answer.answer !== null;
+  const said = given ? found(answer) : notFound(answer, open);
+  const cited = given ? [citations(answer, open)] : [];
   return [...said, ...cited, ...others(answer), strip(answer, open), times(answer)];
 }
 
@@ -94,8 +94,14 @@ function written(answer) {
   return [element("p", { class: "said written" }, sentences), element("p", { class: "confidence quiet" }, bar(answer.confidence), ` ${supported(answer)}`)];
 }
 
+// That nothing was found is said only where this is likelier than the closest candidate.
+function withheld(answer) {
+  const doubtful = answer.closest && answer.closest.probability > answer.confidence;
+  return doubtful ? "Not certain enough to answer." : "Not found in what was read.";
+}
+
 function notFound(answer, open) {
-  const said = [element("p", { class: "said withheld" }, "Not found in what was read.")];
+  const said = [element("p", { class: "said withheld" }, withheld(answer))];
   if ("write" in answer.timings) said.push(element("p", { class: "quiet" }, "The writer found no answer in the evidence."));
   if (answer.closest) {
     const chance = percent(answer.closest.probability);
