@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from ragyena.ops.linear import onednn_unavailable
+from ragyena.ops.linear import fbgemm_unavailable, onednn_unavailable
 
 __all__ = ["MATRIX_WEIGHTS", "MAX_TOKENS", "MiniLM", "MiniLMNetwork"]
 
@@ -38,6 +39,8 @@ _LANES = 16
 """Attention on a CPU takes up to twice as long where the tokens of a text leave a rest of many after so many."""
 _MORE = 1 / 16
 """Part by which texts are padded at most to leave no rest."""
+_SHORT = 64
+"""Tokens up to which reading the matrices takes longest: so many are multiplied by half floats, where they can be."""
 
 
 class MiniLMNetwork:
@@ -46,12 +49,15 @@ class MiniLMNetwork:
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         """``weights`` of a BERT-layout model.safetensors, six layers of width 384."""
         self._weights = weights
+        self._prepared = False
         self._laid_out: dict[str, Tensor] = {}
+        self._halves: dict[str, Any] = {}
 
     def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLMNetwork:
         """The same network in ``dtype``. Where oneDNN has the type on this CPU the matrices are in its layout, it also
         computes what follows a product, and the three maps of an attention become one: a question takes half the time,
-        since torch's own product lays a matrix out anew each time."""
+        since torch's own product lays a matrix out anew each time. In float32, a question is multiplied by FBGEMM from
+        matrices of half floats, where torch has it: there are half as many bytes to read."""
         weights = {
             key: value if key == _WORDS else value.to(dtype)  # a text needs few of the words
             for key, value in self._weights.items()
@@ -67,15 +73,25 @@ class MiniLMNetwork:
                 weights[f"{name}attention.self.all.{part}"] = torch.cat(maps)
             for matrix in ("attention.self.all", "attention.output.dense", "intermediate.dense", "output.dense"):
                 key = f"{name}{matrix}."
-                network._laid_out[key] = torch.ops.mkldnn._reorder_linear_weight(weights.pop(f"{key}weight"), _ROWS)
+                if dtype == torch.float32 and fbgemm_unavailable() is None:
+                    network._halves[key] = torch.ops.quantized.linear_prepack_fp16(
+                        weights[f"{key}weight"], weights[f"{key}bias"]
+                    )
+                else:
+                    network._laid_out[key] = _laid_out(weights.pop(f"{key}weight"))
             for one in ("query", "key", "value"):
                 del weights[f"{name}attention.self.{one}.weight"]
+        network._prepared = True
         return network
 
     @torch.inference_mode()
     def embed(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
         """[B, D] fp32 of unit length, from ids with their begin and end marks; mask_BT bool, False at padding."""
-        if self._laid_out and 0 < (more := -ids_BT.shape[1] % _LANES) <= _MORE * ids_BT.shape[1]:
+        if (
+            self._prepared
+            and not self._is_short(ids_BT)
+            and 0 < (more := -ids_BT.shape[1] % _LANES) <= _MORE * ids_BT.shape[1]
+        ):
             ids_BT, mask_BT = F.pad(ids_BT, (0, more)), F.pad(mask_BT, (0, more))
         x_BTD = self._embed(ids_BT)
         # Where nothing is padded the mask only costs time.
@@ -103,31 +119,52 @@ class MiniLMNetwork:
         return self._norm(self._plus(inner, x_BTD, f"{name}output.dense."), f"{name}output.LayerNorm.")
 
     def _attention_maps(self, x: Tensor, name: str) -> tuple[Tensor, ...]:
-        if self._laid_out:
+        if self._is_short(x):
+            return self._linear(x, f"{name}attention.self.all.").chunk(3, -1)
+        if self._prepared:
             return self._onednn(x, f"{name}attention.self.all.", "none").chunk(3, -1)
         return tuple(self._linear(x, f"{name}attention.self.{part}.") for part in ("query", "key", "value"))
 
     def _gelu(self, x: Tensor, name: str) -> Tensor:
-        return self._onednn(x, name, "gelu") if self._laid_out else F.gelu(self._linear(x, name))
+        if self._prepared and not self._is_short(x):
+            return self._onednn(x, name, "gelu")
+        return F.gelu(self._linear(x, name))
 
     def _plus(self, x: Tensor, other: Tensor, name: str) -> Tensor:
         """The linear map of ``x``, plus ``other``."""
-        if not self._laid_out:
+        if not self._prepared or self._is_short(x):
             return other + self._linear(x, name)
         bias = self._weights[f"{name}bias"]
-        y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._laid_out[name], bias, "add")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._matrix(name), bias, "add")
         return y
+
+    def _matrix(self, name: str) -> Tensor:
+        """A matrix in the layout of oneDNN; where questions are multiplied by half floats, made for the first text."""
+        if name not in self._laid_out:
+            self._laid_out[name] = _laid_out(self._weights[f"{name}weight"])
+        return self._laid_out[name]
+
+    def _is_short(self, x: Tensor) -> bool:
+        return bool(self._halves) and x.shape[0] * x.shape[1] <= _SHORT
 
     def _onednn(self, x: Tensor, name: str, then: str) -> Tensor:
         bias = self._weights[f"{name}bias"]
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._laid_out[name], bias, then, [], "none")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._matrix(name), bias, then, [], "none")
         return y
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
+        if self._is_short(x):
+            y: Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._halves[name])
+            return y
         return F.linear(x, self._weights[f"{name}weight"], self._weights[f"{name}bias"])
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         return F.layer_norm(x, (WIDTH,), self._weights[f"{name}weight"], self._weights[f"{name}bias"], EPSILON)
+
+
+def _laid_out(matrix: Tensor) -> Tensor:
+    laid_out: Tensor = torch.ops.mkldnn._reorder_linear_weight(matrix, _ROWS)
+    return laid_out
 
 
 class MiniLM:

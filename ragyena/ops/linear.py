@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ragyena.ops.backends import choose_backend
 from ragyena.ops.int8_linear import Int8Map, Levels
 
-__all__ = ["Linear", "has_fast_bf16", "onednn_unavailable"]
+__all__ = ["Linear", "fbgemm_unavailable", "has_fast_bf16", "onednn_unavailable"]
 
 _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of rows
 # oneDNN makes a kernel for each shape that is multiplied, about 0.6 MiB, and keeps 1,024 of them, as does torch's own
@@ -36,6 +36,15 @@ def onednn_unavailable(dtype: torch.dtype) -> str | None:
         return "oneDNN has no bfloat16 on this CPU"
     if dtype == torch.float16 and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
         return "oneDNN has no float16 on this CPU"
+    return None
+
+
+def fbgemm_unavailable() -> str | None:
+    """The reason why torch multiplies no matrices of half floats by FBGEMM here; None where it does."""
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        return "this build of torch has no FBGEMM, or this CPU no AVX2"
+    if not hasattr(torch.ops.quantized, "linear_dynamic_fp16"):
+        return "this torch gives no access to FBGEMM"
     return None
 
 

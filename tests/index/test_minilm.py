@@ -38,7 +38,7 @@ def test_the_network_prepared_for_this_cpu_gives_the_same_vectors() -> None:
     np.testing.assert_allclose(model.encode(TEXTS, batch_size=4), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("words", [14, 103, 104, 119, 120, 127, 200])
+@pytest.mark.parametrize("words", [70, 103, 104, 119, 120, 127, 200])
 def test_texts_of_any_length_have_the_same_vectors_prepared(words: int) -> None:
     """Texts a little shorter than a multiple of 16 tokens are padded to it, alone and among others."""
     model = MiniLM(bundled_folder())
@@ -48,6 +48,14 @@ def test_texts_of_any_length_have_the_same_vectors_prepared(words: int) -> None:
         np.testing.assert_allclose(
             prepared.encode(some, batch_size=2), model.encode(some, batch_size=2), atol=5e-6, err_msg=f"{len(some)}"
         )
+
+
+@pytest.mark.parametrize("question", ["a", "Where is the bridge?", "Who was it that built the bridge? " * 6])
+def test_a_question_multiplied_by_half_floats_has_nearly_the_same_vector(question: str) -> None:
+    model = MiniLM(bundled_folder())
+    expected, half = (one.encode([question], batch_size=1)[0] for one in (model, model.prepared_for_cpu(torch.float32)))
+    assert expected @ half > 0.999999
+    np.testing.assert_allclose(half, expected, atol=5e-4)
 
 
 def test_no_texts_give_no_vectors() -> None:
