@@ -21,13 +21,6 @@ from ragyena.types import ScoredPassage, in_bulk
 
 __all__ = ["Candidates"]
 
-ROWS = (
-    "SELECT p.passage_id, p.document_id, p.start, p.end, coalesce(length(k.token_ids), 0),"
-    " coalesce(length(k.header_ids), 0), k.signature,"
-    " k.token_ids IS NULL OR k.offsets IS NULL OR k.header_ids IS NULL OR k.signature IS NULL"
-    " FROM passages p LEFT JOIN packing k ON k.passage_id = p.passage_id AND k.tokenizer_id = {tokenizer_id:d}"
-)
-TYPES = (*(int,) * 6, object, int)
 TOKENS = "SELECT passage_id, token_ids, offsets, header_ids FROM packing"
 
 
@@ -44,19 +37,16 @@ class Candidates(StoredCandidates):
         self._store = store
         ranked = ranking.ranked
         known = store.rows("SELECT tokenizer_id FROM tokenizers WHERE fingerprint = ?", (fingerprint,), types=(int,))
-        statement = ROWS.format(tokenizer_id=known[0][0] if known else -1)
-        stored = {
-            row[0]: row for row in store.select(statement, [i for i, _ in ranked], key="p.passage_id", types=TYPES)
-        }
-        held = [(*stored[i], score) for i, score in ranked if i in stored]
-        columns: list[Sequence[Any]] = list(zip(*held)) or [()] * 9
-        self.passage_ids, self.document_ids, self.starts, self.ends = columns[:4]
-        self.text_bytes, self.header_bytes = (np.array(column, np.int64) for column in columns[4:6])
-        self._check_bytes(columns[6])
-        self.signatures = [signature or b"" for signature in columns[6]]
-        self.without_tokens = [i for i, missing in enumerate(columns[7]) if missing]
-        self.scores = columns[8]
-        self._origins = store.first_origins(self.document_ids)
+        columns = store.packing_columns.read(known[0][0] if known else -1, [i for i, _ in ranked])
+        self.passage_ids, self.document_ids = columns.passage_ids, columns.document_ids
+        self.starts, self.ends = columns.starts, columns.ends
+        self.text_bytes = np.array(columns.text_bytes, np.int64)
+        self.header_bytes = np.array(columns.header_bytes, np.int64)
+        self._check_bytes(columns.signatures)
+        self.signatures = [signature or b"" for signature in columns.signatures]
+        self.without_tokens = [i for i, missing in enumerate(columns.missing) if missing]
+        self.scores = [score for (_, score), held in zip(ranked, columns.held) if held]
+        self._origins = store.packing_columns.origins(self.document_ids)
         self.sources = [self._origins.get(i, "") for i in self.document_ids]
         self._dense = list(map(ranking.dense_scores.get, self.passage_ids))
         self._lexical = list(map(ranking.lexical_scores.get, self.passage_ids))

@@ -147,9 +147,11 @@ class Database:
                         read.append(value.read(end - start))
         return read
 
-    def changes(self) -> int:
-        """Rows that this connection has written since it was opened."""
-        return self._db.total_changes
+    def version(self) -> tuple[int, int]:
+        """A value that another follows once anything is written, by this connection or another; inside of a snapshot it
+        stays."""
+        (version,) = self.row("PRAGMA data_version", types=(int,))
+        return version, self._db.total_changes
 
     def decoded(self, read: Callable[[tuple[Any, ...]], Item], rows: Iterable[tuple[Any, ...]]) -> list[Item]:
         """Apply ``read`` to each row. Raises IndexCorruptError where it raises ValueError."""

@@ -137,8 +137,7 @@ class Postings:
 
     def _follow(self) -> None:
         """Forget what was read before anything was written, by this connection or another."""
-        (version,) = self._db.row("PRAGMA data_version", types=(int,))
-        state = (version, self._db.changes())
+        state = self._db.version()
         if state != self._state:
             self._state = state
             self._forget()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from ragyena.index.encoding import (
     skipped_json,
     storable,
 )
+from ragyena.index.packing_columns import PackingColumnsReader
 from ragyena.index.postings import WORD_TABLES
+from ragyena.index.schema import SCHEMA, Schema
 from ragyena.index.store_reading import StoreCounts, StoreReader
 from ragyena.index.unspaced import separate
 from ragyena.types import Document, Passage, Skipped
@@ -40,6 +43,12 @@ STORE_NAME = "store.sqlite"
 
 class Store(StoreReader):
     """One connection to a store. Not shared between threads that write; reading threads take turns."""
+
+    def __init__(self, path: Path, *, writable: bool = False, create: bool = False, schema: Schema = SCHEMA) -> None:
+        """As ``Database``."""
+        super().__init__(path, writable=writable, create=create, schema=schema)
+        self.packing_columns = PackingColumnsReader(self)
+        """What packing needs of candidates."""
 
     def put_source(
         self,

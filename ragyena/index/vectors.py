@@ -55,7 +55,7 @@ FLAT_MOST = 100_000
 """An exact search of so many takes about ten milliseconds."""
 SIEVED_LEAST = 20_000
 """Vectors of an exact file that are searched by a sieve..."""
-SIEVED_AFTER = 16
+SIEVED_AFTER = 8
 """...after so many searches: making one takes as long as some fifty of them save."""
 IVFPQ_LEAST = 10_000
 """Fewer vectors do not train the codes of ``ivfpq``."""

@@ -19,6 +19,7 @@ from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, IndexCorruptError
+from ragyena.index import packing_columns
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.upgrade import upgrade
@@ -75,9 +76,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def index(built: Path) -> Iterator[Index]:
-    with Index.open(built) as opened:
+@pytest.fixture(scope="module", params=["rows read", "rows kept"])
+def index(built: Path, request: pytest.FixtureRequest) -> Iterator[Index]:
+    with Index.open(built) as opened, pytest.MonkeyPatch.context() as patch:
+        if request.param == "rows kept":
+            patch.setattr(packing_columns, "MANY", 0)
+            patch.setattr(packing_columns, "KEPT_AFTER", 0)
         yield opened
 
 
@@ -279,3 +283,20 @@ def test_in_bulk_is_one_by_one(index: Index) -> None:
     assert one == again and hash(dataclasses.astuple(one)[1:]) == hash(dataclasses.astuple(again)[1:])
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.score = 1.0  # type: ignore[misc]
+
+
+def test_kept_rows_follow_what_is_written(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing_columns, "MANY", 0)
+    monkeypatch.setattr(packing_columns, "KEPT_AFTER", 0)
+    with Index.open(copy) as index, Index.open(copy) as writer:
+        with index.reading():
+            before = index.candidates("the iron bridge", k=400)
+            kept = index.store.packing_columns._kept
+            assert kept is not None and set(before.passage_ids) <= set(kept.numbers[0].tolist())
+            writer.remove("long")
+            assert index.candidates("the iron bridge", k=400).passage_ids == before.passage_ids
+        index.refresh()
+        with index.reading():
+            after = index.candidates("the iron bridge", k=400)
+        assert "long" in before.sources and "long" not in after.sources
+        assert len(after) < len(before)
