@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from random_tables import LABELS, Cell, Sheet, figure, share_read
 
 from ragyena.config import IndexConfig
 from ragyena.documents.reading import read
@@ -130,3 +132,70 @@ def test_names_over_three_columns_and_over_two(tmp_path: Path, alignment: str, r
         "EUR m: Income; Group 2025: 611.4; Group 2024: 623.7; Group 2023: (1,242.1); "
         "Parent 2025: 481.6; Parent 2024: 484.9"
     ) in document.text
+
+
+GROUP_NAMES = (
+    "Group",
+    "Parent",
+    "Europe",
+    "Asia Pacific",
+    "Continuing operations",
+    "Industrial",
+    "Net sales",
+    "EBITDA",
+)
+SERIES = (("2025", "2024"), ("2024", "2023", "2022"), ("Plan", "Actual"), ("31 Dec 2024", "31 Dec 2023"))
+OWN_NAMES = ("Total", "Change", "Note", "Employees", "Target", "Full year", "Share of it")
+
+
+def draw_groups(rng: random.Random, path: Path) -> list[Cell]:
+    """A table of two or three names over the columns of one series, some with a column of its own name behind them."""
+    sheet = Sheet(path, rng)
+    series, own = rng.choice(SERIES), rng.sample(OWN_NAMES, 4)
+    bold, at = rng.random() < 0.4, rng.choice(["left", "left", "left", "center", "right"])
+    columns: list[tuple[str, str]] = [("", own.pop())] * (rng.random() < 0.3)
+    for group in rng.sample(GROUP_NAMES, 2 if len(series) > 2 else rng.choice([2, 3])):
+        columns += [(group, name) for name in series]
+        columns += [("", own.pop())] * (rng.random() < 0.6)
+    labels = rng.sample(LABELS, rng.randint(3, 8))
+    figures = [[figure(rng) for _ in columns] for _ in labels]
+    widths = [
+        max(sheet.width(text, bold=bold) for text in (name, *(row[n] for row in figures)))
+        for n, (_, name) in enumerate(columns)
+    ]
+    for group in {group for group, _ in columns if group}:
+        places = [n for n, (name, _) in enumerate(columns) if name == group]
+        spare = sheet.width(group, bold=bold) - sum(widths[n] for n in places) - 10 * (len(places) - 1)
+        for n in places:
+            widths[n] += max(0.0, spare) / len(places)
+    lefts = [150.0]
+    for width in widths:
+        lefts.append(lefts[-1] + width + 10)
+    sheet.next()
+    for group in dict.fromkeys(group for group, _ in columns if group):
+        places = [n for n, (name, _) in enumerate(columns) if name == group]
+        left, right = lefts[places[0]], lefts[places[-1] + 1] - 10
+        sheet.put({"left": left, "center": (left + right) / 2, "right": right}[at], group, at, bold=bold)
+    for label, row in [("EUR m", [name for _, name in columns]), *zip(labels, figures, strict=True)]:
+        sheet.next()
+        sheet.put(60, label, bold=bold and label == "EUR m")
+        for n, text in enumerate(row):
+            sheet.put(lefts[n + 1] - 10, text, "right", bold=bold and label == "EUR m")
+    sheet.save()
+    return [
+        (label, " ".join(filter(None, column)), text)
+        for label, row in zip(labels, figures, strict=True)
+        for column, text in zip(columns, row, strict=True)
+    ]
+
+
+def test_a_column_behind_a_name_of_others_keeps_its_own(tmp_path: Path) -> None:
+    assert share_read(tmp_path, draw_groups, 60) > 0.97
+
+
+@pytest.mark.parametrize("names", [("2025", "2024"), ("31 Dec 2024", "31 Dec 2023")], ids=["years", "dates"])
+def test_one_name_stands_over_periods_alone(tmp_path: Path, names: tuple[str, str]) -> None:
+    rows = {18: ("EUR m", *names, "Change"), 36: ("Income", "611.4", "623.7", "(2.0)"), 54: ("Costs", "8", "9", "1")}
+    assert read_table(tmp_path, rows, [(160, 0, "Group")])[0] == (
+        f"EUR m: Income; Group {names[0]}: 611.4; Group {names[1]}: 623.7; Change: (2.0)"
+    )

@@ -84,7 +84,8 @@ def share_read(folder: Path, draw: Callable[[random.Random, Path], list[Cell]], 
         path = folder / f"{seed}.pdf"
         cells = draw(random.Random(seed), path)
         total += len(cells)
-        right += sum(cell in _cells(_text(path)) for cell in cells)
+        found = _cells(_text(path))
+        right += sum(cell in found for cell in cells)
     return right / total
 
 

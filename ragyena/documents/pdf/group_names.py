@@ -10,6 +10,7 @@ from ragyena.documents.merged_cells import Covered
 from ragyena.documents.pdf.column_names import count_name_lines
 from ragyena.documents.pdf.elements import Box, Run
 from ragyena.documents.pdf.rows import Gap, Row, joined
+from ragyena.documents.pdf.stacked import is_period
 
 __all__ = ["place_groups"]
 
@@ -26,6 +27,8 @@ BARE_INSIDE, BARE_OUTSIDE = 2.0, 1.0
 """Points that a column between names, or beside all of them, without a name counts for."""
 UNLIKE = 1.0
 """Points that names over unlike series of columns count for."""
+OWN = 2.0
+"""Points that a column with a name of its own counts for below a name that stands over a series of columns."""
 
 Span = tuple[int, int]
 
@@ -38,6 +41,8 @@ class _Columns:
     """The stretch of x in which each column's cells begin; one more for the end of the last."""
     names: list[str]
     """The names of each column in the lines below."""
+    own: list[bool]
+    """True for a column whose name is of another kind than the series of names that stand below those of groups."""
 
 
 def place_groups(
@@ -66,9 +71,10 @@ def place_groups(
         extents = [extent for extent, _ in texts]
         ruled = _ruled(rows[n], rows[n + 1], extents, columns, horizontal)
         repeats = len(set(names[1:])) < below
-        if ruled is None and not (repeats or spans[n]):
+        own = _own_names(names)
+        if ruled is None and not (repeats or spans[n] or any(own)):
             continue
-        measured = _Columns(list(columns), _borders(rows[n + 1 :], columns), names)
+        measured = _Columns(list(columns), _borders(rows[n + 1 :], columns), names, own)
         placed = ruled or _aligned(extents, measured)
         if placed is None:
             continue
@@ -80,6 +86,16 @@ def place_groups(
 
 def _joined_names(lines: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*lines, strict=True)]
+
+
+def _own_names(names: Sequence[str]) -> list[bool]:
+    """True for ``Change`` beside ``2025``, ``2024``, or beside ``Plan``, ``Actual``, ``Plan``, ``Actual``: names apart
+    from those that come again, or else from periods. No column has one where there is no such series."""
+    series = {name for name in names[1:] if names.count(name) > 1} or set(filter(is_period, names[1:]))
+    if len(series) < 2:
+        return [False] * len(names)
+    periods = all(map(is_period, series))
+    return [False, *(name not in series and not (periods and is_period(name)) for name in names[1:])]
 
 
 def _texts(row: Row, labels: Gap) -> list[tuple[Gap, str]]:
@@ -206,8 +222,10 @@ def _cost(way: Sequence[tuple[float, Span]], columns: _Columns) -> float:
     names, spans = columns.names, [span for _, span in way]
     covered = {i for first, last in spans for i in range(first, last + 1)}
     bare = [i for i in range(1, len(names)) if i not in covered]
-    cost = sum(off for off, _ in way)
+    cost = sum(off for off, _ in way) + OWN * sum(columns.own[i] for i in covered)
     for i in bare:
+        if columns.own[i]:
+            continue
         cost += BARE_INSIDE if spans[0][0] < i < spans[-1][1] else BARE_OUTSIDE
         cost += 3 * BARE_INSIDE if names.count(names[i]) > 1 else 0.0
     series = [tuple(names[first : last + 1]) for first, last in spans]
