@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pdf_samples import put_all
-from random_tables import LABELS, NAMES, Cell, Sheet, put_rows, share_read
+from random_tables import LABELS, SERIES, Cell, Sheet, put_rows, share_read
 
 from ragyena.config import IndexConfig
 from ragyena.documents.reading import read
@@ -20,7 +20,7 @@ MARKS = ("1", "2", "a", "b", "(a)", "(1)", "1)", "*", "1,2", "iii", "†")
 def draw_with_marks(rng: random.Random, path: Path) -> list[Cell]:
     """A table with a mark at every fifth of its texts, smaller and raised, beside the figures or pushing them aside."""
     sheet = Sheet(path, rng)
-    names = rng.choice(NAMES)
+    names = rng.choice(SERIES)
     size, rise = rng.choice([0.5, 0.6, 0.7, 0.8]) * sheet.size, rng.choice([0.25, 0.35, 0.5]) * sheet.size
     hangs, bold = rng.random() < 0.5, rng.random() < 0.4
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from random_tables import LABELS, SERIES, Cell, Sheet, put_rows, share_read
 
 from ragyena.config import IndexConfig
 from ragyena.documents.pdf.elements import Page, Run
@@ -91,6 +93,51 @@ def test_a_table_below_another_has_more_columns_than_it(tmp_path: Path) -> None:
         "Income statement",
         "EUR m: Net sales; Q2 2025: 612; Q2 2024: 547; H1 2025: 1,249; H1 2024: 1,188",
         "EUR m: EBITA; Q2 2025: 121; Q2 2024: 94; H1 2025: 246; H1 2024: 206",
+    ]
+
+
+CAPTIONS = (
+    "Balance sheet",
+    "Segment information",
+    "Key figures",
+    "Note 7: Borrowings",
+    "Table 2. Employees by function",
+)
+
+
+def draw_two(rng: random.Random, path: Path) -> list[Cell]:
+    """A table close below another with its own names, and nothing, a caption, a note or some space between them."""
+    sheet, bold, ruled = Sheet(path, rng), rng.random() < 0.3, rng.random() < 0.3
+    labels, step = rng.sample(LABELS, 12), rng.choice([70, 85, 95])
+    corners = (corner := rng.choice(["", "EUR m", "Item", "Division"]), rng.choice(["", corner, "EUR m"]))
+    cells: list[Cell] = []
+    for n, (names, corner) in enumerate(zip(rng.sample(SERIES, 2), corners, strict=True)):
+        between = rng.choice(["", "", "space", "1) Average of the twelve month ends.", *CAPTIONS]) if n else ""
+        sheet.next(1.7 if between == "space" else 1)
+        if between not in ("", "space"):
+            sheet.put(60, between)
+            sheet.next()
+        sheet.put(60, corner, bold=bold)
+        rights = [210.0 + step * (i + 1) for i in range(len(names))]
+        for right, name in zip(rights, names, strict=True):
+            sheet.put(right, name, "right", bold=bold)
+        if ruled:
+            sheet.line(60, rights[-1])
+        own = labels[6 * n : 6 * n + rng.randint(2, 6)]
+        cells += put_rows(own, names, rights, rng, sheet, sheet.put)
+    sheet.save()
+    return cells
+
+
+def test_tables_close_to_each_other_keep_their_own_names(tmp_path: Path) -> None:
+    assert share_read(tmp_path, draw_two, 60) > 0.98
+
+
+def test_a_row_of_words_below_a_text_that_heads_rows_is_data(tmp_path: Path) -> None:
+    rows = [*RECORD, ("Governance",), ("Auditor", "Holm", "Holm", "Lund"), ("Directors", "9", "8", "8")]
+    assert read_rows(tmp_path, spaced(rows))[-2:] == [
+        "Governance > Auditor; 2024: Holm; 2023: Holm; 2022: Lund",
+        "Governance > Directors; 2024: 9; 2023: 8; 2022: 8",
     ]
 
 

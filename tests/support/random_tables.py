@@ -19,7 +19,7 @@ LABELS = (
     "Income taxes", "Net profit", "Goodwill", "Inventories", "Trade receivables", "Cash", "Provisions", "Borrowings",
     "Order intake", "Capital expenditure", "Depreciation", "Free cash flow", "Dividends paid", "Pumps", "Services",
 )  # fmt: skip
-NAMES = (
+SERIES = (
     ("2024", "2023"), ("2024", "2023", "2022"), ("Q2 2025", "Q2 2024", "H1 2025", "H1 2024"), ("Units", "Price"),
     ("Revenue", "Profit", "Staff"), ("Opening", "Additions", "Disposals", "Closing"), ("Plan", "Actual", "Change"),
     ("30 June 2025", "30 June 2024"), ("Europe", "Asia", "Americas"), ("Share", "Votes"),

@@ -22,6 +22,8 @@ TIGHT = 0.85
 """Distance of the lines of one label, in usual distances of rows."""
 LARGER = 1.08
 """Size of a heading against the rows above it."""
+NEAR_RECORDS = 3
+"""Rows above names that must hold figures."""
 LONGEST_PERIOD = 40
 LONGEST_NAME = 40
 
@@ -75,7 +77,7 @@ def table_starts(rows: Sequence[Row]) -> list[int]:
     starts: list[int] = []
     begin, data = 0, None
     for n, line in enumerate(lines[:-1]):
-        if data is not None and _names_columns(lines, n, pitch, data):
+        if data is not None and _names_columns(lines, n, pitch, data, begin):
             start = _start(lines, n, pitch, begin)
             if sum(bool(line.label) + len(line.values) > 1 for line in lines[begin:start]) > 1:
                 starts.append(start)
@@ -120,20 +122,46 @@ def _pitch(lines: Sequence[_Line]) -> float:
     return median(steps) if steps else median(line.step for line in lines[1:])
 
 
-def _names_columns(lines: Sequence[_Line], n: int, pitch: float, data: _Line) -> bool:
+def _names_columns(lines: Sequence[_Line], n: int, pitch: float, data: _Line, begin: int) -> bool:
     line = lines[n]
     if len(line.values) < 2 or line.has_figures or not any(below.has_figures for below in lines[n + 1 : n + 4]):
         return False
+    below_text = lines[n - 1].is_alone and not _goes_on(lines, n - 1, pitch)
     periods = [value for value in line.values if is_period(value)]
     if 2 * len(periods) >= len(line.values) and len(set(periods)) > 1:
         if not line.label or lines[n - 1].names_alone:
             return True
-        return _counts_on(periods) and (bool(_UNIT_LABEL.search(line.label)) or _stands_apart(lines, n, pitch, data))
+        is_new = bool(_UNIT_LABEL.search(line.label)) or below_text or _is_unlike_records(lines, n, pitch, begin)
+        return _counts_on(periods) and (is_new or _stands_apart(lines, n, pitch, data))
     words = [value for value in line.values if _is_name(value)]
     full = max(len(below.values) for below in lines[n + 1 : n + 4])
     names_all = len(words) == len(line.values) >= min(2, full) and not all(map(is_unit, words))
-    below_text = not line.label and lines[n - 1].is_alone and not _goes_on(lines, n - 1, pitch)
-    return names_all and len(words) >= full - 1 and (below_text or _stands_apart(lines, n, pitch, data))
+    if not names_all or len(words) < full - 1:
+        return False
+    if (below_text and not line.label) or _stands_apart(lines, n, pitch, data):
+        return True
+    return _is_unlike_records(lines, n, pitch, begin, below_text=below_text)
+
+
+def _is_unlike_records(lines: Sequence[_Line], n: int, pitch: float, begin: int, *, below_text: bool = False) -> bool:
+    """True for unlike words between rows of figures alone, below a text over the row or a sign of names of columns:
+    the label of the names above again, no label, or another number of columns."""
+    line = lines[n]
+    above = [other for other in lines[begin:n] if other.values]
+    records = above[next((i for i, other in enumerate(above) if other.has_figures), len(above)) :]
+    below = [other for other in lines[n + 1 : n + 3] if other.values]
+    is_between = len(records) > 1 and all(
+        other.has_figures and other.label for other in (*records[-NEAR_RECORDS:], *below)
+    )
+    unlike = len(set(line.values)) == len(line.values) and not any(value[0].islower() for value in line.values)
+    if not is_between or not unlike or not below:
+        return False
+    counts = {len(other.values) for other in records}
+    if below_text or (len(counts) == 1 and counts != {len(line.values)} == {len(other.values) for other in below}):
+        return True
+    if not line.label:
+        return line.step >= TIGHT * pitch
+    return not above[0].has_figures and line.label == above[0].label
 
 
 def _counts_on(periods: Sequence[str]) -> bool:
