@@ -18,6 +18,8 @@ Matches = list[tuple[int, float]]
 
 UNSEEN = 0.6
 """The cosine of a passage that the dense search did not return, as a part of the lowest that it did."""
+_MINUS_ZERO = np.int64(-(2**63))
+"""The bits of it."""
 
 
 def fused(by_vector: Matches, by_words: Matches, config: RetrieverConfig, *, most: int | None = None) -> Matches:
@@ -62,8 +64,9 @@ def _columns(matches: Matches) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.fl
 
 
 def _strictly_decreasing(ids: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> Matches:
-    matches = [*zip(ids.tolist(), scores.tolist())]
-    return matches if (scores[1:] < scores[:-1]).all() else strictly_decreasing(matches)
+    if not (scores[1:] < scores[:-1]).all():
+        scores = _lowered(scores)
+    return [*zip(ids.tolist(), scores.tolist())]
 
 
 def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) -> list[tuple[int, float]]:
@@ -89,13 +92,20 @@ def fuse(rankings: Sequence[Sequence[int]], k: int, *, most: int | None = None) 
 
 
 def strictly_decreasing(ranked: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Lower each score that equals the one before by the least float; ``ranked`` has scores that never rise."""
-    scores = [score for _, score in ranked]
+    """Lower each score that does not fall below the one before to the next float below that; ``ranked`` has scores that
+    never rise."""
+    ids, scores = zip(*ranked) if ranked else ((), ())
     if all(map(gt, scores, scores[1:])):
         return list(ranked)
-    result: list[tuple[int, float]] = []
-    for item, score in ranked:
-        if result and score >= result[-1][1]:
-            score = math.nextafter(result[-1][1], -math.inf)
-        result.append((item, score))
-    return result
+    return [*zip(ids, _lowered(np.array(scores, np.float64)).tolist())]
+
+
+def _lowered(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # Floats in order are integers in order, neighbours one apart, once those below zero, which grow with their size,
+    # are turned around. Each score is then the least of its own and of one less than the one before.
+    numbers = scores.view(np.int64)
+    places = np.arange(len(scores))
+    ordered = np.where(numbers < 0, _MINUS_ZERO - numbers, numbers)
+    ordered = np.minimum.accumulate(ordered + places) - places
+    lowered: npt.NDArray[np.float64] = np.where(ordered < 0, _MINUS_ZERO - ordered, ordered).view(np.float64)
+    return lowered

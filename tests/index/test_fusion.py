@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -140,3 +141,18 @@ def test_ties_are_broken_by_almost_nothing(scores: list[float]) -> None:
     assert [i for i, _ in parted] == [i for i, _ in ranked]
     assert all(a > b for (_, a), (_, b) in pairwise(parted))
     assert all(abs(a - b) < 1e-12 for (_, a), (_, b) in zip(ranked, parted, strict=True))
+
+
+@given(
+    st.lists(
+        st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 0.5, math.nextafter(0.5, 0), math.nextafter(0.5, 1), -1.0, 3.0])
+    )
+)
+def test_scores_are_lowered_by_one_float_each(scores: list[float]) -> None:
+    ranked = [*enumerate(sorted(scores, reverse=True))]
+    wanted: list[tuple[int, float]] = []
+    for item, score in ranked:
+        if wanted and score >= wanted[-1][1]:
+            score = math.nextafter(wanted[-1][1], -math.inf)
+        wanted.append((item, score))
+    assert strictly_decreasing(ranked) == wanted
