@@ -424,3 +424,18 @@ def test_a_full_line_without_an_end_goes_on_over_the_page_with_a_name_too(tmp_pa
     document = read(tmp_path / "a.pdf")
     assert "with Captain\nRuys of the harbour office." in document.text
     assert document.text[document.page_starts[1] :].startswith("Ruys")
+
+
+@pytest.mark.parametrize("longer", [0, 1], ids=["left", "right"])
+@pytest.mark.parametrize("gap", [22, 26])
+def test_a_heading_close_below_two_columns_is_read_after_both(tmp_path: Path, longer: int, gap: float) -> None:
+    canvas = canvas_of(tmp_path / "a.pdf")
+    columns = [3 * LEFT[:3], 3 * RIGHT[:3]]
+    columns[longer] = [*columns[longer], *columns[longer]]
+    put(canvas, *lines_at(50, columns[0], pitch=12.5), *lines_at(320, columns[1], pitch=12.5))
+    bottom = 92 + 12.5 * 17
+    put(canvas, (50, bottom + gap, "The harbour"), size=11, font="Helvetica-Bold")
+    put(canvas, *lines_at(50, LEFT, bottom + gap + 18, 12.5), *lines_at(320, RIGHT, bottom + gap + 18, 12.5))
+    canvas.save()
+    *_, heading, left, right = read(tmp_path / "a.pdf").text.split("\n\n")
+    assert (heading, left, right) == ("The harbour", " ".join(LEFT), " ".join(RIGHT))

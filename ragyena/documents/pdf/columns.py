@@ -23,6 +23,8 @@ NAME_WORDS = 4
 """Words of a name that stands above the first column, alone in its row."""
 NEAR_TABLE = 8
 """Rows looked at on either side of a line of text for the figures and the names of two tables."""
+HEADING_GAP = 1.6
+"""Distance of a heading below columns to their last line, in usual distances of lines."""
 NEAR_ROWS = 4
 """Rows looked at on either side for text at the same height: columns need not share their baselines."""
 
@@ -54,7 +56,7 @@ def find_band(rows: Sequence[Row], first: int, floor: int, tall: Sequence[Box]) 
         row, above = rows[last], rows[last - 1]
         foot = max([foot, *(item.box.y1 for item in above.items if isinstance(item, Part))])
         step = row.baseline - max(above.baseline, min(foot, row.baseline))
-        if step > _widest_step(steps, row.size or above.size):
+        if step > _widest_step(steps, row.size or above.size) or _heads_both(rows, last, gutters, steps):
             break
         occupied = _occupied(rows, last, tall)
         common = _common(gaps, _all_gaps(occupied), LEAST_GUTTER * row.unit)
@@ -86,6 +88,18 @@ def _is_above_next_table(rows: Sequence[Row], first: int, index: int) -> bool:
     starts = (start + n for n in table_starts(rows[start : index + NEAR_TABLE]) if start + n <= index)
     begin = max(starts, default=None)
     return begin is not None and all(len(between.intervals()) < 2 for between in rows[begin:index])
+
+
+def _heads_both(rows: Sequence[Row], index: int, gutters: Sequence[Gap], steps: Sequence[float]) -> bool:
+    """True for a heading at the left, apart from the text above in all columns, with text on the right below it."""
+    row, above = rows[index], rows[index - 1]
+    if len(steps) < 3 or len(row.intervals()) > 1 or row.x1 >= gutters[-1][1] or not _runs(above):
+        return False
+    stands_out = row.size > 1.12 * above.size or (_bold(row) and not _bold(above))
+    if not stands_out or row.baseline - above.baseline < HEADING_GAP * median(steps[-9:]):
+        return False
+    right = [other.baseline for other in rows[index + 1 : index + 1 + NEAR_ROWS] if other.x1 > gutters[-1][1]]
+    return bool(right) and right[0] - row.baseline > 0.8 * row.size
 
 
 def _widest_step(steps: Sequence[float], size: float) -> float:
