@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from ragyena.documents.line_cuts import with_line_cuts
 from ragyena.documents.sentences import Border, borders
 from ragyena.documents.tokenizer import Encoding, Tokenizer
 from ragyena.types import Block, Document, Heading, Passage
@@ -116,7 +117,8 @@ def _tokens(text: str, tokenizer: Tokenizer) -> Encoding:
 def _units(document: Document, token_starts: npt.NDArray[np.int64], limit: int) -> list[_Unit]:
     """Units in order; the first starts at 0 and each ends where the next starts."""
     text = document.text
-    cut_at: dict[int, tuple[float, float]] = {offset: (CUT[kind], 0.0) for offset, kind in borders(text)}
+    cuts = with_line_cuts(document, [(offset, CUT[kind]) for offset, kind in borders(text)], token_starts, limit)
+    cut_at: dict[int, tuple[float, float]] = {offset: (cost, 0.0) for offset, cost in cuts.items()}
     for heading in document.headings:
         below = text.find("\n", heading.start)
         if below >= 0:
@@ -177,12 +179,23 @@ def _heading_costs(
     costs: dict[int, tuple[float, float]] = {}
     level_before = 0
     for i, heading in enumerate(headings):
+        if i and heading.level > level_before and not _has_text_of_its_own(document, i - 1):
+            costs[heading.start] = (CUT_HEADING_OFF, 0.0)  # it is all that the heading above begins with
+            level_before = heading.level
+            continue
         short_before, short_after = bool(sizes[i] <= SHORT * limit), bool(sizes[i + 1] <= SHORT * limit)
         inside = heading.level >= max(level_before, top + 1)  # under the same parent, or under the section before
         shared = (short_before or short_after) if inside else (short_before and short_after)
         costs[heading.start] = (0.0, CROSS_HEADING if shared else float("inf"))
         level_before = heading.level
     return costs
+
+
+def _has_text_of_its_own(document: Document, index: int) -> bool:
+    """True where something stands between a heading and the one after it."""
+    heading, following = document.headings[index : index + 2]
+    line_end = document.text.find("\n", heading.start, following.start)
+    return line_end >= 0 and _has_word(document.text, line_end, following.start)
 
 
 def _pieces(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from text_strategies import wild_text
 from ragyena import recipes
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.types import Document, Heading, Passage
+from ragyena.types import Block, Document, Heading, Passage
 
 TOKENIZER = Tokenizer.from_folder(recipes.asset("reader"))
 SENTENCE = "The lighthouse keeper climbed the winding stairs of the old tower every single evening."  # 15 tokens
@@ -248,3 +249,49 @@ def test_headings_nested_without_end_give_short_paths() -> None:
     passages = split(Document("x", text, headings=headings), TOKENIZER, 200)
     assert max(len(passage.heading_path) for passage in passages) == 12
     assert passages[-1].heading_path[-1].startswith("h")
+
+
+def test_no_row_of_a_table_is_cut_where_a_passage_holds_it() -> None:
+    names = ("Article no.", "Model", "Price excl. VAT", "Remark")
+    rows = [
+        f"Article no.: TR-{number}; Model: Trailer {number}; Price excl. VAT: {number}9; Remark: Sold out. Ask again."
+        for number in range(40)
+    ]
+    text = "Prices\n\n" + "\n".join(rows)
+    document = Document("a", text, headings=(Heading(0, 1, "Prices"),), blocks=(Block(8, len(text), "table", names),))
+    passages = split(document, TOKENIZER, 100)
+    assert len(passages) > 10
+    assert [line for passage in passages for line in passage.text.splitlines() if line.startswith("Art")] == rows
+
+
+def test_a_row_longer_than_a_passage_is_cut_at_its_sentences() -> None:
+    text = "Name: Mill; Report: " + " ".join([SENTENCE] * 12) + "\nName: Barn; Report: none"
+    passages = split(Document("a", text, blocks=(Block(0, len(text), "table"),)), TOKENIZER, 100)
+    assert len(passages) > 1
+    assert all(passage.text.endswith(".") for passage in passages[:-1])
+
+
+def test_settings_are_cut_before_the_key_that_they_belong_to() -> None:
+    groups = [f"group_{i}:\n  size: {i}\n  limits:\n    - soft: {i}\n    - hard: {i}" for i in range(12)]
+    text = "\n".join(groups)
+    passages = split(Document("a.yaml", text, blocks=(Block(0, len(text), "code"),)), TOKENIZER, 100)
+    assert len(passages) > 2
+    assert all(passage.text.startswith("group_") for passage in passages)
+
+
+def test_a_heading_is_not_parted_from_the_heading_below_it() -> None:
+    counts = [1, 3, 4, 2, 5, 1, 3, 3, 6, 2, 4, 1, 5]
+    sections = [f"## Version {i}\n### Fixed\n" + f"- {SENTENCE}\n" * count for i, count in enumerate(counts)]
+    text = "# Changes\n\n" + "\n".join(sections)
+    found = re.finditer(r"^(#+) (.*)", text, re.MULTILINE)
+    headings = tuple(Heading(match.start(), len(match[1]), match[2]) for match in found)
+    for passage in split(Document("a.md", text, headings=headings), TOKENIZER, 100):
+        assert "### Fixed" not in passage.text.splitlines()[0]
+
+
+def test_a_comment_stays_with_the_setting_that_it_explains() -> None:
+    groups = [f"# {SENTENCE}\n# {SENTENCE}\nkeep_{i} = {i}\n" for i in range(12)]
+    text = "\n".join(groups)
+    passages = split(Document("a.toml", text, blocks=(Block(0, len(text), "code"),)), TOKENIZER, 100)
+    assert len(passages) > 2
+    assert all(passage.text.startswith("# ") and "keep_" in passage.text for passage in passages)
