@@ -19,6 +19,7 @@ __all__ = ["piece_starts"]
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _CELL = re.compile(r"; (?=[^;:|\n]{1,60}: )")
 _BAR = re.compile(r" \| ")
+_LINE = re.compile(r"\n[ \t]*")
 _MARKDOWN_ROW = re.compile(r"^[ \t]*\|[^\n]*\|[ \t]*$", re.MULTILINE)
 
 
@@ -27,11 +28,12 @@ def piece_starts(text: str, kind: BlockKind = "prose") -> npt.NDArray[np.int64]:
 
     Rows of a table are lines of ``Header: value; Header: value`` (``ragyena.documents.tables``); each cell with its
     name is a piece. So is each cell between the bars of a row in Markdown, and of a row without names, ``value |
-    value``, in a text of the kind ``table``: elsewhere a bar may be that of a command.
+    value``, in a text of the kind ``table``: elsewhere a bar may be that of a command. There every line begins a piece,
+    too: ``borders`` takes a long row for a line that goes on in the next.
     """
     starts = {match.end() for pattern in (_BLANK_LINE, _CELL) for match in pattern.finditer(text)}
     if kind == "table":
-        starts.update(match.end() for match in _BAR.finditer(text))
+        starts.update(match.end() for pattern in (_BAR, _LINE) for match in pattern.finditer(text))
     elif "|" in text:
         for row in _MARKDOWN_ROW.finditer(text):
             starts.update(match.end() for match in _BAR.finditer(text, *row.span()))

@@ -77,3 +77,8 @@ def test_an_answer_ends_with_its_cell_line_and_sentence() -> None:
 def test_the_likeliest_passages_of_a_long_context_are_cut_into_pieces() -> None:
     texts = [f"{number} inns were built by 1932. The bridge fell later." for number in range(60)]
     assert best(packed(*texts), 57, "1932", "later") == "1932"
+
+
+def test_a_long_row_of_a_table_ends_with_its_line() -> None:
+    row = "Dealer: Radhuis Utrecht; Payment terms (days): 30; Credit limit EUR: 150000"
+    assert len(row) + 1 in piece_starts(f"{row}\n{row}", "table").tolist()
