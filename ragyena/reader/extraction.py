@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ragyena.model.inputs import on_device
 from ragyena.reader.boundaries import whole_words
-from ragyena.reader.pieces import piece_starts
+from ragyena.reader.pieces import past_name, piece_starts
 from ragyena.types import Context, Span
 
 __all__ = ["ScoredSpan", "best_spans_of_batch", "span_at"]
@@ -104,8 +104,9 @@ def _apart(starts: Iterable[tuple[int, int, float]], context: Context, slot: int
 
 
 def span_at(context: Context, slot: int, first: int, last: int, score: float) -> Span | None:
-    """The span from token ``first`` to token ``last`` of a passage, without markup at either end and in whole words
-    (``ragyena.reader.boundaries``); None where nothing but markup, stops and closing brackets is in it."""
+    """The span from token ``first`` to token ``last`` of a passage, without markup at either end, in whole words
+    (``ragyena.reader.boundaries``) and, of a table's cell, without its name; None where nothing but markup, stops and
+    closing brackets is in it."""
     first, last = _trim(context, slot, first, last)
     if first > last:
         return None
@@ -115,6 +116,8 @@ def span_at(context: Context, slot: int, first: int, last: int, score: float) ->
     if _STOPS.issuperset(passage.text[begin:stop]):
         return None
     whole_begin, whole_stop = whole_words(passage.text, begin, stop)
+    if passage.kind == "table":
+        whole_begin = past_name(passage.text, whole_begin, whole_stop)
     if (whole_begin, whole_stop) != (begin, stop):
         begin, stop = whole_begin, whole_stop
         inside = np.flatnonzero((starts >= begin + passage.start) & (ends <= stop + passage.start))

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from ragyena.documents.sentences import borders
 from ragyena.types import BlockKind
 
-__all__ = ["piece_starts"]
+__all__ = ["past_name", "piece_starts"]
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _CELL = re.compile(r"; (?=[^;:|\n]{1,60}: )")
+_NAME = re.compile(r"(?:^|(?<=; ))[^;:|\n]{1,60}: ", re.MULTILINE)
 _BAR = re.compile(r" \| ")
 _LINE = re.compile(r"\n[ \t]*")
 _MARKDOWN_ROW = re.compile(r"^[ \t]*\|[^\n]*\|[ \t]*$", re.MULTILINE)
@@ -37,5 +38,19 @@ def piece_starts(text: str, kind: BlockKind = "prose") -> npt.NDArray[np.int64]:
     elif "|" in text:
         for row in _MARKDOWN_ROW.finditer(text):
             starts.update(match.end() for match in _BAR.finditer(text, *row.span()))
-    starts.update(offset for offset, _ in borders(text))
+    inside = {offset for offset, _ in borders(text)}
+    if kind == "table":  # "Price excl. VAT: 559" is one cell, whose name is no sentence
+        names = [match.span() for match in _NAME.finditer(text)]
+        inside = {offset for offset in inside if not any(start < offset < end for start, end in names)}
+    starts.update(inside)
     return np.array(sorted(starts), np.int64)
+
+
+def past_name(text: str, start: int, end: int) -> int:
+    """The start of an answer in a table's row that begins in the name of a cell and goes on into its value, moved to
+    the value: ``559`` of ``EUR excl. VAT: 559``. Any other start as it is."""
+    line = text.rfind("\n", 0, start) + 1
+    for name in _NAME.finditer(text, line, end):
+        if name.start() <= start < name.end() < end:
+            return name.end()
+    return start

@@ -13,7 +13,7 @@ from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.packing import pack
-from ragyena.reader.pieces import piece_starts
+from ragyena.reader.pieces import past_name, piece_starts
 from ragyena.types import Context, Passage, ScoredPassage
 
 
@@ -82,3 +82,29 @@ def test_the_likeliest_passages_of_a_long_context_are_cut_into_pieces() -> None:
 def test_a_long_row_of_a_table_ends_with_its_line() -> None:
     row = "Dealer: Radhuis Utrecht; Payment terms (days): 30; Credit limit EUR: 150000"
     assert len(row) + 1 in piece_starts(f"{row}\n{row}", "table").tolist()
+
+
+def test_a_full_stop_in_the_name_of_a_cell_ends_no_piece() -> None:
+    row = "Model: Pony; Price excl. VAT: 559; Remark: Sold out. Ask again."
+    starts = piece_starts(row, "table").tolist()
+    assert [row[a:b] for a, b in pairwise([0, *starts, len(row)])] == [
+        "Model: Pony; ", "Price excl. VAT: 559; ", "Remark: Sold out. ", "Ask again."
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("marked", "answer"),
+    [
+        ("EUR excl. VAT: 559", "559"),
+        ("excl. VAT: 559", "559"),
+        ("Model: Pony", "Pony"),
+        ("2024", "2024"),  # a name may be the answer: the year of a column
+        ("559", "559"),
+        ("Sold out: Ask", "Sold out: Ask"),
+    ],
+)
+def test_an_answer_is_the_value_of_a_cell_without_its_name(marked: str, answer: str) -> None:
+    text = "Model: Mule\nModel: Pony; Price EUR excl. VAT: 559; 2024: 7; Remark: Sold out: Ask again."
+    start = text.index(marked)
+    end = start + len(marked)
+    assert text[past_name(text, start, end) : end] == answer
