@@ -40,7 +40,7 @@ _WHO = re.compile(r"\bwho(?:se|m)?\b|\bwhich party\b|\bor\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """What a piece of text says of one party, with a figure."""
+    """A stretch of text about one party, with a figure in it."""
 
     piece: int
     start: int
@@ -94,7 +94,7 @@ def _sides(question: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
 
 
 def _terms(text: str, asked: re.Pattern[str], other: re.Pattern[str]) -> list[_Term]:
-    """What sentences and lines say of one party alone, with a figure. What is said of a party begins where it is named
+    """The parts of sentences and lines about one party alone, with a figure. Such a part begins where the party is named
     after a figure, or first; a sentence that begins with a figure is left out: there the party follows it."""
     if not asked.search(text) or not other.search(text):
         return []
