@@ -94,8 +94,8 @@ def _sides(question: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
 
 
 def _terms(text: str, asked: re.Pattern[str], other: re.Pattern[str]) -> list[_Term]:
-    """The parts of sentences and lines about one party alone, with a figure. Such a part begins where the party is named
-    after a figure, or first; a sentence that begins with a figure is left out: there the party follows it."""
+    """The parts of sentences and lines about one party alone, with a figure. Such a part begins where the party is
+    named after a figure, or first; a sentence that begins with a figure is left out: there the party follows it."""
     if not asked.search(text) or not other.search(text):
         return []
     cuts = sorted({0, *(offset for offset, _ in borders(text)), *(match.end() for match in _LINE.finditer(text))})
