@@ -34,7 +34,6 @@ from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
 from ragyena.reader.lists import items_of
-from ragyena.reader.parties import of_the_party_asked
 from ragyena.reader.rereading import Rereader
 from ragyena.reader.retrieval_prior import retrieval_prior
 from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
@@ -272,7 +271,7 @@ class Reader:
             scores = self.again.scores(scores, batch)
             lap("again")
         write = torch.stack([model.write_logit(own) for model, own in read]).mean(0).sigmoid().tolist()
-        start, end, null = of_the_party_asked(scores.with_prior(prior), contexts).log_probabilities()
+        start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
         listed = self._asks_for_list(states)
         candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
