@@ -12,7 +12,7 @@ import torch
 
 from ragyena import demo
 from ragyena.bench.figures import Benchmark, Figure, benchmark, spread
-from ragyena.bench.large_index import VARIED, build_large
+from ragyena.bench.large_index import SEED, VARIED, build_large
 from ragyena.config import PipelineConfig
 from ragyena.index.store import Store
 from ragyena.pipeline import Pipeline
@@ -24,7 +24,6 @@ CONTEXTS = (8192, 131_072)
 """Tokens of the contexts that are packed where none is named."""
 TARGETS = {8192: 12.0, 131_072: 40.0}
 """Milliseconds of retrieval and packing."""
-SEED = 1
 
 
 def bench_gather(

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ragyena import demo, recipes
 from ragyena.config import IndexConfig
-from ragyena.documents.loading import load
+from ragyena.documents.reading import read
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.documents.walk import find_files
 from ragyena.index.add import add, gather
@@ -27,7 +27,9 @@ from ragyena.index.manifest import Manifest, is_index
 from ragyena.index.writer import Writer, create
 from ragyena.types import Document, Progress, Silent, Skipped
 
-__all__ = ["VARIED", "SeededVectors", "build_large"]
+__all__ = ["SEED", "VARIED", "SeededVectors", "build_large"]
+
+SEED = 1
 
 VARIED = 0.15
 """Part of the words of a copy that are replaced."""
@@ -111,7 +113,7 @@ def _texts(config: IndexConfig) -> tuple[list[tuple[str, list[str]]], list[str],
     texts = [
         (path.name, _WORD.split(document.text))
         for path in find_files([demo.corpus()]).files
-        for document in load(path, config)
+        for document in read(path, config)  # our own files need no process that may be ended
         if not isinstance(document, Skipped)
     ]
     words = [word for _, parts in texts for word in parts[1::2]]

@@ -35,7 +35,7 @@ from ragyena.model.checkpoint import load_config, load_into, load_state
 from ragyena.model.inputs import ContextShape, ReaderInput
 from ragyena.model.mixers import READER_MIXERS
 from ragyena.model.reader_model import ReaderModel
-from ragyena.reader.reader import chosen_dtype
+from ragyena.reader.opening import chosen_dtype
 from ragyena.train.run import chosen_device, load
 from ragyena.train.step_graphs import compiled as compiled_layers
 

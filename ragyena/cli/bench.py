@@ -73,11 +73,27 @@ def ask(
 ) -> None:
     """Measure retrieval, packing and reading with the index open, part by part, and whole commands.
 
-    With --passages, on an index of the demo corpus repeated with variation: retrieval and packing on one core.
+    With --passages, on an index of the demo corpus repeated with variation: retrieval and packing on one core; with
+    --device cuda as well, the whole of asking, part by part, and questions a second.
     """
     if device != "auto":
         os.environ["RAGYENA_READER__DEVICE"] = device  # of the commands that are run whole, too
     config = configure(pipeline, {"packer.context_tokens": context_tokens})
+    if passages is not None and device.startswith("cuda"):
+        with _measuring(quiet) as (progress, folder):
+            from ragyena.bench.ask_device import CONTEXTS as OF_DEVICE
+            from ragyena.bench.ask_device import bench_ask_device
+
+            result = bench_ask_device(
+                config,
+                keep or folder / "index",
+                passages=passages,
+                contexts=[context_tokens] if context_tokens else OF_DEVICE,
+                rounds=rounds,
+                progress=progress,
+            )
+        _show(result, out)
+        return
     if passages is not None:
         os.environ["OMP_NUM_THREADS"] = "1"  # read when torch and faiss are loaded
         with _measuring(quiet) as (progress, folder):

@@ -143,6 +143,9 @@ class ReaderConfig(Strict):
     dtype: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """Arithmetic of the layers; ``auto`` is bfloat16 where the device multiplies matrices faster in it, else float32.
     ``int8``: as ``auto``, with most products in int8, on a CPU with VNNI or AMX instructions."""
+    cuda_graphs: bool = True
+    """On a GPU, record the work of a context's length when that is met for the second time, and launch it as one from
+    then on. Costs the memory of the longest context once more."""
 
 
 class EvidenceConfig(Strict):

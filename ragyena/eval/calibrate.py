@@ -25,8 +25,9 @@ from ragyena.eval.journal import write_text
 from ragyena.model.confidence import FEATURES, FEATURES_OF_TEXT, save_calibration
 from ragyena.model.input_ranges import RangeMeter, save_ranges
 from ragyena.reader.calibrating import LEAST_OF_A_SOURCE, Examples, Fit, SourceScore, fit_calibration, score_sources
+from ragyena.reader.opening import folders_of, in_floating_point
 from ragyena.reader.packing import pack
-from ragyena.reader.reader import Reader, Reading, folders_of, in_floating_point
+from ragyena.reader.reader import Reader, Reading
 from ragyena.readers import installed_readers, reader_folder
 from ragyena.types import Context, Passage, Progress, ScoredPassage
 

@@ -27,7 +27,8 @@ from ragyena.eval.questions import data_files, data_stamps, stamps
 from ragyena.eval.reading import evaluate_reader
 from ragyena.eval.recipe import Evaluation, Part, Setup, load_evaluation
 from ragyena.eval.retrieval import RetrievalReport, evaluate_retrieval
-from ragyena.reader.reader import Reader, folders_of
+from ragyena.reader.opening import folders_of
+from ragyena.reader.reader import Reader
 from ragyena.settings import load_settings
 from ragyena.types import Progress
 

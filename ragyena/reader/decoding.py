@@ -20,7 +20,8 @@ PARTS = ("inputs", "encode", "again", "extract", "first_token", "write")
 layers. ``again``: the likeliest passages, read by a pair reader where there is one. ``extract``: span scores, the
 softmax over the context, the best spans and the confidence, on the host. ``first_token``: of an answer that is written,
 the projection of the context for the decoder and the first token; ``write``: its further tokens, and of a yes or no the
-sentences that are read alone (``ragyena.reader.deciding``)."""
+sentences that are read alone (``ragyena.reader.deciding``). Where a GPU replays graphs, the second reading and the span
+scores are a part of ``encode``."""
 
 
 class Stopwatch:
@@ -101,19 +102,22 @@ def write_answer(
         gate = step.gate[0]
         copied = torch.zeros_like(step.vocabulary[0]).index_add_(0, memory.ids[0], step.copy[0])
         probability = (1 - gate) * step.vocabulary[0].exp() + gate * copied
-        chosen = int(probability.argmax())
-        log_probability += math.log(max(float(probability[chosen]), 1e-9))
+        best = probability.argmax(0, keepdim=True)
+        attention = step.copy[0].masked_fill(memory.ids[0] != best, 0.0)
+        likely, from_copy = probability.gather(0, best), gate * copied.gather(0, best)
+        # All in one transfer, for which the device is waited for once a token.
+        told = torch.cat([part.double() for part in (best, likely, from_copy, attention.argmax(0, keepdim=True))])
+        chosen, likelihood, copying, source = told.tolist()
+        log_probability += math.log(max(likelihood, 1e-9))
         if watch:
             watch.tokens_written += 1
             if watch.tokens_written == 1:
                 watch.lap("first_token")
         if chosen == tokenizer.sep_id:
             break
-        ids.append(chosen)
-        from_memory = float(gate * copied[chosen]) > 0.5 * float(probability[chosen])
-        attention = step.copy[0].masked_fill(memory.ids[0] != chosen, 0.0)
-        sources.append(int(attention.argmax()) if from_memory else None)
-        previous = torch.full_like(previous, chosen)
+        ids.append(int(chosen))
+        sources.append(int(source) if copying > 0.5 * likelihood else None)
+        previous = best
     if watch and watch.tokens_written > 1:
         watch.lap("write")
     return WrittenAnswer(tokenizer.decode(ids), math.exp(log_probability), tuple(sources))

@@ -1,12 +1,12 @@
 """The best spans of a context by start and end probabilities.
 
-Legend: B contexts, P passages, S slot tokens.
+Legend: B contexts, P passages, S slot tokens, K passages whose pieces are told apart, N spans.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ragyena.model.inputs import on_device
 from ragyena.reader.boundaries import whole_words
 from ragyena.reader.pieces import past_name, piece_starts
 from ragyena.types import Context, Span
 
-__all__ = ["ScoredSpan", "best_spans_of_batch", "span_at"]
+__all__ = ["PieceNumbers", "ScoredSpan", "best_spans", "likeliest_passages", "span_at", "spans_apart"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
 _STOPS = frozenset(".,;!?)]}…")  # alone they are no answer: a start and an end that belong to two spans meet there
@@ -27,7 +26,7 @@ _IN_PIECES = 32
 """Passages of a context, the likeliest to hold its answer, whose pieces are told apart: a tenth of a millisecond for
 each."""
 
-FloatArray = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +37,70 @@ class ScoredSpan:
     log_probability: float
 
 
-def best_spans_of_batch(
-    start_BPS: Tensor, end_BPS: Tensor, contexts: Sequence[Context], *, max_tokens: int, count: int
-) -> list[tuple[list[ScoredSpan], FloatArray]]:
-    """For each context at most ``count`` spans that do not overlap, best first, and each slot's best score [P].
+def likeliest_passages(start_BPS: Tensor, end_BPS: Tensor, text_mask_BPS: Tensor) -> Tensor:
+    """[B, K] the passages that are likeliest to hold the answer, by the log probabilities of starts and ends: those
+    whose pieces are told apart."""
+    outside_BPS = ~text_mask_BPS
+    best_start, best_end = (each.float().masked_fill(outside_BPS, -math.inf).amax(2) for each in (start_BPS, end_BPS))
+    return (best_start + best_end).topk(min(_IN_PIECES, start_BPS.shape[1]), dim=1).indices
 
-    Scores are log probabilities, as are ``start_BPS`` and ``end_BPS``, whose entries beyond a context's own shape are
-    padding. A span lies in one passage's text, has at most ``max_tokens`` tokens before the words at its ends are made
-    whole, and its text is cut from the passage by its char offsets. In the likeliest passages of a context it lies in
-    one piece (``ragyena.reader.pieces``): one sentence, line or cell.
+
+class PieceNumbers:
+    """The number of the piece of each token in a context's passages, of a passage when it is asked for."""
+
+    def __init__(self, context: Context, slot_tokens: int) -> None:
+        """``slot_tokens`` are those of the batch that is read, padding included."""
+        self._context, self._slot = context, slot_tokens
+        self._known: dict[int, npt.NDArray[np.int16]] = {}
+
+    def look_ahead(self) -> None:
+        """Number the pieces of the passages packed first, often the likeliest ones, while the device is busy."""
+        self.of(range(min(_IN_PIECES, len(self._context.passages))))
+
+    def of(self, rows: Iterable[int]) -> npt.NDArray[np.int16]:
+        """[K, S] of the passages in ``rows``; 0 in padding."""
+        return np.stack([self._of(row) for row in rows])
+
+    def _of(self, row: int) -> npt.NDArray[np.int16]:
+        if row not in self._known:
+            numbers = np.zeros(self._slot, np.int16)
+            if row < len(self._context.passages):
+                passage = self._context.passages[row].passage
+                starts = self._context.char_starts[row] - passage.start
+                borders = piece_starts(passage.text, passage.kind)
+                numbers[: len(starts)] = np.searchsorted(borders, starts, side="right")
+            self._known[row] = numbers
+        return self._known[row]
+
+
+def best_spans(
+    start_BPS: Tensor,
+    end_BPS: Tensor,
+    text_mask_BPS: Tensor,
+    likeliest_BK: Tensor,
+    piece_BKS: Tensor,
+    *,
+    max_tokens: int,
+    count: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The best spans of each context: each slot's best score [B, P], then scores, flat places of the starts, and tokens
+    more than one [B, N each], best first; so many that ``count`` of them do not overlap.
+
+    ``start_BPS`` and ``end_BPS`` are log probabilities. A span lies in the text of one passage and has at most
+    ``max_tokens`` tokens; in the ``likeliest`` passages it lies in one piece (``ragyena.reader.pieces``): one sentence,
+    line or cell. Nothing here depends on values of the host, or has it wait for the device.
     """
-    batch, passages, slot = start_BPS.shape
-    text = np.zeros((batch, passages, slot), np.bool_)
-    for row, context in enumerate(contexts):
-        text[row, : context.token_ids.shape[0], : context.token_ids.shape[1]] = context.text_mask
-    outside_BPS = on_device(torch.from_numpy(~text), start_BPS.device)
-    start_BPS = start_BPS.float().masked_fill(outside_BPS, -math.inf)
-    end_BPS = end_BPS.float().masked_fill(outside_BPS, -math.inf)
-    likeliest = (start_BPS.amax(2) + end_BPS.amax(2)).topk(min(_IN_PIECES, passages), dim=1).indices.tolist()
-    piece_BPS = _pieces(contexts, likeliest, (batch, passages, slot))
-    if piece_BPS is not None:
-        piece_BPS = on_device(piece_BPS, start_BPS.device)
+    _, passages, slot = start_BPS.shape
+    start_BPS = start_BPS.float().masked_fill(~text_mask_BPS, -math.inf)
+    end_BPS = end_BPS.float().masked_fill(~text_mask_BPS, -math.inf)
+    place_BKS = likeliest_BK[..., None].expand(-1, -1, slot)
+    piece_BPS = torch.zeros(start_BPS.shape, dtype=piece_BKS.dtype, device=start_BPS.device)
+    piece_BPS.scatter_(1, place_BKS, piece_BKS)
     best_BPS = torch.full_like(start_BPS, -math.inf)  # of the spans that start here
     width_BPS = torch.zeros(best_BPS.shape, dtype=torch.int16, device=best_BPS.device)  # of the best, less one
     for width in range(min(max_tokens, slot)):
         joint = start_BPS[..., : slot - width] + end_BPS[..., width:]
-        if piece_BPS is not None and width:
+        if width:
             joint.masked_fill_(piece_BPS[..., : slot - width] != piece_BPS[..., width:], -math.inf)
         best, widths = best_BPS[..., : slot - width], width_BPS[..., : slot - width]
         better = joint > best
@@ -71,19 +108,17 @@ def best_spans_of_batch(
         torch.maximum(best, joint, out=best)
     # overlapping spans crowd the top: enough candidates are taken that ``count`` of them do not overlap
     top = best_BPS.flatten(1).topk(min(count * max_tokens, passages * slot))
-    widths_of_top = width_BPS.flatten(1).gather(1, top.indices)
-    # All in one transfer, for which the device is waited for once; a double holds each of them exactly.
-    parts = [part.double() for part in (best_BPS.amax(2), top.values, top.indices, widths_of_top)]
-    slot_scores, values, places, widest = np.split(
-        torch.cat(parts, dim=1).cpu().numpy(), np.cumsum([part.shape[1] for part in parts[:-1]]), axis=1
-    )
-    result = []
-    for row, context in enumerate(contexts):
-        order = np.lexsort((places[row], -values[row]))  # equal ones by place, whatever the device makes of ties
-        starts = ((int(places[row, i]), int(widest[row, i]), float(values[row, i])) for i in order)
-        spans = _apart(starts, context, slot, count)
-        result.append((spans, slot_scores[row, : context.token_ids.shape[0]].astype(np.float32)))
-    return result
+    return best_BPS.amax(2), top.values, top.indices, width_BPS.flatten(1).gather(1, top.indices)
+
+
+def spans_apart(
+    scores_N: Floats, places_N: Floats, more_N: Floats, context: Context, slot_tokens: int, count: int
+) -> list[ScoredSpan]:
+    """Of the spans that ``best_spans`` found in one context at most ``count`` that do not overlap, best first. The
+    words at the ends of a span are made whole, and its text is cut from the passage by its char offsets."""
+    order = np.lexsort((places_N, -scores_N))  # equal ones by place, whatever the device makes of ties
+    starts = ((int(places_N[i]), int(more_N[i]), float(scores_N[i])) for i in order)
+    return _apart(starts, context, slot_tokens, count)
 
 
 def _apart(starts: Iterable[tuple[int, int, float]], context: Context, slot: int, count: int) -> list[ScoredSpan]:
@@ -139,22 +174,3 @@ def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:
     while first <= last and is_markup(last):
         last -= 1
     return first, last
-
-
-def _pieces(
-    contexts: Sequence[Context], likeliest: Sequence[Sequence[int]], shape: tuple[int, int, int]
-) -> Tensor | None:
-    """[B, P, S] for each token of the ``likeliest`` passages of each context the number of its piece; None where all
-    of these are of one piece. Other passages, too many in a long context to look at each, are one piece."""
-    result: npt.NDArray[np.int32] | None = None
-    for index, (context, rows) in enumerate(zip(contexts, likeliest)):
-        for row in rows:
-            if row >= len(context.passages):  # padding
-                continue
-            passage = context.passages[row].passage
-            borders = piece_starts(passage.text, passage.kind)
-            if len(borders):
-                result = np.zeros(shape, np.int32) if result is None else result
-                starts = context.char_starts[row] - passage.start
-                result[index, row, : len(starts)] = np.searchsorted(borders, starts, side="right")
-    return None if result is None else torch.from_numpy(result)

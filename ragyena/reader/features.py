@@ -1,7 +1,4 @@
-"""The features of a reading that its two probabilities are computed from (``ragyena.model.confidence``).
-
-Legend: B contexts, P passages, S slot tokens.
-"""
+"""The features of a reading that its two probabilities are computed from (``ragyena.model.confidence``)."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
 
 from ragyena.model.confidence import Form, features_of
-from ragyena.model.reader_model import SpanScores
+from ragyena.reader.device_steps import SlotRows
 from ragyena.reader.extraction import ScoredSpan
 from ragyena.reader.wording import wording
 from ragyena.types import Context, Span
 
-__all__ = ["log_probabilities", "reading_features", "span_scores_of"]
+__all__ = ["log_probability", "reading_features", "span_score_of"]
 
 _NEAR = 0.4
 """Cosine of a question and the passage nearest to it from which on a larger one says nothing of the answer: of values
@@ -68,30 +65,20 @@ def _overlap(one: Span, other: Span) -> bool:
     return one.slot == other.slot and one.token_start < other.token_end and other.token_start < one.token_end
 
 
-def span_scores_of(spans: Sequence[Sequence[ScoredSpan]], scores: SpanScores) -> list[float]:
-    """For each context the mean of the start and end score of its best span, 0 without one."""
-    result = []
-    for row, some in enumerate(spans):
-        if not some:
-            result.append(0.0)
-            continue
-        best = some[0].span
-        start = scores.start[row, best.slot, best.token_start]
-        end = scores.end[row, best.slot, best.token_end - 1]
-        result.append(float(start + end) / 2)
-    return result
+def span_score_of(spans: Sequence[ScoredSpan], rows: SlotRows) -> float:
+    """The mean of the start and end score of the best span, given the scores in its passage; 0 without one."""
+    if not spans:
+        return 0.0
+    best = spans[0].span
+    start, end = rows.start_score[best.token_start], rows.end_score[best.token_end - 1]
+    return float(np.float32(start) + np.float32(end)) / 2
 
 
-def log_probabilities(spans: Sequence[Sequence[ScoredSpan]], start_BPS: Tensor, end_BPS: Tensor) -> list[float]:
-    """The log probability of each context's answer, a span or a list of them: of starting and of ending in any of its
-    spans; of nothing where there is none."""
-    result = []
-    for row, some in enumerate(spans):
-        if len(some) > 1:
-            slots = [s.span.slot for s in some]
-            starts = start_BPS[row, slots, [s.span.token_start for s in some]]
-            ends = end_BPS[row, slots, [s.span.token_end - 1 for s in some]]
-            result.append(float(starts.logsumexp(0) + ends.logsumexp(0)))
-        else:
-            result.append(some[0].log_probability if some else -math.inf)
-    return result
+def log_probability(spans: Sequence[ScoredSpan], rows: SlotRows) -> float:
+    """The log probability of an answer, a span or a list of them in one passage, given the log probabilities there: of
+    starting and of ending in any of its spans; of nothing where there is none."""
+    if len(spans) < 2:
+        return spans[0].log_probability if spans else -math.inf
+    starts = torch.from_numpy(rows.start[[one.span.token_start for one in spans]]).float()
+    ends = torch.from_numpy(rows.end[[one.span.token_end - 1 for one in spans]]).float()
+    return float(starts.logsumexp(0) + ends.logsumexp(0))

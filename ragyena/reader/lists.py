@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from ragyena.reader.extraction import ScoredSpan, span_at
 from ragyena.reader.pieces import piece_starts
@@ -50,15 +49,14 @@ def asked_count(question: str) -> int | None:
 
 
 def items_of(
-    start_PS: Tensor, end_PS: Tensor, context: Context, spans: Sequence[ScoredSpan], *, max_tokens: int
+    start_S: Floats, end_S: Floats, context: Context, spans: Sequence[ScoredSpan], *, max_tokens: int
 ) -> list[ScoredSpan]:
-    """The items of a list as they stand, from the log probabilities of all tokens and the best ``spans``, best first:
-    spans of the best span's passage that are not far less likely than that, or as many as the question asks for. Empty
-    where there are fewer than two."""
+    """The items of a list as they stand, from the best ``spans``, best first, and the log probabilities of the tokens
+    in the passage of the first: spans of this passage that are not far less likely than that, or as many as the
+    question asks for. Empty where there are fewer than two."""
     if not spans:
         return []
     slot = spans[0].span.slot
-    start_S, end_S = (scores[slot].double().cpu().numpy() for scores in (start_PS, end_PS))
     least = spans[0].log_probability + math.log(_ITEM_SHARE)
     count = asked_count(context.question)
     apart = likeliest_apart(start_S, end_S, context, slot, max_tokens=max_tokens, least=least, count=count)

@@ -8,38 +8,48 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ragyena.config import PairModelConfig, ReaderConfig, ReaderModelConfig
+from ragyena.config import ReaderConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
-from ragyena.model.checkpoint import load_config, load_model
+from ragyena.errors import CheckpointError
 from ragyena.model.confidence import Calibration, Form, Withholding, calibration_file, load_calibration
-from ragyena.model.input_ranges import RANGES_FILE, InputRanges, load_ranges, prepare_int8
-from ragyena.model.inputs import collate, on_device
+from ragyena.model.inference_graphs import InferenceGraphs, rounded
+from ragyena.model.inputs import ContextShape, ReaderInput, collate, collated, on_device, shape_of
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
-from ragyena.ops.int8_linear import int8_unavailable
-from ragyena.ops.linear import has_fast_bf16
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
+from ragyena.reader.device_steps import (
+    Asked,
+    Found,
+    FoundOnDevice,
+    Scored,
+    SlotRows,
+    ToFind,
+    Told,
+    find,
+    rows_of,
+    score,
+)
 from ragyena.reader.evidence import TokenScores
-from ragyena.reader.extraction import best_spans_of_batch
-from ragyena.reader.features import log_probabilities, reading_features, span_scores_of
+from ragyena.reader.extraction import PieceNumbers, ScoredSpan, spans_apart
+from ragyena.reader.features import log_probability, reading_features, span_score_of
 from ragyena.reader.lists import items_of
+from ragyena.reader.opening import check_question_limit, chosen_device, chosen_dtype, folders_of, loaded
 from ragyena.reader.rereading import Rereader
 from ragyena.reader.retrieval_prior import retrieval_prior
-from ragyena.readers import SMALL, is_reader_name, reader_folder, reader_folders
+from ragyena.readers import is_reader_name, reader_folder
 from ragyena.types import AnswerKind, Context, Passage, Span
 
-__all__ = ["Reader", "Reading", "chosen_dtype", "folders_of", "in_floating_point"]
+__all__ = ["DeviceGraphs", "Reader", "Reading"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +60,7 @@ _LISTED = 0.05  # probability from which a question asks for a list: hardly one 
 _CPU_BATCH_TOKENS = 16_384  # tokens of contexts read together, as many as keep a CPU's caches useful
 _GPU_BATCH_TOKENS = 262_144  # ... and as many as keep a large GPU busy, where its memory allows
 _GPU_BYTES_A_TOKEN = 49_152  # of activations at width 384, a layer's fp32 filters and products with them included
+_FILLED = 0.85  # of the slots of contexts that are read together
 _BATCHES_AT_ONCE = 4  # batches' worth of contexts given together to a GPU, so that those of one shape can be grouped
 
 
@@ -80,6 +91,27 @@ class Reading:
     """The place of a computed answer, then those of the rows it was compared with, each in its passage."""
 
 
+class _Extracted(NamedTuple):
+    """The spans of one context."""
+
+    spans: list[ScoredSpan]
+    """Best first."""
+    items: list[ScoredSpan]
+    """Of a list, as they stand."""
+    slot_scores: npt.NDArray[np.float32]
+    """[P] log probability of each slot's best span."""
+    rows: SlotRows
+    """The scores in the passage of the best span."""
+
+
+class DeviceGraphs:
+    """The graphs of both steps of a reading, one reading at a time. Readers of the same models share them."""
+
+    def __init__(self) -> None:
+        self.turn = threading.RLock()
+        self.score, self.find = InferenceGraphs(), InferenceGraphs()
+
+
 class Reader:
     """A reader model with its tokenizer, on its device. Use ``Reader.open``.
 
@@ -97,10 +129,11 @@ class Reader:
         device: torch.device,
         calibration: Calibration,
         again: Rereader | None = None,
+        graphs: DeviceGraphs | None = None,
     ) -> None:
         self.models, self.tokenizer, self.config, self.name = tuple(models), tokenizer, config, name
         self.calibration, self.again = calibration, again
-        self._device = device
+        self._device, self._graphs = device, graphs or DeviceGraphs()
         self._idf = self.model.idf.float().cpu().numpy()
 
     @classmethod
@@ -112,9 +145,9 @@ class Reader:
         """
         folders = folders_of(config.checkpoint)
         first, *beside = folders
-        device = _device(config.device)
+        device = chosen_device(config.device)
         tokenizers = [Tokenizer.from_folder(folder) for folder in folders]
-        models = [_loaded(*each, config, device) for each in zip(folders, tokenizers)]
+        models = [loaded(*each, config, device) for each in zip(folders, tokenizers)]
         tokenizer = tokenizers[0]
         for other, theirs in zip(beside, tokenizers[1:]):
             if theirs.fingerprint != tokenizer.fingerprint:
@@ -139,7 +172,7 @@ class Reader:
     def configured(self, config: ReaderConfig) -> Reader:
         """The same loaded model under other settings; checkpoint, device and dtype stay. Raises ConfigError."""
         for model in self.models:
-            _check_question_limit(config, model.config, self.name)
+            check_question_limit(config, model.config, self.name)
         return Reader(
             self.models,
             self.tokenizer,
@@ -148,6 +181,7 @@ class Reader:
             device=self._device,
             calibration=self.calibration,
             again=self.again,
+            graphs=self._graphs,
         )
 
     @staticmethod
@@ -247,146 +281,166 @@ class Reader:
 
     @torch.inference_mode()
     def _score_group(self, contexts: Sequence[Context]) -> list[TokenScores]:
-        """The scores of contexts of the same number of passages, read as one batch."""
+        """The scores of contexts of like shapes, read as one batch."""
         batch = collate(contexts, self._device)
         scores = SpanScores.averaged([model.span_scores(model.encode(batch), batch.text_mask) for model in self.models])
-        start_BPS, end_BPS = scores.start.cpu().numpy(), scores.end.cpu().numpy()
-        slots = [context.token_ids.shape[1] for context in contexts]  # shorter ones are padded
-        return [TokenScores(start_BPS[row, :, :slot], end_BPS[row, :, :slot]) for row, slot in enumerate(slots)]
+        start_BPS, end_BPS = torch.stack([scores.start, scores.end]).cpu().numpy()
+        shapes = [context.token_ids.shape for context in contexts]  # smaller ones are padded
+        return [
+            TokenScores(start_BPS[row, :passages, :slot], end_BPS[row, :passages, :slot])
+            for row, (passages, slot) in enumerate(shapes)
+        ]
 
     @torch.inference_mode()
     def _read_group(self, contexts: Sequence[Context], watch: Stopwatch | None = None) -> list[Reading]:
-        """Read contexts of the same number of passages as one batch."""
+        """Read contexts of like shapes as one batch."""
+        shape = shape_of(contexts)
+        if not self._takes_graphs(contexts, shape):
+            return self._read_shape(contexts, shape, None, watch)
+        with self._graphs.turn:
+            shape = rounded(shape, longest_question=min(model.config.max_question_tokens for model in self.models))
+            return self._read_shape(contexts, shape, self._graphs, watch)
+
+    def _takes_graphs(self, contexts: Sequence[Context], shape: ContextShape) -> bool:
+        """True for what is read by graphs: contexts one by one. Several together keep a GPU busy without."""
+        if self._device.type != "cuda" or not self.config.cuda_graphs or len(contexts) > 1:
+            return False
+        return self.again is None or self.again.takes(shape)
+
+    def _read_shape(
+        self,
+        contexts: Sequence[Context],
+        shape: ContextShape,
+        graphs: DeviceGraphs | None,
+        watch: Stopwatch | None,
+    ) -> list[Reading]:
+        """Read contexts padded to ``shape``."""
         lap: Callable[[str], None] = watch.lap if watch else lambda part: None
-        batch = collate(contexts, self._device)
+        asked = self._asked(contexts, shape)
+        batch = asked.inputs
         lap("inputs")
-        states = [model.encode(batch) for model in self.models]
-        encoded = states[0]
-        lap("encode")
-        priors = np.stack([retrieval_prior(context, self.config.retrieval_weight) for context in contexts])
-        prior = on_device(torch.from_numpy(priors), self._device)
-        read = list(zip(self.models, states))
-        scores = SpanScores.averaged([model.span_scores(own, batch.text_mask) for model, own in read])
-        if self.again is not None:
-            scores = self.again.scores(scores, batch)
-            lap("again")
-        write = torch.stack([model.write_logit(own) for model, own in read]).mean(0).sigmoid().tolist()
-        start, end, null = scores.with_prior(prior).log_probabilities()
         max_tokens = self.config.max_answer_tokens
-        listed = self._asks_for_list(states)
-        candidates = best_spans_of_batch(start, end, contexts, max_tokens=max_tokens, count=_ALTERNATIVES)
-        items = [
-            items_of(start[row], end[row], context, spans, max_tokens=max_tokens) if is_list else []
-            for row, (context, (spans, _), is_list) in enumerate(zip(contexts, candidates, listed))
+        if graphs is None:
+            scored = score(self.models, self.again, asked, lap=lap)
+        else:
+            scored = graphs.score(lambda given: score(self.models, self.again, given, trim=False), asked)
+        pieces = [PieceNumbers(context, shape.slot) for context in contexts]
+        if self._device.type == "cuda":  # it is at work
+            for each in pieces:
+                each.look_ahead()
+        if graphs is not None:
+            lap("encode")
+        told = Told.of(scored)
+        numbers = np.stack([each.of(one.likeliest) for each, one in zip(pieces, told)])
+        given = ToFind(
+            scored.scores,
+            scored.start,
+            scored.end,
+            batch.text_mask,
+            scored.likeliest,
+            *on_device([numbers], self._device),
+        )
+
+        def best(given: ToFind) -> FoundOnDevice:
+            return find(given, max_tokens=max_tokens, count=_ALTERNATIVES)
+
+        found = Found.of(best(given) if graphs is None else graphs.find(best, given, of=max_tokens), shape[1:])
+        extracted = [
+            self._extracted(context, scored, row, found[row], told[row]) for row, context in enumerate(contexts)
         ]
-        no_answer = null.double().mean(1).tolist()
-        chosen = [some or spans[:1] for some, (spans, _) in zip(items, candidates)]
-        answers = log_probabilities(chosen, start, end)
-        span_scores = span_scores_of([spans for spans, _ in candidates], scores)
         lap("extract")
-        readings = []
-        for row, (context, (scored, slot_scores)) in enumerate(zip(contexts, candidates)):
-            spans = [s.span for s in scored[:_ALTERNATIVES]]
-            text, answer = spans[0].text if spans else "", answers[row]
-            kind: AnswerKind = "extracted"
-            form: Form = "span"
-            some = [s.span for s in items[row]]
-            if some:
-                text, kind, form = "; ".join(span.text for span in some), "list", "list"
-                spans = [*some, *(span for span in spans if span not in some)]
-            if write[row] > 0.5 and self.model.decoder is not None:
-                written = write_answer(self.model, encoded.row(row), batch.row(row), self.tokenizer, max_tokens, watch)
-                text, kind, form = written.text, _kind_of(written.text), "written"
-                answer = math.log(max(written.confidence, 1e-9))
-                copied = written.span(context, batch.question_ids.shape[1], batch.token_ids.shape[2])
-                if copied is not None:  # word for word from one place: an extract
-                    text, kind, spans = copied.text, "extracted", [copied, *spans]
-                if kind in ("yes", "no"):
-                    spans = supporting(spans, context, kind, self._decide)
-                    lap("write")
-            features = reading_features(
-                form,
-                context,
-                scored,
-                answer=answer,
-                null=no_answer[row],
-                score=span_scores[row],
-                idf=self._idf,
-                items=items[row] if form == "list" else (),
-            )
-            confidence = self.calibration.confidence(features) if text else 0.0
-            none = self.calibration.no_answer_probability(features)
-            withheld = ""
-            if not text or self.withholding().withholds(confidence, none):
-                text, kind, withheld = "", "withheld", text
-            readings.append(
-                Reading(
-                    kind=kind,
-                    text=text,
-                    confidence=confidence,
-                    no_answer_probability=none,
-                    spans=tuple(spans),
-                    slot_scores=slot_scores,
-                    items=len(some) if kind == "list" else 0,
-                    withheld=withheld,
-                    features=features,
-                )
-            )
-        return readings
+        return [
+            self._reading(context, each, told[row], scored.encoded.row(row), batch.row(row), watch)
+            for row, (context, each) in enumerate(zip(contexts, extracted))
+        ]
+
+    def _asked(self, contexts: Sequence[Context], shape: ContextShape) -> Asked:
+        """The contexts with the retriever's priors, on the device."""
+        priors = np.zeros((len(contexts), shape.passages), np.float32)
+        for row, context in enumerate(contexts):
+            prior = retrieval_prior(context, self.config.retrieval_weight)
+            priors[row, : len(prior)] = prior
+        *inputs, prior_BP = on_device([*collated(contexts, shape=shape), priors], self._device)
+        return Asked(ReaderInput(*inputs), prior_BP)
+
+    def _extracted(self, context: Context, scored: Scored, row: int, found: Found, told: Told) -> _Extracted:
+        """The candidates of one context, and its items if it asks for several."""
+        slot_tokens = scored.start.shape[2]
+        spans = spans_apart(found.scores, found.places, found.more, context, slot_tokens, _ALTERNATIVES)
+        slot = spans[0].span.slot if spans else found.slot
+        rows = found.rows if slot == found.slot else rows_of(scored, row, slot)
+        items: list[ScoredSpan] = []
+        if told.several > _LISTED:
+            items = items_of(rows.start, rows.end, context, spans, max_tokens=self.config.max_answer_tokens)
+        slot_scores = found.slot_scores[: len(context.passages)].astype(np.float32)
+        return _Extracted(spans, items, slot_scores, rows)
+
+    def _reading(
+        self,
+        context: Context,
+        extracted: _Extracted,
+        told: Told,
+        encoded: Encoded,
+        inputs: ReaderInput,
+        watch: Stopwatch | None,
+    ) -> Reading:
+        """The reading of one context: what was extracted, or what is written in its place, and its confidence.
+
+        ``encoded`` and ``inputs`` are a batch of one.
+        """
+        max_tokens = self.config.max_answer_tokens
+        scored, items, slot_scores, rows = extracted
+        spans = [s.span for s in scored[:_ALTERNATIVES]]
+        text, answer = spans[0].text if spans else "", log_probability(items or scored[:1], rows)
+        kind: AnswerKind = "extracted"
+        form: Form = "span"
+        some = [s.span for s in items]
+        if some:
+            text, kind, form = "; ".join(span.text for span in some), "list", "list"
+            spans = [*some, *(span for span in spans if span not in some)]
+        if told.write > 0.5 and self.model.decoder is not None:
+            written = write_answer(self.model, encoded, inputs, self.tokenizer, max_tokens, watch)
+            text, kind, form = written.text, _kind_of(written.text), "written"
+            answer = math.log(max(written.confidence, 1e-9))
+            copied = written.span(context, inputs.shape.question, inputs.shape.slot)
+            if copied is not None:  # word for word from one place: an extract
+                text, kind, spans = copied.text, "extracted", [copied, *spans]
+            if kind in ("yes", "no"):
+                spans = supporting(spans, context, kind, self._decide)
+                if watch:
+                    watch.lap("write")
+        features = reading_features(
+            form,
+            context,
+            scored,
+            answer=answer,
+            null=told.no_answer,
+            score=span_score_of(scored, rows),
+            idf=self._idf,
+            items=items if form == "list" else (),
+        )
+        confidence = self.calibration.confidence(features) if text else 0.0
+        none = self.calibration.no_answer_probability(features)
+        withheld = ""
+        if not text or self.withholding().withholds(confidence, none):
+            text, kind, withheld = "", "withheld", text
+        return Reading(
+            kind=kind,
+            text=text,
+            confidence=confidence,
+            no_answer_probability=none,
+            spans=tuple(spans),
+            slot_scores=slot_scores,
+            items=len(some) if kind == "list" else 0,
+            withheld=withheld,
+            features=features,
+        )
 
     def _decide(self, context: Context) -> AnswerKind:
         """The answer that is written to a short context."""
         batch = collate([context], self._device)
         most = self.config.max_answer_tokens
         return _kind_of(write_answer(self.model, self.model.encode(batch), batch, self.tokenizer, most).text)
-
-    def _asks_for_list(self, states: Sequence[Encoded]) -> list[bool]:
-        """For each context, whether its question asks for several items, by the models that tell."""
-        told = [model.list_logit(own) for model, own in zip(self.models, states) if model.config.lists]
-        if not told:
-            return [False] * len(states[0].question)
-        return [probability > _LISTED for probability in torch.stack(told).mean(0).sigmoid().tolist()]
-
-
-def folders_of(checkpoint: str) -> list[Path]:
-    """The folders that a reader is loaded from: pair readers first, since the first has the confidence of all. A pair
-    reader alone reads with the reader in the package. Raises CheckpointError, MissingDependencyError.
-    """
-    folders = list(reader_folders(checkpoint))
-    pairs = [folder for folder in folders if isinstance(load_config(folder), PairModelConfig)]
-    readers = [folder for folder in folders if folder not in pairs]
-    return [*pairs, *(readers or [reader_folder(SMALL)])]
-
-
-def _loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel | PairReader:
-    """The model of a checkpoint's folder, ready to read."""
-    architecture = load_config(folder)
-    dtype = chosen_dtype(config.dtype, device)
-    model: ReaderModel | PairReader
-    if isinstance(architecture, PairModelConfig):
-        model, vocabulary = load_model(PairReader, architecture, folder), architecture.reader_vocab_size
-    elif isinstance(architecture, ReaderModelConfig):
-        _check_question_limit(config, architecture, str(folder))
-        model, vocabulary = load_model(ReaderModel, architecture, folder), architecture.vocab_size
-    else:
-        raise CheckpointError(
-            f"{folder} holds a {architecture.kind} model, not a reader", hint="give a reader's checkpoint folder"
-        )
-    model.eval().requires_grad_(False)
-    ranges = _ranges(folder, config.dtype, device) if isinstance(model, ReaderModel) else None
-    if isinstance(model, ReaderModel) and ranges is not None:
-        prepare_int8(model, ranges)
-    model.prepare_inference(dtype)
-    model.to(device)
-    if device.type == "cpu":
-        model.prepare_cpu()
-    log.info("reader %s on %s in %s%s", folder, device, dtype, " and int8" if ranges is not None else "")
-    if (largest := max(tokenizer.vocabulary().values())) >= vocabulary:
-        raise CheckpointError(
-            f"{folder}: its tokenizer has a token {largest}, its model has {vocabulary} of them",
-            hint="use the tokenizer.json that the weights were saved with",
-        )
-    return model
 
 
 def _kind_of(written: str) -> AnswerKind:
@@ -400,65 +454,13 @@ def _kind_of(written: str) -> AnswerKind:
 
 
 def _fits(group: Sequence[int], index: int, contexts: Sequence[Context], most: int) -> bool:
-    """True where a context can join a group: same number of passages, and at most ``most`` tokens together."""
-    first, new = contexts[group[0]].token_ids, contexts[index].token_ids
-    return first.shape[0] == new.shape[0] and (len(group) + 1) * new.size <= most
+    """True where a context can join a group: at most ``most`` tokens together, few of them padding. Contexts of one
+    budget differ in the number of their passages and in the length of the longest."""
+    shapes = [contexts[one].token_ids.shape for one in (*group, index)]
+    cells = len(shapes) * max(passages for passages, _ in shapes) * max(slot for _, slot in shapes)
+    filled = sum(passages * slot for passages, slot in shapes)
+    return bool(cells <= most and filled >= _FILLED * cells)
 
 
 def _nothing_to_read() -> Reading:
     return Reading("withheld", "", 0.0, 1.0, (), np.zeros(0, np.float32))
-
-
-def _check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:
-    if config.max_question_tokens > architecture.max_question_tokens:
-        raise ConfigError(
-            f"reader.max_question_tokens is over the {architecture.max_question_tokens} that {name} takes",
-            hint=f"set it to {architecture.max_question_tokens} or less",
-        )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"reader.device is '{name}'", hint="use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise MissingDependencyError(
-            f"there is no device {name} here", hint="use --device auto or cpu; `ragyena doctor` says what is there"
-        )
-    return device
-
-
-def in_floating_point(config: ReaderConfig) -> ReaderConfig:
-    """The settings without int8, whose ranges are measured by a reader without it."""
-    return config.model_copy(update={"dtype": "auto"}) if config.dtype == "int8" else config
-
-
-def _ranges(folder: Path, name: str, device: torch.device) -> InputRanges | None:
-    """The ranges of what enters the maps of a reader that is to multiply in int8; None for other arithmetic. Raises
-    MissingDependencyError where the device cannot, CheckpointError where the reader has none."""
-    if name != "int8":
-        return None
-    reason = int8_unavailable() if device.type == "cpu" else f"the device is {device}"
-    if reason is not None:
-        raise MissingDependencyError(
-            f"reader.dtype is int8, and {reason}", hint="set reader.dtype to auto, float32 or bfloat16"
-        )
-    ranges = load_ranges(folder)
-    if ranges is None:
-        raise CheckpointError(
-            f"reader.dtype is int8, and {folder} has no {RANGES_FILE} of its weights",
-            hint="measure them: ragyena train calibrate; or set reader.dtype to auto",
-        )
-    return ranges
-
-
-def chosen_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The type of activations: bfloat16 where the device multiplies matrices faster in it than in float32."""
-    if name not in ("auto", "int8"):
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if has_fast_bf16() else torch.float32

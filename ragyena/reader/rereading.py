@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ragyena.model.inputs import ReaderInput
+from ragyena.model.inputs import ContextShape, ReaderInput
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import SpanScores
 
@@ -36,15 +36,21 @@ class Rereader:
         """Number of parameters, of all models."""
         return sum(p.numel() for model in self.models for p in model.parameters())
 
-    def scores(self, first: SpanScores, batch: ReaderInput) -> SpanScores:
+    def takes(self, shape: ContextShape) -> bool:
+        """True where pairs of a whole question and a whole slot, padding included, are not too long."""
+        separators = max(model.config.separators for model in self.models)
+        return shape.question + separators + shape.slot <= min(model.longest() for model in self.models)
+
+    def scores(self, first: SpanScores, batch: ReaderInput, *, trim: bool = True) -> SpanScores:
         """The log probabilities of the reader, given its scores, and of the pair readers, averaged.
 
-        Of passages that are not read again those of the reader count, far below those that are.
+        Of passages that are not read again those of the reader count, far below those that are. ``trim``: the padding
+        that all of these share is not read; the host waits for the device to know how much it is.
         """
         start_BPS, end_BPS, null_B2 = first.log_probabilities()
         best_BP = start_BPS.amax(2) + end_BPS.amax(2)
         places_BK = best_BP.topk(min(_PASSAGES, best_BP.shape[1]), dim=1).indices
-        again = self._read(_passages(batch, places_BK))
+        again = self._read(_passages(batch, places_BK, trim))
         place_BKS = places_BK[..., None].expand(-1, -1, again.start.shape[2])  # S: of the longest that is read again
 
         def joined(one_BPS: Tensor, other_BKS: Tensor) -> Tensor:
@@ -60,9 +66,11 @@ class Rereader:
         return SpanScores.averaged([SpanScores(*one.log_probabilities()) for one in scores])
 
 
-def _passages(batch: ReaderInput, places_BK: Tensor) -> ReaderInput:
-    """The batch with some of its passages alone, without the padding that all of them share."""
+def _passages(batch: ReaderInput, places_BK: Tensor, trim: bool) -> ReaderInput:
+    """The batch with some of its passages alone; to ``trim`` is to leave out the padding that all of them share."""
     place_BKS = places_BK[..., None].expand(-1, -1, batch.token_ids.shape[2])
     taken = {name: getattr(batch, name).gather(1, place_BKS) for name in ("token_ids", "token_mask", "text_mask")}
+    if not trim:
+        return replace(batch, **taken)
     longest = int(taken["token_mask"].sum(2).amax())
     return replace(batch, **{name: each[..., :longest] for name, each in taken.items()})

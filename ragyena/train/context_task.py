@@ -12,11 +12,12 @@ from ragyena.config import PairStageConfig, StageConfig, TrainConfig
 from ragyena.config.training import Sampling
 from ragyena.errors import TrainingError
 from ragyena.model.reader_model import SpanScores
+from ragyena.model.tensor_fields import mapped
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
 from ragyena.train.sampler import Sampler
-from ragyena.train.step_graphs import compiled, mapped
+from ragyena.train.step_graphs import compiled
 from ragyena.train.task import Task
 
 __all__ = ["ContextTask"]

@@ -7,13 +7,15 @@ come in a handful of shapes, so that the passes of each can be recorded once and
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["StepGraphs", "compiled", "mapped", "signature", "tensors"]
+from ragyena.model.tensor_fields import mapped, signature, tensors
+
+__all__ = ["StepGraphs", "compiled"]
 
 Passes: TypeAlias = Callable[[Any, Any], dict[str, Tensor]]
 
@@ -24,29 +26,6 @@ def compiled(layers: nn.ModuleList) -> list[nn.Module]:
     """Compiled stand-ins of layers that are called with a few shapes; layers of one kind share what is compiled."""
     torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
     return [cast(nn.Module, torch.compile(layer, dynamic=False)) for layer in layers]
-
-
-def tensors(batch: Any) -> Iterator[Tensor]:
-    """The tensors of a dataclass and of the dataclasses in it, in the order of their fields."""
-    for field in dataclasses.fields(batch):
-        value = getattr(batch, field.name)
-        if isinstance(value, Tensor):
-            yield value
-        elif dataclasses.is_dataclass(value):
-            yield from tensors(value)
-
-
-def mapped(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The dataclass with ``change`` done to its tensors, and to those of the dataclasses in it."""
-    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    changed = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
-    nested = {name: mapped(value, change) for name, value in values.items() if dataclasses.is_dataclass(value)}
-    return dataclasses.replace(batch, **changed, **nested)
-
-
-def signature(batch: Any) -> tuple[tuple[torch.Size, torch.dtype], ...]:
-    """Shapes and types of the batch's tensors; batches with equal ones share a graph."""
-    return tuple((tensor.shape, tensor.dtype) for tensor in tensors(batch))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

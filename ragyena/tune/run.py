@@ -19,8 +19,9 @@ from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
 from ragyena.model.confidence import save_calibration
 from ragyena.model.input_ranges import RangeMeter, save_ranges
 from ragyena.model.reader_model import ReaderModel
+from ragyena.reader.opening import chosen_dtype, in_floating_point
 from ragyena.reader.packing import capacity
-from ragyena.reader.reader import Reader, chosen_dtype, in_floating_point
+from ragyena.reader.reader import Reader
 from ragyena.readers import reader_folder, reader_folders
 from ragyena.train.reader_task import STORAGE
 from ragyena.tune.card import model_card

@@ -75,7 +75,7 @@ def test_ask_measures_every_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert figures["cold `ragyena ask`"].value > figures["`ragyena --help`"].value > 0
     assert 512 < result.setting["tokens_read"] <= 1024
     whole = figures["a whole question, index open"]
-    parts = [figures[f"  {part}"] for part in ("retrieve", "pack", "inputs", "encode", "extract", "cite")]
+    parts = [figures[f"  {part}"] for part in ("retrieve", "pack", "to the device", "read", "decode", "cite")]
     assert all(part.unit == "ms" and 0 < part.value < 10 * whole.value for part in parts)
     assert all(part.samples == whole.samples for part in parts)
     assert figures["questions answered together"].value > 0 < figures["questions answered one by one"].value

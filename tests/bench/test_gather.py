@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from ragyena.bench import ask_device
+from ragyena.bench.ask_device import bench_ask_device
+from ragyena.bench.ask_parts import percentile
 from ragyena.bench.gather import bench_gather
 from ragyena.bench.large_index import build_large
 from ragyena.config import PipelineConfig, ReaderConfig
@@ -13,7 +17,10 @@ from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 
 
-def test_an_index_is_built_once_goes_on_and_is_measured(tmp_path: Path, small_reader: Path) -> None:
+def test_an_index_is_built_once_goes_on_and_is_measured(
+    tmp_path: Path, small_reader: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask_device, "TOGETHER", 2048)
     folder = tmp_path / "index"
     first = build_large(folder, 500, seed=1)
     assert first >= 500
@@ -39,3 +46,12 @@ def test_an_index_is_built_once_goes_on_and_is_measured(tmp_path: Path, small_re
     sizes = {figure.name.strip(): figure.value for figure in result.figures}
     assert 100 < sizes["kept for packing beside it"] < sizes["a passage: text"]
     assert result.setting["passages"] == held and "random" in result.setting["corpus"]
+    result = bench_ask_device(config, folder, passages=1000, contexts=[1024, 8192], rounds=3)
+    figures = {figure.name: figure for figure in result.figures}
+    whole = figures["8,192 tokens: a whole question"]
+    assert whole.limit == 30.0 and whole.samples == 27 and whole.p95 and "1,024 tokens: a whole question" in figures
+    for part in ("retrieve", "pack", "to the device", "read", "decode", "cite"):
+        assert 0 < figures[f"  {part}"].value < 10 * whole.value
+    rates = [figure for figure in result.figures if figure.unit in ("questions/s", "contexts/s")]
+    assert len(rates) == 4 and all(rate.value > 0 for rate in rates)
+    assert percentile(whole, 40.0).value == whole.p95 and percentile(whole, 40.0).limit == 40.0

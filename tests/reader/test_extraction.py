@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from best_spans import best_spans_of_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.reader.decoding import WrittenAnswer
-from ragyena.reader.extraction import ScoredSpan, best_spans_of_batch
+from ragyena.reader.extraction import ScoredSpan
 from ragyena.reader.packing import pack
 from ragyena.types import Context, Passage, ScoredPassage
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from best_spans import best_spans_of_batch
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.features import reading_features
 from ragyena.reader.lists import asked_count, items_of, likeliest_apart
 from ragyena.reader.packing import pack
@@ -79,12 +79,12 @@ def test_a_list_has_the_items_that_its_question_asks_for() -> None:
 
     def texts(question: str) -> list[str]:
         asked = replace(context, question=question)
-        found = items_of(torch.from_numpy(start), torch.from_numpy(end), asked, spans, max_tokens=48)
+        found = items_of(start[0], end[0], asked, spans, max_tokens=48)
         return [one.span.text for one in found]
 
     assert texts("Which things?") == ["lamp", "rope", "map"]
     assert texts("Which two things?") == ["lamp", "rope"]
-    assert items_of(torch.from_numpy(start), torch.from_numpy(end), context, [], max_tokens=48) == []
+    assert items_of(start[0], end[0], context, [], max_tokens=48) == []
 
 
 def test_each_cell_and_each_line_has_its_own_item() -> None:

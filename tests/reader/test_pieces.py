@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from best_spans import best_spans_of_batch
 
 from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
-from ragyena.reader.extraction import best_spans_of_batch
 from ragyena.reader.packing import pack
 from ragyena.reader.pieces import past_name, piece_starts
 from ragyena.types import Context, Passage, ScoredPassage

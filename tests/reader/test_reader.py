@@ -18,6 +18,7 @@ from ragyena.config import PackerConfig, ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
 from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.inputs import ContextShape, shape_of
 from ragyena.model.reader_model import ReaderModel
 from ragyena.ops.int8_linear import int8_unavailable
 from ragyena.reader.packing import pack
@@ -131,10 +132,10 @@ def test_int8_is_refused_by_name_where_it_is_missing(
     tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = ReaderConfig(checkpoint=str(tiny()), device="cpu", dtype="int8")
-    monkeypatch.setattr("ragyena.reader.reader.int8_unavailable", lambda: None)
+    monkeypatch.setattr("ragyena.reader.opening.int8_unavailable", lambda: None)
     with pytest.raises(CheckpointError, match=r"reader\.dtype is int8, and .* has no ranges\.json"):
         Reader.open(config)
-    monkeypatch.setattr("ragyena.reader.reader.int8_unavailable", lambda: "this CPU has none of avx512_vnni")
+    monkeypatch.setattr("ragyena.reader.opening.int8_unavailable", lambda: "this CPU has none of avx512_vnni")
     with pytest.raises(MissingDependencyError, match=r"reader\.dtype is int8, and this CPU has none of avx512_vnni"):
         Reader.open(config)
 
@@ -269,3 +270,33 @@ def test_a_list_is_read_as_its_items_in_their_order(tmp_path: Path) -> None:
         reader.model.list_mode.bias.fill_(-9.0)  # type: ignore[union-attr]
     single = reader.read(given)
     assert single.kind in ("extracted", "written") and single.items == 0
+
+
+@torch.inference_mode()
+def test_padding_to_a_rounded_shape_changes_no_answer(shipped: Reader) -> None:
+    """As a context is padded for a graph: the question, and passages that are not there."""
+    assert shipped.model.config.max_question_tokens == 128
+    for question in (*ANSWERS, "Is the Eiffel Tower in Paris?"):
+        asked = context(question)
+        shape = shape_of([asked])
+        padded = ContextShape(32, shape.passages + 2, shape.slot)
+        (plain,), (reading,) = (shipped._read_shape([asked], each, None, None) for each in (shape, padded))
+        assert (reading.kind, reading.text) == (plain.kind, plain.text)
+        assert [span.text for span in reading.spans] == [span.text for span in plain.spans]
+        assert reading.confidence == pytest.approx(plain.confidence, abs=1e-4)
+        assert reading.slot_scores == pytest.approx(plain.slot_scores, abs=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+def test_graphs_change_no_answer() -> None:
+    config = ReaderConfig(device="cuda", dtype="float32", threshold=0.0)
+    recorded = Reader.open(config)
+    plain = recorded.configured(config.model_copy(update={"cuda_graphs": False}))
+    questions = (*ANSWERS, "Is the Eiffel Tower in Paris?", "Which two bridges or towers are named?")
+    for _ in range(3):  # as it is, recorded, replayed
+        for question in questions:
+            asked = context(question)
+            reading, expected = recorded.read(asked), plain.read(asked)
+            assert (reading.kind, reading.text) == (expected.kind, expected.text)
+            assert reading.confidence == pytest.approx(expected.confidence, abs=1e-3)
+    assert len(recorded._graphs.score) > 0 and len(recorded._graphs.find) > 0

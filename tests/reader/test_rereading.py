@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ragyena import recipes
 from ragyena.config import PairModelConfig, PipelineConfig, ReaderConfig
@@ -18,7 +20,7 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import SpanScores
 from ragyena.reader import rereading
 from ragyena.reader.distribution import write_distribution
-from ragyena.reader.reader import folders_of
+from ragyena.reader.opening import folders_of
 from ragyena.reader.rereading import Rereader
 from ragyena.tune.run import _start
 from tests.model.test_pair_reader import READER_TOKENIZER, contexts
@@ -81,6 +83,23 @@ def test_only_the_likeliest_passages_are_read_again(monkeypatch: pytest.MonkeyPa
         text = batch.text_mask[0, place]
         mine = (own[0, rank] if rank < 2 else torch.full_like(own[0, 0], -20.0))[text]
         torch.testing.assert_close(both.start[0, place][text], (start[0, place][text] + mine) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_padding_that_is_read_again_changes_nothing() -> None:
+    batch, model = contexts(PASSAGES, QUESTION), pair_reader()
+    again, first = Rereader([model], torch.float32), reader_scores(batch, seed=4)
+    wider = replace(
+        batch,
+        **{name: F.pad(getattr(batch, name), (0, 16)) for name in ("token_ids", "token_mask", "text_mask")},
+    )
+    more = SpanScores(*(F.pad(scores, (0, 16), value=-1e4) for scores in (first.start, first.end)), first.null)
+    with torch.no_grad():
+        trimmed, whole = again.scores(first, batch), again.scores(more, wider, trim=False)
+    text = batch.text_mask
+    torch.testing.assert_close(whole.start[wider.text_mask], trimmed.start[text], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(whole.null, trimmed.null, atol=1e-4, rtol=1e-4)
+    shape = batch.shape
+    assert again.takes(shape) and not again.takes(shape._replace(slot=model.longest()))
 
 
 def test_several_pair_readers_are_averaged() -> None:
