@@ -113,7 +113,7 @@ def _texts(config: IndexConfig) -> tuple[list[tuple[str, list[str]]], list[str],
     texts = [
         (path.name, _WORD.split(document.text))
         for path in find_files([demo.corpus()]).files
-        for document in read(path, config)  # our own files need no process that may be ended
+        for document in read(path, config)  # our own files: no process that may be ended need read them
         if not isinstance(document, Skipped)
     ]
     words = [word for _, parts in texts for word in parts[1::2]]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from ragyena.reader.citing import DocumentStore, cite, closest, with_whole_code
 from ragyena.reader.reader import Reading
-from ragyena.types import Answer, Context, PackingLog
+from ragyena.types import Answer, Context, PackingLog, PackingLogEntry, in_bulk
 
 __all__ = ["make_answer"]
 
@@ -42,5 +43,8 @@ def _with_shares(log: PackingLog, slot_scores: npt.NDArray[np.float32]) -> Packi
         return log
     weights = np.exp(np.where(np.isfinite(slot_scores), slot_scores - finite.max(), -np.inf).astype(np.float64))
     shares = (weights / weights.sum()).tolist()
-    entries = [e if e.slot is None else replace(e, share=shares[e.slot]) for e in log.entries]
-    return replace(log, entries=tuple(entries))
+    packed = [entry for entry in log.entries if entry.slot is not None]
+    columns = {field.name: list(map(attrgetter(field.name), packed)) for field in fields(PackingLogEntry)}
+    columns["share"] = [shares[slot] for slot in columns["slot"]]
+    shared = iter(in_bulk(PackingLogEntry, len(packed), columns))
+    return replace(log, entries=tuple(entry if entry.slot is None else next(shared) for entry in log.entries))
