@@ -295,11 +295,11 @@ class Reader:
     def _read_group(self, contexts: Sequence[Context], watch: Stopwatch | None = None) -> list[Reading]:
         """Read contexts of like shapes as one batch."""
         shape = shape_of(contexts)
-        if not self._takes_graphs(contexts, shape):
+        padded = rounded(shape, longest_question=min(model.config.max_question_tokens for model in self.models))
+        if not self._takes_graphs(contexts, padded):
             return self._read_shape(contexts, shape, None, watch)
         with self._graphs.turn:
-            shape = rounded(shape, longest_question=min(model.config.max_question_tokens for model in self.models))
-            return self._read_shape(contexts, shape, self._graphs, watch)
+            return self._read_shape(contexts, padded, self._graphs, watch)
 
     def _takes_graphs(self, contexts: Sequence[Context], shape: ContextShape) -> bool:
         """True for what is read by graphs: contexts one by one. Several together keep a GPU busy without."""
