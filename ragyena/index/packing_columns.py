@@ -1,4 +1,4 @@
-"""What packing needs of each candidate of a question, column by column: read row by row, or kept in memory.
+"""Columns that packing needs of each candidate of a question: read row by row, or kept in memory.
 
 A long context has two thousand candidates, anywhere in the store: finding their rows takes four microseconds each.
 After some such questions the rows of all passages are read once, in the order of the file, and kept until something is

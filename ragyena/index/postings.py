@@ -35,7 +35,7 @@ COLUMNS = 2
 AVERAGES = 1
 """The row of an FTS5 table's data that holds its totals."""
 KEPT_BYTES = 128 * 2**20
-"""Of all lists together; the one that was used longest ago is dropped first."""
+"""Bytes of all lists together; the one that was used longest ago is dropped first."""
 KEPT_NUMBERS = 50_000
 """Counts and stems that are kept; more are forgotten together."""
 LONGEST_VARINT = 8

@@ -48,7 +48,7 @@ class Store(StoreReader):
         """As ``Database``."""
         super().__init__(path, writable=writable, create=create, schema=schema)
         self.packing_columns = PackingColumnsReader(self)
-        """What packing needs of candidates."""
+        """The columns that packing needs of candidates."""
 
     def put_source(
         self,

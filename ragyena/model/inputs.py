@@ -124,6 +124,6 @@ def unpacked(together: Tensor, like: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _places(tensors: Sequence[Tensor]) -> list[int]:
-    """Where each begins among the bytes of all, and where the last one ends."""
+    """Offsets of each among the bytes of all, and of the end of the last one."""
     sizes = [-(-tensor.nbytes // _ALIGNED) * _ALIGNED for tensor in tensors]
     return [sum(sizes[:index]) for index in range(len(sizes) + 1)]

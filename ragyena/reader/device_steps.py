@@ -42,7 +42,7 @@ class Scored:
     """Output of the first step."""
 
     encoded: Encoded
-    """Of the first of several models."""
+    """The states of the first of several models."""
     scores: SpanScores
     """Before the retriever's prior and the softmax, unless several models read together."""
     start: Tensor

@@ -114,8 +114,8 @@ def best_spans(
 def spans_apart(
     scores_N: Floats, places_N: Floats, more_N: Floats, context: Context, slot_tokens: int, count: int
 ) -> list[ScoredSpan]:
-    """Of the spans that ``best_spans`` found in one context at most ``count`` that do not overlap, best first. The
-    words at the ends of a span are made whole, and its text is cut from the passage by its char offsets."""
+    """At most ``count`` of the spans that ``best_spans`` found in one context, none overlapping another, best first.
+    The words at the ends of a span are made whole, and its text is cut from the passage by its char offsets."""
     order = np.lexsort((places_N, -scores_N))  # equal ones by place, whatever the device makes of ties
     starts = ((int(places_N[i]), int(more_N[i]), float(scores_N[i])) for i in order)
     return _apart(starts, context, slot_tokens, count)

@@ -97,7 +97,7 @@ class _Extracted(NamedTuple):
     spans: list[ScoredSpan]
     """Best first."""
     items: list[ScoredSpan]
-    """Of a list, as they stand."""
+    """The items of a list, as they stand."""
     slot_scores: npt.NDArray[np.float32]
     """[P] log probability of each slot's best span."""
     rows: SlotRows
