@@ -15,12 +15,15 @@ from ragyena import recipes
 from ragyena.errors import CheckpointError, MissingDependencyError
 from ragyena.files import expanded
 
-__all__ = ["GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders", "reader_names"]
+__all__ = ["BESIDE", "GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders"]
+__all__ += ["reader_names"]
 
 GROUP = "ragyena.readers"
 """The group of entry points."""
 SMALL = "small"
 """The reader in the package."""
+BESIDE = "beside"
+"""The folder, inside that of a pair reader, of the reader that it reads with and was calibrated with."""
 _SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
 _OFFERED = {"base": "in a checkout of the repository: pip install ./readers/base"}
 """Readers that ship beside the package, and how each is had."""

@@ -6,12 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
-from ragyena.config import ReaderConfig
+from ragyena.config import PairModelConfig, ReaderConfig
 from ragyena.errors import StorageError, UsageError
-from ragyena.model.checkpoint import CARD_FILE, checkpoint_files
+from ragyena.model.checkpoint import CARD_FILE, checkpoint_files, load_config
 from ragyena.model.input_ranges import RANGES_FILE
 from ragyena.reader.reader import Reader
-from ragyena.readers import GROUP, SMALL
+from ragyena.readers import BESIDE, GROUP, SMALL
 
 __all__ = ["write_distribution"]
 
@@ -45,23 +45,38 @@ _README = """\
 """
 
 
-def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, licence: str) -> Path:
+def write_distribution(
+    checkpoint: Path, name: str, to: Path, *, version: str, licence: str, beside: Path | None = None
+) -> Path:
     """Write the folder ``to``: ``pyproject.toml``, ``README.md`` and a package of the checkpoint's files. The reader is
     loaded first. A distribution of the same name that is there is replaced.
 
-    Raises UsageError for a name that none can have, or a folder that holds something else; what ``Reader.open`` raises;
-    StorageError.
+    Args:
+        checkpoint: A reader's folder. A reader that lies beside a pair reader in its folder is packaged with it.
+        name: The name that ``--reader`` is to know it by.
+        to: The folder to write.
+        version: The version of the distribution.
+        licence: The licence of the weights, as an SPDX expression.
+        beside: The folder of the reader that a pair reader is to read with, packaged with it.
+
+    Raises UsageError for a name that none can have, a folder that holds something else, or ``beside`` for a reader
+    that is no pair reader; what ``Reader.open`` raises; StorageError.
     """
     if not _NAME.fullmatch(name) or name == SMALL:
         raise UsageError(f"no reader can be called '{name}'", hint="use small letters, digits and '-', such as 'base'")
     if to.exists() and any(to.iterdir()) and not _is_of(to, name):
         raise UsageError(f"{to} holds something else than the reader '{name}'", hint="name a new or empty folder")
-    reader = Reader.open(ReaderConfig(checkpoint=str(checkpoint), device="cpu"))
-    files = checkpoint_files(checkpoint)
-    files += sorted(checkpoint.glob("calibration*.json"))  # its own, and those of reading together with others
-    files += sorted(checkpoint.glob(RANGES_FILE))
+    if beside is not None and not isinstance(load_config(checkpoint), PairModelConfig):
+        raise UsageError(f"{checkpoint} holds no pair reader: it reads alone", hint="leave --beside out")
+    if beside is None and (checkpoint / BESIDE).is_dir():
+        beside = checkpoint / BESIDE
+    together = str(checkpoint) if beside is None else f"{checkpoint}+{beside}"
+    reader = Reader.open(ReaderConfig(checkpoint=together, device="cpu"))
+    files = {path.name: path for path in _files_of(checkpoint)}
+    if beside is not None:
+        files |= {f"{BESIDE}/{path.name}": path for path in _files_of(beside)}
     package = f"ragyena_reader_{name.replace('-', '_')}"
-    card = f"; see `{package}/{CARD_FILE}`" if any(path.name == CARD_FILE for path in files) else ""
+    card = f"; see `{package}/{CARD_FILE}`" if CARD_FILE in files else ""
     facts = {
         "name": name,
         "package": package,
@@ -69,15 +84,15 @@ def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, l
         "version": version,
         "license": licence,
         "parameters": reader.parameters / 1e6,
-        "size": sum(path.stat().st_size for path in files) / 2**20,
+        "size": sum(path.stat().st_size for path in files.values()) / 2**20,
         "card": card,
     }
     new = to.with_name(f"{to.name}.new")
     try:
         shutil.rmtree(new, ignore_errors=True)
-        (new / package).mkdir(parents=True)
-        for path in files:
-            shutil.copyfile(path, new / package / path.name)
+        for place, path in files.items():
+            (new / package / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, new / package / place)
         (new / package / "__init__.py").write_text(f'"""The checkpoint of ragyena\'s reader \'{name}\'."""\n')
         (new / "pyproject.toml").write_text(_PROJECT.format(**facts), encoding="utf-8")
         (new / "README.md").write_text(_README.format(**facts), encoding="utf-8")
@@ -88,6 +103,11 @@ def write_distribution(checkpoint: Path, name: str, to: Path, *, version: str, l
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return to
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """The files of a checkpoint, its calibrations (its own, and those of reading together with others), its ranges."""
+    return [*checkpoint_files(folder), *sorted(folder.glob("calibration*.json")), *sorted(folder.glob(RANGES_FILE))]
 
 
 def _is_of(folder: Path, name: str) -> bool:

@@ -16,7 +16,7 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import ReaderModel
 from ragyena.ops.int8_linear import int8_unavailable
 from ragyena.ops.linear import has_fast_bf16
-from ragyena.readers import SMALL, reader_folder, reader_folders
+from ragyena.readers import BESIDE, SMALL, reader_folder, reader_folders
 
 __all__ = ["check_question_limit", "chosen_device", "chosen_dtype", "folders_of", "in_floating_point", "loaded"]
 
@@ -25,12 +25,16 @@ log = logging.getLogger(__name__)
 
 def folders_of(checkpoint: str) -> list[Path]:
     """The folders that a reader is loaded from: pair readers first, since the first has the confidence of all. A pair
-    reader alone reads with the reader in the package. Raises CheckpointError, MissingDependencyError.
+    reader alone reads with the reader beside it in its folder, else with that in the package. Raises CheckpointError,
+    MissingDependencyError.
     """
     folders = list(reader_folders(checkpoint))
     pairs = [folder for folder in folders if isinstance(load_config(folder), PairModelConfig)]
     readers = [folder for folder in folders if folder not in pairs]
-    return [*pairs, *(readers or [reader_folder(SMALL)])]
+    if not readers:
+        own = next((folder / BESIDE for folder in pairs if (folder / BESIDE).is_dir()), None)
+        readers = [own or reader_folder(SMALL)]
+    return [*pairs, *readers]
 
 
 def loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: torch.device) -> ReaderModel | PairReader:

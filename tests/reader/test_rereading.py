@@ -156,6 +156,25 @@ def test_its_confidence_lies_beside_it_and_names_the_reader_it_was_fitted_with(
     assert (packaged / "ragyena_reader_base" / calibration_file(pair_folder, [small_reader]).name).is_file()
 
 
+def test_it_is_packaged_with_the_reader_that_it_reads_with(
+    pair_folder: Path, small_reader: Path, tmp_path: Path
+) -> None:
+    save_calibration(pair_folder, Calibration(threshold=0.33), [small_reader])
+    options = {"version": "1.0.0", "licence": "CC0-1.0"}
+    packaged = write_distribution(pair_folder, "base", tmp_path / "base", beside=small_reader, **options)
+    folder = packaged / "ragyena_reader_base"
+    assert folders_of(str(folder)) == [folder, folder / "beside"]
+    assert folders_of(f"{folder}+small") == [folder, recipes.asset("reader")]
+    alone, both = opened(str(folder)), opened(f"{pair_folder}+{small_reader}")
+    assert alone.withholding(ReaderConfig(threshold=None)).threshold == 0.33
+    asked = context("Who opened the Forth Bridge?")
+    assert alone.read(asked).spans == both.read(asked).spans
+    again = write_distribution(folder, "other", tmp_path / "other", **options)
+    assert (again / "ragyena_reader_other" / "beside" / "config.json").is_file()
+    with pytest.raises(UsageError, match="no pair reader"):
+        write_distribution(small_reader, "base", tmp_path / "third", beside=small_reader, **options)
+
+
 def test_a_pair_reader_is_not_tuned(pair_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no reader"):
         _start(PipelineConfig(reader=ReaderConfig(checkpoint=str(pair_folder))))
