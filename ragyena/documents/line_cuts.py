@@ -67,7 +67,8 @@ def _lines(text: str, block: Block) -> dict[int, float]:
     line_start = text.rfind("\n", 0, block.start) + 1
     before = _columns(text[line_start : block.start])
     commented = _COMMENT.match(text, block.start, block.end) is not None
-    for match in _LINE.finditer(text, block.start, block.end):
+    end = block.start + len(text[block.start : block.end].rstrip())  # blank lines at the end would be looked at again
+    for match in _LINE.finditer(text, block.start, end):
         offset, indent = match.end(), _columns(match["indent"])
         if block.kind == "table":
             costs[offset] = CUT_ROW

@@ -295,3 +295,11 @@ def test_a_comment_stays_with_the_setting_that_it_explains() -> None:
     passages = split(Document("a.toml", text, blocks=(Block(0, len(text), "code"),)), TOKENIZER, 100)
     assert len(passages) > 2
     assert all(passage.text.startswith("# ") and "keep_" in passage.text for passage in passages)
+
+
+def test_blank_lines_at_the_end_of_code_are_passed_over_once() -> None:
+    text = "keep = 1\n" + "    \n" * 20_000
+    began = time.process_time()
+    passages = split(Document("a.toml", text, blocks=(Block(0, len(text), "code"),)), TOKENIZER, 100)
+    assert time.process_time() - began < 10
+    assert "keep = 1" in passages[0].text
