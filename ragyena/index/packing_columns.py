@@ -72,9 +72,11 @@ class PackingColumnsReader:
     def read(self, tokenizer_id: int, ids: Sequence[int]) -> Columns:
         """The columns of these passages, for tokens of this tokenizer. Raises IndexCorruptError."""
         self._follow(tokenizer_id)
-        self._asked += len(ids) >= MANY
-        if self._kept is None and self._asked > KEPT_AFTER and self._store.extent()[1] <= KEPT_MOST:
-            self._kept = self._all_rows(tokenizer_id)
+        if len(ids) >= MANY and self._asked <= KEPT_AFTER:
+            self._asked += 1
+            # Looked at once until something is written: to count the passages of a large store takes milliseconds.
+            if self._asked > KEPT_AFTER and self._store.extent()[1] <= KEPT_MOST:
+                self._kept = self._all_rows(tokenizer_id)
         return self._found(ids) if self._kept is not None else self._selected(tokenizer_id, ids)
 
     def origins(self, document_ids: Sequence[int]) -> dict[int, str]:

@@ -300,3 +300,15 @@ def test_kept_rows_follow_what_is_written(copy: Path, monkeypatch: pytest.Monkey
             after = index.candidates("the iron bridge", k=400)
         assert "long" in before.sources and "long" not in after.sources
         assert len(after) < len(before)
+
+
+def test_a_store_too_large_to_keep_is_counted_once(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in ("MANY", "KEPT_AFTER", "KEPT_MOST"):
+        monkeypatch.setattr(packing_columns, limit, 0)
+    statements: list[str] = []
+    with Index.open(built) as index:
+        index.store._db.set_trace_callback(statements.append)
+        for _ in range(3):
+            assert len(index.candidates("the iron bridge", k=40, settings={"retriever.mode": "lexical"})) > 0
+        assert index.store.packing_columns._kept is None
+    assert sum("count(*) FROM passages" in statement for statement in statements) == 1
