@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ragyena.config import PairModelConfig, ReaderConfig
+from ragyena.config import PairModelConfig, ReaderConfig, ReaderModelConfig
 from ragyena.errors import StorageError, UsageError
 from ragyena.model.checkpoint import CARD_FILE, checkpoint_files, load_config
 from ragyena.model.input_ranges import RANGES_FILE
@@ -59,8 +59,8 @@ def write_distribution(
         licence: The licence of the weights, as an SPDX expression.
         beside: The folder of the reader that a pair reader is to read with, packaged with it.
 
-    Raises UsageError for a name that none can have, a folder that holds something else, or ``beside`` for a reader
-    that is no pair reader; what ``Reader.open`` raises; StorageError.
+    Raises UsageError for a name that none can have, a folder that holds something else, ``beside`` for a reader that
+    is no pair reader, or one that is; what ``Reader.open`` raises; StorageError.
     """
     if not _NAME.fullmatch(name) or name == SMALL:
         raise UsageError(f"no reader can be called '{name}'", hint="use small letters, digits and '-', such as 'base'")
@@ -68,6 +68,11 @@ def write_distribution(
         raise UsageError(f"{to} holds something else than the reader '{name}'", hint="name a new or empty folder")
     if beside is not None and not isinstance(load_config(checkpoint), PairModelConfig):
         raise UsageError(f"{checkpoint} holds no pair reader: it reads alone", hint="leave --beside out")
+    if beside is not None and not isinstance(load_config(beside), ReaderModelConfig):
+        raise UsageError(
+            f"{beside} holds no reader of whole contexts, which a pair reader reads with",
+            hint="name the folder of one, such as small's",
+        )
     if beside is None and (checkpoint / BESIDE).is_dir():
         beside = checkpoint / BESIDE
     together = str(checkpoint) if beside is None else f"{checkpoint}+{beside}"

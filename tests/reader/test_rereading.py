@@ -173,6 +173,8 @@ def test_it_is_packaged_with_the_reader_that_it_reads_with(
     assert (again / "ragyena_reader_other" / "beside" / "config.json").is_file()
     with pytest.raises(UsageError, match="no pair reader"):
         write_distribution(small_reader, "base", tmp_path / "third", beside=small_reader, **options)
+    with pytest.raises(UsageError, match="no reader of whole contexts"):
+        write_distribution(pair_folder, "base", tmp_path / "third", beside=pair_folder, **options)
 
 
 def test_a_pair_reader_is_not_tuned(pair_folder: Path) -> None:
