@@ -188,6 +188,8 @@ def _line(number: int, line: bytes) -> _Row:
     """A row of a file of plain questions; one that is a JSON object is read as that."""
     try:
         text = line.decode("utf-8-sig").strip()
+        if "\0" in text:  # every other byte of UTF-16
+            return _Row(number, None, "", "not UTF-8 text")
         return _row(number, parse_json(text)) if text.startswith("{") else _Row(number, None, text, "")
     except UnicodeDecodeError:
         return _Row(number, None, "", "not UTF-8")

@@ -103,6 +103,9 @@ def test_a_text_file_has_a_question_a_line(ragyena: Ragyena, library: Path, tmp_
     assert last["question"] == "Who kept the lamp?" and last["id"] == 7
     file.write_bytes(b"Who kept the l\xe4mp?\n")
     assert "not UTF-8" in ragyena("ask", "--questions", file, "--index", library).fails(3, "line 1").err
+    file.write_bytes("Who kept the lamp?\nWho built it?\n".encode("utf-16"))
+    assert "not UTF-8" in ragyena("ask", "--questions", file, "--index", library).fails(3, "3 of 3 rows").err
+    file.write_bytes(b"Who kept the l\xe4mp?\n")
     file.rename(tmp_path / "questions.jsonl")
     done = ragyena("ask", "--questions", tmp_path / "questions.jsonl", "--index", library).fails(3, "line 1")
     assert "were printed" not in done.err and '{"question": "..."' in done.err
