@@ -12,7 +12,7 @@ __all__ = ["IndexGroup"]
 
 OF_INDEX = {
     **dict.fromkeys(("list", "ls", "files", "show", "info", "stats"), "status"),
-    **dict.fromkeys(("remove", "delete", "del", "drop", "forget"), "rm PATH..."),
+    **dict.fromkeys(("remove", "delete", "del", "drop", "forget"), "rm DOC"),
     **dict.fromkeys(("create", "new", "init"), "add PATH..."),
     **dict.fromkeys(("rebuild", "reindex"), "add PATH... --rebuild"),
     **dict.fromkeys(("update", "refresh"), "sync FOLDER"),
