@@ -130,7 +130,11 @@ def test_an_unknown_recipe(ragyena: Ragyena) -> None:
 
 @pytest.mark.parametrize(
     ("tried", "hint"),
-    [("list", "ragyena index status"), ("remove", "ragyena index rm DOC"), ("watch", "ragyena index sync FOLDER --watch")],
+    [
+        ("list", "ragyena index status"),
+        ("remove", "ragyena index rm DOC"),
+        ("watch", "ragyena index sync FOLDER --watch"),
+    ],
 )
 def test_a_command_that_has_another_name_here(ragyena: Ragyena, tried: str, hint: str) -> None:
     assert f"hint: {hint}" in ragyena("index", tried, "notes.txt").fails(2, f"index {tried}").err
