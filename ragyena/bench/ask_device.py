@@ -14,6 +14,7 @@ from ragyena.bench.figures import Benchmark, Figure, benchmark, device_suffix
 from ragyena.bench.large_index import SEED, VARIED, build_large
 from ragyena.config import PipelineConfig
 from ragyena.pipeline import Pipeline
+from ragyena.reader.opening import chosen_device
 from ragyena.settings import resolve
 from ragyena.types import Progress
 
@@ -40,7 +41,10 @@ def bench_ask_device(
 ) -> Benchmark:
     """Milliseconds of a whole question and of its parts by context length, and questions a second, together and one by
     one. ``index`` is the folder of the index, which is built, or finished, where it has fewer ``passages``.
+
+    Raises MissingDependencyError where the device is not there, before anything is built.
     """
+    chosen_device(config.reader.device)
     held = build_large(index, passages, seed=SEED, progress=progress)
     questions = [row.question for row in demo.load_questions()]
     figures: list[Figure] = []

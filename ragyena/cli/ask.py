@@ -234,7 +234,7 @@ def _ask_rows(
             progress.advance(0, f"line {row.line}")
             try:
                 if row.problem:
-                    raise DataError(row.problem, hint=f"a row is {ROW}")
+                    raise DataError(row.problem, hint=f"a row is {ROW}; a line of a .txt file a question in UTF-8")
                 answer = ask(row.question, filters)
                 values = answer_json(answer, id=row.id, explain=explain).model_dump(by_alias=True)
             except (DataError, UsageError, IndexProblem) as error:

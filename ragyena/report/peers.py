@@ -116,8 +116,9 @@ FIGURES = (
         "search k = 10, p50, lexical",
         _search("search_10_ms", "lexical"),
         _lexical,
-        "SQLite's FTS5 weighs every passage with any of the words; bm25s has all weights computed and in memory,"
-        " tantivy skips what cannot be among the best",
+        "SQLite's FTS5 weighed every passage with any of the words (the version of these figures: since then the"
+        " passages of a word are kept in memory); bm25s has all weights computed and in memory, tantivy skips what"
+        " cannot be among the best",
     ),
     Figure("memory to search", _search("peak_mb"), _dense, "the store's pages are cached"),
     Figure(
