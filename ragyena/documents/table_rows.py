@@ -14,7 +14,7 @@ __all__ = ["RowTable", "TableCell", "TableRow", "read_rows"]
 _PART = "; "
 _UNDER = " > "
 _FEWEST = 0.8
-"""Share of the lines that must be rows: the others are notes and names of sections."""
+"""Share of the lines, but for that of the names, that must be rows: the others are notes and names of sections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ def read_rows(text: str, start: int, names: Sequence[str]) -> RowTable | None:
                 rows.append(row)
             elif name.search(line):
                 return None
-            else:
+            elif [part for each in line.split("|") if (part := each.strip())] != list(
+                names
+            ):  # the line of names is none
                 others += 1
         start += len(line) + 1
     if not rows or len(rows) < _FEWEST * (len(rows) + others):

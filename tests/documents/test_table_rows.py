@@ -33,6 +33,14 @@ def test_rows_are_what_was_written() -> None:
     ]
 
 
+def test_the_line_of_names_makes_no_short_table_doubtful() -> None:
+    assert cells("item | price\nitem: tea; price: 2.80\nitem: cake; price: 4.10", ["item", "price"]) == [
+        {0: "tea", 1: "2.80"},
+        {0: "cake", 1: "4.10"},
+    ]
+    assert cells("a note\nitem: tea; price: 2.80\nitem: cake; price: 4.10", ["item", "price"]) is None
+
+
 def test_every_cell_knows_its_place() -> None:
     text = lines_of(ROWS)
     table = read_rows(text, 0, NAMES)
