@@ -54,7 +54,7 @@ def test_the_question_may_come_from_stdin(ragyena: Ragyena, library: Path) -> No
 
 def test_a_threshold_of_one_withholds_the_answer_and_shows_what_is_closest(ragyena: Ragyena, library: Path) -> None:
     done = ragyena("ask", QUESTION, "--index", library, "--threshold", "1").succeeds()
-    assert done.out.startswith("Not found in what was read")
+    assert done.out.startswith("Not certain enough to answer")
     assert "closest: 1932" in done.out and "bridge.md" in done.out
     values = ragyena("ask", QUESTION, "--index", library, "--threshold", "1", "--json").succeeds().json
     assert (values["kind"], values["answer"], values["citations"]) == ("withheld", None, [])

@@ -251,12 +251,13 @@ def test_a_moved_checkpoint_still_opens(tiny: Callable[..., Path], tmp_path: Pat
 
 
 def test_a_list_is_read_as_its_items_in_their_order(tmp_path: Path) -> None:
-    model = ReaderModel(architecture(lists=True))
     torch.manual_seed(0)
+    model = ReaderModel(architecture(lists=True))
     given = context("Which tools do I bring?", ("Bring a lamp, a rope and a map. The hut opens on Monday.",))
     with torch.no_grad():  # the question asks for a list; untrained, all spans of the passage are about as likely
         assert model.list_mode is not None
         model.list_mode.bias.fill_(9.0)
+        model.mode.bias.fill_(-9.0)  # and for none that is written
     folder = tmp_path / "lists"
     save_checkpoint(folder, model.state_dict(), model.config, tokenizer=TOKENIZER, card=None, storage="float32")
     reader = Reader.open(ReaderConfig(checkpoint=str(folder), device="cpu", dtype="float32", threshold=0.0))
