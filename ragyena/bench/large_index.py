@@ -30,7 +30,7 @@ from ragyena.types import Document, Progress, Silent, Skipped
 __all__ = ["SEED", "VARIED", "SeededVectors", "build_large"]
 
 SEED = 1
-
+"""Seed of the copies' words and of the vectors."""
 VARIED = 0.15
 """Part of the words of a copy that are replaced."""
 MARGIN = 1.02
