@@ -15,8 +15,8 @@ from ragyena import recipes
 from ragyena.errors import CheckpointError, MissingDependencyError
 from ragyena.files import expanded
 
-__all__ = ["BESIDE", "GROUP", "SMALL", "installed_readers", "is_reader_name", "reader_folder", "reader_folders"]
-__all__ += ["reader_names"]
+__all__ = ["BESIDE", "GROUP", "POLAR", "SMALL", "installed_readers", "is_reader_name", "reader_folder"]
+__all__ += ["reader_folders", "reader_names"]
 
 GROUP = "ragyena.readers"
 """The group of entry points."""
@@ -24,6 +24,8 @@ SMALL = "small"
 """The reader in the package."""
 BESIDE = "beside"
 """The folder, inside that of a pair reader, of the reader that it reads with and was calibrated with."""
+POLAR = "polar"
+"""The folder, inside that of a pair reader, of its layers that decide yes or no."""
 _SMALL_TOO = "shipped"  # as the version before, and recipes of training, call it
 _OFFERED = {"base": "in a checkout of the repository: pip install ./readers/base"}
 """Readers that ship beside the package, and how each is had."""

@@ -15,6 +15,7 @@ from ragyena.config import (
     LanguageStageConfig,
     LanguageTrainConfig,
     PairStageConfig,
+    PolarStageConfig,
     RecallTrainConfig,
     TrainConfig,
     TrainingStage,
@@ -130,7 +131,7 @@ def _stage(config: AnyTrainConfig, name: str | None) -> TrainingStage:
     if name not in stages:
         raise UsageError(f"the recipe has no stage '{name}'", hint=f"it has: {', '.join(stages)}")
     stage = stages[name]
-    if not isinstance(stage, PairStageConfig) and getattr(stage, "start", "") in stages:
+    if not isinstance(stage, PairStageConfig | PolarStageConfig) and getattr(stage, "start", "") in stages:
         return stage.model_copy(update={"start": "scratch"})
     return stage
 

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
         RecallStageConfig,
         RecallTrainConfig,
     )
-    from ragyena.config.models import CausalModelConfig, HyenaConfig, PairModelConfig, ReaderModelConfig
+    from ragyena.config.models import (
+        CausalModelConfig,
+        HyenaConfig,
+        PairModelConfig,
+        PolarModelConfig,
+        ReaderModelConfig,
+    )
     from ragyena.config.pipeline import (
         LONGEST_CONTEXT,
         EvidenceConfig,
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
         DataConfig,
         OptimizerConfig,
         PairStageConfig,
+        PolarStageConfig,
         StageConfig,
         TrainConfig,
         TrainingStage,
@@ -66,6 +73,8 @@ __all__ = [
     "PairModelConfig",
     "PairStageConfig",
     "PipelineConfig",
+    "PolarModelConfig",
+    "PolarStageConfig",
     "ReaderConfig",
     "ReaderModelConfig",
     "RecallStageConfig",
@@ -84,13 +93,13 @@ __all__ = [
 _NAMES = {
     "evaluation": "EvalConfig SuiteConfig",
     "language": "LanguageDataConfig LanguageStageConfig LanguageTrainConfig RecallStageConfig RecallTrainConfig",
-    "models": "CausalModelConfig HyenaConfig PairModelConfig ReaderModelConfig",
+    "models": "CausalModelConfig HyenaConfig PairModelConfig PolarModelConfig ReaderModelConfig",
     "pipeline": "LONGEST_CONTEXT EvidenceConfig IndexConfig PackerConfig PipelineConfig ReaderConfig RetrieverConfig",
     "serving": "ServeConfig",
     "stores": "LangChainStoreConfig",
     "strict": "parse",
-    "training": "AnyStageConfig ContextStageConfig DataConfig OptimizerConfig PairStageConfig StageConfig TrainConfig "
-    "TrainingStage",
+    "training": "AnyStageConfig ContextStageConfig DataConfig OptimizerConfig PairStageConfig "
+    "PolarStageConfig StageConfig TrainConfig TrainingStage",
     "tuning": "TuneConfig",
     "writing": "WriterConfig",
     "folders": "EVAL_INDEX EVAL_OUT",

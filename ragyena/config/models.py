@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
-__all__ = ["CausalModelConfig", "HyenaConfig", "PairModelConfig", "ReaderModelConfig"]
+__all__ = ["CausalModelConfig", "HyenaConfig", "PairModelConfig", "PolarModelConfig", "ReaderModelConfig"]
 
 MOST_LAYERS = 256
 """Layers of a model: a damaged configuration must not build layers without end."""
@@ -131,6 +131,27 @@ class PairModelConfig(Strict):
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         return self
+
+
+class PolarModelConfig(Strict):
+    """Layers that decide yes or no in the place of the last ones of a pair reader (``ragyena.model.polar_branch``), in
+    whose shape they are. The defaults are for MPNet-base's."""
+
+    kind: Literal["polar"] = "polar"
+    layers: Annotated[int, Field(gt=0, le=MOST_LAYERS)] = 4
+    """Layers; the pair reader's layers before its last as many come first."""
+    width: Positive = 768
+    """Channels of the residual stream."""
+    heads: Positive = 12
+    """Heads of every attention."""
+    ffn_width: Positive = 3072
+    """Hidden channels of each feed-forward."""
+    norm_eps: float = 1e-5
+    """Epsilon of the layer norms."""
+    dropout: Fraction = 0.1
+    """Dropout of hidden states and attention weights, in training."""
+    trunk: str = ""
+    """Digest of the pair reader's weights, which the layers were trained on; set by training."""
 
 
 class HyenaConfig(Strict):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from ragyena.config.models import PairModelConfig, ReaderModelConfig
+from ragyena.config.models import PairModelConfig, PolarModelConfig, ReaderModelConfig
 from ragyena.config.pipeline import IndexConfig, PackerConfig
 from ragyena.config.strict import Count, Fraction, Positive, Strict
 
@@ -22,6 +22,7 @@ __all__ = [
     "NullFit",
     "OptimizerConfig",
     "PairStageConfig",
+    "PolarStageConfig",
     "Sampling",
     "StageConfig",
     "TrainConfig",
@@ -249,12 +250,31 @@ class PairStageConfig(ContextStageConfig):
     """Storage of the stage's checkpoint; ``compact`` is int8 for matrices, to ship (about half the size)."""
 
 
+class PolarStageConfig(ContextStageConfig):
+    """A stage that trains layers that decide yes or no in the place of the last ones of a pair reader, on yes/no
+    questions alone; the pair reader stays as it is."""
+
+    kind: Literal["polar"]
+    model: PolarModelConfig
+    start: str = "base"
+    """The pair reader: an earlier stage, an installed reader, or a checkpoint folder. Its last layers are the first
+    weights."""
+    cloze: Annotated[float, Field(ge=0, le=0)] = 0.0
+    """Cloze questions ask for no yes or no."""
+    optimizer: OptimizerConfig = OptimizerConfig(muon_rate=1e-4, adamw_rate=1e-4, warmup=0.08, final=0.02)
+    storage: Literal["float32", "bfloat16", "compact"] = "bfloat16"
+    """Storage of the stage's checkpoint; ``compact`` is int8 for matrices, to ship."""
+
+
 def _stage_kind(values: Any) -> str:
     return str(values.get("kind", "reader") if isinstance(values, dict) else values.kind)
 
 
 AnyStageConfig = Annotated[
-    Annotated[StageConfig, Tag("reader")] | Annotated[PairStageConfig, Tag("pair")], Discriminator(_stage_kind)
+    Annotated[StageConfig, Tag("reader")]
+    | Annotated[PairStageConfig, Tag("pair")]
+    | Annotated[PolarStageConfig, Tag("polar")],
+    Discriminator(_stage_kind),
 ]
 
 
@@ -310,6 +330,7 @@ class Loss:
     VARIANCE_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
     QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
     POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
+    UNDECIDED_WEIGHT = 0.5  # of telling passages that decide nothing, beside yes or no in those that do
     LIST_WEIGHT = 0.1  # of telling questions that ask for a list from those that ask for one span
     WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written
 

@@ -31,7 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ragyena.config import CausalModelConfig, PairModelConfig, ReaderModelConfig, parse
+from ragyena.config import CausalModelConfig, PairModelConfig, PolarModelConfig, ReaderModelConfig, parse
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.mixers import check_mixers
 from ragyena.model.storage import SCALE, Storage, decode, encode
@@ -52,6 +52,7 @@ __all__ = [
     "save_checkpoint",
     "saved",
     "weights_digest",
+    "weights_key",
 ]
 
 FORMAT_VERSION = 1
@@ -65,14 +66,15 @@ _LARGEST_INDEX = 16_000_000  # bytes
 _PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _HEADER = 2**20  # bytes left for a file's names, shapes and metadata
 
-ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig
+ModelConfig: TypeAlias = ReaderModelConfig | CausalModelConfig | PairModelConfig | PolarModelConfig
 Config = TypeVar("Config", bound=BaseModel)
 Model = TypeVar("Model", bound=nn.Module)
 
-_KINDS: dict[str, type[ReaderModelConfig] | type[CausalModelConfig] | type[PairModelConfig]] = {
+_KINDS: dict[str, type[ReaderModelConfig | CausalModelConfig | PairModelConfig | PolarModelConfig]] = {
     "reader": ReaderModelConfig,
     "causal": CausalModelConfig,
     "pair": PairModelConfig,
+    "polar": PolarModelConfig,
 }
 _UNREADABLE = (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError)
 """Errors that reading tensors of a damaged file raises."""
@@ -186,7 +188,7 @@ def load_config(folder: Path) -> ModelConfig:
     settings = {k: v for k, v in values.items() if k not in ("format_version", "weights_sha256")}
     try:
         config = parse(_KINDS[kind], settings, source=str(path))
-        if not isinstance(config, PairModelConfig):
+        if isinstance(config, ReaderModelConfig | CausalModelConfig):
             check_mixers(config)
     except ConfigError as error:
         hint = "the file was changed, or made by another version of ragyena"
@@ -199,6 +201,11 @@ def weights_digest(folder: Path) -> Any:
     """Identifies the weights of a folder, as its config.json does; None where that says nothing of them. Raises
     CheckpointError."""
     return _read_config(folder)[0].get("weights_sha256")
+
+
+def weights_key(folder: Path) -> str:
+    """A short name of the weights of a folder, for what was made with them. Raises CheckpointError."""
+    return hashlib.sha256(json.dumps(weights_digest(folder)).encode()).hexdigest()[:16]
 
 
 def load_model(model_type: Callable[[Config], Model], config: Config, folder: Path) -> Model:
@@ -371,8 +378,10 @@ def _check_size(config: BaseModel, folder: Path) -> None:
     """Raise CheckpointError for an architecture that needs more numbers than the folder's weights hold, before any
     memory is taken for it."""
     assert isinstance(config, ModelConfig)
-    rows = [config.vocab_size]
-    if isinstance(config, ReaderModelConfig):
+    rows = [] if isinstance(config, PolarModelConfig) else [config.vocab_size]
+    if isinstance(config, PolarModelConfig):
+        layers = config.layers
+    elif isinstance(config, ReaderModelConfig):
         layers = len(config.mixers)
         rows += [config.max_slot_tokens, config.max_question_tokens, config.null_width]
     else:

@@ -171,9 +171,7 @@ class PairReader(nn.Module):
         """The scores of ``span_scores``, and where ``states`` are wanted those of the passages' tokens [B, P, S, D]: as
         embedded, then after each layer."""
         batch, passages, slot = inputs.token_ids.shape
-        pairs = Pairs.of(inputs, self.config.separators)
-        x_NTD = self._embed(pairs, dtype)
-        bias = self._bias(pairs.mask, dtype)
+        pairs, x_NTD, bias = self.embedded(inputs, dtype)
         place_NS1 = pairs.place.clamp(max=x_NTD.shape[1] - 1)[..., None]
 
         def of_passages(x: Tensor) -> Tensor:
@@ -189,6 +187,12 @@ class PairReader(nn.Module):
         present = inputs.token_mask.any(2)[..., None].float()
         null = (self.null(x_NTD[:, 0]).float().view(batch, passages, 2) * present).sum(1)
         return SpanScores(scores[..., 0], scores[..., 1], null / present.sum(1).clamp(min=1)), kept
+
+    def embedded(self, inputs: ReaderInput, dtype: torch.dtype) -> tuple[Pairs, Tensor, Tensor]:
+        """The pairs of a batch, their tokens as the first layer takes them [N, T, D], and what every layer's attention
+        adds to its scores. Raises ValueError as ``span_scores`` does."""
+        pairs = Pairs.of(inputs, self.config.separators)
+        return pairs, self._embed(pairs, dtype), self._bias(pairs.mask, dtype)
 
     def _embed(self, pairs: Pairs, dtype: torch.dtype) -> Tensor:
         length = pairs.ids.shape[1]

@@ -11,7 +11,7 @@ from ragyena.errors import StorageError, UsageError
 from ragyena.model.checkpoint import CARD_FILE, checkpoint_files, load_config
 from ragyena.model.input_ranges import RANGES_FILE
 from ragyena.reader.reader import Reader
-from ragyena.readers import BESIDE, GROUP, SMALL
+from ragyena.readers import BESIDE, GROUP, POLAR, SMALL
 
 __all__ = ["write_distribution"]
 
@@ -52,7 +52,8 @@ def write_distribution(
     loaded first. A distribution of the same name that is there is replaced.
 
     Args:
-        checkpoint: A reader's folder. A reader that lies beside a pair reader in its folder is packaged with it.
+        checkpoint: A reader's folder. What lies in a pair reader's is packaged with it: the reader beside it, and the
+            layers that decide yes or no.
         name: The name that ``--reader`` is to know it by.
         to: The folder to write.
         version: The version of the distribution.
@@ -80,6 +81,8 @@ def write_distribution(
     files = {path.name: path for path in _files_of(checkpoint)}
     if beside is not None:
         files |= {f"{BESIDE}/{path.name}": path for path in _files_of(beside)}
+    if (checkpoint / POLAR).is_dir():
+        files |= {f"{POLAR}/{path.name}": path for path in _files_of(checkpoint / POLAR)}
     package = f"ragyena_reader_{name.replace('-', '_')}"
     card = f"; see `{package}/{CARD_FILE}`" if CARD_FILE in files else ""
     facts = {

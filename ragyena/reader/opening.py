@@ -7,20 +7,24 @@ from pathlib import Path
 
 import torch
 
-from ragyena.config import PairModelConfig, ReaderConfig, ReaderModelConfig
+from ragyena.config import PairModelConfig, PolarModelConfig, ReaderConfig, ReaderModelConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import CheckpointError, ConfigError, MissingDependencyError
-from ragyena.model.checkpoint import load_config, load_model
+from ragyena.model.checkpoint import load_config, load_model, weights_key
 from ragyena.model.input_ranges import RANGES_FILE, InputRanges, load_ranges, prepare_int8
 from ragyena.model.pair_reader import PairReader
+from ragyena.model.polar_branch import PolarBranch
 from ragyena.model.reader_model import ReaderModel
 from ragyena.ops.int8_linear import int8_unavailable
 from ragyena.ops.linear import has_fast_bf16
-from ragyena.readers import BESIDE, SMALL, reader_folder, reader_folders
+from ragyena.readers import BESIDE, POLAR, SMALL, reader_folder, reader_folders
 
 __all__ = ["check_question_limit", "chosen_device", "chosen_dtype", "folders_of", "in_floating_point", "loaded"]
+__all__ += ["polar_branch"]
 
 log = logging.getLogger(__name__)
+
+_TAKE_AWAY = f"train them on it (ragyena train reader-yes-no), or take the folder {POLAR} away"
 
 
 def folders_of(checkpoint: str) -> list[Path]:
@@ -69,6 +73,29 @@ def loaded(folder: Path, tokenizer: Tokenizer, config: ReaderConfig, device: tor
             hint="use the tokenizer.json that the weights were saved with",
         )
     return model
+
+
+def polar_branch(folder: Path, trunk: PairReader, dtype: torch.dtype, device: torch.device) -> PolarBranch | None:
+    """The layers that decide yes or no beside the pair reader of a folder, ready to read; None where it has none.
+
+    Raises CheckpointError where they are damaged, or belong to another pair reader.
+    """
+    own = folder / POLAR
+    if not own.is_dir():
+        return None
+    config = load_config(own)
+    if not isinstance(config, PolarModelConfig):
+        raise CheckpointError(f"{own} holds a {config.kind} model, not layers that decide yes or no", hint=_TAKE_AWAY)
+    branch = load_model(PolarBranch, config, own).eval().requires_grad_(False)
+    if config.trunk != weights_key(folder):
+        raise CheckpointError(f"{own} was trained on another pair reader than that in {folder}", hint=_TAKE_AWAY)
+    if (reason := branch.misfit(trunk)) is not None:
+        raise CheckpointError(f"{own} does not fit: {reason}", hint=_TAKE_AWAY)
+    branch.prepare_inference(dtype)
+    branch.to(device)
+    if device.type == "cpu":
+        branch.prepare_cpu()
+    return branch
 
 
 def check_question_limit(config: ReaderConfig, architecture: ReaderModelConfig, name: str) -> None:

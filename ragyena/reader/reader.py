@@ -24,6 +24,7 @@ from ragyena.model.confidence import Calibration, Form, Withholding, calibration
 from ragyena.model.inference_graphs import InferenceGraphs, rounded
 from ragyena.model.inputs import ContextShape, ReaderInput, collate, collated, on_device, shape_of
 from ragyena.model.pair_reader import PairReader
+from ragyena.model.polar_branch import PolarBranch
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.reader.deciding import supporting
 from ragyena.reader.decoding import Stopwatch, write_answer
@@ -43,7 +44,7 @@ from ragyena.reader.evidence import TokenScores
 from ragyena.reader.extraction import PieceNumbers, ScoredSpan, spans_apart
 from ragyena.reader.features import log_probability, reading_features, span_score_of
 from ragyena.reader.lists import items_of
-from ragyena.reader.opening import check_question_limit, chosen_device, chosen_dtype, folders_of, loaded
+from ragyena.reader.opening import check_question_limit, chosen_device, chosen_dtype, folders_of, loaded, polar_branch
 from ragyena.reader.rereading import Rereader
 from ragyena.reader.retrieval_prior import retrieval_prior
 from ragyena.readers import is_reader_name, reader_folder
@@ -160,8 +161,10 @@ class Reader:
             beside = []
         calibration = load_calibration(first, beside)
         readers = [model for model in models if isinstance(model, ReaderModel)]
-        pairs = [model for model in models if isinstance(model, PairReader)]
-        again = Rereader(pairs, chosen_dtype(config.dtype, device)) if pairs else None
+        dtype = chosen_dtype(config.dtype, device)
+        pairs = [(folder, model) for folder, model in zip(folders, models) if isinstance(model, PairReader)]
+        branches = [polar_branch(folder, model, dtype, device) for folder, model in pairs]
+        again = Rereader([model for _, model in pairs], dtype, branches) if pairs else None
         return cls(readers, tokenizer, config, name=name, device=device, calibration=calibration, again=again)
 
     @property
@@ -215,7 +218,9 @@ class Reader:
         results."""
         digest = hashlib.sha256(self.model.config.model_dump_json().encode())
         digest.update(self.calibration.model_dump_json(exclude={"fitted", "format"}).encode())
-        models: list[ReaderModel | PairReader] = [*self.models, *(self.again.models if self.again else ())]
+        models: list[ReaderModel | PairReader | PolarBranch] = [*self.models]
+        if self.again:
+            models += [*self.again.models, *(branch for _, branch in self.again.deciding)]
         for number, model in enumerate(models):
             digest.update(model.config.model_dump_json().encode() if number else b"")
             digest.update(b"int8" if isinstance(model, ReaderModel) and model.int8 else b"")
@@ -406,6 +411,8 @@ class Reader:
             if copied is not None:  # word for word from one place: an extract
                 text, kind, spans = copied.text, "extracted", [copied, *spans]
             if kind in ("yes", "no"):
+                kind, answer = self._decided(kind, written.confidence, inputs, slot_scores)
+                text = kind
                 spans = supporting(spans, context, kind, self._decide)
                 if watch:
                     watch.lap("write")
@@ -436,9 +443,22 @@ class Reader:
             features=features,
         )
 
+    def _decided(
+        self, kind: AnswerKind, probability: float, inputs: ReaderInput, slot_scores: npt.NDArray[np.float32]
+    ) -> tuple[AnswerKind, float]:
+        """Yes or no, and its log probability, where the reader wrote ``kind`` and pair readers may have a say."""
+        verdict = self.again.verdict(inputs, slot_scores) if self.again else None
+        if verdict is None:
+            return kind, math.log(max(probability, 1e-9))
+        yes = verdict.joined(probability if kind == "yes" else 1 - probability)
+        return ("yes", math.log(yes)) if yes >= 0.5 else ("no", math.log1p(-yes))
+
     def _decide(self, context: Context) -> AnswerKind:
-        """The answer that is written to a short context."""
+        """The answer to a short context: what pair readers say, else what is written."""
         batch = collate([context], self._device)
+        verdict = self.again.verdict(batch, np.zeros(1, np.float32)) if self.again else None
+        if verdict is not None:
+            return "yes" if verdict.yes > 0.5 else "no" if verdict.no > 0.5 else "written"
         most = self.config.max_answer_tokens
         return _kind_of(write_answer(self.model, self.model.encode(batch), batch, self.tokenizer, most).text)
 

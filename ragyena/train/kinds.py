@@ -18,6 +18,7 @@ from ragyena.config import (
     AnyStageConfig,
     LanguageTrainConfig,
     PairStageConfig,
+    PolarStageConfig,
     ReaderModelConfig,
     RecallTrainConfig,
     StageConfig,
@@ -34,6 +35,7 @@ from ragyena.train.loop import finished
 from ragyena.train.mining import mine
 from ragyena.train.packed import PackedData
 from ragyena.train.pair_task import PairTask, check_encoder
+from ragyena.train.polar_task import PolarTask
 from ragyena.train.prepare import made_record, prepare
 from ragyena.train.ranks import Ranks
 from ragyena.train.reader_task import ReaderTask
@@ -131,7 +133,7 @@ class ReaderTraining(Training):
                 )
             if isinstance(stage, PairStageConfig):
                 check_encoder(stage, pair_encoder)
-            else:
+            elif isinstance(stage, StageConfig):
                 pair_config(pair_encoder, stage.model.vocab_size)
 
     def tasks(self, config: TrainConfig, run: RunContext) -> Callable[[Any], Task]:
@@ -141,12 +143,14 @@ class ReaderTraining(Training):
         data = PackedData.load(run.packed_file(), run.device, cls_id=words.cls_id, sep_id=words.sep_id)
         data = data.joined(_negatives(data, config, encoder, run))
 
-        def task(stage: StageConfig | PairStageConfig) -> Task:
+        def task(stage: AnyStageConfig) -> Task:
             shared: dict[str, Any] = {
                 "runs": run.folder, "device": run.device, "tokenizer": tokenizer, "ranks": run.ranks
             }  # fmt: skip
             if isinstance(stage, PairStageConfig):
                 return PairTask(config, stage, data, encoder=run.pair_encoder, **shared)
+            if isinstance(stage, PolarStageConfig):
+                return PolarTask(config, stage, data, **shared)
             return ReaderTask(config, stage, data, encoder=encoder, pair_encoder=run.pair_encoder, **shared)
 
         return task

@@ -238,7 +238,7 @@ class _Stage:
     def _save(self, folder: Path, state: dict[str, Tensor]) -> None:
         state = {name: tensor.detach() for name, tensor in state.items()}
         save_checkpoint(
-            folder, state, self.stage.model, tokenizer=self.task.tokenizer, card=None, storage=self.task.storage
+            folder, state, self.task.model_config, tokenizer=self.task.tokenizer, card=None, storage=self.task.storage
         )
 
     def _save_best(self) -> None:

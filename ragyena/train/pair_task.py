@@ -14,7 +14,7 @@ from ragyena.model.flops import TRAINING
 from ragyena.model.pair_reader import PairReader, Pairs
 from ragyena.model.reader_model import SpanScores
 from ragyena.model.warm_start import pair_config, start_pair
-from ragyena.train.context_task import ContextTask
+from ragyena.train.context_task import SpanTask
 from ragyena.train.objectives import span_loss
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.ranks import Ranks
@@ -33,7 +33,7 @@ STORAGE: dict[str, Mapping[str, Storage]] = {
 """The storage of a pair reader's tensors by the name that a recipe has for it."""
 
 
-class PairTask(ContextTask):
+class PairTask(SpanTask):
     """A stage that trains a pair reader. ``encoder`` is the folder of the encoder it may start from."""
 
     model: PairReader

@@ -22,7 +22,7 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.reader_model import Encoded, ReaderModel, SpanScores
 from ragyena.model.warm_start import start_from_encoder, start_from_pair, start_from_reader
 from ragyena.train.calibration import calibrate, fit_null
-from ragyena.train.context_task import ContextTask
+from ragyena.train.context_task import SpanTask
 from ragyena.train.objectives import (
     HiddenStateLoss,
     evidence_loss,
@@ -63,7 +63,7 @@ _LEFT_OUT = {"right": "right", "calibration error": "calibration_error", "AUROC"
 """Measures of the confidence on sources left out, by the names that the log has for them."""
 
 
-class ReaderTask(ContextTask):
+class ReaderTask(SpanTask):
     """A stage that trains a reader. ``encoder`` is the model.safetensors it may start from, ``pair_encoder`` the folder
     of the encoder it may."""
 

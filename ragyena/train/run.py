@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ragyena import recipes
-from ragyena.config import PairStageConfig, RecallTrainConfig, TrainingStage, parse
+from ragyena.config import CausalModelConfig, ReaderModelConfig, RecallTrainConfig, TrainingStage, parse
 from ragyena.data.qa_files import under
 from ragyena.errors import ConfigError, DataError, MissingDependencyError
 from ragyena.model.mixers import check_mixers
@@ -42,7 +42,7 @@ def load(recipe: str, data_root: Path, overrides: Sequence[str] = (), *, check_d
     hint = f"the settings and their meanings: {model.__name__} in {model.__module__}"
     config: AnyTrainConfig = parse(model, values, source=source, hint=hint)
     for stage in config.stages:
-        if not isinstance(stage, PairStageConfig):
+        if isinstance(stage.model, ReaderModelConfig | CausalModelConfig):
             check_mixers(stage.model)
     if not check_data or isinstance(config, RecallTrainConfig):
         return config

@@ -70,22 +70,35 @@ class _Evidence:
 class Sampler:
     """Draws the batches of a stage. ``batch(step)`` is the same whenever it is called.
 
-    ``data`` are packed arrays with their hard negatives (``ragyena.train.mining``).
+    ``data`` are packed arrays with their hard negatives (``ragyena.train.mining``). ``asked`` is True for the questions
+    that are drawn; all are where it is not given.
     """
 
-    def __init__(self, data: PackedData, stage: ContextStageConfig, *, seed: int, question_tokens: int) -> None:
+    def __init__(
+        self,
+        data: PackedData,
+        stage: ContextStageConfig,
+        *,
+        seed: int,
+        question_tokens: int,
+        asked: Tensor | None = None,
+    ) -> None:
         self.data, self.stage, self.seed = data, stage, seed
         self.question_tokens = question_tokens
         self.device = data.device
         held_out = data["held_out"].bool()
-        if bool(held_out.all()):
+        asked = torch.ones_like(held_out) if asked is None else asked
+        if not bool(asked.any()):
+            raise DataError("the data have no question of the kind that the stage asks", hint="name more files in data")
+        if bool((held_out | ~asked).all()):
             raise DataError("every question is held out", hint="lower data.held_out")
-        self.held_out = held_out.nonzero()[:, 0]
+        self.held_out = (held_out & asked).nonzero()[:, 0]
         self.held_out = self.held_out.repeat_interleave(data["repeat"].long()[self.held_out])
         self.tables = data["table_question"].long()
         of_table = torch.zeros_like(held_out)
         of_table[self.tables] = True
-        self.rows, self.weights = self._by_slot(data["gold"].long(), ~held_out & ~of_table, data["repeat"].long())
+        usable = asked & ~held_out & ~of_table
+        self.rows, self.weights = self._by_slot(data["gold"].long(), usable, data["repeat"].long())
         self.has_further = bool((data["further_evidence"][:, 0] >= 0).any())
         if stage.tables and not len(self.tables):
             raise DataError(

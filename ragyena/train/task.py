@@ -6,7 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from pydantic import BaseModel
@@ -40,6 +40,11 @@ class Task(ABC):
         self.device, self.ranks = device, ranks
         self.compiled = stage.compile and device.startswith("cuda")
         self.dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+
+    @property
+    def model_config(self) -> BaseModel:
+        """The configuration that the weights are saved with."""
+        return cast(BaseModel, self.model.config)
 
     @property
     @abstractmethod

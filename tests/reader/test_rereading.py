@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from ragyena import recipes
-from ragyena.config import PairModelConfig, PipelineConfig, ReaderConfig
+from ragyena.config import PairModelConfig, PipelineConfig, PolarModelConfig, ReaderConfig
 from ragyena.errors import CheckpointError, UsageError
-from ragyena.model.checkpoint import save_checkpoint
+from ragyena.model.checkpoint import load_config, load_model, save_checkpoint, weights_key
 from ragyena.model.confidence import Calibration, calibration_file, save_calibration
 from ragyena.model.inputs import ReaderInput, collate
 from ragyena.model.pair_reader import PairReader
-from ragyena.model.reader_model import SpanScores
+from ragyena.model.polar_branch import PolarBranch
+from ragyena.model.reader_model import ReaderModel, SpanScores
 from ragyena.reader import rereading
+from ragyena.reader.decoding import WrittenAnswer
 from ragyena.reader.distribution import write_distribution
 from ragyena.reader.opening import folders_of
-from ragyena.reader.rereading import Rereader
+from ragyena.reader.rereading import Rereader, Verdict
 from ragyena.tune.run import _start
 from tests.model.test_pair_reader import READER_TOKENIZER, contexts
 from tests.reader.test_reader import context
@@ -182,3 +186,77 @@ def test_a_pair_reader_is_not_tuned(pair_folder: Path) -> None:
         _start(PipelineConfig(reader=ReaderConfig(checkpoint=str(pair_folder))))
     with pytest.raises(UsageError, match="several readers"):
         _start(PipelineConfig(reader=ReaderConfig(checkpoint=f"{pair_folder}+small")))
+
+
+@pytest.fixture
+def deciding_folder(pair_folder: Path) -> Path:
+    """A pair reader with layers that decide yes or no."""
+    model = pair_reader()
+    branch = PolarBranch(
+        PolarModelConfig(layers=1, width=32, heads=4, ffn_width=48, trunk=weights_key(pair_folder))
+    ).eval()
+    branch.start_from(model)
+    torch.nn.init.normal_(branch.head.weight, std=0.5)
+    save_checkpoint(
+        pair_folder / "polar", branch.state_dict(), branch.config, tokenizer=None, card=None, storage="float32"
+    )
+    return pair_folder
+
+
+def says(folder: Path, yes: float, no: float) -> None:
+    """Makes the layers in ``folder`` say yes, no or neither with these log odds, whatever they read."""
+    config = load_config(folder / "polar")
+    assert isinstance(config, PolarModelConfig)
+    branch = load_model(PolarBranch, config, folder / "polar")
+    torch.nn.init.zeros_(branch.head.weight)
+    branch.head.bias.data = torch.tensor([yes, no, 0.0])
+    save_checkpoint(folder / "polar", branch.state_dict(), config, tokenizer=None, card=None, storage="float32")
+
+
+def test_layers_beside_it_decide_yes_or_no_and_change_no_span(
+    deciding_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_calibration(deciding_folder, Calibration(threshold=0.0), [recipes.asset("reader")])
+    monkeypatch.setattr(ReaderModel, "write_logit", lambda self, encoded: encoded.question.new_full((1,), 9.0))
+    asked = context("Was the Forth Bridge opened in 1890?")
+    for yes, no, expected in ((6.0, -6.0, {"yes": "yes", "no": "yes"}), (-9.0, -9.0, {"yes": "yes", "no": "no"})):
+        says(deciding_folder, yes, no)
+        reader = opened(str(deciding_folder))
+        for word in ("yes", "no"):  # whatever the reader writes
+            written = WrittenAnswer(word, 0.7, (None,))
+            monkeypatch.setattr("ragyena.reader.reader.write_answer", lambda *_, written=written: written)
+            reading = reader.read(asked)
+            assert (reading.kind, reading.text) == (expected[word], expected[word])
+    (deciding_folder / "polar").rename(deciding_folder / "away")
+    without = opened(str(deciding_folder)).read(asked)
+    assert without.spans[0].score == reading.spans[0].score
+    assert without.features["answer"] == pytest.approx(math.log(0.7 / 0.3))
+
+
+def test_what_passages_say_is_weighed_by_where_the_answer_stands() -> None:
+    batch, model = contexts(PASSAGES, QUESTION), pair_reader()
+    branch = PolarBranch(PolarModelConfig(layers=1, width=32, heads=4, ffn_width=48)).eval()
+    torch.nn.init.normal_(branch.head.weight, std=0.5)
+    again = Rereader([model], torch.float32, [branch])
+    assert again.parameters == Rereader([model], torch.float32).parameters + sum(p.numel() for p in branch.parameters())
+    with torch.no_grad():
+        each = branch.scores(model, batch, dtype=torch.float32).softmax(2)[0]
+        sure = again.verdict(batch, np.array([-60.0, -60.0, 0.0, -60.0, -60.0]))
+        even = again.verdict(batch, np.array([-60.0, -1.0, -1.0, -60.0, -1.0]))
+    assert sure == pytest.approx(each[2, :2].tolist(), abs=1e-5)
+    assert even == pytest.approx(each[[1, 2, 4], :2].mean(0).tolist(), abs=1e-5)
+    assert Rereader([model], torch.float32).verdict(batch, np.zeros(5)) is None
+    assert Verdict(0.8, 0.1).joined(0.5) > 0.8 > Verdict(0.5, 0.5).joined(0.8) > 0.5
+
+
+def test_layers_of_another_pair_reader_are_refused(deciding_folder: Path, small_reader: Path, tmp_path: Path) -> None:
+    packaged = write_distribution(deciding_folder, "base", tmp_path / "base", version="1.0.0", licence="CC0-1.0")
+    assert (packaged / "ragyena_reader_base" / "polar" / "model.safetensors").is_file()
+    assert opened(str(packaged / "ragyena_reader_base")).again is not None
+    other = pair_reader(depth=3)
+    save_checkpoint(
+        deciding_folder, other.state_dict(), other.config, tokenizer=READER_TOKENIZER, card=None, storage="float32"
+    )
+    save_calibration(deciding_folder, Calibration(), [small_reader])
+    with pytest.raises(CheckpointError, match="another pair reader"):
+        opened(f"{deciding_folder}+{small_reader}")
