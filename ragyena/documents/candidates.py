@@ -14,26 +14,31 @@ from ragyena.types import ScoredPassage
 
 __all__ = ["StoredCandidates"]
 
+IntArray = npt.NDArray[np.int64]
+
 
 class StoredCandidates(Sequence[ScoredPassage]):
     """Passages, best first, all read from one state of an index. Each is made a ``ScoredPassage`` when it is looked at:
     of two thousand candidates a context takes a few hundred, and of the rest its log alone needs something. Tokens
     are read of those that are packed: of the others their number is enough."""
 
-    passage_ids: Sequence[int]
-    document_ids: Sequence[int]
+    passage_ids: IntArray
+    document_ids: IntArray
     sources: Sequence[str]
-    starts: Sequence[int]
+    starts: IntArray
     """Char offsets in their documents at which they start."""
-    ends: Sequence[int]
-    scores: Sequence[float]
+    ends: IntArray
+    scores: npt.NDArray[np.float64]
     without_tokens: Sequence[int]
     """Positions of the passages of which the index keeps no tokens; their sizes and signatures mean nothing."""
-    text_bytes: npt.NDArray[np.int64]
+    text_bytes: IntArray
     """[N] bytes of the token ids of their texts."""
-    header_bytes: npt.NDArray[np.int64]
+    header_bytes: IntArray
     """[N] bytes of the token ids of their headers."""
-    signatures: Sequence[bytes]
+    shingles: IntArray
+    """[N] numbers of shingles, and..."""
+    bitmaps: npt.NDArray[np.uint8]
+    """...[N, BITS / 8] bitmaps of them: the signatures."""
 
     @abstractmethod
     def scored(self, positions: Sequence[int]) -> list[ScoredPassage]:
@@ -51,6 +56,6 @@ class StoredCandidates(Sequence[ScoredPassage]):
     def damage(self, problem: str) -> IndexCorruptError:
         """The error that says what is wrong with the rows."""
 
-    def chars(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def chars(self, positions: IntArray) -> IntArray:
         """Characters of the passages at these positions."""
-        return (np.array(self.ends, np.int64) - np.array(self.starts, np.int64))[positions]
+        return self.ends[positions] - self.starts[positions]

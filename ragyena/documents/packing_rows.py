@@ -25,6 +25,7 @@ from ragyena.types import Passage
 
 __all__ = [
     "MOST_HEADER",
+    "SIGNATURE_BYTES",
     "PackingColumns",
     "PackingRow",
     "PackingRows",
@@ -58,12 +59,11 @@ class PackingRow(NamedTuple):
 
 
 class PackingColumns(NamedTuple):
-    """The blobs of several passages, a column each."""
+    """The blobs of several passages but for their signatures, a column each."""
 
     token_ids: Sequence[Any]
     offsets: Sequence[Any]
     header_ids: Sequence[Any]
-    signatures: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def is_plausible(row: PackingRow, passage: Passage) -> bool:
         return False
     for vocab_size in (2**16, 2**32):
         try:
-            TokenTable.stored(PackingColumns(*([blob] for blob in row)), np.array([len(passage.text)]), vocab_size)
+            TokenTable.stored(PackingColumns(*([blob] for blob in row[:3])), np.array([len(passage.text)]), vocab_size)
             return True
         except ValueError:
             continue

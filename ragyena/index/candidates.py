@@ -7,6 +7,7 @@ texts are read, and passages made, of those alone that are looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from ragyena.documents.candidates import StoredCandidates
 from ragyena.documents.packing_rows import PackingColumns
 from ragyena.errors import IndexCorruptError
+from ragyena.index.packing_columns import checked_bytes, damage
 from ragyena.index.search import Ranking
 from ragyena.index.store import Store
-from ragyena.index.vectors import REPAIR
 from ragyena.types import ScoredPassage, in_bulk
 
 __all__ = ["Candidates"]
@@ -35,22 +36,18 @@ class Candidates(StoredCandidates):
     ) -> None:
         """``fingerprint`` is that of the tokenizer of the tokens that are wanted."""
         self._store = store
-        ranked = ranking.ranked
+        self._ranking = ranking
         known = store.rows("SELECT tokenizer_id FROM tokenizers WHERE fingerprint = ?", (fingerprint,), types=(int,))
-        columns = store.packing_columns.read(known[0][0] if known else -1, [i for i, _ in ranked])
+        columns = store.packing_columns.read(known[0][0] if known else -1, ranking.ranked.ids)
         self.passage_ids, self.document_ids = columns.passage_ids, columns.document_ids
         self.starts, self.ends = columns.starts, columns.ends
-        self.text_bytes = np.array(columns.text_bytes, np.int64)
-        self.header_bytes = np.array(columns.header_bytes, np.int64)
-        self._check_bytes(columns.signatures)
-        self.signatures = [signature or b"" for signature in columns.signatures]
-        self.without_tokens = [i for i, missing in enumerate(columns.missing) if missing]
-        self.scores = [score for (_, score), held in zip(ranked, columns.held) if held]
-        self._origins = store.packing_columns.origins(self.document_ids)
-        self.sources = [self._origins.get(i, "") for i in self.document_ids]
-        self._dense = list(map(ranking.dense_scores.get, self.passage_ids))
-        self._lexical = list(map(ranking.lexical_scores.get, self.passage_ids))
-        self._similarities = list(map(ranking.similarities.get, self.passage_ids))
+        self.text_bytes, self.header_bytes = columns.text_bytes, columns.header_bytes
+        self.shingles, self.bitmaps = columns.shingles, columns.bitmaps
+        self.without_tokens = np.flatnonzero(columns.missing).tolist()
+        self.scores = ranking.ranked.scores[columns.held]
+        documents = self.document_ids.tolist()
+        self._origins = store.packing_columns.origins(documents)
+        self.sources = [self._origins.get(i, "") for i in documents]
         self._made: dict[int, ScoredPassage] = {}
 
     def __len__(self) -> int:
@@ -65,19 +62,14 @@ class Candidates(StoredCandidates):
         return self.scored([places])[0] if isinstance(places, int) else self.scored(places)
 
     def tokens(self, positions: Sequence[int]) -> PackingColumns:
-        ids = [self.passage_ids[i] for i in positions]
+        ids = self.passage_ids[np.array(positions, np.int64)].tolist()
         rows = {row[0]: row for row in self._store.select(TOKENS, ids, types=(int, object, object, object))}
         if len(rows) < len(ids):
             raise self._removed(len(ids) - len(rows))
         columns: list[Sequence[Any]] = list(zip(*(rows[i] for i in ids))) or [()] * 4
         for column in columns[1:]:
-            self._check_bytes(column)
-        token_ids, offsets, header_ids = columns[1:]
-        return PackingColumns(token_ids, offsets, header_ids, [self.signatures[i] for i in positions])
-
-    def _check_bytes(self, column: Sequence[Any]) -> None:
-        if wrong := set(map(type, column)) - {bytes, type(None)}:
-            raise self.damage(f"a value of type {wrong.pop().__name__} where there should be bytes")
+            checked_bytes(self._store.path, column)
+        return PackingColumns(*columns[1:])
 
     def text(self, position: int) -> str:
         if position not in self._made:  # a pair is compared: read what the better one is near to as well
@@ -85,23 +77,30 @@ class Candidates(StoredCandidates):
         return self._made[position].passage.text
 
     def damage(self, problem: str) -> IndexCorruptError:
-        return IndexCorruptError(f"{self._store.path} is damaged: {problem}", hint=REPAIR)
+        return damage(self._store.path, problem)
 
     def scored(self, positions: Sequence[int]) -> list[ScoredPassage]:
         unmade = [i for i in positions if i not in self._made]
         if unmade:
-            passages = self._store.passages([self.passage_ids[i] for i in unmade], self._origins)
+            places = np.array(unmade, np.int64)
+            ids = self.passage_ids[places]
+            passages = self._store.packing_columns.passages(ids, self._origins)
             if len(passages) < len(unmade):
                 raise self._removed(len(unmade) - len(passages))
+            dense, lexical, similarities = ([*map(some.get, ids.tolist())] for some in self._components)
             columns: dict[str, Sequence[object]] = {
                 "passage": passages,
-                "score": [self.scores[i] for i in unmade],
-                "dense_score": [self._dense[i] for i in unmade],
-                "lexical_score": [self._lexical[i] for i in unmade],
-                "similarity": [self._similarities[i] for i in unmade],
+                "score": self.scores[places].tolist(),
+                "dense_score": dense,
+                "lexical_score": lexical,
+                "similarity": similarities,
             }
             self._made.update(zip(unmade, in_bulk(ScoredPassage, len(unmade), columns)))
         return [self._made[i] for i in positions]
+
+    @cached_property
+    def _components(self) -> tuple[dict[int, float], ...]:
+        return self._ranking.components()
 
     def _removed(self, count: int) -> IndexCorruptError:
         return IndexCorruptError(

@@ -28,12 +28,18 @@ __all__ = [
     "document_hash",
     "document_row",
     "encoded",
+    "kind_of",
+    "label_of",
+    "metadata_of",
+    "names_of",
     "passage_row",
     "read_document",
     "read_passages",
     "read_source",
     "skipped_json",
     "storable",
+    "text_of",
+    "title_of",
 ]
 
 Value = TypeVar("Value")
@@ -180,13 +186,13 @@ def read_document(row: tuple[Any, ...]) -> Document:
         raise ValueError(f"{len(labels)} page labels for {len(pages)} pages")
     return Document(
         source=origin or "",
-        text=_text(text),
+        text=text_of(text),
         title=_string(_json(title)),
         page_starts=pages,
         page_labels=labels,
         headings=tuple(_heading(heading) for heading in _list(headings)),
         blocks=tuple(_block(block) for block in _list(blocks)),
-        metadata=_metadata(metadata),
+        metadata=metadata_of(metadata),
     )
 
 
@@ -194,7 +200,7 @@ def read_passages(columns: Sequence[Sequence[Any]]) -> list[Passage]:
     """The passages of their texts and, column by column, the values of ``PASSAGE_COLUMNS``. Raises ValueError."""
     data, starts, ends, first_lines, last_lines, pages, titles, paths, origins, ids, document_ids, *more = columns
     metadata, kinds, table_headers, page_labels = more
-    texts = list(map(_text, data))
+    texts = list(map(text_of, data))
     for text, start, end in zip(texts, starts, ends):
         if start < 0 or end - start != len(text) or end > LARGEST:
             raise ValueError(f"passages are not where they say: {len(text)} characters at {start} to {end}")
@@ -208,15 +214,15 @@ def read_passages(columns: Sequence[Sequence[Any]]) -> list[Passage]:
         "line_start": first_lines,
         "line_end": last_lines,
         "page": pages,
-        "title": list(map(_title, titles)),
-        "heading_path": list(map(_path, paths)),
+        "title": list(map(title_of, titles)),
+        "heading_path": list(map(names_of, paths)),
         "source": [origin or "" for origin in origins],
         "passage_id": ids,
         "document_id": document_ids,
-        "page_label": [None if label is None else _string(_json(label)) for label in page_labels],
-        "kind": list(map(_kind, kinds)),
-        "table_header": list(map(_path, table_headers)),
-        "metadata": list(map(_metadata, metadata)),
+        "page_label": list(map(label_of, page_labels)),
+        "kind": list(map(kind_of, kinds)),
+        "table_header": list(map(names_of, table_headers)),
+        "metadata": list(map(metadata_of, metadata)),
     }
     return in_bulk(Passage, len(texts), fields)
 
@@ -233,16 +239,23 @@ def _heading(value: object) -> Heading:
 
 def _block(value: object) -> Block:
     start, end, kind, header = _parts(value, 4)
-    return Block(_integer(start), _integer(end), _kind(kind), tuple(_each(header, _string)))
+    return Block(_integer(start), _integer(end), kind_of(kind), tuple(_each(header, _string)))
 
 
-def _kind(value: object) -> BlockKind:
+def kind_of(value: object) -> BlockKind:
+    """A kind of block. Raises ValueError."""
     if value not in KINDS:
         raise ValueError(f"{value!r:.40} is no kind of block")
     return cast(BlockKind, value)
 
 
-def _metadata(text: str) -> dict[str, str]:
+def label_of(text: str | None) -> str | None:
+    """The label of a page. Raises ValueError."""
+    return None if text is None else _string(_json(text))
+
+
+def metadata_of(text: str) -> dict[str, str]:
+    """The metadata of a document. Raises ValueError."""
     value = {} if text == "{}" else _json(text)
     if not isinstance(value, dict):
         raise ValueError(f"{type(value).__name__} for metadata")
@@ -294,9 +307,12 @@ def _string(value: object) -> str:
     return value
 
 
-def _text(data: bytes) -> str:
+def text_of(data: bytes) -> str:
+    """The text of a passage or document. Raises ValueError."""
     return data.decode("utf-8", "surrogatepass")
 
 
-_title = _short(lambda text: _string(_json(text)))
-_path = _short(_strings)
+title_of = _short(lambda text: _string(_json(text)))
+"""The title of a document. Raises ValueError."""
+names_of = _short(_strings)
+"""A heading path or the column names of a table. Raises ValueError."""

@@ -23,7 +23,7 @@ from ragyena.documents.given_text import GivenText, Placed
 from ragyena.documents.passages import split
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, EmptyQuestionError, IndexCorruptError, MissingDependencyError, StoreError
-from ragyena.index.fusion import strictly_decreasing
+from ragyena.index.fusion import Matches, strictly_decreasing
 from ragyena.types import Answer, Block, BlockKind, Context, FileState, Passage, ScoredPassage
 
 __all__ = ["ExternalStore", "GivesVectors", "Returned", "id_of"]
@@ -103,7 +103,7 @@ class ExternalStore:
         for rank, (document, score) in enumerate(found, 1):
             cut = self._passages(document, tokenizer)
             passages += [(passage, 1.0 / (self._rrf_k + rank), score) for passage in cut]
-        scores = strictly_decreasing([(place, score) for place, (_, score, _) in enumerate(passages)])
+        scores = strictly_decreasing(Matches.of([(place, score) for place, (_, score, _) in enumerate(passages)]))
         return [ScoredPassage(passages[place][0], score, passages[place][2]) for place, score in scores]
 
     def documents(

@@ -23,9 +23,10 @@ from ragyena.documents.words import read_words
 from ragyena.errors import IndexCorruptError
 from ragyena.index.fusion import Matches, fused
 from ragyena.index.manifest import Manifest
+from ragyena.index.storage import REPAIR
 from ragyena.index.store import Store
 from ragyena.index.unspaced import phrases, separate
-from ragyena.index.vectors import REPAIR, VectorIndex
+from ragyena.index.vectors import VectorIndex
 from ragyena.types import ScoredPassage
 
 __all__ = [
@@ -80,15 +81,10 @@ def search(
     """
     with store.snapshot():
         ranking = rank(store, dense, query, query_vector, config, k, filters)
-        passages = {p.passage_id: p for p in store.passages([i for i, _ in ranking.ranked])}
+        passages = {p.passage_id: p for p in store.passages(ranking.ranked.ids.tolist())}
+    dense_scores, lexical_scores, similarities = ranking.components()
     return [
-        ScoredPassage(
-            passages[i],
-            score,
-            ranking.dense_scores.get(i),
-            ranking.lexical_scores.get(i),
-            ranking.similarities.get(i),
-        )
+        ScoredPassage(passages[i], score, dense_scores.get(i), lexical_scores.get(i), similarities.get(i))
         for i, score in ranking.ranked
         if i in passages
     ]
@@ -99,10 +95,15 @@ class Ranking(NamedTuple):
 
     ranked: Matches
     """At most as many as wanted, with strictly decreasing scores."""
-    dense_scores: dict[int, float]
-    lexical_scores: dict[int, float]
-    similarities: dict[int, float]
-    """``dense_scores`` of the bundled embedder, those of another left out."""
+    by_vector: Matches
+    by_words: Matches
+    bundled: bool
+    """The vectors are those of the bundled embedder."""
+
+    def components(self) -> tuple[dict[int, float], dict[int, float], dict[int, float]]:
+        """Cosines and BM25 scores by id, and the cosines once more where they are those of the bundled embedder."""
+        cosines = dict(self.by_vector)
+        return cosines, dict(self.by_words), cosines if self.bundled else {}
 
 
 def rank(
@@ -116,15 +117,14 @@ def rank(
 ) -> Ranking:
     """Rank the best ``k`` passages, in a snapshot of the caller; arguments as for ``search``."""
     candidates = max(k, config.candidates)
-    by_vector: Matches = []
+    by_vector = by_words = Matches.of()
     if config.mode != "lexical":
         assert dense is not None and query_vector is not None
         by_vector = dense.search(store, query_vector, candidates, filters)
-    by_words = lexical_search(store, query, candidates, filters) if config.mode != "dense" else []
+    if config.mode != "dense":
+        by_words = lexical_search(store, query, candidates, filters)
     ranked = fused(by_vector, by_words, config, most=k)
-    dense_scores = dict(by_vector)
-    similarities = dense_scores if dense is not None and dense.bundled else {}
-    return Ranking(ranked, dense_scores, dict(by_words), similarities)
+    return Ranking(ranked, by_vector, by_words, dense is not None and dense.bundled)
 
 
 # --- dense -----------------------------------------------------------------------------------------------------
@@ -214,16 +214,19 @@ def _best(
     order = np.lexsort((ids, -scores))
     if all_present:
         best = order[:count]
-        return [*zip(ids[best].tolist(), scores[best].tolist())]
-    matches: Matches = []
+        return Matches(ids[best], scores[best])
+    kept, held = [order[:0]], 0
     for first in range(0, len(order), max(1, count)):  # of those removed since, there are few
         some = order[first : first + count]
         present = store.existing(ids[some].tolist())
-        pairs = zip(ids[some].tolist(), scores[some].tolist())
-        matches += pairs if len(present) == len(some) else (pair for pair in pairs if pair[0] in present)
-        if len(matches) >= count:
+        if len(present) < len(some):
+            some = some[np.array([i in present for i in ids[some].tolist()], np.bool_)]
+        kept.append(some)
+        held += len(some)
+        if held >= count:
             break
-    return matches[:count]
+    best = np.concatenate(kept)[:count]
+    return Matches(ids[best], scores[best])
 
 
 # --- lexical ---------------------------------------------------------------------------------------------------
@@ -247,14 +250,14 @@ def query_phrases(query: str) -> dict[str, list[str]]:
 def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, str] | None = None) -> Matches:
     """Passage ids and BM25 scores (larger is better), best first, equal ones by id; within what ``filters`` keep."""
     if count == 0:
-        return []
+        return Matches.of()
     scored = [
         store.postings.score(table, chosen)
         for table, words in query_phrases(query).items()
         if words and (chosen := _chosen(store, table, words))
     ]
     if not scored:
-        return []
+        return Matches.of()
     ids, scores = scored[0] if len(scored) == 1 else _sums(scored)
     if filters:
         kept = np.isin(ids, filtered_passages(store, filters), assume_unique=True)
@@ -264,7 +267,7 @@ def lexical_search(store: Store, query: str, count: int, filters: Mapping[str, s
         kept = scores >= least
         ids, scores = ids[kept], scores[kept]
     best = np.lexsort((ids, -scores))[:count]
-    return [*zip(ids[best].tolist(), scores[best].tolist())]
+    return Matches(ids[best], scores[best])
 
 
 def _sums(

@@ -21,6 +21,7 @@ __all__ = [
     "LOCK_NAME",
     "OWNER_NAME",
     "REBUILD",
+    "REPAIR",
     "UPGRADE",
     "connect",
     "flush_folder",
@@ -38,6 +39,7 @@ BUSY_SECONDS = 30.0
 CACHE_KB = 65_536
 READ_CACHE_KB = 262_144
 """For a connection that reads: a long context takes some 16 MB of pages, and those of other questions should stay."""
+REPAIR = "nothing is lost, it is derived from the store: ragyena index verify --repair"
 REBUILD = "build the index again from the documents: ragyena index add PATH --rebuild"
 UPGRADE = "bring it to the present format, which embeds nothing again: ragyena index upgrade"
 

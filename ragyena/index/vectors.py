@@ -31,11 +31,10 @@ import numpy.typing as npt
 
 from ragyena.errors import IndexCorruptError, StorageError
 from ragyena.index.sieve import Sieve
-from ragyena.index.storage import REBUILD, flush_folder, storage_errors
+from ragyena.index.storage import REBUILD, REPAIR, flush_folder, storage_errors
 from ragyena.index.vector_layout import check_layout
 
 __all__ = [
-    "REPAIR",
     "Kind",
     "VectorFile",
     "VectorIndex",
@@ -75,7 +74,6 @@ APPROXIMATE_FACTOR = 2
 APPROXIMATE_MORE = 200
 """Approximate kinds fetch so many times the matches wanted and so many more; the best by the stored vectors are
 kept."""
-REPAIR = "nothing is lost, it is derived from the store: ragyena index verify --repair"
 RECALL_QUERIES = 200
 QUERY_PASSAGES = 3
 """A query that recall is measured with is the mean of so many passages."""

@@ -164,22 +164,24 @@ class _Stored(_Entrants):
         self.details = [""] * len(candidates)
         missing = candidates.without_tokens
         self._made: dict[int, PackingRow] = {}
-        self._signatures = list(candidates.signatures)
-        self._text_bytes, self._header_bytes = candidates.text_bytes.copy(), candidates.header_bytes.copy()
+        self._text_bytes, self._header_bytes = candidates.text_bytes, candidates.header_bytes
+        self._shingles, self._bitmaps = candidates.shingles, candidates.bitmaps
         if missing:
             passages = [scored.passage for scored in candidates.scored(missing)]
             encodings = tokenizer.encode_batch([passage.text for passage in passages])
             self._made = dict(zip(missing, packing_rows(passages, encodings, tokenizer), strict=True))
-        for position, row in self._made.items():
-            self._signatures[position] = row.signature
-            self._text_bytes[position], self._header_bytes[position] = len(row.token_ids), len(row.header_ids)
+            self._fill_in(missing, [*self._made.values()])
+
+    def _fill_in(self, places: Sequence[int], rows: Sequence[PackingRow]) -> None:
+        """Put what was made here in the place of what the index lacks."""
+        self._text_bytes, self._header_bytes = self._text_bytes.copy(), self._header_bytes.copy()
+        self._shingles, self._bitmaps = self._shingles.copy(), self._bitmaps.copy()
+        self._text_bytes[places] = [len(row.token_ids) for row in rows]
+        self._header_bytes[places] = [len(row.header_ids) for row in rows]
+        self._shingles[places], self._bitmaps[places] = read_signatures([row.signature for row in rows])
 
     def duplicates(self, threshold: float) -> Duplicates:
-        try:
-            counts, bitmaps = read_signatures(self._signatures)
-        except ValueError as error:
-            raise self._candidates.damage(str(error)) from error
-        return find_duplicates_by_bitmap(counts, bitmaps, self._candidates.text, threshold)
+        return find_duplicates_by_bitmap(self._shingles, self._bitmaps, self._candidates.text, threshold)
 
     def tokens(self, positions: Positions, header_tokens: int) -> npt.NDArray[np.int64]:
         width = id_bytes(self._tokenizer.vocab_size)
@@ -190,7 +192,8 @@ class _Stored(_Entrants):
         columns = self._candidates.tokens([i for i in places if i not in self._made])
         if self._made:
             stored = zip(*columns, strict=True)
-            columns = PackingColumns(*zip(*(self._made[i] if i in self._made else next(stored) for i in places)))
+            made = {i: row[:3] for i, row in self._made.items()}
+            columns = PackingColumns(*zip(*(made[i] if i in made else next(stored) for i in places)))
         try:
             return TokenTable.stored(columns, self._candidates.chars(positions), self._tokenizer.vocab_size)
         except ValueError as error:
@@ -200,21 +203,21 @@ class _Stored(_Entrants):
         return self._candidates.scored(positions.tolist())
 
     def starts(self, positions: Positions) -> npt.NDArray[np.int64]:
-        return np.array(self._candidates.starts, np.int64)[positions]
+        return self._candidates.starts[positions]
 
     def document_order(self, positions: Positions) -> list[int]:
-        held, places = self._candidates, positions.tolist()
-        return sorted(range(len(places)), key=lambda i: (held.sources[places[i]], held.starts[places[i]]))
+        places, starts = positions.tolist(), self.starts(positions).tolist()
+        return sorted(range(len(places)), key=lambda i: (self._candidates.sources[places[i]], starts[i]))
 
     def logged(self) -> dict[str, Sequence[object]]:
         held = self._candidates
         return {
-            "passage_id": held.passage_ids,
+            "passage_id": held.passage_ids.tolist(),
             "source": held.sources,
-            "score": held.scores,
-            "document_id": held.document_ids,
-            "start": held.starts,
-            "end": held.ends,
+            "score": held.scores.tolist(),
+            "document_id": held.document_ids.tolist(),
+            "start": held.starts.tolist(),
+            "end": held.ends.tolist(),
         }
 
 

@@ -30,7 +30,7 @@ def passage(text: str, title: str = "") -> Passage:
 
 
 def columns(rows: list) -> PackingColumns:
-    return PackingColumns(*zip(*rows)) if rows else PackingColumns([], [], [], [])
+    return PackingColumns(*zip(*(row[:3] for row in rows))) if rows else PackingColumns([], [], [])
 
 
 def assert_comes_back(passages: list[Passage], encodings: list[Encoding]) -> None:

@@ -19,7 +19,7 @@ from ragyena import recipes
 from ragyena.config import PackerConfig
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import BudgetError, IndexCorruptError
-from ragyena.index import packing_columns
+from ragyena.index import kept_passages, packing_columns
 from ragyena.index.index import Index
 from ragyena.index.inspection import verify
 from ragyena.index.upgrade import upgrade
@@ -82,6 +82,7 @@ def index(built: Path, request: pytest.FixtureRequest) -> Iterator[Index]:
         if request.param == "rows kept":
             patch.setattr(packing_columns, "MANY", 0)
             patch.setattr(packing_columns, "KEPT_AFTER", 0)
+            patch.setattr(kept_passages, "SHARED_BYTES", 10_000)
         yield opened
 
 
@@ -292,14 +293,58 @@ def test_kept_rows_follow_what_is_written(copy: Path, monkeypatch: pytest.Monkey
         with index.reading():
             before = index.candidates("the iron bridge", k=400)
             kept = index.store.packing_columns._kept
-            assert kept is not None and set(before.passage_ids) <= set(kept.numbers[0].tolist())
+            assert kept is not None and set(before.passage_ids) <= set(kept.columns.passage_ids)
             writer.remove("long")
-            assert index.candidates("the iron bridge", k=400).passage_ids == before.passage_ids
+            assert index.candidates("the iron bridge", k=400).passage_ids.tolist() == before.passage_ids.tolist()
         index.refresh()
         with index.reading():
             after = index.candidates("the iron bridge", k=400)
         assert "long" in before.sources and "long" not in after.sources
+        with pytest.raises(IndexCorruptError, match="no longer holds"):
+            before[:]
         assert len(after) < len(before)
+
+
+def test_passages_that_share_too_little_are_read_by_row(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory would grow with the headings of the store."""
+    monkeypatch.setattr(packing_columns, "MANY", 0)
+    monkeypatch.setattr(packing_columns, "KEPT_AFTER", 0)
+    kept, passages = [], []
+    for limit in (1, 10_000):
+        monkeypatch.setattr(kept_passages, "SHARED_BYTES", limit)
+        with Index.open(built) as index:
+            passages.append([*index.candidates("the iron bridge", k=400)])
+            rows_kept = index.store.packing_columns._kept
+            assert rows_kept is not None
+            kept.append(rows_kept.passages is not None)
+    assert kept == [False, True] and passages[0] == passages[1]
+
+
+@pytest.mark.parametrize(
+    ("statement", "complaint"),
+    [
+        ("UPDATE passages SET end = end + 1", "not where they say"),
+        ("UPDATE passages SET line_start = 0", "on lines 0"),
+        ("UPDATE passages SET page = 0", "page 0"),
+        ("UPDATE passages SET kind = 'poem'", "'poem' is no kind of block"),
+        ("UPDATE passages SET byte_end = 10000000", "which has"),
+        ("UPDATE passages SET document_id = -5 WHERE passage_id < 40", "no longer holds"),
+        ("UPDATE documents SET metadata = '3'", "int for metadata"),
+        ("UPDATE documents SET text = 'text'", "type str where there should be bytes"),
+        ("UPDATE documents SET title = '3'", "int for a string"),
+        ("UPDATE documents SET text = CAST(x'ff' || substr(text, 2) AS BLOB)", "can't decode"),
+        ("UPDATE packing SET signature = x'00' WHERE passage_id = 3", "signatures are not all"),
+    ],
+)
+def test_damage_is_named_with_kept_rows_too(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, statement: str, complaint: str
+) -> None:
+    change(copy, f"PRAGMA foreign_keys = OFF; {statement}")
+    monkeypatch.setattr(packing_columns, "MANY", 0)
+    monkeypatch.setattr(packing_columns, "KEPT_AFTER", 0)
+    monkeypatch.setattr(kept_passages, "SHARED_BYTES", 10_000)
+    with Index.open(copy) as index, pytest.raises(IndexCorruptError, match=complaint):
+        index.candidates("the iron bridge", k=400)[:]
 
 
 def test_a_store_too_large_to_keep_is_counted_once(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ from operator import add
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from ragyena.config import PipelineConfig
 from ragyena.config.pipeline import SEARCH_RESULTS
 from ragyena.errors import ConfigError, IndexCorruptError
@@ -145,8 +147,8 @@ class ShardedIndex:
             by_words = _best([matches for _, matches in answers], count)
             ranked = fused(by_vector, by_words, retriever, most=k)
             for shard, matches in zip(self._shards, answers):
-                self._homes.update((("passage", i), shard) for part in matches for i, _ in part)
-            passages = self._passages([i for i, _ in ranked])
+                self._homes.update((("passage", i), shard) for part in matches for i in part.ids.tolist())
+            passages = self._passages(ranked.ids.tolist())
         dense_scores, lexical_scores = dict(by_vector), dict(by_words)
         similarities = dense_scores if self.manifest.has_bundled_embedder else {}
         return [
@@ -259,8 +261,10 @@ class ShardedIndex:
 
 def _best(matches: Sequence[Matches], count: int) -> Matches:
     """The best of several lists of matches: by score, equal ones by id."""
-    together = [match for part in matches for match in part]
-    return sorted(together, key=lambda match: (-match[1], match[0]))[:count]
+    ids = np.concatenate([part.ids for part in matches])
+    scores = np.concatenate([part.scores for part in matches])
+    best = np.lexsort((ids, -scores))[:count]
+    return Matches(ids[best], scores[best])
 
 
 def _waited(calls: Sequence[Callable[[], Any]]) -> list[Any]:

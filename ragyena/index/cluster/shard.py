@@ -58,7 +58,7 @@ class OpenShard:
         """The nearest passages to ``vector`` by cosine, and the best by BM25: ids and scores, best first."""
         store = self._index.store
         with store.snapshot():
-            by_vector = self._dense.search(store, vector, count, filters) if vector is not None else []
+            by_vector = self._dense.search(store, vector, count, filters) if vector is not None else Matches.of()
             by_words: dict[int, float] = {}
             for table, query in lexical.items():
                 ids, scores = store.postings.score(table, query.phrases, query.weights, query.mean_words)
@@ -68,7 +68,7 @@ class OpenShard:
                 for passage_id, score in zip(ids.tolist(), scores.tolist()):
                     by_words[passage_id] = by_words.get(passage_id, 0.0) + score
         best = sorted(by_words.items(), key=lambda match: (-match[1], match[0]))
-        return by_vector, best[:count]
+        return by_vector, Matches.of(best[:count])
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """The passages of ``ids`` that are here, in their order."""
