@@ -39,7 +39,8 @@ BUNDLED = "all-MiniLM-L6-v2"
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BUNDLED_SIZE = 90_868_376
 BATCH = {"cpu": 16, "cuda": 256}
-"""Texts that go through the model at once: small batches of texts of one length suit the caches of a CPU."""
+"""Texts that go through a model of sentence-transformers at once: small batches of texts of one length suit the caches
+of a CPU."""
 CHUNK = {"cpu": 64, "cuda": 2048}
 """Texts between two reports of progress."""
 FEW = 64
@@ -120,19 +121,13 @@ class _Bundled(Embedder):
         once, before the first passages are embedded."""
         with self._lock:
             self._check()
-            if len(texts) > FEW:
-                if self._large is None:
-                    self._large = self._for_many()
-                return _encode(self._large, texts, self.dimension, on_progress)
-        result = np.empty((len(texts), self.dimension), np.float32)
-        for i, text in enumerate(texts):
-            result[i] = self.embed_question(text)
-            if on_progress is not None:
-                on_progress(1)
-        return result
+            if len(texts) > FEW and self._large is None:
+                self._large = self._for_many()
+            model = self._large if len(texts) > FEW else self._small
+            return _encode(model, texts, self.dimension, on_progress)
 
     def embed_question(self, question: str) -> FloatArray:
-        vector: FloatArray = self._small.encode([question], batch_size=1)[0]
+        vector: FloatArray = self._small.encode([question])[0]
         return vector
 
     def _for_many(self) -> Any:
@@ -252,7 +247,8 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
     from ragyena.index.minilm import MiniLM
 
     ours = isinstance(model, MiniLM)
-    batch, many = (sizes["cpu" if ours else model.device.type] for sizes in (BATCH, CHUNK))
+    device = "cpu" if ours else model.device.type
+    many = CHUNK[device] if len(texts) > FEW else BATCH[device]
     result = np.empty((len(texts), dimension), np.float32)
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     chunks = [order[first : first + many] for first in range(0, len(order), many)]
@@ -260,9 +256,9 @@ def _encode(model: Any, texts: Sequence[str], dimension: int, on_progress: Calla
         chunk = chunks[turn // 2 if turn % 2 == 0 else -1 - turn // 2]
         some = [texts[i] for i in chunk]
         if ours:
-            vectors = model.encode(some, batch_size=batch)
+            vectors = model.encode(some)
         else:
-            encoded = model.encode(some, batch_size=batch, show_progress_bar=False, convert_to_tensor=True)
+            encoded = model.encode(some, batch_size=BATCH[device], show_progress_bar=False, convert_to_tensor=True)
             vectors = encoded.float().cpu().numpy()
         result[chunk] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         if on_progress is not None:

@@ -3,13 +3,17 @@
 sentence-transformers computes the same, but takes longer to import than a whole question takes to answer. A test
 compares the two.
 
-Legend: B texts, T tokens, D width, H heads.
+The tokens of several texts stand one after another, so that none is padded; each text attends to its own alone.
+
+Legend: B texts, T rows (tokens of all texts), D width, H heads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +42,56 @@ _ROWS = 4096  # for which oneDNN chooses a layout; it serves other numbers of ro
 _LANES = 16
 """Attention on a CPU takes up to twice as long where the tokens of a text leave a rest of many after so many."""
 _MORE = 1 / 16
-"""Part by which texts are padded at most to leave no rest."""
+"""Part by which the tokens of a text are exceeded at most to leave no rest."""
+_BATCH_ROWS = 3328
+"""Tokens that go through the network at once: few batches suit the caches of a CPU."""
+_ROW_MULTIPLE = 64
+"""Number that the rows of several texts are a multiple of: a library prepares its kernels for few numbers of rows."""
 _SHORT = 64
 """Tokens up to which reading the matrices takes longest: so many are multiplied by half floats, where they can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Texts of one length whose rows follow one another."""
+
+    first: int
+    """First row of the first text."""
+    count: int
+    length: int
+    """Tokens of each text."""
+    window: int
+    """Rows of each that attend and are attended to: its own, and maybe rows after it that are masked."""
+    visible: Tensor | None
+    """[1 or count, 1, 1, window] bool, False where rows are masked; None without such, since a mask takes time."""
+
+    def of(self, x_TD: Tensor) -> Tensor:
+        """[count, length, D]: a view of their rows."""
+        return x_TD[self.first : self.first + self.count * self.length].view(self.count, self.length, -1)
+
+    def heads(self, x_TD: Tensor) -> Tensor:
+        """[count, H, window, D / H]: a view of their windows."""
+        row, size = x_TD.stride(0), WIDTH // HEADS
+        return x_TD.as_strided(
+            (self.count, HEADS, self.window, size),
+            (self.length * row, size, row, 1),
+            x_TD.storage_offset() + self.first * row,
+        )
+
+
+def _runs(lengths: Sequence[int], *, windows: bool) -> tuple[list[_Run], int]:
+    """The runs of texts of these lengths, and the number of rows that they need; ``windows`` may be longer than a
+    text."""
+    runs: list[_Run] = []
+    first = rows = 0
+    for length, equal in groupby(lengths):
+        more = -length % _LANES
+        window = length + more if windows and more <= _MORE * length else length
+        visible = (torch.arange(window) < length)[None, None, None] if window > length else None
+        runs.append(_Run(first, sum(1 for _ in equal), length, window, visible))
+        first += runs[-1].count * length
+        rows = max(rows, first + window - length)
+    return runs, rows + (-rows % _ROW_MULTIPLE if len(lengths) > 1 else 0)
 
 
 class MiniLMNetwork:
@@ -85,38 +136,53 @@ class MiniLMNetwork:
         return network
 
     @torch.inference_mode()
-    def embed(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
-        """[B, D] fp32 of unit length, from ids with their begin and end marks; mask_BT bool, False at padding."""
-        if (
-            self._prepared
-            and not self._is_short(ids_BT)
-            and 0 < (more := -ids_BT.shape[1] % _LANES) <= _MORE * ids_BT.shape[1]
-        ):
-            ids_BT, mask_BT = F.pad(ids_BT, (0, more)), F.pad(mask_BT, (0, more))
-        x_BTD = self._embed(ids_BT)
+    def embed(self, ids_T: Tensor, lengths: Sequence[int]) -> Tensor:
+        """[B, D] fp32 of unit length, on the CPU. ``ids_T`` are the ids of all texts, each with its begin and end
+        marks; ``lengths`` their numbers: texts of one length that follow one another are attended to together."""
+        runs, rows = _runs(lengths, windows=self._prepared and not self._is_short(ids_T))
+        place_T = torch.cat([torch.arange(length) for length in lengths])
+        more = (0, rows - len(ids_T))
+        x_TD = self._states(F.pad(ids_T, more), F.pad(place_T, more), runs)
+        mean_BD = torch.cat([run.of(x_TD).sum(1) / run.length for run in runs])
+        return F.normalize(mean_BD.float(), dim=1)
+
+    @torch.inference_mode()
+    def embed_padded(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """[B, D] as ``embed``, of texts padded to one length, which suits a GPU; mask_BT bool, False at padding."""
+        count, length = ids_BT.shape
         # Where nothing is padded the mask only costs time.
-        visible = None if bool(mask_BT.all()) else mask_BT[:, None, None, :]
-        for layer in range(LAYERS):
-            x_BTD = self._layer(x_BTD, visible, f"encoder.layer.{layer}.")
+        run = _Run(0, count, length, length, None if bool(mask_BT.all()) else mask_BT[:, None, None, :])
+        place_T = torch.arange(length, device=ids_BT.device).repeat(count)
+        x_BTD = run.of(self._states(ids_BT.flatten(), place_T, [run]))
         weights_BT1 = mask_BT[:, :, None].to(x_BTD.dtype)
         mean_BD = (x_BTD * weights_BT1).sum(1) / weights_BT1.sum(1)
         return F.normalize(mean_BD.float(), dim=1)
 
-    def _embed(self, ids_BT: Tensor) -> Tensor:
-        w = self._weights
-        positions_TD = w["embeddings.position_embeddings.weight"][: ids_BT.shape[1]]
-        words_BTD = w[_WORDS][ids_BT].to(positions_TD.dtype)
-        kind_D = w["embeddings.token_type_embeddings.weight"][0]
-        return self._norm(words_BTD + positions_TD + kind_D, "embeddings.LayerNorm.")
+    def _states(self, ids_T: Tensor, place_T: Tensor, runs: Sequence[_Run]) -> Tensor:
+        x_TD = self._embed(ids_T, place_T)
+        for layer in range(LAYERS):
+            x_TD = self._layer(x_TD, runs, f"encoder.layer.{layer}.")
+        return x_TD
 
-    def _layer(self, x_BTD: Tensor, visible: Tensor | None, name: str) -> Tensor:
-        q, k, v = (part.view(*x_BTD.shape[:2], HEADS, -1).transpose(1, 2) for part in self._attention_maps(x_BTD, name))
-        mixed_BTD = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
-        x_BTD = self._norm(
-            self._plus(mixed_BTD, x_BTD, f"{name}attention.output.dense."), f"{name}attention.output.LayerNorm."
+    def _embed(self, ids_T: Tensor, place_T: Tensor) -> Tensor:
+        w = self._weights
+        positions_TD = w["embeddings.position_embeddings.weight"].index_select(0, place_T)
+        words_TD = w[_WORDS].index_select(0, ids_T).to(positions_TD.dtype)
+        kind_D = w["embeddings.token_type_embeddings.weight"][0]
+        return self._norm(words_TD + positions_TD + kind_D, "embeddings.LayerNorm.")
+
+    def _layer(self, x_TD: Tensor, runs: Sequence[_Run], name: str) -> Tensor:
+        maps = self._attention_maps(x_TD, name)
+        mixed_TD = torch.zeros_like(x_TD)
+        for run in runs:
+            q, k, v = map(run.heads, maps)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=run.visible)[:, :, : run.length]
+            run.of(mixed_TD).copy_(mixed.transpose(1, 2).flatten(2))
+        x_TD = self._norm(
+            self._plus(mixed_TD, x_TD, f"{name}attention.output.dense."), f"{name}attention.output.LayerNorm."
         )
-        inner = self._gelu(x_BTD, f"{name}intermediate.dense.")
-        return self._norm(self._plus(inner, x_BTD, f"{name}output.dense."), f"{name}output.LayerNorm.")
+        inner = self._gelu(x_TD, f"{name}intermediate.dense.")
+        return self._norm(self._plus(inner, x_TD, f"{name}output.dense."), f"{name}output.LayerNorm.")
 
     def _attention_maps(self, x: Tensor, name: str) -> tuple[Tensor, ...]:
         if self._is_short(x):
@@ -145,7 +211,7 @@ class MiniLMNetwork:
         return self._laid_out[name]
 
     def _is_short(self, x: Tensor) -> bool:
-        return bool(self._halves) and x.shape[0] * x.shape[1] <= _SHORT
+        return bool(self._halves) and len(x) <= _SHORT
 
     def _onednn(self, x: Tensor, name: str, then: str) -> Tensor:
         bias = self._weights[f"{name}bias"]
@@ -177,7 +243,7 @@ class MiniLM:
         self._network = MiniLMNetwork(load_file(folder / "model.safetensors"))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._tokenizer.enable_padding()
+        self._tokenizer.no_padding()  # which its file asks for
 
     def prepared_for_cpu(self, dtype: torch.dtype) -> MiniLM:
         """The same encoder in ``dtype``, as fast as this CPU can."""
@@ -185,14 +251,25 @@ class MiniLM:
         other._network = self._network.prepared_for_cpu(dtype)
         return other
 
-    def encode(self, texts: Sequence[str], *, batch_size: int) -> npt.NDArray[np.float32]:
-        """float32 [N, D], unit length; texts of like length should follow one another."""
-        parts = [self._encode(texts[first : first + batch_size]) for first in range(0, len(texts), batch_size)]
-        return np.concatenate([np.empty((0, WIDTH), np.float32), *parts])
-
-    def _encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        encodings = self._tokenizer.encode_batch(list(texts))
-        ids_BT = torch.tensor([encoding.ids for encoding in encodings])
-        mask_BT = torch.tensor([encoding.attention_mask for encoding in encodings], dtype=torch.bool)
-        result: npt.NDArray[np.float32] = self._network.embed(ids_BT, mask_BT).numpy()
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [N, D], unit length."""
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        result = np.empty((len(ids), WIDTH), np.float32)
+        for batch in _batches([len(one) for one in ids]):
+            ids_T = torch.tensor([token for text in batch for token in ids[text]])
+            result[batch] = self._network.embed(ids_T, [len(ids[text]) for text in batch]).numpy()
         return result
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """The texts of these lengths in parts of at most ``_BATCH_ROWS`` tokens, or one text, those of one length together
+    and the longest first."""
+    batches: list[list[int]] = []
+    tokens = _BATCH_ROWS
+    for text in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        tokens += lengths[text]
+        if tokens > _BATCH_ROWS:
+            batches.append([])
+            tokens = lengths[text]
+        batches[-1].append(text)
+    return batches

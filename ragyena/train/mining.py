@@ -94,7 +94,7 @@ class Miner:
         position = torch.arange(framed.shape[1], device=self.device)
         framed = torch.where(position == length[:, None] + 1, self.data.sep_id, framed)
         mask = position <= length[:, None] + 1
-        return self.network.embed(framed * mask, mask)
+        return self.network.embed_padded(framed * mask, mask)
 
     def questions(self, negatives: int) -> dict[str, Tensor]:
         data = self.data

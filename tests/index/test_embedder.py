@@ -77,7 +77,7 @@ def test_a_question_is_embedded_in_float32_or_where_the_cpu_multiplies_it_in_bfl
     _capabilities(monkeypatch, amx_bf16=False, avx512_bf16=False)
     plain = Embedder.open(BUNDLED).embed_question(question)
     assert "in torch.float32" in caplog.text and "bfloat16" not in caplog.text
-    np.testing.assert_allclose(plain, MiniLM(bundled_folder()).encode([question], batch_size=1)[0], atol=5e-6)
+    np.testing.assert_allclose(plain, MiniLM(bundled_folder()).encode([question])[0], atol=5e-6)
     for capability in ("amx_bf16", "avx512_bf16"):
         caplog.clear()
         _capabilities(monkeypatch, **{name: name == capability for name in ("amx_bf16", "avx512_bf16")})
@@ -89,7 +89,7 @@ def test_a_question_is_embedded_in_float32_or_where_the_cpu_multiplies_it_in_bfl
 
 @pytest.mark.slow
 def test_many_texts_give_the_same_vectors_as_few() -> None:
-    """Few go one by one, many in batches of about one length."""
+    """On a GPU, many go through sentence-transformers."""
     embedder = Embedder.open(BUNDLED)
     texts = [f"{fact} {number}" for number in range(FEW // len(FACTS) + 1) for fact in FACTS]
     assert len(texts) > FEW
