@@ -11,6 +11,7 @@ from typing import Any
 
 from ragyena.documents.html_tables import data_tables, write_table
 from ragyena.documents.html_tree import Element, is_dropped, name_of, visible_text
+from ragyena.documents.raised_marks import is_mark, mark_text
 from ragyena.documents.text_builder import TextBuilder
 
 __all__ = ["HtmlWriter"]
@@ -31,6 +32,10 @@ _PREFORMATTED = frozenset({"pre", "listing", "xmp", "plaintext"})
 _INPUTS = frozenset({"", "text", "number", "date", "datetime-local", "email", "tel", "url", "time", "month", "range"})
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SMALL_NUMBER = re.compile(r"\s*([+\-−]?\d{1,6})\s*")
+_BASE = re.compile(r"(?:^|[^\d.,])\d{1,2}$|\b(?:sin|cos|tan|log|ln|exp)$|\b[IVXLC]+$")
+"""The end of a text that an exponent, or the end of an ordinal number, goes on with, besides those of ``is_mark``."""
+LONGEST_MARK = 12
+"""Chars of a raised text that may be the mark of a footnote."""
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _INTEGER = re.compile(r"\s*(-?\d{1,9})")
 _ROMAN = (
@@ -268,9 +273,8 @@ def replaced_text(node: Element, name: str) -> str | None:
     None for all others."""
     if name in {"img", "amp-img"}:
         return "" if is_dropped(node, name) else _spaced(node.get("alt") or "")
-    if name == "sup" and len(node) == 0:
-        number = _SMALL_NUMBER.fullmatch(node.text or "")
-        return number[1].translate(_SUPERSCRIPTS) if number else None
+    if name == "sup":
+        return _raised(node)
     if name == "input":
         return _input_text(node)
     if name == "svg":
@@ -294,6 +298,24 @@ def _input_text(node: Element) -> str:
     if kind == "image":
         return _spaced(node.get("alt") or "")
     return _spaced(node.get("value") or "") if kind in _INPUTS else ""
+
+
+def _raised(node: Element) -> str | None:
+    """A number as raised digits, and the mark of a footnote after a space: ``reef ¹``, it is no part of the word.
+    None where the text stands as it is, as the end of a word (``1st``)."""
+    if len(node) > 1 or any(len(child) for child in node):
+        return None  # a mark is a text or a link
+    raised = "".join("".join(visible_text(node)).split())
+    if not 0 < len(raised) <= LONGEST_MARK:
+        return None
+    sibling = node.getprevious()
+    before = (sibling.tail if sibling is not None else node.getparent().text) or ""
+    if before[-1:].strip() and raised.isalnum():
+        is_link = any(name_of(child) == "a" and "#" in child.get("href", "") for child in node)
+        if is_link or (is_mark(before, raised) and not _BASE.search(before)):
+            return f" {mark_text(raised)}"
+    number = _SMALL_NUMBER.fullmatch(raised) if len(node) == 0 else None
+    return number[1].translate(_SUPERSCRIPTS) if number else None
 
 
 def _former(node: Element) -> str:

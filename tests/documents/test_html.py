@@ -92,6 +92,21 @@ def test_pictures_formulas_and_raised_digits(tmp_path: Path) -> None:
     assert document.text == "A heron\n\nIn April\n\n10⁶ m², H2O, 1st, solo, x^2"
 
 
+def test_marks_of_footnotes_are_no_part_of_the_word_before_them(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        "<p>A reef<sup><a href='#n1'>1</a></sup> of 4 km<sup>2</sup>, surveyed in 1964<sup>3</sup>, with 112 "
+        "species<sup>4</sup>, 5 × 10<sup>2</sup>, 2<sup>32</sup>, sin<sup>2</sup> x, Ca<sup>2+</sup>, "
+        "the XX<sup>e</sup> and the 21<sup>st</sup> century, <sup>14</sup>C and r<sup>2</sup>.</p>"
+        "<table><tr><th>Visitor<th>Permit<sup>a</sup><tr><td>Boat<sup>b</sup><td>£140</table>"
+        "<p><sup>a</sup> From the kiosk.</p>",
+    )
+    assert document.text == (
+        "A reef ¹ of 4 km², surveyed in 1964 ³, with 112 species ⁴, 5 × 10², 2³², sin² x, Ca2+, the XXe and the 21st "
+        "century, ¹⁴C and r².\n\nVisitor: Boat ᵇ; Permit ᵃ: £140\n\na From the kiosk."
+    )
+
+
 def test_code_keeps_its_lines_without_line_numbers(tmp_path: Path) -> None:
     document = read(
         tmp_path,

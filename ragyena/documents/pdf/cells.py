@@ -12,7 +12,7 @@ from ragyena.documents.pdf.column_names import join_columns, wrapped_names
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.group_names import place_groups
 from ragyena.documents.pdf.row_labels import wrapped_labels
-from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined, without_marks
+from ragyena.documents.pdf.rows import CODE_SIGNS, Gap, Row, is_toc_entry, joined, without_leader, without_marks
 from ragyena.documents.pdf.stacked import is_figure
 
 __all__ = ["group_rows", "join_first_name", "read_cells"]
@@ -139,7 +139,7 @@ def _cells(row: Row, columns: Sequence[Gap]) -> tuple[list[str], bool]:
     cells = [""] * len(columns)
     spanning = False
     for group, (first, last) in zip(groups, placed):
-        text = joined(group)
+        text = without_leader(joined(group))
         spanning = spanning or last > first
         for column in range(first, last + 1):
             whole = f"{cells[column]} {text}".strip()

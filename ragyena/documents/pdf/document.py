@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragyena.documents.merged_cells import keep_mark
-from ragyena.documents.pdf.elements import Part
+from ragyena.documents.pdf.elements import Box, Part
 from ragyena.documents.pdf.headings import bare_heading, body_size, heading_levels
 from ragyena.documents.pdf.hyphens import Hyphens
 from ragyena.documents.pdf.margins import drop_repeated, printed_labels
-from ragyena.documents.pdf.marks import RAISED
+from ragyena.documents.raised_marks import RAISED
 from ragyena.documents.tables import read_table
 from ragyena.documents.text_builder import TextBuilder, tidy
 from ragyena.types import BlockKind
@@ -20,7 +20,10 @@ __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
 _FOOTNOTE = re.compile(rf"(?:{RAISED}+|\d{{1,3}}|[*†‡§¶]+)\s?(?=\S)")
 _RAISED_MARK = re.compile(rf"(?:{RAISED}+|[†‡§¶])\s?\S")
+_CONTINUED = re.compile(r"^.{0,80}\b(?:continued|cont['’]?d)\b.{0,30}$", re.IGNORECASE)
 LONGEST_HEADING = 400
+NEAR = 8.0
+"""Points within which the columns of two tables are in the same places."""
 _BULLETS = frozenset("•◦▪▫‣●○■□▸►–—*-·")
 
 
@@ -141,10 +144,16 @@ def _body(parts: Sequence[Part]) -> list[Part]:
 
 
 def continue_tables(pages: Sequence[list[Part]]) -> None:
-    """Give a table that goes on from the one before, on the next page or below a line of text across it, its names."""
+    """Give a table that goes on from the one before its names: on the next page, at the top of the next column or below
+    a line of text across it; footnotes and a line that says so may stand between them. A row that is alone on its
+    page becomes a table, too."""
     last: Part | None = None
     for parts in pages:
+        if last is not None and last.kind == "table":
+            _take_rows(last, parts)
         for part in _body(parts):
+            if part.kind == "prose" and (_RAISED_MARK.match(part.text) or _CONTINUED.search(part.text)):
+                continue
             if part.kind == "table" and last is not None and last.kind == "table" and _same_columns(last, part):
                 names = read_table(last.rows, last.header_rows).names
                 first = [" ".join(cell.split()) for cell in part.rows[0]]
@@ -154,10 +163,32 @@ def continue_tables(pages: Sequence[list[Part]]) -> None:
             last = part
 
 
+def _take_rows(table: Part, parts: list[Part]) -> None:
+    """Make one table of the lines at the top of a page that are rows of ``table``, on the page before."""
+    count = next((n for n, part in enumerate(parts) if not _is_next_row(table, part)), len(parts))
+    if count:
+        rows = [row for part in parts[:count] for row in part.rows]
+        box = Box(table.box.x0, parts[0].box.y0, table.box.x1, parts[count - 1].box.y1)
+        size = parts[0].size
+        parts[:count] = [Part("", box, size, kind="table", rows=rows, columns=table.columns)]
+
+
+def _is_next_row(table: Part, line: Part) -> bool:
+    """True for the line with cells that begin one in each column of a table."""
+    if line.kind != "prose" or not line.rows or len(line.columns) != len(table.columns):
+        return False
+    if "".join(line.text.split()) != "".join("".join(line.rows[0]).split()):
+        return False  # joined with other lines, or a running header without its number
+    ends = (*(left - NEAR for left in table.columns[1:]), table.box.x1)
+    return all(a - NEAR < left < end for a, left, end in zip(table.columns, line.columns, ends, strict=True))
+
+
 def _same_columns(one: Part, other: Part) -> bool:
+    """True for columns in the same places, or three and more that are all moved by as much: to another column."""
     if len(one.columns) != len(other.columns):
         return False
-    return all(abs(a - b) < 8 for a, b in zip(one.columns, other.columns))
+    moved = other.columns[0] - one.columns[0] if len(one.columns) > 2 else 0.0
+    return all(abs(b - a - moved) < NEAR for a, b in zip(one.columns, other.columns))
 
 
 def _continue_paragraphs(pages: Sequence[list[Part]]) -> dict[int, BlockKind]:

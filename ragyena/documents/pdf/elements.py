@@ -58,11 +58,11 @@ class Part:
     bold: bool = False
     kind: BlockKind = "prose"
     rows: list[list[str]] = field(default_factory=list)
-    """Cells of a table, merged ones repeated."""
+    """Cells of a table, merged ones repeated; of a line of text those that it would be as the only row of one."""
     header_rows: int | None = None
     """Rows that name columns, None where the drawing does not say."""
     columns: tuple[float, ...] = ()
-    """Left borders of a table's columns."""
+    """Left borders of a table's columns, or of such a line's cells."""
     marker: str = ""
     """Mark or number before a list item."""
     margin: bool = False

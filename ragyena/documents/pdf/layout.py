@@ -12,7 +12,7 @@ from ragyena.documents.pdf.elements import Box, Page, Part, Run
 from ragyena.documents.pdf.grid import find_grids
 from ragyena.documents.pdf.margins import is_page_number
 from ragyena.documents.pdf.paragraphs import read_paragraphs
-from ragyena.documents.pdf.rows import Row, make_rows
+from ragyena.documents.pdf.rows import Row, joined, make_rows
 from ragyena.documents.pdf.stacked import table_starts
 
 __all__ = ["lay_out"]
@@ -20,6 +20,12 @@ __all__ = ["lay_out"]
 MARGIN = 0.13
 """Share of the page's height at its top and bottom in which running headers stand."""
 MOST_MARGIN_ROWS = 2
+MOST_LEFT = 3
+"""Rows at the top of a page that are too few to show that they are a table's."""
+LEAST_CELLS = 3
+"""Cells of a line that may be a row of a table by itself."""
+MOST_STEP = 6.0
+"""Distance of the rows of a table, in the size of their text."""
 MOST_DEPTH = 4
 """Columns inside columns."""
 
@@ -37,7 +43,20 @@ def lay_out(page: Page) -> list[Part]:
     for run in rest:
         if id(run) in asides and sum(char.isalnum() for char in run.text) > 1:
             parts.append(Part(run.text, run, run.size, run.bold, margin=True, aside=True))
+    for part, row in zip(parts, rows[:MOST_LEFT]):
+        _keep_cells(part, row)
     return parts
+
+
+def _keep_cells(part: Part, row: Row) -> None:
+    """Keep the cells of a line at the top of a page: it may be one of the last rows of a table on the page before."""
+    gaps = row.intervals()
+    if part.kind != "prose" or len(gaps) < LEAST_CELLS or part.text != row.text():
+        return
+    runs = [item for item in row.items if isinstance(item, Run)]
+    cells = [joined([run for run in runs if left <= run.x0 <= right]) for left, right in gaps]
+    if all(cells):
+        part.rows, part.columns = [cells], tuple(left for left, _ in gaps)
 
 
 def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tuple[int, int]:
@@ -51,8 +70,9 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
         if row.baseline > (top_bound if not is_page_number(row.text()) else 2 * top_bound) or i + 1 == len(rows):
             break
         step, size = rows[i + 1].baseline - row.baseline, max(row.size, rows[i + 1].size)
-        if step < 2.6 * size and find_band(rows[i : i + 12], 0, 0, ()) is not None:
-            break  # the names of a table's columns
+        is_near = step < 2.6 * size or _evenly(rows[i : i + 3])
+        if is_near and find_band(rows[i : i + 12], 0, 0, ()) is not None:
+            break  # the names of a table's columns, or the row with which it goes on
         if step > 1.6 * size:
             tops.append(i + 1)
     for i, row in enumerate(reversed(rows[-MOST_MARGIN_ROWS:])):
@@ -60,13 +80,22 @@ def _margins(rows: Sequence[Row], tables: Sequence[Part], height: float) -> tupl
         if row.y0 < (bottom_bound if not is_page_number(row.text()) else 0.7 * height) or above < 0:
             break
         step, size = row.baseline - rows[above].baseline, max(row.size, rows[above].size)
-        if step < 2.6 * size and _ends_band(rows[max(above - 10, 0) : above + 2]):
+        is_near = step < 2.6 * size or _evenly(rows[above - 1 : above + 2])
+        if is_near and _ends_band(rows[max(above - 10, 0) : above + 2]):
             break  # the last row of a table
         if step > 1.6 * size:
             bottom = i + 1
     # A short page keeps a row of text between its margins.
     is_full = bool(tables) or len(rows) == 2
     return max(top for top in tops if top == 0 or is_full or top + bottom < len(rows)), bottom
+
+
+def _evenly(rows: Sequence[Row]) -> bool:
+    """True for three rows at equal distances, as those of a table with wide cells are, and a running header is not."""
+    if len(rows) < 3 or any(len(row.intervals()) < 2 for row in rows):
+        return False
+    first, second = (lower.baseline - upper.baseline for upper, lower in pairwise(rows))
+    return abs(first - second) < 0.05 * max(first, second) and max(first, second) < MOST_STEP * rows[0].size
 
 
 def _ends_band(rows: Sequence[Row]) -> bool:

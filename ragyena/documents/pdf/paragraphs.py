@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import CODE_SIGNS, MARKER, Row, has_cjk, is_toc_entry, most_pitch
@@ -15,6 +15,8 @@ __all__ = ["read_paragraphs"]
 _ITEM = re.compile(rf"(?P<marker>{MARKER.pattern})\s+(?=\S)")
 _BULLET = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]")
 _LEADER_DOTS = re.compile(r" ?\.(?: ?\.){4,} ?")
+LONGEST_VALUE = 60
+"""Chars of the value to which dots lead."""
 _STOPS = ".!?:…。！？"
 _END = '.!?:;。！？…"”’)»'
 
@@ -47,9 +49,32 @@ def read_paragraphs(rows: Sequence[Row]) -> list[Part]:
             if stretch[0].mono and not _is_typewritten_prose(stretch):
                 parts.append(_code(stretch))
             else:
-                parts += _paragraphs(stretch)
+                parts += _text(stretch)
             start = i
     return parts
+
+
+def _text(lines: Sequence[_Line]) -> list[Part]:
+    """Paragraphs and, of lines with dots that lead from a name to its value, tables."""
+    parts: list[Part] = []
+    for are_entries, group in groupby(lines, lambda line: _entry(line.text) is not None):
+        some = list(group)
+        parts += [_entries(some)] if are_entries and len(some) > 1 else _paragraphs(some)
+    return parts
+
+
+def _entry(text: str) -> list[str] | None:
+    """[name, value] of a line of a price list or a list of names; None of others, as of a table of contents."""
+    cells = [cell.strip() for cell in _LEADER_DOTS.split(text)]
+    if len(cells) != 2 or not all(cells) or len(cells[1]) > LONGEST_VALUE or is_toc_entry(text):
+        return None
+    return [cells[0].rstrip(":"), cells[1]]
+
+
+def _entries(lines: Sequence[_Line]) -> Part:
+    box = Box(min(line.x0 for line in lines), lines[0].y0, max(line.x1 for line in lines), lines[-1].y1)
+    rows = [entry for line in lines if (entry := _entry(line.text)) is not None]
+    return Part("", box, lines[0].size, kind="table", rows=rows, header_rows=0, lines=len(lines))
 
 
 def _line(row: Row) -> _Line | None:

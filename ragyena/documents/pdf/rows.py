@@ -9,7 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 from ragyena.documents.pdf.elements import Box, Part, Run
-from ragyena.documents.pdf.marks import is_mark, mark_text, raise_text
+from ragyena.documents.raised_marks import is_mark, mark_text, raise_text
 
 __all__ = [
     "CODE_SIGNS",
@@ -21,6 +21,7 @@ __all__ = [
     "joined",
     "make_rows",
     "most_pitch",
+    "without_leader",
     "without_marks",
 ]
 
@@ -41,6 +42,7 @@ MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]
 """A bullet or number before an item of a list or a heading."""
 CODE_SIGNS = frozenset("{}()=;<>[]_#/\\|&$@+*")
 _CJK = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_LEADER = re.compile(r"\s?\.(?: ?\.){3,}\s*$")
 
 
 @dataclass(slots=True)
@@ -216,6 +218,11 @@ def is_toc_entry(text: str) -> bool:
     end = text[-60:].rstrip()
     dotted = end.rstrip("0123456789ivxlcIVXLC")
     return len(dotted) < len(end) and dotted.replace(" ", "").endswith("....")
+
+
+def without_leader(text: str) -> str:
+    """A cell without the dots that lead from it to the next one."""
+    return _LEADER.sub("", text)
 
 
 def has_cjk(text: str) -> bool:

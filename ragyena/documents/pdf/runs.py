@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from math import inf
 
 from ragyena.documents.pdf.elements import Box, Run
-from ragyena.documents.pdf.marks import is_mark, mark_text, raise_text
+from ragyena.documents.raised_marks import is_mark, mark_text, raise_text
 
 __all__ = ["Glyph", "Style", "build_runs", "slanted_runs"]
 
