@@ -6,6 +6,7 @@ own do this.
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,10 +21,20 @@ from ragyena.files import open_file
 from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
-__all__ = ["check", "read", "title_of", "valid_unicode"]
+__all__ = ["check", "read", "title_of", "valid_unicode", "with_name"]
 
 LONGEST_NAME = 300
 """Chars of a title, a heading or a column's name."""
+LEAST_NAME = 2
+"""Words of a file's name that tells what it is."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NAME_PART = re.compile(r"[^\W_]+")
+_NAME_WORD = re.compile(r"(?=.*[aeiouyäöüáéíóúàèå])[^\W\d_]{3,}", re.IGNORECASE)
+_EMPTY_NAMES = frozenset(
+    """and copy doc document download draft export file final for from image img new old page pdf print report rev
+    revised scan scanned signed the untitled updated ver version with""".split()  # noqa: SIM905
+)
+"""Words of a name that tell of the file rather than of what it is about."""
 
 
 def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
@@ -44,7 +55,9 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                     budget.check(piece)
                     if any(char.isalnum() for char in piece.text):
                         has_text = True
-                        yield piece if piece.title else replace(piece, title=title_of(path))
+                        own = piece.title if piece.source == str(path) else ""
+                        title = with_name(own, path, piece.text) if own else piece.title or title_of(path)
+                        yield replace(piece, title=title) if title != piece.title else piece
                 begin_next()
     except RagyenaError:
         raise
@@ -110,6 +123,18 @@ def _unreadable(path: Path, error: OSError) -> UnreadableDocumentError:
 def title_of(path: Path) -> str:
     """``annual_report-2024.pdf`` -> ``annual report-2024``."""
     return " ".join(path.stem.replace("_", " ").split()) if path.suffix else path.name
+
+
+def with_name(title: str, path: Path, text: str) -> str:
+    """``Tenancy agreement`` in ``harbour-street-lease.docx`` -> ``Tenancy agreement (harbour street lease)``, where
+    the text says a word of the file's name nowhere: only the name then tells the file from others like it."""
+    parts = _NAME_PART.findall(_HUMP.sub(" ", path.stem))
+    words = [part.casefold() for part in parts if _NAME_WORD.fullmatch(part)]
+    words = [word for word in words if word not in _EMPTY_NAMES]
+    said = f"{title}\n{text}".casefold()
+    if len(words) < LEAST_NAME or all(re.search(rf"(?<![^\W_]){word.removesuffix('s')}", said) for word in words):
+        return title
+    return f"{title[: LONGEST_NAME - len(path.stem) - 3]} ({' '.join(parts)})"
 
 
 def valid_unicode(document: Document) -> Document:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragyena.documents.reading import title_of
+from ragyena.documents.reading import title_of, with_name
 from ragyena.files import open_file
 from ragyena.index.store import Source, Store
 from ragyena.types import FileState
@@ -186,11 +186,19 @@ def _rename(store: Store, source: Source, path: str, modified: int | None) -> No
 
 
 def _retitle(store: Store, document_id: int, old: Path, new: Path) -> None:
-    """Replace a title that was made from the old file name, where no other file holds the document."""
+    """Replace what a title has of the old file name, where no other file holds the document."""
     (holders,) = store.row("SELECT count(*) FROM origins WHERE document_id = ?", (document_id,), types=(int,))
     document = store.document(document_id)
-    if holders == 1 and document.title == title_of(old) != title_of(new):
-        store.set_title(document_id, title_of(new))
+    if holders != 1:
+        return
+    if document.title == title_of(old):
+        title = title_of(new)
+    else:
+        own, bracket, _ = document.title.rpartition(" (")
+        named = bracket and document.title == with_name(own, old, document.text)
+        title = with_name(own if named else document.title, new, document.text)
+    if title != document.title:
+        store.set_title(document_id, title)
 
 
 def moved_with_folder(store: Store, before: str | None, now: Path) -> list[tuple[Source, str]]:

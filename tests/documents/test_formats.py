@@ -232,6 +232,22 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("harbour-street-lease.md", "Tenancy agreement (harbour street lease)"),
+        ("HarbourStreet_12.md", "Tenancy agreement (Harbour Street 12)"),
+        ("tenancy_agreements.md", "Tenancy agreement"),
+        ("harbour.md", "Tenancy agreement"),
+        ("scan-final-v2.md", "Tenancy agreement"),
+        ("8f3kd9-a77fjx-2024.md", "Tenancy agreement"),
+    ],
+)
+def test_the_title_has_the_name_of_a_file_that_says_more_than_its_text(tmp_path: Path, name: str, title: str) -> None:
+    (tmp_path / name).write_text("# Tenancy agreement\n\nThe rent is 1,140 pounds a month.\n")
+    assert one(tmp_path / name).title == title
+
+
 def test_the_readme_and_the_help_list_every_format() -> None:
     from ragyena.cli.index import ADD_HELP
 

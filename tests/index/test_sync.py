@@ -100,6 +100,21 @@ def test_a_renamed_file_is_not_embedded_again(notes: Path, tmp_path: Path, monke
         assert opened.verify().sound
 
 
+def test_a_renamed_file_is_told_by_its_new_name(notes: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    lease = notes / "harbour-street-lease.md"
+    lease.write_text("# Tenancy agreement\n\nThe rent is 1,140 pounds a month, due on the first day.\n")
+    titles = []
+    for name in ("harbour-street-lease.md", "mill-lane-lease.md", "rent-agreement.md"):
+        lease = lease.rename(notes / name)
+        sync(index, notes)
+        with Index.open(index, settings=CONFIG) as opened:
+            titles.append(opened.search("rent", k=1, settings={"retriever.mode": "lexical"})[0].passage.title)
+            assert opened.verify().sound
+    own = "Tenancy agreement"
+    assert titles == [f"{own} (harbour street lease)", f"{own} (mill lane lease)", own]
+
+
 def test_unchanged_files_are_not_read(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = tmp_path / "index"
     age(*notes.rglob("*.*"))

@@ -107,11 +107,11 @@ class AskedTable:
     @cached_property
     def key(self) -> int | None:
         """The column that names the rows: the first of texts that nearly all differ, or else the first. None where
-        these are codes, and another column says what they are."""
+        these are codes or count the rows, and another column says what they are."""
         names = [column for column in self.columns if self._is_naming(column)]
         chosen = next((c for c in names if not c.holds_codes), names[0] if names else self.columns[0])
         others = any(c.values is None and c.number != chosen.number for c in self.columns)
-        return None if chosen.holds_codes and others else chosen.number
+        return None if (chosen.holds_codes or chosen.counts_rows) and others else chosen.number
 
     def _is_naming(self, column: Column) -> bool:
         texts = column.texts

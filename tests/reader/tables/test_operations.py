@@ -108,6 +108,12 @@ def test_codes_do_not_name_what_is_asked_for() -> None:
     assert answer("cheapest malt", lines) is None
 
 
+def test_numbers_of_the_rows_are_not_what_is_asked_for() -> None:
+    lines = ["No. | Site | Max depth", "41 | Kelpie | 18.4", "42 | Quarry | 39.5", "43 | Kelpie | 20.1"]
+    assert answer("deepest dive", lines) is None
+    assert answer("What is the highest max depth?", lines) == "39.5"
+
+
 def test_a_table_whose_latest_row_stands_first_is_read_upwards() -> None:
     lines = ["Year | Mayor", "2010 | Ada Holm", "2002 | Ben Orr", "1995 | Cleo Fox"]
     assert answer("Who was mayor after Ben Orr?", lines) == "Ada Holm"
