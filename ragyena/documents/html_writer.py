@@ -11,7 +11,7 @@ from typing import Any
 
 from ragyena.documents.html_tables import data_tables, write_table
 from ragyena.documents.html_tree import Element, is_dropped, name_of, visible_text
-from ragyena.documents.raised_marks import is_mark, mark_text
+from ragyena.documents.raised_marks import LONGEST_MARK, is_typed_mark, mark_text
 from ragyena.documents.text_builder import TextBuilder
 
 __all__ = ["HtmlWriter"]
@@ -32,10 +32,6 @@ _PREFORMATTED = frozenset({"pre", "listing", "xmp", "plaintext"})
 _INPUTS = frozenset({"", "text", "number", "date", "datetime-local", "email", "tel", "url", "time", "month", "range"})
 _SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _SMALL_NUMBER = re.compile(r"\s*([+\-−]?\d{1,6})\s*")
-_BASE = re.compile(r"(?:^|[^\d.,])\d{1,2}$|\b(?:sin|cos|tan|log|ln|exp)$|\b[IVXLC]+$")
-"""The end of a text that an exponent, or the end of an ordinal number, goes on with, besides those of ``is_mark``."""
-LONGEST_MARK = 12
-"""Chars of a raised text that may be the mark of a footnote."""
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _INTEGER = re.compile(r"\s*(-?\d{1,9})")
 _ROMAN = (
@@ -312,7 +308,7 @@ def _raised(node: Element) -> str | None:
     before = (sibling.tail if sibling is not None else node.getparent().text) or ""
     if before[-1:].strip() and raised.isalnum():
         is_link = any(name_of(child) == "a" and "#" in child.get("href", "") for child in node)
-        if is_link or (is_mark(before, raised) and not _BASE.search(before)):
+        if is_link or is_typed_mark(before, raised):
             return f" {mark_text(raised)}"
     number = _SMALL_NUMBER.fullmatch(raised) if len(node) == 0 else None
     return number[1].translate(_SUPERSCRIPTS) if number else None

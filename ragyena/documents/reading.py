@@ -131,10 +131,17 @@ def with_name(title: str, path: Path, text: str) -> str:
     parts = _NAME_PART.findall(_HUMP.sub(" ", path.stem))
     words = [part.casefold() for part in parts if _NAME_WORD.fullmatch(part)]
     words = [word for word in words if word not in _EMPTY_NAMES]
+    if len(words) < LEAST_NAME:
+        return title
     said = f"{title}\n{text}".casefold()
-    if len(words) < LEAST_NAME or all(re.search(rf"(?<![^\W_]){word.removesuffix('s')}", said) for word in words):
+    if all(_says(said, word) for word in words):
         return title
     return f"{title[: LONGEST_NAME - len(path.stem) - 3]} ({' '.join(parts)})"
+
+
+def _says(text: str, word: str) -> bool:
+    """True where a text has a word, in the singular or the plural."""
+    return re.search(rf"(?<![^\W_]){word.removesuffix('s')}(?:e?s)?(?![^\W_])", text) is not None
 
 
 def valid_unicode(document: Document) -> Document:

@@ -6,6 +6,7 @@ Legend: B contexts, P passages, S slot tokens, K passages whose pieces are told 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ragyena.documents.raised_marks import RAISED
 from ragyena.reader.boundaries import whole_words
 from ragyena.reader.pieces import past_name, piece_starts
 from ragyena.types import Context, Span
@@ -21,6 +23,7 @@ from ragyena.types import Context, Span
 __all__ = ["PieceNumbers", "ScoredSpan", "best_spans", "likeliest_passages", "span_at", "spans_apart"]
 
 _MARKUP = frozenset("*_#|`~")  # trimmed from the ends of an answer; some of it (`) stays in slots
+_MARK = re.compile(f"{RAISED}+")
 _STOPS = frozenset(".,;!?)]}…")  # alone they are no answer: a start and an end that belong to two spans meet there
 _IN_PIECES = 32
 """Passages of a context, the likeliest to hold its answer, whose pieces are told apart: a tenth of a millisecond for
@@ -162,15 +165,25 @@ def span_at(context: Context, slot: int, first: int, last: int, score: float) ->
 
 
 def _trim(context: Context, row: int, first: int, last: int) -> tuple[int, int]:
-    """The tokens without markup at either end; ``first > last`` where nothing is left."""
+    """The tokens without markup at either end, and without the mark of a footnote at the last; ``first > last`` where
+    nothing is left."""
     passage = context.passages[row].passage
 
+    def place(token: int) -> tuple[int, int]:
+        return int(context.char_starts[row, token]) - passage.start, int(context.char_ends[row, token]) - passage.start
+
     def is_markup(token: int) -> bool:
-        begin, stop = (int(offsets[row, token]) - passage.start for offsets in (context.char_starts, context.char_ends))
+        begin, stop = place(token)
         return _MARKUP.issuperset(passage.text[begin:stop])
+
+    def is_mark(token: int) -> bool:
+        begin, stop = place(token)
+        return passage.text[begin - 1 : begin] == " " and _MARK.fullmatch(passage.text, begin, stop) is not None
 
     while first <= last and is_markup(first):
         first += 1
     while first <= last and is_markup(last):
+        last -= 1
+    while first < last and is_mark(last):
         last -= 1
     return first, last

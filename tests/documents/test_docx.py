@@ -441,3 +441,13 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
             new.writestr(name, content)
     (document,) = load(attack, CONFIG)
     assert isinstance(document, Document) and "secret" not in document.text
+
+
+def test_raised_marks_and_exponents_are_told_apart(read) -> None:
+    def raised(text: str) -> str:
+        return run(text, '<w:vertAlign w:val="superscript"/>')
+
+    pieces = ["A reef", "1", " of 4 km", "2", ", surveyed in 1964", "3", " on the 21", "st", " at 10", "-3", "."]
+    runs = "".join(raised(piece) if n % 2 else run(piece) for n, piece in enumerate(pieces))
+    document = read(f"<w:p>{runs}</w:p>")
+    assert document.text == "A reef ¹ of 4 km², surveyed in 1964 ³ on the 21st at 10⁻³."

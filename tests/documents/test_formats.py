@@ -24,7 +24,7 @@ def one(path: Path, config: IndexConfig = CONFIG) -> Document:
     return document
 
 
-def sample(tmp_path: Path, suffix: str, name: str = "eddystone_light") -> Path:
+def sample(tmp_path: Path, suffix: str, name: str = "eddystone_lighthouse") -> Path:
     path = tmp_path / f"{name}{suffix}"
     SAMPLES[suffix](path)
     return path
@@ -44,7 +44,7 @@ def test_a_format_yields_its_text_title_and_source(tmp_path: Path, suffix: str) 
     assert any(FACT in text for text in texts)
     assert any(SECOND in text for text in texts)
     assert all("\r" not in text and "\x00" not in text for text in texts)
-    title = {".txt": "eddystone light", ".py": "eddystone_light.py"}.get(suffix, "Lighthouses")
+    title = {".txt": "eddystone lighthouse", ".py": "eddystone_lighthouse.py"}.get(suffix, "Lighthouses")
     assert {document.title for document in documents} == {title}
     assert all(document.source.split("#")[0] == str(path) for document in documents)
     for document in documents:

@@ -103,7 +103,7 @@ def test_marks_of_footnotes_are_no_part_of_the_word_before_them(tmp_path: Path) 
     )
     assert document.text == (
         "A reef ¹ of 4 km², surveyed in 1964 ³, with 112 species ⁴, 5 × 10², 2³², sin² x, Ca2+, the XXe and the 21st "
-        "century, ¹⁴C and r².\n\nVisitor: Boat ᵇ; Permit ᵃ: £140\n\na From the kiosk."
+        "century, ¹⁴C and r².\n\nVisitor: Boat ᵇ; Permit: £140\n\na From the kiosk."
     )
 
 

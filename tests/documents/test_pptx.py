@@ -236,3 +236,13 @@ def test_many_nested_and_scattered_shapes_take_linear_time(deck, read) -> None:
     begun = time.monotonic()
     assert read().text.count("dot") == 3001
     assert time.monotonic() - begun < 10
+
+
+def test_raised_marks_and_exponents_are_told_apart(deck: Any, read: Callable[..., Document]) -> None:
+    shape = slide(deck).shapes.add_textbox(0, 0, Inches(4), Inches(1))
+    for n, piece in enumerate(["The reef of 4 km", "2", " was surveyed in 1964", "3", "."]):
+        added = shape.text_frame.paragraphs[0].add_run()
+        added.text = piece
+        if n % 2:
+            added.font._element.set("baseline", "30000")
+    assert read().text == "The reef of 4 km² was surveyed in 1964 ³."

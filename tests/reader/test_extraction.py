@@ -193,3 +193,13 @@ def test_a_batch_of_contexts_gives_what_each_alone_gives(batch: list[list[str]],
         alone, alone_scores = best_spans(start[row].numpy(), end[row].numpy(), packed[row], max_tokens=5, count=3)
         assert spans == alone and slot_scores.tolist() == alone_scores.tolist()
         assert len(slot_scores) == len(packed[row].passages)
+
+
+def test_the_mark_of_a_footnote_is_no_part_of_an_answer() -> None:
+    packed = context(["the bridge of 1889 ³ and 4 km² of river"])
+    words = [packed.passages[0].passage.text[a - 7 : b - 7] for a, b in zip(packed.char_starts[0], packed.char_ends[0])]
+    for first, last, answer in [("1889", "³", "1889"), ("4", "km²", "4 km²")]:
+        start, end = (np.full(packed.token_ids.shape, -20.0, np.float32) for _ in range(2))
+        start[0, words.index(first)] = end[0, words.index(last)] = 0.0
+        spans, _ = best_spans(start, end, packed, max_tokens=10, count=1)
+        assert spans[0].span.text == answer

@@ -9,6 +9,7 @@ from ragyena.documents.office.blocks import Block, Cell, Paragraph, seen, table_
 from ragyena.documents.office.math import formula
 from ragyena.documents.office.numerals import numeral
 from ragyena.documents.office.package import Element, children, local
+from ragyena.documents.raised_marks import FAR_ENOUGH, typed
 
 __all__ = ["A", "P", "frame_blocks", "frame_lines", "table_of"]
 
@@ -96,18 +97,25 @@ def table_of(table: Element) -> list[Block]:
 
 
 def _text(paragraph: Element) -> str:
-    return "".join(_pieces(paragraph))
+    text = ""
+    for piece, is_raised in _pieces(paragraph):
+        text += typed(text[-FAR_ENOUGH:], piece) if is_raised else piece
+    return text
 
 
-def _pieces(paragraph: Element) -> Iterator[str]:
+def _pieces(paragraph: Element) -> Iterator[tuple[str, bool]]:
+    """(text, True where it is raised)"""
     for child in children(paragraph):
         name = local(child)
         if name == "br":
-            yield "\n"
+            yield "\n", False
         elif name == "r" or (name == "fld" and child.get("type") != "slidenum"):
-            yield seen("".join(t.text or "" for t in child.iterchildren(A + "t")))
+            properties = child.find(A + "rPr")
+            baseline = "" if properties is None else properties.get("baseline", "")
+            is_raised = baseline not in ("", "0", "0%") and not baseline.startswith("-")
+            yield seen("".join(t.text or "" for t in child.iterchildren(A + "t"))), is_raised
         elif name in ("AlternateContent", "m"):  # a formula, and a picture of it
-            yield from _formulas(child)
+            yield from ((text, False) for text in _formulas(child))
 
 
 def _formulas(element: Element) -> Iterable[str]:

@@ -18,6 +18,7 @@ from ragyena.documents.office.word_fields import Fields, is_page_number
 from ragyena.documents.office.word_paragraphs import paragraph_blocks
 from ragyena.documents.office.word_state import OpenParagraph, OpenTable, Story, WordFile
 from ragyena.documents.office.word_styles import W, attribute, integer, is_on
+from ragyena.documents.raised_marks import FAR_ENOUGH, typed
 
 __all__ = ["read_part"]
 
@@ -58,6 +59,8 @@ _SKIPPED = frozenset(
     ]
 )
 _BREAKS = {W + "tab": "\t", W + "ptab": "\t", W + "cr": "\n", W + "br": "\n", W + "noBreakHyphen": "-"}
+MOST_BEFORE = 8
+"""Pieces of text before a raised one, which tell whether it is the mark of a footnote."""
 
 
 def read_part(root: Element, relations: Mapping[str, str], file: WordFile) -> list[Block]:
@@ -154,7 +157,12 @@ class _Walk:
         (story.open[-1].after if story.open else story.blocks).extend(blocks)
 
     def _text(self, element: Element) -> bool:
-        self._add(seen((element.text or "").replace("\n", " ")))
+        text = seen((element.text or "").replace("\n", " "))
+        run, open_paragraphs = element.getparent(), self._stories[-1].open
+        properties = None if run is None else run.find(W + "rPr")
+        if open_paragraphs and attribute(properties, "vertAlign") == "superscript":
+            text = typed("".join(part[-FAR_ENOUGH:] for part in open_paragraphs[-1].parts[-MOST_BEFORE:]), text)
+        self._add(text)
         return False
 
     def _symbol(self, element: Element) -> bool:
