@@ -12,7 +12,6 @@ from typing import Literal
 from ragyena.documents.cell_kinds import is_series, is_unit, kind_of, unit_of
 from ragyena.documents.form_layout import Row, find_labels, is_attribute, pairs_of
 from ragyena.documents.merged_cells import Covered
-from ragyena.documents.raised_marks import RAISED
 
 __all__ = ["Layout", "find_layout", "is_note"]
 
@@ -33,8 +32,6 @@ LONGEST_KEPT_NAME = 120
 _NOTE = re.compile(
     r"[*†‡§¹²³⁴-ⁿʰ-ʸˡ-ˣᴬ-ᶿ]|(?:notes?|sources?|quellen?|remarks?|anmerkung(?:en)?)\b|\(?\d\)|\(?[a-z]\)", re.IGNORECASE
 )
-_MARK = re.compile(rf"\s{RAISED}+(?=\s|$)")
-"""The mark of a footnote, which need not be said with every row."""
 _THINGS = frozenset(
     """model version variant edition release type grade class size product plan package tier option name brand make
     year quarter month week day date period season country region state city location site branch store shop zone
@@ -105,7 +102,6 @@ def find_layout(rows: Sequence[Row], header_rows: int | None = None, whole: Sequ
     if not count:
         return Layout(titles, title_count=title_count, first_row=title_count)
     names, cut = _names(body[:count])
-    names = tuple(_MARK.sub("", name) for name in names)
     data = body[count:]
     if len(data) > 1 and _is_of_units(data[0]):
         names = tuple(_with_unit(name, unit) for name, unit in _zip(names, data[0]))

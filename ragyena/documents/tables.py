@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from ragyena.documents.cell_kinds import kind_of
 from ragyena.documents.form_layout import Row, is_attribute, pairs_of
 from ragyena.documents.merged_cells import Covered, keep_mark
+from ragyena.documents.raised_marks import RAISED
 from ragyena.documents.table_layout import Layout, find_layout, is_note
 
 __all__ = ["Row", "RowWriter", "Table", "clean", "read_table", "without_notes"]
@@ -34,6 +35,7 @@ MOST_NAMES = 64
 LONG_CELL = 40
 """Chars from which a text that covers several neighbouring columns is written once, after all their names."""
 
+_MARK = re.compile(rf"\s{RAISED}+(?=\s|$)")
 _TOTAL = re.compile(
     r"(?:grand |overall |sub-?)?(?:totals?|sum|summe|gesamt(?:summe)?|insgesamt|totale|итого|合计|合計|总计|總計)"
     r"\b.{0,40}",
@@ -64,6 +66,11 @@ class Table:
     def header(self) -> tuple[str, ...]:
         """The names to show as the table's header: the first ``MOST_NAMES``."""
         return tuple(name for name in self.layout.names if name)[:MOST_NAMES]
+
+    def without_marks(self) -> Table:
+        """The table without the marks of footnotes in its names, which need not be said with every row."""
+        names = tuple(_MARK.sub("", name) for name in self.names)
+        return replace(self, layout=replace(self.layout, names=names))
 
     def lines(self) -> Iterator[list[str]]:
         """The lines of each row in turn, none for an empty row or one that repeats the names."""

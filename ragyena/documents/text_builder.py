@@ -100,7 +100,7 @@ class TextBuilder:
         across the table, where the file says so (``documents.tables``).
         """
         spend(cells=sum(map(len, rows)))
-        table = read_table(rows, header_rows, whole)
+        table = read_table(rows, header_rows, whole).without_marks()
         for line in (caption, *table.titles):
             self.block(" ".join(line.split()))
         tight = False
