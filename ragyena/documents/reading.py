@@ -127,14 +127,14 @@ def title_of(path: Path) -> str:
 
 def with_name(title: str, path: Path, text: str) -> str:
     """``Tenancy agreement`` in ``harbour-street-lease.docx`` -> ``Tenancy agreement (harbour street lease)``, where
-    the text says a word of the file's name nowhere: only the name then tells the file from others like it."""
+    the text says half of the words of the name nowhere: only the name then tells the file from others like it."""
     parts = _NAME_PART.findall(_HUMP.sub(" ", path.stem))
     words = [part.casefold() for part in parts if _NAME_WORD.fullmatch(part)]
     words = [word for word in words if word not in _EMPTY_NAMES]
     if len(words) < LEAST_NAME:
         return title
     said = f"{title}\n{text}".casefold()
-    if all(_says(said, word) for word in words):
+    if 2 * sum(_says(said, word) for word in words) > len(words):
         return title
     return f"{title[: LONGEST_NAME - len(path.stem) - 3]} ({' '.join(parts)})"
 
