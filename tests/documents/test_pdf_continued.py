@@ -84,6 +84,22 @@ def test_dots_lead_to_values_a_line_each(tmp_path: Path) -> None:
     assert text == "Prices\n\nFull set, warm: £92\nTrim: £38\nGate hinge, pair: from £110"
 
 
+def test_dots_lead_to_several_values_and_from_a_name_on_two_lines(tmp_path: Path) -> None:
+    lines = ["A full service of the boiler, with new gaskets and a", "written report ............... £145 ........ 2 h"]
+    lines += ["Bleeding ..................... £20 ......... 1 h"]
+    text = read_pages(tmp_path, [(72, 100, "Work"), *((72, 130 + 14 * i, line) for i, line in enumerate(lines))])
+    whole = "A full service of the boiler, with new gaskets and a written report"
+    assert text == f"Work\n\n{whole} | £145 | 2 h\nBleeding | £20 | 1 h"
+
+
+def test_lists_with_dots_side_by_side_are_read_one_after_the_other(tmp_path: Path) -> None:
+    left = ["Soup .................. £4.50", "Tart .................. £6", "Cheese ................ £7"]
+    right = ["Tea .................... £2", "Coffee ................. £3", "Juice .................. £4"]
+    columns = [(x, 130.0 + 14 * i, line) for x, lines in ((72, left), (330, right)) for i, line in enumerate(lines)]
+    text = read_pages(tmp_path, [(72, 100, "Menu"), *columns])
+    assert " ".join(text.split()) == "Menu Soup: £4.50 Tart: £6 Cheese: £7 Tea: £2 Coffee: £3 Juice: £4"
+
+
 def test_a_table_of_contents_keeps_its_dots(tmp_path: Path) -> None:
     lines = ["1 Rehearsals ..................... 2", "2 Money .......................... 3"]
     text = read_pages(tmp_path, [(72, 100, "Contents"), *((72, 130 + 14 * i, line) for i, line in enumerate(lines))])

@@ -11,7 +11,7 @@ from ragyena.documents.pdf.columns import find_band, prose_columns, split_at
 from ragyena.documents.pdf.elements import Box, Page, Part, Run
 from ragyena.documents.pdf.grid import find_grids
 from ragyena.documents.pdf.margins import is_page_number
-from ragyena.documents.pdf.paragraphs import read_paragraphs
+from ragyena.documents.pdf.paragraphs import entry_cells, read_paragraphs
 from ragyena.documents.pdf.rows import Row, joined, make_rows
 from ragyena.documents.pdf.stacked import table_starts
 
@@ -174,6 +174,9 @@ def _band(
             if _right_to_left(rows):
                 columns.reverse()
             return [part for column in columns for part in _flow(column, horizontal, depth + 1)], len(rows)
+    columns = split_at(rows, gutters)
+    if all(len(column) > 1 and all(map(_is_entry, make_rows(column))) for column in columns):
+        return [part for column in columns for part in _flow(column, horizontal, depth + 1)], len(rows)
     starts = table_starts(rows)
     if not starts:
         table = read_cells(rows, horizontal)
@@ -184,6 +187,10 @@ def _band(
     for start, end in pairwise(starts):
         parts += _flow([item for row in rows[start:end] for item in row.items], horizontal, depth + 1)
     return parts, starts[-1]
+
+
+def _is_entry(row: Row) -> bool:
+    return bool(entry_cells(row.text()))
 
 
 def _right_to_left(rows: Sequence[Row]) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from ragyena.documents.pdf.elements import Box, Part, Run
 from ragyena.documents.pdf.rows import CODE_SIGNS, MARKER, Row, has_cjk, is_toc_entry, most_pitch
 
-__all__ = ["read_paragraphs"]
+__all__ = ["entry_cells", "read_paragraphs"]
 
 _ITEM = re.compile(rf"(?P<marker>{MARKER.pattern})\s+(?=\S)")
 _BULLET = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]")
@@ -55,25 +55,40 @@ def read_paragraphs(rows: Sequence[Row]) -> list[Part]:
 
 
 def _text(lines: Sequence[_Line]) -> list[Part]:
-    """Paragraphs and, of lines with dots that lead from a name to its value, tables."""
+    """Paragraphs and, of lines with dots that lead from a name to its values, tables."""
     parts: list[Part] = []
-    for are_entries, group in groupby(lines, lambda line: _entry(line.text) is not None):
+    for count, group in groupby(_with_whole_names(lines), lambda line: len(entry_cells(line.text))):
         some = list(group)
-        parts += [_entries(some)] if are_entries and len(some) > 1 else _paragraphs(some)
+        parts += [_entries(some)] if count and len(some) > 1 else _paragraphs(some)
     return parts
 
 
-def _entry(text: str) -> list[str] | None:
-    """[name, value] of a line of a price list or a list of names; None of others, as of a table of contents."""
+def _with_whole_names(lines: Sequence[_Line]) -> list[_Line]:
+    """The lines, a name that goes on in the next line, in lower case, joined with it."""
+    whole: list[_Line] = []
+    for line in lines:
+        above = whole[-1] if whole else None
+        goes_on = line.text[:1].islower() and entry_cells(line.text)
+        if above is not None and goes_on and above.text[-1] not in _END and not entry_cells(above.text):
+            x0, y0 = min(above.x0, line.x0), above.y0
+            whole[-1] = replace(line, text=f"{above.text} {line.text}", x0=x0, y0=y0)
+        else:
+            whole.append(line)
+    return whole
+
+
+def entry_cells(text: str) -> list[str]:
+    """The name and values of a line of a price list or a list of names, to which dots lead; [] of other lines, as of a
+    table of contents."""
     cells = [cell.strip() for cell in _LEADER_DOTS.split(text)]
-    if len(cells) != 2 or not all(cells) or len(cells[1]) > LONGEST_VALUE or is_toc_entry(text):
-        return None
-    return [cells[0].rstrip(":"), cells[1]]
+    if len(cells) < 2 or not all(cells) or max(map(len, cells[1:])) > LONGEST_VALUE or is_toc_entry(text):
+        return []
+    return [cells[0].rstrip(":"), *cells[1:]]
 
 
 def _entries(lines: Sequence[_Line]) -> Part:
     box = Box(min(line.x0 for line in lines), lines[0].y0, max(line.x1 for line in lines), lines[-1].y1)
-    rows = [entry for line in lines if (entry := _entry(line.text)) is not None]
+    rows = [entry_cells(line.text) for line in lines]
     return Part("", box, lines[0].size, kind="table", rows=rows, header_rows=0, lines=len(lines))
 
 
