@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from ragyena.documents.cell_kinds import is_unit
+
 __all__ = ["whole_words"]
 
 _REACH = 80  # chars of a word that are looked at on either side
@@ -21,6 +23,11 @@ _WORD = re.compile(
     """,
     re.VERBOSE,
 )
+_CURRENCIES = frozenset({"EUR", "USD", "GBP", "CHF", "JPY"})
+LONGEST_UNIT = 8
+"""Chars of a unit that is no answer without its number."""
+_NUMBER_BEFORE = re.compile(r"(?<![\w.,])([£€$]?\d+(?:[.,]\d+)*)[ \u00a0\u202f]$")
+_NUMBER_AFTER = re.compile(r"[ \u00a0\u202f]\d+(?:[.,]\d+)*(?![\w])")  # EUR 59.90
 _OPENING = {")": "(", "]": "["}
 
 
@@ -33,7 +40,17 @@ def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
         start = match.start() if text[match.start() : start].strip("_") else start  # underscores alone are emphasis
     for match in _words_at(text, end):
         end = match.end() if text[end : match.end()].strip("_.") else end
-    return _brackets(text, start, end)
+    return _brackets(text, *_with_number(text, start, end))
+
+
+def _with_number(text: str, start: int, end: int) -> tuple[int, int]:
+    """A unit alone with the number that it belongs to: ``EUR`` of ``59.90 EUR``, ``months`` of ``3 months``."""
+    unit = text[start:end]
+    if len(unit) > LONGEST_UNIT or (len(unit) < 2 and unit.isalpha()) or not is_unit(unit):
+        return start, end  # one letter may be a name: section 12 C
+    before = _NUMBER_BEFORE.search(text, max(0, start - _REACH), start)
+    after = _NUMBER_AFTER.match(text, end) if unit in _CURRENCIES else None
+    return (before.start(1), end) if before else (start, after.end() if after else end)
 
 
 def _words_at(text: str, place: int) -> list[re.Match[str]]:

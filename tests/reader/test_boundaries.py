@@ -24,6 +24,9 @@ from ragyena.reader.boundaries import whole_words
         ("It fell by 3.5% then.", "5", "3.5%"),
         ("Open from 10:30 to 12.", "30", "10:30"),
         ("The battery P500 (504 Wh) is under the box.", "P500 (504 Wh", "P500 (504 Wh)"),
+        ("Bin: M-6; Price: 59.90 EUR", "EUR", "59.90 EUR"),
+        ("It costs CHF 1,250.00 a year.", "CHF", "CHF 1,250.00"),
+        ("The term is 18 months.", "months", "18 months"),
         ("Life (2200 K: 110 lm/W). More.", "110 lm/W)", "110 lm/W"),
     ],
 )
@@ -45,6 +48,8 @@ def test_a_word_that_is_cut_is_completed(text: str, marked: str, whole: str) -> 
         ("It fell. Then it rose.", "fell"),
         ("Net loss (364) thousand", "(364)"),
         ("a (b) c) d", "(b) c"),
+        ("as in section 12 C of it", "C"),
+        ("Price in EUR: 12", "EUR"),
     ],
 )
 def test_what_is_whole_stays(text: str, marked: str) -> None:
