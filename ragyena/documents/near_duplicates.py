@@ -28,6 +28,7 @@ _WEAK_BELOW = 0.5
 _BANDS = (1, 2, 4, 8, 16, 32, 64)
 _MOST_PAIRS = 400_000
 """Pairs with an equal band; of more, the sets are compared straight away."""
+_FIRST_WORDS = 8
 _ONES = np.array([number.bit_count() for number in range(2**16)], np.uint8)
 _FACTORS = np.random.default_rng(0).integers(2**63, size=8, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
@@ -146,12 +147,13 @@ def _similar(
         if len(rest) * len(rest) > _MOST_PAIRS:
             return None
         found.append(_all_pairs(rest))
-    keys = np.unique(np.concatenate(found))
-    later, earlier = keys >> 32, keys & 0xFFFFFFFF
+    keys = np.concatenate(found)
     words = bitmaps.view(np.uint16)
-    differences = _ONES[words[later] ^ words[earlier]].sum(axis=1, dtype=np.int64)
-    kept = differences <= _allowed(share, (counts[later] + counts[earlier]) * 1.0)
-    return np.stack([later[kept], earlier[kept]], axis=1)
+    for some in (words[:, :_FIRST_WORDS], words):  # nearly all pairs differ too much in the first words already
+        later, earlier = keys >> 32, keys & 0xFFFFFFFF
+        differences = _ONES[some[later] ^ some[earlier]].sum(axis=1, dtype=np.int64)
+        keys = np.unique(keys[differences <= _allowed(share, (counts[later] + counts[earlier]) * 1.0)])
+    return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
 
 
 def _allowed(share: float, shingles: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
@@ -175,6 +177,13 @@ def _with_equal_band(
     keys = values << np.uint64(6) | np.arange(bands, dtype=np.uint64)
     keys = np.sort((keys << row_bits | np.arange(len(positions), dtype=np.uint64)[:, None]).ravel())
     same = keys >> row_bits
+    equal = same[1:] == same[:-1]
+    in_run = np.zeros(len(keys), np.bool_)  # most bands equal no other
+    in_run[1:] = equal
+    in_run[:-1] |= equal
+    keys, same = keys[in_run], same[in_run]
+    if not len(keys):
+        return np.empty(0, np.int64)
     begins = np.flatnonzero(np.concatenate([[True], same[1:] != same[:-1]]))
     sizes = np.diff(np.append(begins, len(keys)))
     if int((sizes * (sizes - 1) // 2).sum()) > _MOST_PAIRS:
