@@ -50,7 +50,7 @@ class _Result(BaseModel):
 def answer_words(answer: AnswerJson) -> str:
     """An answer with its evidence, or what came closest."""
     if answer.answer is None:
-        doubtful = answer.closest is not None and answer.closest.probability > answer.confidence
+        doubtful = answer.closest is not None and answer.confidence < max(answer.closest.probability, 0.5)
         said = "Not certain enough to answer" if doubtful else "Not found in what was read"
         parts = [f"{said} ({answer.confidence:.0%} likely that the answer is not in what was read)."]
         if answer.closest is not None:

@@ -106,8 +106,10 @@ def test_what_is_withheld_is_worded_as_doubt_with_the_closest_candidate() -> Non
     assert "nothing in the index matches" in shown(replace(withheld, passages=()))
 
 
-def test_an_answer_likelier_than_its_absence_is_not_said_to_be_missing() -> None:
+def test_an_answer_that_is_likely_there_is_not_said_to_be_missing() -> None:
     (citation,) = answer().citations
+    text = shown(replace(answer("withheld"), confidence=0.29, closest=Closest("1932", 0.15, citation)))
+    assert "Not certain enough to answer" in text and "Not found" not in text
     text = shown(replace(answer("withheld"), confidence=0.01, closest=Closest("1932", 0.94, citation)))
     assert "Not certain enough to answer" in text and "Not found" not in text
     assert "1% likely that the answer is not in what was read" in text

@@ -94,9 +94,9 @@ function written(answer) {
   return [element("p", { class: "said written" }, sentences), element("p", { class: "confidence quiet" }, bar(answer.confidence), ` ${supported(answer)}`)];
 }
 
-// That nothing was found is said only where this is likelier than the closest candidate.
+// That nothing was found is said only where this is likelier than the closest candidate, and than not.
 function withheld(answer) {
-  const doubtful = answer.closest && answer.closest.probability > answer.confidence;
+  const doubtful = answer.closest && answer.confidence < Math.max(answer.closest.probability, 0.5);
   return doubtful ? "Not certain enough to answer." : "Not found in what was read.";
 }
 
