@@ -87,8 +87,8 @@ class Rereader:
         return SpanScores(joined(start_BPS, again.start), joined(end_BPS, again.end), null)
 
     def verdict(self, batch: ReaderInput, slot_scores: npt.NDArray[np.floating]) -> Verdict | None:
-        """The verdict of the likeliest passages of one context on its yes/no question; None where no model decides, or the
-        passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer standing in each."""
+        """The verdict of the likeliest passages of one context on its yes/no question; None where no model decides, or
+        the passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer standing in each."""
         if not self.deciding or not self.takes(batch.shape):
             return None
         places = np.argsort(-slot_scores, kind="stable")[:_POLAR_PASSAGES]
