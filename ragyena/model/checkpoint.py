@@ -35,7 +35,7 @@ from ragyena.config import CausalModelConfig, PairModelConfig, PolarModelConfig,
 from ragyena.errors import CheckpointError, ConfigError, StorageError
 from ragyena.model.mixers import check_mixers
 from ragyena.model.storage import SCALE, Storage, decode, encode
-from ragyena.model.unfilled import unfilled
+from ragyena.model.unfilled import fill, unfilled
 from ragyena.parsing import MalformedError, read_json
 
 __all__ = [
@@ -215,14 +215,15 @@ def load_model(model_type: Callable[[Config], Model], config: Config, folder: Pa
     for the model and before anything large is read.
     """
     _check_size(config, folder)
-    with unfilled():  # load_into overwrites every tensor, or raises
+    with unfilled():  # every tensor is replaced, or an error raised
         module = model_type(config)
-    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    state = module.state_dict()
+    own = {name: tensor.shape for name, tensor in state.items()}
     stored = {name: shape for name, shape in _shapes(folder).items() if name not in _RETIRED}
     _check_fit(own, {name: stored.get(name, shape) for name, shape in own.items()}, str(folder))
     if unexpected := [name for name in stored if name.removesuffix(SCALE) not in own]:
         _check_fit(own, {**own, **{name: stored[name] for name in unexpected}}, str(folder))
-    load_into(module, load_state(folder), str(folder))
+    fill(module, _checked(state, load_state(folder), str(folder)))
     return module
 
 
@@ -251,7 +252,11 @@ def load_state(folder: Path) -> dict[str, Tensor]:
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copies ``state`` into ``module``; CheckpointError names what is missing, unexpected or of another shape."""
-    own = module.state_dict()
+    module.load_state_dict(_checked(module.state_dict(), state, source))
+
+
+def _checked(own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors of ``state`` that belong to a module of the tensors ``own``. Raises CheckpointError."""
     state = {name: tensor for name, tensor in state.items() if name not in _RETIRED}
     _check_fit({n: t.shape for n, t in own.items()}, {n: t.shape for n, t in state.items()}, source)
     for name, tensor in state.items():
@@ -261,7 +266,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], source: str) -> No
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum()):
             raise CheckpointError(f"{source}: the tensor {name} holds values that are not finite", hint=_DAMAGED)
-    module.load_state_dict(state)
+    return state
 
 
 def _check_fit(own: Mapping[str, Sequence[int]], state: Mapping[str, Sequence[int]], source: str) -> None:

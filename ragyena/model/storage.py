@@ -74,16 +74,19 @@ def _levels(matrix: Tensor, scale: Tensor) -> Tensor:
 
 def decode(stored: dict[str, Tensor], metadata: Sequence[Mapping[str, str]]) -> dict[str, Tensor]:
     """The tensors under the names that they were saved by, floating point ones in fp32; ``metadata`` of every file.
+    None of them is of the memory of ``stored``, which may be that of a file.
 
     Raises KeyError, ValueError, TypeError, AttributeError or RuntimeError where tensors and metadata do not fit.
     """
+    state: dict[str, Tensor] = {}
     for each in metadata:
         for name in parse_json(each["int8"]):
-            values, scale = stored[name], stored.pop(name + SCALE)
+            values, scale = stored.pop(name), stored.pop(name + SCALE)
             if values.dtype != torch.int8 or scale.shape != values.shape[:-1]:  # a product of both could be huge
                 raise ValueError(f"'{name}' is not an int8 matrix with a scale a row")
-            stored[name] = values.float() * scale.float()[..., None]
-    state = {name: t.float() if t.is_floating_point() else t for name, t in stored.items()}
+            state[name] = values.float().mul_(scale.float()[..., None])
+    for name, tensor in stored.items():
+        state[name] = tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
     for each in metadata:
         state.update({name: state[original] for name, original in parse_json(each["same"]).items()})
     return state
