@@ -50,7 +50,7 @@ class PolarBranch(nn.Module):
             layer.dropout = self.config.dropout
 
     def misfit(self, trunk: PairReader) -> str | None:
-        """Why the layers cannot stand in the place of the trunk's last ones; None where they can."""
+        """The reason that the layers cannot stand in the place of the trunk's last ones; None where they can."""
         mine, theirs = self.config, trunk.config
         for name in ("width", "heads", "ffn_width", "norm_eps"):
             if getattr(mine, name) != getattr(theirs, name):
