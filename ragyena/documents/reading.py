@@ -21,7 +21,7 @@ from ragyena.files import open_file
 from ragyena.parsing import replace_surrogates
 from ragyena.types import Document, Skipped
 
-__all__ = ["check", "read", "title_of", "valid_unicode", "with_name"]
+__all__ = ["check", "named", "read", "title_of", "valid_unicode", "with_name"]
 
 LONGEST_NAME = 300
 """Chars of a title, a heading or a column's name."""
@@ -55,9 +55,7 @@ def read(path: Path, config: IndexConfig) -> Iterator[Document | Skipped]:
                     budget.check(piece)
                     if any(char.isalnum() for char in piece.text):
                         has_text = True
-                        own = piece.title if piece.source == str(path) else ""
-                        title = with_name(own, path, piece.text) if own else piece.title or title_of(path)
-                        yield replace(piece, title=title) if title != piece.title else piece
+                        yield piece if piece.title else replace(piece, title=title_of(path))
                 begin_next()
     except RagyenaError:
         raise
@@ -137,6 +135,12 @@ def with_name(title: str, path: Path, text: str) -> str:
     if 2 * sum(_says(said, word) for word in words) > len(words):
         return title
     return f"{title[: LONGEST_NAME - len(path.stem) - 3]} ({' '.join(parts)})"
+
+
+def named(document: Document, path: Path) -> Document:
+    """The document that a whole file is, titled ``with_name``: for an index of files that people named."""
+    title = with_name(document.title, path, document.text) if document.source == str(path) else document.title
+    return replace(document, title=title) if title != document.title else document
 
 
 def _says(text: str, word: str) -> bool:

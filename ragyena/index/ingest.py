@@ -21,6 +21,7 @@ from ragyena.config import IndexConfig
 from ragyena.documents.loading import load
 from ragyena.documents.packing_rows import PackingRows, packing_rows
 from ragyena.documents.passages import split_encoded
+from ragyena.documents.reading import named
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import InputError, UnreadableDocumentError
 from ragyena.index.embed_processes import Embedding, Waiting, process_count
@@ -231,7 +232,9 @@ class Ingest:
             file.place = place
 
         if file.document is None:
-            yield from load(Path(file.path), self._config, on_place=note)
+            path = Path(file.path)
+            for document in load(path, self._config, on_place=note):
+                yield document if isinstance(document, Skipped) else named(document, path)
         elif any(char.isalnum() for char in file.document.text):
             yield file.document
         else:

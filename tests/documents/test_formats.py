@@ -14,6 +14,7 @@ from document_samples import FACT, SAMPLES, SECOND
 from ragyena.config import IndexConfig
 from ragyena.documents.formats import all_formats, listed
 from ragyena.documents.loading import load
+from ragyena.documents.reading import named
 from ragyena.types import Document
 
 CONFIG = IndexConfig()
@@ -24,7 +25,7 @@ def one(path: Path, config: IndexConfig = CONFIG) -> Document:
     return document
 
 
-def sample(tmp_path: Path, suffix: str, name: str = "eddystone_lighthouse") -> Path:
+def sample(tmp_path: Path, suffix: str, name: str = "eddystone_light") -> Path:
     path = tmp_path / f"{name}{suffix}"
     SAMPLES[suffix](path)
     return path
@@ -44,7 +45,7 @@ def test_a_format_yields_its_text_title_and_source(tmp_path: Path, suffix: str) 
     assert any(FACT in text for text in texts)
     assert any(SECOND in text for text in texts)
     assert all("\r" not in text and "\x00" not in text for text in texts)
-    title = {".txt": "eddystone lighthouse", ".py": "eddystone_lighthouse.py"}.get(suffix, "Lighthouses")
+    title = {".txt": "eddystone light", ".py": "eddystone_light.py"}.get(suffix, "Lighthouses")
     assert {document.title for document in documents} == {title}
     assert all(document.source.split("#")[0] == str(path) for document in documents)
     for document in documents:
@@ -245,7 +246,7 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
 )
 def test_the_title_has_the_name_of_a_file_that_says_more_than_its_text(tmp_path: Path, name: str, title: str) -> None:
     (tmp_path / name).write_text("# Tenancy agreement\n\nThe rent is 1,140 pounds a month.\n")
-    assert one(tmp_path / name).title == title
+    assert named(one(tmp_path / name), tmp_path / name).title == title
 
 
 def test_the_readme_and_the_help_list_every_format() -> None:
