@@ -34,15 +34,15 @@ def command(
     split: Annotated[str, typer.Option(help="Rows of this split; never the one that is evaluated on.")] = "train",
     limit: Annotated[
         int, typer.Option(min=0, help="The most questions asked on their own document, of all kinds alike; 0 for all.")
-    ] = 1000,
+    ] = 300,
     packed: Annotated[int, typer.Option(min=0, help="The most questions asked end to end.")] = 300,
     passages: Annotated[
         int,
         typer.Option(min=0, help="The most asked on the passages with their evidence, or with what nearly is, alone."),
-    ] = 1000,
+    ] = 0,
     absent: Annotated[
         int, typer.Option(min=0, help="The most of those end to end that are asked again without their document.")
-    ] = 300,
+    ] = 100,
     readings: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the scores of what was read here; alone, fit to those it holds."),
