@@ -204,6 +204,8 @@ class StageConfig(ContextStageConfig):
     """Weight of the cross-entropy to the teachers' span distribution (temperature 2), that of no answer included."""
     mode_weight: float = 0.0
     """Weight of the ``teacher``'s answer modes: that an answer is to be written, that it is a list, and yes or no."""
+    polar_weight: float = 0.0
+    """Weight of yes and no as the ``pair_teacher`` tells them whose folder has layers for that (``polar/``)."""
     span_weight: float = 0.5
     """Weight of the gold spans at the start; doubles over the stage."""
     write_weight: float = 0.2
@@ -227,6 +229,8 @@ class StageConfig(ContextStageConfig):
             raise ValueError("pair_hidden_weight needs a pair_teacher, and no teacher: states are learnt from one")
         if self.mode_weight and not self.teacher:
             raise ValueError("mode_weight needs a teacher, a reader that reads whole contexts")
+        if self.polar_weight and not (self.pair_teacher and self.model.decoder_layers):
+            raise ValueError("polar_weight needs a pair_teacher, and a model that writes answers: decoder_layers")
         if self.average.get("start") and self.start in ("encoder", "pair-encoder", "scratch"):
             raise ValueError(f"average with start needs a reader to start from, not {self.start}")
         if self.fit_null and not self.model.null_width:
@@ -330,6 +334,7 @@ class Loss:
     VARIANCE_FLOOR = 0.1  # of the mean channel variance, added to each: quiet channels do not dominate
     QUESTION_SHARE = 0.2  # of question states: far fewer than passage states, and each passage needs them
     POLAR_WEIGHT = 0.1  # of telling yes/no questions from others
+    POLAR_CONTEXTS = 16  # of a batch, the contexts of which a teacher tells yes or no
     UNDECIDED_WEIGHT = 0.5  # of telling passages that decide nothing, beside yes or no in those that do
     LIST_WEIGHT = 0.1  # of telling questions that ask for a list from those that ask for one span
     WRITE_CONTEXTS = 64  # of a batch, the contexts whose answers are written

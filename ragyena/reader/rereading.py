@@ -24,7 +24,7 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.polar_branch import PolarBranch
 from ragyena.model.reader_model import SpanScores
 
-__all__ = ["Rereader", "Verdict"]
+__all__ = ["Rereader", "Verdict", "some_passages"]
 
 _PASSAGES = 8  # of a context that are read again
 _SHARE = 0.5  # of the pair readers in the log probabilities
@@ -76,7 +76,7 @@ class Rereader:
         start_BPS, end_BPS, null_B2 = first.log_probabilities()
         best_BP = start_BPS.amax(2) + end_BPS.amax(2)
         places_BK = best_BP.topk(min(_PASSAGES, best_BP.shape[1]), dim=1).indices
-        again = self._read(_passages(batch, places_BK, trim))
+        again = self._read(some_passages(batch, places_BK, trim=trim))
         place_BKS = places_BK[..., None].expand(-1, -1, again.start.shape[2])  # S: of the longest that is read again
 
         def joined(one_BPS: Tensor, other_BKS: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Rereader:
             return None
         places = np.argsort(-slot_scores, kind="stable")[:_POLAR_PASSAGES]
         weights_K = torch.from_numpy(slot_scores[places]).double().softmax(0)
-        again = _passages(batch, torch.from_numpy(places)[None].to(batch.token_ids.device), trim=True)
+        again = some_passages(batch, torch.from_numpy(places)[None].to(batch.token_ids.device), trim=True)
         scores = [branch.scores(model, again, dtype=self._dtype) for model, branch in self.deciding]
         says_K3 = torch.stack([each.softmax(2)[0] for each in scores]).mean(0).double().cpu()
         yes, no, _ = (weights_K @ says_K3).tolist()
@@ -105,7 +105,7 @@ class Rereader:
         return SpanScores.averaged([SpanScores(*one.log_probabilities()) for one in scores])
 
 
-def _passages(batch: ReaderInput, places_BK: Tensor, trim: bool) -> ReaderInput:
+def some_passages(batch: ReaderInput, places_BK: Tensor, *, trim: bool) -> ReaderInput:
     """The batch with some of its passages alone; to ``trim`` is to leave out the padding that all of them share."""
     place_BKS = places_BK[..., None].expand(-1, -1, batch.token_ids.shape[2])
     taken = {name: getattr(batch, name).gather(1, place_BKS) for name in ("token_ids", "token_mask", "text_mask")}

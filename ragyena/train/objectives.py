@@ -26,6 +26,7 @@ __all__ = [
     "soft_label_loss",
     "span_loss",
     "teacher_loss",
+    "yes_no_loss",
 ]
 
 _Error: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -144,6 +145,16 @@ def first_token_loss(log_probability_BV: Tensor, teacher_BV: Tensor, polar_B: Te
     there it is the answer."""
     asked = (polar_B == 1).float()
     divergence = F.kl_div(log_probability_BV, teacher_BV, log_target=True, reduction="none").sum(-1)
+    return (divergence * asked).sum() / asked.sum().clamp(min=1)
+
+
+def yes_no_loss(log_probability_BV: Tensor, words: tuple[int, int], teacher_B: Tensor, polar_B: Tensor) -> Tensor:
+    """Kullback-Leibler divergence from a teacher's probability of yes, over yes/no questions, of the first written
+    token where it is one of the ``words`` for yes and no."""
+    asked = (polar_B == 1).float()
+    own = log_probability_BV[:, list(words)].log_softmax(1)
+    target = torch.stack([teacher_B, 1 - teacher_B], 1).clamp(min=Loss.LEAST_ANSWERABLE)
+    divergence = (target * (target.log() - own)).sum(1)
     return (divergence * asked).sum() / asked.sum().clamp(min=1)
 
 

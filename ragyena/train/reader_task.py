@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ragyena.config import PairModelConfig, ReaderModelConfig, StageConfig, TrainConfig
 from ragyena.config.training import Loss
+from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import TrainingError
 from ragyena.model.checkpoint import Storage, load_config
 from ragyena.model.confidence import Calibration, save_calibration
@@ -32,9 +33,11 @@ from ragyena.train.objectives import (
     soft_label_loss,
     span_loss,
     teacher_loss,
+    yes_no_loss,
 )
 from ragyena.train.packed import Batch, PackedData
 from ragyena.train.pair_task import encoder_started, load_pair_reader
+from ragyena.train.polar_teacher import PolarTeacher
 from ragyena.train.ranks import Ranks
 from ragyena.train.task import average_with, load_trained, trained_folder
 from ragyena.types import Progress
@@ -97,6 +100,7 @@ class ReaderTask(SpanTask):
         for pair_teacher in self.pair_teachers:
             pair_teacher.prepare_inference(self.dtype)
         self._check_hidden()
+        self._set_up_polar()
         self.hidden_loss = HiddenStateLoss(ranks, compiled=self.compiled)
         self.layers = self.layers_of(self.model)
         self.teacher_layers = self.layers_of(self.teacher) if self.teacher else []
@@ -133,6 +137,19 @@ class ReaderTask(SpanTask):
                     f"model width {mine[0]} and {mine[1]} layers: no states to learn from",
                     hint="set the stage's hidden_weight (of a pair reader: pair_hidden_weight) to 0",
                 )
+
+    def _set_up_polar(self) -> None:
+        """Loads what teaches yes and no, and the words that they are written with. Raises TrainingError where no pair
+        teacher has it."""
+        self.polar_teacher: PolarTeacher | None = None
+        if not self.stage.polar_weight:
+            return
+        assert self.tokenizer is not None
+        self.polar_teacher = PolarTeacher.beside(
+            self.stage.pair_teacher, self.pair_teachers, self.runs, self.dtype, self.device
+        )
+        words = Tokenizer.from_folder(self.tokenizer.parent).vocabulary()
+        self.polar_words = words["yes"], words["no"]
 
     def _hidden_teachers(self) -> list[tuple[str, ReaderModel | PairReader]]:
         """The teachers whose hidden states are distilled, with their names."""
@@ -225,11 +242,26 @@ class ReaderTask(SpanTask):
             if stage.pair_hidden_weight:
                 parts["hidden"] = self.hidden_loss(states, read[0][1], batch)
                 total = total + stage.pair_hidden_weight * left * parts["hidden"]
+        if self.polar_teacher is not None:
+            assert taught is not None
+            parts["yes or no"] = self._polar_loss(self.polar_teacher, taught, states[-1], batch)
+            total = total + stage.polar_weight * parts["yes or no"]
         if stage.teacher_weight:
             assert taught is not None
             parts["teacher"] = teacher_loss(scores, taught, batch, everywhere=not self.pair_teachers)
             total = total + stage.teacher_weight * parts["teacher"]
         return total
+
+    def _polar_loss(self, teacher: PolarTeacher, taught: SpanScores, mine: Encoded, batch: Batch) -> Tensor:
+        """Against the teacher's yes or no, on some contexts of the batch, those of yes/no questions first."""
+        model = self.model
+        assert model.decoder is not None
+        some = (batch.polar != 1).long().argsort(stable=True)[: Loss.POLAR_CONTEXTS]
+        scores = SpanScores(taught.start[some], taught.end[some], taught.null[some])
+        yes = teacher.yes(batch.plain.rows(some), scores)
+        inputs = batch.inputs.rows(some)
+        own = model.decoder.first_token(mine.question[some], mine.passages[some], inputs, model.word.weight)
+        return yes_no_loss(own, self.polar_words, yes, batch.polar[some])
 
     def _modes_loss(self, teacher: ReaderModel, theirs: Encoded, mine: Encoded, batch: Batch) -> Tensor:
         """Against the teacher's probabilities that the answer is to be written, that it is a list, and of the first

