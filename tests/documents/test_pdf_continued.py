@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ragyena.config import IndexConfig
+from ragyena.documents.pdf.rows import without_leader
 from ragyena.documents.reading import read
 from ragyena.types import Document
 
@@ -104,6 +106,13 @@ def test_a_table_of_contents_keeps_its_dots(tmp_path: Path) -> None:
     lines = ["1 Rehearsals ..................... 2", "2 Money .......................... 3"]
     text = read_pages(tmp_path, [(72, 100, "Contents"), *((72, 130 + 14 * i, line) for i, line in enumerate(lines))])
     assert "1 Rehearsals ... 2" in text
+
+
+def test_long_rows_of_dots_take_linear_time() -> None:
+    begun = time.process_time()
+    assert [without_leader(text) for text in ("Hire " + "." * 200_000, "Hire" + " ." * 200_000)] == ["Hire"] * 2
+    assert without_leader("." * 200_000 + "x") == "." * 200_000 + "x"
+    assert time.process_time() - begun < 5
 
 
 def test_dots_are_no_part_of_a_label(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ MARKER = re.compile(r"[•◦▪▫‣●○■□▸►–—*\-·✓☐☒☑]
 """A bullet or number before an item of a list or a heading."""
 CODE_SIGNS = frozenset("{}()=;<>[]_#/\\|&$@+*")
 _CJK = re.compile(r"[\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
-_LEADER = re.compile(r"\s?\.(?: ?\.){3,}\s*$")
+_LEADER_BACKWARDS = re.compile(r"\s*(?:\. ?){3,}\.\s?")
 
 
 @dataclass(slots=True)
@@ -222,7 +222,8 @@ def is_toc_entry(text: str) -> bool:
 
 def without_leader(text: str) -> str:
     """A cell without the dots that lead from it to the next one."""
-    return _LEADER.sub("", text)
+    leader = _LEADER_BACKWARDS.match(text[::-1])  # from the end, so that long rows of dots take linear time
+    return text[: len(text) - leader.end()] if leader else text
 
 
 def has_cjk(text: str) -> bool:
