@@ -10,7 +10,7 @@ RAISED = r"[¹²³ʰ-ʸˡ-ˣᴬ-ᶿ⁰-ⁿ]"
 """Pattern of a raised figure, letter or bracket."""
 _RAISED = str.maketrans("0123456789+-−=()n", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿ")
 _MARKS = str.maketrans("0123456789()abcdefghijklmnoprstuvwxyz", "⁰¹²³⁴⁵⁶⁷⁸⁹⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
-_MARK = re.compile(r"[\d(\[]*(?:\d{1,3}|[ivx]{1,5}|[a-zA-Z]{1,2}|[*†‡§¶#]{1,4})[)\]]?(?:[ ,;]+\S{1,5})*")
+_MARK = re.compile(r"[\d(\[]*(?:\d{1,3}|[ivx]{1,5}|[a-zA-Z]{1,2}|[*†‡§¶#]{1,4})[)\]]?(?:[ ,;]+[^\s,;]{1,5})*")
 _POWER = re.compile(r"(?:^|[^\d.,])10$|(?:^|[^\w])(?:[^\W\dA-Z_]|R|[kcdmµn]m|ft|in|yd|mi)$|(?:^|[^\w])[A-Z]$")
 """The end of a text that an exponent goes on with: ten, a length, a sign of a formula."""
 _BASE = re.compile(r"(?:^|[^\d.,])\d{1,2}$|\b(?:sin|cos|tan|log|ln|exp)$|\b[IVXLC]+$")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pdf_samples import put_all
 from random_tables import LABELS, SERIES, Cell, Sheet, put_rows, share_read
 
 from ragyena.config import IndexConfig
+from ragyena.documents.raised_marks import is_mark
 from ragyena.documents.reading import read
 from ragyena.types import Document
 
@@ -112,3 +114,10 @@ def test_a_mark_before_a_text_and_powers_in_cells_stay(tmp_path: Path, ruled: bo
         "Hall: South; Area: 977 m²; Visits: 61",
         "¹ Without the yard that the town lets to the ferry.",
     ]
+
+
+def test_long_raised_texts_take_linear_time() -> None:
+    begun = time.process_time()
+    assert is_mark("reef", "1" + ",2" * 50_000)
+    assert not is_mark("reef", "1" + "," * 50_000 + "Okonjo-Reyes")
+    assert time.process_time() - begun < 5
