@@ -188,9 +188,9 @@ def _rename(store: Store, source: Source, path: str, modified: int | None) -> No
 def _retitle(store: Store, document_id: int, old: Path, new: Path) -> None:
     """Replace what a title has of the old file name, where no other file holds the document."""
     (holders,) = store.row("SELECT count(*) FROM origins WHERE document_id = ?", (document_id,), types=(int,))
-    document = store.document(document_id)
-    if holders != 1:
+    if holders != 1 or new.name == old.name:
         return
+    document = store.document(document_id)
     if document.title == title_of(old):
         title = title_of(new)
     else:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
@@ -21,6 +22,7 @@ from ragyena.config import IndexConfig, PipelineConfig
 from ragyena.errors import PathNotFoundError
 from ragyena.index.add import AddReport
 from ragyena.index.index import Index
+from ragyena.index.store import Store
 from ragyena.types import Document
 
 CONFIG = PipelineConfig(index=IndexConfig(passage_tokens=64))
@@ -113,6 +115,22 @@ def test_a_renamed_file_is_told_by_its_new_name(notes: Path, tmp_path: Path) -> 
             assert opened.verify().sound
     own = "Tenancy agreement"
     assert titles == [f"{own} (harbour street lease)", f"{own} (mill lane lease)", own]
+
+
+def test_a_file_that_moves_keeps_its_title(notes: Path, tmp_path: Path) -> None:
+    """One of an index from before titles had names of files, too: only what is read again is told by its name."""
+    index = tmp_path / "index"
+    lease = notes / "harbour-street-lease.md"
+    lease.write_text("# Tenancy agreement\n\nThe rent is 1,140 pounds a month, due on the first day.\n")
+    sync(index, notes)
+    with closing(Store(index / "store.sqlite", writable=True)) as store, store.transaction():
+        ((document_id,),) = store.rows("SELECT document_id FROM documents WHERE title LIKE '%lease%'", types=(int,))
+        store.set_title(document_id, "Tenancy agreement")
+    lease.rename(notes / "sub" / lease.name)
+    assert [change.kind for change in sync(index, notes).changes] == ["renamed"]
+    with Index.open(index, settings=CONFIG) as opened:
+        best = opened.search("rent", k=1, settings={"retriever.mode": "lexical"})[0].passage
+        assert best.title == "Tenancy agreement"
 
 
 def test_unchanged_files_are_not_read(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
