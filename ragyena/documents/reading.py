@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,8 @@ def title_of(path: Path) -> str:
 def with_name(title: str, path: Path, text: str) -> str:
     """``Tenancy agreement`` in ``harbour-street-lease.docx`` -> ``Tenancy agreement (harbour street lease)``, where
     the text says half of the words of the name nowhere: only the name then tells the file from others like it."""
-    parts = _NAME_PART.findall(_HUMP.sub(" ", path.stem))
+    name = unicodedata.normalize("NFC", path.stem)  # some systems write an accent apart from its letter
+    parts = _NAME_PART.findall(_HUMP.sub(" ", name))
     words = [part.casefold() for part in parts if _NAME_WORD.fullmatch(part)]
     words = [word for word in words if word not in _EMPTY_NAMES]
     if len(words) < LEAST_NAME:
@@ -134,7 +136,7 @@ def with_name(title: str, path: Path, text: str) -> str:
     said = f"{title}\n{text}".casefold()
     if 2 * sum(_says(said, word) for word in words) > len(words):
         return title
-    return f"{title[: LONGEST_NAME - len(path.stem) - 3]} ({' '.join(parts)})"
+    return f"{title[: LONGEST_NAME - len(name) - 3]} ({' '.join(parts)})"
 
 
 def named(document: Document, path: Path) -> Document:
@@ -145,7 +147,8 @@ def named(document: Document, path: Path) -> Document:
 
 def _says(text: str, word: str) -> bool:
     """True where a text has a word, in the singular or the plural."""
-    return re.search(rf"(?<![^\W_]){word.removesuffix('s')}(?:e?s)?(?![^\W_])", text) is not None
+    stem = word.removesuffix("s")
+    return stem in text and re.search(rf"(?<![^\W_]){stem}(?:e?s)?(?![^\W_])", text) is not None
 
 
 def valid_unicode(document: Document) -> Document:

@@ -238,6 +238,7 @@ def test_a_text_file_imports_no_parser(tmp_path: Path) -> None:
     [
         ("harbour-street-lease.md", "Tenancy agreement (harbour street lease)"),
         ("HarbourStreet_12.md", "Tenancy agreement (Harbour Street 12)"),
+        ("mu\u0308hlgasse-gebu\u0308hren.md", "Tenancy agreement (mühlgasse gebühren)"),
         ("tenancy_agreements.md", "Tenancy agreement"),
         ("harbour.md", "Tenancy agreement"),
         ("scan-final-v2.md", "Tenancy agreement"),
