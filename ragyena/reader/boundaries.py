@@ -29,6 +29,7 @@ LONGEST_UNIT = 8
 _NUMBER_BEFORE = re.compile(r"(?<![\w.,])([£€$]?\d+(?:[.,]\d+)*)[ \u00a0\u202f]$")
 _NUMBER_AFTER = re.compile(r"[ \u00a0\u202f]\d+(?:[.,]\d+)*(?![\w])")  # EUR 59.90
 _OPENING = {")": "(", "]": "["}
+_BRACKETS = frozenset(_OPENING.values())
 
 
 def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
@@ -46,8 +47,8 @@ def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
 def _with_number(text: str, start: int, end: int) -> tuple[int, int]:
     """A unit alone with the number that it belongs to: ``EUR`` of ``59.90 EUR``, ``months`` of ``3 months``."""
     unit = text[start:end]
-    if len(unit) > LONGEST_UNIT or (len(unit) < 2 and unit.isalpha()) or not is_unit(unit):
-        return start, end  # one letter may be a name: section 12 C
+    if len(unit) > LONGEST_UNIT or (len(unit) < 2 and unit.isalpha()) or unit[:1] in _BRACKETS or not is_unit(unit):
+        return start, end  # one letter may be a name, section 12 C, and brackets may hold anything: 2019 (Leeds)
     before = _NUMBER_BEFORE.search(text, max(0, start - _REACH), start)
     after = _NUMBER_AFTER.match(text, end) if unit in _CURRENCIES else None
     return (before.start(1), end) if before else (start, after.end() if after else end)

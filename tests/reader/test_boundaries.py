@@ -50,6 +50,7 @@ def test_a_word_that_is_cut_is_completed(text: str, marked: str, whole: str) -> 
         ("a (b) c) d", "(b) c"),
         ("as in section 12 C of it", "C"),
         ("Price in EUR: 12", "EUR"),
+        ("It opened in 2019 (Leeds).", "(Leeds)"),
     ],
 )
 def test_what_is_whole_stays(text: str, marked: str) -> None:
