@@ -16,7 +16,7 @@ from ragyena.config import PolarModelConfig, PolarStageConfig, TrainConfig
 from ragyena.config.training import Loss, Sampling
 from ragyena.documents.tokenizer import Tokenizer
 from ragyena.errors import TrainingError
-from ragyena.model.checkpoint import Storage, weights_key
+from ragyena.model.checkpoint import Storage, load_config, weights_key
 from ragyena.model.flops import TRAINING
 from ragyena.model.polar_branch import NO, UNDECIDED, YES, PolarBranch
 from ragyena.train.context_task import ContextTask
@@ -59,6 +59,12 @@ class PolarTask(ContextTask):
             raise TrainingError(
                 f"stage {stage.name}: {reason}", hint="give its model the shape of the pair reader that it starts from"
             )
+        for name, _ in self.averaged():
+            if load_config(trained_folder(name, runs)) != branch.config:
+                raise TrainingError(
+                    f"stage {stage.name} cannot be averaged with {name}: their models, or pair readers, differ",
+                    hint="take it out of average, or give both the same model and the same start",
+                )
         branch.start_from(trunk)
         self.model = branch.to(device).train()
         self.trunk = trunk.to(device).eval().requires_grad_(False)

@@ -104,6 +104,13 @@ def test_it_learns_what_decides_and_leaves_the_pair_reader_alone(
         [later], lambda _: polar_task(shops, later, tmp_path), tmp_path, seed=0, device="cpu", progress=Quiet()
     )
     assert "averaged held-out right" in averaged.losses
+    other = trunk()
+    torch.nn.init.normal_(other.word.weight)
+    save_checkpoint(
+        tmp_path / "other", other.state_dict(), other.config, tokenizer=TOKENIZER, card=None, storage="float32"
+    )
+    with pytest.raises(TrainingError, match="pair readers, differ"):
+        polar_task(shops, polar_stage(tmp_path / "other", name="later", average={"polar": 0.5}), tmp_path)
 
 
 def test_only_yes_no_questions_are_asked(shops: Shops, pair_folder: Path, tmp_path: Path) -> None:
