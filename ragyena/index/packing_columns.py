@@ -144,17 +144,16 @@ class PackingColumnsReader:
         signed = [_signatures(self._store.path, (), ())]
         last, more = 0, True
         while more:
-            rows = self._store.rows(statement, (last, BATCH), types=ALL_TYPES)
-            if rows:
-                columns = list(zip(*rows))
-                ids.append(np.array(columns[0], np.int64))
-                sizes.append([narrow(np.array(column, np.int64)) for column in columns[1:3]])
-                try:
-                    signed.append(_signatures(self._store.path, columns[3], columns[4]))
-                except IndexCorruptError:
-                    return None
-                passages.add(columns[5:])
-                last = rows[-1][0]
+            try:
+                rows = self._store.rows(statement, (last, BATCH), types=ALL_TYPES)
+                columns: list[Sequence[Any]] = list(zip(*rows)) or [()] * len(ALL_TYPES)
+                signed.append(_signatures(self._store.path, columns[3], columns[4]))
+            except IndexCorruptError:
+                return None
+            ids.append(np.array(columns[0], np.int64))
+            sizes.append([narrow(np.array(column, np.int64)) for column in columns[1:3]])
+            passages.add(columns[5:])
+            last = rows[-1][0] if rows else last
             more = len(rows) == BATCH
         numbers = passages.numbers()
         missing, shingles, bitmaps = map(np.concatenate, zip(*signed))

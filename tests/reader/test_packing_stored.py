@@ -347,6 +347,20 @@ def test_damage_is_named_with_kept_rows_too(
         index.candidates("the iron bridge", k=400)[:]
 
 
+@pytest.mark.parametrize("column", ["heading_path", "line_start"])
+def test_damage_elsewhere_keeps_no_question_from_its_passages(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    with Index.open(copy) as index:
+        expected = [*index.candidates("the iron bridge", k=5)]
+    last = max(row[0] for row in rows(copy) if row[0] not in {scored.passage.passage_id for scored in expected})
+    change(copy, f"UPDATE passages SET {column} = x'00' WHERE passage_id = {last}")
+    monkeypatch.setattr(packing_columns, "MANY", 0)
+    monkeypatch.setattr(packing_columns, "KEPT_AFTER", 0)
+    with Index.open(copy) as index:
+        assert [*index.candidates("the iron bridge", k=5)] == expected
+
+
 def test_a_store_too_large_to_keep_is_counted_once(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in ("MANY", "KEPT_AFTER", "KEPT_MOST"):
         monkeypatch.setattr(packing_columns, limit, 0)
