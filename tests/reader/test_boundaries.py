@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from text_strategies import wild_text
 
@@ -59,9 +59,11 @@ def test_what_is_whole_stays(text: str, marked: str) -> None:
 
 
 @given(wild_text, st.integers(0, 200), st.integers(0, 60))
-def test_an_answer_never_loses_more_than_a_bracket(text: str, start: int, length: int) -> None:
+@example("see [3])", 5, 3)
+@example("ab])", 0, 4)
+def test_an_answer_never_loses_more_than_a_bracket_of_each_kind(text: str, start: int, length: int) -> None:
     start = min(start, len(text))
     end = min(start + length, len(text))
     first, last = whole_words(text, start, end)
     assert 0 <= first <= start and last <= len(text)
-    assert last >= end or (last == end - 1 and text[last] in ")]")
+    assert last >= end or text[last:end] in {")", "]", "])"}
