@@ -8,6 +8,7 @@ read when it is wanted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,14 @@ class _Shared:
         self._read = read
         self._numbers: dict[Any, int] = {}
         self._parts: list[IntArray] = [np.empty(0, np.uint8)]
+        self.size = 0
+        """Bytes of the values, at least."""
 
     def add(self, column: Sequence[Any]) -> None:
-        numbers = self._numbers
+        numbers, before = self._numbers, len(self._numbers)
         self._parts.append(narrow(np.array([numbers.setdefault(value, len(numbers)) for value in column], np.int64)))
-
-    @property
-    def size(self) -> int:
-        """Bytes of the values, at least."""
-        return VALUE_BYTES * len(self._numbers) + sum(len(value) for value in self._numbers if value is not None)
+        new = islice(reversed(numbers), len(numbers) - before)
+        self.size += sum(VALUE_BYTES + len(value or "") for value in new)
 
     def finished(self) -> tuple[IntArray, list[object]]:
         """The number of each passage's value [N], and the values. Raises ValueError."""
