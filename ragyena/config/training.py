@@ -264,7 +264,9 @@ class PolarStageConfig(ContextStageConfig):
     """The pair reader: an earlier stage, an installed reader, or a checkpoint folder. Its last layers are the first
     weights."""
     cloze: Annotated[float, Field(ge=0, le=0)] = 0.0
-    """Cloze questions ask for no yes or no."""
+    """Cloze questions ask for no yes or no..."""
+    tables: Annotated[float, Field(ge=0, le=0)] = 0.0
+    """...nor do questions on a table and linked articles."""
     optimizer: OptimizerConfig = OptimizerConfig(muon_rate=1e-4, adamw_rate=1e-4, warmup=0.08, final=0.02)
     storage: Literal["float32", "bfloat16", "compact"] = "bfloat16"
     """Storage of the stage's checkpoint; ``compact`` is int8 for matrices, to ship."""

@@ -146,8 +146,9 @@ def test_another_shape_and_another_kind_of_start_are_refused(shops: Shops, pair_
         polar_task(shops, wide, tmp_path)
     with pytest.raises(TrainingError, match="not a pair reader"):
         polar_task(shops, polar_stage(Path("small")), tmp_path)
-    with pytest.raises(ConfigError, match="cloze"):
-        parse(PolarStageConfig, polar_stage(pair_folder).model_dump() | {"cloze": 0.5}, source="here")
+    for setting in ("cloze", "tables"):
+        with pytest.raises(ConfigError, match=setting):
+            parse(PolarStageConfig, polar_stage(pair_folder).model_dump() | {setting: 0.5}, source="here")
 
 
 def test_the_recipe_trains_two_beside_base_and_averages_them(tmp_path: Path) -> None:
