@@ -24,11 +24,11 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.polar_branch import PolarBranch
 from ragyena.model.reader_model import SpanScores
 
-__all__ = ["Rereader", "Verdict", "some_passages"]
+__all__ = ["POLAR_PASSAGES", "Rereader", "Verdict", "some_passages"]
 
 _PASSAGES = 8  # of a context that are read again
 _SHARE = 0.5  # of the pair readers in the log probabilities
-_POLAR_PASSAGES = 3  # of a context that a yes or a no is looked for in
+POLAR_PASSAGES = 3  # of a context that a yes or a no is looked for in
 _POLAR_SHARE = 0.75  # of the pair readers in the log odds of yes
 _SURE = 1e-6  # the least probability of a yes or a no that counts
 _NOT_AGAIN = -20.0  # a pair reader's log probability of a start or end in a passage that it has not read
@@ -91,7 +91,7 @@ class Rereader:
         the passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer standing in each."""
         if not self.deciding or not self.takes(batch.shape):
             return None
-        places = np.argsort(-slot_scores, kind="stable")[:_POLAR_PASSAGES]
+        places = np.argsort(-slot_scores, kind="stable")[:POLAR_PASSAGES]
         weights_K = torch.from_numpy(slot_scores[places]).double().softmax(0)
         again = some_passages(batch, torch.from_numpy(places)[None].to(batch.token_ids.device), trim=True)
         scores = [branch.scores(model, again, dtype=self._dtype) for model, branch in self.deciding]

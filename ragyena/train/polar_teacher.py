@@ -17,12 +17,10 @@ from ragyena.model.pair_reader import PairReader
 from ragyena.model.polar_branch import NO, YES, PolarBranch
 from ragyena.model.reader_model import SpanScores
 from ragyena.reader.opening import polar_branch
-from ragyena.reader.rereading import some_passages
+from ragyena.reader.rereading import POLAR_PASSAGES, some_passages
 from ragyena.train.task import trained_folder
 
 __all__ = ["PolarTeacher"]
-
-_PASSAGES = 3  # of a context that a yes or a no is looked for in, as when it is asked
 
 
 class PolarTeacher:
@@ -53,7 +51,7 @@ class PolarTeacher:
         ``scores`` are the pair teachers' of the same contexts.
         """
         start_BPS, end_BPS, _ = scores.log_probabilities()
-        best_BK, places_BK = (start_BPS.amax(2) + end_BPS.amax(2)).topk(min(_PASSAGES, start_BPS.shape[1]), dim=1)
+        best_BK, places_BK = (start_BPS.amax(2) + end_BPS.amax(2)).topk(min(POLAR_PASSAGES, start_BPS.shape[1]), dim=1)
         some = some_passages(inputs, places_BK, trim=False)
         says_BK3 = self._branch.scores(self._trunk, some, dtype=self._dtype).softmax(2)
         yes_B, no_B = ((best_BK.softmax(1) * says_BK3[..., one]).sum(1) for one in (YES, NO))
