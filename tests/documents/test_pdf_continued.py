@@ -66,6 +66,16 @@ def test_a_line_with_gaps_below_prose_is_no_row(tmp_path: Path) -> None:
     assert "Tamar Insurance 2025" in text
 
 
+@pytest.mark.parametrize(
+    ("line", "goes_on"),
+    [("Table 3 (continued)", True), ("continued from the previous page", True), ("The works continued in May.", False)],
+)
+def test_a_line_between_may_say_that_a_table_goes_on(tmp_path: Path, line: str, goes_on: bool) -> None:
+    page = [*rows_at(100, [NAMES, *COVERS[:3]]), (72, 180, line), *rows_at(220, COVERS[3:])]
+    lines = read_pages(tmp_path, page).split("\n")
+    assert [line for line in lines if line.startswith("Section: ")] == written(COVERS if goes_on else COVERS[:3])
+
+
 def test_a_table_goes_on_in_the_next_column(tmp_path: Path) -> None:
     records = [(f"M{n:02d}", f"{n / 10 + 1:.1f}", str(150 + 3 * n)) for n in range(20)]
     prose = "The castings were made in one mould and of one melt, and each was cut, weighed and broken by hand."

@@ -20,7 +20,11 @@ __all__ = ["OutlineEntry", "build_text", "continue_tables", "top_title"]
 
 _FOOTNOTE = re.compile(rf"(?:{RAISED}+|\d{{1,3}}|[*†‡§¶]+)\s?(?=\S)")
 _RAISED_MARK = re.compile(rf"(?:{RAISED}+|[†‡§¶])\s?\S")
-_CONTINUED = re.compile(r"^.{0,80}\b(?:continued|cont['’]?d)\b.{0,30}$", re.IGNORECASE)
+_CONTINUED = re.compile(
+    r"^.{0,80}\b(?:continued|cont['’]?d)\b"
+    r"(?:\W{0,5}|\W{1,5}(?:overleaf|(?:on|from) (?:the )?(?:page|next|previous|following)\b.{0,20}))$",
+    re.IGNORECASE,
+)
 LONGEST_HEADING = 400
 NEAR = 8.0
 """Points within which the columns of two tables are in the same places."""
