@@ -205,7 +205,11 @@ def weights_digest(folder: Path) -> Any:
 
 def weights_key(folder: Path) -> str:
     """A short name of the weights of a folder, for what was made with them. Raises CheckpointError."""
-    return hashlib.sha256(json.dumps(weights_digest(folder)).encode()).hexdigest()[:16]
+    values, _ = _read_config(folder)
+    digests = values.get("weights_sha256")
+    if digests is None:  # written by hand, or by others
+        digests = [file_sha256(path) for path in _WeightFiles.of(folder, values).paths]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()[:16]
 
 
 def load_model(model_type: Callable[[Config], Model], config: Config, folder: Path) -> Model:

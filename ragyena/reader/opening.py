@@ -24,7 +24,10 @@ __all__ += ["polar_branch"]
 
 log = logging.getLogger(__name__)
 
-_TAKE_AWAY = f"train them on it (ragyena train reader-yes-no), or take the folder {POLAR} away"
+_TAKE_AWAY = (
+    f"train them on it (ragyena train reader-yes-no), or take the folder {POLAR} away; then fit the confidence again "
+    "(ragyena train calibrate)"
+)
 
 
 def folders_of(checkpoint: str) -> list[Path]:

@@ -9,6 +9,7 @@ Legend: B contexts, P passages, S slot tokens, K passages that are read again.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ from ragyena.model.polar_branch import PolarBranch
 from ragyena.model.reader_model import SpanScores
 
 __all__ = ["POLAR_PASSAGES", "Rereader", "Verdict", "some_passages"]
+
+log = logging.getLogger(__name__)
 
 _PASSAGES = 8  # of a context that are read again
 _SHARE = 0.5  # of the pair readers in the log probabilities
@@ -89,7 +92,10 @@ class Rereader:
     def verdict(self, batch: ReaderInput, slot_scores: npt.NDArray[np.floating]) -> Verdict | None:
         """The verdict of the likeliest passages of one context on its yes/no question; None where no model decides, or
         the passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer standing in each."""
-        if not self.deciding or not self.takes(batch.shape):
+        if not self.deciding:
+            return None
+        if not self.takes(batch.shape):
+            log.info("a pair of %s is too long for the pair reader: the reader decides yes or no", batch.shape)
             return None
         places = np.argsort(-slot_scores, kind="stable")[:POLAR_PASSAGES]
         weights_K = torch.from_numpy(slot_scores[places]).double().softmax(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from ragyena.config import PairModelConfig, PolarModelConfig
 from ragyena.errors import CheckpointError
-from ragyena.model.checkpoint import load_config, load_model, save_checkpoint
+from ragyena.model.checkpoint import load_config, load_model, save_checkpoint, weights_key
 from ragyena.model.inputs import ContextShape
 from ragyena.model.pair_reader import PairReader
 from ragyena.model.polar_branch import PolarBranch
@@ -82,3 +83,17 @@ def test_it_is_stored_and_loaded(tmp_path: Path) -> None:
 def test_its_work_grows_with_its_layers() -> None:
     shape = ContextShape(question=16, passages=4, slot=48)
     assert branch(layers=2).flops(shape) == pytest.approx(2 * branch(layers=1).flops(shape))
+
+
+def test_weights_have_a_name_of_their_own_though_their_folder_says_nothing_of_them(tmp_path: Path) -> None:
+    names = []
+    for seed, folder in enumerate((tmp_path / "one", tmp_path / "two")):
+        torch.manual_seed(seed)
+        own = PolarBranch(PolarModelConfig.model_validate({"layers": 1, **SHAPE}))
+        save_checkpoint(folder, own.state_dict(), own.config, tokenizer=None, card=None, storage="float32")
+        names.append(weights_key(folder))
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        del values["weights_sha256"]
+        (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
+        names.append(weights_key(folder))
+    assert len(set(names)) == 4
