@@ -139,8 +139,8 @@ def _written_view(answer: Answer, console: Console) -> list[RenderableType]:
 
 
 def _withheld_view(answer: Answer, console: Console) -> list[RenderableType]:
-    """Doubt, and what comes closest. That nothing was found is said only where this is
-    likelier than that candidate, and than not."""
+    """Doubt, and what comes closest. That nothing was found is said only where this is likelier than that candidate,
+    and than not."""
     doubtful = answer.closest is not None and answer.confidence < max(answer.closest.probability, 0.5)
     said = "Not certain enough to answer" if doubtful else "Not found in what was read"
     parts: list[RenderableType] = [Text(said, style="bold")]

@@ -24,7 +24,7 @@ from ragyena.model.mixers.base import matrix_entries
 from ragyena.model.reader_model import NEVER, SpanScores
 from ragyena.ops.linear import Linear
 
-__all__ = ["PairLayer", "PairReader", "Pairs", "relative_buckets"]
+__all__ = ["PairLayer", "PairReader", "PairStack", "Pairs", "relative_buckets"]
 
 _ALIGNED = 16  # T is a multiple of it: fused attention wants its masks aligned
 _FARTHEST = 128  # tokens; the relative position bias tells no distances beyond apart
@@ -96,7 +96,37 @@ class PairLayer(nn.Module):
         return self.ffn_norm(x_NTD + F.dropout(self.ffn(x_NTD), rate, self.training))
 
 
-class PairReader(nn.Module):
+class PairStack(nn.Module):
+    """Layers that read pairs, in ``layers``, of a model of this width."""
+
+    layers: nn.ModuleList
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def flops(self, shape: ContextShape) -> float:
+        """FLOPs of the layers' forward pass, a token of the context: every pair is as long as question and slot."""
+        length = shape.question + shape.slot
+        each = sum(
+            2.0 * matrix_entries(layer) + attention_flops(length, self.width, causal=False) for layer in self.layers
+        )
+        return each * length * shape.passages / shape.tokens
+
+    def prepare_inference(self, dtype: torch.dtype) -> None:
+        """Stores the weights of linear maps and norms in ``dtype``."""
+        for module in self.modules():
+            if isinstance(module, Linear | LayerNorm):
+                module.to(dtype)
+
+    def prepare_cpu(self) -> None:
+        """Lays the matrices of the layers out for this CPU, once weights and dtype are what they will be."""
+        for module in self.layers.modules():
+            if isinstance(module, Linear):
+                module.prepare_cpu()
+
+
+class PairReader(PairStack):
     """A pair reader of the given architecture, randomly initialised. ``ragyena.model.warm_start`` starts it from an
     encoder, ``ragyena.model.checkpoint`` loads weights."""
 
@@ -104,7 +134,7 @@ class PairReader(nn.Module):
     relative_bias: Tensor
 
     def __init__(self, config: PairModelConfig) -> None:
-        super().__init__()
+        super().__init__(config.width)
         self.config = config
         self.word = nn.Embedding(config.vocab_size, config.width)
         self.position = nn.Embedding(config.positions, config.width)
@@ -126,25 +156,6 @@ class PairReader(nn.Module):
     def pair_layers(self) -> list[PairLayer]:
         """The layers, typed."""
         return cast("list[PairLayer]", list(self.layers))
-
-    def flops(self, shape: ContextShape) -> float:
-        """FLOPs of the layers' forward pass, a token of the context: every pair is as long as question and slot."""
-        length, width = shape.question + shape.slot, self.config.width
-        each = sum(2.0 * matrix_entries(layer) + attention_flops(length, width, causal=False) for layer in self.layers)
-        return each * length * shape.passages / shape.tokens
-
-    def prepare_inference(self, dtype: torch.dtype) -> None:
-        """Stores the weights of linear maps and norms in ``dtype``."""
-        for module in self.modules():
-            if isinstance(module, Linear | LayerNorm):
-                module.to(dtype)
-
-    def prepare_cpu(self) -> None:
-        """Lays the matrices of the layers out for this CPU, once weights and dtype are what they will be."""
-        for layer in self.layers:
-            for module in layer.modules():
-                if isinstance(module, Linear):
-                    module.prepare_cpu()
 
     def longest(self) -> int:
         """The most tokens of a pair that positions reach, padding to a round length included."""

@@ -15,11 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ragyena.config import PairModelConfig, PolarModelConfig
-from ragyena.model.flops import attention_flops
-from ragyena.model.inputs import ContextShape, ReaderInput
-from ragyena.model.layers import LayerNorm
-from ragyena.model.mixers.base import matrix_entries
-from ragyena.model.pair_reader import PairLayer, PairReader
+from ragyena.model.inputs import ReaderInput
+from ragyena.model.pair_reader import PairLayer, PairReader, PairStack
 from ragyena.ops.linear import Linear
 
 __all__ = ["NO", "UNDECIDED", "YES", "PolarBranch"]
@@ -28,12 +25,12 @@ YES, NO, UNDECIDED = range(3)
 """Numbers, in the scores, of what a passage says to a yes/no question."""
 
 
-class PolarBranch(nn.Module):
+class PolarBranch(PairStack):
     """The layers, randomly initialised. ``start_from`` starts them from the pair reader, ``ragyena.model.checkpoint``
     loads weights."""
 
     def __init__(self, config: PolarModelConfig) -> None:
-        super().__init__()
+        super().__init__(config.width)
         self.config = config
         self.layers = nn.ModuleList(PairLayer(_pair_config(config)) for _ in range(config.layers))
         self.head = Linear(config.width, 3)
@@ -82,24 +79,6 @@ class PolarBranch(nn.Module):
         for layer in layers or self.layers:
             x_NTD = layer(x_NTD, bias)
         return self.head(x_NTD[:, 0]).float().view(batch, passages, 3)
-
-    def flops(self, shape: ContextShape) -> float:
-        """FLOPs of the layers' forward pass, a token of the context, without the trunk's."""
-        length, width = shape.question + shape.slot, self.config.width
-        each = sum(2.0 * matrix_entries(layer) + attention_flops(length, width, causal=False) for layer in self.layers)
-        return each * length * shape.passages / shape.tokens
-
-    def prepare_inference(self, dtype: torch.dtype) -> None:
-        """Stores the weights of linear maps and norms in ``dtype``."""
-        for module in self.modules():
-            if isinstance(module, Linear | LayerNorm):
-                module.to(dtype)
-
-    def prepare_cpu(self) -> None:
-        """Lays the matrices out for this CPU, once weights and dtype are what they will be."""
-        for module in self.layers.modules():
-            if isinstance(module, Linear):
-                module.prepare_cpu()
 
 
 def _pair_config(config: PolarModelConfig) -> PairModelConfig:

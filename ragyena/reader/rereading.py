@@ -90,9 +90,10 @@ class Rereader:
         return SpanScores(joined(start_BPS, again.start), joined(end_BPS, again.end), null)
 
     def verdict(self, batch: ReaderInput, slot_scores: npt.NDArray[np.floating]) -> Verdict | None:
-        """The verdict of the likeliest passages of one context on its yes/no question; None where no model decides, or
-        the passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer standing in each."""
-        if not self.deciding:
+        """The verdict of the likeliest passages of one context on its yes/no question; None where no model decides,
+        nothing was read, or the passages are too long for them. ``slot_scores`` [P] are log probabilities of the answer
+        standing in each."""
+        if not self.deciding or not np.isfinite(slot_scores).any():
             return None
         if not self.takes(batch.shape):
             log.info("a pair of %s is too long for the pair reader: the reader decides yes or no", batch.shape)

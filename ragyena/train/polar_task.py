@@ -97,9 +97,7 @@ class PolarTask(ContextTask):
         for passages in self.stage.passages if len(self.sampler.held_out) else ():
             for step in range(Sampling.HELD_OUT_BATCHES):
                 batch = self.sampler.held_out_batch(step, passages)
-                was = self.model.training
-                scores = self._scores(batch, self.model.eval())
-                self.model.train(was)
+                scores = self._scores(batch)
                 targets, decides, known = polar_targets(batch, self.yes)
                 kept = decides & known
                 losses.append(F.cross_entropy(scores[kept], targets[kept], reduction="none"))
@@ -122,8 +120,8 @@ class PolarTask(ContextTask):
         average_with(self.model, others)
         return {f"averaged {name}": value for name, value in self.held_out().items()}
 
-    def _scores(self, batch: Batch, model: PolarBranch | None = None) -> Tensor:
-        return (model or self.model).scores(
+    def _scores(self, batch: Batch) -> Tensor:
+        return self.model.scores(
             self.trunk, batch.plain, dtype=self.dtype, layers=self.layers, trunk_layers=self.trunk_layers
         )
 
@@ -137,7 +135,7 @@ def polar_targets(batch: Batch, yes: int) -> tuple[Tensor, Tensor, Tensor]:
     with_evidence = batch.evidence.any(2)
     told = with_evidence.any(1)
     alone = batch.inputs.token_ids.shape[1] == 1
-    decides = with_evidence | (alone & ~told)[:, None] if alone else with_evidence
+    decides = with_evidence | ~told[:, None] if alone else with_evidence
     answered = (batch.polar == 1) & batch.answer_mask[:, 0]
     known = answered & (told | alone)
     says = torch.where(batch.answer_ids[:, 0] == yes, YES, NO)

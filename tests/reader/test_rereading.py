@@ -246,6 +246,7 @@ def test_what_passages_say_is_weighed_by_where_the_answer_stands() -> None:
     assert sure == pytest.approx(each[2, :2].tolist(), abs=1e-5)
     assert even == pytest.approx(each[[1, 2, 4], :2].mean(0).tolist(), abs=1e-5)
     assert Rereader([model], torch.float32).verdict(batch, np.zeros(5)) is None
+    assert again.verdict(batch, np.full(5, -np.inf)) is None
     assert Verdict(0.8, 0.1).joined(0.5) > 0.8 > Verdict(0.5, 0.5).joined(0.8) > 0.5
 
 

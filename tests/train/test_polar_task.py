@@ -178,7 +178,7 @@ def test_a_reader_learns_yes_and_no_from_a_pair_reader(
 ) -> None:
     folder = polar_folder(pair_folder, yes=2.0, no=-1.0)
     taught = {"pair_teacher": str(folder), "passages": [4], "passage_weights": [1.0], "alias": 0.0, "cloze": 0.0,
-              "tokens_per_step": 16_000}  # fmt: skip
+              "tokens_per_step": 8_000}  # fmt: skip
     task = student(shops, stage(**taught, polar_weight=1.0), tmp_path)
     batch = task.batch(0)
     asked = batch.polar == 1
